@@ -1,0 +1,52 @@
+package registry
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+const (
+	largeBuffer = 256 << 10
+	smallBuffer = 32 << 10
+
+	// bufferBudget bounds what all uploads of the process hold in large buffers.
+	bufferBudget = 32 << 20
+)
+
+// bufferPool hands out copy buffers. It never blocks: an upload that comes when
+// the budget of large buffers is spent gets a small one.
+type bufferPool struct {
+	budget int64
+	used   atomic.Int64
+	large  sync.Pool
+	small  sync.Pool
+}
+
+// uploadBuffers is shared by every registry of the process, so that the bound
+// holds however many stores are open.
+var uploadBuffers = newBufferPool(bufferBudget)
+
+func newBufferPool(budget int64) *bufferPool {
+	return &bufferPool{
+		budget: budget,
+		large:  sync.Pool{New: func() any { return new([largeBuffer]byte) }},
+		small:  sync.Pool{New: func() any { return new([smallBuffer]byte) }},
+	}
+}
+
+// get returns a buffer for a body of size bytes (-1 when unknown) and the
+// function that gives it back.
+func (p *bufferPool) get(size int64) (buffer []byte, release func()) {
+	if size < 0 || size > smallBuffer {
+		if p.used.Add(largeBuffer) <= p.budget {
+			array := p.large.Get().(*[largeBuffer]byte)
+			return array[:], func() {
+				p.large.Put(array)
+				p.used.Add(-largeBuffer)
+			}
+		}
+		p.used.Add(-largeBuffer)
+	}
+	array := p.small.Get().(*[smallBuffer]byte)
+	return array[:], func() { p.small.Put(array) }
+}

@@ -1,0 +1,62 @@
+package registry
+
+import "errors"
+
+// Errors of the domain. Stores and Registry return them, wrapped with what was
+// being done; the Caddy side maps each to a status in one table.
+var (
+	// ErrUnsafePath: a path segment that no request may carry (CheckElement).
+	ErrUnsafePath = errors.New("unsafe path")
+	// ErrInvalidOwner: a name that cannot be an owner's.
+	ErrInvalidOwner = errors.New("invalid owner name")
+	// ErrInvalidPackage: a name that cannot be published as a package.
+	ErrInvalidPackage = errors.New("invalid package name")
+	// ErrInvalidVersion: a version that cannot be published.
+	ErrInvalidVersion = errors.New("invalid package version")
+	// ErrInvalidFile: a file name that cannot be published.
+	ErrInvalidFile = errors.New("invalid filename")
+
+	// ErrExists: the version has a file of that name. Published files never change.
+	ErrExists = errors.New("package file already exists")
+	// ErrPackageNotFound: there is no such version of the package.
+	ErrPackageNotFound = errors.New("package does not exist")
+	// ErrFileNotFound: the version is there, the file is not.
+	ErrFileNotFound = errors.New("package file does not exist")
+	// ErrBlobNotFound: no bytes under a locator, or no blob of a digest.
+	ErrBlobNotFound = errors.New("blob does not exist")
+
+	// ErrDigest: the bytes do not have the digest that the client sent.
+	ErrDigest = errors.New("digest does not match")
+	// ErrTooLarge: the file is larger than may be published.
+	ErrTooLarge = errors.New("file too large")
+
+	// ErrNoSpace: storing would leave less free space than the store's reserve.
+	// A state fault: it passes when room is made.
+	ErrNoSpace = errors.New("not enough free disk space")
+	// ErrDamaged: stored data is not what was written. A state fault.
+	ErrDamaged = errors.New("stored data is damaged")
+	// ErrUnavailable: the store does not take the operation now; it may later.
+	ErrUnavailable = errors.New("store is not available")
+
+	// ErrLocked: another process has the store open. A configuration fault.
+	ErrLocked = errors.New("store is in use by another process")
+	// ErrFormat: the store was written by a newer release, or is not one of
+	// ours. A configuration fault.
+	ErrFormat = errors.New("unknown store format")
+)
+
+// BodyError says that reading the bytes to publish failed, which is the
+// sender's fault or its network's, never the store's.
+type BodyError struct{ Err error }
+
+func (e *BodyError) Error() string { return "reading the file to publish: " + e.Err.Error() }
+
+// Unwrap returns the reader's own error.
+func (e *BodyError) Unwrap() error { return e.Err }
+
+// IsState reports whether err, from opening a store, is a fault of the store's
+// state (no room, damage) that may pass while the configuration stands. Any
+// other error from opening is a fault of the configuration.
+func IsState(err error) bool {
+	return errors.Is(err, ErrNoSpace) || errors.Is(err, ErrDamaged)
+}

@@ -1,0 +1,154 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// Registry publishes, reads and deletes files over a pair of stores, and removes
+// bytes that nothing refers to any more. All methods may run concurrently.
+type Registry struct {
+	metadata MetadataStore
+	blobs    BlobStore
+	now      func() time.Time
+	log      *slog.Logger
+
+	condemned  chan struct{} // holds one token when there may be bytes to reap
+	stop       context.CancelFunc
+	background sync.WaitGroup
+}
+
+// Options tune a Registry. The zero value is what production uses, except that
+// it logs nothing.
+type Options struct {
+	// Log receives what happens in the background. Nil discards it.
+	Log *slog.Logger
+	// Now is the clock of publish times. Nil is time.Now.
+	Now func() time.Time
+	// SweepInterval is the time between two sweeps; the first begins at once.
+	// Zero is one hour.
+	SweepInterval time.Duration
+}
+
+const (
+	defaultSweepInterval = time.Hour
+	reapRetryInterval    = 10 * time.Second
+)
+
+// New returns a registry over two open stores, which it owns from now on, and
+// starts its reaper and its sweep.
+func New(metadata MetadataStore, blobs BlobStore, options Options) *Registry {
+	ctx, stop := context.WithCancel(context.Background())
+	r := &Registry{
+		metadata:  metadata,
+		blobs:     blobs,
+		now:       options.Now,
+		log:       options.Log,
+		condemned: make(chan struct{}, 1),
+		stop:      stop,
+	}
+	if r.now == nil {
+		r.now = time.Now
+	}
+	if r.log == nil {
+		r.log = slog.New(slog.DiscardHandler)
+	}
+	interval := options.SweepInterval
+	if interval <= 0 {
+		interval = defaultSweepInterval
+	}
+	r.background.Go(func() { r.repeat(ctx, "reaping condemned blobs", reapRetryInterval, r.condemned, r.Reap) })
+	r.background.Go(func() { r.repeat(ctx, "sweeping unnamed blobs", interval, nil, r.Sweep) })
+	return r
+}
+
+// repeat runs work at once, then at each interval and each wake-up, until ctx
+// ends. Its errors are logged and tried again at the next turn.
+func (r *Registry) repeat(ctx context.Context, what string, interval time.Duration, wake <-chan struct{}, work func(context.Context) (int, error)) {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		switch removed, err := work(ctx); {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			r.log.Error(what, slog.Int("removed", removed), slog.Any("error", err))
+		case removed > 0:
+			r.log.Debug(what, slog.Int("removed", removed))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		case <-wake:
+		}
+	}
+}
+
+// Lookup finds a file. ErrPackageNotFound, ErrFileNotFound.
+func (r *Registry) Lookup(ctx context.Context, ref Ref) (File, error) {
+	return r.metadata.Lookup(ctx, ref)
+}
+
+// lookupAttempts bounds how often Open follows a file whose bytes move: each
+// round means that a delete or a publish happened in between.
+const lookupAttempts = 8
+
+// Open finds a file and opens its bytes. The reader stays valid when the file is
+// deleted. ErrPackageNotFound, ErrFileNotFound; ErrDamaged when the file is known
+// and its bytes are not there.
+func (r *Registry) Open(ctx context.Context, ref Ref) (File, io.ReadSeekCloser, error) {
+	var missing Locator
+	for range lookupAttempts {
+		file, err := r.metadata.Lookup(ctx, ref)
+		if err != nil {
+			return File{}, nil, err
+		}
+		if file.Locator == missing {
+			return File{}, nil, fmt.Errorf("%w: no bytes at %s", ErrDamaged, file.Locator)
+		}
+		content, err := r.blobs.Open(ctx, file.Locator, file.Size)
+		if err == nil {
+			return file, content, nil
+		}
+		if !errors.Is(err, ErrBlobNotFound) {
+			return File{}, nil, fmt.Errorf("opening blob: %w", err)
+		}
+		// Deleted, or replaced, between the two steps: what is true now?
+		missing = file.Locator
+	}
+	return File{}, nil, fmt.Errorf("%w: bytes moved %d times", ErrUnavailable, lookupAttempts)
+}
+
+// DeleteFile deletes a file, and its version when it was the last one.
+// ErrPackageNotFound, ErrFileNotFound, ErrUnavailable.
+func (r *Registry) DeleteFile(ctx context.Context, ref Ref) error {
+	if err := r.metadata.DeleteFile(ctx, ref); err != nil {
+		return fmt.Errorf("deleting file: %w", err)
+	}
+	r.wakeReaper()
+	return nil
+}
+
+// DeleteVersion deletes a version with all its files. ErrPackageNotFound,
+// ErrUnavailable.
+func (r *Registry) DeleteVersion(ctx context.Context, ref VersionRef) error {
+	if err := r.metadata.DeleteVersion(ctx, ref); err != nil {
+		return fmt.Errorf("deleting version: %w", err)
+	}
+	r.wakeReaper()
+	return nil
+}
+
+// Close stops the background work and closes both stores. No other method may be
+// running or be called afterwards.
+func (r *Registry) Close() error {
+	r.stop()
+	r.background.Wait()
+	return errors.Join(r.blobs.Close(), r.metadata.Close())
+}

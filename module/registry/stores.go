@@ -1,0 +1,152 @@
+package registry
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"time"
+)
+
+// MetadataStore knows which files there are. All methods may run concurrently.
+//
+// A mutation that returned nil survives a crash of the process and of the
+// machine. A mutation that returned an error other than those named may or may
+// not have happened. After Close, every method returns ErrUnavailable.
+type MetadataStore interface {
+	// BeginUpload gives out a fresh locator for bytes of the given size (-1 when
+	// unknown). Until Publish or AbandonUpload, Unnamed does not report it.
+	// ErrNoSpace when the store has no room for one more record, ErrUnavailable.
+	BeginUpload(ctx context.Context, owner string, size int64) (Upload, error)
+
+	// AbandonUpload ends an upload that will not be published. Bytes that may lie
+	// under its locator are reported by Unnamed from now on. Abandoning twice, or
+	// after Publish, is not an error.
+	AbandonUpload(ctx context.Context, upload Upload) error
+
+	// Publish makes the file visible, in one transaction, and ends the upload.
+	//
+	// The file refers to the blob known under p.Digest when that is p.Confirmed;
+	// the upload's own locator is then condemned. Otherwise the upload's bytes
+	// become the blob of that digest for every file, and the locator they replace
+	// is condemned. The file's Locator is the one kept; condemned tells whether
+	// there are bytes for the reaper.
+	//
+	// ErrExists when the version has a file of that name; the upload's locator is
+	// then condemned too. ErrUnavailable. After any other error the outcome is
+	// unknown and the caller must leave the upload's bytes alone.
+	Publish(ctx context.Context, upload Upload, p Publication) (file File, condemned bool, err error)
+
+	// Lookup finds a file. ErrPackageNotFound when the version does not exist,
+	// ErrFileNotFound when it has no such file.
+	Lookup(ctx context.Context, ref Ref) (File, error)
+
+	// FindBlob returns the blob known under a digest. ErrBlobNotFound.
+	FindBlob(ctx context.Context, digest Digest) (Blob, error)
+
+	// DeleteFile deletes a file, and its version when it was the last one.
+	// ErrPackageNotFound, ErrFileNotFound, ErrUnavailable.
+	DeleteFile(ctx context.Context, ref Ref) error
+
+	// DeleteVersion deletes a version with its files, atomically and in time
+	// that does not depend on their number. ErrPackageNotFound, ErrUnavailable.
+	DeleteVersion(ctx context.Context, ref VersionRef) error
+
+	// Condemned returns at most limit locators that no file refers to any more
+	// and whose bytes may be deleted. It may first do a bounded amount of clean-up
+	// that earlier deletes left to it. None left is an empty result.
+	Condemned(ctx context.Context, limit int) ([]Locator, error)
+
+	// Buried says that the bytes of condemned locators are gone. Locators that
+	// are not condemned are ignored.
+	Buried(ctx context.Context, locators []Locator) error
+
+	// Unnamed returns those of the given locators that no blob has, that are not
+	// condemned, and whose upload is not under way. Every locator must have been
+	// seen in the blob store before the call.
+	Unnamed(ctx context.Context, locators []Locator) ([]Locator, error)
+
+	// Close waits for operations under way and closes the store.
+	Close() error
+}
+
+// BlobStore keeps bytes under locators. All methods may run concurrently.
+type BlobStore interface {
+	// Create starts writing a blob of size bytes, -1 when unknown. Nothing is
+	// visible under the locator before the writer's Commit. ErrNoSpace when the
+	// bytes would not leave the store's reserve free.
+	Create(ctx context.Context, locator Locator, size int64) (BlobWriter, error)
+
+	// Open opens a blob of size bytes for reading; a reader keeps reading after
+	// the blob is deleted. ErrBlobNotFound when there is none, ErrDamaged when it
+	// has another size.
+	Open(ctx context.Context, locator Locator, size int64) (io.ReadSeekCloser, error)
+
+	// Delete deletes a blob. One that is absent is not an error.
+	Delete(ctx context.Context, locator Locator) error
+
+	// Walk calls fn for each blob with its size and the time of its last write,
+	// in no particular order, until fn returns an error, which Walk returns. Blobs
+	// created or deleted meanwhile may or may not be seen.
+	Walk(ctx context.Context, fn func(locator Locator, size int64, modified time.Time) error) error
+
+	// Stat returns the size of a blob. ErrBlobNotFound.
+	Stat(ctx context.Context, locator Locator) (size int64, err error)
+
+	// Close closes the store. Writers still open fail from then on; readers go on.
+	Close() error
+}
+
+// BlobWriter writes one blob. Its methods must not run concurrently. Exactly one
+// of Commit and Abort ends it; Abort after either does nothing.
+type BlobWriter interface {
+	// Write appends bytes. ErrNoSpace when the room is gone.
+	io.Writer
+
+	// Commit makes the blob visible. When it returns nil the bytes survive a
+	// crash and a power cut. After an error nothing is promised, and nothing may
+	// be retried: the bytes stay to be swept, or are gone.
+	Commit(ctx context.Context) error
+
+	// Abort drops what was written.
+	Abort() error
+}
+
+// MetadataBackend is what a module in the namespace generic_registry.metadata
+// implements.
+type MetadataBackend interface {
+	// Identity names the resource that OpenMetadata would open for a root, such as
+	// a resolved directory or a database's address without its secret. Two
+	// backends of equal identity are the same store. It does no I/O that changes
+	// anything.
+	Identity(root string) string
+
+	// OpenMetadata opens the store. An error for which IsState holds is a fault of
+	// the store's state, any other a fault of the configuration (ErrLocked,
+	// ErrFormat, a directory that cannot be made). The store logs to log.
+	OpenMetadata(ctx context.Context, root string, log *slog.Logger) (MetadataStore, error)
+}
+
+// BlobBackend is what a module in the namespace generic_registry.blobs
+// implements.
+type BlobBackend interface {
+	// Identity is as MetadataBackend's.
+	Identity(root string) string
+
+	// OpenBlobs is as MetadataBackend's OpenMetadata.
+	OpenBlobs(ctx context.Context, root string, log *slog.Logger) (BlobStore, error)
+}
+
+// MetadataAdjuster is implemented by a MetadataBackend with settings that can
+// change while its store is open.
+type MetadataAdjuster interface {
+	// AdjustMetadata gives this backend's settings to a store that was opened by
+	// a backend of the same kind and identity.
+	AdjustMetadata(store MetadataStore) error
+}
+
+// BlobAdjuster is implemented by a BlobBackend with settings that can change
+// while its store is open.
+type BlobAdjuster interface {
+	// AdjustBlobs is as MetadataAdjuster's AdjustMetadata.
+	AdjustBlobs(store BlobStore) error
+}
