@@ -2,9 +2,18 @@ package module
 
 import (
 	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
+
+func init() { caddy.RegisterModule(&Handler{}) }
 
 // Handler is a registry of generic packages: any file, published, downloaded and
 // deleted under an owner, a package name and a version, with the API of Gitea's
@@ -49,6 +58,12 @@ type Handler struct {
 
 	// Where the files' bytes are kept. Default: `filesystem`.
 	BlobsRaw json.RawMessage `json:"blobs,omitempty" caddy:"namespace=generic_registry.blobs inline_key=module"`
+
+	prefix    []string
+	access    *access
+	crossSite *http.CrossOriginProtection
+	store     storeKey
+	log       *slog.Logger
 }
 
 // OwnerRule says who may read and write the packages of one owner.
@@ -69,3 +84,86 @@ type OwnerRule struct {
 	// the rule of owner `*`; without that, `@owner`.
 	Write []string `json:"write,omitempty"`
 }
+
+// CaddyModule returns the Caddy module information.
+func (*Handler) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.generic_registry",
+		New: func() caddy.Module { return new(Handler) },
+	}
+}
+
+// Provision implements caddy.Provisioner. It opens no store: the app does when it
+// starts, so that validating a configuration touches nothing.
+func (h *Handler) Provision(ctx caddy.Context) error {
+	h.log = ctx.Slogger()
+	h.crossSite = http.NewCrossOriginProtection()
+	if err := h.provisionSettings(); err != nil {
+		return err
+	}
+	if h.MetadataRaw == nil {
+		h.MetadataRaw = defaultMetadata
+	}
+	if h.BlobsRaw == nil {
+		h.BlobsRaw = defaultBlobs
+	}
+	metadata, err := ctx.LoadModule(h, "MetadataRaw")
+	if err != nil {
+		return fmt.Errorf("loading metadata module: %w", err)
+	}
+	blobs, err := ctx.LoadModule(h, "BlobsRaw")
+	if err != nil {
+		return fmt.Errorf("loading blobs module: %w", err)
+	}
+	app, err := ctx.App(AppID)
+	if err != nil {
+		return fmt.Errorf("loading app %s: %w", AppID, err)
+	}
+	h.store, err = app.(*App).use(h.Root, metadata.(caddy.Module), blobs.(caddy.Module))
+	return err
+}
+
+// provisionSettings fills in defaults and compiles what requests need.
+func (h *Handler) provisionSettings() error {
+	replacer := caddy.NewReplacer()
+	root, err := replacer.ReplaceOrErr(h.Root, true, true)
+	if err != nil {
+		return fmt.Errorf("root: %w", err)
+	}
+	if root == "" {
+		root = defaultRoot()
+	}
+	if h.Root, err = filepath.Abs(root); err != nil {
+		return fmt.Errorf("root: %w", err)
+	}
+	if h.Prefix, err = replacer.ReplaceOrErr(h.Prefix, true, true); err != nil {
+		return fmt.Errorf("prefix: %w", err)
+	}
+	if h.Prefix == "" {
+		h.Prefix = defaultPrefix
+	}
+	if h.prefix, err = parsePrefix(h.Prefix); err != nil {
+		return err
+	}
+	if h.FileNames == "" {
+		h.FileNames = defaultFileNames
+	}
+	if h.FileNames != registry.FileNamesDocumented && h.FileNames != registry.FileNamesGitea {
+		return fmt.Errorf("file_names is %q: write %s or %s", h.FileNames, registry.FileNamesDocumented, registry.FileNamesGitea)
+	}
+	if h.MaxFileSize < 0 {
+		return fmt.Errorf("max_file_size is %d: write a number of bytes, or leave it out for no limit", h.MaxFileSize)
+	}
+	if h.access, err = compileAccess(h.Owners, h.Admins); err != nil {
+		return err
+	}
+	for _, owner := range h.access.openWrites() {
+		h.log.Warn("anyone may publish and delete, without authentication", slog.String("owner", owner))
+	}
+	return nil
+}
+
+var (
+	_ caddy.Provisioner           = (*Handler)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
+)

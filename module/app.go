@@ -1,0 +1,126 @@
+package module
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+func init() { caddy.RegisterModule(&App{}) }
+
+// AppID is the name of the app in Caddy's configuration.
+const AppID = "generic_registry"
+
+// startTimeout bounds how long Start waits for a store: for the one that a
+// previous configuration is closing, and for its own to open.
+const startTimeout = 30 * time.Second
+
+// App opens the stores of a configuration's registries when it starts, and closes
+// those that no configuration and no request uses any more. Handlers bring it in
+// by themselves; it has no settings.
+type App struct {
+	log  *slog.Logger
+	uses map[storeKey]*use
+}
+
+// use is this configuration's use of one store.
+type use struct {
+	entry    *entry
+	backends *backends
+	settings []byte
+}
+
+// CaddyModule returns the Caddy module information.
+func (*App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: AppID, New: func() caddy.Module { return new(App) }}
+}
+
+// Provision implements caddy.Provisioner.
+func (a *App) Provision(ctx caddy.Context) error {
+	a.log = ctx.Slogger()
+	a.uses = make(map[storeKey]*use)
+	return nil
+}
+
+// errContradiction: within one configuration, two handlers give one store
+// different settings.
+var errContradiction = errors.New("two handlers give one store different settings")
+
+// use takes a reference to the store that two guest modules make, for the life of
+// the configuration. It opens nothing. Handlers are provisioned one after another.
+func (a *App) use(root string, metadata, blobs caddy.Module) (storeKey, error) {
+	metadataBackend, ok := metadata.(registry.MetadataBackend)
+	if !ok {
+		return storeKey{}, fmt.Errorf("%s is not a metadata backend", metadata.CaddyModule().ID)
+	}
+	blobBackend, ok := blobs.(registry.BlobBackend)
+	if !ok {
+		return storeKey{}, fmt.Errorf("%s is not a blob backend", blobs.CaddyModule().ID)
+	}
+	key := storeKey{
+		metadata: fmt.Sprintf("%s at %s", metadata.CaddyModule().ID, metadataBackend.Identity(root)),
+		blobs:    fmt.Sprintf("%s at %s", blobs.CaddyModule().ID, blobBackend.Identity(root)),
+	}
+	settings, err := json.Marshal([]any{metadata, blobs})
+	if err != nil {
+		return storeKey{}, fmt.Errorf("encoding store settings: %w", err)
+	}
+	if used := a.uses[key]; used != nil {
+		if !bytes.Equal(used.settings, settings) {
+			return storeKey{}, fmt.Errorf("%w (%s): write the same metadata and blobs blocks for both", errContradiction, key.metadata)
+		}
+		return key, nil
+	}
+	entry, err := stores.take(key)
+	if err != nil {
+		return storeKey{}, err
+	}
+	a.uses[key] = &use{
+		entry:    entry,
+		backends: &backends{root: root, metadata: metadataBackend, blobs: blobBackend, log: a.log},
+		settings: settings,
+	}
+	return key, nil
+}
+
+// Start opens the stores, or finds them open. A fault of the configuration is an
+// error; a store without room or with damage is not: it answers 503 until it can
+// be opened, and the rest of Caddy is unaffected.
+func (a *App) Start() error {
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	defer cancel()
+	for _, use := range a.uses {
+		if err := use.entry.start(ctx, use.backends); err != nil {
+			return fmt.Errorf("generic_registry: %w", err)
+		}
+	}
+	return nil
+}
+
+// Stop does nothing: requests outlive it. Cleanup gives the stores back.
+func (a *App) Stop() error { return nil }
+
+// Cleanup implements caddy.CleanerUpper. It gives back what this configuration
+// took, however far it came.
+func (a *App) Cleanup() error {
+	for key, use := range a.uses {
+		use.entry.retire(use.backends)
+		stores.leave(use.entry)
+		delete(a.uses, key)
+	}
+	return nil
+}
+
+var (
+	_ caddy.App          = (*App)(nil)
+	_ caddy.Provisioner  = (*App)(nil)
+	_ caddy.CleanerUpper = (*App)(nil)
+)

@@ -1,0 +1,142 @@
+package filesystem
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+
+	"github.com/generic-registry/caddy-generic-registry/module/diskspace"
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+// writer writes one blob: into tmp first, then by a rename to its place.
+type writer struct {
+	store     *Store
+	file      writeFile
+	temporary string
+	directory string // of its place
+	place     string
+	allowance *allowance
+	closed    bool
+	ended     bool
+}
+
+// Create implements registry.BlobStore.
+func (s *Store) Create(ctx context.Context, locator registry.Locator, size int64) (registry.BlobWriter, error) {
+	if err := s.usable(ctx); err != nil {
+		return nil, err
+	}
+	directory, name, err := locator.Split()
+	if err != nil {
+		return nil, err
+	}
+	allowance, err := s.space.allow(size)
+	if err != nil {
+		return nil, err
+	}
+	w := &writer{
+		store:     s,
+		temporary: filepath.Join(s.path, temporaryDirectory, name),
+		directory: filepath.Join(s.path, directory),
+		place:     filepath.Join(s.path, directory, name),
+		allowance: allowance,
+	}
+	if w.file, err = s.operations.create(w.temporary); err != nil {
+		allowance.end()
+		return nil, fmt.Errorf("creating file: %w", noSpace(err))
+	}
+	return w, nil
+}
+
+// Write implements io.Writer.
+func (w *writer) Write(p []byte) (int, error) {
+	if w.ended || w.store.closed.Load() {
+		return 0, fmt.Errorf("%w: writer is closed", registry.ErrUnavailable)
+	}
+	if err := w.allowance.need(int64(len(p))); err != nil {
+		return 0, err
+	}
+	n, err := w.file.Write(p)
+	w.allowance.written(int64(n))
+	if err != nil {
+		return n, fmt.Errorf("writing file: %w", noSpace(err))
+	}
+	return n, nil
+}
+
+// Commit implements registry.BlobWriter: the bytes are synced, then their name.
+// No step is tried twice: after a failed sync the next one may succeed although
+// the data is lost.
+func (w *writer) Commit(context.Context) error {
+	if w.ended || w.store.closed.Load() {
+		return fmt.Errorf("%w: writer is closed", registry.ErrUnavailable)
+	}
+	if err := w.file.Sync(); err != nil {
+		return fmt.Errorf("syncing file: %w", noSpace(err))
+	}
+	w.closed = true
+	if err := w.file.Close(); err != nil {
+		return fmt.Errorf("closing file: %w", noSpace(err))
+	}
+	if err := w.store.makeDirectory(w.directory); err != nil {
+		return err
+	}
+	if err := w.store.operations.rename(w.temporary, w.place); err != nil {
+		return fmt.Errorf("renaming file: %w", noSpace(err))
+	}
+	// In place: if its name cannot be made durable the sweep removes it.
+	w.ended = true
+	w.allowance.end()
+	return w.store.names.wait(w.directory)
+}
+
+// Abort implements registry.BlobWriter.
+func (w *writer) Abort() error {
+	if w.ended {
+		return nil
+	}
+	w.ended = true
+	w.allowance.end()
+	var closing error
+	if !w.closed {
+		closing = w.file.Close()
+	}
+	if err := w.store.operations.remove(w.temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("removing file: %w", err)
+	}
+	if closing != nil {
+		return fmt.Errorf("closing file: %w", closing)
+	}
+	return nil
+}
+
+// makeDirectory makes the directory of a locator, durable, once in the life of
+// the store: one that is there may be left from a crash before its name was
+// synced. A failed sync is remembered, because a second one may succeed although
+// the name is lost.
+func (s *Store) makeDirectory(path string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if synced, ok := s.made[path]; ok {
+		return synced
+	}
+	if err := s.operations.makeDirectory(path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("making directory: %w", noSpace(err))
+	}
+	err := s.operations.syncDirectory(s.path)
+	if err != nil {
+		err = fmt.Errorf("syncing new directory: %w", err)
+	}
+	s.made[path] = err
+	return err
+}
+
+// noSpace adds ErrNoSpace to what a full disk says.
+func noSpace(err error) error {
+	if diskspace.IsFull(err) {
+		return fmt.Errorf("%w: %w", registry.ErrNoSpace, err)
+	}
+	return err
+}

@@ -1,0 +1,52 @@
+package module
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+// errPrecondition: an If-* header does not hold (RFC 9110 section 15.5.13).
+var errPrecondition = errors.New("precondition failed")
+
+// preconditionsHold evaluates the conditions of a PUT in the order of RFC 9110
+// section 13.2.2: If-Match, else If-Unmodified-Since; then If-None-Match.
+func preconditionsHold(header http.Header, exists bool, file registry.File) bool {
+	tag := entityTag(file.Digest)
+	if lines, ok := header["If-Match"]; ok {
+		if !exists || !tagsContain(lines, tag, false) {
+			return false
+		}
+	} else if since := header.Get("If-Unmodified-Since"); since != "" && exists {
+		// A date that does not parse is ignored (RFC 9110 section 13.1.4).
+		limit, err := http.ParseTime(since)
+		if err == nil && file.Created.Truncate(time.Second).After(limit) {
+			return false
+		}
+	}
+	if lines, ok := header["If-None-Match"]; ok {
+		return !exists || !tagsContain(lines, tag, true)
+	}
+	return true
+}
+
+// tagsContain tells whether a list of entity tags is * or has the tag. Weak tags
+// count only in weak comparison (RFC 9110 section 8.8.3.2). Our tags hold no
+// commas, so a list splits at each.
+func tagsContain(lines []string, tag string, weak bool) bool {
+	for _, line := range lines {
+		for candidate := range strings.SplitSeq(line, ",") {
+			candidate = strings.TrimSpace(candidate)
+			if weak {
+				candidate = strings.TrimPrefix(candidate, "W/")
+			}
+			if candidate == "*" || candidate == tag {
+				return true
+			}
+		}
+	}
+	return false
+}

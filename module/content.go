@@ -1,0 +1,128 @@
+package module
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"strings"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+const multipartForm = "multipart/form-data"
+
+// errMultipart: a multipart body that has no file to publish.
+var errMultipart = errors.New("multipart body has no file part")
+
+// content returns the bytes that a PUT publishes: its body as sent, or the first
+// file part of a multipart form (RFC 7578). Every digest that the client named is
+// verified before the bytes are accepted.
+func (h *Handler) content(r *http.Request, wanted digests) (registry.Content, error) {
+	boundary, isForm, err := formBoundary(r.Header.Get("Content-Type"))
+	if err != nil {
+		return registry.Content{}, err
+	}
+	if isForm {
+		return h.formContent(r.Body, boundary, wanted)
+	}
+	if h.MaxFileSize > 0 && r.ContentLength > h.MaxFileSize {
+		return registry.Content{}, registry.ErrTooLarge
+	}
+	sha, others, err := splitSHA256(append(wanted.body, wanted.stored...))
+	if err != nil {
+		return registry.Content{}, err
+	}
+	return registry.Content{
+		Body:   verify(h.limit(r.Body), others),
+		Size:   r.ContentLength,
+		SHA256: sha,
+	}, nil
+}
+
+// formBoundary reads a Content-Type. One that is not a form, or that cannot be
+// read, means a body to store as sent.
+func formBoundary(contentType string) (boundary string, isForm bool, err error) {
+	mediaType, parameters, err := mime.ParseMediaType(contentType)
+	if mediaType == "" {
+		mediaType, _, _ = strings.Cut(contentType, ";")
+		mediaType = strings.ToLower(strings.TrimSpace(mediaType))
+	}
+	if mediaType != multipartForm {
+		return "", false, nil
+	}
+	if err != nil || parameters["boundary"] == "" {
+		return "", true, fmt.Errorf("%w: no boundary", errMultipart)
+	}
+	return parameters["boundary"], true, nil
+}
+
+func (h *Handler) formContent(body io.Reader, boundary string, wanted digests) (registry.Content, error) {
+	sha, others, err := splitSHA256(wanted.stored)
+	if err != nil {
+		return registry.Content{}, err
+	}
+	whole := verify(body, wanted.body)
+	form := multipart.NewReader(whole, boundary)
+	for {
+		part, err := form.NextPart()
+		if err == io.EOF {
+			return registry.Content{}, errMultipart
+		}
+		if err != nil {
+			return registry.Content{}, &registry.BodyError{Err: fmt.Errorf("reading multipart body: %w", err)}
+		}
+		if part.FileName() == "" {
+			continue
+		}
+		return registry.Content{
+			Body:   verify(&formFile{part: h.limit(part), rest: whole}, others),
+			Size:   -1,
+			SHA256: sha,
+		}, nil
+	}
+}
+
+// formFile reads a file part and, at its end, the rest of the body: its digest
+// covers that too, and a body that is cut after the part is still cut.
+type formFile struct{ part, rest io.Reader }
+
+func (f *formFile) Read(p []byte) (int, error) {
+	n, err := f.part.Read(p)
+	if err != io.EOF {
+		return n, err
+	}
+	if _, err := io.Copy(io.Discard, f.rest); err != nil {
+		return n, err
+	}
+	return n, io.EOF
+}
+
+// limit returns a reader that fails with ErrTooLarge beyond the largest size that
+// may be published.
+func (h *Handler) limit(reader io.Reader) io.Reader {
+	if h.MaxFileSize == 0 {
+		return reader
+	}
+	return &limiter{reader: reader, left: h.MaxFileSize}
+}
+
+type limiter struct {
+	reader io.Reader
+	left   int64
+}
+
+func (l *limiter) Read(p []byte) (int, error) {
+	// One byte more than allowed tells a file that fits from one that does not.
+	if int64(len(p)) > l.left+1 {
+		p = p[:l.left+1]
+	}
+	n, err := l.reader.Read(p)
+	if int64(n) > l.left {
+		return int(l.left), registry.ErrTooLarge
+	}
+	l.left -= int64(n)
+	return n, err
+}

@@ -1,0 +1,27 @@
+package module
+
+import (
+	"encoding/json"
+	"path/filepath"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+
+	// The stores that every build has.
+	_ "github.com/generic-registry/caddy-generic-registry/module/blobs/filesystem"
+	_ "github.com/generic-registry/caddy-generic-registry/module/metadata/badger"
+)
+
+// What an empty configuration means. This is the only place that chooses.
+var (
+	defaultMetadata = json.RawMessage(`{"module": "badger"}`)
+	defaultBlobs    = json.RawMessage(`{"module": "filesystem"}`)
+)
+
+const (
+	defaultPrefix    = "/api/packages"
+	defaultFileNames = registry.FileNamesDocumented
+)
+
+func defaultRoot() string { return filepath.Join(caddy.AppDataDir(), "generic_registry") }

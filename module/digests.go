@@ -1,0 +1,203 @@
+package module
+
+import (
+	"bytes"
+	"crypto/md5"  //nolint:gosec // named by clients, for comparison only
+	"crypto/sha1" //nolint:gosec // named by clients, for comparison only
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"hash"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/dunglas/httpsfv"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+// errDigestSyntax: a digest header that cannot be read. It counts as wrong: the
+// client meant to have its bytes verified.
+var errDigestSyntax = errors.New("malformed digest header")
+
+// algorithm is a hash that clients may name.
+type algorithm struct {
+	field string // in Repr-Digest and Content-Digest (RFC 9530) and, without case, Digest (RFC 3230)
+	size  int
+	new   func() hash.Hash
+}
+
+var (
+	algorithmMD5    = algorithm{"md5", md5.Size, md5.New}
+	algorithmSHA1   = algorithm{"sha", sha1.Size, sha1.New}
+	algorithmSHA256 = algorithm{"sha-256", sha256.Size, sha256.New}
+	algorithmSHA512 = algorithm{"sha-512", sha512.Size, sha512.New}
+
+	algorithms = []algorithm{algorithmMD5, algorithmSHA1, algorithmSHA256, algorithmSHA512}
+
+	checksumHeaders = map[string]algorithm{
+		"X-Checksum-Md5":    algorithmMD5,
+		"X-Checksum-Sha1":   algorithmSHA1,
+		"X-Checksum-Sha256": algorithmSHA256,
+		"X-Checksum-Sha512": algorithmSHA512,
+	}
+)
+
+// digest is one value that a client sent.
+type digest struct {
+	algorithm algorithm
+	value     []byte
+}
+
+// digests is what a client says its bytes are: those of the request body and
+// those of the file stored. The two differ for multipart bodies only.
+type digests struct{ body, stored []digest }
+
+// parseDigests reads every digest header of a PUT. Unknown algorithms are
+// ignored; a value that cannot be read, or has the wrong length, is
+// errDigestSyntax.
+func parseDigests(header http.Header) (digests, error) {
+	var d digests
+	for _, value := range header.Values("Content-MD5") {
+		if err := d.add(&d.body, algorithmMD5, value, base64.StdEncoding.DecodeString); err != nil {
+			return digests{}, err
+		}
+	}
+	for name, algorithm := range checksumHeaders {
+		for _, value := range header.Values(name) {
+			if err := d.add(&d.stored, algorithm, value, hex.DecodeString); err != nil {
+				return digests{}, err
+			}
+		}
+	}
+	for _, value := range header.Values("Digest") {
+		if err := d.addList(value); err != nil {
+			return digests{}, err
+		}
+	}
+	if err := d.addDictionary(&d.body, header.Values("Content-Digest")); err != nil {
+		return digests{}, err
+	}
+	return d, d.addDictionary(&d.stored, header.Values("Repr-Digest"))
+}
+
+func (d *digests) add(to *[]digest, algorithm algorithm, text string, decode func(string) ([]byte, error)) error {
+	value, err := decode(strings.TrimSpace(text))
+	if err != nil || len(value) != algorithm.size {
+		return errDigestSyntax
+	}
+	*to = append(*to, digest{algorithm, value})
+	return nil
+}
+
+// addList reads one Digest line: algorithm=base64, separated by commas (RFC 3230
+// section 4.3.2).
+func (d *digests) addList(line string) error {
+	for instance := range strings.SplitSeq(line, ",") {
+		name, value, found := strings.Cut(strings.TrimSpace(instance), "=")
+		if !found {
+			return errDigestSyntax
+		}
+		algorithm, known := findAlgorithm(strings.ToLower(name))
+		if !known {
+			continue
+		}
+		if err := d.add(&d.body, algorithm, value, base64.StdEncoding.DecodeString); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addDictionary reads Content-Digest or Repr-Digest: a dictionary of byte
+// sequences (RFC 9530 section 2, RFC 9651 section 3.2).
+func (d *digests) addDictionary(to *[]digest, lines []string) error {
+	if len(lines) == 0 {
+		return nil
+	}
+	dictionary, err := httpsfv.UnmarshalDictionary(lines)
+	if err != nil {
+		return errDigestSyntax
+	}
+	for _, name := range dictionary.Names() {
+		algorithm, known := findAlgorithm(name)
+		if !known {
+			continue
+		}
+		member, _ := dictionary.Get(name)
+		item, ok := member.(httpsfv.Item)
+		if !ok {
+			return errDigestSyntax
+		}
+		value, ok := item.Value.([]byte)
+		if !ok || len(value) != algorithm.size {
+			return errDigestSyntax
+		}
+		*to = append(*to, digest{algorithm, value})
+	}
+	return nil
+}
+
+func findAlgorithm(field string) (algorithm, bool) {
+	for _, a := range algorithms {
+		if a.field == field {
+			return a, true
+		}
+	}
+	return algorithm{}, false
+}
+
+// splitSHA256 takes the SHA-256 out of a list: the registry computes that one
+// anyway. Two that differ cannot both be right.
+func splitSHA256(list []digest) (sha *registry.Digest, others []digest, err error) {
+	for _, d := range list {
+		if d.algorithm.field != algorithmSHA256.field {
+			others = append(others, d)
+			continue
+		}
+		value := registry.Digest(d.value)
+		if sha != nil && *sha != value {
+			return nil, nil, registry.ErrDigest
+		}
+		sha = &value
+	}
+	return sha, others, nil
+}
+
+// verify returns a reader that fails with ErrDigest instead of io.EOF when what
+// was read does not have every digest.
+func verify(reader io.Reader, wanted []digest) io.Reader {
+	if len(wanted) == 0 {
+		return reader
+	}
+	v := &verifier{reader: reader, wanted: wanted}
+	for _, d := range wanted {
+		v.hashes = append(v.hashes, d.algorithm.new())
+	}
+	return v
+}
+
+type verifier struct {
+	reader io.Reader
+	wanted []digest
+	hashes []hash.Hash
+}
+
+func (v *verifier) Read(p []byte) (int, error) {
+	n, err := v.reader.Read(p)
+	for _, h := range v.hashes {
+		h.Write(p[:n])
+	}
+	if err != io.EOF {
+		return n, err
+	}
+	for i, h := range v.hashes {
+		if !bytes.Equal(h.Sum(nil), v.wanted[i].value) {
+			return n, registry.ErrDigest
+		}
+	}
+	return n, io.EOF
+}

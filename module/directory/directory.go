@@ -1,0 +1,162 @@
+// Package directory claims the directory of a store: made, synced, locked against
+// other processes, and marked with the layout that it holds.
+package directory
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/gofrs/flock"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+const (
+	lockFile   = ".lock"
+	formatFile = "FORMAT"
+
+	filePermissions = 0o600
+	permissions     = 0o700
+)
+
+// Claim is a directory that this process may use and no other.
+type Claim struct {
+	// Path is absolute, with symbolic links resolved.
+	Path string
+	lock *flock.Flock
+}
+
+// Take makes a directory if need be and claims it for a layout, such as
+// "generic_registry blobs", of a version. ErrLocked when another process, or
+// another store of this one, has it; ErrFormat when it holds another layout or a
+// newer version.
+func Take(path, layout string, version int) (*Claim, error) {
+	path = Identity(path)
+	if err := makeAll(path); err != nil {
+		return nil, fmt.Errorf("making directory: %w", err)
+	}
+	lock := flock.New(filepath.Join(path, lockFile), flock.SetPermissions(filePermissions))
+	locked, err := lock.TryLock()
+	if err != nil {
+		return nil, fmt.Errorf("locking %s: %w", path, err)
+	}
+	if !locked {
+		return nil, fmt.Errorf("%w: %s; stop that process, or give each its own root", registry.ErrLocked, path)
+	}
+	claim := &Claim{Path: path, lock: lock}
+	if err := checkFormat(path, layout, version); err != nil {
+		return nil, errors.Join(err, claim.Release())
+	}
+	return claim, nil
+}
+
+// Release gives the directory back. Releasing twice is harmless.
+func (c *Claim) Release() error { return c.lock.Unlock() }
+
+// Identity returns the one name of a directory that may not exist yet: absolute,
+// and with symbolic links resolved as far as it exists.
+func Identity(path string) string {
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return filepath.Clean(path)
+	}
+	for existing, missing := absolute, ""; ; {
+		if resolved, err := filepath.EvalSymlinks(existing); err == nil {
+			return filepath.Join(resolved, missing)
+		}
+		parent := filepath.Dir(existing)
+		if parent == existing {
+			return absolute
+		}
+		missing = filepath.Join(filepath.Base(existing), missing)
+		existing = parent
+	}
+}
+
+// makeAll makes a directory and its parents, each durable in its own parent.
+func makeAll(path string) error {
+	info, err := os.Stat(path)
+	if err == nil && !info.IsDir() {
+		return fmt.Errorf("%s is not a directory", path)
+	}
+	if err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	parent := filepath.Dir(path)
+	if err := makeAll(parent); err != nil {
+		return err
+	}
+	if err := os.Mkdir(path, permissions); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return Sync(parent)
+}
+
+// checkFormat reads which layout a directory holds. One without a mark gets it:
+// it must be empty but for the lock, or its marks were lost and nothing may be
+// guessed.
+func checkFormat(path, layout string, version int) error {
+	name := filepath.Join(path, formatFile)
+	text, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return writeFormat(path, layout, version)
+	}
+	if err != nil {
+		return fmt.Errorf("reading format: %w", err)
+	}
+	found, number, _ := cutLast(strings.TrimSpace(string(text)))
+	n, err := strconv.Atoi(number)
+	if found != layout || err != nil {
+		return fmt.Errorf("%w: %s says %q, not %q; this directory is not such a store", registry.ErrFormat, name, string(text), layout)
+	}
+	if n > version {
+		return fmt.Errorf("%w: %s says version %d, this release knows %d; use the newer release that wrote it", registry.ErrFormat, name, n, version)
+	}
+	return nil
+}
+
+func cutLast(text string) (before, after string, found bool) {
+	i := strings.LastIndexByte(text, ' ')
+	if i < 0 {
+		return text, "", false
+	}
+	return text[:i], text[i+1:], true
+}
+
+func writeFormat(path, layout string, version int) error {
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return fmt.Errorf("reading directory: %w", err)
+	}
+	name := filepath.Join(path, formatFile)
+	temporary := name + ".new"
+	for _, entry := range entries {
+		if entry.Name() != lockFile && entry.Name() != filepath.Base(temporary) {
+			return fmt.Errorf("%w: %s has %s but no %s; use an empty directory", registry.ErrFormat, path, entry.Name(), formatFile)
+		}
+	}
+	if err := writeDurably(temporary, fmt.Sprintf("%s %d\n", layout, version)); err != nil {
+		return fmt.Errorf("writing format: %w", err)
+	}
+	if err := os.Rename(temporary, name); err != nil {
+		return fmt.Errorf("writing format: %w", err)
+	}
+	return Sync(path)
+}
+
+func writeDurably(name, text string) error {
+	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, filePermissions)
+	if err != nil {
+		return err
+	}
+	_, err = file.WriteString(text)
+	if err == nil {
+		err = file.Sync()
+	}
+	return errors.Join(err, file.Close())
+}

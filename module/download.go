@@ -1,0 +1,70 @@
+package module
+
+import (
+	"encoding/base64"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+// Headers of every download. no-transform keeps Caddy's encode away: artifacts
+// arrive as they were published. The policy keeps a published HTML page from
+// acting in the registry's origin.
+const (
+	downloadCacheControl = "max-age=0, private, must-revalidate, no-transform"
+	downloadPolicy       = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
+)
+
+// download answers GET and HEAD. Ranges and conditions are http.ServeContent's
+// (RFC 9110 sections 13 and 14).
+func download(w http.ResponseWriter, r *http.Request, store *registry.Registry, ref registry.Ref) error {
+	file, content, err := store.Open(r.Context(), ref)
+	if err != nil {
+		return err
+	}
+	defer content.Close()
+	header := w.Header()
+	header.Set("Content-Type", "application/octet-stream")
+	header.Set("Content-Disposition", contentDisposition(file.File))
+	header.Set("Cache-Control", downloadCacheControl)
+	header.Set("Content-Security-Policy", downloadPolicy)
+	header.Set("X-Content-Type-Options", "nosniff")
+	setValidators(header, file.Digest)
+	http.ServeContent(w, r, "", file.Created, content)
+	return nil
+}
+
+// setValidators sets what lets a client verify and revalidate a file: a strong
+// ETag (RFC 9110 section 8.8.3) and Repr-Digest (RFC 9530 section 3).
+func setValidators(header http.Header, digest registry.Digest) {
+	header.Set("ETag", entityTag(digest))
+	header.Set("Repr-Digest", "sha-256=:"+base64.StdEncoding.EncodeToString(digest[:])+":")
+}
+
+func entityTag(digest registry.Digest) string { return `"` + digest.String() + `"` }
+
+// contentDisposition names the file as an attachment (RFC 6266). A name outside
+// the documented set carries the extended form too (RFC 8187), for clients that
+// stumble over the quoted one.
+func contentDisposition(file string) string {
+	disposition := mime.FormatMediaType("attachment", map[string]string{"filename": file})
+	if disposition == "" {
+		disposition = "attachment"
+	}
+	if isToken(file) {
+		return `attachment; filename="` + file + `"`
+	}
+	if !strings.Contains(disposition, "filename*") {
+		disposition += "; filename*=utf-8''" + strings.ReplaceAll(url.QueryEscape(file), "+", "%20")
+	}
+	return disposition
+}
+
+func isToken(file string) bool {
+	return registry.CheckNames(registry.Ref{
+		VersionRef: registry.VersionRef{Owner: "o", Package: "p", Version: "v"}, File: file,
+	}, registry.FileNamesDocumented) == nil
+}

@@ -1,0 +1,134 @@
+// Package badger keeps the registry's metadata in an embedded Badger database.
+package badger
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/dustin/go-humanize"
+
+	"github.com/generic-registry/caddy-generic-registry/module/directory"
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+func init() { caddy.RegisterModule(&Backend{}) }
+
+const (
+	defaultReserve = 256 << 20
+
+	// smallestReserve is what Badger itself may write before it notices a full
+	// disk, which it does not survive: three memtables.
+	smallestReserve = 3 * memTableSize
+)
+
+// Backend keeps metadata in a Badger database of this process. It suits one
+// machine; two processes cannot share it. Do not put it on a network file system.
+type Backend struct {
+	// The directory of the database. Placeholders are replaced when the config is
+	// loaded. Default: `metadata` in the registry's root.
+	Dir string `json:"dir,omitempty"`
+
+	// Bytes of the disk that stay free: with less, files are not published and the
+	// database is not opened, because Badger does not survive a full disk. Zero
+	// means the default, 268435456 (256 MiB); the least is 25165824 (24 MiB). It
+	// takes effect on a reload.
+	Reserve int64 `json:"reserve,omitempty"`
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Backend) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "generic_registry.metadata.badger",
+		New: func() caddy.Module { return new(Backend) },
+	}
+}
+
+// Provision implements caddy.Provisioner.
+func (b *Backend) Provision(caddy.Context) error {
+	dir, err := caddy.NewReplacer().ReplaceOrErr(b.Dir, true, true)
+	if err != nil {
+		return fmt.Errorf("dir: %w", err)
+	}
+	b.Dir = dir
+	if b.Reserve == 0 {
+		b.Reserve = defaultReserve
+	}
+	if b.Reserve < smallestReserve {
+		return fmt.Errorf("reserve is %d bytes: write at least %s", b.Reserve, humanize.IBytes(smallestReserve))
+	}
+	return nil
+}
+
+// UnmarshalCaddyfile sets up the backend from Caddyfile tokens:
+//
+//	badger {
+//		dir     <path>
+//		reserve <size>
+//	}
+func (b *Backend) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // module name
+	if d.NextArg() {
+		return d.Errf("unexpected %q after badger: settings go into a block", d.Val())
+	}
+	seen := make(map[string]bool)
+	for d.NextBlock(d.Nesting()) {
+		word := d.Val()
+		if seen[word] {
+			return d.Errf("%s is written twice: keep one", word)
+		}
+		seen[word] = true
+		var value string
+		if !d.Args(&value) || d.NextArg() {
+			return d.Errf("write %s with one value", word)
+		}
+		switch word {
+		case "dir":
+			b.Dir = value
+		case "reserve":
+			size, err := humanize.ParseBytes(value)
+			if err != nil || size < smallestReserve || size > 1<<62 {
+				return d.Errf("reserve %q is not a size of at least %s: write one such as 256MiB", value, humanize.IBytes(smallestReserve))
+			}
+			b.Reserve = int64(size)
+		default:
+			return d.Errf("unknown setting %q of badger: write dir or reserve", word)
+		}
+	}
+	return nil
+}
+
+// Identity implements registry.MetadataBackend.
+func (b *Backend) Identity(root string) string { return directory.Identity(b.dir(root)) }
+
+func (b *Backend) dir(root string) string {
+	if b.Dir != "" {
+		return b.Dir
+	}
+	return filepath.Join(root, "metadata")
+}
+
+// OpenMetadata implements registry.MetadataBackend.
+func (b *Backend) OpenMetadata(_ context.Context, root string, log *slog.Logger) (registry.MetadataStore, error) {
+	return open(b.dir(root), b.Reserve, log)
+}
+
+// AdjustMetadata implements registry.MetadataAdjuster.
+func (b *Backend) AdjustMetadata(store registry.MetadataStore) error {
+	s, ok := store.(*Store)
+	if !ok {
+		return fmt.Errorf("adjusting metadata store: %T is not a Badger store", store)
+	}
+	s.reserve.Store(b.Reserve)
+	return nil
+}
+
+var (
+	_ caddy.Provisioner         = (*Backend)(nil)
+	_ caddyfile.Unmarshaler     = (*Backend)(nil)
+	_ registry.MetadataBackend  = (*Backend)(nil)
+	_ registry.MetadataAdjuster = (*Backend)(nil)
+)

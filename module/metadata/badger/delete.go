@@ -1,0 +1,113 @@
+package badger
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+// DeleteFile implements registry.MetadataStore.
+func (s *Store) DeleteFile(ctx context.Context, ref registry.Ref) error {
+	if hasSeparator(ref.VersionRef) {
+		return registry.ErrPackageNotFound
+	}
+	return s.submit(ctx, operationWeight, func(b *batch) error { return b.deleteFile(ref) })
+}
+
+func (b *batch) deleteFile(ref registry.Ref) error {
+	vKey := versionKey(ref.VersionRef)
+	var version versionRecord
+	if found, err := b.get(vKey, &version); err != nil || !found {
+		return orNotFound(err, registry.ErrPackageNotFound)
+	}
+	fKey := fileKey(version.id, ref.File)
+	var file fileRecord
+	if found, err := b.get(fKey, &file); err != nil || !found {
+		return orNotFound(err, registry.ErrFileNotFound)
+	}
+	blob, err := b.referredBlob(file)
+	if err != nil {
+		return err
+	}
+	tally, err := b.tally(ref.VersionRef)
+	if err != nil {
+		return err
+	}
+
+	version.files--
+	version.bytes -= file.size
+	tally.owner.bytes -= file.size
+	return firstError(
+		func() error { return b.delete(fKey) },
+		func() error { return b.release(file.digest, blob) },
+		func() error {
+			if version.files > 0 {
+				return b.put(vKey, &version)
+			}
+			return b.removeVersion(vKey, version, &tally)
+		},
+		func() error { return b.putTally(ref.VersionRef, tally) },
+	)
+}
+
+// DeleteVersion implements registry.MetadataStore: it deletes the version's own
+// record, which puts its files out of reach, and leaves them to the clean-up.
+func (s *Store) DeleteVersion(ctx context.Context, ref registry.VersionRef) error {
+	if hasSeparator(ref) {
+		return registry.ErrPackageNotFound
+	}
+	return s.submit(ctx, operationWeight, func(b *batch) error {
+		vKey := versionKey(ref)
+		var version versionRecord
+		if found, err := b.get(vKey, &version); err != nil || !found {
+			return orNotFound(err, registry.ErrPackageNotFound)
+		}
+		tally, err := b.tally(ref)
+		if err != nil {
+			return err
+		}
+		tally.owner.bytes -= version.bytes
+		b.opened = append(b.opened, version.id)
+		return firstError(
+			func() error { return b.put(graveKey(version.id), &graveRecord{}) },
+			func() error { return b.removeVersion(vKey, version, &tally) },
+			func() error { return b.putTally(ref, tally) },
+		)
+	})
+}
+
+// removeVersion deletes the records of a version itself and takes it off the
+// counts.
+func (b *batch) removeVersion(vKey []byte, version versionRecord, tally *tally) error {
+	tally.pkg.versions--
+	tally.owner.versions--
+	return firstError(
+		func() error { return b.delete(vKey) },
+		func() error { return b.delete(timeKey(version.owner, version.created, version.id)) },
+	)
+}
+
+// referredBlob reads the blob of a file that is being deleted.
+func (b *batch) referredBlob(file fileRecord) (blob blobRecord, err error) {
+	found, err := b.get(blobKey(file.digest), &blob)
+	if err != nil {
+		return blob, err
+	}
+	if !found || blob.references == 0 {
+		return blob, fmt.Errorf("%w: file refers to blob %s, which knows of no reference", registry.ErrDamaged, file.digest)
+	}
+	return blob, nil
+}
+
+// release takes one reference off a blob; without any its bytes are condemned.
+func (b *batch) release(digest registry.Digest, blob blobRecord) error {
+	key := blobKey(digest)
+	if blob.references--; blob.references > 0 {
+		return b.put(key, &blob)
+	}
+	return firstError(
+		func() error { return b.delete(key) },
+		func() error { return b.condemn(blob.locator) },
+	)
+}

@@ -1,0 +1,94 @@
+package badger
+
+import (
+	"encoding/binary"
+	"strings"
+	"time"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+// Keys begin with a letter that says what they are of. Names are folded and end
+// with NUL, which no name contains, so no name is another's prefix.
+//
+//	v/<owner> <package> <version>   a version
+//	f/<version id> <file>           a file of a version
+//	b/<digest>                      a blob
+//	p/<owner> <package>             a package
+//	o/<owner>                       an owner
+//	t/<owner> <inverted time, id>   a version by time, newest first
+//	c/<locator>                     a condemned locator
+//	x/<version id>                  a deleted version whose files are left to clean up
+//	i/                              the next id
+var nextIDKey = []byte("i/")
+
+const (
+	versionPrefix   = "v/"
+	filePrefix      = "f/"
+	blobPrefix      = "b/"
+	packagePrefix   = "p/"
+	ownerPrefix     = "o/"
+	timePrefix      = "t/"
+	condemnedPrefix = "c/"
+	gravePrefix     = "x/"
+)
+
+const separator = 0
+
+func versionKey(ref registry.VersionRef) []byte {
+	ref = ref.Key()
+	key := make([]byte, 0, len(versionPrefix)+len(ref.Owner)+len(ref.Package)+len(ref.Version)+3)
+	key = append(key, versionPrefix...)
+	key = appendName(key, ref.Owner)
+	key = appendName(key, ref.Package)
+	return appendName(key, ref.Version)
+}
+
+func packageKey(ref registry.VersionRef) []byte {
+	ref = ref.Key()
+	return appendName(appendName([]byte(packagePrefix), ref.Owner), ref.Package)
+}
+
+func ownerKey(owner string) []byte {
+	return appendName([]byte(ownerPrefix), registry.Fold(owner))
+}
+
+// timeKey sorts an owner's versions newest first: time and id are inverted.
+func timeKey(owner string, created time.Time, id uint64) []byte {
+	key := appendName([]byte(timePrefix), registry.Fold(owner))
+	key = binary.BigEndian.AppendUint64(key, ^uint64(created.UnixNano()))
+	return binary.BigEndian.AppendUint64(key, ^id)
+}
+
+// filesKey is the prefix of a version's files.
+func filesKey(versionID uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte(filePrefix), versionID)
+}
+
+func fileKey(versionID uint64, file string) []byte {
+	return appendName(filesKey(versionID), registry.Fold(file))
+}
+
+func blobKey(digest registry.Digest) []byte {
+	return append([]byte(blobPrefix), digest[:]...)
+}
+
+func condemnedKey(locator registry.Locator) []byte {
+	return append([]byte(condemnedPrefix), locator...)
+}
+
+func graveKey(versionID uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte(gravePrefix), versionID)
+}
+
+// hasSeparator tells whether a name contains the separator. None that was
+// published does; looking for one must not find another's record.
+func hasSeparator(ref registry.VersionRef) bool {
+	return strings.IndexByte(ref.Owner, separator) >= 0 ||
+		strings.IndexByte(ref.Package, separator) >= 0 ||
+		strings.IndexByte(ref.Version, separator) >= 0
+}
+
+func appendName(key []byte, name string) []byte {
+	return append(append(key, name...), separator)
+}

@@ -1,0 +1,105 @@
+package badger
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
+	"github.com/dustin/go-humanize"
+
+	"github.com/generic-registry/caddy-generic-registry/module/directory"
+	"github.com/generic-registry/caddy-generic-registry/module/diskspace"
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+const (
+	layout        = "generic_registry metadata badger"
+	layoutVersion = 1
+
+	memTableSize = 8 << 20
+)
+
+// databaseOptions are small on purpose: millions of files are a few hundred
+// megabytes of metadata, and the process has other work.
+func databaseOptions(path string, log *slog.Logger) badger.Options {
+	return badger.DefaultOptions(path).
+		WithLogger(databaseLog{log}).
+		// Off by default; without it a power cut loses what was acknowledged.
+		WithSyncWrites(true).
+		// Damage is found when a table is read, not passed on.
+		WithChecksumVerificationMode(options.OnTableRead).
+		// One committer writes: there is nothing to detect.
+		WithDetectConflicts(false).
+		WithMemTableSize(memTableSize).
+		WithNumMemtables(2).
+		WithNumCompactors(2).
+		WithBlockCacheSize(16 << 20).
+		WithIndexCacheSize(4 << 20).
+		WithValueLogFileSize(16 << 20).
+		WithMetricsEnabled(false)
+}
+
+// open claims the directory and opens the database in it. Without room it does
+// not even try: Badger would kill the process.
+func open(path string, reserve int64, log *slog.Logger) (*Store, error) {
+	claim, err := directory.Take(path, layout, layoutVersion)
+	if err != nil {
+		return nil, err
+	}
+	s, err := openClaimed(claim, reserve, log)
+	if err != nil {
+		return nil, errors.Join(err, claim.Release())
+	}
+	return s, nil
+}
+
+func openClaimed(claim *directory.Claim, reserve int64, log *slog.Logger) (*Store, error) {
+	if err := checkSpace(claim.Path, reserve); err != nil {
+		return nil, err
+	}
+	db, err := badger.Open(databaseOptions(claim.Path, log))
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, fmt.Errorf("opening database in %s: %w", claim.Path, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: opening database in %s: %w", registry.ErrDamaged, claim.Path, err)
+	}
+	s := newStore(claim, db, log)
+	s.reserve.Store(reserve)
+	if err := s.load(); err != nil {
+		return nil, errors.Join(fmt.Errorf("loading database in %s: %w", claim.Path, err), db.Close())
+	}
+	s.committing.Go(s.commitLoop)
+	return s, nil
+}
+
+func checkSpace(path string, reserve int64) error {
+	free, err := diskspace.Free(path)
+	if err != nil {
+		return fmt.Errorf("asking for free space: %w", err)
+	}
+	if free < uint64(reserve) {
+		return fmt.Errorf("%w: %s has %s, its reserve is %s", registry.ErrNoSpace, path, humanize.IBytes(free), humanize.IBytes(uint64(reserve)))
+	}
+	return nil
+}
+
+// databaseLog passes Badger's messages on. Its Info is for developers.
+type databaseLog struct{ log *slog.Logger }
+
+func (l databaseLog) Errorf(format string, args ...any) {
+	l.log.Error("badger", slog.String("message", fmt.Sprintf(format, args...)))
+}
+
+func (l databaseLog) Warningf(format string, args ...any) {
+	l.log.Warn("badger", slog.String("message", fmt.Sprintf(format, args...)))
+}
+
+func (l databaseLog) Infof(format string, args ...any) { l.Debugf(format, args...) }
+
+func (l databaseLog) Debugf(format string, args ...any) {
+	l.log.Debug("badger", slog.String("message", fmt.Sprintf(format, args...)))
+}

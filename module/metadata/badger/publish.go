@@ -1,0 +1,158 @@
+package badger
+
+import (
+	"context"
+	"errors"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+// Publish implements registry.MetadataStore.
+func (s *Store) Publish(ctx context.Context, upload registry.Upload, p registry.Publication) (file registry.File, condemned bool, err error) {
+	err = s.submit(ctx, operationWeight, func(b *batch) (err error) {
+		file, condemned, err = b.publishFile(upload.Locator, p)
+		return err
+	})
+	if err != nil && !errors.Is(err, registry.ErrExists) {
+		return registry.File{}, false, err
+	}
+	s.mu.Lock()
+	delete(s.uploads, upload.Locator)
+	s.mu.Unlock()
+	return file, condemned, err
+}
+
+// publishFile decides whether the file can be there, which bytes it gets, and
+// writes both. On ErrExists it has condemned the upload's bytes.
+func (b *batch) publishFile(own registry.Locator, p registry.Publication) (registry.File, bool, error) {
+	version := versionRecord{
+		owner: p.Ref.Owner, name: p.Ref.Package, version: p.Ref.Version,
+		creator: p.Creator, created: p.Created,
+	}
+	vKey := versionKey(p.Ref.VersionRef)
+	versionKnown, err := b.get(vKey, &version)
+	if err != nil {
+		return registry.File{}, false, err
+	}
+	if versionKnown {
+		exists, err := b.get(fileKey(version.id, p.Ref.File), &fileRecord{})
+		if err != nil {
+			return registry.File{}, false, err
+		}
+		if exists {
+			if err := b.condemn(own); err != nil {
+				return registry.File{}, false, err
+			}
+			return registry.File{}, true, registry.ErrExists
+		}
+	}
+	bKey := blobKey(p.Digest)
+	var blob blobRecord
+	blobKnown, err := b.get(bKey, &blob)
+	if err != nil {
+		return registry.File{}, false, err
+	}
+	tally, err := b.tally(p.Ref.VersionRef)
+	if err != nil {
+		return registry.File{}, false, err
+	}
+
+	condemned, err := b.refer(bKey, &blob, blobKnown, own, p)
+	if err != nil {
+		return registry.File{}, false, err
+	}
+	if !versionKnown {
+		version.id = b.takeID()
+		tally.pkg.versions++
+		tally.owner.versions++
+		if err := b.put(timeKey(p.Ref.Owner, version.created, version.id), &timeRecord{versionKey: string(vKey)}); err != nil {
+			return registry.File{}, false, err
+		}
+	}
+	version.files++
+	version.bytes += uint64(p.Size)
+	tally.owner.bytes += uint64(p.Size)
+	file := fileRecord{
+		id: b.takeID(), name: p.Ref.File, digest: p.Digest, size: uint64(p.Size),
+		creator: p.Creator, created: p.Created,
+	}
+	err = firstError(
+		func() error { return b.put(vKey, &version) },
+		func() error { return b.put(fileKey(version.id, p.Ref.File), &file) },
+		func() error { return b.putTally(p.Ref.VersionRef, tally) },
+	)
+	return published(version, file, blob.locator), condemned, err
+}
+
+// refer adds a reference to the blob of a digest. A blob that was confirmed is
+// shared and the upload's own bytes are condemned; otherwise they take its place.
+func (b *batch) refer(key []byte, blob *blobRecord, known bool, own registry.Locator, p registry.Publication) (condemned bool, err error) {
+	surplus := own
+	if !known || blob.locator != p.Confirmed || blob.size != uint64(p.Size) {
+		surplus, blob.locator = blob.locator, own
+		blob.size = uint64(p.Size)
+	}
+	blob.references++
+	if err := b.put(key, blob); err != nil {
+		return false, err
+	}
+	if surplus == "" {
+		return false, nil
+	}
+	return true, b.condemn(surplus)
+}
+
+// published puts a file together from its records.
+func published(version versionRecord, file fileRecord, locator registry.Locator) registry.File {
+	return registry.File{
+		Ref: registry.Ref{
+			VersionRef: registry.VersionRef{Owner: version.owner, Package: version.name, Version: version.version},
+			File:       file.name,
+		},
+		Blob:    registry.Blob{Locator: locator, Digest: file.digest, Size: int64(file.size)},
+		Creator: file.creator,
+		Created: file.created,
+	}
+}
+
+// tally is what is counted for a package and its owner.
+type tally struct {
+	pkg   packageRecord
+	owner ownerRecord
+}
+
+func (b *batch) tally(ref registry.VersionRef) (t tally, err error) {
+	if _, err = b.get(packageKey(ref), &t.pkg); err != nil {
+		return t, err
+	}
+	_, err = b.get(ownerKey(ref.Owner), &t.owner)
+	return t, err
+}
+
+// putTally writes the counts, and no record where nothing is left to count.
+func (b *batch) putTally(ref registry.VersionRef, t tally) error {
+	return firstError(
+		func() error {
+			if t.pkg.versions == 0 {
+				return b.delete(packageKey(ref))
+			}
+			return b.put(packageKey(ref), &t.pkg)
+		},
+		func() error {
+			if t.owner.versions == 0 {
+				return b.delete(ownerKey(ref.Owner))
+			}
+			return b.put(ownerKey(ref.Owner), &t.owner)
+		},
+	)
+}
+
+// firstError runs steps until one fails.
+func firstError(steps ...func() error) error {
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,202 @@
+package badger
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"time"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+// Every value is a format byte, the record, and a CRC-32C over key and both. The
+// key is in it so that a record found under another key is damage too.
+const (
+	recordFormat = 1
+	checksumSize = 4
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+type versionRecord struct {
+	id                   uint64
+	owner, name, version string // as first published
+	creator              string
+	created              time.Time
+	files                uint64
+	bytes                uint64
+}
+
+type fileRecord struct {
+	id      uint64
+	name    string // as published
+	digest  registry.Digest
+	size    uint64
+	creator string
+	created time.Time
+}
+
+type blobRecord struct {
+	locator    registry.Locator
+	size       uint64
+	references uint64
+}
+
+type packageRecord struct{ versions uint64 }
+
+type ownerRecord struct{ versions, bytes uint64 }
+
+// graveRecord remembers how far the clean-up of a deleted version came: a scan
+// from its first file would pass over all that are deleted already.
+type graveRecord struct{ lastFile string }
+
+// idRecord has the next id to give out, to versions and files alike.
+type idRecord struct{ next uint64 }
+
+// timeRecord is an entry of the index by time: where the version is.
+type timeRecord struct{ versionKey string }
+
+// condemnedRecord says all by being there.
+type condemnedRecord struct{}
+
+// codec is a record: the same walk over its fields writes and reads it.
+type codec interface{ fields(f *fields) }
+
+func (r *versionRecord) fields(f *fields) {
+	f.number(&r.id)
+	f.text(&r.owner)
+	f.text(&r.name)
+	f.text(&r.version)
+	f.text(&r.creator)
+	f.time(&r.created)
+	f.number(&r.files)
+	f.number(&r.bytes)
+}
+
+func (r *fileRecord) fields(f *fields) {
+	f.number(&r.id)
+	f.text(&r.name)
+	f.digest(&r.digest)
+	f.number(&r.size)
+	f.text(&r.creator)
+	f.time(&r.created)
+}
+
+func (r *blobRecord) fields(f *fields) {
+	f.text((*string)(&r.locator))
+	f.number(&r.size)
+	f.number(&r.references)
+}
+
+func (r *packageRecord) fields(f *fields) { f.number(&r.versions) }
+
+func (r *ownerRecord) fields(f *fields) {
+	f.number(&r.versions)
+	f.number(&r.bytes)
+}
+
+func (r *graveRecord) fields(f *fields) { f.text(&r.lastFile) }
+
+func (r *timeRecord) fields(f *fields) { f.text(&r.versionKey) }
+
+func (*condemnedRecord) fields(*fields) {}
+
+func (r *idRecord) fields(f *fields) { f.number(&r.next) }
+
+// encode returns the value to store under a key.
+func encode(key []byte, record codec) []byte {
+	f := fields{writing: true, data: []byte{recordFormat}}
+	record.fields(&f)
+	return binary.BigEndian.AppendUint32(f.data, checksum(key, f.data))
+}
+
+// decode reads the value found under a key. Anything but what encode wrote is
+// ErrDamaged.
+func decode(key, value []byte, record codec) error {
+	if len(value) < 1+checksumSize {
+		return damaged(key, "too short")
+	}
+	data, sum := value[:len(value)-checksumSize], binary.BigEndian.Uint32(value[len(value)-checksumSize:])
+	if checksum(key, data) != sum {
+		return damaged(key, "checksum")
+	}
+	if data[0] != recordFormat {
+		return damaged(key, fmt.Sprintf("format %d", data[0]))
+	}
+	f := fields{data: data[1:]}
+	record.fields(&f)
+	if f.short || len(f.data) > 0 {
+		return damaged(key, "length")
+	}
+	return nil
+}
+
+func checksum(key, data []byte) uint32 {
+	return crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, data)
+}
+
+func damaged(key []byte, what string) error {
+	return fmt.Errorf("%w: record %q: %s", registry.ErrDamaged, key, what)
+}
+
+// fields writes the fields of a record to data, or reads them from its front.
+type fields struct {
+	writing bool
+	short   bool // reading: data ended within a field
+	data    []byte
+}
+
+func (f *fields) number(n *uint64) {
+	if f.writing {
+		f.data = binary.AppendUvarint(f.data, *n)
+		return
+	}
+	value, size := binary.Uvarint(f.data)
+	if size <= 0 {
+		f.fail()
+		return
+	}
+	*n, f.data = value, f.data[size:]
+}
+
+func (f *fields) text(s *string) {
+	length := uint64(len(*s))
+	f.number(&length)
+	if f.writing {
+		f.data = append(f.data, *s...)
+		return
+	}
+	*s = string(f.take(length))
+}
+
+func (f *fields) digest(d *registry.Digest) {
+	if f.writing {
+		f.data = append(f.data, d[:]...)
+		return
+	}
+	copy(d[:], f.take(uint64(len(d))))
+}
+
+// time keeps nanoseconds since 1970, enough until 2262.
+func (f *fields) time(t *time.Time) {
+	if f.writing {
+		nanoseconds := uint64(t.UnixNano())
+		f.number(&nanoseconds)
+		return
+	}
+	var nanoseconds uint64
+	f.number(&nanoseconds)
+	*t = time.Unix(0, int64(nanoseconds)).UTC()
+}
+
+func (f *fields) take(length uint64) []byte {
+	if length > uint64(len(f.data)) {
+		f.fail()
+		return nil
+	}
+	taken := f.data[:length]
+	f.data = f.data[length:]
+	return taken
+}
+
+func (f *fields) fail() { f.short, f.data = true, nil }

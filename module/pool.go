@@ -1,0 +1,87 @@
+package module
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+)
+
+// errMixedStores: metadata and blobs belong together; a store opened half with
+// another would sweep the other's bytes.
+var errMixedStores = errors.New("metadata and blobs of two stores are mixed")
+
+// pool has the stores of the process, by key, each with its number of users: one
+// for each configuration and one for each request under way. The last one closes
+// it. caddy.UsagePool forgets a key before its value is closed, so that a reload
+// could open a directory which is still in use.
+type pool struct {
+	mu      sync.Mutex
+	entries map[storeKey]*entry
+	closing map[storeKey]<-chan struct{}
+}
+
+// stores outlives every configuration, as open directories do.
+var stores = &pool{
+	entries: make(map[storeKey]*entry),
+	closing: make(map[storeKey]<-chan struct{}),
+}
+
+// storeKey says which resources a store consists of.
+type storeKey struct {
+	metadata string // identity of the metadata backend, with its module ID
+	blobs    string // the same of the blob backend
+}
+
+// take returns the entry of a key with one more user. It opens nothing.
+func (p *pool) take(key storeKey) (*entry, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if e := p.entries[key]; e != nil {
+		e.users++
+		return e, nil
+	}
+	for other := range p.entries {
+		if other.metadata == key.metadata || other.blobs == key.blobs {
+			return nil, fmt.Errorf("%w: %s with %s, but %s with %s is in use; give each root its own metadata and blobs, and restart to change one of them",
+				errMixedStores, key.metadata, key.blobs, other.metadata, other.blobs)
+		}
+	}
+	e := newEntry(key, p.closing[key])
+	e.users = 1
+	p.entries[key] = e
+	return e, nil
+}
+
+// join returns the entry of a key with one more user, or nil when no
+// configuration uses it any more.
+func (p *pool) join(key storeKey) *entry {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	e := p.entries[key]
+	if e != nil {
+		e.users++
+	}
+	return e
+}
+
+// leave gives one use back; the last one closes the store before it returns.
+func (p *pool) leave(e *entry) {
+	p.mu.Lock()
+	e.users--
+	if e.users > 0 {
+		p.mu.Unlock()
+		return
+	}
+	delete(p.entries, e.key)
+	p.closing[e.key] = e.closed
+	p.mu.Unlock()
+
+	e.close()
+
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	// The key may have been taken, given back and closed again meanwhile.
+	if p.closing[e.key] == (<-chan struct{})(e.closed) {
+		delete(p.closing, e.key)
+	}
+}

@@ -1,0 +1,63 @@
+package module
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+// errContentRange: part of a body must not become a file (RFC 9110 section 14.5).
+var errContentRange = errors.New("Content-Range is not supported")
+
+// checkPut judges what a PUT says of itself, before any store is asked: names,
+// Content-Range, digest headers.
+func (h *Handler) checkPut(r *http.Request, rt route) (digests, error) {
+	if err := registry.CheckNames(rt.Ref, h.FileNames); err != nil {
+		return digests{}, err
+	}
+	if _, ok := r.Header["Content-Range"]; ok {
+		return digests{}, errContentRange
+	}
+	return parseDigests(r.Header)
+}
+
+// put publishes a request's body. What can be refused without reading it is.
+func (h *Handler) put(w http.ResponseWriter, r *http.Request, store *registry.Registry, ref registry.Ref, user string, wanted digests) error {
+	existing, err := store.Lookup(r.Context(), ref)
+	exists := err == nil
+	if err != nil && !errors.Is(err, registry.ErrPackageNotFound) && !errors.Is(err, registry.ErrFileNotFound) {
+		return fmt.Errorf("looking up file: %w", err)
+	}
+	if !preconditionsHold(r.Header, exists, existing) {
+		return errPrecondition
+	}
+	if exists {
+		return registry.ErrExists
+	}
+	content, err := h.content(r, wanted)
+	if err != nil {
+		return err
+	}
+	file, err := store.Publish(r.Context(), ref, user, content)
+	if err != nil {
+		return err
+	}
+	header := w.Header()
+	setValidators(header, file.Digest)
+	header.Set("Location", originalPath(r))
+	header.Set("Content-Length", "0")
+	w.WriteHeader(http.StatusCreated)
+	return nil
+}
+
+// originalPath returns the path as the client sent it, before any rewrite.
+func originalPath(r *http.Request) string {
+	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && original.URL != nil {
+		return original.URL.EscapedPath()
+	}
+	return r.URL.EscapedPath()
+}

@@ -1,0 +1,101 @@
+package module
+
+import (
+	"io"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	// What a refused request may still send before its connection is closed.
+	discardBytes = 16 << 20
+	discardTime  = 2 * time.Second
+
+	// retryAfter, in seconds, is when a store in a state fault is tried again.
+	retryAfter = "5"
+
+	// challenge is the WWW-Authenticate of every 401 (RFC 7617).
+	challenge = `Basic realm="Package registry", charset="UTF-8"`
+)
+
+// refuse answers with an error's status and text. It writes the response itself:
+// returning the error to Caddy would give an empty body.
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, body *requestBody, rt route, err error) {
+	status, text := statusOf(err)
+	if status >= http.StatusInternalServerError {
+		h.log.Error("request failed", slog.Int("status", status), slog.String("method", r.Method),
+			slog.String("owner", rt.Owner), slog.String("package", rt.Package),
+			slog.String("version", rt.Version), slog.String("file", rt.File), slog.Any("error", err))
+	}
+	header := w.Header()
+	switch status {
+	case http.StatusMethodNotAllowed:
+		header.Set("Allow", rt.methods())
+	case http.StatusUnauthorized:
+		header.Set("WWW-Authenticate", challenge)
+	case http.StatusServiceUnavailable:
+		header.Set("Retry-After", retryAfter)
+	}
+	header.Set("Content-Type", "text/plain; charset=utf-8")
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Content-Length", strconv.Itoa(len(text)))
+
+	if r.ProtoMajor != 1 || r.ContentLength == 0 || body.done {
+		writeText(w, status, text)
+		return
+	}
+	header.Set("Connection", "close")
+	if expectsContinue(r) && !body.touched {
+		// The client has sent no body and waits for this answer; reading from it
+		// would ask for the body (RFC 9110 section 10.1.1).
+		writeText(w, status, text)
+		return
+	}
+	refuseUnread(w, status, text, body)
+}
+
+// refuseUnread answers a client that is still sending. Closing on unread bytes
+// would reset the connection, and the client would never see the answer: so the
+// answer goes out first, then a bounded part of the body is thrown away.
+func refuseUnread(w http.ResponseWriter, status int, text string, body io.Reader) {
+	control := http.NewResponseController(w)
+	// Without full duplex net/http reads the body before it writes. A writer that
+	// cannot do it answers late, but answers.
+	_ = control.EnableFullDuplex()
+	writeText(w, status, text)
+	if control.Flush() != nil {
+		return
+	}
+	if control.SetReadDeadline(time.Now().Add(discardTime)) != nil {
+		return
+	}
+	_, _ = io.CopyN(io.Discard, body, discardBytes)
+}
+
+func writeText(w http.ResponseWriter, status int, text string) {
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, text) // the client may be gone
+}
+
+func expectsContinue(r *http.Request) bool {
+	return strings.EqualFold(r.Header.Get("Expect"), "100-continue")
+}
+
+// requestBody knows how much of a body was read.
+type requestBody struct {
+	io.ReadCloser
+	touched bool // a read was tried
+	done    bool // it ended
+}
+
+func (b *requestBody) Read(p []byte) (int, error) {
+	b.touched = true
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF {
+		b.done = true
+	}
+	return n, err
+}

@@ -1,0 +1,112 @@
+package module
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+// errNoRoute: a path under the prefix that names neither a file nor a version.
+var errNoRoute = errors.New("not found")
+
+// packageType is the path segment between owner and package. It is compared with
+// case.
+const packageType = "generic"
+
+// route is what a request is about: a file, or a version when File is empty.
+type route struct{ registry.Ref }
+
+const (
+	versionMethods = "DELETE"
+	fileMethods    = "DELETE, GET, HEAD, PUT"
+)
+
+// methods returns the methods that the route answers, as Allow lists them
+// (RFC 9110 section 10.2.1).
+func (r route) methods() string {
+	if r.File == "" {
+		return versionMethods
+	}
+	return fileMethods
+}
+
+func (r route) allows(method string) bool {
+	switch method {
+	case http.MethodDelete:
+		return true
+	case http.MethodGet, http.MethodHead, http.MethodPut:
+		return r.File != ""
+	}
+	return false
+}
+
+// parsePrefix returns the segments of the configured prefix.
+func parsePrefix(prefix string) ([]string, error) {
+	if !strings.HasPrefix(prefix, "/") {
+		return nil, fmt.Errorf("prefix is %q: it must begin with /", prefix)
+	}
+	segments, err := splitPath(prefix)
+	if err != nil {
+		return nil, fmt.Errorf("prefix is %q: %w", prefix, err)
+	}
+	for _, segment := range segments {
+		if err := registry.CheckElement(segment); err != nil {
+			return nil, fmt.Errorf("prefix is %q: %w", prefix, err)
+		}
+	}
+	return segments, nil
+}
+
+// splitPath splits an escaped path, drops empty segments and unescapes each of
+// the others once, so that %2F stays inside its segment.
+func splitPath(escaped string) ([]string, error) {
+	segments := make([]string, 0, 8)
+	for segment := range strings.SplitSeq(escaped, "/") {
+		if segment == "" {
+			continue
+		}
+		unescaped, err := url.PathUnescape(segment)
+		if err != nil {
+			return nil, fmt.Errorf("%w: bad escape", registry.ErrUnsafePath)
+		}
+		segments = append(segments, unescaped)
+	}
+	return segments, nil
+}
+
+// parseRoute reads a request's path. Inside tells whether it is under the prefix;
+// when it is not, the request is not ours. Its errors are ErrUnsafePath,
+// ErrInvalidOwner and errNoRoute. Other names are judged when they are published.
+func parseRoute(prefix []string, escaped string) (rt route, inside bool, err error) {
+	segments, err := splitPath(escaped)
+	if err != nil {
+		// Which segment is bad cannot matter: nobody else can serve it either.
+		return route{}, true, err
+	}
+	if len(segments) < len(prefix) {
+		return route{}, false, nil
+	}
+	for i, segment := range prefix {
+		if segments[i] != segment {
+			return route{}, false, nil
+		}
+	}
+	segments = segments[len(prefix):]
+	for _, segment := range segments {
+		if err := registry.CheckElement(segment); err != nil {
+			return route{}, true, err
+		}
+	}
+	if len(segments) < 4 || len(segments) > 5 || segments[1] != packageType {
+		return route{}, true, errNoRoute
+	}
+	rt.Owner, rt.Package, rt.Version = segments[0], segments[2], segments[3]
+	if len(segments) == 5 {
+		rt.File = segments[4]
+	}
+	return rt, true, registry.CheckOwner(rt.Owner)
+}
