@@ -3,10 +3,8 @@
 package caddyfile
 
 import (
-	"slices"
-	"strings"
+	"fmt"
 
-	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -17,14 +15,22 @@ import (
 const directiveName = "generic_registry"
 
 func init() {
-	httpcaddyfile.RegisterHandlerDirective(directiveName, parseDirective)
+	httpcaddyfile.RegisterHandlerDirective(directiveName, parseCaddyfile)
 	// After authentication and respond, so that rules which deny win; before what
 	// answers every path.
 	httpcaddyfile.RegisterDirectiveOrder(directiveName, httpcaddyfile.Before, "reverse_proxy")
 }
 
+func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	handler := new(module.Handler)
+	if err := parse(h.Dispenser, handler); err != nil {
+		return nil, err
+	}
+	return handler, nil
+}
+
 // subdirectives are the words of the block.
-var subdirectives = map[string]func(*directive) error{
+var subdirectives = words{
 	"root":          (*directive).root,
 	"prefix":        (*directive).prefix,
 	"owner":         (*directive).owner,
@@ -39,19 +45,10 @@ var subdirectives = map[string]func(*directive) error{
 type directive struct {
 	*caddyfile.Dispenser
 	handler *module.Handler
-	owners  map[string]int // folded owner to the line of its block
+	owners  map[string]string // folded owner to the position of its block
 }
 
-func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
-	handler := new(module.Handler)
-	d := &directive{Dispenser: h.Dispenser, handler: handler, owners: make(map[string]int)}
-	if err := d.parse(); err != nil {
-		return nil, err
-	}
-	return handler, nil
-}
-
-// parse reads the directive:
+// parse reads the directive into the handler:
 //
 //	generic_registry [<matcher>] {
 //		root          <dir>
@@ -66,80 +63,16 @@ func parseDirective(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //		metadata      <name> { ... }
 //		blobs         <name> { ... }
 //	}
-func (d *directive) parse() error {
+//
+// The dispenser has the directive's tokens without the matcher.
+func parse(dispenser *caddyfile.Dispenser, handler *module.Handler) error {
+	d := &directive{Dispenser: dispenser, handler: handler, owners: make(map[string]string)}
 	d.Next() // the directive's name
 	if d.NextArg() {
-		return d.Errf("unexpected %q: a matcher begins with / or @, settings go into a block", d.Val())
+		return d.Errf("unexpected %q after %s: a matcher is * or begins with / or @, settings go into a block", d.Val(), directiveName)
 	}
 	return d.block(directiveName, subdirectives, "owner")
 }
 
-// block reads the lines of a block. Each word may come once, except the
-// repeatable ones.
-func (d *directive) block(of string, words map[string]func(*directive) error, repeatable ...string) error {
-	seen := make(map[string]int)
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		word := d.Val()
-		read, known := words[word]
-		if !known {
-			return d.Errf("unknown word %q in %s: write one of %s", word, of, list(words))
-		}
-		if first, repeated := seen[word]; repeated && !slices.Contains(repeatable, word) {
-			return d.Errf("%s is written twice, first on line %d: make it one", word, first)
-		}
-		seen[word] = d.Line()
-		if err := read(d); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func list(words map[string]func(*directive) error) string {
-	names := make([]string, 0, len(words))
-	for name := range words {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return strings.Join(names, ", ")
-}
-
-// value reads the one argument of the current word.
-func (d *directive) value(form string) (string, error) {
-	word := d.Val()
-	var value string
-	if !d.Args(&value) || value == "" || d.NextArg() {
-		return "", d.Errf("write %s %s", word, form)
-	}
-	return value, nil
-}
-
-// values reads one or more arguments of the current word, each once.
-func (d *directive) values(form string) ([]string, error) {
-	word := d.Val()
-	values := d.RemainingArgs()
-	if len(values) == 0 {
-		return nil, d.Errf("write %s %s", word, form)
-	}
-	for i, value := range values {
-		if slices.Contains(values[:i], value) {
-			return nil, d.Errf("%s names %s twice", word, value)
-		}
-	}
-	return values, nil
-}
-
-// guest reads a guest module and its block, and returns it as JSON.
-func (d *directive) guest(namespace string) ([]byte, error) {
-	word := d.Val()
-	if !d.NextArg() {
-		return nil, d.Errf("write %s <name>, of a module %s.<name>", word, namespace)
-	}
-	name := d.Val()
-	unmarshaler, err := caddyfile.UnmarshalModule(d.Dispenser, namespace+"."+name)
-	if err != nil {
-		return nil, err
-	}
-	return caddyconfig.JSONModuleObject(unmarshaler, "module", name, nil), nil
-}
-
+// position is the file and line of the current token.
+func (d *directive) position() string { return fmt.Sprintf("%s:%d", d.File(), d.Line()) }

@@ -5,36 +5,39 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
+// anyOwner stands for the owners without a rule of their own.
+const anyOwner = "*"
+
 // ownerWords are the words of an owner's block.
-var ownerWords = map[string]func(*directive) error{
+var ownerWords = words{
 	"read":  (*directive).read,
 	"write": (*directive).write,
 }
 
 // owner reads a block of rules into the handler's last rule.
 func (d *directive) owner() error {
-	if !d.NextArg() {
-		return d.Errf("write owner <name> or owner *, and a block")
+	var name string
+	if !d.Args(&name) || d.NextArg() || !d.opensBlock() {
+		return d.Errf("owner has one name and a block: the form is owner <name>|* { ... }")
 	}
-	name := d.Val()
-	if d.NextArg() {
-		return d.Errf("unexpected %q: write one owner, and a block for each", d.Val())
-	}
-	if name != "*" {
+	if name != anyOwner {
 		if err := registry.CheckOwner(name); err != nil {
-			return d.Errf("owner %q: %v", name, err)
+			return d.Errf("owner %q: %w", name, err)
 		}
 	}
 	if first, twice := d.owners[registry.Fold(name)]; twice {
-		return d.Errf("owner %s has a block on line %d already: make it one", name, first)
+		return d.Errf("owner %s has a block already, at %s: make it one block", name, first)
 	}
-	d.owners[registry.Fold(name)] = d.Line()
+	d.owners[registry.Fold(name)] = d.position()
+
+	// Made here so that it has the line of the owner, not that of the brace.
+	empty := d.Errf("owner %s has no rule: write read <principal>... or write <principal>... into its block", name)
 	d.handler.Owners = append(d.handler.Owners, module.OwnerRule{Owner: name})
 	if err := d.block("owner", ownerWords); err != nil {
 		return err
 	}
 	if rule := d.rule(); rule.Read == nil && rule.Write == nil {
-		return d.Errf("owner %s has no rule: write read or write into its block", name)
+		return empty
 	}
 	return nil
 }
@@ -44,25 +47,14 @@ func (d *directive) rule() *module.OwnerRule {
 	return &d.handler.Owners[len(d.handler.Owners)-1]
 }
 
+const principalsForm = "<principal>..., each a user name, *, @users or @owner"
+
 func (d *directive) read() (err error) {
-	d.rule().Read, err = d.principals()
+	d.rule().Read, err = d.names(principalsForm, module.CheckPrincipal)
 	return err
 }
 
 func (d *directive) write() (err error) {
-	d.rule().Write, err = d.principals()
+	d.rule().Write, err = d.names(principalsForm, module.CheckPrincipal)
 	return err
-}
-
-func (d *directive) principals() ([]string, error) {
-	words, err := d.values("<user>|*|@users|@owner...")
-	if err != nil {
-		return nil, err
-	}
-	for _, word := range words {
-		if err := module.CheckPrincipal(word); err != nil {
-			return nil, d.WrapErr(err)
-		}
-	}
-	return words, nil
 }

@@ -1,0 +1,201 @@
+package genericregistry_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const (
+	modulePath = "github.com/generic-registry/caddy-generic-registry"
+	badgerPath = "github.com/dgraph-io/badger"
+)
+
+// rooms are the packages of the module, by folder, and the folders that each may
+// import. Imports flow one way: what is further down never imports what is above.
+// Folders are patterns of path.Match; the first that matches decides.
+var rooms = []struct {
+	folder  string
+	imports []string
+}{
+	{"integration/caddy", []string{"."}},
+	{"integration", []string{"."}},
+	{"integration/*", []string{".", "caddyfile", "module", "module/metadata/*", "module/blobs/*", "module/registry"}},
+	{".", []string{"caddyfile"}},
+	{"caddyfile", []string{"module", "module/registry"}},
+	{"module", []string{"module/metadata/*", "module/blobs/*", "module/directory", "module/diskspace", "module/registry"}},
+	{"module/metadata/*", []string{"module/directory", "module/diskspace", "module/registry"}},
+	{"module/blobs/*", []string{"module/directory", "module/diskspace", "module/registry"}},
+	{"module/storetest", []string{"module/registry"}},
+	{"module/directory", []string{"module/registry"}},
+	{"module/diskspace", []string{"module/registry"}},
+	{"module/registry", nil},
+}
+
+// testsOnly is what test files may import besides what their package may.
+var testsOnly = []string{"module/storetest"}
+
+// platforms are those whose files are judged: an import behind a build constraint
+// counts as well.
+var platforms = []string{"linux", "darwin", "windows"}
+
+// listed is a package as go list prints it.
+type listed struct {
+	ImportPath   string
+	Standard     bool
+	Imports      []string
+	TestImports  []string
+	XTestImports []string
+	Deps         []string
+	Error        *struct{ Err string }
+}
+
+// folder is the package's place in the module, "." for its root.
+func (p listed) folder() string { return folderOf(p.ImportPath) }
+
+func folderOf(importPath string) string {
+	if importPath == modulePath {
+		return "."
+	}
+	return strings.TrimPrefix(importPath, modulePath+"/")
+}
+
+func isOurs(importPath string) bool {
+	return importPath == modulePath || strings.HasPrefix(importPath, modulePath+"/")
+}
+
+// list returns what go list says of the packages on a platform.
+func list(t *testing.T, platform string, args ...string) []listed {
+	t.Helper()
+	fields := "-json=ImportPath,Standard,Imports,TestImports,XTestImports,Deps,Error"
+	command := exec.CommandContext(t.Context(), "go", append([]string{"list", fields}, args...)...)
+	command.Env = append(os.Environ(), "GOOS="+platform, "CGO_ENABLED=0")
+	var complaint strings.Builder
+	command.Stderr = &complaint
+	output, err := command.Output()
+	if err != nil {
+		t.Fatalf("listing packages for %s: %v\n%s", platform, err, complaint.String())
+	}
+	var packages []listed
+	decoder := json.NewDecoder(strings.NewReader(string(output)))
+	for {
+		var p listed
+		err := decoder.Decode(&p)
+		if errors.Is(err, io.EOF) {
+			return packages
+		}
+		if err != nil {
+			t.Fatalf("decoding packages: %v", err)
+		}
+		if p.Error != nil {
+			t.Errorf("package %s: %s", p.ImportPath, p.Error.Err)
+		}
+		packages = append(packages, p)
+	}
+}
+
+func matches(folder string, patterns []string) bool {
+	return slices.ContainsFunc(patterns, func(pattern string) bool {
+		matched, err := path.Match(pattern, folder)
+		return err == nil && matched
+	})
+}
+
+// mayImport returns the folders that a folder may import.
+func mayImport(t *testing.T, folder string) []string {
+	t.Helper()
+	for _, room := range rooms {
+		if matches(folder, []string{room.folder}) {
+			return room.imports
+		}
+	}
+	t.Errorf("package %s is in no room: say in the table what it may import", folder)
+	return nil
+}
+
+func TestImportsFlowOneWay(t *testing.T) {
+	for _, platform := range platforms {
+		t.Run(platform, func(t *testing.T) {
+			for _, p := range list(t, platform, "./...") {
+				allowed := mayImport(t, p.folder())
+				checkImports(t, p, "imports", p.Imports, allowed)
+				inTests := append(slices.Clone(allowed), testsOnly...)
+				checkImports(t, p, "imports in a test", append(p.TestImports, p.XTestImports...), inTests)
+			}
+		})
+	}
+}
+
+func checkImports(t *testing.T, p listed, how string, imports, allowed []string) {
+	t.Helper()
+	for _, imported := range imports {
+		if !isOurs(imported) || imported == p.ImportPath {
+			continue
+		}
+		if folder := folderOf(imported); !matches(folder, allowed) {
+			t.Errorf("%s %s %s, against the direction of imports: of ours it may import %v", p.folder(), how, folder, allowed)
+		}
+	}
+}
+
+func TestEveryRoomExists(t *testing.T) {
+	packages := list(t, platforms[0], "./...")
+	for _, room := range rooms {
+		if strings.HasPrefix(room.folder, "integration") {
+			continue // holds only test files, which go list shows once there are any
+		}
+		if !slices.ContainsFunc(packages, func(p listed) bool { return matches(p.folder(), []string{room.folder}) }) {
+			t.Errorf("no package is in %s: the table is out of date", room.folder)
+		}
+	}
+}
+
+func TestOnlyItsBackendImportsBadger(t *testing.T) {
+	const backend = "module/metadata/badger"
+	var found bool
+	for _, p := range list(t, platforms[0], "./...") {
+		for _, imported := range slices.Concat(p.Imports, p.TestImports, p.XTestImports) {
+			if imported != badgerPath && !strings.HasPrefix(imported, badgerPath+"/") {
+				continue
+			}
+			found = true
+			if p.folder() != backend {
+				t.Errorf("%s imports %s: only %s may, others go through registry.MetadataStore", p.folder(), imported, backend)
+			}
+		}
+	}
+	if !found {
+		t.Errorf("nothing imports %s: has its path changed?", badgerPath)
+	}
+}
+
+func TestRegistryNeedsOnlyTheStandardLibrary(t *testing.T) {
+	for _, platform := range platforms {
+		packages := list(t, platform, "-deps", "./module/registry")
+		if len(packages) < 2 {
+			t.Fatalf("%s: registry has %d dependencies, want many: is the list complete?", platform, len(packages)-1)
+		}
+		for _, p := range packages {
+			if !p.Standard && p.folder() != "module/registry" {
+				t.Errorf("%s: module/registry depends on %s: the domain knows neither Caddy nor a database nor a logger, only the standard library", platform, p.ImportPath)
+			}
+		}
+	}
+}
+
+// TestStoretestIsNotLinked holds that the contract suite, and with it package
+// testing, is in no binary.
+func TestStoretestIsNotLinked(t *testing.T) {
+	suite := modulePath + "/" + testsOnly[0]
+	for _, p := range list(t, platforms[0], "./...") {
+		if p.ImportPath != suite && slices.Contains(p.Deps, suite) {
+			t.Errorf("%s depends on %s outside of its tests", p.folder(), testsOnly[0])
+		}
+	}
+}

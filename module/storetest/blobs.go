@@ -1,0 +1,357 @@
+package storetest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+// Blobs runs the contract of registry.BlobStore.
+func Blobs(t *testing.T, place BlobPlace) {
+	for name, test := range map[string]func(*blobFixture){
+		"what is committed is read back, after reopening too":    readBack,
+		"nothing is visible before commit":                       invisible,
+		"an aborted blob leaves nothing":                         aborted,
+		"a write that never ended is gone after reopening":       neverEnded,
+		"a missing blob is missing":                              missingBlob,
+		"a blob of another size is damaged":                      otherSize,
+		"a reader outlives the blob":                             readerOutlives,
+		"deleting twice is harmless":                             deleteTwice,
+		"walk sees every blob, stops on error and ended context": walk,
+		"8 writers at once all commit":                           writers,
+		"a malformed locator reaches nothing":                    malformed,
+		"a closed store is unavailable":                          closedBlobs,
+		"the size may be unknown, wrong or nothing":              sizes,
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := goleak.IgnoreCurrent()
+			t.Run("", func(t *testing.T) {
+				f := &blobFixture{TB: t, open: place(t)}
+				f.mustOpen()
+				t.Cleanup(func() { f.noError(f.BlobStore.Close()) })
+				test(f)
+			})
+			goleak.VerifyNone(t, before)
+		})
+	}
+}
+
+type blobFixture struct {
+	testing.TB
+	registry.BlobStore
+	open func() (registry.BlobStore, error)
+}
+
+func (f *blobFixture) mustOpen() {
+	f.Helper()
+	store, err := f.open()
+	f.noError(err)
+	f.BlobStore = store
+}
+
+func (f *blobFixture) reopen() {
+	f.Helper()
+	f.noError(f.BlobStore.Close())
+	f.mustOpen()
+}
+
+func (f *blobFixture) noError(err error) {
+	f.Helper()
+	if err != nil {
+		f.Fatal(err)
+	}
+}
+
+func (f *blobFixture) wantError(got, want error) {
+	f.Helper()
+	if !errors.Is(got, want) {
+		f.Fatalf("error is %v, want %v", got, want)
+	}
+}
+
+// write writes a blob in pieces, and returns its writer not ended.
+func (f *blobFixture) write(locator registry.Locator, content []byte, size int64) registry.BlobWriter {
+	f.Helper()
+	w, err := f.Create(context.Background(), locator, size)
+	f.noError(err)
+	for len(content) > 0 {
+		n := min(len(content), 100_000)
+		written, err := w.Write(content[:n])
+		f.noError(err)
+		if written != n {
+			f.Fatalf("wrote %d of %d", written, n)
+		}
+		content = content[n:]
+	}
+	return w
+}
+
+func (f *blobFixture) put(locator registry.Locator, content []byte) {
+	f.Helper()
+	f.noError(f.write(locator, content, int64(len(content))).Commit(context.Background()))
+}
+
+func (f *blobFixture) wantContent(locator registry.Locator, want []byte) {
+	f.Helper()
+	reader, err := f.Open(context.Background(), locator, int64(len(want)))
+	f.noError(err)
+	got, err := io.ReadAll(reader)
+	f.noError(err)
+	f.noError(reader.Close())
+	if !bytes.Equal(got, want) {
+		f.Fatalf("%d bytes differ from the %d written", len(got), len(want))
+	}
+}
+
+func (f *blobFixture) wantNothing(locator registry.Locator) {
+	f.Helper()
+	_, err := f.Open(context.Background(), locator, 1)
+	f.wantError(err, registry.ErrBlobNotFound)
+	_, err = f.Stat(context.Background(), locator)
+	f.wantError(err, registry.ErrBlobNotFound)
+	if _, seen := f.walked()[locator]; seen {
+		f.Fatalf("%s is walked", locator)
+	}
+}
+
+func (f *blobFixture) walked() map[registry.Locator]int64 {
+	f.Helper()
+	seen := make(map[registry.Locator]int64)
+	f.noError(f.Walk(context.Background(), func(locator registry.Locator, size int64, _ time.Time) error {
+		if _, twice := seen[locator]; twice {
+			f.Errorf("%s is walked twice", locator)
+		}
+		seen[locator] = size
+		return nil
+	}))
+	return seen
+}
+
+func pattern(n int) []byte {
+	content := make([]byte, n)
+	for i := range content {
+		content[i] = byte(i*7 + i>>8)
+	}
+	return content
+}
+
+func readBack(f *blobFixture) {
+	contents := map[registry.Locator][]byte{
+		registry.NewLocator(1):       nil,
+		registry.NewLocator(2):       []byte("x"),
+		registry.NewLocator(3):       pattern(1_000_003),
+		registry.NewLocator(1 << 40): pattern(10),
+	}
+	for locator, content := range contents {
+		f.put(locator, content)
+	}
+	for range 2 {
+		for locator, content := range contents {
+			f.wantContent(locator, content)
+			size, err := f.Stat(context.Background(), locator)
+			f.noError(err)
+			if size != int64(len(content)) {
+				f.Errorf("size is %d, want %d", size, len(content))
+			}
+		}
+		f.reopen()
+	}
+	reader, err := f.Open(context.Background(), f.anyOf(contents, 1_000_003), 1_000_003)
+	f.noError(err)
+	defer reader.Close()
+	_, err = reader.Seek(-3, io.SeekEnd)
+	f.noError(err)
+	tail, err := io.ReadAll(reader)
+	f.noError(err)
+	if !bytes.Equal(tail, pattern(1_000_003)[1_000_000:]) {
+		f.Errorf("tail is %v", tail)
+	}
+}
+
+func (f *blobFixture) anyOf(contents map[registry.Locator][]byte, size int) registry.Locator {
+	f.Helper()
+	for locator, content := range contents {
+		if len(content) == size {
+			return locator
+		}
+	}
+	f.Fatalf("no content of %d bytes", size)
+	return ""
+}
+
+func invisible(f *blobFixture) {
+	locator := registry.NewLocator(1)
+	w := f.write(locator, []byte("content"), 7)
+	f.wantNothing(locator)
+	f.noError(w.Commit(context.Background()))
+	f.wantContent(locator, []byte("content"))
+	f.noError(w.Abort()) // after Commit it does nothing
+	f.wantContent(locator, []byte("content"))
+}
+
+func aborted(f *blobFixture) {
+	locator := registry.NewLocator(1)
+	w := f.write(locator, pattern(300_000), 300_000)
+	f.noError(w.Abort())
+	f.noError(w.Abort())
+	f.wantNothing(locator)
+	f.put(locator, []byte("later"))
+	f.wantContent(locator, []byte("later"))
+}
+
+func neverEnded(f *blobFixture) {
+	kept, cut := registry.NewLocator(1), registry.NewLocator(2)
+	f.put(kept, []byte("kept"))
+	w := f.write(cut, pattern(300_000), -1)
+	f.reopen()
+	f.wantNothing(cut)
+	f.wantContent(kept, []byte("kept"))
+	if err := w.Commit(context.Background()); err == nil {
+		f.Error("a writer of a closed store commits")
+	}
+	f.wantNothing(cut)
+	_ = w.Abort() // its store is closed; what it says does not matter
+	f.wantContent(kept, []byte("kept"))
+}
+
+func missingBlob(f *blobFixture) {
+	f.put(registry.NewLocator(1), []byte("other"))
+	f.wantNothing(registry.NewLocator(1))
+	f.noError(f.Delete(context.Background(), registry.NewLocator(1)))
+}
+
+func otherSize(f *blobFixture) {
+	locator := registry.NewLocator(1)
+	f.put(locator, []byte("four"))
+	for _, size := range []int64{0, 3, 5} {
+		_, err := f.Open(context.Background(), locator, size)
+		f.wantError(err, registry.ErrDamaged)
+	}
+}
+
+func readerOutlives(f *blobFixture) {
+	locator := registry.NewLocator(1)
+	content := pattern(500_000)
+	f.put(locator, content)
+	reader, err := f.Open(context.Background(), locator, int64(len(content)))
+	f.noError(err)
+	defer reader.Close()
+	f.noError(f.Delete(context.Background(), locator))
+	f.wantNothing(locator)
+	got, err := io.ReadAll(reader)
+	f.noError(err)
+	if !bytes.Equal(got, content) {
+		f.Error("the reader lost the bytes")
+	}
+}
+
+func deleteTwice(f *blobFixture) {
+	locator := registry.NewLocator(1)
+	f.put(locator, []byte("x"))
+	f.noError(f.Delete(context.Background(), locator))
+	f.noError(f.Delete(context.Background(), locator))
+	f.wantNothing(locator)
+}
+
+func walk(f *blobFixture) {
+	want := make(map[registry.Locator]int64)
+	for i := range 50 {
+		locator := registry.NewLocator(uint64(i) * 5_000)
+		f.put(locator, pattern(i))
+		want[locator] = int64(i)
+	}
+	got := f.walked()
+	for locator, size := range want {
+		if found, ok := got[locator]; !ok || found != size {
+			f.Errorf("%s: size %d, found %v", locator, size, ok)
+		}
+	}
+	if len(got) != len(want) {
+		f.Errorf("walked %d, want %d", len(got), len(want))
+	}
+	stop := errors.New("stop")
+	calls := 0
+	f.wantError(f.Walk(context.Background(), func(registry.Locator, int64, time.Time) error {
+		calls++
+		return stop
+	}), stop)
+	if calls != 1 {
+		f.Errorf("%d calls after an error", calls)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	f.wantError(f.Walk(ctx, func(registry.Locator, int64, time.Time) error {
+		cancel()
+		return nil
+	}), context.Canceled)
+}
+
+func writers(f *blobFixture) {
+	const clients, each = 8, 10
+	locators := make([][]registry.Locator, clients)
+	inParallel(clients, func(i int) {
+		for j := range each {
+			locator := registry.NewLocator(uint64(j) * 4_000)
+			f.put(locator, []byte(numbered(i*each+j)))
+			locators[i] = append(locators[i], locator)
+		}
+	})
+	for i := range clients {
+		for j, locator := range locators[i] {
+			f.wantContent(locator, []byte(numbered(i*each+j)))
+		}
+	}
+	if got := len(f.walked()); got != clients*each {
+		f.Errorf("walked %d, want %d", got, clients*each)
+	}
+}
+
+func malformed(f *blobFixture) {
+	for _, locator := range []registry.Locator{"", "x", "/x", "x/", "../x", "x/..", "x/y/z", "x/Y", "/etc/passwd", `x\y`, "x/y\x00"} {
+		if _, err := f.Create(context.Background(), locator, 1); err == nil {
+			f.Errorf("%q can be created", locator)
+		}
+		if _, err := f.Open(context.Background(), locator, 1); err == nil {
+			f.Errorf("%q can be opened", locator)
+		}
+	}
+	if got := f.walked(); len(got) > 0 {
+		f.Errorf("walked %v", got)
+	}
+}
+
+func closedBlobs(f *blobFixture) {
+	ctx := context.Background()
+	locator := registry.NewLocator(1)
+	f.put(locator, []byte("x"))
+	_, err := f.open()
+	f.wantError(err, registry.ErrLocked)
+	f.noError(f.Close())
+	f.noError(f.Close())
+	_, createErr := f.Create(ctx, registry.NewLocator(2), 1)
+	_, openErr := f.Open(ctx, locator, 1)
+	_, statErr := f.Stat(ctx, locator)
+	walkErr := f.Walk(ctx, func(registry.Locator, int64, time.Time) error { return nil })
+	for _, err := range []error{createErr, openErr, statErr, walkErr, f.Delete(ctx, locator)} {
+		f.wantError(err, registry.ErrUnavailable)
+	}
+	f.mustOpen()
+	f.wantContent(locator, []byte("x"))
+}
+
+func sizes(f *blobFixture) {
+	for _, announced := range []int64{-1, 0, 1, 299_999, 300_001, 40 << 20} {
+		locator := registry.NewLocator(1)
+		f.noError(f.write(locator, pattern(300_000), announced).Commit(context.Background()))
+		f.wantContent(locator, pattern(300_000))
+	}
+	locator := registry.NewLocator(1)
+	f.noError(f.write(locator, nil, -1).Commit(context.Background()))
+	f.wantContent(locator, nil)
+}

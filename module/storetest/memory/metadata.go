@@ -1,0 +1,271 @@
+// Package memory keeps both halves of a registry in memory. It is the reference
+// that the contract suite and the models are checked with; nothing else uses it.
+package memory
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+// Metadata is a place for metadata: what one store leaves, the next one finds.
+type Metadata struct {
+	mu        sync.Mutex
+	isOpen    bool
+	sequence  uint64
+	versions  map[registry.VersionRef]*version
+	blobs     map[registry.Digest]*blob
+	condemned map[registry.Locator]bool
+	graves    []*version // deleted, with files to release
+}
+
+type version struct {
+	ref   registry.VersionRef // as first published
+	files map[string]registry.File
+}
+
+type blob struct {
+	locator    registry.Locator
+	size       int64
+	references int
+}
+
+// NewMetadata returns an empty place.
+func NewMetadata() *Metadata {
+	return &Metadata{
+		versions:  make(map[registry.VersionRef]*version),
+		blobs:     make(map[registry.Digest]*blob),
+		condemned: make(map[registry.Locator]bool),
+	}
+}
+
+// Open opens a store on the place. ErrLocked while another one is open.
+func (m *Metadata) Open() (registry.MetadataStore, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.isOpen {
+		return nil, fmt.Errorf("%w: this place in memory", registry.ErrLocked)
+	}
+	m.isOpen = true
+	return &metadataStore{place: m, uploads: make(map[registry.Locator]bool)}, nil
+}
+
+type metadataStore struct {
+	place   *Metadata
+	closed  bool // guarded by place.mu, as is all else
+	uploads map[registry.Locator]bool
+}
+
+// enter locks the place; leave with the function returned.
+func (s *metadataStore) enter(ctx context.Context) (*Metadata, func(), error) {
+	s.place.mu.Lock()
+	err := ctx.Err()
+	if s.closed {
+		err = fmt.Errorf("%w: closed", registry.ErrUnavailable)
+	}
+	if err != nil {
+		s.place.mu.Unlock()
+		return nil, nil, err
+	}
+	return s.place, s.place.mu.Unlock, nil
+}
+
+func (s *metadataStore) BeginUpload(ctx context.Context, _ string, size int64) (registry.Upload, error) {
+	m, leave, err := s.enter(ctx)
+	if err != nil {
+		return registry.Upload{}, err
+	}
+	defer leave()
+	m.sequence++
+	upload := registry.Upload{Locator: registry.NewLocator(m.sequence), Size: size}
+	s.uploads[upload.Locator] = true
+	return upload, nil
+}
+
+func (s *metadataStore) AbandonUpload(_ context.Context, upload registry.Upload) error {
+	s.place.mu.Lock()
+	defer s.place.mu.Unlock()
+	delete(s.uploads, upload.Locator)
+	return nil
+}
+
+func (s *metadataStore) Publish(ctx context.Context, upload registry.Upload, p registry.Publication) (registry.File, bool, error) {
+	m, leave, err := s.enter(ctx)
+	if err != nil {
+		return registry.File{}, false, err
+	}
+	defer leave()
+	delete(s.uploads, upload.Locator)
+	v := m.versions[p.Ref.VersionRef.Key()]
+	if v != nil {
+		if _, exists := v.files[registry.Fold(p.Ref.File)]; exists {
+			m.condemned[upload.Locator] = true
+			return registry.File{}, true, registry.ErrExists
+		}
+	} else {
+		v = &version{ref: p.Ref.VersionRef, files: make(map[string]registry.File)}
+		m.versions[p.Ref.VersionRef.Key()] = v
+	}
+	b := m.blobs[p.Digest]
+	if b == nil {
+		b = new(blob)
+		m.blobs[p.Digest] = b
+	}
+	surplus := upload.Locator
+	if b.locator == "" || b.locator != p.Confirmed {
+		surplus, b.locator, b.size = b.locator, upload.Locator, p.Size
+	}
+	b.references++
+	if surplus != "" {
+		m.condemned[surplus] = true
+	}
+	file := registry.File{
+		Ref:     registry.Ref{VersionRef: v.ref, File: p.Ref.File},
+		Blob:    registry.Blob{Locator: b.locator, Digest: p.Digest, Size: p.Size},
+		Creator: p.Creator,
+		Created: p.Created,
+	}
+	v.files[registry.Fold(p.Ref.File)] = file
+	return file, surplus != "", nil
+}
+
+func (s *metadataStore) Lookup(ctx context.Context, ref registry.Ref) (registry.File, error) {
+	m, leave, err := s.enter(ctx)
+	if err != nil {
+		return registry.File{}, err
+	}
+	defer leave()
+	v := m.versions[ref.VersionRef.Key()]
+	if v == nil {
+		return registry.File{}, registry.ErrPackageNotFound
+	}
+	file, found := v.files[registry.Fold(ref.File)]
+	if !found {
+		return registry.File{}, registry.ErrFileNotFound
+	}
+	file.Locator = m.blobs[file.Digest].locator
+	return file, nil
+}
+
+func (s *metadataStore) FindBlob(ctx context.Context, digest registry.Digest) (registry.Blob, error) {
+	m, leave, err := s.enter(ctx)
+	if err != nil {
+		return registry.Blob{}, err
+	}
+	defer leave()
+	b := m.blobs[digest]
+	if b == nil {
+		return registry.Blob{}, registry.ErrBlobNotFound
+	}
+	return registry.Blob{Locator: b.locator, Digest: digest, Size: b.size}, nil
+}
+
+func (s *metadataStore) DeleteFile(ctx context.Context, ref registry.Ref) error {
+	m, leave, err := s.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	v := m.versions[ref.VersionRef.Key()]
+	if v == nil {
+		return registry.ErrPackageNotFound
+	}
+	file, found := v.files[registry.Fold(ref.File)]
+	if !found {
+		return registry.ErrFileNotFound
+	}
+	delete(v.files, registry.Fold(ref.File))
+	m.release(file.Digest)
+	if len(v.files) == 0 {
+		delete(m.versions, ref.VersionRef.Key())
+	}
+	return nil
+}
+
+func (s *metadataStore) DeleteVersion(ctx context.Context, ref registry.VersionRef) error {
+	m, leave, err := s.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	v := m.versions[ref.Key()]
+	if v == nil {
+		return registry.ErrPackageNotFound
+	}
+	delete(m.versions, ref.Key())
+	m.graves = append(m.graves, v)
+	return nil
+}
+
+// release takes one reference off a blob.
+func (m *Metadata) release(digest registry.Digest) {
+	b := m.blobs[digest]
+	if b.references--; b.references == 0 {
+		m.condemned[b.locator] = true
+		delete(m.blobs, digest)
+	}
+}
+
+func (s *metadataStore) Condemned(ctx context.Context, limit int) ([]registry.Locator, error) {
+	m, leave, err := s.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	for len(m.condemned) == 0 && len(m.graves) > 0 {
+		for _, file := range m.graves[0].files {
+			m.release(file.Digest)
+		}
+		m.graves = m.graves[1:]
+	}
+	var locators []registry.Locator
+	for locator := range m.condemned {
+		if len(locators) == limit {
+			break
+		}
+		locators = append(locators, locator)
+	}
+	return locators, nil
+}
+
+func (s *metadataStore) Buried(ctx context.Context, locators []registry.Locator) error {
+	m, leave, err := s.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	for _, locator := range locators {
+		delete(m.condemned, locator)
+	}
+	return nil
+}
+
+func (s *metadataStore) Unnamed(ctx context.Context, locators []registry.Locator) ([]registry.Locator, error) {
+	m, leave, err := s.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	named := make(map[registry.Locator]bool, len(m.blobs))
+	for _, b := range m.blobs {
+		named[b.locator] = true
+	}
+	var unnamed []registry.Locator
+	for _, locator := range locators {
+		if !named[locator] && !m.condemned[locator] && !s.uploads[locator] {
+			unnamed = append(unnamed, locator)
+		}
+	}
+	return unnamed, nil
+}
+
+func (s *metadataStore) Close() error {
+	s.place.mu.Lock()
+	defer s.place.mu.Unlock()
+	if !s.closed {
+		s.closed, s.place.isOpen = true, false
+	}
+	return nil
+}

@@ -1,0 +1,23 @@
+package storetest_test
+
+import (
+	"testing"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/storetest"
+	"github.com/generic-registry/caddy-generic-registry/module/storetest/memory"
+)
+
+func metadataInMemory(testing.TB) func() (registry.MetadataStore, error) {
+	return memory.NewMetadata().Open
+}
+
+func blobsInMemory(testing.TB) func() (registry.BlobStore, error) { return memory.NewBlobs().Open }
+
+func TestMetadataInMemory(t *testing.T) { storetest.Metadata(t, metadataInMemory) }
+
+func TestBlobsInMemory(t *testing.T) { storetest.Blobs(t, blobsInMemory) }
+
+func TestPairInMemory(t *testing.T) { storetest.Pair(t, metadataInMemory, blobsInMemory) }
+
+func TestModelInMemory(t *testing.T) { storetest.Model(t, metadataInMemory, blobsInMemory) }

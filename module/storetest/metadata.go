@@ -1,0 +1,219 @@
+package storetest
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+// Metadata runs the contract of registry.MetadataStore.
+func Metadata(t *testing.T, place MetadataPlace) {
+	for name, test := range map[string]func(*metadataFixture){
+		"a published file is found in any case, shown as first spelled":   spelling,
+		"missing version and missing file are told apart":                 missing,
+		"names that look alike do not meet":                               lookalikes,
+		"names of every allowed kind come back":                           oddNames,
+		"a second publish is refused and its bytes condemned":             duplicate,
+		"of 8 racing publishes of one file one wins":                      race,
+		"racing publishes of one content under 8 names all win":           raceOfNames,
+		"confirmed content is shared":                                     shared,
+		"unconfirmed content is replaced for every name":                  healed,
+		"bytes are condemned with their last file":                        lastReference,
+		"a version goes with its last file and can be published again":    lastFile,
+		"deleting a version hides all files at once":                      deleteVersion,
+		"a version published again survives the clean-up of the old":      republishBeforeCleanup,
+		"content published again after it was condemned stays":            republishAfterCondemn,
+		"forgetting locators that are not condemned changes nothing":      buryUnknown,
+		"unnamed are those that no record and no upload has":              unnamedLocators,
+		"all of it survives closing and opening":                          reopened,
+		"locators never repeat":                                           freshLocators,
+		"an ended context changes nothing":                                endedContext,
+		"a closed store is unavailable and closing twice is harmless":     closedStore,
+		"deletes of missing names say what is missing, change nothing":    deleteMissing,
+		"mixed work of 8 clients leaves what their own record says":       mixedClients,
+		"an empty file is a file":                                         emptyFile,
+		"after everything is deleted nothing is left but the condemned":   nothingLeft,
+		"a NUL in a name finds nothing":                                   separatorInName,
+		"two files of one version may share their bytes":                  sharedWithinVersion,
+		"a condemned locator is offered until it is buried, then no more": offeredUntilBuried,
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := goleak.IgnoreCurrent()
+			t.Run("", func(t *testing.T) { test(newMetadataFixture(t, place)) })
+			goleak.VerifyNone(t, before)
+		})
+	}
+}
+
+func spelling(f *metadataFixture) {
+	published := f.mustPublish(ref("Alice", "Tool", "V1-Beta", "Setup.EXE"), "x")
+	found := f.mustLookup(ref("aLICE", "tOOL", "v1-bETA", "sETUP.exe"))
+	if found != published {
+		f.Errorf("found %+v, published %+v", found, published)
+	}
+	if want := ref("Alice", "Tool", "V1-Beta", "Setup.EXE"); found.Ref != want {
+		f.Errorf("ref is %v, want %v", found.Ref, want)
+	}
+	if !found.Created.Equal(epoch) || found.Creator != "alice" || found.Size != 1 || found.Digest != digestOf("x") {
+		f.Errorf("file is %+v", found)
+	}
+	second := f.mustPublish(ref("ALICE", "TOOL", "V1-BETA", "other"), "y")
+	if want := ref("Alice", "Tool", "V1-Beta", "other"); second.Ref != want {
+		f.Errorf("second file's ref is %v, want %v", second.Ref, want)
+	}
+}
+
+func missing(f *metadataFixture) {
+	f.wantMissing(ref("a", "p", "1", "f"), registry.ErrPackageNotFound)
+	f.mustPublish(ref("a", "p", "1", "f"), "x")
+	f.wantMissing(ref("a", "p", "1", "g"), registry.ErrFileNotFound)
+	f.wantMissing(ref("a", "p", "2", "f"), registry.ErrPackageNotFound)
+	f.wantMissing(ref("a", "q", "1", "f"), registry.ErrPackageNotFound)
+	f.wantMissing(ref("b", "p", "1", "f"), registry.ErrPackageNotFound)
+	_, err := f.FindBlob(context.Background(), digestOf("unknown"))
+	f.wantError(err, registry.ErrBlobNotFound)
+}
+
+func lookalikes(f *metadataFixture) {
+	refs := []registry.Ref{
+		ref("a", "bc", "d", "e"), ref("ab", "c", "d", "e"), ref("a", "b", "cd", "e"), ref("a", "b", "c", "de"),
+		ref("a", "b", "c/d", "e"), ref("a", "b", "c", "d.e"), ref("a", "b", "c", "e"),
+	}
+	for i, r := range refs {
+		f.mustPublish(r, numbered(i))
+	}
+	for i, r := range refs {
+		if got := f.mustLookup(r); got.Digest != digestOf(numbered(i)) {
+			f.Errorf("%v has another's bytes", r)
+		}
+	}
+}
+
+func oddNames(f *metadataFixture) {
+	long := strings.Repeat("n", registry.MaxNameLength)
+	for i, r := range []registry.Ref{
+		ref(long, long, long, long),
+		ref("ärger", "c++", "1.0 beta/2", "a b"),
+		ref("日本", "p", "%2F", "=:;()[]{}~!@#$%^& x"),
+		ref("🦊", "...", "🦊\u200d", "..."),
+		ref("İ", "p", "ß", "f"),
+	} {
+		published := f.mustPublish(r, numbered(i))
+		f.reopen()
+		if found := f.mustLookup(r); found != published {
+			f.Errorf("found %+v, published %+v", found, published)
+		}
+	}
+}
+
+func duplicate(f *metadataFixture) {
+	f.mustPublish(ref("a", "p", "1", "f"), "x")
+	_, same, err := f.publish(ref("A", "P", "1", "F"), "x")
+	f.wantError(err, registry.ErrExists)
+	_, other, err := f.publish(ref("a", "p", "1", "f"), "other")
+	f.wantError(err, registry.ErrExists)
+	f.wantCondemned(same.Locator, other.Locator)
+	if f.mustLookup(ref("a", "p", "1", "f")).Digest != digestOf("x") {
+		f.Error("the refused content is served")
+	}
+	_, err = f.FindBlob(context.Background(), digestOf("other"))
+	f.wantError(err, registry.ErrBlobNotFound)
+}
+
+func race(f *metadataFixture) {
+	const clients = 8
+	files := make([]registry.File, clients)
+	uploads := make([]registry.Upload, clients)
+	errs := make([]error, clients)
+	inParallel(clients, func(i int) {
+		files[i], uploads[i], errs[i] = f.publishWith(ref("a", "p", "1", "f"), numbered(i), "")
+	})
+	winner := slices.Index(errs, nil)
+	if winner < 0 {
+		f.Fatalf("nobody won: %v", errs)
+	}
+	var losers []registry.Locator
+	for i, err := range errs {
+		if i != winner {
+			f.wantError(err, registry.ErrExists)
+			losers = append(losers, uploads[i].Locator)
+		}
+	}
+	if f.mustLookup(ref("a", "p", "1", "f")) != files[winner] {
+		f.Error("the winner's file is not the one found")
+	}
+	f.wantCondemned(losers...)
+}
+
+func raceOfNames(f *metadataFixture) {
+	const clients = 8
+	errs := make([]error, clients)
+	uploads := make([]registry.Upload, clients)
+	inParallel(clients, func(i int) {
+		_, uploads[i], errs[i] = f.publish(ref("a", "p", numbered(i), "f"), "same")
+	})
+	kept := f.mustLookup(ref("a", "p", numbered(0), "f")).Locator
+	var surplus []registry.Locator
+	for i := range clients {
+		f.noError(errs[i])
+		if got := f.mustLookup(ref("a", "p", numbered(i), "f")).Locator; got != kept {
+			f.Errorf("file %d is at %s, file 0 at %s", i, got, kept)
+		}
+		if uploads[i].Locator != kept {
+			surplus = append(surplus, uploads[i].Locator)
+		}
+	}
+	if len(surplus) != clients-1 {
+		f.Errorf("%d uploads are surplus, want %d", len(surplus), clients-1)
+	}
+	f.wantCondemned(surplus...)
+}
+
+func mixedClients(f *metadataFixture) {
+	const clients, rounds = 8, 40
+	var mu sync.Mutex
+	alive := make(map[registry.Ref]registry.Digest)
+	inParallel(clients, func(i int) {
+		for round := range rounds {
+			mine := ref("a", "p", numbered(i), numbered(round%5))
+			content := numbered(round % 3)
+			switch round % 4 {
+			case 3:
+				if f.DeleteFile(context.Background(), mine) == nil {
+					mu.Lock()
+					delete(alive, mine)
+					mu.Unlock()
+				}
+			default:
+				if _, _, err := f.publish(mine, content); err == nil {
+					mu.Lock()
+					alive[mine] = digestOf(content)
+					mu.Unlock()
+				}
+			}
+		}
+	})
+	for i := range clients {
+		for j := range 5 {
+			r := ref("a", "p", numbered(i), numbered(j))
+			file, err := f.Lookup(context.Background(), r)
+			want, lives := alive[r]
+			if lives != (err == nil) || lives && file.Digest != want {
+				f.Errorf("%v: lives %v, found %v %v", r, lives, file.Digest, err)
+			}
+		}
+	}
+	for r := range alive {
+		f.noError(f.DeleteFile(context.Background(), r))
+	}
+	for _, content := range []string{numbered(0), numbered(1), numbered(2)} {
+		_, err := f.FindBlob(context.Background(), digestOf(content))
+		f.wantError(err, registry.ErrBlobNotFound)
+	}
+}

@@ -1,0 +1,232 @@
+package storetest
+
+import (
+	"context"
+	"slices"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+func shared(f *metadataFixture) {
+	first := f.mustPublish(ref("a", "p", "1", "f"), "same")
+	second, upload, err := f.publish(ref("b", "q", "2", "g"), "same")
+	f.noError(err)
+	if second.Locator != first.Locator {
+		f.Errorf("second is at %s, first at %s", second.Locator, first.Locator)
+	}
+	f.wantCondemned(upload.Locator)
+}
+
+func healed(f *metadataFixture) {
+	lost := f.mustPublish(ref("a", "p", "1", "f"), "same")
+	again, upload, err := f.publishWith(ref("b", "q", "2", "g"), "same", "")
+	f.noError(err)
+	if again.Locator != upload.Locator {
+		f.Errorf("the new file is at %s, its upload at %s", again.Locator, upload.Locator)
+	}
+	if got := f.mustLookup(ref("a", "p", "1", "f")).Locator; got != upload.Locator {
+		f.Errorf("the old name is still at %s", got)
+	}
+	f.wantCondemned(lost.Locator)
+	// A confirmation that is out of date is none.
+	_, third, err := f.publishWith(ref("c", "r", "3", "h"), "same", lost.Locator)
+	f.noError(err)
+	if got := f.mustLookup(ref("a", "p", "1", "f")).Locator; got != third.Locator {
+		f.Errorf("file is at %s, not at the last upload", got)
+	}
+}
+
+func lastReference(f *metadataFixture) {
+	refs := []registry.Ref{ref("a", "p", "1", "f"), ref("a", "p", "1", "g"), ref("a", "p", "2", "f"), ref("b", "p", "1", "f")}
+	locator := f.mustPublish(refs[0], "same").Locator
+	for _, r := range refs[1:] {
+		f.mustPublish(r, "same")
+	}
+	f.drain()
+	f.noError(f.DeleteFile(context.Background(), refs[0]))
+	f.noError(f.DeleteVersion(context.Background(), refs[1].VersionRef))
+	f.noError(f.DeleteFile(context.Background(), refs[2]))
+	f.wantCondemned()
+	f.noError(f.DeleteVersion(context.Background(), refs[3].VersionRef))
+	f.wantCondemned(locator)
+}
+
+func lastFile(f *metadataFixture) {
+	f.mustPublish(ref("Alice", "P", "V", "F"), "1")
+	f.mustPublish(ref("alice", "p", "v", "g"), "2")
+	f.noError(f.DeleteFile(context.Background(), ref("alice", "p", "v", "f")))
+	f.wantMissing(ref("alice", "p", "v", "f"), registry.ErrFileNotFound)
+	f.noError(f.DeleteFile(context.Background(), ref("alice", "p", "v", "g")))
+	f.wantMissing(ref("alice", "p", "v", "g"), registry.ErrPackageNotFound)
+	f.wantError(f.DeleteVersion(context.Background(), ref("alice", "p", "v", "").VersionRef), registry.ErrPackageNotFound)
+	again := f.mustPublish(ref("alice", "p", "v", "f"), "3")
+	if want := ref("alice", "p", "v", "f"); again.Ref != want {
+		f.Errorf("ref is %v: the old spelling outlived its version", again.Ref)
+	}
+}
+
+func deleteVersion(f *metadataFixture) {
+	const files = 1_000
+	var want []registry.Locator
+	for i := range files {
+		want = append(want, f.mustPublish(ref("a", "p", "1", numbered(i)), numbered(i)).Locator)
+	}
+	f.mustPublish(ref("a", "p", "2", numbered(0)), "kept")
+	f.noError(f.DeleteVersion(context.Background(), registry.VersionRef{Owner: "A", Package: "P", Version: "1"}))
+	for i := range files {
+		f.wantMissing(ref("a", "p", "1", numbered(i)), registry.ErrPackageNotFound)
+	}
+	f.wantCondemned(want...)
+	f.mustLookup(ref("a", "p", "2", numbered(0)))
+}
+
+func republishBeforeCleanup(f *metadataFixture) {
+	var old []registry.Locator
+	for i := range 400 {
+		old = append(old, f.mustPublish(ref("a", "p", "1", numbered(i)), "old "+numbered(i)).Locator)
+	}
+	f.noError(f.DeleteVersion(context.Background(), ref("a", "p", "1", "").VersionRef))
+	var files []registry.File
+	for i := range 10 {
+		files = append(files, f.mustPublish(ref("a", "p", "1", numbered(i)), "new "+numbered(i)))
+	}
+	f.reopen()
+	f.wantCondemned(old...)
+	for _, file := range files {
+		if f.mustLookup(file.Ref) != file {
+			f.Errorf("%v changed", file.Ref)
+		}
+	}
+}
+
+func republishAfterCondemn(f *metadataFixture) {
+	old := f.mustPublish(ref("a", "p", "1", "f"), "x")
+	f.noError(f.DeleteFile(context.Background(), ref("a", "p", "1", "f")))
+	again := f.mustPublish(ref("a", "p", "1", "f"), "x")
+	if again.Locator == old.Locator {
+		f.Error("the condemned locator is used again")
+	}
+	f.wantCondemned(old.Locator)
+	if f.mustLookup(ref("a", "p", "1", "f")) != again {
+		f.Error("the file changed")
+	}
+}
+
+func offeredUntilBuried(f *metadataFixture) {
+	locator := f.mustPublish(ref("a", "p", "1", "f"), "x").Locator
+	f.noError(f.DeleteFile(context.Background(), ref("a", "p", "1", "f")))
+	for range 2 {
+		got, err := f.Condemned(context.Background(), 10)
+		f.noError(err)
+		if !slices.Equal(got, []registry.Locator{locator}) {
+			f.Fatalf("condemned: %v", got)
+		}
+		f.reopen()
+	}
+	f.noError(f.Buried(context.Background(), []registry.Locator{locator}))
+	f.reopen()
+	f.wantCondemned()
+}
+
+func buryUnknown(f *metadataFixture) {
+	file := f.mustPublish(ref("a", "p", "1", "f"), "x")
+	f.noError(f.Buried(context.Background(), []registry.Locator{file.Locator, registry.NewLocator(1)}))
+	f.noError(f.Buried(context.Background(), nil))
+	if f.mustLookup(file.Ref) != file || len(f.unnamed(file.Locator)) > 0 {
+		f.Error("the file changed")
+	}
+}
+
+func unnamedLocators(f *metadataFixture) {
+	named := f.mustPublish(ref("a", "p", "1", "f"), "x").Locator
+	condemned := f.mustPublish(ref("a", "p", "1", "g"), "y").Locator
+	f.noError(f.DeleteFile(context.Background(), ref("a", "p", "1", "g")))
+	underWay, err := f.BeginUpload(context.Background(), "a", -1)
+	f.noError(err)
+	abandoned, err := f.BeginUpload(context.Background(), "a", 3)
+	f.noError(err)
+	f.noError(f.AbandonUpload(context.Background(), abandoned))
+	f.noError(f.AbandonUpload(context.Background(), abandoned))
+	unknown := registry.NewLocator(1)
+
+	want := []registry.Locator{abandoned.Locator, unknown}
+	slices.Sort(want)
+	got := f.unnamed(named, condemned, underWay.Locator, abandoned.Locator, unknown)
+	if !slices.Equal(got, want) {
+		f.Errorf("unnamed: %v, want %v", got, want)
+	}
+	if got := f.unnamed(); len(got) > 0 {
+		f.Errorf("of nothing: %v", got)
+	}
+	f.reopen() // an upload does not outlive its store
+	if got := f.unnamed(underWay.Locator); len(got) != 1 {
+		f.Errorf("upload cut by closing: %v", got)
+	}
+}
+
+func deleteMissing(f *metadataFixture) {
+	ctx := context.Background()
+	f.wantError(f.DeleteFile(ctx, ref("a", "p", "1", "f")), registry.ErrPackageNotFound)
+	f.wantError(f.DeleteVersion(ctx, ref("a", "p", "1", "").VersionRef), registry.ErrPackageNotFound)
+	file := f.mustPublish(ref("a", "p", "1", "f"), "x")
+	f.wantError(f.DeleteFile(ctx, ref("a", "p", "1", "g")), registry.ErrFileNotFound)
+	f.wantError(f.DeleteFile(ctx, ref("a", "p", "1", "")), registry.ErrFileNotFound)
+	f.wantError(f.DeleteVersion(ctx, ref("a", "p", "2", "").VersionRef), registry.ErrPackageNotFound)
+	f.wantCondemned()
+	if f.mustLookup(file.Ref) != file {
+		f.Error("the file changed")
+	}
+}
+
+func emptyFile(f *metadataFixture) {
+	first := f.mustPublish(ref("a", "p", "1", "empty"), "")
+	second := f.mustPublish(ref("a", "p", "1", "empty too"), "")
+	if first.Size != 0 || first.Locator != second.Locator {
+		f.Errorf("files are %+v and %+v", first, second)
+	}
+}
+
+func sharedWithinVersion(f *metadataFixture) {
+	locator := f.mustPublish(ref("a", "p", "1", "f"), "same").Locator
+	f.mustPublish(ref("a", "p", "1", "g"), "same")
+	f.mustPublish(ref("a", "p", "1", "h"), "same")
+	f.drain()
+	f.noError(f.DeleteVersion(context.Background(), ref("a", "p", "1", "").VersionRef))
+	f.wantCondemned(locator)
+}
+
+func separatorInName(f *metadataFixture) {
+	kept := f.mustPublish(ref("a", "b", "c", "d"), "x")
+	for _, r := range []registry.Ref{
+		ref("a\x00b", "c", "", "d"), ref("a", "b\x00c", "", "d"), ref("a\x00b\x00c", "", "", "d"), ref("a", "b", "c\x00", "d"),
+	} {
+		f.wantMissing(r, registry.ErrPackageNotFound)
+		f.wantError(f.DeleteFile(context.Background(), r), registry.ErrPackageNotFound)
+		f.wantError(f.DeleteVersion(context.Background(), r.VersionRef), registry.ErrPackageNotFound)
+	}
+	f.wantMissing(ref("a", "b", "c", "d\x00"), registry.ErrFileNotFound)
+	if f.mustLookup(kept.Ref) != kept {
+		f.Error("the file changed")
+	}
+}
+
+func nothingLeft(f *metadataFixture) {
+	var locators []registry.Locator
+	for i := range 20 {
+		file, upload, err := f.publish(ref("a", "p", numbered(i%4), numbered(i)), numbered(i%7))
+		f.noError(err)
+		locators = append(locators, upload.Locator, file.Locator)
+	}
+	f.noError(f.DeleteFile(context.Background(), ref("a", "p", numbered(0), numbered(0))))
+	for i := range 4 {
+		f.noError(f.DeleteVersion(context.Background(), ref("a", "p", numbered(i), "").VersionRef))
+	}
+	f.drain()
+	f.reopen()
+	f.wantCondemned()
+	slices.Sort(locators)
+	locators = slices.Compact(locators)
+	if got := f.unnamed(locators...); !slices.Equal(got, locators) {
+		f.Errorf("%d of %d locators are unnamed", len(got), len(locators))
+	}
+}

@@ -1,0 +1,99 @@
+package storetest
+
+import (
+	"context"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+func reopened(f *metadataFixture) {
+	first := f.mustPublish(ref("a", "p", "1", "f"), "x")
+	second := f.mustPublish(ref("a", "p", "2", "f"), "y")
+	condemned := f.mustPublish(ref("a", "p", "3", "f"), "z").Locator
+	f.noError(f.DeleteFile(context.Background(), ref("a", "p", "3", "f")))
+	f.reopen()
+	for _, file := range []registry.File{first, second} {
+		if f.mustLookup(file.Ref) != file {
+			f.Errorf("%v changed", file.Ref)
+		}
+	}
+	f.wantMissing(ref("a", "p", "3", "f"), registry.ErrPackageNotFound)
+	blob, err := f.FindBlob(context.Background(), first.Digest)
+	f.noError(err)
+	if blob != first.Blob {
+		f.Errorf("blob is %+v, want %+v", blob, first.Blob)
+	}
+	f.wantCondemned(condemned)
+}
+
+func freshLocators(f *metadataFixture) {
+	seen := make(map[registry.Locator]bool)
+	for range 3 {
+		for i := range 50 {
+			upload, err := f.BeginUpload(context.Background(), "a", int64(i))
+			f.noError(err)
+			if seen[upload.Locator] {
+				f.Fatalf("%s twice", upload.Locator)
+			}
+			if _, _, err := upload.Locator.Split(); err != nil {
+				f.Fatal(err)
+			}
+			seen[upload.Locator] = true
+		}
+		f.reopen()
+	}
+}
+
+func endedContext(f *metadataFixture) {
+	file := f.mustPublish(ref("a", "p", "1", "f"), "x")
+	upload, err := f.BeginUpload(context.Background(), "a", 1)
+	f.noError(err)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_, _, err = f.Publish(ctx, upload, registry.Publication{Ref: ref("a", "p", "1", "g"), Digest: digestOf("y"), Size: 1, Created: epoch})
+	f.wantError(err, context.Canceled)
+	f.wantError(f.DeleteFile(ctx, file.Ref), context.Canceled)
+	f.wantError(f.DeleteVersion(ctx, file.VersionRef), context.Canceled)
+	_, err = f.BeginUpload(ctx, "a", 1)
+	f.wantError(err, context.Canceled)
+	_, err = f.Lookup(ctx, file.Ref)
+	f.wantError(err, context.Canceled)
+	f.wantMissing(ref("a", "p", "1", "g"), registry.ErrFileNotFound)
+	if f.mustLookup(file.Ref) != file {
+		f.Error("the file changed")
+	}
+	f.noError(f.AbandonUpload(ctx, upload))
+	if len(f.unnamed(upload.Locator)) != 1 {
+		f.Error("the abandoned upload is still under way")
+	}
+}
+
+func closedStore(f *metadataFixture) {
+	ctx := context.Background()
+	upload, err := f.BeginUpload(ctx, "a", 1)
+	f.noError(err)
+	_, err = f.open()
+	f.wantError(err, registry.ErrLocked)
+	f.noError(f.Close())
+	f.noError(f.Close())
+	errs := map[string]error{
+		"DeleteFile":    f.DeleteFile(ctx, ref("a", "p", "1", "f")),
+		"DeleteVersion": f.DeleteVersion(ctx, ref("a", "p", "1", "").VersionRef),
+		"Buried":        f.Buried(ctx, []registry.Locator{upload.Locator}),
+	}
+	_, errs["BeginUpload"] = f.BeginUpload(ctx, "a", 1)
+	_, _, errs["Publish"] = f.Publish(ctx, upload, registry.Publication{Ref: ref("a", "p", "1", "f"), Created: epoch})
+	_, errs["Lookup"] = f.Lookup(ctx, ref("a", "p", "1", "f"))
+	_, errs["FindBlob"] = f.FindBlob(ctx, digestOf("x"))
+	_, errs["Condemned"] = f.Condemned(ctx, 1)
+	_, errs["Unnamed"] = f.Unnamed(ctx, []registry.Locator{upload.Locator})
+	for method, err := range errs {
+		if err == nil {
+			f.Errorf("%s works on a closed store", method)
+			continue
+		}
+		f.wantError(err, registry.ErrUnavailable)
+	}
+	f.mustOpen()
+	f.wantMissing(ref("a", "p", "1", "f"), registry.ErrPackageNotFound)
+}

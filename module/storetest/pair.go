@@ -1,0 +1,311 @@
+package storetest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+// Pair runs what a registry promises over a pair of stores.
+func Pair(t *testing.T, metadata MetadataPlace, blobs BlobPlace) {
+	for name, test := range map[string]func(*pairFixture){
+		"what is published is read back, after reopening too":      pairReadBack,
+		"of 8 racing publishes one wins, and its bytes are served": pairRace,
+		"refused uploads leave nothing":                            pairRefused,
+		"readers under deletes and publishes see whole files":      pairReaders,
+		"publishing lost bytes again heals every name":             pairHeals,
+		"bytes that a crash left are swept":                        pairCrashed,
+		"after everything is deleted nothing is left":              pairNothingLeft,
+		"the reaper follows a delete by itself":                    pairReaps,
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := goleak.IgnoreCurrent()
+			t.Run("", func(t *testing.T) { test(newPairFixture(t, metadata, blobs)) })
+			goleak.VerifyNone(t, before)
+		})
+	}
+}
+
+type pairFixture struct {
+	testing.TB
+	*registry.Registry
+	metadata     registry.MetadataStore
+	blobs        registry.BlobStore
+	openMetadata func() (registry.MetadataStore, error)
+	openBlobs    func() (registry.BlobStore, error)
+}
+
+func newPairFixture(t testing.TB, metadata MetadataPlace, blobs BlobPlace) *pairFixture {
+	f := &pairFixture{TB: t, openMetadata: metadata(t), openBlobs: blobs(t)}
+	f.mustOpen()
+	t.Cleanup(func() { f.noError(f.Registry.Close()) })
+	return f
+}
+
+func (f *pairFixture) mustOpen() {
+	f.Helper()
+	var err error
+	f.metadata, err = f.openMetadata()
+	f.noError(err)
+	f.blobs, err = f.openBlobs()
+	f.noError(err)
+	f.Registry = registry.New(f.metadata, f.blobs, registry.Options{Now: func() time.Time { return epoch }})
+}
+
+func (f *pairFixture) reopen() {
+	f.Helper()
+	f.noError(f.Registry.Close())
+	f.mustOpen()
+}
+
+func (f *pairFixture) noError(err error) {
+	f.Helper()
+	if err != nil {
+		f.Fatal(err)
+	}
+}
+
+func (f *pairFixture) wantError(got, want error) {
+	f.Helper()
+	if !errors.Is(got, want) {
+		f.Fatalf("error is %v, want %v", got, want)
+	}
+}
+
+func (f *pairFixture) publish(r registry.Ref, content string) error {
+	_, err := f.Publish(context.Background(), r, "alice", registry.Content{
+		Body: strings.NewReader(content), Size: int64(len(content)),
+	})
+	return err
+}
+
+func (f *pairFixture) read(r registry.Ref) (string, error) {
+	file, reader, err := f.Open(context.Background(), r)
+	if err != nil {
+		return "", err
+	}
+	defer reader.Close()
+	content, err := io.ReadAll(reader)
+	if err == nil && digestOf(string(content)) != file.Digest {
+		err = errors.New("bytes do not have the file's digest")
+	}
+	return string(content), err
+}
+
+func (f *pairFixture) wantContent(r registry.Ref, want string) {
+	f.Helper()
+	got, err := f.read(r)
+	f.noError(err)
+	if got != want {
+		f.Fatalf("content of %d bytes, want %d", len(got), len(want))
+	}
+}
+
+// settle lets the clean-up do its work now, and returns how many blobs are left.
+func (f *pairFixture) settle() int {
+	f.Helper()
+	_, err := f.Reap(context.Background())
+	f.noError(err)
+	_, err = f.Sweep(context.Background())
+	f.noError(err)
+	return f.blobCount()
+}
+
+func (f *pairFixture) blobCount() (count int) {
+	f.Helper()
+	f.noError(f.blobs.Walk(context.Background(), func(registry.Locator, int64, time.Time) error {
+		count++
+		return nil
+	}))
+	return count
+}
+
+func pairReadBack(f *pairFixture) {
+	large := string(pattern(900_001))
+	contents := map[registry.Ref]string{
+		ref("a", "p", "1", "empty"): "",
+		ref("a", "p", "1", "small"): "hello",
+		ref("a", "p", "2", "large"): large,
+		ref("b", "p", "1", "large"): large,
+	}
+	for r, content := range contents {
+		f.noError(f.publish(r, content))
+	}
+	for range 2 {
+		for r, content := range contents {
+			f.wantContent(r, content)
+		}
+		if count := f.settle(); count != 3 {
+			f.Errorf("%d blobs for 3 contents", count)
+		}
+		f.reopen()
+	}
+	f.wantError(f.publish(ref("A", "P", "1", "SMALL"), "hello"), registry.ErrExists)
+	_, err := f.read(ref("a", "p", "1", "none"))
+	f.wantError(err, registry.ErrFileNotFound)
+}
+
+func pairRace(f *pairFixture) {
+	const clients = 8
+	errs := make([]error, clients)
+	inParallel(clients, func(i int) { errs[i] = f.publish(ref("a", "p", "1", "f"), strings.Repeat(numbered(i), 10_000)) })
+	winners := 0
+	for i, err := range errs {
+		if err == nil {
+			winners++
+			f.wantContent(ref("a", "p", "1", "f"), strings.Repeat(numbered(i), 10_000))
+			continue
+		}
+		f.wantError(err, registry.ErrExists)
+	}
+	if winners != 1 {
+		f.Errorf("%d winners", winners)
+	}
+	if count := f.settle(); count != 1 {
+		f.Errorf("%d blobs are left", count)
+	}
+}
+
+func pairRefused(f *pairFixture) {
+	gone, cancel := context.WithCancel(context.Background())
+	cancel()
+	cut := errors.New("cut")
+	wrong := digestOf("other")
+	body := func(n int) io.Reader { return bytes.NewReader(pattern(n)) }
+	for name, refused := range map[string]struct {
+		ctx     context.Context
+		content registry.Content
+		want    error
+	}{
+		"reader fails":     {context.Background(), registry.Content{Body: io.MultiReader(body(400_000), iotest.ErrReader(cut)), Size: -1}, cut},
+		"body is cut":      {context.Background(), registry.Content{Body: io.MultiReader(body(400_000), iotest.ErrReader(io.ErrUnexpectedEOF)), Size: 400_001}, io.ErrUnexpectedEOF},
+		"body is short":    {context.Background(), registry.Content{Body: body(9), Size: 10}, io.ErrUnexpectedEOF},
+		"digest is wrong":  {context.Background(), registry.Content{Body: body(9), Size: 9, SHA256: &wrong}, registry.ErrDigest},
+		"client is gone":   {gone, registry.Content{Body: body(9), Size: 9}, context.Canceled},
+		"fails at once":    {context.Background(), registry.Content{Body: iotest.ErrReader(cut), Size: -1}, cut},
+		"fails with bytes": {context.Background(), registry.Content{Body: iotest.DataErrReader(io.MultiReader(body(9), iotest.ErrReader(cut))), Size: 20}, cut},
+	} {
+		_, err := f.Publish(refused.ctx, ref("a", "p", "1", "f"), "alice", refused.content)
+		if !errors.Is(err, refused.want) {
+			f.Errorf("%s: error is %v, want %v", name, err, refused.want)
+		}
+		if _, err := f.read(ref("a", "p", "1", "f")); !errors.Is(err, registry.ErrPackageNotFound) {
+			f.Errorf("%s: the file can be read: %v", name, err)
+		}
+	}
+	if count := f.settle(); count != 0 {
+		f.Errorf("%d blobs are left", count)
+	}
+}
+
+func pairReaders(f *pairFixture) {
+	const rounds = 60
+	target := ref("a", "p", "1", "f")
+	done := make(chan struct{})
+	var readers sync.WaitGroup
+	for range 4 {
+		readers.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				_, err := f.read(target)
+				if err != nil && !errors.Is(err, registry.ErrPackageNotFound) {
+					f.Errorf("reading: %v", err)
+					return
+				}
+			}
+		})
+	}
+	for i := range rounds {
+		f.noError(f.publish(target, strings.Repeat(numbered(i%3), 2_000)))
+		if i%2 == 0 {
+			f.noError(f.DeleteFile(context.Background(), target))
+		} else {
+			f.noError(f.DeleteVersion(context.Background(), target.VersionRef))
+		}
+	}
+	close(done)
+	readers.Wait()
+}
+
+func pairHeals(f *pairFixture) {
+	first, second := ref("a", "p", "1", "f"), ref("b", "q", "2", "g")
+	f.noError(f.publish(first, "precious"))
+	file, err := f.Lookup(context.Background(), first)
+	f.noError(err)
+	f.noError(f.blobs.Delete(context.Background(), file.Locator)) // a disk loses it
+	_, err = f.read(first)
+	f.wantError(err, registry.ErrDamaged)
+	f.noError(f.publish(second, "precious"))
+	f.wantContent(first, "precious")
+	f.wantContent(second, "precious")
+	if count := f.settle(); count != 1 {
+		f.Errorf("%d blobs are left", count)
+	}
+}
+
+func pairCrashed(f *pairFixture) {
+	f.noError(f.publish(ref("a", "p", "1", "f"), "kept"))
+	upload, err := f.metadata.BeginUpload(context.Background(), "a", 6)
+	f.noError(err)
+	w, err := f.blobs.Create(context.Background(), upload.Locator, 6)
+	f.noError(err)
+	_, err = w.Write([]byte("orphan"))
+	f.noError(err)
+	f.noError(w.Commit(context.Background()))
+	if count := f.settle(); count != 2 {
+		f.Fatalf("%d blobs while the upload is under way", count)
+	}
+	f.reopen() // the upload was cut between its two halves
+	if count := f.settle(); count != 1 {
+		f.Errorf("%d blobs are left", count)
+	}
+	f.wantContent(ref("a", "p", "1", "f"), "kept")
+}
+
+func pairNothingLeft(f *pairFixture) {
+	inParallel(8, func(i int) {
+		for j := range 10 {
+			if err := f.publish(ref("a", "p", numbered(i%3), numbered(i*10+j)), numbered(j%4)); err != nil {
+				f.Errorf("publishing: %v", err)
+			}
+		}
+	})
+	f.noError(f.DeleteFile(context.Background(), ref("a", "p", numbered(0), numbered(0))))
+	for i := range 3 {
+		f.noError(f.DeleteVersion(context.Background(), ref("a", "p", numbered(i), "").VersionRef))
+	}
+	if count := f.settle(); count != 0 {
+		f.Errorf("%d blobs are left", count)
+	}
+}
+
+// pairReaps waits for the background reaper, woken by the delete.
+func pairReaps(f *pairFixture) {
+	f.noError(f.publish(ref("a", "p", "1", "f"), "x"))
+	f.noError(f.DeleteFile(context.Background(), ref("a", "p", "1", "f")))
+	deadline := time.NewTimer(30 * time.Second)
+	defer deadline.Stop()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for f.blobCount() > 0 {
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			f.Fatal("the bytes are still there")
+		}
+	}
+}

@@ -1,0 +1,173 @@
+// Package storetest is the contract of registry.MetadataStore and
+// registry.BlobStore as test suites. Every backend passes the same ones.
+package storetest
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+// MetadataPlace makes a fresh, empty place and returns what opens a store on it.
+// After Close the place can be opened again and has what was stored.
+type MetadataPlace func(t testing.TB) (open func() (registry.MetadataStore, error))
+
+// BlobPlace is the same for bytes.
+type BlobPlace func(t testing.TB) (open func() (registry.BlobStore, error))
+
+// epoch is a time that survives every encoding.
+var epoch = time.Date(2026, time.March, 1, 12, 0, 0, 123_456_789, time.UTC)
+
+func ref(owner, pkg, version, file string) registry.Ref {
+	return registry.Ref{VersionRef: registry.VersionRef{Owner: owner, Package: pkg, Version: version}, File: file}
+}
+
+func digestOf(content string) registry.Digest { return sha256.Sum256([]byte(content)) }
+
+// metadataFixture is one subtest's store, with the steps that most tests share.
+type metadataFixture struct {
+	testing.TB
+	registry.MetadataStore
+	open func() (registry.MetadataStore, error)
+}
+
+func newMetadataFixture(t testing.TB, place MetadataPlace) *metadataFixture {
+	f := &metadataFixture{TB: t, open: place(t)}
+	f.mustOpen()
+	t.Cleanup(func() { f.noError(f.MetadataStore.Close()) })
+	return f
+}
+
+func (f *metadataFixture) mustOpen() {
+	f.Helper()
+	store, err := f.open()
+	f.noError(err)
+	f.MetadataStore = store
+}
+
+func (f *metadataFixture) reopen() {
+	f.Helper()
+	f.noError(f.MetadataStore.Close())
+	f.mustOpen()
+}
+
+func (f *metadataFixture) noError(err error) {
+	f.Helper()
+	if err != nil {
+		f.Fatal(err)
+	}
+}
+
+func (f *metadataFixture) wantError(got, want error) {
+	f.Helper()
+	if !errors.Is(got, want) {
+		f.Fatalf("error is %v, want %v", got, want)
+	}
+}
+
+// publish publishes content under ref as a careful caller does: the blob known
+// under its digest counts as confirmed.
+func (f *metadataFixture) publish(r registry.Ref, content string) (registry.File, registry.Upload, error) {
+	f.Helper()
+	var confirmed registry.Locator
+	blob, err := f.FindBlob(context.Background(), digestOf(content))
+	if err == nil {
+		confirmed = blob.Locator
+	} else {
+		f.wantError(err, registry.ErrBlobNotFound)
+	}
+	return f.publishWith(r, content, confirmed)
+}
+
+func (f *metadataFixture) publishWith(r registry.Ref, content string, confirmed registry.Locator) (registry.File, registry.Upload, error) {
+	f.Helper()
+	upload, err := f.BeginUpload(context.Background(), r.Owner, int64(len(content)))
+	f.noError(err)
+	file, _, err := f.Publish(context.Background(), upload, registry.Publication{
+		Ref: r, Digest: digestOf(content), Size: int64(len(content)),
+		Creator: "alice", Created: epoch, Confirmed: confirmed,
+	})
+	return file, upload, err
+}
+
+func (f *metadataFixture) mustPublish(r registry.Ref, content string) registry.File {
+	f.Helper()
+	file, _, err := f.publish(r, content)
+	f.noError(err)
+	return file
+}
+
+func (f *metadataFixture) mustLookup(r registry.Ref) registry.File {
+	f.Helper()
+	file, err := f.Lookup(context.Background(), r)
+	f.noError(err)
+	return file
+}
+
+func (f *metadataFixture) wantMissing(r registry.Ref, want error) {
+	f.Helper()
+	_, err := f.Lookup(context.Background(), r)
+	f.wantError(err, want)
+}
+
+// drain takes all that is condemned, as the reaper does, and returns it sorted.
+func (f *metadataFixture) drain() []registry.Locator {
+	f.Helper()
+	var all []registry.Locator
+	for {
+		locators, err := f.Condemned(context.Background(), 7)
+		f.noError(err)
+		if len(locators) == 0 {
+			slices.Sort(all)
+			return all
+		}
+		if len(locators) > 7 {
+			f.Fatalf("%d locators, limit is 7", len(locators))
+		}
+		f.noError(f.Buried(context.Background(), locators))
+		all = append(all, locators...)
+	}
+}
+
+func (f *metadataFixture) wantCondemned(want ...registry.Locator) {
+	f.Helper()
+	got := f.drain()
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		f.Fatalf("condemned: %v, want %v", got, want)
+	}
+}
+
+func (f *metadataFixture) unnamed(locators ...registry.Locator) []registry.Locator {
+	f.Helper()
+	unnamed, err := f.Unnamed(context.Background(), locators)
+	f.noError(err)
+	slices.Sort(unnamed)
+	return unnamed
+}
+
+// inParallel runs n calls that start together.
+func inParallel(n int, call func(i int)) {
+	var ready, done sync.WaitGroup
+	start := make(chan struct{})
+	for i := range n {
+		ready.Add(1)
+		done.Go(func() {
+			ready.Done()
+			<-start
+			call(i)
+		})
+	}
+	ready.Wait()
+	close(start)
+	done.Wait()
+}
+
+func numbered(i int) string { return fmt.Sprintf("file-%05d.bin", i) }
