@@ -1,0 +1,261 @@
+package module
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/storetest/memory"
+)
+
+// fakeBackend opens stores in memory, or fails as told.
+type fakeBackend struct {
+	metadata *memory.Metadata
+	blobs    *memory.Blobs
+	fault    atomic.Pointer[error]
+	opened   atomic.Int32
+	adjusted atomic.Int32
+}
+
+func newFakeBackend() *fakeBackend {
+	return &fakeBackend{metadata: memory.NewMetadata(), blobs: memory.NewBlobs()}
+}
+
+func (b *fakeBackend) fail(err error) { b.fault.Store(&err) }
+
+func (b *fakeBackend) Identity(root string) string { return root }
+
+func (b *fakeBackend) OpenMetadata(context.Context, string, *slog.Logger) (registry.MetadataStore, error) {
+	if fault := b.fault.Load(); fault != nil && *fault != nil {
+		return nil, *fault
+	}
+	b.opened.Add(1)
+	return b.metadata.Open()
+}
+
+func (b *fakeBackend) OpenBlobs(context.Context, string, *slog.Logger) (registry.BlobStore, error) {
+	return b.blobs.Open()
+}
+
+func (b *fakeBackend) AdjustMetadata(registry.MetadataStore) error {
+	b.adjusted.Add(1)
+	return nil
+}
+
+func newPool() *pool {
+	return &pool{entries: make(map[storeKey]*entry), closing: make(map[storeKey]<-chan struct{})}
+}
+
+func (b *fakeBackend) config(log *slog.Logger) *backends {
+	return &backends{metadata: b, blobs: b, log: log}
+}
+
+var (
+	quietLog = slog.New(slog.DiscardHandler)
+	testKey  = storeKey{metadata: "m", blobs: "b"}
+)
+
+func mustTake(t *testing.T, p *pool) *entry {
+	t.Helper()
+	e, err := p.take(testKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func TestStoreStaysOpenUntilTheLastUserLeaves(t *testing.T) {
+	p, backend := newPool(), newFakeBackend()
+	first := mustTake(t, p)
+	if err := first.start(t.Context(), backend.config(quietLog)); err != nil {
+		t.Fatal(err)
+	}
+	second := mustTake(t, p) // the next configuration
+	if err := second.start(t.Context(), backend.config(quietLog)); err != nil {
+		t.Fatal(err)
+	}
+	request := p.join(testKey)
+	p.leave(first)
+	p.leave(second)
+	store, err := request.wait(t.Context(), time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Lookup(t.Context(), refOf("o", "p", "1", "f")); !errors.Is(err, registry.ErrPackageNotFound) {
+		t.Errorf("the request's store is closed: %v", err)
+	}
+	p.leave(request)
+	if _, err := store.Lookup(t.Context(), refOf("o", "p", "1", "f")); !errors.Is(err, registry.ErrUnavailable) {
+		t.Errorf("the store is still open: %v", err)
+	}
+	if got := backend.opened.Load(); got != 1 {
+		t.Errorf("opened %d times", got)
+	}
+	if got := backend.adjusted.Load(); got != 1 {
+		t.Errorf("adjusted %d times", got)
+	}
+	if p.join(testKey) != nil || len(p.entries) > 0 || len(p.closing) > 0 {
+		t.Error("the pool still knows the store")
+	}
+}
+
+func TestReopeningWaitsForTheClose(t *testing.T) {
+	p, backend := newPool(), newFakeBackend()
+	var users sync.WaitGroup
+	for range 50 { // ErrLocked if any two overlap
+		users.Go(func() {
+			e, err := p.take(testKey)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer p.leave(e)
+			config := backend.config(quietLog)
+			defer e.retire(config)
+			if err := e.start(t.Context(), config); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	users.Wait()
+}
+
+func TestHalfOfAnotherStoreIsRefused(t *testing.T) {
+	p := newPool()
+	e := mustTake(t, p)
+	for _, key := range []storeKey{{metadata: "m", blobs: "other"}, {metadata: "other", blobs: "b"}} {
+		if _, err := p.take(key); !errors.Is(err, errMixedStores) {
+			t.Errorf("%v: error is %v", key, err)
+		}
+	}
+	other, err := p.take(storeKey{metadata: "other", blobs: "other"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.leave(other)
+	p.leave(e)
+	if _, err := p.take(storeKey{metadata: "m", blobs: "other"}); err != nil {
+		t.Errorf("after the store is closed: %v", err)
+	}
+}
+
+func TestConfigurationFaultFailsTheStart(t *testing.T) {
+	p, backend := newPool(), newFakeBackend()
+	backend.fail(registry.ErrLocked)
+	e := mustTake(t, p)
+	if err := e.start(t.Context(), backend.config(quietLog)); !errors.Is(err, registry.ErrLocked) {
+		t.Errorf("error is %v", err)
+	}
+	p.leave(e)
+}
+
+func TestStateFaultPassesByItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, backend := newPool(), newFakeBackend()
+		backend.fail(registry.ErrNoSpace)
+		e := mustTake(t, p)
+		if err := e.start(t.Context(), backend.config(quietLog)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := e.wait(t.Context(), time.Second); !errors.Is(err, registry.ErrNoSpace) {
+			t.Errorf("requests see %v", err)
+		}
+		<-time.After(3 * stateRetryInterval)
+		if _, err := e.wait(t.Context(), time.Second); !errors.Is(err, registry.ErrNoSpace) {
+			t.Errorf("requests see %v", err)
+		}
+		backend.fail(nil)
+		<-time.After(stateRetryInterval + time.Second)
+		if store, err := e.wait(t.Context(), time.Second); err != nil || store == nil {
+			t.Errorf("requests see %v", err)
+		}
+		p.leave(e)
+	})
+}
+
+func TestClosingEndsTheRetries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // fails when a goroutine is left
+		p, backend := newPool(), newFakeBackend()
+		backend.fail(registry.ErrDamaged)
+		e := mustTake(t, p)
+		if err := e.start(t.Context(), backend.config(quietLog)); err != nil {
+			t.Fatal(err)
+		}
+		p.leave(e)
+	})
+}
+
+func TestRequestBeforeStartWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, backend := newPool(), newFakeBackend()
+		e := mustTake(t, p)
+		if _, err := e.wait(t.Context(), openWait); !errors.Is(err, registry.ErrUnavailable) {
+			t.Errorf("after the wait: %v", err)
+		}
+		answered := make(chan error, 1)
+		go func() {
+			_, err := e.wait(t.Context(), openWait)
+			answered <- err
+		}()
+		synctest.Wait()
+		if err := e.start(t.Context(), backend.config(quietLog)); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-answered; err != nil {
+			t.Error(err)
+		}
+		p.leave(e)
+	})
+}
+
+// TestRejectedReloadGivesSettingsBack: a configuration that started this store but
+// failed elsewhere leaves; the one that serves on has its settings again.
+func TestRejectedReloadGivesSettingsBack(t *testing.T) {
+	p := newPool()
+	old, rejected := newFakeBackend(), newFakeBackend()
+	var oldLog, rejectedLog strings.Builder
+	oldConfig := old.config(slog.New(slog.NewTextHandler(&oldLog, nil)))
+	rejectedConfig := rejected.config(slog.New(slog.NewTextHandler(&rejectedLog, nil)))
+	e := mustTake(t, p)
+	if err := e.start(t.Context(), oldConfig); err != nil {
+		t.Fatal(err)
+	}
+	again := mustTake(t, p)
+	log := e.log.logger().With(slog.String("a", "b")).WithGroup("g")
+	if err := again.start(t.Context(), rejectedConfig); err != nil {
+		t.Fatal(err)
+	}
+	log.Info("while both are there", slog.Int("n", 1))
+	again.retire(rejectedConfig)
+	p.leave(again)
+	log.Info("after the rejection", slog.Int("n", 2))
+	if rejected.adjusted.Load() != 1 || old.adjusted.Load() != 1 {
+		t.Errorf("adjusted by the rejected one %d times, by the old one %d times", rejected.adjusted.Load(), old.adjusted.Load())
+	}
+	if !strings.Contains(rejectedLog.String(), `msg="while both are there" a=b g.n=1`) || strings.Contains(rejectedLog.String(), "after") {
+		t.Errorf("the rejected one logged %q", rejectedLog.String())
+	}
+	if !strings.Contains(oldLog.String(), `msg="after the rejection" a=b g.n=2`) {
+		t.Errorf("the old one logged %q", oldLog.String())
+	}
+	e.retire(oldConfig)
+	p.leave(e)
+}
+
+func TestLogBeforeAnyConfigurationIsDropped(t *testing.T) {
+	var log liveLog
+	log.logger().Error("nobody listens")
+	var text strings.Builder
+	log.set(slog.New(slog.NewTextHandler(&text, nil)))
+	log.logger().Error("somebody listens")
+	if strings.Contains(text.String(), "nobody") || !strings.Contains(text.String(), "somebody") {
+		t.Errorf("logged %q", text.String())
+	}
+}

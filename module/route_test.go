@@ -1,0 +1,143 @@
+package module
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+func TestParseRoute(t *testing.T) {
+	prefix := []string{"api", "packages"}
+	for _, test := range []struct {
+		name, path string
+		outside    bool
+		err        error
+		want       registry.Ref
+	}{
+		{name: "a file", path: "/api/packages/o/generic/p/1/f", want: refOf("o", "p", "1", "f")},
+		{name: "a version", path: "/api/packages/o/generic/p/1", want: refOf("o", "p", "1", "")},
+		{name: "empty segments are dropped", path: "//api//packages/o///generic/p/1/f/", want: refOf("o", "p", "1", "f")},
+		{name: "escapes are undone once", path: "/api/packages/o/generic/p/1%252F/f%20x", want: refOf("o", "p", "1%2F", "f x")},
+		{name: "an escaped slash stays in its segment", path: "/api/packages/o/generic/p/a%2Fb/f", want: refOf("o", "p", "a/b", "f")},
+		{name: "a plus is a plus", path: "/api/packages/o/generic/p/1+2/f", want: refOf("o", "p", "1+2", "f")},
+		{name: "an escaped prefix is the prefix", path: "/%61pi/packages/o/generic/p/1", want: refOf("o", "p", "1", "")},
+		{name: "another path", path: "/other", outside: true},
+		{name: "the prefix in another case", path: "/API/packages/o/generic/p/1/f", outside: true},
+		{name: "half of the prefix", path: "/api", outside: true},
+		{name: "a longer first segment", path: "/apis/packages/o/generic/p/1/f", outside: true},
+		{name: "the prefix with an escaped slash", path: "/api%2Fpackages/o/generic/p/1/f", outside: true},
+		{name: "the prefix alone", path: "/api/packages/", err: errNoRoute},
+		{name: "too few segments", path: "/api/packages/o/generic/p", err: errNoRoute},
+		{name: "too many segments", path: "/api/packages/o/generic/p/1/f/g", err: errNoRoute},
+		{name: "another type", path: "/api/packages/o/npm/p/1/f", err: errNoRoute},
+		{name: "the type in another case", path: "/api/packages/o/Generic/p/1/f", err: errNoRoute},
+		{name: "a raw dot segment", path: "/api/packages/o/../generic/p/1/f", err: registry.ErrUnsafePath},
+		{name: "an escaped dot segment", path: "/api/packages/o/generic/p/%2e%2e/f", err: registry.ErrUnsafePath},
+		{name: "a dot element within a version", path: "/api/packages/o/generic/p/1%2F..%2F2/f", err: registry.ErrUnsafePath},
+		{name: "a backslash", path: "/api/packages/o/generic/p/1%5C2/f", err: registry.ErrUnsafePath},
+		{name: "a control character", path: "/api/packages/o/generic/p/1%00/f", err: registry.ErrUnsafePath},
+		{name: "a C1 control character", path: "/api/packages/o/generic/p/1%C2%85/f", err: registry.ErrUnsafePath},
+		{name: "bytes that are not UTF-8", path: "/api/packages/o/generic/p/%ff/f", err: registry.ErrUnsafePath},
+		{name: "a bad escape", path: "/api/packages/o/generic/p/%zz/f", err: registry.ErrUnsafePath},
+		{name: "an owner of white space", path: "/api/packages/%20o/generic/p/1/f", err: registry.ErrInvalidOwner},
+		{name: "an owner with a slash", path: "/api/packages/a%2Fb/generic/p/1/f", err: registry.ErrInvalidOwner},
+		{name: "an owner that is too long", path: "/api/packages/" + strings.Repeat("o", 256) + "/generic/p/1/f", err: registry.ErrInvalidOwner},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			rt, inside, err := parseRoute(prefix, test.path)
+			if inside == test.outside {
+				t.Fatalf("inside: %v", inside)
+			}
+			if !errors.Is(err, test.err) {
+				t.Fatalf("error is %v, want %v", err, test.err)
+			}
+			if err == nil && rt.Ref != test.want {
+				t.Errorf("ref is %+v, want %+v", rt.Ref, test.want)
+			}
+		})
+	}
+}
+
+func TestPrefixOfNothingServesFromTheTop(t *testing.T) {
+	prefix, err := parsePrefix("/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rt, inside, err := parseRoute(prefix, "/o/generic/p/1/f"); !inside || err != nil || rt.Ref != refOf("o", "p", "1", "f") {
+		t.Errorf("route is %+v, inside %v, error %v", rt, inside, err)
+	}
+}
+
+func TestPrefixesThatCannotBe(t *testing.T) {
+	for _, prefix := range []string{"", "api", "/a/../b", "/%zz", "/a\\b"} {
+		if _, err := parsePrefix(prefix); err == nil {
+			t.Errorf("%q is accepted", prefix)
+		}
+	}
+}
+
+func TestMethods(t *testing.T) {
+	for _, test := range []struct {
+		ref     registry.Ref
+		allowed string
+	}{
+		{refOf("o", "p", "1", "f"), "DELETE GET HEAD PUT"},
+		{refOf("o", "p", "1", ""), "DELETE"},
+	} {
+		rt := route{test.ref}
+		for _, method := range []string{http.MethodDelete, http.MethodGet, http.MethodHead, http.MethodPut, http.MethodPost, http.MethodPatch, http.MethodOptions, "get", ""} {
+			want := false
+			for allowed := range strings.FieldsSeq(test.allowed) {
+				want = want || allowed == method
+			}
+			if rt.allows(method) != want {
+				t.Errorf("%q on file %q: allowed %v", method, test.ref.File, !want)
+			}
+		}
+		if got := strings.ReplaceAll(rt.methods(), ", ", " "); got != test.allowed {
+			t.Errorf("Allow is %q", rt.methods())
+		}
+	}
+}
+
+func refOf(owner, pkg, version, file string) registry.Ref {
+	return registry.Ref{VersionRef: registry.VersionRef{Owner: owner, Package: pkg, Version: version}, File: file}
+}
+
+// FuzzRoute: a path that is accepted names an owner that a guard on the cleaned
+// path sees too, and no element that cleaning would take away.
+func FuzzRoute(f *testing.F) {
+	for _, seed := range []string{
+		"/api/packages/o/generic/p/1/f", "/api/packages/o/../x/generic/p/1/f", "/api/packages/o/generic/p/1%2F..%2Fx/f",
+		"/api/packages/%2e%2e/generic/p/1/f", "//api/packages//o/generic/p/%252e%252e/f/", "/api/packages/a%5Cb/generic/p/1/f",
+		"/api/packages/o/generic/p/1%2f%2e/f", "/api/packages/\u00e9/generic/p/1/f",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, path string) {
+		rt, inside, err := parseRoute([]string{"api", "packages"}, path)
+		if !inside || err != nil {
+			return
+		}
+		if registry.CheckOwner(rt.Owner) != nil {
+			t.Fatalf("owner %q", rt.Owner)
+		}
+		for _, name := range []string{rt.Owner, rt.Package, rt.Version, rt.File} {
+			if registry.CheckElement(name) != nil {
+				t.Fatalf("name %q", name)
+			}
+		}
+		unescaped, err := url.PathUnescape(path)
+		if err != nil {
+			t.Fatalf("accepted with a bad escape: %q", path)
+		}
+		segments := strings.FieldsFunc(unescaped, func(r rune) bool { return r == '/' })
+		if len(segments) < 3 || segments[2] != rt.Owner {
+			t.Fatalf("a guard sees %q, the registry owner %q", segments, rt.Owner)
+		}
+	})
+}
