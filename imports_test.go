@@ -17,29 +17,37 @@ const (
 	badgerPath = "github.com/dgraph-io/badger"
 )
 
-// rooms are the packages of the module, by folder, and the folders that each may
-// import. Imports flow one way: what is further down never imports what is above.
-// Folders are patterns of path.Match; the first that matches decides.
+// rooms are the packages of the module, by folder; the folders that each may
+// import; and those that its tests may import besides. Imports flow one way: what is
+// further down never imports what is above. Folders are patterns of path.Match; the
+// first that matches decides.
 var rooms = []struct {
 	folder  string
 	imports []string
+	tests   []string
 }{
-	{"integration/caddy", []string{"."}},
-	{"integration", []string{"."}},
-	{"integration/*", []string{".", "caddyfile", "module", "module/metadata/*", "module/blobs/*", "module/registry"}},
-	{".", []string{"caddyfile"}},
-	{"caddyfile", []string{"module", "module/registry"}},
-	{"module", []string{"module/metadata/*", "module/blobs/*", "module/directory", "module/diskspace", "module/registry"}},
-	{"module/metadata/*", []string{"module/directory", "module/diskspace", "module/registry"}},
-	{"module/blobs/*", []string{"module/directory", "module/diskspace", "module/registry"}},
-	{"module/storetest", []string{"module/registry"}},
-	{"module/directory", []string{"module/registry"}},
-	{"module/diskspace", []string{"module/registry"}},
-	{"module/registry", nil},
+	{"integration/caddy", []string{"."}, nil},
+	{"integration", belowIntegration, nil},
+	{"integration/*", belowIntegration, nil},
+	{".", []string{"caddyfile"}, nil},
+	{"caddyfile", []string{"module", "module/registry"}, nil},
+	{"module", []string{"module/metadata/*", "module/blobs/*", "module/directory", "module/diskspace", "module/registry"}, suites},
+	// A store's tests need one of the other kind to run publishes.
+	{"module/metadata/*", []string{"module/directory", "module/diskspace", "module/registry"}, append(suites, "module/blobs/*")},
+	{"module/blobs/*", []string{"module/directory", "module/diskspace", "module/registry"}, append(suites, "module/metadata/*")},
+	{"module/storetest", []string{"module/registry"}, suites},
+	{"module/storetest/*", []string{"module/registry"}, suites},
+	{"module/directory", []string{"module/registry"}, nil},
+	{"module/diskspace", []string{"module/registry"}, nil},
+	{"module/registry", nil, suites},
 }
 
-// testsOnly is what test files may import besides what their package may.
-var testsOnly = []string{"module/storetest"}
+var (
+	belowIntegration = []string{".", "caddyfile", "module", "module/metadata/*", "module/blobs/*", "module/registry"}
+
+	// suites are what only tests may import.
+	suites = []string{"module/storetest", "module/storetest/*"}
+)
 
 // platforms are those whose files are judged: an import behind a build constraint
 // counts as well.
@@ -107,26 +115,26 @@ func matches(folder string, patterns []string) bool {
 	})
 }
 
-// mayImport returns the folders that a folder may import.
-func mayImport(t *testing.T, folder string) []string {
+// mayImport returns the folders that a folder's files may import, and those that its
+// tests may.
+func mayImport(t *testing.T, folder string) (files, tests []string) {
 	t.Helper()
 	for _, room := range rooms {
 		if matches(folder, []string{room.folder}) {
-			return room.imports
+			return room.imports, slices.Concat(room.imports, room.tests)
 		}
 	}
 	t.Errorf("package %s is in no room: say in the table what it may import", folder)
-	return nil
+	return nil, nil
 }
 
 func TestImportsFlowOneWay(t *testing.T) {
 	for _, platform := range platforms {
 		t.Run(platform, func(t *testing.T) {
 			for _, p := range list(t, platform, "./...") {
-				allowed := mayImport(t, p.folder())
-				checkImports(t, p, "imports", p.Imports, allowed)
-				inTests := append(slices.Clone(allowed), testsOnly...)
-				checkImports(t, p, "imports in a test", append(p.TestImports, p.XTestImports...), inTests)
+				files, tests := mayImport(t, p.folder())
+				checkImports(t, p, "imports", p.Imports, files)
+				checkImports(t, p, "imports in a test", slices.Concat(p.TestImports, p.XTestImports), tests)
 			}
 		})
 	}
@@ -189,13 +197,17 @@ func TestRegistryNeedsOnlyTheStandardLibrary(t *testing.T) {
 	}
 }
 
-// TestStoretestIsNotLinked holds that the contract suite, and with it package
-// testing, is in no binary.
-func TestStoretestIsNotLinked(t *testing.T) {
-	suite := modulePath + "/" + testsOnly[0]
+// TestSuitesAreNotLinked holds that the contract suite, and with it package testing,
+// is in no binary.
+func TestSuitesAreNotLinked(t *testing.T) {
 	for _, p := range list(t, platforms[0], "./...") {
-		if p.ImportPath != suite && slices.Contains(p.Deps, suite) {
-			t.Errorf("%s depends on %s outside of its tests", p.folder(), testsOnly[0])
+		if matches(p.folder(), suites) {
+			continue
+		}
+		for _, dependency := range p.Deps {
+			if isOurs(dependency) && matches(folderOf(dependency), suites) {
+				t.Errorf("%s depends on %s outside of its tests", p.folder(), folderOf(dependency))
+			}
 		}
 	}
 }

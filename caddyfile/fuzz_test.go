@@ -49,7 +49,7 @@ func checkRules(t *testing.T, handler *module.Handler) {
 			t.Errorf("owner %q has two rules", rule.Owner)
 		}
 		owners[registry.Fold(rule.Owner)] = true
-		if rule.Owner != anyOwner && registry.CheckOwner(rule.Owner) != nil {
+		if module.CheckRuleOwner(rule.Owner) != nil {
 			t.Errorf("a rule for %q, which cannot be an owner", rule.Owner)
 		}
 		if len(rule.Read)+len(rule.Write) == 0 {

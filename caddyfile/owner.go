@@ -5,9 +5,6 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
-// anyOwner stands for the owners without a rule of their own.
-const anyOwner = "*"
-
 // ownerWords are the words of an owner's block.
 var ownerWords = words{
 	"read":  (*directive).read,
@@ -20,10 +17,8 @@ func (d *directive) owner() error {
 	if !d.Args(&name) || d.NextArg() || !d.opensBlock() {
 		return d.Errf("owner has one name and a block: the form is owner <name>|* { ... }")
 	}
-	if name != anyOwner {
-		if err := registry.CheckOwner(name); err != nil {
-			return d.Errf("owner %q: %w", name, err)
-		}
+	if err := module.CheckRuleOwner(name); err != nil {
+		return d.Errf("owner %q: %w", name, err)
 	}
 	if first, twice := d.owners[registry.Fold(name)]; twice {
 		return d.Errf("owner %s has a block already, at %s: make it one block", name, first)

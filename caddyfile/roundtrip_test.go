@@ -30,7 +30,7 @@ func TestAnyHandlerCanBeWritten(t *testing.T) {
 
 func drawHandler(t *rapid.T) *module.Handler {
 	name := rapid.StringMatching(`[A-Za-zÀ-ž0-9{][A-Za-zÀ-ž0-9 {}#.*@_-]{0,10}[A-Za-z0-9}]`)
-	user := rapid.OneOf(name, rapid.StringMatching(`[a-c]`))
+	user := rapid.OneOf(rapid.StringMatching(`[A-Za-zÀ-ž0-9][A-Za-zÀ-ž0-9 #.*@_-]{0,10}[A-Za-z0-9]`), rapid.StringMatching(`[a-c]`))
 	principal := rapid.OneOf(user, rapid.SampledFrom([]string{"*", "@users", "@owner"}))
 	owner := rapid.OneOf(user, rapid.Just("*"))
 	rule := rapid.Custom(func(t *rapid.T) module.OwnerRule {

@@ -73,10 +73,11 @@ func compileAccess(rules []OwnerRule, admins []string) (*access, error) {
 }
 
 func compileRule(r OwnerRule, fallback rule) (rule, error) {
-	if r.Owner != anyOwner {
-		if err := registry.CheckOwner(r.Owner); err != nil {
-			return rule{}, fmt.Errorf("owner %q: %w", r.Owner, err)
-		}
+	if err := CheckRuleOwner(r.Owner); err != nil {
+		return rule{}, fmt.Errorf("owner %q: %w", r.Owner, err)
+	}
+	if len(r.Read) == 0 && len(r.Write) == 0 {
+		return rule{}, fmt.Errorf("owner %q has no rule: write read or write", r.Owner)
 	}
 	compiled := fallback
 	var err error

@@ -57,14 +57,19 @@ func TestAccess(t *testing.T) {
 }
 
 func TestRulesThatCannotBe(t *testing.T) {
+	all := []string{"*"}
 	for _, test := range []struct {
 		name   string
 		rules  []OwnerRule
 		admins []string
 		says   string
 	}{
-		{"an owner twice", []OwnerRule{{Owner: "Team"}, {Owner: "team"}}, nil, "two rules"},
-		{"owner * twice", []OwnerRule{{Owner: "*"}, {Owner: "*"}}, nil, "two rules"},
+		{"a rule that says nothing", []OwnerRule{{Owner: "a"}}, nil, "no rule"},
+		{"a placeholder for an owner", []OwnerRule{{Owner: "{env.A}", Read: []string{"*"}}}, nil, "placeholders"},
+		{"a placeholder for a principal", []OwnerRule{{Owner: "a", Read: []string{"{env.A}"}}}, nil, "placeholders"},
+		{"a placeholder for an admin", nil, []string{"{env.A}"}, "placeholders"},
+		{"an owner twice", []OwnerRule{{Owner: "Team", Read: all}, {Owner: "team", Read: all}}, nil, "two rules"},
+		{"owner * twice", []OwnerRule{{Owner: "*", Read: all}, {Owner: "*", Read: all}}, nil, "two rules"},
 		{"no owner", []OwnerRule{{}}, nil, "invalid owner name"},
 		{"an owner with a slash", []OwnerRule{{Owner: "a/b"}}, nil, "invalid owner name"},
 		{"an unknown principal", []OwnerRule{{Owner: "a", Read: []string{"@all"}}}, nil, "unknown principal @all"},

@@ -71,7 +71,7 @@ func (b *Backend) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.Errf("unexpected %q after filesystem: settings go into a block", d.Val())
 	}
 	seen := make(map[string]bool)
-	for d.NextBlock(d.Nesting()) {
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		word := d.Val()
 		if word != "dir" && word != "reserve" {
 			return d.Errf("unknown setting %q of filesystem: write dir or reserve", word)

@@ -75,7 +75,7 @@ func (b *Backend) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.Errf("unexpected %q after badger: settings go into a block", d.Val())
 	}
 	seen := make(map[string]bool)
-	for d.NextBlock(d.Nesting()) {
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		word := d.Val()
 		if seen[word] {
 			return d.Errf("%s is written twice: keep one", word)

@@ -122,7 +122,7 @@ func (s *Store) commit(operations []*operation) {
 	firstID := s.nextID
 	err := b.run(operations)
 	if err == nil {
-		if err = b.txn.Commit(); err == nil {
+		if err = s.commitTxn(b.txn); err == nil {
 			b.publish()
 			return
 		}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"os"
+	"path/filepath"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
@@ -60,6 +62,9 @@ func openClaimed(claim *directory.Claim, reserve int64, log *slog.Logger) (*Stor
 	if err := checkSpace(claim.Path, reserve); err != nil {
 		return nil, err
 	}
+	if err := checkManifest(claim.Path); err != nil {
+		return nil, err
+	}
 	db, err := badger.Open(databaseOptions(claim.Path, log))
 	if errors.Is(err, fs.ErrPermission) {
 		return nil, fmt.Errorf("opening database in %s: %w", claim.Path, err)
@@ -74,6 +79,25 @@ func openClaimed(claim *directory.Claim, reserve int64, log *slog.Logger) (*Stor
 	}
 	s.committing.Go(s.commitLoop)
 	return s, nil
+}
+
+// checkManifest refuses tables without a manifest: Badger would take the database
+// for an empty one and delete them.
+func checkManifest(path string) error {
+	_, err := os.Stat(filepath.Join(path, badger.ManifestFilename))
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	for _, pattern := range []string{"*.sst", "*.vlog", "*.mem"} {
+		found, err := filepath.Glob(filepath.Join(path, pattern))
+		if err != nil {
+			return fmt.Errorf("looking for tables: %w", err)
+		}
+		if len(found) > 0 {
+			return fmt.Errorf("%w: %s has tables but no %s", registry.ErrDamaged, path, badger.ManifestFilename)
+		}
+	}
+	return nil
 }
 
 func checkSpace(path string, reserve int64) error {

@@ -38,7 +38,8 @@ type Store struct {
 	committing sync.WaitGroup
 	failed     atomic.Bool // a commit failed: what is stored is unknown
 
-	nextID uint64 // the committer's
+	nextID    uint64                  // the committer's
+	commitTxn func(*badger.Txn) error // tests put faults in its place
 
 	mu        sync.Mutex
 	uploads   map[registry.Locator]struct{} // under way
@@ -52,6 +53,7 @@ func newStore(claim *directory.Claim, db *badger.DB, log *slog.Logger) *Store {
 		db:         db,
 		log:        log,
 		operations: make(chan *operation, queueLength),
+		commitTxn:  (*badger.Txn).Commit,
 		uploads:    make(map[registry.Locator]struct{}),
 		condemned:  make(map[registry.Locator]struct{}),
 	}

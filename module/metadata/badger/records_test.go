@@ -1,0 +1,91 @@
+package badger
+
+import (
+	"bytes"
+	"errors"
+	"reflect"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+func TestRecordsComeBack(t *testing.T) {
+	moment := func(rt *rapid.T) time.Time {
+		return time.Unix(0, rapid.Int64Min(0).Draw(rt, "time")).UTC()
+	}
+	number, text := rapid.Uint64(), rapid.String()
+	rapid.Check(t, func(rt *rapid.T) {
+		records := []struct{ written, read codec }{
+			{&versionRecord{
+				id: number.Draw(rt, "id"), owner: text.Draw(rt, "owner"), name: text.Draw(rt, "package"), version: text.Draw(rt, "version"),
+				creator: text.Draw(rt, "creator"), created: moment(rt), files: number.Draw(rt, "files"), bytes: number.Draw(rt, "bytes"),
+			}, new(versionRecord)},
+			{&fileRecord{
+				id: number.Draw(rt, "id"), name: text.Draw(rt, "name"), digest: registry.Digest{1, 2, 3}, size: number.Draw(rt, "size"),
+				creator: text.Draw(rt, "creator"), created: moment(rt),
+			}, new(fileRecord)},
+			{&blobRecord{locator: registry.Locator(text.Draw(rt, "locator")), size: number.Draw(rt, "size"), references: number.Draw(rt, "references")}, new(blobRecord)},
+			{&packageRecord{versions: number.Draw(rt, "versions")}, new(packageRecord)},
+			{&ownerRecord{versions: number.Draw(rt, "versions"), bytes: number.Draw(rt, "bytes")}, new(ownerRecord)},
+			{&graveRecord{lastFile: text.Draw(rt, "last")}, new(graveRecord)},
+			{&timeRecord{versionKey: text.Draw(rt, "key")}, new(timeRecord)},
+			{&idRecord{next: number.Draw(rt, "next")}, new(idRecord)},
+			{new(condemnedRecord), new(condemnedRecord)},
+		}
+		for _, r := range records {
+			key := []byte(text.Draw(rt, "key"))
+			if err := decode(key, encode(key, r.written), r.read); err != nil {
+				rt.Fatal(err)
+			}
+			if !reflect.DeepEqual(r.written, r.read) {
+				rt.Fatalf("wrote %+v, read %+v", r.written, r.read)
+			}
+		}
+	})
+}
+
+func TestEveryFlippedBitIsFound(t *testing.T) {
+	key := []byte("v/key")
+	value := encode(key, &versionRecord{id: 7, owner: "o", name: "p", version: "1", creator: "c", created: time.Unix(1, 2), files: 3, bytes: 4})
+	for i := range len(value) * 8 {
+		damagedValue := bytes.Clone(value)
+		damagedValue[i/8] ^= 1 << (i % 8)
+		if err := decode(key, damagedValue, new(versionRecord)); !errors.Is(err, registry.ErrDamaged) {
+			t.Errorf("bit %d: error is %v", i, err)
+		}
+	}
+	for n := range value {
+		if err := decode(key, value[:n], new(versionRecord)); !errors.Is(err, registry.ErrDamaged) {
+			t.Errorf("%d bytes: error is %v", n, err)
+		}
+	}
+	if err := decode([]byte("v/other"), value, new(versionRecord)); !errors.Is(err, registry.ErrDamaged) {
+		t.Errorf("under another key: error is %v", err)
+	}
+	if err := decode(key, value, new(blobRecord)); !errors.Is(err, registry.ErrDamaged) {
+		t.Errorf("as another record: error is %v", err)
+	}
+}
+
+// FuzzDecode: no value panics, and one that is accepted is what encode writes.
+func FuzzDecode(f *testing.F) {
+	key := []byte("k")
+	f.Add(encode(key, &versionRecord{owner: "o", created: time.Unix(1, 0)}))
+	f.Add(encode(key, &fileRecord{name: "f", created: time.Unix(1, 0)}))
+	f.Add(encode(key, &blobRecord{locator: "a/b"}))
+	f.Add([]byte{recordFormat, 0, 0, 0, 0})
+	f.Fuzz(func(t *testing.T, value []byte) {
+		for _, record := range []codec{new(versionRecord), new(fileRecord), new(blobRecord), new(ownerRecord), new(graveRecord)} {
+			if decode(key, value, record) != nil {
+				continue
+			}
+			again := reflect.New(reflect.TypeOf(record).Elem()).Interface().(codec)
+			if err := decode(key, encode(key, record), again); err != nil || !reflect.DeepEqual(record, again) {
+				t.Fatalf("%+v becomes %+v: %v", record, again, err)
+			}
+		}
+	})
+}

@@ -1,0 +1,398 @@
+package badger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+func mustOpen(t testing.TB, root string) *Store {
+	t.Helper()
+	store, err := (&Backend{Reserve: smallestReserve}).OpenMetadata(context.Background(), root, discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store.(*Store)
+}
+
+func mustClose(t testing.TB, s *Store) {
+	t.Helper()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func publishNumbered(s *Store, owner string, i int) error {
+	upload, err := s.BeginUpload(context.Background(), owner, 1)
+	if err != nil {
+		return err
+	}
+	_, _, err = s.Publish(context.Background(), upload, registry.Publication{
+		Ref:    registry.Ref{VersionRef: registry.VersionRef{Owner: owner, Package: "p", Version: fmt.Sprint(i)}, File: "f"},
+		Digest: registry.Digest{byte(i), byte(i >> 8), byte(i >> 16)}, Size: 1, Creator: "c", Created: time.Unix(1, 0),
+	})
+	return err
+}
+
+func TestFaultsOfOpening(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		prepare func(t *testing.T, root string)
+		reserve int64
+		want    error
+		says    string
+		state   bool
+	}{
+		{
+			name:    "a newer layout",
+			prepare: func(t *testing.T, root string) { writeFile(t, root, "FORMAT", layout+" 2\n") },
+			want:    registry.ErrFormat, says: "version 2",
+		},
+		{
+			name:    "another layout",
+			prepare: func(t *testing.T, root string) { writeFile(t, root, "FORMAT", "something else 1\n") },
+			want:    registry.ErrFormat, says: "not such a store",
+		},
+		{
+			name:    "a directory with other files",
+			prepare: func(t *testing.T, root string) { writeFile(t, root, "letter.txt", "dear") },
+			want:    registry.ErrFormat, says: "letter.txt",
+		},
+		{
+			name: "a store that is open",
+			prepare: func(t *testing.T, root string) {
+				s := mustOpen(t, root)
+				t.Cleanup(func() { mustClose(t, s) })
+			},
+			want: registry.ErrLocked, says: "give each its own root",
+		},
+		{
+			name:    "less room than the reserve",
+			reserve: 1 << 61,
+			want:    registry.ErrNoSpace, says: "reserve", state: true,
+		},
+		{
+			name: "a manifest of nonsense",
+			prepare: func(t *testing.T, root string) {
+				mustClose(t, mustOpen(t, root))
+				writeFile(t, root, "MANIFEST", "nonsense")
+			},
+			want: registry.ErrDamaged, state: true,
+		},
+		{
+			name: "tables without a manifest",
+			prepare: func(t *testing.T, root string) {
+				s := mustOpen(t, root)
+				if err := publishNumbered(s, "o", 1); err != nil {
+					t.Fatal(err)
+				}
+				mustClose(t, s)
+				if err := os.Remove(filepath.Join(root, "metadata", "MANIFEST")); err != nil {
+					t.Fatal(err)
+				}
+			},
+			want: registry.ErrDamaged, says: "MANIFEST", state: true,
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			root := t.TempDir()
+			if test.prepare != nil {
+				test.prepare(t, root)
+			}
+			store, err := (&Backend{Reserve: max(test.reserve, smallestReserve)}).OpenMetadata(t.Context(), root, discard)
+			if err == nil {
+				t.Fatal(store.Close())
+			}
+			if !errors.Is(err, test.want) || !strings.Contains(err.Error(), test.says) {
+				t.Errorf("error is %v, want %v that says %q", err, test.want, test.says)
+			}
+			if registry.IsState(err) != test.state {
+				t.Errorf("a fault of the state: %v", !test.state)
+			}
+		})
+	}
+}
+
+func writeFile(t *testing.T, root, name, text string) {
+	t.Helper()
+	dir := filepath.Join(root, "metadata")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWaitingOperationsShareATransaction(t *testing.T) {
+	s := mustOpen(t, t.TempDir())
+	defer mustClose(t, s)
+	var mu sync.Mutex
+	transactions := make(map[*badger.Txn]int)
+	held, release := make(chan struct{}), make(chan struct{})
+	count := func(b *batch) error {
+		mu.Lock()
+		defer mu.Unlock()
+		transactions[b.txn]++
+		return nil
+	}
+	var clients sync.WaitGroup
+	clients.Go(func() {
+		_ = s.submit(context.Background(), 1, func(b *batch) error {
+			close(held)
+			<-release
+			return count(b)
+		})
+	})
+	<-held
+	const waiting = 20
+	var queued atomic.Int32
+	for range waiting {
+		clients.Go(func() {
+			o := &operation{weight: batchWeight / 10, apply: count, done: make(chan struct{})}
+			if err := s.enqueue(context.Background(), o); err != nil {
+				t.Error(err)
+				return
+			}
+			if queued.Add(1) == waiting {
+				close(release)
+			}
+			<-o.done
+		})
+	}
+	clients.Wait()
+	if len(transactions) != 3 { // the one held, ten, ten
+		t.Errorf("%d transactions for %d operations: %v", len(transactions), waiting+1, transactions)
+	}
+}
+
+func TestAfterAFailedCommitNothingIsPromised(t *testing.T) {
+	s := mustOpen(t, t.TempDir())
+	if err := publishNumbered(s, "o", 1); err != nil {
+		t.Fatal(err)
+	}
+	full := errors.New("no room")
+	s.commitTxn = func(*badger.Txn) error { return full }
+	err := publishNumbered(s, "o", 2)
+	if !errors.Is(err, full) || errors.Is(err, registry.ErrUnavailable) {
+		t.Fatalf("the failed publish says %v", err)
+	}
+	s.commitTxn = (*badger.Txn).Commit // works again, as a sync after a failed one does
+	if err := publishNumbered(s, "o", 3); !errors.Is(err, registry.ErrUnavailable) {
+		t.Errorf("the next publish says %v", err)
+	}
+	if err := s.DeleteVersion(t.Context(), registry.VersionRef{Owner: "o", Package: "p", Version: "1"}); !errors.Is(err, registry.ErrUnavailable) {
+		t.Errorf("a delete says %v", err)
+	}
+	if _, err := s.Unnamed(t.Context(), nil); !errors.Is(err, registry.ErrUnavailable) {
+		t.Errorf("the sweep is told %v", err)
+	}
+	if _, err := s.Condemned(t.Context(), 1); !errors.Is(err, registry.ErrUnavailable) {
+		t.Errorf("the reaper is told %v", err)
+	}
+	ref := registry.Ref{VersionRef: registry.VersionRef{Owner: "o", Package: "p", Version: "1"}, File: "f"}
+	if _, err := s.Lookup(t.Context(), ref); err != nil {
+		t.Errorf("reading goes on, but says %v", err)
+	}
+	mustClose(t, s)
+}
+
+func TestARefusedOperationLeavesItsBatchAlone(t *testing.T) {
+	s := mustOpen(t, t.TempDir())
+	defer mustClose(t, s)
+	refusal := errors.New("refused")
+	held, release := make(chan struct{}), make(chan struct{})
+	var clients sync.WaitGroup
+	clients.Go(func() {
+		_ = s.submit(context.Background(), 1, func(*batch) error { close(held); <-release; return nil })
+	})
+	<-held
+	bad := &operation{weight: 1, apply: func(*batch) error { return refusal }, done: make(chan struct{})}
+	good := &operation{weight: 1, apply: func(b *batch) error { return b.put([]byte("p/x"), &packageRecord{versions: 5}) }, done: make(chan struct{})}
+	for _, o := range []*operation{bad, good} {
+		if err := s.enqueue(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(release)
+	<-bad.done
+	<-good.done
+	clients.Wait()
+	if !errors.Is(bad.err, refusal) || good.err != nil {
+		t.Errorf("refused: %v, good: %v", bad.err, good.err)
+	}
+	var record packageRecord
+	if err := s.db.View(func(txn *badger.Txn) error { _, err := get(txn, []byte("p/x"), &record); return err }); err != nil || record.versions != 5 {
+		t.Errorf("stored %+v: %v", record, err)
+	}
+}
+
+// TestCountsFollow: what is counted for owners and packages, and the index by
+// time, are what is there, and gone when nothing is.
+func TestCountsFollow(t *testing.T) {
+	s := mustOpen(t, t.TempDir())
+	defer mustClose(t, s)
+	for i := range 5 {
+		if err := publishNumbered(s, "Owner", i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, want := s.counts(t), (counts{owners: 1, packages: 1, versions: 5, times: 5, owner: ownerRecord{versions: 5, bytes: 5}, pkg: packageRecord{versions: 5}}); got != want {
+		t.Errorf("counts are %+v, want %+v", got, want)
+	}
+	for i := range 5 {
+		ref := registry.VersionRef{Owner: "owner", Package: "P", Version: fmt.Sprint(i)}
+		var err error
+		if i%2 == 0 {
+			err = s.DeleteVersion(t.Context(), ref)
+		} else {
+			err = s.DeleteFile(t.Context(), registry.Ref{VersionRef: ref, File: "F"})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i == 2 {
+			if got, want := s.counts(t), (counts{owners: 1, packages: 1, versions: 2, times: 2, owner: ownerRecord{versions: 2, bytes: 2}, pkg: packageRecord{versions: 2}}); got != want {
+				t.Errorf("counts are %+v, want %+v", got, want)
+			}
+		}
+	}
+	if got := s.counts(t); got != (counts{}) {
+		t.Errorf("counts are %+v, want nothing", got)
+	}
+}
+
+type counts struct {
+	owners, packages, versions, times int
+	owner                             ownerRecord
+	pkg                               packageRecord
+}
+
+func (s *Store) counts(t *testing.T) (c counts) {
+	t.Helper()
+	err := s.db.View(func(txn *badger.Txn) error {
+		for prefix, n := range map[string]*int{ownerPrefix: &c.owners, packagePrefix: &c.packages, versionPrefix: &c.versions, timePrefix: &c.times} {
+			scanKeys(txn, prefix, func([]byte) { *n++ })
+		}
+		if _, err := get(txn, ownerKey("owner"), &c.owner); err != nil {
+			return err
+		}
+		_, err := get(txn, packageKey(registry.VersionRef{Owner: "owner", Package: "p"}), &c.pkg)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestReserveIsAskedBeforeAnUpload(t *testing.T) {
+	s := mustOpen(t, t.TempDir())
+	defer mustClose(t, s)
+	if err := (&Backend{Reserve: 1 << 61}).AdjustMetadata(s); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.BeginUpload(t.Context(), "o", 1); !errors.Is(err, registry.ErrNoSpace) {
+		t.Errorf("error is %v", err)
+	}
+	if err := s.DeleteFile(t.Context(), registry.Ref{}); !errors.Is(err, registry.ErrPackageNotFound) {
+		t.Errorf("a delete within the reserve says %v", err)
+	}
+	if err := (&Backend{Reserve: smallestReserve}).AdjustMetadata(s); err != nil {
+		t.Fatal(err)
+	}
+	if err := publishNumbered(s, "o", 1); err != nil {
+		t.Errorf("with the reserve lowered: %v", err)
+	}
+}
+
+// TestClosingUnderLoad: every operation either happened or says unavailable, and
+// none hangs.
+func TestClosingUnderLoad(t *testing.T) {
+	root := t.TempDir()
+	s := mustOpen(t, root)
+	var clients sync.WaitGroup
+	var published sync.Map
+	started := make(chan struct{}, 8)
+	for client := range 8 {
+		clients.Go(func() {
+			for i := 0; ; i++ {
+				n := client*1_000_000 + i
+				err := publishNumbered(s, "o", n)
+				if i == 3 {
+					started <- struct{}{}
+				}
+				if err == nil {
+					published.Store(n, true)
+					continue
+				}
+				if !errors.Is(err, registry.ErrUnavailable) {
+					t.Errorf("publishing: %v", err)
+				}
+				return
+			}
+		})
+	}
+	for range 8 {
+		<-started
+	}
+	mustClose(t, s)
+	clients.Wait()
+	again := mustOpen(t, root)
+	defer mustClose(t, again)
+	published.Range(func(n, _ any) bool {
+		ref := registry.Ref{VersionRef: registry.VersionRef{Owner: "o", Package: "p", Version: fmt.Sprint(n)}, File: "f"}
+		if _, err := again.Lookup(context.Background(), ref); err != nil {
+			t.Errorf("%v: %v", n, err)
+		}
+		return true
+	})
+}
+
+func BenchmarkPublish(b *testing.B) {
+	for _, clients := range []int{1, 8, 32} {
+		b.Run(fmt.Sprintf("clients=%d", clients), func(b *testing.B) {
+			s := mustOpen(b, b.TempDir())
+			defer mustClose(b, s)
+			var next atomic.Int64
+			b.ResetTimer()
+			var running sync.WaitGroup
+			for range clients {
+				running.Go(func() {
+					for i := next.Add(1); i <= int64(b.N); i = next.Add(1) {
+						if err := publishNumbered(s, "o", int(i)); err != nil {
+							b.Error(err)
+							return
+						}
+					}
+				})
+			}
+			running.Wait()
+		})
+	}
+}
+
+func BenchmarkLookup(b *testing.B) {
+	s := mustOpen(b, b.TempDir())
+	defer mustClose(b, s)
+	if err := publishNumbered(s, "o", 1); err != nil {
+		b.Fatal(err)
+	}
+	ref := registry.Ref{VersionRef: registry.VersionRef{Owner: "o", Package: "p", Version: "1"}, File: "f"}
+	for b.Loop() {
+		if _, err := s.Lookup(context.Background(), ref); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
