@@ -1,0 +1,338 @@
+// Package integration tests the real binary from outside: a Caddy with the
+// module, started as a process with folders and ports of its own.
+package integration
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+)
+
+const (
+	// long is the environment variable that makes the same tests run at full size.
+	long = "GENERIC_REGISTRY_LONG"
+
+	patience = 60 * time.Second
+)
+
+// caddyBinary is the Caddy under test, built once.
+var caddyBinary string
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "generic-registry-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	caddyBinary = filepath.Join(dir, "caddy")
+	if output, err := exec.Command("go", "build", "-o", caddyBinary, "./caddy").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "building caddy: %v\n%s", err, output)
+		return 1
+	}
+	return m.Run()
+}
+
+func isLong() bool { return os.Getenv(long) != "" }
+
+// password of every user of the tests.
+const password = "secret"
+
+// passwordHash is cheap: what it protects lives as long as a test.
+var passwordHash = func() string {
+	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
+	if err != nil {
+		panic(err)
+	}
+	return string(hash)
+}()
+
+// server is one Caddy process, restarted at will on the same folders.
+type server struct {
+	testing.TB
+	dir     string // home, configuration and log
+	root    string // of the registry
+	port    int
+	admin   int
+	process *exec.Cmd
+	exited  chan error
+	text    string // of the Caddyfile last loaded
+}
+
+// newServer makes the folders and finds the ports. Nothing runs yet.
+func newServer(t testing.TB) *server {
+	dir := t.TempDir()
+	s := &server{TB: t, dir: dir, root: filepath.Join(dir, "registry"), port: freePort(t), admin: freePort(t)}
+	t.Cleanup(func() {
+		s.kill()
+		s.checkLog()
+	})
+	return s
+}
+
+// startServer starts a Caddy with one registry for the users alice and bob.
+func startServer(t testing.TB, settings ...string) *server {
+	s := newServer(t)
+	s.start(s.site(settings...))
+	return s
+}
+
+func freePort(t testing.TB) int {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().(*net.TCPAddr).Port
+}
+
+// global is the head of every Caddyfile of the tests.
+func (s *server) global() string {
+	return fmt.Sprintf("{\n\tadmin 127.0.0.1:%d\n\tdefault_bind 127.0.0.1\n\tlog {\n\t\tlevel INFO\n\t}\n}\n", s.admin)
+}
+
+const users = `	@credentials header Authorization Basic*
+	basic_auth @credentials {
+		alice %[1]s
+		bob %[1]s
+		carol %[1]s
+	}
+`
+
+func basicAuth() string { return fmt.Sprintf(users, passwordHash) }
+
+// site is a Caddyfile with a registry of the given settings.
+func (s *server) site(settings ...string) string {
+	return s.global() + s.siteAt(s.port, s.root, settings...)
+}
+
+func (s *server) siteAt(port int, root string, settings ...string) string {
+	return fmt.Sprintf("http://127.0.0.1:%d {\n%s\tgeneric_registry {\n\t\troot %s\n\t\t%s\n\t}\n}\n",
+		port, basicAuth(), root, strings.Join(settings, "\n\t\t"))
+}
+
+func (s *server) environment() []string {
+	return append(os.Environ(), "HOME="+s.dir, "XDG_DATA_HOME="+filepath.Join(s.dir, "data"), "XDG_CONFIG_HOME="+filepath.Join(s.dir, "config"))
+}
+
+func (s *server) writeConfig(text string) string {
+	s.Helper()
+	name := filepath.Join(s.dir, "Caddyfile")
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		s.Fatal(err)
+	}
+	return name
+}
+
+// caddy runs a command of the binary to its end.
+func (s *server) caddy(arguments ...string) (string, error) {
+	s.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	command := exec.CommandContext(ctx, caddyBinary, arguments...)
+	command.Env = s.environment()
+	output, err := command.CombinedOutput()
+	return string(output), err
+}
+
+// launch starts the process without waiting for it to serve.
+func (s *server) launch(text string) {
+	s.Helper()
+	log, err := os.OpenFile(s.logName(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		s.Fatal(err)
+	}
+	defer log.Close()
+	s.text = text
+	s.process = exec.Command(caddyBinary, "run", "--adapter", "caddyfile", "--config", s.writeConfig(text))
+	s.process.Env = s.environment()
+	s.process.Stdout, s.process.Stderr = log, log
+	if err := s.process.Start(); err != nil {
+		s.Fatal(err)
+	}
+	process, exited := s.process, make(chan error, 1)
+	s.exited = exited
+	go func() { exited <- process.Wait() }()
+}
+
+// start starts the process and waits until it serves.
+func (s *server) start(text string) {
+	s.Helper()
+	s.launch(text)
+	s.eventually("the server answers", func() bool {
+		select {
+		case err := <-s.exited:
+			s.exited <- err
+			s.Fatalf("caddy ended: %v\n%s", err, s.logTail())
+		default:
+		}
+		connection, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", s.port))
+		if err != nil {
+			return false
+		}
+		connection.Close()
+		return true
+	})
+}
+
+// eventually polls until a state is reached.
+func (s *server) eventually(what string, reached func() bool) {
+	s.Helper()
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !reached() {
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			s.Fatalf("never: %s\n%s", what, s.logTail())
+		}
+	}
+}
+
+func (s *server) signal(signal os.Signal) {
+	s.Helper()
+	if err := s.process.Process.Signal(signal); err != nil {
+		s.Fatal(err)
+	}
+}
+
+// stop ends the process as a service manager does and expects success.
+func (s *server) stop() {
+	s.Helper()
+	s.signal(syscall.SIGTERM)
+	if err := s.ended(); err != nil {
+		s.Fatalf("caddy ended: %v\n%s", err, s.logTail())
+	}
+}
+
+func (s *server) ended() error {
+	s.Helper()
+	select {
+	case err := <-s.exited:
+		s.process = nil
+		return err
+	case <-time.After(patience):
+		s.Fatalf("caddy does not end\n%s", s.logTail())
+		return nil
+	}
+}
+
+// kill ends the process as a crash does.
+func (s *server) kill() {
+	if s.process == nil {
+		return
+	}
+	_ = s.process.Process.Kill()
+	<-s.exited
+	s.process = nil
+}
+
+func (s *server) logName() string { return filepath.Join(s.dir, "caddy.log") }
+
+func (s *server) logText() string {
+	text, err := os.ReadFile(s.logName())
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		s.Error(err)
+	}
+	return string(text)
+}
+
+func (s *server) logTail() string {
+	text := s.logText()
+	return text[max(0, len(text)-4000):]
+}
+
+func (s *server) checkLog() {
+	text := s.logText()
+	for _, bad := range []string{"panic", "DATA RACE", "fatal error"} {
+		if i := strings.Index(text, bad); i >= 0 {
+			s.Errorf("the log says %s: %s", bad, text[i:min(len(text), i+2000)])
+		}
+	}
+}
+
+// reload gives the process another Caddyfile, as caddy reload does.
+func (s *server) reload(text string) error {
+	s.Helper()
+	response, err := http.Post(fmt.Sprintf("http://127.0.0.1:%d/load", s.admin), "text/caddyfile", strings.NewReader(text))
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	if err != nil {
+		return err
+	}
+	if response.StatusCode != http.StatusOK {
+		var problem struct{ Error string }
+		_ = json.Unmarshal(answer, &problem)
+		return fmt.Errorf("reload is refused: %s", problem.Error)
+	}
+	s.text = text
+	return nil
+}
+
+func (s *server) mustReload(text string) {
+	s.Helper()
+	if err := s.reload(text); err != nil {
+		s.Fatalf("%v\n%s", err, s.logTail())
+	}
+}
+
+// goroutines asks the admin endpoint how many there are.
+func (s *server) goroutines() int {
+	s.Helper()
+	response, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/debug/pprof/goroutine?debug=1", s.admin))
+	if err != nil {
+		s.Fatal(err)
+	}
+	defer response.Body.Close()
+	var count int
+	if _, err := fmt.Fscanf(response.Body, "goroutine profile: total %d", &count); err != nil {
+		s.Fatal(err)
+	}
+	return count
+}
+
+// descriptors counts the process's open files. Linux only, as CI is.
+func (s *server) descriptors() int {
+	s.Helper()
+	if runtime.GOOS != "linux" {
+		return 0
+	}
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", s.process.Process.Pid))
+	if err != nil {
+		s.Fatal(err)
+	}
+	return len(entries)
+}
+
+// answer is what a request got.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+	closes bool // the connection
+}
+
+func (a answer) text() string { return string(bytes.TrimSpace(a.body)) }
