@@ -23,11 +23,12 @@ func versionPath(owner, pkg, version string) string {
 	return api + owner + "/generic/" + pkg + "/" + version
 }
 
-// client keeps connections as a busy client does, and gives none up after an
-// answer that it has not read.
-var client = &http.Client{
-	Timeout:   2 * patience,
-	Transport: &http.Transport{MaxIdleConnsPerHost: 64, ExpectContinueTimeout: time.Second, DisableCompression: true},
+// newClient keeps connections as a busy client does.
+func newClient() *http.Client {
+	return &http.Client{
+		Timeout:   2 * patience,
+		Transport: &http.Transport{MaxIdleConnsPerHost: 64, ExpectContinueTimeout: time.Second, DisableCompression: true},
+	}
 }
 
 // header is a name and a value of a request.
@@ -49,7 +50,7 @@ func (s *server) tryAt(ctx context.Context, port int, method, path, user string,
 	for _, h := range headers {
 		request.Header.Add(h.name, h.value)
 	}
-	response, err := client.Do(request)
+	response, err := s.client.Do(request)
 	if err != nil {
 		return answer{}, err
 	}

@@ -73,14 +73,15 @@ type server struct {
 	admin   int
 	process *exec.Cmd
 	exited  chan error
-	text    string // of the Caddyfile last loaded
+	client  *http.Client
 }
 
 // newServer makes the folders and finds the ports. Nothing runs yet.
 func newServer(t testing.TB) *server {
 	dir := t.TempDir()
-	s := &server{TB: t, dir: dir, root: filepath.Join(dir, "registry"), port: freePort(t), admin: freePort(t)}
+	s := &server{TB: t, dir: dir, root: filepath.Join(dir, "registry"), port: freePort(t), admin: freePort(t), client: newClient()}
 	t.Cleanup(func() {
+		s.client.CloseIdleConnections()
 		s.kill()
 		s.checkLog()
 	})
@@ -161,7 +162,6 @@ func (s *server) launch(text string) {
 		s.Fatal(err)
 	}
 	defer log.Close()
-	s.text = text
 	s.process = exec.Command(caddyBinary, "run", "--adapter", "caddyfile", "--config", s.writeConfig(text))
 	s.process.Env = s.environment()
 	s.process.Stdout, s.process.Stderr = log, log
@@ -288,7 +288,6 @@ func (s *server) reload(text string) error {
 		_ = json.Unmarshal(answer, &problem)
 		return fmt.Errorf("reload is refused: %s", problem.Error)
 	}
-	s.text = text
 	return nil
 }
 
@@ -297,6 +296,9 @@ func (s *server) mustReload(text string) {
 	if err := s.reload(text); err != nil {
 		s.Fatalf("%v\n%s", err, s.logTail())
 	}
+	// Caddy closes the old configuration's idle connections; a request that is
+	// just using one would be reset, as with any handler.
+	s.client.CloseIdleConnections()
 }
 
 // goroutines asks the admin endpoint how many there are.

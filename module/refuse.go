@@ -26,7 +26,11 @@ const (
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, body *requestBody, rt route, err error) {
 	status, text := statusOf(err)
 	if status >= http.StatusInternalServerError {
-		h.log.Error("request failed", slog.Int("status", status), slog.String("method", r.Method),
+		level := slog.LevelWarn // for a fault that passes, which the store itself has logged
+		if status == http.StatusInternalServerError {
+			level = slog.LevelError
+		}
+		h.log.Log(r.Context(), level, "request failed", slog.Int("status", status), slog.String("method", r.Method),
 			slog.String("owner", rt.Owner), slog.String("package", rt.Package),
 			slog.String("version", rt.Version), slog.String("file", rt.File), slog.Any("error", err))
 	}

@@ -1,0 +1,100 @@
+package integration
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+func TestRulesOfOwners(t *testing.T) {
+	t.Parallel()
+	s := startServer(t,
+		"owner team {", "\tread *", "\twrite alice", "}",
+		"owner secret {", "\tread bob", "\twrite alice", "}",
+		"owner * {", "\tread @users", "\twrite @owner", "}",
+		"admin carol",
+	)
+	for _, owner := range []string{"team", "secret", "bob"} {
+		s.want(http.StatusCreated, http.MethodPut, filePath(owner, "p", "1", "f"), "carol", []byte(owner))
+	}
+	const none = ""
+	for _, test := range []struct {
+		user, owner string
+		read, write int
+	}{
+		{none, "team", 200, 401}, {"alice", "team", 200, 201}, {"bob", "team", 200, 403}, {"carol", "team", 200, 201},
+		{none, "secret", 401, 401}, {"alice", "secret", 200, 201}, {"bob", "secret", 200, 403}, {"carol", "secret", 200, 201},
+		{none, "bob", 401, 401}, {"alice", "bob", 200, 403}, {"bob", "bob", 200, 201}, {"bob", "BOB", 200, 201}, {"carol", "bob", 200, 201},
+	} {
+		t.Run(fmt.Sprintf("%q on %s", test.user, test.owner), func(t *testing.T) {
+			s.want(test.read, http.MethodGet, filePath(test.owner, "p", "1", "f"), test.user, nil)
+			file := filePath(test.owner, "p", "2", "by-"+test.user+"-"+test.owner)
+			s.want(test.write, http.MethodPut, file, test.user, []byte("x"))
+			deleted := test.write
+			if deleted == http.StatusCreated {
+				deleted = http.StatusNoContent
+			}
+			s.want(deleted, http.MethodDelete, file, test.user, nil)
+		})
+	}
+}
+
+// TestPrivateOwnersTellNothing: what exists and what does not look the same to
+// those who may not read.
+func TestPrivateOwnersTellNothing(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, "owner alice {", "\tread @owner", "}")
+	s.put(filePath("alice", "p", "1", "f"), []byte("x"))
+	for _, user := range []string{"", "bob"} {
+		var answers []string
+		for _, path := range []string{
+			filePath("alice", "p", "1", "f"), filePath("alice", "p", "1", "g"), filePath("alice", "q", "1", "f"), filePath("alice", "p", "2", "f"),
+		} {
+			for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodDelete} {
+				got := s.do(method, path, user, nil)
+				got.header.Del("Date")
+				answers = append(answers, fmt.Sprint(method, got.status, got.header, got.text()))
+			}
+		}
+		for i, got := range answers {
+			if got != answers[i%3] {
+				t.Errorf("as %q: %s, for what exists %s", user, got, answers[i%3])
+			}
+		}
+	}
+}
+
+// TestWritesNeedAUser even where the site's configuration has no authentication.
+func TestWritesNeedAUser(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	s.start(strings.Replace(s.site(), basicAuth(), "", 1))
+	for _, owner := range []string{"alice", "anyone", "{http.auth.user.id}"} {
+		path := strings.NewReplacer("{", "%7B", "}", "%7D").Replace(filePath(owner, "p", "1", "f"))
+		s.want(http.StatusUnauthorized, http.MethodPut, path, "alice", []byte("x"))
+		s.want(http.StatusUnauthorized, http.MethodPut, path, "", []byte("x"))
+		s.want(http.StatusUnauthorized, http.MethodDelete, path, "", nil)
+		s.want(http.StatusNotFound, http.MethodGet, path, "", nil)
+	}
+}
+
+func TestAWriteOpenToAnyoneIsWarnedOf(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, "owner dropbox {", "\twrite *", "}")
+	s.want(http.StatusCreated, http.MethodPut, filePath("dropbox", "p", "1", "f"), "", []byte("x"))
+	if log := s.logText(); !strings.Contains(log, "anyone may publish and delete") || !strings.Contains(log, `"owner":"dropbox"`) {
+		t.Errorf("no warning in the log:\n%s", log)
+	}
+}
+
+func TestAWrongPasswordWithExpectIsAnsweredAtOnce(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	s.start(strings.Replace(s.site(), "\t@credentials", "\t@expect header Expect *\n\theader @expect Connection close\n\t@credentials", 1))
+	head := fmt.Sprintf("PUT %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAuthorization: Basic YWxpY2U6d3Jvbmc=\r\nContent-Length: 1000000\r\nExpect: 100-continue\r\n\r\n",
+		filePath("alice", "p", "1", "f"), s.port)
+	if got := s.exchange(head, nil); got.status != http.StatusUnauthorized {
+		t.Errorf("status is %d", got.status)
+	}
+}
