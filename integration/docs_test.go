@@ -1,0 +1,193 @@
+package integration
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// block is a fenced block of a document.
+type block struct {
+	document, language, text string
+	line                     int
+}
+
+func (b block) String() string { return fmt.Sprintf("%s:%d", b.document, b.line) }
+
+var fence = regexp.MustCompile("(?ms)^```([a-z]*)\n(.*?)^```$")
+
+// blocks returns the fenced blocks of a document in one language.
+func blocks(t *testing.T, document, language string) (found []block) {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join("..", document))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(content)
+	for _, match := range fence.FindAllStringSubmatchIndex(text, -1) {
+		if text[match[2]:match[3]] == language {
+			found = append(found, block{document, language, text[match[4]:match[5]], 1 + strings.Count(text[:match[0]], "\n")})
+		}
+	}
+	if len(found) == 0 {
+		t.Errorf("%s has no %s", document, language)
+	}
+	return found
+}
+
+// exampleAt is Caddyfile.example with the ports of a test.
+func exampleAt(s *server) string {
+	content, err := os.ReadFile("../Caddyfile.example")
+	if err != nil {
+		s.Fatal(err)
+	}
+	text := s.moved(string(content))
+	return s.global() + text
+}
+
+func (s *server) moved(text string) string {
+	return strings.ReplaceAll(text, "localhost:8080", fmt.Sprintf("127.0.0.1:%d", s.port))
+}
+
+// TestCommandsOfTheReadme runs every command of README.md, in order, against the
+// example configuration.
+func TestCommandsOfTheReadme(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	s.start(exampleAt(s))
+	ran := make(map[string]int)
+	for _, b := range blocks(t, "README.md", "sh") {
+		for command := range strings.Lines(b.text) {
+			command = strings.TrimSpace(command)
+			word, _, _ := strings.Cut(command, " ")
+			switch {
+			case command == "go run ./integration/caddy run --config Caddyfile.example", command == "go test ./...":
+				// The server that runs, and this test.
+			case strings.HasPrefix(command, "xcaddy build "):
+				// Held to go.mod by a test at the root.
+			case word == "curl":
+				s.shell(b, s.moved(command))
+			default:
+				t.Errorf("%s: no test knows how to run %q", b, command)
+			}
+			ran[word]++
+		}
+	}
+	if ran["go"] != 2 || ran["xcaddy"] != 2 || ran["curl"] < 5 {
+		t.Errorf("commands were %v", ran)
+	}
+	s.eventually("what the README published and deleted is gone", func() bool {
+		committed, _ := s.blobs()
+		return len(committed) == 0
+	})
+}
+
+func (s *server) shell(b block, command string) {
+	s.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	shell := exec.CommandContext(ctx, "sh", "-c", command)
+	shell.Dir = ".."
+	if output, err := shell.CombinedOutput(); err != nil {
+		s.Errorf("%s: %s: %v\n%s", b, command, err, output)
+	}
+}
+
+// TestCaddyfilesOfTheDocuments: each is valid as it stands, formatted, and starts
+// with a registry that refuses anonymous writes.
+func TestCaddyfilesOfTheDocuments(t *testing.T) {
+	t.Parallel()
+	all := blocks(t, "README.md", "caddyfile")
+	example, err := os.ReadFile("../Caddyfile.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all = append(all,
+		block{"Caddyfile.example", "caddyfile", string(example), 1},
+		block{"Caddyfile.example, production", "caddyfile", uncommented(t, string(example)), 1})
+	for _, b := range all {
+		t.Run(b.String(), func(t *testing.T) {
+			s := newServer(t)
+			name := s.writeConfig(b.text)
+			for _, arguments := range [][]string{{"validate", "--adapter", "caddyfile"}, {"fmt", "--diff"}} {
+				if output, err := s.caddy(append(arguments, config(arguments[0], name)...)...); err != nil {
+					t.Errorf("caddy %s: %v\n%s", arguments[0], err, output)
+				}
+			}
+			s.start(s.local(b.text))
+			s.want(http.StatusUnauthorized, http.MethodPut, filePath("team", "p", "1", "f"), "", []byte("x"))
+		})
+	}
+}
+
+func config(command, name string) []string {
+	if command == "fmt" {
+		return []string{name}
+	}
+	return []string{"--config", name}
+}
+
+var siteAddress = regexp.MustCompile(`(?m)^(packages\.example\.com|example\.com|http://localhost:8080) \{`)
+
+// local makes a Caddyfile of a document run in a test's folders, on its port.
+func (s *server) local(text string) string {
+	s.Helper()
+	moved := siteAddress.ReplaceAllString(text, fmt.Sprintf("http://127.0.0.1:%d {", s.port))
+	if moved == text {
+		s.Fatalf("no site address known to the test in:\n%s", text)
+	}
+	return s.global() + strings.ReplaceAll(strings.ReplaceAll(moved,
+		"/var/lib/caddy/registry", s.root), "{$REGISTRY_ROOT:/var/lib/caddy/registry}", s.root)
+}
+
+// uncommented returns the production form of the example, ready to use.
+func uncommented(t *testing.T, text string) string {
+	t.Helper()
+	_, production, found := strings.Cut(text, "# packages.example.com {")
+	if !found {
+		t.Fatal("the example has no production form")
+	}
+	var lines strings.Builder
+	lines.WriteString("packages.example.com {")
+	for line := range strings.Lines(production) {
+		lines.WriteString(strings.TrimPrefix(strings.TrimPrefix(line, "# "), "#"))
+	}
+	return lines.String()
+}
+
+// TestJSONOfTheReadme: the handler in README loads as it is.
+func TestJSONOfTheReadme(t *testing.T) {
+	t.Parallel()
+	for _, b := range blocks(t, "README.md", "json") {
+		s := newServer(t)
+		text, err := json.Marshal(map[string]any{
+			"admin": map[string]any{"disabled": true},
+			"apps": map[string]any{"http": map[string]any{"servers": map[string]any{"s": map[string]any{
+				"listen": []string{":8080"},
+				"routes": []any{map[string]any{"handle": []any{json.RawMessage(b.text)}}},
+			}}}},
+		})
+		if err != nil {
+			t.Fatalf("%s: %v", b, err)
+		}
+		if output, err := s.caddy("validate", "--config", s.writeJSON(text)); err != nil {
+			t.Errorf("%s: %v\n%s", b, err, output)
+		}
+	}
+}
+
+func (s *server) writeJSON(text []byte) string {
+	s.Helper()
+	name := filepath.Join(s.dir, "caddy.json")
+	if err := os.WriteFile(name, text, 0o600); err != nil {
+		s.Fatal(err)
+	}
+	return name
+}
