@@ -16,7 +16,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -213,15 +212,6 @@ func (s *server) signal(signal os.Signal) {
 	s.Helper()
 	if err := s.process.Process.Signal(signal); err != nil {
 		s.Fatal(err)
-	}
-}
-
-// stop ends the process as a service manager does and expects success.
-func (s *server) stop() {
-	s.Helper()
-	s.signal(syscall.SIGTERM)
-	if err := s.ended(); err != nil {
-		s.Fatalf("caddy ended: %v\n%s", err, s.logTail())
 	}
 }
 

@@ -1,0 +1,290 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"io"
+	"strings"
+	"sync"
+	"testing"
+	"testing/iotest"
+	"time"
+)
+
+// fakeStores are both stores of a registry. They fail where told and remember how
+// an upload ended.
+type fakeStores struct {
+	MetadataStore
+	BlobStore
+	createErr, writeErr, commitErr, publishErr, findErr, statErr error
+	known                                                        Blob
+	statSize                                                     int64
+
+	written             bytes.Buffer
+	abandoned, aborted  int
+	published           []Publication
+	publishContextEnded bool
+	begun               int
+	condemnedByPublish  bool
+	condemnedAsked      chan struct{}
+}
+
+func (f *fakeStores) BeginUpload(context.Context, string, int64) (Upload, error) {
+	f.begun++
+	return Upload{Locator: "00000000/own"}, nil
+}
+
+func (f *fakeStores) AbandonUpload(context.Context, Upload) error { f.abandoned++; return nil }
+
+func (f *fakeStores) Publish(ctx context.Context, _ Upload, p Publication) (File, bool, error) {
+	f.publishContextEnded = ctx.Err() != nil
+	f.published = append(f.published, p)
+	return File{Ref: p.Ref, Blob: Blob{Digest: p.Digest, Size: p.Size}}, f.condemnedByPublish, f.publishErr
+}
+
+func (f *fakeStores) FindBlob(context.Context, Digest) (Blob, error) { return f.known, f.findErr }
+
+func (f *fakeStores) Stat(context.Context, Locator) (int64, error) { return f.statSize, f.statErr }
+
+func (f *fakeStores) Create(context.Context, Locator, int64) (BlobWriter, error) {
+	return fakeWriter{f}, f.createErr
+}
+
+func (f *fakeStores) Condemned(context.Context, int) ([]Locator, error) {
+	if f.condemnedAsked != nil {
+		f.condemnedAsked <- struct{}{}
+	}
+	return nil, nil
+}
+
+func (f *fakeStores) Walk(context.Context, func(Locator, int64, time.Time) error) error { return nil }
+
+func (f *fakeStores) Close() error { return nil }
+
+type fakeWriter struct{ f *fakeStores }
+
+func (w fakeWriter) Write(p []byte) (int, error) {
+	if w.f.writeErr != nil {
+		return 0, w.f.writeErr
+	}
+	return w.f.written.Write(p)
+}
+
+func (w fakeWriter) Commit(context.Context) error { return w.f.commitErr }
+
+func (w fakeWriter) Abort() error { w.f.aborted++; return nil }
+
+var errDisk = errors.New("disk")
+
+func TestHowAPublishEnds(t *testing.T) {
+	content := []byte("content")
+	sum := Digest(sha256.Sum256(content))
+	var bodyError *BodyError
+	for _, test := range []struct {
+		name               string
+		stores             fakeStores
+		body               io.Reader
+		want               error
+		isBody             bool
+		abandoned, aborted int
+		confirmed          Locator
+		publishes          bool
+	}{
+		{name: "well", stores: fakeStores{findErr: ErrBlobNotFound}, publishes: true},
+		{name: "well, with bytes known", stores: fakeStores{known: Blob{Locator: "00000000/known"}, statSize: 7}, publishes: true, confirmed: "00000000/known"},
+		{name: "well, with bytes known but lost", stores: fakeStores{known: Blob{Locator: "00000000/known"}, statErr: ErrBlobNotFound}, publishes: true},
+		{name: "well, with bytes known of another size", stores: fakeStores{known: Blob{Locator: "00000000/known"}, statSize: 6}, publishes: true},
+		{name: "well, when what is known cannot be asked", stores: fakeStores{findErr: errDisk}, publishes: true},
+		{name: "blob cannot be made", stores: fakeStores{createErr: ErrNoSpace}, want: ErrNoSpace, abandoned: 1},
+		{name: "write fails", stores: fakeStores{writeErr: errDisk}, want: errDisk, abandoned: 1, aborted: 1},
+		{name: "commit fails", stores: fakeStores{commitErr: errDisk}, want: errDisk, abandoned: 1, aborted: 1},
+		{name: "body fails", body: iotest.ErrReader(errDisk), want: errDisk, isBody: true, abandoned: 1, aborted: 1},
+		{name: "file is there", stores: fakeStores{publishErr: ErrExists}, want: ErrExists, publishes: true},
+		{name: "record fails", stores: fakeStores{publishErr: errDisk}, want: errDisk, abandoned: 1, publishes: true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			f := test.stores
+			r := New(&f, &f, Options{})
+			defer r.Close()
+			body := test.body
+			if body == nil {
+				body = bytes.NewReader(content)
+			}
+			_, err := r.Publish(t.Context(), Ref{}, "alice", Content{Body: body, Size: 7})
+			if !errors.Is(err, test.want) || errors.As(err, &bodyError) != test.isBody {
+				t.Errorf("error is %v, want %v", err, test.want)
+			}
+			if f.abandoned != test.abandoned || f.aborted != test.aborted {
+				t.Errorf("abandoned %d, aborted %d times", f.abandoned, f.aborted)
+			}
+			if (len(f.published) == 1) != test.publishes {
+				t.Fatalf("published %d times", len(f.published))
+			}
+			if test.publishes && (f.published[0].Confirmed != test.confirmed || f.published[0].Digest != sum || f.published[0].Creator != "alice") {
+				t.Errorf("published %+v", f.published[0])
+			}
+		})
+	}
+}
+
+func TestAPublishWithDurableBytesIsFinished(t *testing.T) {
+	f := &fakeStores{findErr: ErrBlobNotFound}
+	r := New(f, f, Options{})
+	defer r.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	gone := io.MultiReader(strings.NewReader("x"), readerFunc(func([]byte) (int, error) { cancel(); return 0, io.EOF }))
+	if _, err := r.Publish(ctx, Ref{}, "alice", Content{Body: gone, Size: -1}); err != nil {
+		t.Fatal(err)
+	}
+	if f.publishContextEnded {
+		t.Error("the record depends on the client")
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+func TestTransfer(t *testing.T) {
+	content := bytes.Repeat([]byte("0123456789"), 70_000)
+	for name, wrap := range map[string]func(io.Reader) io.Reader{
+		"at once": func(r io.Reader) io.Reader { return r }, "in halves": iotest.HalfReader, "with the end": iotest.DataErrReader,
+	} {
+		for _, size := range []int{0, 1, smallBuffer, smallBuffer + 1, largeBuffer - 1, largeBuffer, largeBuffer + 1, len(content)} {
+			for _, announced := range []int64{-1, int64(size)} {
+				var written bytes.Buffer
+				digest, n, err := transfer(&written, Content{Body: wrap(bytes.NewReader(content[:size])), Size: announced})
+				if err != nil || n != int64(size) || digest != Digest(sha256.Sum256(content[:size])) || !bytes.Equal(written.Bytes(), content[:size]) {
+					t.Errorf("%s, %d bytes, announced %d: %d bytes, %v", name, size, announced, n, err)
+				}
+			}
+		}
+	}
+}
+
+func TestTransferOfABodyThatIsCut(t *testing.T) {
+	for name, body := range map[string]io.Reader{
+		"at once":     iotest.ErrReader(io.ErrUnexpectedEOF),
+		"later":       io.MultiReader(strings.NewReader("abc"), iotest.ErrReader(io.ErrUnexpectedEOF)),
+		"with bytes":  iotest.DataErrReader(io.MultiReader(strings.NewReader("abc"), iotest.ErrReader(io.ErrUnexpectedEOF))),
+		"is short":    strings.NewReader("abc"),
+		"is too long": strings.NewReader("abcdefghij"),
+	} {
+		_, _, err := transfer(io.Discard, Content{Body: body, Size: 5})
+		var bodyError *BodyError
+		if !errors.As(err, &bodyError) || !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("%s: error is %v", name, err)
+		}
+	}
+}
+
+func TestBuffersKeepTheirBudget(t *testing.T) {
+	p := newBufferPool(3 * largeBuffer)
+	var held []func()
+	for i := range 5 {
+		buffer, release := p.get(-1)
+		held = append(held, release)
+		if want := largeBuffer; i < 3 && len(buffer) != want {
+			t.Errorf("buffer %d has %d bytes", i, len(buffer))
+		} else if i >= 3 && len(buffer) != smallBuffer {
+			t.Errorf("over the budget, buffer %d has %d bytes", i, len(buffer))
+		}
+	}
+	for _, release := range held {
+		release()
+	}
+	if buffer, release := p.get(smallBuffer); len(buffer) != smallBuffer || p.used.Load() != 0 {
+		t.Errorf("a small body has %d bytes, the budget %d", len(buffer), p.used.Load())
+	} else {
+		release()
+	}
+	var clients sync.WaitGroup
+	for range 50 {
+		clients.Go(func() {
+			for range 200 {
+				buffer, release := p.get(-1)
+				buffer[0]++
+				release()
+			}
+		})
+	}
+	clients.Wait()
+	if p.used.Load() != 0 {
+		t.Errorf("%d bytes are not given back", p.used.Load())
+	}
+}
+
+// movingBlobs has the bytes of a file elsewhere each time it is asked.
+type movingBlobs struct {
+	fakeStores
+	locators []Locator // what each look-up finds
+	opened   []Locator
+	there    Locator
+}
+
+func (m *movingBlobs) Lookup(context.Context, Ref) (File, error) {
+	if len(m.locators) == 0 {
+		return File{}, ErrPackageNotFound
+	}
+	file := File{Blob: Blob{Locator: m.locators[0]}}
+	if len(m.locators) > 1 {
+		m.locators = m.locators[1:]
+	}
+	return file, nil
+}
+
+func (m *movingBlobs) Open(_ context.Context, locator Locator, _ int64) (io.ReadSeekCloser, error) {
+	m.opened = append(m.opened, locator)
+	if locator == m.there {
+		return nil, nil
+	}
+	return nil, ErrBlobNotFound
+}
+
+func TestOpenFollowsBytesThatMove(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		locators []Locator
+		want     error
+		opened   int
+	}{
+		{"in place", []Locator{"c"}, nil, 1},
+		{"moved once", []Locator{"a", "c"}, nil, 2},
+		{"moved twice", []Locator{"a", "b", "c"}, nil, 3},
+		{"lost", []Locator{"a"}, ErrDamaged, 1},
+		{"moving for ever", []Locator{"a", "b", "a", "b", "a", "b", "a", "b", "a", "c"}, ErrUnavailable, lookupAttempts},
+		{"deleted", nil, ErrPackageNotFound, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			m := &movingBlobs{locators: test.locators, there: "c"}
+			r := New(m, m, Options{})
+			defer r.Close()
+			if _, _, err := r.Open(t.Context(), Ref{}); !errors.Is(err, test.want) {
+				t.Errorf("error is %v, want %v", err, test.want)
+			}
+			if len(m.opened) != test.opened {
+				t.Errorf("opened %v", m.opened)
+			}
+		})
+	}
+}
+
+func TestReaperIsWoken(t *testing.T) {
+	f := &fakeStores{publishErr: ErrExists, condemnedByPublish: true, findErr: ErrBlobNotFound, condemnedAsked: make(chan struct{})}
+	r := New(f, f, Options{})
+	<-f.condemnedAsked // at start
+	done := make(chan error, 1)
+	go func() {
+		_, err := r.Publish(context.Background(), Ref{}, "alice", Content{Body: strings.NewReader("x"), Size: 1})
+		done <- err
+	}()
+	<-f.condemnedAsked // because of the loser's bytes
+	if err := <-done; !errors.Is(err, ErrExists) {
+		t.Error(err)
+	}
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+}
