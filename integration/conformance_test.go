@@ -104,6 +104,10 @@ func (c recorded) compare(got answer) (differences []string) {
 		differ("status %d, want %d", got.status, c.Want.Status)
 		return differences
 	}
+	// Gitea asks for the body of a duplicate; here no refusal does (deviation).
+	if asked := len(got.interim) > 0; c.Expect && asked != (got.status < http.StatusBadRequest) {
+		differ("interim answers %v before %d", got.interim, got.status)
+	}
 	wanted := func(name string) string {
 		value, _ := c.Want.Headers[name].(string)
 		return value
@@ -234,18 +238,20 @@ func (c recorded) sendBody(w io.Writer) error {
 	return err
 }
 
-// readAnswer reads the final answer, past any interim one.
+// readAnswer reads the final answer, and which interim ones come before it.
 func readAnswer(reader *bufio.Reader, request *http.Request) (answer, error) {
+	var interim []int
 	for {
 		response, err := http.ReadResponse(reader, request)
 		if err != nil {
 			return answer{}, fmt.Errorf("reading the answer: %w", err)
 		}
 		if response.StatusCode >= 100 && response.StatusCode < 200 {
+			interim = append(interim, response.StatusCode)
 			continue
 		}
 		defer response.Body.Close()
 		content, err := io.ReadAll(response.Body)
-		return answer{status: response.StatusCode, header: response.Header, body: content, closes: response.Close}, err
+		return answer{status: response.StatusCode, header: response.Header, body: content, closes: response.Close, interim: interim}, err
 	}
 }

@@ -191,3 +191,32 @@ func (s *server) writeJSON(text []byte) string {
 	}
 	return name
 }
+
+// TestCommandsOfContributing: the commands of the table exist as written. Those
+// that take long are tried at their smallest.
+func TestCommandsOfContributing(t *testing.T) {
+	t.Parallel()
+	if got := blocks(t, "CONTRIBUTING.md", "sh"); len(got) != 1 || got[0].text != "go test ./...\n.ci/run\n" {
+		t.Errorf("commands are %v", got)
+	}
+	text, err := os.ReadFile("../CONTRIBUTING.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	commands := regexp.MustCompile("(?m)^\\|.*\\| `([^`]*go test [^`]*)` \\|$").FindAllStringSubmatch(string(text), -1)
+	if len(commands) != 6 {
+		t.Errorf("%d commands in the table", len(commands))
+	}
+	for _, match := range commands {
+		// Listing builds the packages and reads every flag, and runs nothing.
+		listing := strings.Replace(match[1], "go test", "go test -list .", 1)
+		if strings.Contains(listing, "-race") {
+			listing = strings.Replace(listing, "-race ", "", 1) // CI builds with it
+		}
+		shell := exec.CommandContext(t.Context(), "sh", "-c", listing)
+		shell.Dir = ".."
+		if output, err := shell.CombinedOutput(); err != nil || !strings.Contains(string(output), "Test") {
+			t.Errorf("%s: %v\n%s", match[1], err, output)
+		}
+	}
+}

@@ -90,6 +90,21 @@ func patternFile(t testing.TB, name string, size int64) {
 	}
 }
 
+// startSecure starts a site over plain HTTP and the same over HTTPS, with a
+// certificate of Caddy's own authority.
+func (s *server) startSecure() (port int, authority string) {
+	s.Helper()
+	port = freePort(s)
+	text := strings.Replace(s.site(), "{\n", "{\n\tskip_install_trust\n\tauto_https disable_redirects\n", 1)
+	site := strings.Replace(s.siteAt(port, s.root), fmt.Sprintf("http://127.0.0.1:%d {\n", port), fmt.Sprintf("https://localhost:%d {\n\ttls internal\n", port), 1)
+	s.start(text + site)
+	authority = filepath.Join(s.dir, "data", "caddy", "pki", "authorities", "local", "root.crt")
+	s.eventually("there is a certificate", func() bool {
+		return exec.Command("curl", "--silent", "--output", os.DevNull, "--cacert", authority, fmt.Sprintf("https://localhost:%d/", port)).Run() == nil
+	})
+	return port, authority
+}
+
 // TestRealFiles publishes and downloads real files with curl, byte for byte, over
 // plain HTTP and over HTTPS with a certificate of Caddy's own authority.
 func TestRealFiles(t *testing.T) {
@@ -108,11 +123,7 @@ func TestRealFiles(t *testing.T) {
 	patternFile(t, files["large.bin"], size)
 
 	s := newServer(t)
-	secure := freePort(t)
-	text := strings.Replace(s.site(), "{\n", "{\n\tskip_install_trust\n\tauto_https disable_redirects\n", 1)
-	site := strings.Replace(s.siteAt(secure, s.root), fmt.Sprintf("http://127.0.0.1:%d {\n", secure), fmt.Sprintf("https://localhost:%d {\n\ttls internal\n", secure), 1)
-	s.start(text + site)
-	authority := filepath.Join(s.dir, "data", "caddy", "pki", "authorities", "local", "root.crt")
+	secure, authority := s.startSecure()
 
 	for version, carrier := range map[string]struct {
 		base  string

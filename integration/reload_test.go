@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 )
 
@@ -163,7 +164,7 @@ func TestTwoSitesShareARoot(t *testing.T) {
 		"mixed stores":       s.site() + s.siteAt(other, s.root, "blobs filesystem {", "\tdir "+filepath.Join(s.dir, "elsewhere"), "}"),
 	} {
 		err := s.reload(text)
-		if err == nil || !strings.Contains(err.Error(), strings.Fields(name)[0]) && !strings.Contains(err.Error(), "mixed") {
+		if err == nil || !strings.Contains(err.Error(), strings.Fields(name)[0]) && !strings.Contains(err.Error(), "do not belong together") {
 			t.Errorf("%s: error is %v", name, err)
 		}
 	}
@@ -237,6 +238,7 @@ func listing(t *testing.T, root string) (lines []string) {
 func TestAStoreWithoutRoomDoesNotStopCaddy(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
+	s.faults = []string{"not enough free disk space"}
 	beside := "http://127.0.0.1:%d {\n\trespond /health 200\n"
 	full := s.site("blobs filesystem {", "\treserve 100PiB", "}")
 	full = strings.Replace(full, fmt.Sprintf("http://127.0.0.1:%d {\n", s.port), fmt.Sprintf(beside, s.port), 1)
@@ -254,4 +256,22 @@ func TestAStoreWithoutRoomDoesNotStopCaddy(t *testing.T) {
 	}
 	s.mustReload(s.site())
 	s.put(path, []byte("x"))
+}
+
+// TestNewMetadataDoesNotSweepOldBlobs: a metadata directory that was changed by
+// mistake, or lost, must not cost the files.
+func TestNewMetadataDoesNotSweepOldBlobs(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	s.put(filePath("alice", "p", "1", "f"), []byte("precious"))
+	s.signal(syscall.SIGTERM)
+	if err := s.ended(); err != nil {
+		t.Fatal(err)
+	}
+	s.launch(s.site("metadata badger {", "\tdir "+filepath.Join(s.dir, "elsewhere"), "}"))
+	if err := s.ended(); err == nil || !strings.Contains(s.logText(), "of another metadata store") {
+		t.Errorf("started with other metadata: %v\n%s", err, s.logTail())
+	}
+	s.start(s.site())
+	s.wantBytes(filePath("alice", "p", "1", "f"), []byte("precious"))
 }

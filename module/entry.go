@@ -112,6 +112,9 @@ func (b *backends) open(ctx context.Context, log *slog.Logger) (openStores, erro
 	if err != nil {
 		return openStores{}, errors.Join(fmt.Errorf("opening blobs: %w", err), metadata.Close())
 	}
+	if err := blobs.Bind(ctx, metadata.ID()); err != nil {
+		return openStores{}, errors.Join(fmt.Errorf("binding blobs to metadata: %w", err), blobs.Close(), metadata.Close())
+	}
 	return openStores{metadata: metadata, blobs: blobs}, nil
 }
 

@@ -1,14 +1,11 @@
 package module
 
 import (
-	"errors"
 	"fmt"
 	"sync"
-)
 
-// errMixedStores: metadata and blobs belong together; a store opened half with
-// another would sweep the other's bytes.
-var errMixedStores = errors.New("metadata and blobs of two stores are mixed")
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
 
 // pool has the stores of the process, by key, each with its number of users: one
 // for each configuration and one for each request under way. The last one closes
@@ -42,8 +39,8 @@ func (p *pool) take(key storeKey) (*entry, error) {
 	}
 	for other := range p.entries {
 		if other.metadata == key.metadata || other.blobs == key.blobs {
-			return nil, fmt.Errorf("%w: %s with %s, but %s with %s is in use; give each root its own metadata and blobs, and restart to change one of them",
-				errMixedStores, key.metadata, key.blobs, other.metadata, other.blobs)
+			return nil, fmt.Errorf("%w: %s with %s, but %s with %s is in use; give each root its own metadata and blobs",
+				registry.ErrMismatch, key.metadata, key.blobs, other.metadata, other.blobs)
 		}
 	}
 	e := newEntry(key, p.closing[key])

@@ -3,6 +3,7 @@ package module
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"strings"
 	"sync"
@@ -131,7 +132,7 @@ func TestHalfOfAnotherStoreIsRefused(t *testing.T) {
 	p := newPool()
 	e := mustTake(t, p)
 	for _, key := range []storeKey{{metadata: "m", blobs: "other"}, {metadata: "other", blobs: "b"}} {
-		if _, err := p.take(key); !errors.Is(err, errMixedStores) {
+		if _, err := p.take(key); !errors.Is(err, registry.ErrMismatch) {
 			t.Errorf("%v: error is %v", key, err)
 		}
 	}
@@ -259,3 +260,30 @@ func TestLogBeforeAnyConfigurationIsDropped(t *testing.T) {
 		t.Errorf("logged %q", text.String())
 	}
 }
+
+// TestBlobsOfAnotherRegistryAreLeftAlone: new metadata over old blobs would sweep
+// every one of them.
+func TestBlobsOfAnotherRegistryAreLeftAlone(t *testing.T) {
+	p, backend := newPool(), newFakeBackend()
+	e := mustTake(t, p)
+	if err := e.start(t.Context(), backend.config(quietLog)); err != nil {
+		t.Fatal(err)
+	}
+	p.leave(e)
+	backend.metadata = memory.NewMetadata()
+	e = mustTake(t, p)
+	if err := e.start(t.Context(), backend.config(quietLog)); !errors.Is(err, registry.ErrMismatch) {
+		t.Errorf("error is %v", err)
+	}
+	p.leave(e)
+	for _, open := range []func() error{
+		func() error { store, err := backend.metadata.Open(); return errors.Join(err, closeOf(store)) },
+		func() error { store, err := backend.blobs.Open(); return errors.Join(err, closeOf(store)) },
+	} {
+		if err := open(); err != nil {
+			t.Errorf("it was left open: %v", err)
+		}
+	}
+}
+
+func closeOf(store io.Closer) error { return store.Close() }

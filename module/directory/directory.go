@@ -20,6 +20,9 @@ const (
 	lockFile   = ".lock"
 	formatFile = "FORMAT"
 
+	// temporarySuffix is that of a file which is not written yet.
+	temporarySuffix = ".new"
+
 	filePermissions = 0o600
 	permissions     = 0o700
 )
@@ -133,20 +136,25 @@ func writeFormat(path, layout string, version int) error {
 	if err != nil {
 		return fmt.Errorf("reading directory: %w", err)
 	}
-	name := filepath.Join(path, formatFile)
-	temporary := name + ".new"
 	for _, entry := range entries {
-		if entry.Name() != lockFile && entry.Name() != filepath.Base(temporary) {
+		if entry.Name() != lockFile && entry.Name() != formatFile+temporarySuffix {
 			return fmt.Errorf("%w: %s has %s but no %s; use an empty directory", registry.ErrFormat, path, entry.Name(), formatFile)
 		}
 	}
-	if err := writeDurably(temporary, fmt.Sprintf("%s %d\n", layout, version)); err != nil {
-		return fmt.Errorf("writing format: %w", err)
+	return WriteFile(filepath.Join(path, formatFile), fmt.Sprintf("%s %d\n", layout, version))
+}
+
+// WriteFile writes a small file in one step: after a crash it is there with all of
+// the text, or not at all. When it returns nil it survives a power cut.
+func WriteFile(name, text string) error {
+	temporary := name + temporarySuffix
+	if err := writeDurably(temporary, text); err != nil {
+		return fmt.Errorf("writing %s: %w", filepath.Base(name), err)
 	}
 	if err := os.Rename(temporary, name); err != nil {
-		return fmt.Errorf("writing format: %w", err)
+		return fmt.Errorf("writing %s: %w", filepath.Base(name), err)
 	}
-	return Sync(path)
+	return Sync(filepath.Dir(name))
 }
 
 func writeDurably(name, text string) error {

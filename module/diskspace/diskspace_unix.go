@@ -22,7 +22,7 @@ func Free(directory string) (uint64, error) {
 			return 0, fmt.Errorf("statfs %s: %w", directory, err)
 		}
 		// FreeBSD counts below zero when only the superuser's share is left.
-		return uint64(max(0, int64(stat.Bavail))) * uint64(stat.Bsize), nil
+		return uint64(max(0, int64(stat.Bavail))) * blockSize(&stat), nil
 	}
 }
 

@@ -40,6 +40,8 @@ var (
 
 	// ErrLocked: another process has the store open. A configuration fault.
 	ErrLocked = errors.New("store is in use by another process")
+	// ErrMismatch: metadata and blobs are of two registries. A configuration fault.
+	ErrMismatch = errors.New("metadata and blobs do not belong together")
 	// ErrFormat: the store was written by a newer release, or is not one of
 	// ours. A configuration fault.
 	ErrFormat = errors.New("unknown store format")

@@ -65,6 +65,10 @@ type MetadataStore interface {
 	// seen in the blob store before the call.
 	Unnamed(ctx context.Context, locators []Locator) ([]Locator, error)
 
+	// ID returns what tells this store from every other: made at random with it,
+	// kept for its life.
+	ID() string
+
 	// Close waits for operations under way and closes the store.
 	Close() error
 }
@@ -91,6 +95,10 @@ type BlobStore interface {
 
 	// Stat returns the size of a blob. ErrBlobNotFound.
 	Stat(ctx context.Context, locator Locator) (size int64, err error)
+
+	// Bind ties the store to the metadata store of an ID, for ever. ErrMismatch
+	// when it is tied to another: the sweep would delete every blob of that one.
+	Bind(ctx context.Context, metadataID string) error
 
 	// Close closes the store. Writers still open fail from then on; readers go on.
 	Close() error

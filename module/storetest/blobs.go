@@ -28,7 +28,11 @@ func Blobs(t *testing.T, place BlobPlace) {
 		"8 writers at once all commit":                           writers,
 		"a malformed locator reaches nothing":                    malformed,
 		"a closed store is unavailable":                          closedBlobs,
+		"a store is bound to one metadata store for ever":        bound,
 		"the size may be unknown, wrong or nothing":              sizes,
+		"a writer ends once":                                     endsOnce,
+		"a closed store stops its writers, not its readers":      closedUnderWay,
+		"walk says when a blob was written":                      walkTimes,
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := goleak.IgnoreCurrent()
@@ -338,7 +342,7 @@ func closedBlobs(f *blobFixture) {
 	_, openErr := f.Open(ctx, locator, 1)
 	_, statErr := f.Stat(ctx, locator)
 	walkErr := f.Walk(ctx, func(registry.Locator, int64, time.Time) error { return nil })
-	for _, err := range []error{createErr, openErr, statErr, walkErr, f.Delete(ctx, locator)} {
+	for _, err := range []error{createErr, openErr, statErr, walkErr, f.Delete(ctx, locator), f.Bind(ctx, "one")} {
 		f.wantError(err, registry.ErrUnavailable)
 	}
 	f.mustOpen()
@@ -354,4 +358,16 @@ func sizes(f *blobFixture) {
 	locator := registry.NewLocator(1)
 	f.noError(f.write(locator, nil, -1).Commit(context.Background()))
 	f.wantContent(locator, nil)
+}
+
+func bound(f *blobFixture) {
+	for range 2 {
+		f.noError(f.Bind(context.Background(), "one"))
+		f.noError(f.Bind(context.Background(), "one"))
+		f.wantError(f.Bind(context.Background(), "another"), registry.ErrMismatch)
+		f.reopen()
+	}
+	if got := f.walked(); len(got) > 0 {
+		f.Errorf("walked %v", got)
+	}
 }

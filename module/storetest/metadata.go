@@ -32,6 +32,7 @@ func Metadata(t *testing.T, place MetadataPlace) {
 		"forgetting locators that are not condemned changes nothing":      buryUnknown,
 		"unnamed are those that no record and no upload has":              unnamedLocators,
 		"all of it survives closing and opening":                          reopened,
+		"a store keeps its ID":                                            ownID,
 		"locators never repeat":                                           freshLocators,
 		"an ended context changes nothing":                                endedContext,
 		"a closed store is unavailable and closing twice is harmless":     closedStore,

@@ -97,3 +97,14 @@ func closedStore(f *metadataFixture) {
 	f.mustOpen()
 	f.wantMissing(ref("a", "p", "1", "f"), registry.ErrPackageNotFound)
 }
+
+func ownID(f *metadataFixture) {
+	id := f.ID()
+	if id == "" {
+		f.Error("no ID")
+	}
+	f.reopen()
+	if f.ID() != id {
+		f.Errorf("ID was %q, is %q", id, f.ID())
+	}
+}

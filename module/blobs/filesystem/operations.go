@@ -13,9 +13,10 @@ const (
 	directoryPermissions = 0o700
 )
 
-// operations are the steps of a write that can fail and must fail safely. Tests
-// put faults in their place.
+// operations are the steps of opening and of a write that can fail and must fail
+// safely. Tests put faults in their place.
 type operations struct {
+	take          func(name string) (*directory.Claim, error)
 	create        func(name string) (writeFile, error)
 	rename        func(from, to string) error
 	remove        func(name string) error
@@ -31,6 +32,7 @@ type writeFile interface {
 }
 
 var systemOperations = operations{
+	take: func(name string) (*directory.Claim, error) { return directory.Take(name, layout, layoutVersion) },
 	create: func(name string) (writeFile, error) {
 		return os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, filePermissions)
 	},

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,6 +25,9 @@ const (
 	layoutVersion = 1
 
 	temporaryDirectory = "tmp"
+
+	// bindingFile has the ID of the metadata store that names the blobs.
+	bindingFile = "METADATA"
 
 	// walkChunk bounds how many names of a directory are in memory at once.
 	walkChunk = 1024
@@ -45,9 +49,10 @@ type Store struct {
 
 // open claims the directory and removes what writes left that never ended.
 func open(path string, reserve int64, log *slog.Logger, operations operations) (*Store, error) {
-	claim, err := directory.Take(path, layout, layoutVersion)
+	claim, err := operations.take(path)
 	if err != nil {
-		return nil, err
+		// The format mark of a new store may not fit any more.
+		return nil, noSpace(err)
 	}
 	s := &Store{
 		path:       claim.Path,
@@ -139,11 +144,21 @@ func (s *Store) find(ctx context.Context, locator registry.Locator) (string, err
 	if err := s.usable(ctx); err != nil {
 		return "", err
 	}
-	directory, name, err := locator.Split()
+	directory, name, err := split(locator)
 	if err != nil {
 		return "", err
 	}
 	return filepath.Join(s.path, directory, name), nil
+}
+
+// split returns the parts of a locator that may be followed: tmp has the form of
+// a locator's directory, and what is in it is not committed.
+func split(locator registry.Locator) (directory, name string, err error) {
+	directory, name, err = locator.Split()
+	if err == nil && directory == temporaryDirectory {
+		err = fmt.Errorf("locator %q names an upload: %w", string(locator), registry.ErrDamaged)
+	}
+	return directory, name, err
 }
 
 // Open implements registry.BlobStore. What it returns is an *os.File, so that the
@@ -188,6 +203,25 @@ func (s *Store) Delete(ctx context.Context, locator registry.Locator) error {
 	}
 	if err := s.operations.remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("removing file: %w", err)
+	}
+	return nil
+}
+
+// Bind implements registry.BlobStore.
+func (s *Store) Bind(ctx context.Context, metadataID string) error {
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
+	name := filepath.Join(s.path, bindingFile)
+	bound, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return directory.WriteFile(name, metadataID+"\n")
+	}
+	if err != nil {
+		return fmt.Errorf("reading binding: %w", err)
+	}
+	if strings.TrimSpace(string(bound)) != metadataID {
+		return fmt.Errorf("%w: the blobs in %s are of another metadata store; use that one, or an empty directory for blobs", registry.ErrMismatch, s.path)
 	}
 	return nil
 }

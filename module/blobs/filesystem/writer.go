@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 
 	"github.com/generic-registry/caddy-generic-registry/module/diskspace"
@@ -19,7 +20,8 @@ type writer struct {
 	directory string // of its place
 	place     string
 	allowance *allowance
-	closed    bool
+	failed    error // of a write: what is in the file is not what was sent
+	closed    bool  // the file
 	ended     bool
 }
 
@@ -28,7 +30,7 @@ func (s *Store) Create(ctx context.Context, locator registry.Locator, size int64
 	if err := s.usable(ctx); err != nil {
 		return nil, err
 	}
-	directory, name, err := locator.Split()
+	directory, name, err := split(locator)
 	if err != nil {
 		return nil, err
 	}
@@ -50,11 +52,26 @@ func (s *Store) Create(ctx context.Context, locator registry.Locator, size int64
 	return w, nil
 }
 
-// Write implements io.Writer.
-func (w *writer) Write(p []byte) (int, error) {
+var errClosed = fmt.Errorf("%w: writer is closed", registry.ErrUnavailable)
+
+func (w *writer) usable() error {
 	if w.ended || w.store.closed.Load() {
-		return 0, fmt.Errorf("%w: writer is closed", registry.ErrUnavailable)
+		return errClosed
 	}
+	return w.failed
+}
+
+// Write implements io.Writer. After an error the blob can only be dropped.
+func (w *writer) Write(p []byte) (int, error) {
+	if err := w.usable(); err != nil {
+		return 0, err
+	}
+	n, err := w.append(p)
+	w.failed = err
+	return n, err
+}
+
+func (w *writer) append(p []byte) (int, error) {
 	if err := w.allowance.need(int64(len(p))); err != nil {
 		return 0, err
 	}
@@ -67,11 +84,25 @@ func (w *writer) Write(p []byte) (int, error) {
 }
 
 // Commit implements registry.BlobWriter: the bytes are synced, then their name.
-// No step is tried twice: after a failed sync the next one may succeed although
-// the data is lost.
+// It ends the writer even when it fails, because no step may be tried twice:
+// after a failed sync the next one may succeed although the data is lost.
 func (w *writer) Commit(context.Context) error {
-	if w.ended || w.store.closed.Load() {
-		return fmt.Errorf("%w: writer is closed", registry.ErrUnavailable)
+	if w.ended {
+		return errClosed
+	}
+	if err := w.put(); err != nil {
+		return errors.Join(err, w.Abort())
+	}
+	// In place: if its name cannot be made durable the sweep removes it.
+	w.ended = true
+	w.allowance.end()
+	return noSpace(w.store.names.wait(w.directory))
+}
+
+// put syncs the bytes and gives them their name.
+func (w *writer) put() error {
+	if err := w.usable(); err != nil {
+		return err
 	}
 	if err := w.file.Sync(); err != nil {
 		return fmt.Errorf("syncing file: %w", noSpace(err))
@@ -83,13 +114,27 @@ func (w *writer) Commit(context.Context) error {
 	if err := w.store.makeDirectory(w.directory); err != nil {
 		return err
 	}
+	if err := w.checkVacant(); err != nil {
+		return err
+	}
 	if err := w.store.operations.rename(w.temporary, w.place); err != nil {
 		return fmt.Errorf("renaming file: %w", noSpace(err))
 	}
-	// In place: if its name cannot be made durable the sweep removes it.
-	w.ended = true
-	w.allowance.end()
-	return w.store.names.wait(w.directory)
+	return nil
+}
+
+// checkVacant keeps a rename from replacing a blob, which happens only if a
+// locator is used twice. Looking first is enough: the file in tmp, made
+// exclusively, keeps out every other writer of the same name.
+func (w *writer) checkVacant() error {
+	_, err := os.Lstat(w.place)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = fs.ErrExist
+	}
+	return fmt.Errorf("looking at the place of the blob: %w", err)
 }
 
 // Abort implements registry.BlobWriter.

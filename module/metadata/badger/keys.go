@@ -20,7 +20,11 @@ import (
 //	c/<locator>                     a condemned locator
 //	x/<version id>                  a deleted version whose files are left to clean up
 //	i/                              the next id
-var nextIDKey = []byte("i/")
+//	s/                              the store's own ID
+var (
+	nextIDKey  = []byte("i/")
+	storeIDKey = []byte("s/")
+)
 
 const (
 	versionPrefix   = "v/"

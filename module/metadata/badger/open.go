@@ -74,7 +74,7 @@ func openClaimed(claim *directory.Claim, reserve int64, log *slog.Logger) (*Stor
 	}
 	s := newStore(claim, db, log)
 	s.reserve.Store(reserve)
-	if err := s.load(); err != nil {
+	if err := firstError(s.identify, s.load); err != nil {
 		return nil, errors.Join(fmt.Errorf("loading database in %s: %w", claim.Path, err), db.Close())
 	}
 	s.committing.Go(s.commitLoop)

@@ -53,6 +53,9 @@ type graveRecord struct{ lastFile string }
 // idRecord has the next id to give out, to versions and files alike.
 type idRecord struct{ next uint64 }
 
+// storeRecord tells this store from every other.
+type storeRecord struct{ id string }
+
 // timeRecord is an entry of the index by time: where the version is.
 type timeRecord struct{ versionKey string }
 
@@ -96,6 +99,8 @@ func (r *ownerRecord) fields(f *fields) {
 }
 
 func (r *graveRecord) fields(f *fields) { f.text(&r.lastFile) }
+
+func (r *storeRecord) fields(f *fields) { f.text(&r.id) }
 
 func (r *timeRecord) fields(f *fields) { f.text(&r.versionKey) }
 

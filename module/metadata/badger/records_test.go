@@ -33,6 +33,7 @@ func TestRecordsComeBack(t *testing.T) {
 			{&graveRecord{lastFile: text.Draw(rt, "last")}, new(graveRecord)},
 			{&timeRecord{versionKey: text.Draw(rt, "key")}, new(timeRecord)},
 			{&idRecord{next: number.Draw(rt, "next")}, new(idRecord)},
+			{&storeRecord{id: text.Draw(rt, "id")}, new(storeRecord)},
 			{new(condemnedRecord), new(condemnedRecord)},
 		}
 		for _, r := range records {

@@ -2,6 +2,7 @@ package badger
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -21,6 +22,7 @@ const closeTimeout = 30 * time.Second
 // Store is an open Badger metadata store. Reads go to the database at once;
 // every mutation goes through one committer (commit.go).
 type Store struct {
+	id      string
 	claim   *directory.Claim
 	db      *badger.DB
 	log     *slog.Logger
@@ -58,6 +60,23 @@ func newStore(claim *directory.Claim, db *badger.DB, log *slog.Logger) *Store {
 		condemned:  make(map[registry.Locator]struct{}),
 	}
 }
+
+// identify reads the store's ID, or gives a new store one.
+func (s *Store) identify() error {
+	return s.db.Update(func(txn *badger.Txn) error {
+		var record storeRecord
+		known, err := get(txn, storeIDKey, &record)
+		if err == nil && !known {
+			record.id = rand.Text()
+			err = txn.Set(storeIDKey, encode(storeIDKey, &record))
+		}
+		s.id = record.id
+		return err
+	})
+}
+
+// ID implements registry.MetadataStore.
+func (s *Store) ID() string { return s.id }
 
 // load reads what is kept in memory: the next id, condemned locators, graves.
 func (s *Store) load() error {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"sync"
 	"time"
 
@@ -15,11 +16,17 @@ import (
 type Blobs struct {
 	mu     sync.Mutex
 	isOpen bool
-	bytes  map[registry.Locator][]byte
+	bound  string
+	blobs  map[registry.Locator]committed
+}
+
+type committed struct {
+	content  []byte
+	modified time.Time
 }
 
 // NewBlobs returns an empty place.
-func NewBlobs() *Blobs { return &Blobs{bytes: make(map[registry.Locator][]byte)} }
+func NewBlobs() *Blobs { return &Blobs{blobs: make(map[registry.Locator]committed)} }
 
 // Open opens a store on the place. ErrLocked while another one is open.
 func (b *Blobs) Open() (registry.BlobStore, error) {
@@ -68,10 +75,11 @@ func (s *blobStore) Open(ctx context.Context, locator registry.Locator, size int
 		return nil, err
 	}
 	defer leave()
-	content, found := s.place.bytes[locator]
-	if !found {
+	found, ok := s.place.blobs[locator]
+	if !ok {
 		return nil, registry.ErrBlobNotFound
 	}
+	content := found.content
 	if int64(len(content)) != size {
 		return nil, fmt.Errorf("%w: blob %s has %d bytes, not %d", registry.ErrDamaged, locator, len(content), size)
 	}
@@ -88,7 +96,7 @@ func (s *blobStore) Delete(ctx context.Context, locator registry.Locator) error 
 		return err
 	}
 	defer leave()
-	delete(s.place.bytes, locator)
+	delete(s.place.blobs, locator)
 	return nil
 }
 
@@ -97,16 +105,13 @@ func (s *blobStore) Walk(ctx context.Context, fn func(registry.Locator, int64, t
 	if err != nil {
 		return err
 	}
-	sizes := make(map[registry.Locator]int64, len(s.place.bytes))
-	for locator, content := range s.place.bytes {
-		sizes[locator] = int64(len(content))
-	}
+	blobs := maps.Clone(s.place.blobs)
 	leave()
-	for locator, size := range sizes {
+	for locator, found := range blobs {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := fn(locator, size, time.Time{}); err != nil {
+		if err := fn(locator, int64(len(found.content)), found.modified); err != nil {
 			return err
 		}
 	}
@@ -119,11 +124,26 @@ func (s *blobStore) Stat(ctx context.Context, locator registry.Locator) (int64, 
 		return 0, err
 	}
 	defer leave()
-	content, found := s.place.bytes[locator]
-	if !found {
+	found, ok := s.place.blobs[locator]
+	if !ok {
 		return 0, registry.ErrBlobNotFound
 	}
-	return int64(len(content)), nil
+	return int64(len(found.content)), nil
+}
+
+func (s *blobStore) Bind(ctx context.Context, metadataID string) error {
+	leave, err := s.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	if s.place.bound == "" {
+		s.place.bound = metadataID
+	}
+	if s.place.bound != metadataID {
+		return registry.ErrMismatch
+	}
+	return nil
 }
 
 func (s *blobStore) Close() error {
@@ -134,6 +154,8 @@ func (s *blobStore) Close() error {
 	}
 	return nil
 }
+
+var errEnded = fmt.Errorf("%w: writer is closed", registry.ErrUnavailable)
 
 type blobWriter struct {
 	store   *blobStore
@@ -148,6 +170,9 @@ func (w *blobWriter) Write(p []byte) (int, error) {
 		return 0, err
 	}
 	defer leave()
+	if w.ended {
+		return 0, errEnded
+	}
 	return w.content.Write(p)
 }
 
@@ -157,10 +182,11 @@ func (w *blobWriter) Commit(ctx context.Context) error {
 		return err
 	}
 	defer leave()
-	if !w.ended {
-		w.ended = true
-		w.store.place.bytes[w.locator] = w.content.Bytes()
+	if w.ended {
+		return errEnded
 	}
+	w.ended = true
+	w.store.place.blobs[w.locator] = committed{content: w.content.Bytes(), modified: time.Now()}
 	return nil
 }
 

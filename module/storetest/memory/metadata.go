@@ -4,6 +4,7 @@ package memory
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"sync"
 
@@ -12,6 +13,7 @@ import (
 
 // Metadata is a place for metadata: what one store leaves, the next one finds.
 type Metadata struct {
+	id        string
 	mu        sync.Mutex
 	isOpen    bool
 	sequence  uint64
@@ -35,6 +37,7 @@ type blob struct {
 // NewMetadata returns an empty place.
 func NewMetadata() *Metadata {
 	return &Metadata{
+		id:        rand.Text(),
 		versions:  make(map[registry.VersionRef]*version),
 		blobs:     make(map[registry.Digest]*blob),
 		condemned: make(map[registry.Locator]bool),
@@ -260,6 +263,8 @@ func (s *metadataStore) Unnamed(ctx context.Context, locators []registry.Locator
 	}
 	return unnamed, nil
 }
+
+func (s *metadataStore) ID() string { return s.place.id }
 
 func (s *metadataStore) Close() error {
 	s.place.mu.Lock()

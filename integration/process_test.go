@@ -1,0 +1,67 @@
+package integration
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"runtime"
+	"strings"
+)
+
+// goroutines asks the admin endpoint how many there are.
+func (s *server) goroutines() int {
+	s.Helper()
+	response, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/debug/pprof/goroutine?debug=1", s.admin))
+	if err != nil {
+		s.Fatal(err)
+	}
+	defer response.Body.Close()
+	var count int
+	if _, err := fmt.Fscanf(response.Body, "goroutine profile: total %d", &count); err != nil {
+		s.Fatal(err)
+	}
+	return count
+}
+
+// descriptors counts the process's open files. Linux only, as CI is.
+func (s *server) descriptors() int {
+	s.Helper()
+	if runtime.GOOS != "linux" {
+		return 0
+	}
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", s.process.Process.Pid))
+	if err != nil {
+		s.Fatal(err)
+	}
+	return len(entries)
+}
+
+// checkLog fails the test for what no log may hold: crashes, races, and errors of
+// the registry that the test did not cause.
+func (s *server) checkLog() {
+	text := s.logText()
+	for _, bad := range []string{"panic", "DATA RACE", "fatal error"} {
+		if i := strings.Index(text, bad); i >= 0 {
+			s.Errorf("the log says %s: %s", bad, text[i:min(len(text), i+2000)])
+		}
+	}
+	for line := range strings.Lines(text) {
+		var entry struct{ Level, Logger string }
+		if json.Unmarshal([]byte(line), &entry) != nil {
+			continue // what is printed before the log is set up
+		}
+		if entry.Level == "error" && strings.Contains(entry.Logger, "generic_registry") && !s.isExpected(line) {
+			s.Errorf("the registry logged an error: %s", line)
+		}
+	}
+}
+
+func (s *server) isExpected(line string) bool {
+	for _, fault := range s.faults {
+		if strings.Contains(line, fault) {
+			return true
+		}
+	}
+	return false
+}
