@@ -9,18 +9,12 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-	"github.com/dustin/go-humanize"
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
 func init() { caddy.RegisterModule(&Backend{}) }
-
-const (
-	defaultReserve = 256 << 20
-	largestSize    = 1 << 62
-)
 
 // Backend keeps bytes as plain files in a directory of this machine, under names
 // of their own: what clients call their files never reaches the disk.
@@ -43,21 +37,12 @@ func (*Backend) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision implements caddy.Provisioner.
-func (b *Backend) Provision(caddy.Context) error {
-	dir, err := caddy.NewReplacer().ReplaceOrErr(b.Dir, true, true)
-	if err != nil {
-		return fmt.Errorf("dir: %w", err)
-	}
-	b.Dir = dir
-	if b.Reserve == 0 {
-		b.Reserve = defaultReserve
-	}
-	if b.Reserve < 0 || b.Reserve > largestSize {
-		return fmt.Errorf("reserve is %d: write a number of bytes, or leave it out for %s", b.Reserve, humanize.IBytes(defaultReserve))
-	}
-	return nil
+func (b *Backend) settings() directory.Settings {
+	return directory.Settings{Dir: &b.Dir, Reserve: &b.Reserve, LeastReserve: 1}
 }
+
+// Provision implements caddy.Provisioner.
+func (b *Backend) Provision(caddy.Context) error { return b.settings().Provision() }
 
 // UnmarshalCaddyfile sets up the backend from Caddyfile tokens:
 //
@@ -66,35 +51,7 @@ func (b *Backend) Provision(caddy.Context) error {
 //		reserve <size>
 //	}
 func (b *Backend) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next() // module name
-	if d.NextArg() {
-		return d.Errf("unexpected %q after filesystem: settings go into a block", d.Val())
-	}
-	seen := make(map[string]bool)
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		word := d.Val()
-		if word != "dir" && word != "reserve" {
-			return d.Errf("unknown setting %q of filesystem: write dir or reserve", word)
-		}
-		if seen[word] {
-			return d.Errf("%s is written twice: keep one", word)
-		}
-		seen[word] = true
-		var value string
-		if !d.Args(&value) || d.NextArg() {
-			return d.Errf("write %s with one value", word)
-		}
-		if word == "dir" {
-			b.Dir = value
-			continue
-		}
-		size, err := humanize.ParseBytes(value)
-		if err != nil || size == 0 || size > largestSize {
-			return d.Errf("reserve %q is not a size: write one such as 1GiB", value)
-		}
-		b.Reserve = int64(size)
-	}
-	return nil
+	return b.settings().UnmarshalCaddyfile(d)
 }
 
 // Identity implements registry.BlobBackend.

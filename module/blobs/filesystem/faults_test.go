@@ -3,13 +3,14 @@ package filesystem
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 
+	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
@@ -113,12 +114,7 @@ func TestFaultsOfAWrite(t *testing.T) {
 			if _, err := s.Stat(t.Context(), locator); errors.Is(err, registry.ErrBlobNotFound) == test.stays {
 				t.Errorf("in its place: %v", err)
 			}
-			if entries, err := os.ReadDir(filepath.Join(s.path, temporaryDirectory)); err != nil || len(entries) > 0 {
-				t.Errorf("tmp has %v, %v", entries, err)
-			}
-			if s.space.taken != 0 {
-				t.Errorf("%d bytes are still set aside", s.space.taken)
-			}
+			wantNothingLeft(t, s)
 		})
 	}
 }
@@ -163,128 +159,135 @@ func TestAFailedSyncOfANewDirectoryIsRemembered(t *testing.T) {
 	}
 }
 
-// TestCommitsShareASync: while one sync of a directory runs, all that come wait
-// for the next one together, and none counts as synced by the one that ran.
-func TestCommitsShareASync(t *testing.T) {
-	var syncs atomic.Int32
-	began, release := make(chan struct{}), make(chan struct{})
-	d := newDirectorySync(func(string) error {
-		if syncs.Add(1) == 1 {
-			close(began)
-			<-release
-		}
-		return nil
-	})
-	var waiting sync.WaitGroup
-	waiting.Go(func() { _ = d.wait("x") })
-	<-began
-	const followers = 20
-	joined := make(chan struct{}, followers)
-	for range followers {
-		waiting.Go(func() {
-			round, previous, leading := d.join("x")
-			joined <- struct{}{}
-			if leading {
-				<-previous.done
-				d.begin("x")
-				round.err = d.sync("x")
-				d.end("x")
-				close(round.done)
-			}
-			<-round.done
-		})
-	}
-	for range followers {
-		<-joined
-	}
-	close(release)
-	waiting.Wait()
-	if got := syncs.Load(); got != 2 {
-		t.Errorf("%d syncs for %d commits", got, followers+1)
-	}
-	if len(d.queues) > 0 {
-		t.Errorf("%d queues are left", len(d.queues))
-	}
+// stumblingFile fails at its first write or sync, and does the next one: as a
+// kernel does that has dropped the pages it could not write.
+type stumblingFile struct {
+	writeFile
+	write, sync *atomic.Bool
 }
 
-func TestAFailedSyncFailsItsRoundAndNoOther(t *testing.T) {
-	errDisk := errors.New("input/output error")
-	var syncs atomic.Int32
-	d := newDirectorySync(func(string) error {
-		if syncs.Add(1) == 1 {
-			return errDisk
-		}
-		return nil
-	})
-	if err := d.wait("x"); !errors.Is(err, errDisk) {
-		t.Errorf("first round: %v", err)
+var errStumble = errors.New("input/output error, once")
+
+func (f *stumblingFile) Write(p []byte) (int, error) {
+	if f.write.Swap(false) {
+		n, _ := f.writeFile.Write(p[:1])
+		return n, errStumble
 	}
-	if err := d.wait("x"); err != nil {
-		t.Errorf("second round: %v", err)
-	}
-	var failed atomic.Int32
-	syncs.Store(0)
-	var waiting sync.WaitGroup
-	for range 50 {
-		waiting.Go(func() {
-			if d.wait("y") != nil {
-				failed.Add(1)
-			}
-		})
-	}
-	waiting.Wait()
-	if failed.Load() == 0 {
-		t.Error("nobody heard of the failed sync")
-	}
+	return f.writeFile.Write(p)
 }
 
-// TestEveryCommitIsFollowedByASync: a sync of the directory begins after each
-// rename and before its commit returns.
-func TestEveryCommitIsFollowedByASync(t *testing.T) {
-	var mu sync.Mutex
-	renamed, synced := make(map[string]bool), make(map[string]bool)
+func (f *stumblingFile) Sync() error {
+	if f.sync.Swap(false) {
+		return errStumble
+	}
+	return f.writeFile.Sync()
+}
+
+// TestNothingIsTriedTwice: after a failed write or sync neither the caller nor
+// the store can have the blob, and without an Abort nothing is left of it.
+func TestNothingIsTriedTwice(t *testing.T) {
+	var write, sync atomic.Bool
 	s := newStore(t, 1, func(o *operations) {
-		rename, syncDirectory := o.rename, o.syncDirectory
-		o.rename = func(from, to string) error {
-			err := rename(from, to)
-			mu.Lock()
-			renamed[to] = true
-			mu.Unlock()
-			return err
-		}
-		o.syncDirectory = func(name string) error {
-			mu.Lock()
-			var covered []string
-			for path := range renamed {
-				if filepath.Dir(path) == name {
-					covered = append(covered, path)
-				}
-			}
-			mu.Unlock()
-			err := syncDirectory(name)
-			mu.Lock()
-			for _, path := range covered {
-				synced[path] = true
-			}
-			mu.Unlock()
-			return err
+		create := o.create
+		o.create = func(name string) (writeFile, error) {
+			file, err := create(name)
+			return &stumblingFile{file, &write, &sync}, err
 		}
 	})
-	var clients sync.WaitGroup
-	for range 8 {
-		clients.Go(func() {
-			for i := range 20 {
-				locator := registry.NewLocator(uint64(i) * 3_000)
-				if err := writeBlob(s, locator, 10); err != nil {
-					t.Error(err)
-				}
-				mu.Lock()
-				if !synced[filepath.Join(s.path, filepath.FromSlash(string(locator)))] {
-					t.Errorf("%s was acknowledged without a sync", locator)
-				}
-				mu.Unlock()
+	for _, test := range []struct {
+		name   string
+		step   *atomic.Bool
+		writes bool // is the error of the write
+	}{
+		{"a write", &write, true},
+		{"a sync", &sync, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			locator := registry.NewLocator(1)
+			w, err := s.Create(t.Context(), locator, 100)
+			if err != nil {
+				t.Fatal(err)
+			}
+			test.step.Store(true)
+			if _, err := w.Write([]byte("content")); errors.Is(err, errStumble) != test.writes {
+				t.Fatalf("writing: %v", err)
+			}
+			if err := w.Commit(t.Context()); !errors.Is(err, errStumble) {
+				t.Errorf("committing: %v", err)
+			}
+			if err := w.Commit(t.Context()); !errors.Is(err, registry.ErrUnavailable) {
+				t.Errorf("committing again: %v", err)
+			}
+			if _, err := s.Stat(t.Context(), locator); !errors.Is(err, registry.ErrBlobNotFound) {
+				t.Errorf("in its place: %v", err)
+			}
+			wantNothingLeft(t, s)
+			if err := w.Abort(); err != nil {
+				t.Errorf("aborting what has ended: %v", err)
 			}
 		})
 	}
-	clients.Wait()
+}
+
+func wantNothingLeft(t *testing.T, s *Store) {
+	t.Helper()
+	if entries, err := os.ReadDir(filepath.Join(s.path, temporaryDirectory)); err != nil || len(entries) > 0 {
+		t.Errorf("tmp has %v, %v", entries, err)
+	}
+	if s.space.taken != 0 {
+		t.Errorf("%d bytes are still set aside", s.space.taken)
+	}
+}
+
+// TestABlobIsNeverReplaced: a locator used twice is an error, at once and later.
+func TestABlobIsNeverReplaced(t *testing.T) {
+	s := newStore(t, 1, nil)
+	locator := registry.NewLocator(1)
+	w, err := s.Create(t.Context(), locator, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := writeBlob(s, locator, 20); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("a second writer: %v", err)
+	}
+	if err := w.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeBlob(s, locator, 20); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("a later writer: %v", err)
+	}
+	if size, err := s.Stat(t.Context(), locator); err != nil || size != 0 {
+		t.Errorf("the first blob has %d bytes, %v", size, err)
+	}
+	wantNothingLeft(t, s)
+}
+
+func TestFaultsOfRemoving(t *testing.T) {
+	errDisk := errors.New("input/output error")
+	s := newStore(t, 1, func(o *operations) { o.remove = func(string) error { return errDisk } })
+	w := s.mustCreate(t, 1000)
+	if err := w.Abort(); !errors.Is(err, errDisk) {
+		t.Errorf("aborting: %v", err)
+	}
+	if s.space.taken != 0 {
+		t.Errorf("%d bytes are still set aside", s.space.taken)
+	}
+	if err := w.Commit(t.Context()); !errors.Is(err, registry.ErrUnavailable) {
+		t.Errorf("committing what was aborted: %v", err)
+	}
+	if err := s.Delete(t.Context(), registry.NewLocator(1)); !errors.Is(err, errDisk) {
+		t.Errorf("deleting: %v", err)
+	}
+}
+
+// TestAFullDiskIsAFaultOfState: a new store's format mark does not fit, but will
+// when room is made, so the configuration stands.
+func TestAFullDiskIsAFaultOfState(t *testing.T) {
+	o := systemOperations
+	o.take = func(name string) (*directory.Claim, error) {
+		return nil, &fs.PathError{Op: "write", Path: name, Err: syscall.ENOSPC}
+	}
+	if _, err := open(t.TempDir(), 1, discard, o); !registry.IsState(err) || !errors.Is(err, registry.ErrNoSpace) {
+		t.Errorf("error is %v", err)
+	}
 }

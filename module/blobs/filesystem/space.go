@@ -2,6 +2,7 @@ package filesystem
 
 import (
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 
@@ -33,7 +34,7 @@ func (s *space) take(bytes int64) error {
 	if err != nil {
 		return fmt.Errorf("asking for free space: %w", err)
 	}
-	left := int64(min(free, largestSize)) - s.taken - s.reserve.Load()
+	left := int64(min(free, math.MaxInt64)) - s.taken - s.reserve.Load()
 	if left < bytes || left <= 0 {
 		return fmt.Errorf("%w: %s wanted, %s free, %s promised to uploads, %s reserve", registry.ErrNoSpace,
 			humanize.IBytes(uint64(bytes)), humanize.IBytes(free), humanize.IBytes(uint64(s.taken)), humanize.IBytes(uint64(s.reserve.Load())))

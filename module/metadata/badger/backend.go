@@ -9,7 +9,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
-	"github.com/dustin/go-humanize"
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
@@ -17,13 +16,9 @@ import (
 
 func init() { caddy.RegisterModule(&Backend{}) }
 
-const (
-	defaultReserve = 256 << 20
-
-	// smallestReserve is what Badger itself may write before it notices a full
-	// disk, which it does not survive: three memtables.
-	smallestReserve = 3 * memTableSize
-)
+// smallestReserve is what Badger itself may write before it notices a full disk,
+// which it does not survive: three memtables.
+const smallestReserve = 3 * memTableSize
 
 // Backend keeps metadata in a Badger database of this process. It suits one
 // machine; two processes cannot share it. Do not put it on a network file system.
@@ -47,21 +42,12 @@ func (*Backend) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision implements caddy.Provisioner.
-func (b *Backend) Provision(caddy.Context) error {
-	dir, err := caddy.NewReplacer().ReplaceOrErr(b.Dir, true, true)
-	if err != nil {
-		return fmt.Errorf("dir: %w", err)
-	}
-	b.Dir = dir
-	if b.Reserve == 0 {
-		b.Reserve = defaultReserve
-	}
-	if b.Reserve < smallestReserve {
-		return fmt.Errorf("reserve is %d bytes: write at least %s", b.Reserve, humanize.IBytes(smallestReserve))
-	}
-	return nil
+func (b *Backend) settings() directory.Settings {
+	return directory.Settings{Dir: &b.Dir, Reserve: &b.Reserve, LeastReserve: smallestReserve}
 }
+
+// Provision implements caddy.Provisioner.
+func (b *Backend) Provision(caddy.Context) error { return b.settings().Provision() }
 
 // UnmarshalCaddyfile sets up the backend from Caddyfile tokens:
 //
@@ -70,35 +56,7 @@ func (b *Backend) Provision(caddy.Context) error {
 //		reserve <size>
 //	}
 func (b *Backend) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next() // module name
-	if d.NextArg() {
-		return d.Errf("unexpected %q after badger: settings go into a block", d.Val())
-	}
-	seen := make(map[string]bool)
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		word := d.Val()
-		if seen[word] {
-			return d.Errf("%s is written twice: keep one", word)
-		}
-		seen[word] = true
-		var value string
-		if !d.Args(&value) || d.NextArg() {
-			return d.Errf("write %s with one value", word)
-		}
-		switch word {
-		case "dir":
-			b.Dir = value
-		case "reserve":
-			size, err := humanize.ParseBytes(value)
-			if err != nil || size < smallestReserve || size > 1<<62 {
-				return d.Errf("reserve %q is not a size of at least %s: write one such as 256MiB", value, humanize.IBytes(smallestReserve))
-			}
-			b.Reserve = int64(size)
-		default:
-			return d.Errf("unknown setting %q of badger: write dir or reserve", word)
-		}
-	}
-	return nil
+	return b.settings().UnmarshalCaddyfile(d)
 }
 
 // Identity implements registry.MetadataBackend.

@@ -1,0 +1,164 @@
+package filesystem
+
+import (
+	"errors"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+const followers = 20
+
+// rounds counts the syncs of the blobs' directory. The first one lasts until
+// release is closed; the one numbered failing fails.
+type rounds struct {
+	count   atomic.Int32
+	release chan struct{}
+	failing int32
+}
+
+var errRound = errors.New("input/output error of a round")
+
+func (r *rounds) store(t *testing.T) *Store {
+	t.Helper()
+	return newStore(t, 1, func(o *operations) {
+		o.syncDirectory = func(name string) error {
+			if filepath.Base(name) != "00000000" {
+				return nil // the store's own
+			}
+			round := r.count.Add(1)
+			if round == 1 {
+				<-r.release
+			}
+			if round == r.failing {
+				return errRound
+			}
+			return nil
+		}
+	})
+}
+
+// commitTogether commits one blob, and the followers while the sync of the first
+// one runs. It returns the first one's error and the followers'.
+func (r *rounds) commitTogether(t *testing.T, s *Store) (first error, later []error) {
+	t.Helper()
+	var commits sync.WaitGroup
+	commits.Go(func() { first = writeBlob(s, registry.NewLocator(1), 10) })
+	synctest.Wait() // in its sync
+	var returned atomic.Int32
+	later = make([]error, followers)
+	for i := range followers {
+		commits.Go(func() {
+			later[i] = writeBlob(s, registry.NewLocator(1), 10)
+			returned.Add(1)
+		})
+	}
+	synctest.Wait() // renamed, and waiting
+	if syncs, acknowledged := r.count.Load(), returned.Load(); syncs != 1 || acknowledged != 0 {
+		t.Errorf("while the first sync runs: %d syncs, %d commits returned", syncs, acknowledged)
+	}
+	close(r.release)
+	commits.Wait()
+	return first, later
+}
+
+// TestCommitsShareASync: all commits that come while a sync of their directory
+// runs wait for the next one together; the one that ran does not count for them.
+func TestCommitsShareASync(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &rounds{release: make(chan struct{})}
+		s := r.store(t)
+		first, later := r.commitTogether(t, s)
+		if err := errors.Join(append(later, first)...); err != nil {
+			t.Error(err)
+		}
+		if got := r.count.Load(); got != 2 {
+			t.Errorf("%d syncs for %d commits", got, followers+1)
+		}
+		if len(s.names.queues) > 0 {
+			t.Errorf("%d queues are left", len(s.names.queues))
+		}
+	})
+}
+
+// TestAFailedSyncFailsItsRoundAndNoOther: everybody who waited on it hears of
+// it, nobody tries again, and who comes before or after is not touched.
+func TestAFailedSyncFailsItsRoundAndNoOther(t *testing.T) {
+	for failing := range int32(2) {
+		synctest.Test(t, func(t *testing.T) {
+			r := &rounds{release: make(chan struct{}), failing: failing + 1}
+			s := r.store(t)
+			first, later := r.commitTogether(t, s)
+			if errors.Is(first, errRound) != (r.failing == 1) {
+				t.Errorf("round %d fails: the first commit says %v", r.failing, first)
+			}
+			for _, err := range later {
+				if errors.Is(err, errRound) != (r.failing == 2) {
+					t.Errorf("round %d fails: a follower says %v", r.failing, err)
+				}
+			}
+			if got := r.count.Load(); got != 2 {
+				t.Errorf("%d syncs: a failed one was tried again", got)
+			}
+			if err := writeBlob(s, registry.NewLocator(1), 10); err != nil {
+				t.Errorf("a commit of the next round: %v", err)
+			}
+			wantNothingLeft(t, s)
+		})
+	}
+}
+
+// TestEveryCommitIsFollowedByASync: a sync of the directory begins after each
+// rename and before its commit returns.
+func TestEveryCommitIsFollowedByASync(t *testing.T) {
+	var mu sync.Mutex
+	renamed, synced := make(map[string]bool), make(map[string]bool)
+	s := newStore(t, 1, func(o *operations) {
+		rename, syncDirectory := o.rename, o.syncDirectory
+		o.rename = func(from, to string) error {
+			err := rename(from, to)
+			mu.Lock()
+			renamed[to] = true
+			mu.Unlock()
+			return err
+		}
+		o.syncDirectory = func(name string) error {
+			mu.Lock()
+			var covered []string
+			for path := range renamed {
+				if filepath.Dir(path) == name {
+					covered = append(covered, path)
+				}
+			}
+			mu.Unlock()
+			err := syncDirectory(name)
+			mu.Lock()
+			for _, path := range covered {
+				synced[path] = true
+			}
+			mu.Unlock()
+			return err
+		}
+	})
+	var clients sync.WaitGroup
+	for range 8 {
+		clients.Go(func() {
+			for i := range 20 {
+				locator := registry.NewLocator(uint64(i) * 3_000)
+				if err := writeBlob(s, locator, 10); err != nil {
+					t.Error(err)
+				}
+				mu.Lock()
+				if !synced[filepath.Join(s.path, filepath.FromSlash(string(locator)))] {
+					t.Errorf("%s was acknowledged without a sync", locator)
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	clients.Wait()
+}

@@ -1,0 +1,76 @@
+package filesystem
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+// FuzzLocatorsStayInside: whatever a damaged record says, the store follows it to
+// a file in a directory of its own, or not at all.
+func FuzzLocatorsStayInside(f *testing.F) {
+	for _, seed := range []string{"00000000/abc", "tmp/abc", "../x", "x/..", "a/b/c", "/", "", "FORMAT", ".lock", `a\b/c`, "a/b\x00", "A/b", "/etc/passwd"} {
+		f.Add(seed)
+	}
+	s, err := open(f.TempDir(), 1, discard, systemOperations)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { _ = s.Close() })
+	f.Fuzz(func(t *testing.T, text string) {
+		locator := registry.Locator(text)
+		place, err := s.find(t.Context(), locator)
+		if err == nil {
+			checkInside(t, s, place, filepath.FromSlash(text))
+		}
+		followed := err == nil
+		w, err := s.Create(t.Context(), locator, 1)
+		if (err == nil) != followed {
+			t.Fatalf("%q is found: %v, created: %v", text, followed, err)
+		}
+		if err != nil {
+			return
+		}
+		upload := w.(*writer)
+		checkInside(t, s, upload.place, filepath.FromSlash(text))
+		checkInside(t, s, upload.temporary, filepath.Join(temporaryDirectory, filepath.Base(place)))
+		if err := w.Abort(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+// checkInside wants a path to be below the store, two names deep, as it is spelt.
+func checkInside(t *testing.T, s *Store, path, want string) {
+	t.Helper()
+	inside, err := filepath.Rel(s.path, path)
+	if err != nil || !filepath.IsLocal(inside) || inside != want || strings.Count(inside, string(filepath.Separator)) != 1 {
+		t.Fatalf("%q is %q in the store (%v), want %q", path, inside, err, want)
+	}
+}
+
+// TestUploadsCannotBeRead: tmp looks like a locator's directory.
+func TestUploadsCannotBeRead(t *testing.T) {
+	s := newStore(t, 1, nil)
+	locator := registry.NewLocator(1)
+	w, err := s.Create(t.Context(), locator, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, name, err := locator.Split()
+	if err != nil {
+		t.Fatal(err)
+	}
+	upload := registry.Locator(temporaryDirectory + "/" + name)
+	if content, err := s.Open(t.Context(), upload, 0); err == nil {
+		t.Errorf("an upload is read: %v", content.Close())
+	}
+	if err := s.Delete(t.Context(), upload); err == nil {
+		t.Error("an upload is deleted")
+	}
+	if err := w.Commit(t.Context()); err != nil {
+		t.Errorf("committing it: %v", err)
+	}
+}

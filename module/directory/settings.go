@@ -1,0 +1,78 @@
+package directory
+
+import (
+	"fmt"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/dustin/go-humanize"
+)
+
+const (
+	defaultReserve = 256 << 20
+	largestReserve = 1 << 62
+)
+
+// Settings are those of a store that lives in a directory, where its module keeps
+// them.
+type Settings struct {
+	Dir     *string
+	Reserve *int64
+	// LeastReserve is the smallest that may be set.
+	LeastReserve int64
+}
+
+// Provision replaces placeholders and fills in defaults.
+func (s Settings) Provision() error {
+	dir, err := caddy.NewReplacer().ReplaceOrErr(*s.Dir, true, true)
+	if err != nil {
+		return fmt.Errorf("dir: %w", err)
+	}
+	*s.Dir = dir
+	if *s.Reserve == 0 {
+		*s.Reserve = defaultReserve
+	}
+	if *s.Reserve < s.LeastReserve || *s.Reserve > largestReserve {
+		return fmt.Errorf("reserve is %d bytes: write at least %d, or leave it out for %s", *s.Reserve, s.LeastReserve, humanize.IBytes(defaultReserve))
+	}
+	return nil
+}
+
+// UnmarshalCaddyfile reads a module's name and block:
+//
+//	<name> {
+//		dir     <path>
+//		reserve <size>
+//	}
+func (s Settings) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next()
+	module := d.Val()
+	if d.NextArg() {
+		return d.Errf("unexpected %q after %s: settings go into a block", d.Val(), module)
+	}
+	seen := make(map[string]bool)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		word := d.Val()
+		if word != "dir" && word != "reserve" {
+			return d.Errf("unknown setting %q of %s: write dir or reserve", word, module)
+		}
+		if seen[word] {
+			return d.Errf("%s is written twice: keep one", word)
+		}
+		seen[word] = true
+		var value string
+		if !d.Args(&value) || value == "" || d.NextArg() {
+			return d.Errf("write %s with one value", word)
+		}
+		if word == "dir" {
+			*s.Dir = value
+			continue
+		}
+		size, err := humanize.ParseBytes(value)
+		if err != nil || size < uint64(s.LeastReserve) || size > largestReserve {
+			return d.Errf("reserve %q is not a size of at least %s: write one such as 1GiB", value, humanize.IBytes(uint64(s.LeastReserve)))
+		}
+		*s.Reserve = int64(size)
+	}
+	return nil
+}
