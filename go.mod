@@ -3,12 +3,13 @@ module github.com/generic-registry/caddy-generic-registry
 go 1.26.0
 
 require (
-	github.com/caddyserver/caddy/v2 v2.11.9
-	github.com/dgraph-io/badger/v4 v4.9.6
+	github.com/caddyserver/caddy/v2 v2.11.9 // floor: read deadlines of handlers bound idle timeouts
+	github.com/dgraph-io/badger/v4 v4.9.6 // floor: deleted keys came back before
 	github.com/dunglas/httpsfv v1.1.2
 	github.com/dustin/go-humanize v1.1.0
 	github.com/gofrs/flock v0.13.1
 	go.uber.org/goleak v1.3.0
+	go.uber.org/zap v1.28.0
 	golang.org/x/crypto v0.57.0
 	golang.org/x/sys v0.48.0
 	pgregory.net/rapid v1.3.0
@@ -157,7 +158,6 @@ require (
 	go.step.sm/crypto v0.91.0 // indirect
 	go.uber.org/automaxprocs v1.6.0 // indirect
 	go.uber.org/multierr v1.11.0 // indirect
-	go.uber.org/zap v1.28.0 // indirect
 	go.uber.org/zap/exp v0.3.0 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/crypto/x509roots/fallback v0.0.0-20261030153154-30a33513ff6d // indirect

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
@@ -27,7 +28,8 @@ const startTimeout = 30 * time.Second
 // those that no configuration and no request uses any more. Handlers bring it in
 // by themselves; it has no settings.
 type App struct {
-	log  *slog.Logger
+	log  *zap.Logger
+	slog *slog.Logger // the same, for stores
 	uses map[storeKey]*use
 }
 
@@ -45,7 +47,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 
 // Provision implements caddy.Provisioner.
 func (a *App) Provision(ctx caddy.Context) error {
-	a.log = ctx.Slogger()
+	a.log, a.slog = ctx.Logger(), ctx.Slogger()
 	a.uses = make(map[storeKey]*use)
 	return nil
 }
@@ -85,7 +87,7 @@ func (a *App) use(root string, metadata, blobs caddy.Module) (storeKey, error) {
 	}
 	a.uses[key] = &use{
 		entry:    entry,
-		backends: &backends{root: root, metadata: metadataBackend, blobs: blobBackend, log: a.log},
+		backends: &backends{root: root, metadata: metadataBackend, blobs: blobBackend, log: a.log, storeLog: a.slog},
 		settings: settings,
 	}
 	return key, nil

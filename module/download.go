@@ -2,7 +2,6 @@ package module
 
 import (
 	"encoding/base64"
-	"mime"
 	"net/http"
 	"net/url"
 	"strings"
@@ -50,21 +49,10 @@ func entityTag(digest registry.Digest) string { return `"` + digest.String() + `
 // the documented set carries the extended form too (RFC 8187), for clients that
 // stumble over the quoted one.
 func contentDisposition(file string) string {
-	disposition := mime.FormatMediaType("attachment", map[string]string{"filename": file})
-	if disposition == "" {
-		disposition = "attachment"
+	// No name that can be published has a quote, a backslash, or more than ASCII.
+	disposition := `attachment; filename="` + file + `"`
+	if registry.CheckFile(file, registry.FileNamesDocumented) == nil {
+		return disposition
 	}
-	if isToken(file) {
-		return `attachment; filename="` + file + `"`
-	}
-	if !strings.Contains(disposition, "filename*") {
-		disposition += "; filename*=utf-8''" + strings.ReplaceAll(url.QueryEscape(file), "+", "%20")
-	}
-	return disposition
-}
-
-func isToken(file string) bool {
-	return registry.CheckNames(registry.Ref{
-		VersionRef: registry.VersionRef{Owner: "o", Package: "p", Version: "v"}, File: file,
-	}, registry.FileNamesDocumented) == nil
+	return disposition + "; filename*=utf-8''" + strings.ReplaceAll(url.QueryEscape(file), "+", "%20")
 }

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
@@ -45,7 +47,8 @@ type backends struct {
 	root     string
 	metadata registry.MetadataBackend
 	blobs    registry.BlobBackend
-	log      *slog.Logger
+	log      *zap.Logger  // for what becomes of the store here
+	storeLog *slog.Logger // for the store itself, which knows no zap
 }
 
 type openStores struct {
@@ -71,13 +74,13 @@ func (e *entry) start(ctx context.Context, b *backends) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.configs = append(e.configs, b)
-	e.log.set(b.log)
+	e.log.set(b.storeLog)
 	if e.isOpen() {
 		return e.adjust(b)
 	}
 	err := e.tryOpen(ctx, b)
 	if err != nil && registry.IsState(err) {
-		b.log.Error("store is not available; trying again", slog.Duration("every", stateRetryInterval), slog.Any("error", err))
+		b.log.Error("store is not available; trying again", zap.Duration("every", stateRetryInterval), zap.Error(err))
 		e.retryLater()
 		return nil
 	}
@@ -166,7 +169,7 @@ func (e *entry) retry(ctx context.Context) bool {
 	}
 	b := e.configs[len(e.configs)-1]
 	if err := e.tryOpen(ctx, b); err != nil {
-		b.log.Warn("store is still not available", slog.Any("error", err))
+		b.log.Warn("store is still not available", zap.Error(err))
 		return false
 	}
 	b.log.Info("store is available again")
@@ -188,12 +191,12 @@ func (e *entry) retire(b *backends) {
 		return
 	}
 	current := e.configs[len(e.configs)-1]
-	e.log.set(current.log)
+	e.log.set(current.storeLog)
 	if !e.isOpen() {
 		return
 	}
 	if err := e.adjust(current); err != nil {
-		current.log.Error("restoring the store's settings", slog.Any("error", err))
+		current.log.Error("restoring the store's settings", zap.Error(err))
 	}
 }
 

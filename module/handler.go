@@ -3,12 +3,12 @@ package module
 import (
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"path/filepath"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
@@ -63,7 +63,7 @@ type Handler struct {
 	access    *access
 	crossSite *http.CrossOriginProtection
 	store     storeKey
-	log       *slog.Logger
+	log       *zap.Logger
 }
 
 // OwnerRule says who may read and write the packages of one owner.
@@ -96,7 +96,7 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 // Provision implements caddy.Provisioner. It opens no store: the app does when it
 // starts, so that validating a configuration touches nothing.
 func (h *Handler) Provision(ctx caddy.Context) error {
-	h.log = ctx.Slogger()
+	h.log = ctx.Logger()
 	h.crossSite = http.NewCrossOriginProtection()
 	if err := h.provisionSettings(); err != nil {
 		return err
@@ -158,7 +158,7 @@ func (h *Handler) provisionSettings() error {
 		return err
 	}
 	for _, owner := range h.access.openWrites() {
-		h.log.Warn("anyone may publish and delete, without authentication", slog.String("owner", owner))
+		h.log.Warn("anyone may publish and delete, without authentication", zap.String("owner", owner))
 	}
 	return nil
 }

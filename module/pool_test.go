@@ -12,6 +12,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/storetest/memory"
 )
@@ -55,7 +57,7 @@ func newPool() *pool {
 }
 
 func (b *fakeBackend) config(log *slog.Logger) *backends {
-	return &backends{metadata: b, blobs: b, log: log}
+	return &backends{metadata: b, blobs: b, log: zap.NewNop(), storeLog: log}
 }
 
 var (

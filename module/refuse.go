@@ -2,11 +2,12 @@ package module
 
 import (
 	"io"
-	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
+
+	"go.uber.org/zap"
 )
 
 const (
@@ -26,13 +27,7 @@ const (
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, body *requestBody, rt route, err error) {
 	status, text := statusOf(err)
 	if status >= http.StatusInternalServerError {
-		level := slog.LevelWarn // for a fault that passes, which the store itself has logged
-		if status == http.StatusInternalServerError {
-			level = slog.LevelError
-		}
-		h.log.Log(r.Context(), level, "request failed", slog.Int("status", status), slog.String("method", r.Method),
-			slog.String("owner", rt.Owner), slog.String("package", rt.Package),
-			slog.String("version", rt.Version), slog.String("file", rt.File), slog.Any("error", err))
+		h.logFailure(status, r.Method, rt, err)
 	}
 	header := w.Header()
 	switch status {
@@ -59,6 +54,16 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, body *requestBo
 		return
 	}
 	refuseUnread(w, status, text, body)
+}
+
+func (h *Handler) logFailure(status int, method string, rt route, err error) {
+	level := zap.WarnLevel // for a fault that passes, which the store itself has logged
+	if status == http.StatusInternalServerError {
+		level = zap.ErrorLevel
+	}
+	h.log.Log(level, "request failed", zap.Int("status", status), zap.String("method", method),
+		zap.String("owner", rt.Owner), zap.String("package", rt.Package),
+		zap.String("version", rt.Version), zap.String("file", rt.File), zap.Error(err))
 }
 
 // refuseUnread answers a client that is still sending. Closing on unread bytes

@@ -98,23 +98,30 @@ func requestUser(r *http.Request) string {
 // owner's names leak neither by status nor by timing.
 func (h *Handler) authorize(r *http.Request, owner, user string) error {
 	write := r.Method == http.MethodPut || r.Method == http.MethodDelete
-	allowed := h.access.mayRead
+	may := h.access.mayRead
 	if write {
-		allowed = h.access.mayWrite
+		may = h.access.mayWrite
 	}
-	switch {
-	case !allowed(user, owner) && user == "":
-		return errUnauthenticated
-	case !allowed(user, owner) && write:
-		return errForbidden
-	case !allowed(user, owner):
-		return registry.ErrPackageNotFound
+	if !may(user, owner) {
+		return refusal(user, write)
 	}
 	// Browsers send cached Basic credentials along with cross-site requests.
 	if err := h.crossSite.Check(r); write && err != nil {
 		return fmt.Errorf("%w: %w", errCrossSite, err)
 	}
 	return nil
+}
+
+// refusal is what a user without the right hears. Whether a private owner has
+// anything is not told to those who may not read it.
+func refusal(user string, write bool) error {
+	switch {
+	case user == "":
+		return errUnauthenticated
+	case write:
+		return errForbidden
+	}
+	return registry.ErrPackageNotFound
 }
 
 // remove deletes a file or a version.

@@ -71,7 +71,18 @@ func CheckNames(ref Ref, names FileNames) error {
 		return ErrInvalidPackage
 	case !validVersion(ref.Version):
 		return ErrInvalidVersion
-	case !validFile(ref.File, names):
+	}
+	return CheckFile(ref.File, names)
+}
+
+// CheckFile reports ErrInvalidFile unless a file may be published under the name.
+func CheckFile(file string, names FileNames) error {
+	punctuation := documentedPunctuation
+	if names == FileNamesGitea {
+		punctuation = giteaPunctuation
+	}
+	if file == "" || len(file) > MaxNameLength || file == "." || file == ".." ||
+		hasOuterSpace(file) || !onlyOf(file, punctuation) {
 		return ErrInvalidFile
 	}
 	return nil
@@ -90,16 +101,6 @@ func validPackage(name string) bool {
 func validVersion(version string) bool {
 	return version != "" && len(version) <= MaxNameLength && !hasOuterSpace(version) &&
 		CheckElement(version) == nil
-}
-
-func validFile(file string, names FileNames) bool {
-	if file == "" || len(file) > MaxNameLength || file == "." || file == ".." || hasOuterSpace(file) {
-		return false
-	}
-	if names == FileNamesGitea {
-		return onlyOf(file, giteaPunctuation)
-	}
-	return onlyOf(file, documentedPunctuation)
 }
 
 func onlyOf(name, punctuation string) bool {
