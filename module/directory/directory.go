@@ -137,7 +137,10 @@ func writeFormat(path, layout string, version int) error {
 		return fmt.Errorf("reading directory: %w", err)
 	}
 	for _, entry := range entries {
-		if entry.Name() != lockFile && entry.Name() != formatFile+temporarySuffix {
+		switch entry.Name() {
+		case lockFile, formatFile + temporarySuffix:
+		case "lost+found": // of a file system made for the store
+		default:
 			return fmt.Errorf("%w: %s has %s but no %s; use an empty directory", registry.ErrFormat, path, entry.Name(), formatFile)
 		}
 	}

@@ -76,6 +76,13 @@ func TestOlderVersionsAndCutMarksAreTaken(t *testing.T) {
 	if err := mustTake(t, path).Release(); err != nil {
 		t.Error(err)
 	}
+	mounted := t.TempDir() // a file system of its own
+	if err := os.Mkdir(filepath.Join(mounted, "lost+found"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := mustTake(t, mounted).Release(); err != nil {
+		t.Error(err)
+	}
 	cut := t.TempDir() // a crash between writing the mark and naming it
 	if err := os.WriteFile(filepath.Join(cut, formatFile+".new"), []byte("a la"), 0o600); err != nil {
 		t.Fatal(err)

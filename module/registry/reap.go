@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -31,14 +32,15 @@ func (r *Registry) Reap(ctx context.Context) (removed int, err error) {
 		if len(locators) == 0 {
 			return removed, nil
 		}
-		if err := r.remove(ctx, locators); err != nil {
+		deleted, err := r.remove(ctx, locators)
+		// Only now: a crash in between reaps the same locators again.
+		if buryErr := r.metadata.Buried(ctx, deleted); buryErr != nil {
+			return removed, errors.Join(err, fmt.Errorf("recording deleted blobs: %w", buryErr))
+		}
+		removed += len(deleted)
+		if err != nil {
 			return removed, err
 		}
-		// Only now: a crash in between reaps the same locators again.
-		if err := r.metadata.Buried(ctx, locators); err != nil {
-			return removed, fmt.Errorf("recording deleted blobs: %w", err)
-		}
-		removed += len(locators)
 	}
 }
 
@@ -56,8 +58,9 @@ func (r *Registry) Sweep(ctx context.Context) (removed int, err error) {
 			return fmt.Errorf("looking for unnamed blobs: %w", err)
 		}
 		batch = batch[:0]
-		removed += len(unnamed)
-		return r.remove(ctx, unnamed)
+		deleted, err := r.remove(ctx, unnamed)
+		removed += len(deleted)
+		return err
 	}
 	err = r.blobs.Walk(ctx, func(locator Locator, _ int64, _ time.Time) error {
 		batch = append(batch, locator)
@@ -72,11 +75,16 @@ func (r *Registry) Sweep(ctx context.Context) (removed int, err error) {
 	return removed, flush()
 }
 
-func (r *Registry) remove(ctx context.Context, locators []Locator) error {
+// remove deletes bytes and returns the locators of those that are gone. One that
+// cannot be deleted, such as a file that is being read on Windows, does not keep
+// the others.
+func (r *Registry) remove(ctx context.Context, locators []Locator) (deleted []Locator, err error) {
 	for _, locator := range locators {
-		if err := r.blobs.Delete(ctx, locator); err != nil {
-			return fmt.Errorf("deleting blob %s: %w", locator, err)
+		if deleteErr := r.blobs.Delete(ctx, locator); deleteErr != nil {
+			err = fmt.Errorf("deleting blob %s: %w", locator, deleteErr)
+			continue
 		}
+		deleted = append(deleted, locator)
 	}
-	return nil
+	return deleted, err
 }

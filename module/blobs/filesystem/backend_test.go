@@ -72,8 +72,8 @@ func TestProvisioning(t *testing.T) {
 		{name: "a placeholder is replaced", have: Backend{Dir: "{env.REGISTRY_TEST_DISK}/x", Reserve: 1}, want: Backend{Dir: "disk/x", Reserve: 1}},
 		{name: "an unknown placeholder", have: Backend{Dir: "{nothing.here}"}, says: "dir: "},
 		{name: "an empty placeholder", have: Backend{Dir: "{env.REGISTRY_TEST_NO_DISK}"}, says: "dir: "},
-		{name: "a negative reserve", have: Backend{Reserve: -1}, says: "reserve is -1: write a number of bytes"},
-		{name: "a reserve of no disk", have: Backend{Reserve: 1<<62 + 1}, says: "write a number of bytes"},
+		{name: "a negative reserve", have: Backend{Reserve: -1}, says: "reserve is -1 bytes: write at least 1"},
+		{name: "a reserve of no disk", have: Backend{Reserve: 1<<62 + 1}, says: "reserve is 4611686018427387905 bytes"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := test.have

@@ -43,8 +43,8 @@ func (r *rounds) store(t *testing.T) *Store {
 }
 
 // commitTogether commits one blob, and the followers while the sync of the first
-// one runs. It returns the first one's error and the followers'.
-func (r *rounds) commitTogether(t *testing.T, s *Store) (first error, later []error) {
+// one runs. It returns the followers' errors and the first one's.
+func (r *rounds) commitTogether(t *testing.T, s *Store) (later []error, first error) {
 	t.Helper()
 	var commits sync.WaitGroup
 	commits.Go(func() { first = writeBlob(s, registry.NewLocator(1), 10) })
@@ -63,7 +63,7 @@ func (r *rounds) commitTogether(t *testing.T, s *Store) (first error, later []er
 	}
 	close(r.release)
 	commits.Wait()
-	return first, later
+	return later, first
 }
 
 // TestCommitsShareASync: all commits that come while a sync of their directory
@@ -72,7 +72,7 @@ func TestCommitsShareASync(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &rounds{release: make(chan struct{})}
 		s := r.store(t)
-		first, later := r.commitTogether(t, s)
+		later, first := r.commitTogether(t, s)
 		if err := errors.Join(append(later, first)...); err != nil {
 			t.Error(err)
 		}
@@ -92,7 +92,7 @@ func TestAFailedSyncFailsItsRoundAndNoOther(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			r := &rounds{release: make(chan struct{}), failing: failing + 1}
 			s := r.store(t)
-			first, later := r.commitTogether(t, s)
+			later, first := r.commitTogether(t, s)
 			if errors.Is(first, errRound) != (r.failing == 1) {
 				t.Errorf("round %d fails: the first commit says %v", r.failing, first)
 			}

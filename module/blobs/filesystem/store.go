@@ -215,7 +215,7 @@ func (s *Store) Bind(ctx context.Context, metadataID string) error {
 	name := filepath.Join(s.path, bindingFile)
 	bound, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return directory.WriteFile(name, metadataID+"\n")
+		return noSpace(directory.WriteFile(name, metadataID+"\n"))
 	}
 	if err != nil {
 		return fmt.Errorf("reading binding: %w", err)

@@ -9,9 +9,6 @@ import (
 
 // DeleteFile implements registry.MetadataStore.
 func (s *Store) DeleteFile(ctx context.Context, ref registry.Ref) error {
-	if hasSeparator(ref.VersionRef) {
-		return registry.ErrPackageNotFound
-	}
 	return s.submit(ctx, operationWeight, func(b *batch) error { return b.deleteFile(ref) })
 }
 
@@ -54,9 +51,6 @@ func (b *batch) deleteFile(ref registry.Ref) error {
 // DeleteVersion implements registry.MetadataStore: it deletes the version's own
 // record, which puts its files out of reach, and leaves them to the clean-up.
 func (s *Store) DeleteVersion(ctx context.Context, ref registry.VersionRef) error {
-	if hasSeparator(ref) {
-		return registry.ErrPackageNotFound
-	}
 	return s.submit(ctx, operationWeight, func(b *batch) error {
 		vKey := versionKey(ref)
 		var version versionRecord

@@ -2,14 +2,14 @@ package badger
 
 import (
 	"encoding/binary"
-	"strings"
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
 // Keys begin with a letter that says what they are of. Names are folded and end
-// with NUL, which no name contains, so no name is another's prefix.
+// with NUL, which no published name contains: no name is another's prefix, and a
+// name with a NUL, which has one too many, finds nothing.
 //
 //	v/<owner> <package> <version>   a version
 //	f/<version id> <file>           a file of a version
@@ -83,14 +83,6 @@ func condemnedKey(locator registry.Locator) []byte {
 
 func graveKey(versionID uint64) []byte {
 	return binary.BigEndian.AppendUint64([]byte(gravePrefix), versionID)
-}
-
-// hasSeparator tells whether a name contains the separator. None that was
-// published does; looking for one must not find another's record.
-func hasSeparator(ref registry.VersionRef) bool {
-	return strings.IndexByte(ref.Owner, separator) >= 0 ||
-		strings.IndexByte(ref.Package, separator) >= 0 ||
-		strings.IndexByte(ref.Version, separator) >= 0
 }
 
 func appendName(key []byte, name string) []byte {

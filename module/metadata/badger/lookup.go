@@ -11,9 +11,6 @@ import (
 
 // Lookup implements registry.MetadataStore.
 func (s *Store) Lookup(ctx context.Context, ref registry.Ref) (file registry.File, err error) {
-	if hasSeparator(ref.VersionRef) {
-		return registry.File{}, registry.ErrPackageNotFound
-	}
 	err = s.view(ctx, func(txn *badger.Txn) error {
 		var version versionRecord
 		if found, err := get(txn, versionKey(ref.VersionRef), &version); err != nil || !found {

@@ -1,0 +1,76 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+)
+
+// stubbornStores have condemned and unnamed locators, some of which cannot be
+// deleted.
+type stubbornStores struct {
+	fakeStores
+	condemned, unnamed []Locator
+	stubborn           Locator
+	buried, deleted    []Locator
+}
+
+func (s *stubbornStores) Condemned(context.Context, int) ([]Locator, error) {
+	return slices.Clone(s.condemned), nil
+}
+
+func (s *stubbornStores) Buried(_ context.Context, locators []Locator) error {
+	s.buried = append(s.buried, locators...)
+	s.condemned = slices.DeleteFunc(s.condemned, func(l Locator) bool { return slices.Contains(locators, l) })
+	return nil
+}
+
+func (s *stubbornStores) Delete(_ context.Context, locator Locator) error {
+	if locator == s.stubborn {
+		return errDisk
+	}
+	s.deleted = append(s.deleted, locator)
+	return nil
+}
+
+func (s *stubbornStores) Walk(_ context.Context, fn func(Locator, int64, time.Time) error) error {
+	for _, locator := range s.unnamed {
+		if err := fn(locator, 1, time.Time{}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *stubbornStores) Unnamed(_ context.Context, locators []Locator) ([]Locator, error) {
+	return slices.Clone(locators), nil
+}
+
+// TestOneBlobThatStaysKeepsNoOther: it is tried again later, and only what is gone
+// is buried.
+func TestOneBlobThatStaysKeepsNoOther(t *testing.T) {
+	s := &stubbornStores{stubborn: "b"}
+	r := &Registry{metadata: s, blobs: s}
+	s.condemned = []Locator{"a", "b", "c"}
+	removed, err := r.Reap(t.Context())
+	if removed != 2 || !errors.Is(err, errDisk) {
+		t.Errorf("reaped %d: %v", removed, err)
+	}
+	if !slices.Equal(s.buried, []Locator{"a", "c"}) || !slices.Equal(s.condemned, []Locator{"b"}) {
+		t.Errorf("buried %v, left %v", s.buried, s.condemned)
+	}
+	s.stubborn = ""
+	if removed, err := r.Reap(t.Context()); removed != 1 || err != nil {
+		t.Errorf("reaped %d: %v", removed, err)
+	}
+
+	s.deleted, s.stubborn, s.unnamed = nil, "e", []Locator{"d", "e", "f"}
+	if removed, err := r.Sweep(t.Context()); removed != 2 || !errors.Is(err, errDisk) {
+		t.Errorf("swept %d: %v", removed, err)
+	}
+	if !slices.Equal(s.deleted, []Locator{"d", "f"}) {
+		t.Errorf("deleted %v", s.deleted)
+	}
+}
