@@ -93,7 +93,7 @@ func (s *server) shell(b block, command string) {
 	s.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	shell := exec.CommandContext(ctx, "sh", "-c", command)
+	shell := exec.CommandContext(ctx, "bash", "-o", "pipefail", "-c", command)
 	shell.Dir = ".."
 	if output, err := shell.CombinedOutput(); err != nil {
 		s.Errorf("%s: %s: %v\n%s", b, command, err, output)

@@ -37,6 +37,27 @@ func (s *server) descriptors() int {
 	return len(entries)
 }
 
+// listeners counts the sockets that listen at the server's port. For a moment
+// after a reload there are two, and what connects to the old one is reset, with
+// any handler. Linux only, as above.
+func (s *server) listeners() (count int) {
+	s.Helper()
+	if runtime.GOOS != "linux" {
+		return 1
+	}
+	table, err := os.ReadFile("/proc/net/tcp")
+	if err != nil {
+		s.Fatal(err)
+	}
+	for line := range strings.Lines(string(table)) {
+		// number, local address, remote address, state (0A is LISTEN)
+		if fields := strings.Fields(line); len(fields) > 3 && fields[3] == "0A" && strings.HasSuffix(fields[1], fmt.Sprintf(":%04X", s.port)) {
+			count++
+		}
+	}
+	return count
+}
+
 // checkLog fails the test for what no log may hold: crashes, races, and errors of
 // the registry that the test did not cause.
 func (s *server) checkLog() {

@@ -19,7 +19,9 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/crypto/bcrypt"
+	// What the binary under test is built from. Without it go test would answer
+	// with the cached result of code that has changed since.
+	_ "github.com/generic-registry/caddy-generic-registry"
 )
 
 const (
@@ -57,18 +59,6 @@ func run(m *testing.M) int {
 
 func isLong() bool { return os.Getenv(long) != "" }
 
-// password of every user of the tests.
-const password = "secret"
-
-// passwordHash is cheap: what it protects lives as long as a test.
-var passwordHash = func() string {
-	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
-	if err != nil {
-		panic(err)
-	}
-	return string(hash)
-}()
-
 // server is one Caddy process, restarted at will on the same folders.
 type server struct {
 	testing.TB
@@ -100,6 +90,13 @@ func newServer(t testing.TB) *server {
 	return s
 }
 
+// in is the server for a test within the test.
+func (s *server) in(t testing.TB) *server {
+	within := *s
+	within.TB = t
+	return &within
+}
+
 // startServer starts a Caddy with one registry for the users alice and bob.
 func startServer(t testing.TB, settings ...string) *server {
 	s := newServer(t)
@@ -126,44 +123,6 @@ func freePort(t testing.TB) int {
 			return port
 		}
 	}
-}
-
-// global is the head of every Caddyfile of the tests.
-func (s *server) global() string {
-	return fmt.Sprintf("{\n\tadmin 127.0.0.1:%d\n\tdefault_bind 127.0.0.1\n\tlog {\n\t\tlevel INFO\n\t}\n}\n", s.admin)
-}
-
-const users = `	@credentials header Authorization Basic*
-	basic_auth @credentials {
-		alice %[1]s
-		bob %[1]s
-		carol %[1]s
-	}
-`
-
-func basicAuth() string { return fmt.Sprintf(users, passwordHash) }
-
-// site is a Caddyfile with a registry of the given settings.
-func (s *server) site(settings ...string) string {
-	return s.global() + s.siteAt(s.port, s.root, settings...)
-}
-
-func (s *server) siteAt(port int, root string, settings ...string) string {
-	return fmt.Sprintf("http://127.0.0.1:%d {\n%s\tgeneric_registry {\n\t\troot %s\n\t\t%s\n\t}\n}\n",
-		port, basicAuth(), root, strings.Join(settings, "\n\t\t"))
-}
-
-func (s *server) environment() []string {
-	return append(os.Environ(), "HOME="+s.dir, "XDG_DATA_HOME="+filepath.Join(s.dir, "data"), "XDG_CONFIG_HOME="+filepath.Join(s.dir, "config"))
-}
-
-func (s *server) writeConfig(text string) string {
-	s.Helper()
-	name := filepath.Join(s.dir, "Caddyfile")
-	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-		s.Fatal(err)
-	}
-	return name
 }
 
 // caddy runs a command of the binary to its end.
@@ -207,13 +166,25 @@ func (s *server) start(text string) {
 			s.Fatalf("caddy ended: %v\n%s", err, s.logTail())
 		default:
 		}
-		connection, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", s.port))
-		if err != nil {
-			return false
-		}
-		connection.Close()
-		return true
+		return s.answers()
 	})
+}
+
+// answers tells whether the server answers a request. That a connection can be
+// made is not enough: a process that another test is just starting has, until its
+// exec, a copy of the socket that found the free port.
+func (s *server) answers() bool {
+	s.Helper()
+	request, err := http.NewRequest(http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/", s.port), nil)
+	if err != nil {
+		s.Fatal(err)
+	}
+	request.Close = true
+	response, err := s.client.Do(request)
+	if err != nil {
+		return false
+	}
+	return response.Body.Close() == nil
 }
 
 // eventually polls until a state is reached.
@@ -304,6 +275,7 @@ func (s *server) mustReload(text string) {
 	// Caddy closes the old configuration's idle connections; a request that is
 	// just using one would be reset, as with any handler.
 	s.client.CloseIdleConnections()
+	s.eventually("the old listener is closed", func() bool { return s.listeners() <= 1 })
 }
 
 // answer is what a request got.

@@ -65,39 +65,54 @@ func (h *Handler) formContent(body io.Reader, boundary string, wanted digests) (
 		return registry.Content{}, err
 	}
 	whole := verify(body, wanted.body)
-	form := multipart.NewReader(whole, boundary)
-	for {
-		part, err := form.NextPart()
-		if err == io.EOF {
-			return registry.Content{}, errMultipart
-		}
-		if err != nil {
-			return registry.Content{}, &registry.BodyError{Err: fmt.Errorf("reading multipart body: %w", err)}
-		}
-		if part.FileName() == "" {
-			continue
-		}
-		return registry.Content{
-			Body:   verify(&formFile{part: h.limit(part), rest: whole}, others),
-			Size:   -1,
-			SHA256: sha,
-		}, nil
-	}
+	return registry.Content{
+		Body:   verify(h.limit(&formFile{whole: whole, form: multipart.NewReader(whole, boundary)}), others),
+		Size:   -1,
+		SHA256: sha,
+	}, nil
 }
 
-// formFile reads a file part and, at its end, the rest of the body: its digest
-// covers that too, and a body that is cut after the part is still cut.
-type formFile struct{ part, rest io.Reader }
+// formFile reads the first file part of a form. It begins when it is first read:
+// until then nothing is asked of a client that waits to be told to send. At the
+// part's end it reads the rest of the body: its digest covers that too, and a body
+// that is cut after the part is still cut.
+type formFile struct {
+	whole io.Reader
+	form  *multipart.Reader
+	part  *multipart.Part
+}
 
 func (f *formFile) Read(p []byte) (int, error) {
+	if f.part == nil {
+		part, err := firstFile(f.form)
+		if err != nil {
+			return 0, err
+		}
+		f.part = part
+	}
 	n, err := f.part.Read(p)
 	if err != io.EOF {
 		return n, err
 	}
-	if _, err := io.Copy(io.Discard, f.rest); err != nil {
+	if _, err := io.Copy(io.Discard, f.whole); err != nil {
 		return n, err
 	}
 	return n, io.EOF
+}
+
+func firstFile(form *multipart.Reader) (*multipart.Part, error) {
+	for {
+		part, err := form.NextPart()
+		if err == io.EOF {
+			return nil, errMultipart
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading multipart body: %w", err)
+		}
+		if part.FileName() != "" {
+			return part, nil
+		}
+	}
 }
 
 // limit returns a reader that fails with ErrTooLarge beyond the largest size that

@@ -42,16 +42,18 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, body *requestBo
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Content-Length", strconv.Itoa(len(text)))
 
-	if r.ProtoMajor != 1 || r.ContentLength == 0 || body.done {
+	if r.ContentLength == 0 || body.done {
 		writeText(w, status, text)
 		return
 	}
-	header.Set("Connection", "close")
-	if expectsContinue(r) && !body.touched {
-		// The client has sent no body and waits for this answer; reading from it
-		// would ask for the body (RFC 9110 section 10.1.1).
-		writeText(w, status, text)
-		return
+	if r.ProtoMajor == 1 {
+		header.Set("Connection", "close")
+		if expectsContinue(r) && !body.touched {
+			// The client has sent no body and waits for this answer; reading from it
+			// would ask for the body (RFC 9110 section 10.1.1).
+			writeText(w, status, text)
+			return
+		}
 	}
 	refuseUnread(w, status, text, body)
 }
@@ -66,9 +68,10 @@ func (h *Handler) logFailure(status int, method string, rt route, err error) {
 		zap.String("version", rt.Version), zap.String("file", rt.File), zap.Error(err))
 }
 
-// refuseUnread answers a client that is still sending. Closing on unread bytes
-// would reset the connection, and the client would never see the answer: so the
-// answer goes out first, then a bounded part of the body is thrown away.
+// refuseUnread answers a client that is still sending. Ending the connection, or
+// with HTTP/2 the stream, on unread bytes would reset it, and many a client loses
+// the answer then: so the answer goes out first, and a bounded part of the body is
+// thrown away.
 func refuseUnread(w http.ResponseWriter, status int, text string, body io.Reader) {
 	control := http.NewResponseController(w)
 	// Without full duplex net/http reads the body before it writes. A writer that
