@@ -58,6 +58,7 @@ func TestRefusedReloadsLeaveNothing(t *testing.T) {
 				t.Errorf("%s: error is %v, want %q", fault.name, err, fault.message)
 			}
 		}
+		s.settle()
 		s.want(http.StatusRequestEntityTooLarge, http.MethodPut, filePath("alice", "p", "1", "large"), "alice", pattern(1, 11))
 		s.wantBytes(path, []byte("served on"))
 		again := filePath("alice", "p", "2", "f")

@@ -37,9 +37,8 @@ func (s *server) descriptors() int {
 	return len(entries)
 }
 
-// listeners counts the sockets that listen at the server's port. For a moment
-// after a reload there are two, and what connects to the old one is reset, with
-// any handler. Linux only, as above.
+// listeners counts the sockets that listen at the server's port: one for each
+// configuration. Linux only, as above.
 func (s *server) listeners() (count int) {
 	s.Helper()
 	if runtime.GOOS != "linux" {

@@ -272,10 +272,16 @@ func (s *server) mustReload(text string) {
 	if err := s.reload(text); err != nil {
 		s.Fatalf("%v\n%s", err, s.logTail())
 	}
-	// Caddy closes the old configuration's idle connections; a request that is
-	// just using one would be reset, as with any handler.
+	s.settle()
+}
+
+// settle waits until a reload is over, accepted or not. For a moment two
+// configurations listen, and what reaches the one that goes is reset, with any
+// handler; so are idle connections that it has.
+func (s *server) settle() {
+	s.Helper()
 	s.client.CloseIdleConnections()
-	s.eventually("the old listener is closed", func() bool { return s.listeners() <= 1 })
+	s.eventually("one configuration listens", func() bool { return s.listeners() <= 1 })
 }
 
 // answer is what a request got.
