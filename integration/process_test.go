@@ -12,6 +12,7 @@ import (
 // goroutines asks the admin endpoint how many there are.
 func (s *server) goroutines() int {
 	s.Helper()
+	s.eventually("one configuration has the admin endpoint", func() bool { return s.listeners(s.admin) <= 1 })
 	response, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/debug/pprof/goroutine?debug=1", s.admin))
 	if err != nil {
 		s.Fatal(err)
@@ -37,9 +38,9 @@ func (s *server) descriptors() int {
 	return len(entries)
 }
 
-// listeners counts the sockets that listen at the server's port: one for each
+// listeners counts the sockets that listen at a port of the server: one for each
 // configuration. Linux only, as above.
-func (s *server) listeners() (count int) {
+func (s *server) listeners(port int) (count int) {
 	s.Helper()
 	if runtime.GOOS != "linux" {
 		return 1
@@ -50,7 +51,7 @@ func (s *server) listeners() (count int) {
 	}
 	for line := range strings.Lines(string(table)) {
 		// number, local address, remote address, state (0A is LISTEN)
-		if fields := strings.Fields(line); len(fields) > 3 && fields[3] == "0A" && strings.HasSuffix(fields[1], fmt.Sprintf(":%04X", s.port)) {
+		if fields := strings.Fields(line); len(fields) > 3 && fields[3] == "0A" && strings.HasSuffix(fields[1], fmt.Sprintf(":%04X", port)) {
 			count++
 		}
 	}

@@ -250,7 +250,14 @@ func (s *server) logTail() string {
 // reload gives the process another Caddyfile, as caddy reload does.
 func (s *server) reload(text string) error {
 	s.Helper()
-	response, err := http.Post(fmt.Sprintf("http://127.0.0.1:%d/load", s.admin), "text/caddyfile", strings.NewReader(text))
+	s.eventually("one configuration has the admin endpoint", func() bool { return s.listeners(s.admin) <= 1 })
+	request, err := http.NewRequest(http.MethodPost, fmt.Sprintf("http://127.0.0.1:%d/load", s.admin), strings.NewReader(text))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "text/caddyfile")
+	request.Close = true
+	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return err
 	}
@@ -281,7 +288,7 @@ func (s *server) mustReload(text string) {
 func (s *server) settle() {
 	s.Helper()
 	s.client.CloseIdleConnections()
-	s.eventually("one configuration listens", func() bool { return s.listeners() <= 1 })
+	s.eventually("one configuration listens", func() bool { return s.listeners(s.port) <= 1 })
 }
 
 // answer is what a request got.
