@@ -1,0 +1,75 @@
+package integration
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// resident is a figure of the process's resident memory in bytes: VmRSS, now, or
+// VmHWM, at its highest.
+func (s *server) resident(figure string) (bytes int64) {
+	s.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.process.Process.Pid))
+	if err != nil {
+		s.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(status), figure+":")
+	if _, err := fmt.Sscanf(rest, "%d kB", &bytes); err != nil || !found {
+		s.Fatalf("no %s: %v", figure, err)
+	}
+	return bytes << 10
+}
+
+// TestMemoryOfUploads: memory does not grow with the size of files, and little
+// with how many are uploaded at once. Where the system tells, which is Linux.
+func TestMemoryOfUploads(t *testing.T) {
+	t.Parallel()
+	const clients, allowance = 16, 64 << 20
+	size := 16 << 20
+	if isLong() {
+		size = 256 << 20
+	}
+	s := startServer(t)
+	s.put(filePath("alice", "warm", "1", "up"), []byte("x"))
+	var idle int64
+	if runtime.GOOS == "linux" {
+		idle = s.resident("VmRSS")
+	}
+	var uploads sync.WaitGroup
+	for i := range clients {
+		uploads.Go(func() {
+			content := io.LimitReader(&repeated{piece: pattern(i, 1<<20)}, int64(size))
+			got, err := s.try(http.MethodPut, filePath("alice", "large", "1", fmt.Sprint(i)), "alice", content)
+			if err != nil || got.status != http.StatusCreated {
+				t.Errorf("upload %d: %d, %v", i, got.status, err)
+			}
+		})
+	}
+	uploads.Wait()
+	if runtime.GOOS != "linux" {
+		return
+	}
+	highest := s.resident("VmHWM")
+	t.Logf("idle %d MiB, highest %d MiB", idle>>20, highest>>20)
+	if highest > idle+allowance {
+		t.Errorf("resident memory went from %d to %d MiB", idle>>20, highest>>20)
+	}
+}
+
+// repeated reads a piece again and again.
+type repeated struct {
+	piece []byte
+	at    int
+}
+
+func (r *repeated) Read(p []byte) (int, error) {
+	n := copy(p, r.piece[r.at:])
+	r.at = (r.at + n) % len(r.piece)
+	return n, nil
+}
