@@ -65,6 +65,9 @@ func openClaimed(claim *directory.Claim, reserve int64, log *slog.Logger) (*Stor
 	if err := checkManifest(claim.Path); err != nil {
 		return nil, err
 	}
+	if err := removeEmptyFiles(claim.Path, log); err != nil {
+		return nil, err
+	}
 	db, err := badger.Open(databaseOptions(claim.Path, log))
 	if errors.Is(err, fs.ErrPermission) {
 		return nil, fmt.Errorf("opening database in %s: %w", claim.Path, err)
@@ -95,6 +98,31 @@ func checkManifest(path string) error {
 		}
 		if len(found) > 0 {
 			return fmt.Errorf("%w: %s has tables but no %s", registry.ErrDamaged, path, badger.ManifestFilename)
+		}
+	}
+	return nil
+}
+
+// removeEmptyFiles removes memtables and value logs without a byte: a crash
+// between making one and sizing it leaves them, and Badger refuses to open.
+func removeEmptyFiles(path string, log *slog.Logger) error {
+	for _, pattern := range []string{"*.mem", "*.vlog"} {
+		found, err := filepath.Glob(filepath.Join(path, pattern))
+		if err != nil {
+			return fmt.Errorf("looking for empty files: %w", err)
+		}
+		for _, name := range found {
+			info, err := os.Stat(name)
+			if err != nil {
+				return fmt.Errorf("looking for empty files: %w", err)
+			}
+			if info.Size() > 0 {
+				continue
+			}
+			log.Info("removing an empty file that a crash left", slog.String("name", filepath.Base(name)))
+			if err := os.Remove(name); err != nil {
+				return fmt.Errorf("removing an empty file: %w", err)
+			}
 		}
 	}
 	return nil
