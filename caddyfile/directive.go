@@ -31,37 +31,57 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 
 // subdirectives are the words of the block.
 var subdirectives = words{
-	"root":          (*directive).root,
-	"prefix":        (*directive).prefix,
-	"owner":         (*directive).owner,
-	"admin":         (*directive).admin,
-	"max_file_size": (*directive).maxFileSize,
-	"file_names":    (*directive).fileNames,
-	"metadata":      (*directive).metadata,
-	"blobs":         (*directive).blobs,
+	"root":                 (*directive).root,
+	"prefix":               (*directive).prefix,
+	"owner":                (*directive).owner,
+	"admin":                (*directive).admin,
+	"user":                 (*directive).user,
+	"groups":               (*directive).groups,
+	"max_file_size":        (*directive).maxFileSize,
+	"max_uploads":          (*directive).maxUploads,
+	"max_user_uploads":     (*directive).maxUserUploads,
+	"upload_stall_timeout": (*directive).uploadStallTimeout,
+	"file_names":           (*directive).fileNames,
+	"metadata":             (*directive).metadata,
+	"blobs":                (*directive).blobs,
 }
 
 // directive is one occurrence of generic_registry while it is read.
 type directive struct {
 	*caddyfile.Dispenser
 	handler *module.Handler
-	owners  map[string]string // folded owner to the position of its block
+	auth    *module.Authenticator // of generic_registry_auth, which has no handler
+	owners  map[string]string     // folded owner to the position of its block
+	lines   *module.Permissions   // of the rule that is being read
 }
 
 // parse reads the directive into the handler:
 //
 //	generic_registry [<matcher>] {
-//		root          <dir>
-//		prefix        <path>
+//		root                 <dir>
+//		prefix               <path>
 //		owner <name>|* {
-//			read      <principal>...
-//			write     <principal>...
+//			read         <principal>...
+//			write        <principal>...
+//			delete       <principal>...
+//			quota        <size>
+//			max_versions <number>
+//			package <pattern> {
+//				read     <principal>...
+//				write    <principal>...
+//				delete   <principal>...
+//			}
 //		}
-//		admin         <user>...
-//		max_file_size <size>
-//		file_names    documented|gitea
-//		metadata      <name> { ... }
-//		blobs         <name> { ... }
+//		admin                <user>...
+//		user                 [trusted] <placeholder>
+//		groups               [trusted] <placeholder>
+//		max_file_size        <size>
+//		max_uploads          <number>
+//		max_user_uploads     <number>
+//		upload_stall_timeout <duration>
+//		file_names           documented|gitea
+//		metadata             <name> { ... }
+//		blobs                <name> { ... }
 //	}
 //
 // The dispenser has the directive's tokens without the matcher.

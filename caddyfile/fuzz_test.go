@@ -3,6 +3,7 @@ package caddyfile
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -52,13 +53,15 @@ func checkRules(t *testing.T, handler *module.Handler) {
 		if module.CheckRuleOwner(rule.Owner) != nil {
 			t.Errorf("a rule for %q, which cannot be an owner", rule.Owner)
 		}
-		if len(rule.Read)+len(rule.Write) == 0 {
+		if rule.IsZero() && len(rule.Packages) == 0 && rule.Quota == 0 && rule.MaxVersions == 0 {
 			t.Errorf("the rule of owner %q is empty", rule.Owner)
 		}
-		for _, principal := range append(rule.Read, rule.Write...) {
-			if err := module.CheckPrincipal(principal); err != nil {
-				t.Error(err)
+		checkPermissions(t, rule.Permissions)
+		for _, narrowed := range rule.Packages {
+			if _, err := module.CheckPackagePattern(narrowed.Package); err != nil || narrowed.IsZero() {
+				t.Errorf("a rule for package %q: %+v, %v", narrowed.Package, narrowed, err)
 			}
+			checkPermissions(t, narrowed.Permissions)
 		}
 	}
 	for _, admin := range handler.Admins {
@@ -66,8 +69,25 @@ func checkRules(t *testing.T, handler *module.Handler) {
 			t.Error(err)
 		}
 	}
-	if handler.MaxFileSize < 0 {
-		t.Errorf("max_file_size is %d", handler.MaxFileSize)
+	if handler.MaxFileSize < 0 || handler.MaxUploads < 0 || handler.MaxUserUploads < 0 || handler.UploadStallTimeout < 0 {
+		t.Errorf("a limit is below zero: %+v", handler)
+	}
+	for _, claim := range []*module.Claim{handler.User, handler.Groups} {
+		if claim == nil {
+			continue
+		}
+		if _, err := module.CheckClaim(*claim); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func checkPermissions(t *testing.T, p module.Permissions) {
+	t.Helper()
+	for _, principal := range slices.Concat(p.Read, p.Write, p.Delete) {
+		if err := module.CheckPrincipal(principal); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

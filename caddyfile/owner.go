@@ -7,8 +7,19 @@ import (
 
 // ownerWords are the words of an owner's block.
 var ownerWords = words{
-	"read":  (*directive).read,
-	"write": (*directive).write,
+	"read":         (*directive).read,
+	"write":        (*directive).write,
+	"delete":       (*directive).delete,
+	"quota":        (*directive).quota,
+	"max_versions": (*directive).maxVersions,
+	"package":      (*directive).packages,
+}
+
+// packageWords are those of a package's block in it.
+var packageWords = words{
+	"read":   (*directive).read,
+	"write":  (*directive).write,
+	"delete": (*directive).delete,
 }
 
 // owner reads a block of rules into the handler's last rule.
@@ -26,12 +37,14 @@ func (d *directive) owner() error {
 	d.owners[registry.Fold(name)] = d.position()
 
 	// Made here so that it has the line of the owner, not that of the brace.
-	empty := d.Errf("owner %s has no rule: write read <principal>... or write <principal>... into its block", name)
+	empty := d.Errf("owner %s has no rule: write %s into its block", name, list(ownerWords))
 	d.handler.Owners = append(d.handler.Owners, module.OwnerRule{Owner: name})
-	if err := d.block("owner", ownerWords); err != nil {
+	rule := d.rule()
+	d.lines = &rule.Permissions
+	if err := d.block("owner", ownerWords, "package"); err != nil {
 		return err
 	}
-	if rule := d.rule(); rule.Read == nil && rule.Write == nil {
+	if rule.IsZero() && rule.Packages == nil && rule.Quota == 0 && rule.MaxVersions == 0 {
 		return empty
 	}
 	return nil
@@ -42,14 +55,55 @@ func (d *directive) rule() *module.OwnerRule {
 	return &d.handler.Owners[len(d.handler.Owners)-1]
 }
 
-const principalsForm = "<principal>..., each a user name, *, @users or @owner"
+// packages reads a block of rules for some of the owner's packages.
+func (d *directive) packages() error {
+	var pattern string
+	if !d.Args(&pattern) || d.NextArg() || !d.opensBlock() {
+		return d.Errf("package has one pattern and a block: the form is package <pattern> { ... }")
+	}
+	if _, err := module.CheckPackagePattern(pattern); err != nil {
+		return d.Err(err.Error())
+	}
+	empty := d.Errf("package %s has no rule: write %s into its block", pattern, list(packageWords))
+	narrowed := module.PackageRule{Package: pattern}
+	around := d.lines
+	d.lines = &narrowed.Permissions
+	err := d.block("package", packageWords)
+	d.lines = around
+	if err != nil {
+		return err
+	}
+	if narrowed.IsZero() {
+		return empty
+	}
+	d.rule().Packages = append(d.rule().Packages, narrowed)
+	return nil
+}
+
+const principalsForm = "<principal>..., each a user name, *, @users, @owner or @group:<name>"
 
 func (d *directive) read() (err error) {
-	d.rule().Read, err = d.names(principalsForm, module.CheckPrincipal)
+	d.lines.Read, err = d.names(principalsForm, module.CheckPrincipal)
 	return err
 }
 
 func (d *directive) write() (err error) {
-	d.rule().Write, err = d.names(principalsForm, module.CheckPrincipal)
+	d.lines.Write, err = d.names(principalsForm, module.CheckPrincipal)
+	return err
+}
+
+func (d *directive) delete() (err error) {
+	d.lines.Delete, err = d.names(principalsForm, module.CheckPrincipal)
+	return err
+}
+
+func (d *directive) quota() (err error) {
+	d.rule().Quota, err = d.size()
+	return err
+}
+
+func (d *directive) maxVersions() error {
+	number, err := d.number()
+	d.rule().MaxVersions = int64(number)
 	return err
 }

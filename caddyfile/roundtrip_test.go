@@ -5,7 +5,9 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/caddyserver/caddy/v2"
 	"pgregory.net/rapid"
 
 	"github.com/generic-registry/caddy-generic-registry/module"
@@ -31,16 +33,17 @@ func TestAnyHandlerCanBeWritten(t *testing.T) {
 func drawHandler(t *rapid.T) *module.Handler {
 	name := rapid.StringMatching(`[A-Za-zÀ-ž0-9{][A-Za-zÀ-ž0-9 {}#.*@_-]{0,10}[A-Za-z0-9}]`)
 	user := rapid.OneOf(rapid.StringMatching(`[A-Za-zÀ-ž0-9][A-Za-zÀ-ž0-9 #.*@_-]{0,10}[A-Za-z0-9]`), rapid.StringMatching(`[a-c]`))
-	principal := rapid.OneOf(user, rapid.SampledFrom([]string{"*", "@users", "@owner"}))
+	principal := rapid.OneOf(user, rapid.SampledFrom([]string{"*", "@users", "@owner", "@group:g", "@group:Two Words"}))
 	owner := rapid.OneOf(user, rapid.Just("*"))
 	rule := rapid.Custom(func(t *rapid.T) module.OwnerRule {
 		r := module.OwnerRule{Owner: owner.Draw(t, "owner")}
-		r.Read = drawNames(t, principal, 0, "read")
-		fewest := 0
-		if r.Read == nil {
-			fewest = 1
+		r.Permissions = drawPermissions(t, principal, 0)
+		r.Packages = drawPackages(t, principal)
+		r.Quota = rapid.Int64Range(0, exact).Draw(t, "quota")
+		r.MaxVersions = rapid.Int64Range(0, exact).Draw(t, "max_versions")
+		if r.IsZero() && r.Packages == nil && r.Quota+r.MaxVersions == 0 {
+			r.Quota = 1
 		}
-		r.Write = drawNames(t, principal, fewest, "write")
 		return r
 	})
 
@@ -51,9 +54,40 @@ func drawHandler(t *rapid.T) *module.Handler {
 		h.Owners = rules
 	}
 	h.Admins = drawNames(t, user, 0, "admins")
-	h.MaxFileSize = rapid.Int64Range(0, 1<<52).Draw(t, "max_file_size") // sizes are read as float64: exact up to 53 bits
+	h.User, h.Groups = drawClaim(t, "user"), drawClaim(t, "groups")
+	h.MaxFileSize = rapid.Int64Range(0, exact).Draw(t, "max_file_size")
+	h.MaxUploads = rapid.IntRange(0, 1000).Draw(t, "max_uploads")
+	h.MaxUserUploads = rapid.IntRange(0, 1000).Draw(t, "max_user_uploads")
+	h.UploadStallTimeout = caddy.Duration(rapid.Int64Range(0, 1<<40).Draw(t, "upload_stall_timeout"))
 	h.FileNames = rapid.SampledFrom([]registry.FileNames{"", registry.FileNamesDocumented, registry.FileNamesGitea}).Draw(t, "file_names")
 	return h
+}
+
+// exact is the largest size that survives: sizes are read as float64, exact up to
+// 53 bits.
+const exact = 1 << 52
+
+func drawPermissions(t *rapid.T, principal *rapid.Generator[string], fewest int) (p module.Permissions) {
+	p.Read = drawNames(t, principal, fewest, "read")
+	p.Write = drawNames(t, principal, 0, "write")
+	p.Delete = drawNames(t, principal, 0, "delete")
+	return p
+}
+
+func drawPackages(t *rapid.T, principal *rapid.Generator[string]) (packages []module.PackageRule) {
+	for range rapid.IntRange(0, 2).Draw(t, "packages") {
+		packages = append(packages, module.PackageRule{
+			Package:     rapid.StringMatching(`[a-z*?.]{1,6}`).Draw(t, "package"),
+			Permissions: drawPermissions(t, principal, 1),
+		})
+	}
+	return packages
+}
+
+func drawClaim(t *rapid.T, label string) *module.Claim {
+	return rapid.SampledFrom([]*module.Claim{
+		nil, {Placeholder: "{http.vars.x}"}, {Placeholder: "{http.request.header.X}", Trusted: true}, {Placeholder: "{http.auth.user.x}", Trusted: true},
+	}).Draw(t, label)
 }
 
 func drawNames(t *rapid.T, name *rapid.Generator[string], fewest int, label string) []string {
@@ -77,18 +111,48 @@ func write(h *module.Handler) string {
 		}
 		text.WriteString("\n")
 	}
+	limit := func(word string, value int64) {
+		if value > 0 {
+			line(word, fmt.Sprint(value))
+		}
+	}
+	permissions := func(p module.Permissions) {
+		line("read", p.Read...)
+		line("write", p.Write...)
+		line("delete", p.Delete...)
+	}
+	claim := func(word string, c *module.Claim) {
+		switch {
+		case c == nil:
+		case c.Trusted:
+			line(word, "trusted", c.Placeholder)
+		default:
+			line(word, c.Placeholder)
+		}
+	}
 	text.WriteString(" {\n")
 	line("root", h.Root)
 	line("prefix", h.Prefix)
 	for _, rule := range h.Owners {
 		fmt.Fprintf(&text, "owner `%s` {\n", rule.Owner)
-		line("read", rule.Read...)
-		line("write", rule.Write...)
+		permissions(rule.Permissions)
+		limit("quota", rule.Quota)
+		limit("max_versions", rule.MaxVersions)
+		for _, narrowed := range rule.Packages {
+			fmt.Fprintf(&text, "package `%s` {\n", narrowed.Package)
+			permissions(narrowed.Permissions)
+			text.WriteString("}\n")
+		}
 		text.WriteString("}\n")
 	}
 	line("admin", h.Admins...)
-	if h.MaxFileSize > 0 {
-		line("max_file_size", fmt.Sprint(h.MaxFileSize))
+	claim("user", h.User)
+	claim("groups", h.Groups)
+	limit("max_file_size", h.MaxFileSize)
+	limit("max_uploads", int64(h.MaxUploads))
+	limit("max_user_uploads", int64(h.MaxUserUploads))
+	if h.UploadStallTimeout > 0 {
+		line("upload_stall_timeout", time.Duration(h.UploadStallTimeout).String())
 	}
 	line("file_names", string(h.FileNames))
 	text.WriteString("}\n")

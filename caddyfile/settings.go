@@ -2,8 +2,10 @@ package caddyfile
 
 import (
 	"math"
+	"strconv"
 	"strings"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/dustin/go-humanize"
 
 	"github.com/generic-registry/caddy-generic-registry/module"
@@ -33,17 +35,91 @@ func (d *directive) admin() (err error) {
 	return err
 }
 
-func (d *directive) maxFileSize() error {
-	text, err := d.value("<size>")
+func (d *directive) user() (err error) {
+	d.handler.User, err = d.claim()
+	return err
+}
+
+func (d *directive) groups() (err error) {
+	d.handler.Groups, err = d.claim()
+	return err
+}
+
+// trusted stands before a placeholder that reads what the client itself sends.
+const trusted = "trusted"
+
+// claim reads a placeholder that says something of the user.
+func (d *directive) claim() (*module.Claim, error) {
+	word, values := d.Val(), d.RemainingArgs()
+	claim := new(module.Claim)
+	if len(values) == 2 && values[0] == trusted {
+		claim.Trusted, values = true, values[1:]
+	}
+	if len(values) != 1 {
+		return nil, d.Errf("%s has one placeholder: the form is %s [%s] <placeholder>", word, word, trusted)
+	}
+	claim.Placeholder = values[0]
+	if _, err := module.CheckClaim(*claim); err != nil {
+		return nil, d.Errf("%s: %w", word, err)
+	}
+	return claim, nil
+}
+
+func (d *directive) maxFileSize() (err error) {
+	d.handler.MaxFileSize, err = d.size()
+	return err
+}
+
+func (d *directive) maxUploads() (err error) {
+	d.handler.MaxUploads, err = d.number()
+	return err
+}
+
+func (d *directive) maxUserUploads() (err error) {
+	d.handler.MaxUserUploads, err = d.number()
+	return err
+}
+
+func (d *directive) uploadStallTimeout() error {
+	word := d.Val()
+	text, err := d.value("<duration>")
 	if err != nil {
 		return err
 	}
+	timeout, err := caddy.ParseDuration(text)
+	if err != nil || timeout <= 0 {
+		return d.Errf("%s %q is not a duration that can be a limit: write one such as 30s, or leave the line out for the server's own", word, text)
+	}
+	d.handler.UploadStallTimeout = caddy.Duration(timeout)
+	return nil
+}
+
+// size reads a size that is a limit.
+func (d *directive) size() (int64, error) {
+	word := d.Val()
+	text, err := d.value("<size>")
+	if err != nil {
+		return 0, err
+	}
 	size, err := humanize.ParseBytes(text)
 	if err != nil || size == 0 || size > math.MaxInt64 {
-		return d.Errf("max_file_size %q is not a size that can be a limit: write one such as 2GiB, or leave the line out for no limit", text)
+		return 0, d.Errf("%s %q is not a size that can be a limit: write one such as 2GiB, or leave the line out for no limit", word, text)
 	}
-	d.handler.MaxFileSize = int64(size)
-	return nil
+	return int64(size), nil
+}
+
+// number reads a number that is a limit.
+func (d *directive) number() (int, error) {
+	word := d.Val()
+	text, err := d.value("<number>")
+	if err != nil {
+		return 0, err
+	}
+	number, err := strconv.Atoi(text)
+	if err != nil || number <= 0 {
+		return 0, d.Errf("%s %q is not a number that can be a limit: write one such as 100, or leave the line out for no limit", word, text)
+	}
+	return number, nil
 }
 
 func (d *directive) fileNames() error {

@@ -3,14 +3,16 @@ package module
 import (
 	"strings"
 	"testing"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
 func TestAccess(t *testing.T) {
 	rules := []OwnerRule{
-		{Owner: "Public", Write: []string{"alice", "Bob"}},
-		{Owner: "private", Read: []string{"carol"}, Write: []string{"@owner"}},
-		{Owner: "team", Read: []string{"@users"}, Write: []string{"@users"}},
-		{Owner: "open", Write: []string{"*"}},
+		{Owner: "Public", Permissions: Permissions{Write: []string{"alice", "Bob"}}},
+		{Owner: "private", Permissions: Permissions{Read: []string{"carol"}, Write: []string{"@owner"}}},
+		{Owner: "team", Permissions: Permissions{Read: []string{"@users"}, Write: []string{"@users"}}},
+		{Owner: "open", Permissions: Permissions{Write: []string{"*"}}},
 	}
 	const none = ""
 	for _, test := range []struct {
@@ -33,10 +35,10 @@ func TestAccess(t *testing.T) {
 		{"@users is not anonymous", rules, none, "team", false, false},
 		{"* writes without authentication", rules, none, "open", true, true},
 		{"an owner without a rule has the built-in", rules, "dave", "dave", true, true},
-		{"owner * is for the others", append(rules, OwnerRule{Owner: "*", Read: []string{"@users"}}), none, "dave", false, false},
-		{"owner * fills a line left out", append(rules, OwnerRule{Owner: "*", Read: []string{"@users"}}), none, "public", false, false},
-		{"owner * leaves a line written alone", append(rules, OwnerRule{Owner: "*", Read: []string{"*"}}), none, "private", false, false},
-		{"owner * without write keeps the built-in", append(rules, OwnerRule{Owner: "*", Read: []string{"*"}}), "dave", "dave", true, true},
+		{"owner * is for the others", append(rules, OwnerRule{Owner: "*", Permissions: Permissions{Read: []string{"@users"}}}), none, "dave", false, false},
+		{"owner * fills a line left out", append(rules, OwnerRule{Owner: "*", Permissions: Permissions{Read: []string{"@users"}}}), none, "public", false, false},
+		{"owner * leaves a line written alone", append(rules, OwnerRule{Owner: "*", Permissions: Permissions{Read: []string{"*"}}}), none, "private", false, false},
+		{"owner * without write keeps the built-in", append(rules, OwnerRule{Owner: "*", Permissions: Permissions{Read: []string{"*"}}}), "dave", "dave", true, true},
 		{"an admin writes everywhere", rules, "ROOT", "private", true, true},
 		{"the Kelvin sign folds to k, as in identity", nil, "\u212Aim", "kim", true, true},
 		{"long s is not s", nil, "\u017Fam", "sam", true, false}, // EqualFold would say yes
@@ -46,11 +48,13 @@ func TestAccess(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := compiled.mayRead(test.user, test.owner); got != test.read {
-				t.Errorf("read: %v", got)
-			}
-			if got := compiled.mayWrite(test.user, test.owner); got != test.write {
-				t.Errorf("write: %v", got)
+			who := &identity{user: test.user}
+			for action, want := range map[registry.Action]bool{
+				registry.ActionRead: test.read, registry.ActionWrite: test.write, registry.ActionDelete: test.write,
+			} {
+				if got := compiled.allows(who, action, test.owner, "p"); got != want {
+					t.Errorf("%s: %v", action, got)
+				}
 			}
 		})
 	}
@@ -64,17 +68,24 @@ func TestRulesThatCannotBe(t *testing.T) {
 		admins []string
 		says   string
 	}{
+		{"a package rule that says nothing", []OwnerRule{{Owner: "a", Packages: []PackageRule{{Package: "p"}}}}, nil, `package "p" has no rule`},
+		{"a package rule without a pattern", []OwnerRule{{Owner: "a", Packages: []PackageRule{{Permissions: Permissions{Read: all}}}}}, nil, "empty pattern"},
+		{"a malformed pattern", []OwnerRule{{Owner: "a", Packages: []PackageRule{{Package: "[", Permissions: Permissions{Read: all}}}}}, nil, "syntax error in pattern"},
+		{"a placeholder for a package", []OwnerRule{{Owner: "a", Packages: []PackageRule{{Package: "{env.A}", Permissions: Permissions{Read: all}}}}}, nil, "placeholders"},
+		{"an unknown principal of a package", []OwnerRule{{Owner: "a", Packages: []PackageRule{{Package: "p", Permissions: Permissions{Read: []string{"@all"}}}}}}, nil, "unknown principal @all"},
+		{"a group without a name", []OwnerRule{{Owner: "a", Permissions: Permissions{Delete: []string{"@group:"}}}}, nil, "unknown principal @group:"},
+		{"a negative quota", []OwnerRule{{Owner: "a", Quota: -1}}, nil, "above zero"},
 		{"a rule that says nothing", []OwnerRule{{Owner: "a"}}, nil, "no rule"},
-		{"a placeholder for an owner", []OwnerRule{{Owner: "{env.A}", Read: []string{"*"}}}, nil, "placeholders"},
-		{"a placeholder for a principal", []OwnerRule{{Owner: "a", Read: []string{"{env.A}"}}}, nil, "placeholders"},
+		{"a placeholder for an owner", []OwnerRule{{Owner: "{env.A}", Permissions: Permissions{Read: []string{"*"}}}}, nil, "placeholders"},
+		{"a placeholder for a principal", []OwnerRule{{Owner: "a", Permissions: Permissions{Read: []string{"{env.A}"}}}}, nil, "placeholders"},
 		{"a placeholder for an admin", nil, []string{"{env.A}"}, "placeholders"},
-		{"an owner twice", []OwnerRule{{Owner: "Team", Read: all}, {Owner: "team", Read: all}}, nil, "two rules"},
-		{"owner * twice", []OwnerRule{{Owner: "*", Read: all}, {Owner: "*", Read: all}}, nil, "two rules"},
+		{"an owner twice", []OwnerRule{{Owner: "Team", Permissions: Permissions{Read: all}}, {Owner: "team", Permissions: Permissions{Read: all}}}, nil, "two rules"},
+		{"owner * twice", []OwnerRule{{Owner: "*", Permissions: Permissions{Read: all}}, {Owner: "*", Permissions: Permissions{Read: all}}}, nil, "two rules"},
 		{"no owner", []OwnerRule{{}}, nil, "invalid owner name"},
 		{"an owner with a slash", []OwnerRule{{Owner: "a/b"}}, nil, "invalid owner name"},
-		{"an unknown principal", []OwnerRule{{Owner: "a", Read: []string{"@all"}}}, nil, "unknown principal @all"},
-		{"an unknown principal of *", []OwnerRule{{Owner: "*", Write: []string{"@all"}}}, nil, "unknown principal @all"},
-		{"an empty principal", []OwnerRule{{Owner: "a", Write: []string{""}}}, nil, "empty principal"},
+		{"an unknown principal", []OwnerRule{{Owner: "a", Permissions: Permissions{Read: []string{"@all"}}}}, nil, "unknown principal @all"},
+		{"an unknown principal of *", []OwnerRule{{Owner: "*", Permissions: Permissions{Write: []string{"@all"}}}}, nil, "unknown principal @all"},
+		{"an empty principal", []OwnerRule{{Owner: "a", Permissions: Permissions{Write: []string{""}}}}, nil, "empty principal"},
 		{"an admin that is everybody", nil, []string{"*"}, "not a user name"},
 		{"an empty admin", nil, []string{""}, "not a user name"},
 	} {
@@ -87,14 +98,114 @@ func TestRulesThatCannotBe(t *testing.T) {
 	}
 }
 
-func TestOpenWritesAreNamed(t *testing.T) {
+func TestAccessByPackageGroupAndAction(t *testing.T) {
+	release := []string{"@group:Release", "bob"}
+	rules := []OwnerRule{
+		{Owner: "*", Permissions: Permissions{Read: []string{"@users"}, Delete: []string{"@group:ops"}}},
+		{Owner: "team", Permissions: Permissions{Write: []string{"alice"}}, Packages: []PackageRule{
+			{Package: "Release-*", Permissions: Permissions{Write: release, Delete: []string{"carol"}}},
+			{Package: "secret", Permissions: Permissions{Read: []string{"bob"}}},
+			{Package: "*-docs", Permissions: Permissions{Read: []string{"*"}, Write: []string{"dave"}}},
+		}},
+		{Owner: "own", Permissions: Permissions{Delete: []string{"erin"}}},
+	}
+	for _, test := range []struct {
+		name, user, groups, owner, pkg string
+		want                           string // the actions allowed
+	}{
+		{"a missing delete line is that of owner *", "alice", "", "team", "tool", "read write"},
+		{"a group of owner * deletes", "zoe", "x, OPS", "team", "tool", "read delete"},
+		{"a package's line replaces the owner's", "alice", "", "team", "release-1", "read"},
+		{"a package's line lets others in, whatever the case", "BOB", "", "TEAM", "RELEASE-1", "read write"},
+		{"a group writes where the package says so", "zoe", "release", "team", "release-1", "read write"},
+		{"a group does not write elsewhere", "zoe", "release", "team", "tool", "read"},
+		{"a package's own delete line", "carol", "", "team", "release-1", "read delete"},
+		{"a private package is closed to other users", "carol", "", "team", "secret", ""},
+		{"a private package is open to its reader", "bob", "", "team", "secret", "read"},
+		{"who may write may read a private package", "alice", "", "team", "secret", "read write"},
+		{"a public package of a private owner", "", "", "team", "my-docs", "read"},
+		{"the first pattern that matches counts", "dave", "", "team", "release-docs", "read"},
+		{"who may delete may read", "erin", "", "own", "p", "read delete"},
+		{"a write line left out is the built-in", "own", "", "own", "p", "read write"},
+		{"anonymous has no groups", "", "ops release", "team", "release-1", ""},
+		{"a group is not a user", "release", "", "team", "release-1", "read"},
+		{"a user of a group's whole word is not the group", "@group:ops", "", "team", "tool", "read"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			compiled, err := compileAccess(rules, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			who := &identity{user: test.user, found: splitGroups(test.groups), searched: true}
+			var allowed []string
+			for _, action := range []registry.Action{registry.ActionRead, registry.ActionWrite, registry.ActionDelete} {
+				if compiled.allows(who, action, test.owner, test.pkg) {
+					allowed = append(allowed, string(action))
+				}
+			}
+			if got := strings.Join(allowed, " "); got != test.want {
+				t.Errorf("allowed: %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+func TestQuotasAreInherited(t *testing.T) {
 	compiled, err := compileAccess([]OwnerRule{
-		{Owner: "b", Write: []string{"*"}}, {Owner: "a", Write: []string{"alice", "*"}}, {Owner: "c", Write: []string{"@users"}},
+		{Owner: "*", Quota: 100, MaxVersions: 5},
+		{Owner: "large", Quota: 1000},
+		{Owner: "Many", MaxVersions: 50},
 	}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Join(compiled.openWrites(), " "); got != "a b" {
-		t.Errorf("open to anyone: %q", got)
+	for owner, want := range map[string]registry.Quota{
+		"anyone": {Bytes: 100, Versions: 5}, "LARGE": {Bytes: 1000, Versions: 5}, "many": {Bytes: 100, Versions: 50},
+	} {
+		if got := compiled.quota(owner); got != want {
+			t.Errorf("%s has %+v, want %+v", owner, got, want)
+		}
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	anyone, group := []string{"*"}, []string{"@group:g"}
+	compiled, err := compileAccess([]OwnerRule{
+		{Owner: "b", Permissions: Permissions{Write: anyone}},
+		{Owner: "a", Permissions: Permissions{Write: []string{"alice"}, Delete: []string{"bob", "*"}}},
+		{Owner: "c", Permissions: Permissions{Write: []string{"@users"}}, Packages: []PackageRule{
+			{Package: "tool-*", Permissions: Permissions{Read: group}},
+			{Package: "TOOL-[ab]", Permissions: Permissions{Read: anyone}},
+			{Package: "tool-x", Permissions: Permissions{Read: anyone}},
+			{Package: "tool", Permissions: Permissions{Read: anyone}},
+			{Package: "a/b", Permissions: Permissions{Read: anyone}},
+			{Package: "a b*", Permissions: Permissions{Read: anyone}},
+			{Package: "o*", Permissions: Permissions{Write: anyone, Delete: []string{"carol"}}},
+		}},
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, w := range compiled.warnings(false) {
+		first, _, _ := strings.Cut(w.message, ",")
+		got = append(got, strings.Join(strings.Fields(w.owner+" "+w.pkg+": "+first), " "))
+	}
+	want := []string{
+		"a : anyone may delete", "b : anyone may publish", "b : anyone may delete",
+		"c tool-*: the rule names a group",
+		"c TOOL-[ab]: the rule never matches: one before it takes all of its packages",
+		"c tool-x: the rule never matches: one before it takes all of its packages",
+		"c a/b: the rule never matches: no package can have such a name",
+		"c a b*: the rule never matches: no package can have such a name",
+		"c o*: anyone may publish",
+	}
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("warnings:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	for _, w := range compiled.warnings(true) {
+		if strings.Contains(w.message, "group") {
+			t.Errorf("groups are known, and yet: %+v", w)
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -30,7 +31,11 @@ const startTimeout = 30 * time.Second
 type App struct {
 	log  *zap.Logger
 	slog *slog.Logger // the same, for stores
-	uses map[storeKey]*use
+
+	mu       sync.Mutex
+	uses     map[storeKey]*use
+	returned bool     // the uses were given back
+	expected []string // roots whose tokens authenticators accept
 }
 
 // use is this configuration's use of one store.
@@ -56,6 +61,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 // different settings.
 var errContradiction = errors.New("two handlers give one store different settings")
 
+// errNoRoot: an authenticator's root is not that of one registry.
+var errNoRoot = errors.New("no such registry")
+
 // use takes a reference to the store that two guest modules make, for the life of
 // the configuration. It opens nothing. Handlers are provisioned one after another.
 func (a *App) use(root string, metadata, blobs caddy.Module) (storeKey, error) {
@@ -75,6 +83,8 @@ func (a *App) use(root string, metadata, blobs caddy.Module) (storeKey, error) {
 	if err != nil {
 		return storeKey{}, fmt.Errorf("encoding store settings: %w", err)
 	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	if used := a.uses[key]; used != nil {
 		if !bytes.Equal(used.settings, settings) {
 			return storeKey{}, fmt.Errorf("%w (%s): write the same metadata and blobs blocks for both", errContradiction, key.metadata)
@@ -93,12 +103,39 @@ func (a *App) use(root string, metadata, blobs caddy.Module) (storeKey, error) {
 	return key, nil
 }
 
+// expect notes that an authenticator accepts the tokens of a root.
+func (a *App) expect(root string) { a.expected = append(a.expected, root) }
+
+// find returns the store that the configuration's handlers use for a root.
+func (a *App) find(root string) (storeKey, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var found []storeKey
+	for key, use := range a.uses {
+		if use.backends.root == root {
+			found = append(found, key)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return storeKey{}, fmt.Errorf("%w: no registry of this configuration has the root %s", errNoRoot, root)
+	case 1:
+		return found[0], nil
+	}
+	return storeKey{}, fmt.Errorf("%w: several registries of this configuration have the root %s, each with stores of its own", errNoRoot, root)
+}
+
 // Start opens the stores, or finds them open. A fault of the configuration is an
 // error; a store without room or with damage is not: it answers 503 until it can
 // be opened, and the rest of Caddy is unaffected.
 func (a *App) Start() error {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
+	for _, root := range a.expected {
+		if _, err := a.find(root); err != nil {
+			return fmt.Errorf("generic_registry_auth: %w; write the root of a generic_registry", err)
+		}
+	}
 	for _, use := range a.uses {
 		if err := use.entry.start(ctx, use.backends); err != nil {
 			return fmt.Errorf("generic_registry: %w", err)
@@ -113,10 +150,17 @@ func (a *App) Stop() error { return nil }
 // Cleanup implements caddy.CleanerUpper. It gives back what this configuration
 // took, however far it came.
 func (a *App) Cleanup() error {
-	for key, use := range a.uses {
+	a.mu.Lock()
+	returned := a.returned
+	a.returned = true
+	a.mu.Unlock()
+	if returned {
+		return nil
+	}
+	// The map stays: requests that outlive this look their store up in it.
+	for _, use := range a.uses {
 		use.entry.retire(use.backends)
 		stores.leave(use.entry)
-		delete(a.uses, key)
 	}
 	return nil
 }

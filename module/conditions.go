@@ -35,15 +35,19 @@ func preconditionsHold(header http.Header, exists bool, file registry.File) bool
 
 // tagsContain tells whether a list of entity tags is * or has the tag. Weak tags
 // count only in weak comparison (RFC 9110 section 8.8.3.2). Our tags hold no
-// commas, so a list splits at each.
+// commas, so a list can be split at each to find one.
 func tagsContain(lines []string, tag string, weak bool) bool {
 	for _, line := range lines {
+		// Only by itself: in a list it would be within somebody else's tag.
+		if strings.TrimSpace(line) == "*" {
+			return true
+		}
 		for candidate := range strings.SplitSeq(line, ",") {
 			candidate = strings.TrimSpace(candidate)
 			if weak {
 				candidate = strings.TrimPrefix(candidate, "W/")
 			}
-			if candidate == "*" || candidate == tag {
+			if candidate == tag {
 				return true
 			}
 		}

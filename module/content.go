@@ -121,23 +121,5 @@ func (h *Handler) limit(reader io.Reader) io.Reader {
 	if h.MaxFileSize == 0 {
 		return reader
 	}
-	return &limiter{reader: reader, left: h.MaxFileSize}
-}
-
-type limiter struct {
-	reader io.Reader
-	left   int64
-}
-
-func (l *limiter) Read(p []byte) (int, error) {
-	// One byte more than allowed tells a file that fits from one that does not.
-	if int64(len(p)) > l.left+1 {
-		p = p[:l.left+1]
-	}
-	n, err := l.reader.Read(p)
-	if int64(n) > l.left {
-		return int(l.left), registry.ErrTooLarge
-	}
-	l.left -= int64(n)
-	return n, err
+	return registry.LimitBody(reader, h.MaxFileSize, registry.ErrTooLarge)
 }

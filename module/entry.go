@@ -28,6 +28,7 @@ type entry struct {
 	log      liveLog
 
 	state atomic.Pointer[state]
+	named atomic.Pointer[string] // the root, as the latest configuration has it
 
 	mu       sync.Mutex  // one opening at a time; guards all below
 	configs  []*backends // in the order in which they started
@@ -74,7 +75,7 @@ func (e *entry) start(ctx context.Context, b *backends) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.configs = append(e.configs, b)
-	e.log.set(b.storeLog)
+	e.use(b)
 	if e.isOpen() {
 		return e.adjust(b)
 	}
@@ -85,6 +86,20 @@ func (e *entry) start(ctx context.Context, b *backends) error {
 		return nil
 	}
 	return err
+}
+
+// use gives the entry the log and the name of a configuration. Requires e.mu.
+func (e *entry) use(b *backends) {
+	e.log.set(b.storeLog)
+	e.named.Store(&b.root)
+}
+
+// root is the root that the registry is known by, empty before it was started.
+func (e *entry) root() string {
+	if root := e.named.Load(); root != nil {
+		return *root
+	}
+	return ""
 }
 
 // tryOpen opens both halves. Requires e.mu.
@@ -191,7 +206,7 @@ func (e *entry) retire(b *backends) {
 		return
 	}
 	current := e.configs[len(e.configs)-1]
-	e.log.set(current.storeLog)
+	e.use(current)
 	if !e.isOpen() {
 		return
 	}

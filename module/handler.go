@@ -2,6 +2,7 @@ package module
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -36,17 +37,43 @@ type Handler struct {
 	// from the top.
 	Prefix string `json:"prefix,omitempty"`
 
-	// Who may read and write which owner's packages. An owner without a rule has
+	// Who may do what with which owner's packages. An owner without a rule has
 	// that of owner `*`; without one, anyone reads and the user of the owner's
 	// name writes.
 	Owners []OwnerRule `json:"owners,omitempty"`
 
-	// Users who may read and write everywhere. Compared without case.
+	// Users who may do everything everywhere, except exceed quotas. Compared
+	// without case.
 	Admins []string `json:"admins,omitempty"`
+
+	// Where the user is found when no authentication handler named one in
+	// `{http.auth.user.id}`: a placeholder of the request, such as
+	// `{http.request.tls.client.subject}`. Absent or empty is anonymous. Default:
+	// nowhere.
+	User *Claim `json:"user,omitempty"`
+
+	// Where the user's groups are found, for principals of the form
+	// `@group:<name>`: a placeholder of the request, such as
+	// `{http.auth.user.roles}`. Its value is a list, or a text in which commas or
+	// white space separate the names. Default: nowhere; users have no groups.
+	Groups *Claim `json:"groups,omitempty"`
 
 	// The largest file that may be published, in bytes. Zero, the default, is no
 	// limit.
 	MaxFileSize int64 `json:"max_file_size,omitempty"`
+
+	// The uploads that may be under way at once, in all; more are answered 503
+	// with Retry-After. Zero, the default, is no limit. Sites that share a root
+	// share the count.
+	MaxUploads int `json:"max_uploads,omitempty"`
+
+	// The same for each user. All anonymous uploads count as one user's.
+	MaxUserUploads int `json:"max_user_uploads,omitempty"`
+
+	// How long an upload may go without sending anything before it is ended with
+	// 408. Zero, the default, leaves it to the server's own `idle_timeout` of
+	// reading, one minute unless it is set.
+	UploadStallTimeout caddy.Duration `json:"upload_stall_timeout,omitempty"`
 
 	// Which file names may be published: `documented` (the default) for ASCII
 	// letters, digits and `.-+_`, or `gitea` for what Gitea accepts since 1.22,
@@ -61,28 +88,12 @@ type Handler struct {
 
 	prefix    []string
 	access    *access
+	userKey   string
+	groupsKey string
 	crossSite *http.CrossOriginProtection
 	store     storeKey
 	log       *zap.Logger
-}
-
-// OwnerRule says who may read and write the packages of one owner.
-//
-// A principal is a user name, compared without case; `*` for anyone, anonymous
-// included; `@users` for any authenticated user; or `@owner` for the user of the
-// owner's name.
-type OwnerRule struct {
-	// The owner that the rule is for, compared without case, or `*` for every
-	// owner that has no rule of its own. Required; each owner at most once.
-	Owner string `json:"owner"`
-
-	// The principals who may read. Default: those of the rule of owner `*`;
-	// without that, `*`. Whoever may write may read.
-	Read []string `json:"read,omitempty"`
-
-	// The principals who may write, that is publish and delete. Default: those of
-	// the rule of owner `*`; without that, `@owner`.
-	Write []string `json:"write,omitempty"`
+	audit     *zap.Logger
 }
 
 // CaddyModule returns the Caddy module information.
@@ -97,6 +108,7 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 // starts, so that validating a configuration touches nothing.
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.log = ctx.Logger()
+	h.audit = h.log.Named("audit")
 	h.crossSite = http.NewCrossOriginProtection()
 	if err := h.provisionSettings(); err != nil {
 		return err
@@ -125,18 +137,11 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 
 // provisionSettings fills in defaults and compiles what requests need.
 func (h *Handler) provisionSettings() error {
-	replacer := caddy.NewReplacer()
-	root, err := replacer.ReplaceOrErr(h.Root, true, true)
-	if err != nil {
-		return fmt.Errorf("root: %w", err)
+	var err error
+	if h.Root, err = resolveRoot(h.Root); err != nil {
+		return err
 	}
-	if root == "" {
-		root = defaultRoot()
-	}
-	if h.Root, err = filepath.Abs(root); err != nil {
-		return fmt.Errorf("root: %w", err)
-	}
-	if h.Prefix, err = replacer.ReplaceOrErr(h.Prefix, true, true); err != nil {
+	if h.Prefix, err = caddy.NewReplacer().ReplaceOrErr(h.Prefix, true, true); err != nil {
 		return fmt.Errorf("prefix: %w", err)
 	}
 	if h.Prefix == "" {
@@ -154,12 +159,44 @@ func (h *Handler) provisionSettings() error {
 	if h.MaxFileSize < 0 {
 		return fmt.Errorf("max_file_size is %d: write a number of bytes, or leave it out for no limit", h.MaxFileSize)
 	}
+	if h.MaxUploads < 0 || h.MaxUserUploads < 0 || h.UploadStallTimeout < 0 {
+		return errors.New("max_uploads, max_user_uploads and upload_stall_timeout are above zero, or left out")
+	}
+	return h.provisionAccess()
+}
+
+// resolveRoot returns the directory that a configured root means.
+func resolveRoot(configured string) (string, error) {
+	root, err := caddy.NewReplacer().ReplaceOrErr(configured, true, true)
+	if err != nil {
+		return "", fmt.Errorf("root: %w", err)
+	}
+	if root == "" {
+		root = defaultRoot()
+	}
+	if root, err = filepath.Abs(root); err != nil {
+		return "", fmt.Errorf("root: %w", err)
+	}
+	return root, nil
+}
+
+func (h *Handler) provisionAccess() (err error) {
+	for _, claim := range []struct {
+		word string
+		from *Claim
+		key  *string
+	}{{"user", h.User, &h.userKey}, {"groups", h.Groups, &h.groupsKey}} {
+		if claim.from == nil {
+			continue
+		}
+		if *claim.key, err = CheckClaim(*claim.from); err != nil {
+			return fmt.Errorf("%s: %w", claim.word, err)
+		}
+	}
 	if h.access, err = compileAccess(h.Owners, h.Admins); err != nil {
 		return err
 	}
-	for _, owner := range h.access.openWrites() {
-		h.log.Warn("anyone may publish and delete, without authentication", zap.String("owner", owner))
-	}
+	logWarnings(h.log, h.access.warnings(h.groupsKey != ""))
 	return nil
 }
 

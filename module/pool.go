@@ -2,6 +2,8 @@ package module
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
@@ -59,6 +61,33 @@ func (p *pool) join(key storeKey) *entry {
 		e.users++
 	}
 	return e
+}
+
+// joinRoot returns the entry of a registry's root with one more user. With an
+// empty root it is the only one there is.
+func (p *pool) joinRoot(root string) (*entry, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var found []*entry
+	var roots []string
+	for _, e := range p.entries {
+		current := e.root()
+		roots = append(roots, current)
+		if root == "" || current == root {
+			found = append(found, e)
+		}
+	}
+	slices.Sort(roots)
+	switch {
+	case len(roots) == 0:
+		return nil, fmt.Errorf("%w: no registry is open", errNoRoot)
+	case len(found) == 0:
+		return nil, fmt.Errorf("%w: none has the root %s; there are %s", errNoRoot, root, strings.Join(roots, ", "))
+	case len(found) > 1:
+		return nil, fmt.Errorf("%w: say with root which one is meant: %s", errNoRoot, strings.Join(roots, ", "))
+	}
+	found[0].users++
+	return found[0], nil
 }
 
 // leave gives one use back; the last one closes the store before it returns.

@@ -3,7 +3,9 @@ package module
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
@@ -26,7 +28,7 @@ func (h *Handler) checkPut(r *http.Request, rt route) (digests, error) {
 }
 
 // put publishes a request's body. What can be refused without reading it is.
-func (h *Handler) put(w http.ResponseWriter, r *http.Request, store *registry.Registry, ref registry.Ref, user string, wanted digests) error {
+func (h *Handler) put(w http.ResponseWriter, r *http.Request, store *registry.Registry, ref registry.Ref, wanted digests, record *record) error {
 	existing, err := store.Lookup(r.Context(), ref)
 	exists := err == nil
 	if err != nil && !errors.Is(err, registry.ErrPackageNotFound) && !errors.Is(err, registry.ErrFileNotFound) {
@@ -38,20 +40,41 @@ func (h *Handler) put(w http.ResponseWriter, r *http.Request, store *registry.Re
 	if exists {
 		return registry.ErrExists
 	}
+	if h.UploadStallTimeout > 0 {
+		r.Body = &impatientBody{r.Body, http.NewResponseController(w), time.Duration(h.UploadStallTimeout)}
+	}
 	content, err := h.content(r, wanted)
 	if err != nil {
 		return err
 	}
-	file, err := store.Publish(r.Context(), ref, user, content)
+	file, err := store.Publish(r.Context(), ref, record.who.user, content, h.limits(ref.Owner))
 	if err != nil {
 		return err
 	}
+	record.found(file)
 	header := w.Header()
 	setValidators(header, file.Digest)
 	header.Set("Location", originalPath(r))
 	header.Set("Content-Length", "0")
 	w.WriteHeader(http.StatusCreated)
 	return nil
+}
+
+// impatientBody ends an upload that stalls.
+type impatientBody struct {
+	io.ReadCloser
+	control *http.ResponseController
+	timeout time.Duration
+}
+
+func (b *impatientBody) Read(p []byte) (int, error) {
+	// A connection that takes no deadline keeps the server's own.
+	_ = b.control.SetReadDeadline(time.Now().Add(b.timeout))
+	return b.ReadCloser.Read(p)
+}
+
+func (h *Handler) limits(owner string) registry.Limits {
+	return registry.Limits{Quota: h.access.quota(owner), Uploads: h.MaxUploads, UserUploads: h.MaxUserUploads}
 }
 
 // originalPath returns the path as the client sent it, before any rewrite.

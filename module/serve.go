@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
@@ -16,15 +15,12 @@ import (
 // order, so a request can come before the store is open.
 const openWait = 30 * time.Second
 
-// userPlaceholder is set by Caddy's authentication handler. Its value is the
-// user; nothing is expanded, because an unset placeholder would expand to itself.
-const userPlaceholder = "http.auth.user.id"
-
 // Refusals of the handler itself. Their statuses are in one table, status.go.
 var (
 	errMethod          = errors.New("method not allowed")
 	errUnauthenticated = errors.New("authentication required")
 	errForbidden       = errors.New("writing to this owner's packages is not allowed")
+	errScope           = errors.New("the token's scope does not cover this")
 	errCrossSite       = errors.New("cross-site request refused")
 )
 
@@ -36,22 +32,27 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	body := &requestBody{ReadCloser: r.Body}
 	r.Body = body
+	who := h.identify(r)
+	record := newRecord(r, rt, who)
 	if err == nil {
-		err = h.serve(w, r, rt)
+		err = h.serve(w, r, rt, who, record)
 	}
+	record.err = err
 	if err != nil {
 		h.refuse(w, r, body, rt, err)
+	}
+	if actionOf(r.Method) != registry.ActionRead {
+		h.auditChange(r, record)
 	}
 	return nil
 }
 
 // serve answers a request, or returns why not before anything was written.
-func (h *Handler) serve(w http.ResponseWriter, r *http.Request, rt route) error {
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, rt route, who *identity, record *record) error {
 	if !rt.allows(r.Method) {
 		return errMethod
 	}
-	user := requestUser(r)
-	if err := h.authorize(r, rt.Owner, user); err != nil {
+	if err := h.authorize(r, rt, who); err != nil {
 		return err
 	}
 	var wanted digests
@@ -77,36 +78,39 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, rt route) error 
 
 	switch {
 	case r.Method == http.MethodPut:
-		return h.put(w, r, store, rt.Ref, user, wanted)
+		return h.put(w, r, store, rt.Ref, wanted, record)
 	case r.Method == http.MethodDelete:
 		return remove(w, r, store, rt)
 	}
-	return download(w, r, store, rt.Ref)
+	return download(w, r, store, rt.Ref, record)
 }
 
-// requestUser returns the authenticated user, empty when there is none.
-func requestUser(r *http.Request) string {
-	replacer, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	if !ok {
-		return ""
+// actionOf tells what a request with an allowed method does.
+func actionOf(method string) registry.Action {
+	switch method {
+	case http.MethodPut:
+		return registry.ActionWrite
+	case http.MethodDelete:
+		return registry.ActionDelete
 	}
-	user, _ := replacer.GetString(userPlaceholder)
-	return user
+	return registry.ActionRead
 }
 
 // authorize decides who may do what before the store is asked, so that a private
 // owner's names leak neither by status nor by timing.
-func (h *Handler) authorize(r *http.Request, owner, user string) error {
-	write := r.Method == http.MethodPut || r.Method == http.MethodDelete
-	may := h.access.mayRead
-	if write {
-		may = h.access.mayWrite
+func (h *Handler) authorize(r *http.Request, rt route, who *identity) error {
+	what := actionOf(r.Method)
+	if who.fault != nil {
+		return errors.Join(registry.ErrUnavailable, who.fault)
 	}
-	if !may(user, owner) {
-		return refusal(user, write)
+	if who.token != nil && !who.token.Scope.Covers(what, rt.Owner, rt.Package) {
+		return errScope
+	}
+	if !h.access.allows(who, what, rt.Owner, rt.Package) {
+		return refusal(who.user, what)
 	}
 	// Browsers send cached Basic credentials along with cross-site requests.
-	if err := h.crossSite.Check(r); write && err != nil {
+	if err := h.crossSite.Check(r); what != registry.ActionRead && err != nil {
 		return fmt.Errorf("%w: %w", errCrossSite, err)
 	}
 	return nil
@@ -114,14 +118,14 @@ func (h *Handler) authorize(r *http.Request, owner, user string) error {
 
 // refusal is what a user without the right hears. Whether a private owner has
 // anything is not told to those who may not read it.
-func refusal(user string, write bool) error {
+func refusal(user string, what registry.Action) error {
 	switch {
 	case user == "":
 		return errUnauthenticated
-	case write:
-		return errForbidden
+	case what == registry.ActionRead:
+		return registry.ErrPackageNotFound
 	}
-	return registry.ErrPackageNotFound
+	return errForbidden
 }
 
 // remove deletes a file or a version.

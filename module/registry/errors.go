@@ -29,6 +29,23 @@ var (
 	ErrDigest = errors.New("digest does not match")
 	// ErrTooLarge: the file is larger than may be published.
 	ErrTooLarge = errors.New("file too large")
+	// ErrQuotaBytes: the owner's files would have more bytes than its quota.
+	ErrQuotaBytes = errors.New("maximum allowed package storage quota exceeded")
+	// ErrQuotaVersions: the owner would have more versions than its quota.
+	ErrQuotaVersions = errors.New("maximum allowed package count exceeded")
+	// ErrBusy: as many uploads are under way as may be at once.
+	ErrBusy = errors.New("too many uploads at once")
+
+	// ErrTokenNotFound: there is no such token.
+	ErrTokenNotFound = errors.New("token does not exist")
+	// ErrTokenExpired: the token has expired.
+	ErrTokenExpired = errors.New("token has expired")
+	// ErrTokenExists: a token has that name already.
+	ErrTokenExists = errors.New("a token of that name already exists")
+	// ErrInvalidToken: no token can be like that.
+	ErrInvalidToken = errors.New("invalid token")
+	// ErrNoTokens: the metadata store cannot keep tokens.
+	ErrNoTokens = errors.New("this metadata store keeps no tokens")
 
 	// ErrNoSpace: storing would leave less free space than the store's reserve.
 	// A state fault: it passes when room is made.

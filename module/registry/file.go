@@ -35,6 +35,9 @@ type Publication struct {
 	// when there is none. A store shares only a confirmed blob; otherwise the
 	// new upload takes its place, which heals a lost one under every name.
 	Confirmed Locator
+
+	// Quota is what the owner may have with this file.
+	Quota Quota
 }
 
 // Upload is an upload under way, as BeginUpload gave it out.

@@ -67,7 +67,7 @@ func CheckOwner(owner string) error {
 // owner is CheckOwner's to judge.
 func CheckNames(ref Ref, names FileNames) error {
 	switch {
-	case !validPackage(ref.Package):
+	case !ValidPackage(ref.Package):
 		return ErrInvalidPackage
 	case !validVersion(ref.Version):
 		return ErrInvalidVersion
@@ -88,7 +88,8 @@ func CheckFile(file string, names FileNames) error {
 	return nil
 }
 
-func validPackage(name string) bool {
+// ValidPackage tells whether a name can be published as a package.
+func ValidPackage(name string) bool {
 	if name == "" || len(name) > MaxNameLength || name == ".." {
 		return false
 	}

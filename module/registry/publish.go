@@ -23,11 +23,20 @@ type Content struct {
 // bytes and record survive a crash and a power cut; otherwise nothing is visible,
 // except that an error other than the following leaves the outcome open until the
 // store is opened again: ErrExists, ErrNoSpace, ErrDigest, ErrUnavailable and
-// *BodyError.
+// *BodyError, ErrQuotaBytes, ErrQuotaVersions, ErrBusy.
 //
 // The caller has looked for an existing file already, to refuse it before its
 // body; here the store decides between those that race.
-func (r *Registry) Publish(ctx context.Context, ref Ref, creator string, content Content) (File, error) {
+func (r *Registry) Publish(ctx context.Context, ref Ref, creator string, content Content, limits Limits) (File, error) {
+	content, err := r.checkQuota(ctx, ref, content, limits.Quota)
+	if err != nil {
+		return File{}, err
+	}
+	release, err := r.slots.take(creator, limits)
+	if err != nil {
+		return File{}, err
+	}
+	defer release()
 	upload, err := r.metadata.BeginUpload(ctx, ref.Owner, content.Size)
 	if err != nil {
 		return File{}, fmt.Errorf("beginning upload: %w", err)
@@ -47,6 +56,7 @@ func (r *Registry) Publish(ctx context.Context, ref Ref, creator string, content
 		Creator:   creator,
 		Created:   r.now(),
 		Confirmed: r.confirm(settled, blob),
+		Quota:     limits.Quota,
 	})
 	if condemned {
 		r.wakeReaper()
@@ -54,7 +64,7 @@ func (r *Registry) Publish(ctx context.Context, ref Ref, creator string, content
 	switch {
 	case err == nil:
 		return file, nil
-	case errors.Is(err, ErrExists):
+	case errors.Is(err, ErrExists), errors.Is(err, ErrQuotaBytes), errors.Is(err, ErrQuotaVersions):
 		return File{}, err
 	}
 	return File{}, errors.Join(fmt.Errorf("publishing: %w", err), r.metadata.AbandonUpload(settled, upload))

@@ -112,7 +112,7 @@ func TestHowAPublishEnds(t *testing.T) {
 			if body == nil {
 				body = bytes.NewReader(content)
 			}
-			_, err := r.Publish(t.Context(), Ref{}, "alice", Content{Body: body, Size: 7})
+			_, err := r.Publish(t.Context(), Ref{}, "alice", Content{Body: body, Size: 7}, Limits{})
 			if !errors.Is(err, test.want) || errors.As(err, &bodyError) != test.isBody {
 				t.Errorf("error is %v, want %v", err, test.want)
 			}
@@ -135,7 +135,7 @@ func TestAPublishWithDurableBytesIsFinished(t *testing.T) {
 	defer r.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	gone := io.MultiReader(strings.NewReader("x"), readerFunc(func([]byte) (int, error) { cancel(); return 0, io.EOF }))
-	if _, err := r.Publish(ctx, Ref{}, "alice", Content{Body: gone, Size: -1}); err != nil {
+	if _, err := r.Publish(ctx, Ref{}, "alice", Content{Body: gone, Size: -1}, Limits{}); err != nil {
 		t.Fatal(err)
 	}
 	if f.publishContextEnded {
@@ -277,7 +277,7 @@ func TestReaperIsWoken(t *testing.T) {
 	<-f.condemnedAsked // at start
 	done := make(chan error, 1)
 	go func() {
-		_, err := r.Publish(context.Background(), Ref{}, "alice", Content{Body: strings.NewReader("x"), Size: 1})
+		_, err := r.Publish(context.Background(), Ref{}, "alice", Content{Body: strings.NewReader("x"), Size: 1}, Limits{})
 		done <- err
 	}()
 	<-f.condemnedAsked // because of the loser's bytes

@@ -18,6 +18,8 @@ type Registry struct {
 	now      func() time.Time
 	log      *slog.Logger
 
+	slots      slots
+	uses       tokenUses
 	condemned  chan struct{} // holds one token when there may be bytes to reap
 	stop       context.CancelFunc
 	background sync.WaitGroup
@@ -41,7 +43,7 @@ const (
 )
 
 // New returns a registry over two open stores, which it owns from now on, and
-// starts its reaper and its sweep.
+// starts its background work.
 func New(metadata MetadataStore, blobs BlobStore, options Options) *Registry {
 	ctx, stop := context.WithCancel(context.Background())
 	r := &Registry{
@@ -64,6 +66,7 @@ func New(metadata MetadataStore, blobs BlobStore, options Options) *Registry {
 	}
 	r.background.Go(func() { r.repeat(ctx, "reaping condemned blobs", reapRetryInterval, r.condemned, r.Reap) })
 	r.background.Go(func() { r.repeat(ctx, "sweeping unnamed blobs", interval, nil, r.Sweep) })
+	r.background.Go(func() { r.repeat(ctx, "storing the last uses of tokens", useInterval, nil, r.storeUses) })
 	return r
 }
 
@@ -73,13 +76,13 @@ func (r *Registry) repeat(ctx context.Context, what string, interval time.Durati
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
-		switch removed, err := work(ctx); {
+		switch done, err := work(ctx); {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
-			r.log.Error(what, slog.Int("removed", removed), slog.Any("error", err))
-		case removed > 0:
-			r.log.Debug(what, slog.Int("removed", removed))
+			r.log.Error(what, slog.Int("done", done), slog.Any("error", err))
+		case done > 0:
+			r.log.Debug(what, slog.Int("done", done))
 		}
 		select {
 		case <-ctx.Done():
@@ -150,5 +153,5 @@ func (r *Registry) DeleteVersion(ctx context.Context, ref VersionRef) error {
 func (r *Registry) Close() error {
 	r.stop()
 	r.background.Wait()
-	return errors.Join(r.blobs.Close(), r.metadata.Close())
+	return errors.Join(r.storeLastUses(), r.blobs.Close(), r.metadata.Close())
 }

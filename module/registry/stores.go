@@ -31,14 +31,19 @@ type MetadataStore interface {
 	// is condemned. The file's Locator is the one kept; condemned tells whether
 	// there are bytes for the reaper.
 	//
-	// ErrExists when the version has a file of that name; the upload's locator is
-	// then condemned too. ErrUnavailable. After any other error the outcome is
-	// unknown and the caller must leave the upload's bytes alone.
+	// ErrExists when the version has a file of that name; ErrQuotaBytes or
+	// ErrQuotaVersions when the owner would have more than p.Quota with it. The
+	// upload's locator is then condemned too. ErrUnavailable. After any other error
+	// the outcome is unknown and the caller must leave the upload's bytes alone.
 	Publish(ctx context.Context, upload Upload, p Publication) (file File, condemned bool, err error)
 
 	// Lookup finds a file. ErrPackageNotFound when the version does not exist,
 	// ErrFileNotFound when it has no such file.
 	Lookup(ctx context.Context, ref Ref) (File, error)
+
+	// Usage returns how much an owner has: what Publish compares with a quota. An
+	// owner that has nothing is not an error.
+	Usage(ctx context.Context, owner string) (Usage, error)
 
 	// FindBlob returns the blob known under a digest. ErrBlobNotFound.
 	FindBlob(ctx context.Context, digest Digest) (Blob, error)

@@ -16,6 +16,8 @@ func blobsInMemory(testing.TB) func() (registry.BlobStore, error) { return memor
 
 func TestMetadataInMemory(t *testing.T) { storetest.Metadata(t, metadataInMemory) }
 
+func TestTokensInMemory(t *testing.T) { storetest.Tokens(t, metadataInMemory) }
+
 func TestBlobsInMemory(t *testing.T) { storetest.Blobs(t, blobsInMemory) }
 
 func TestPairInMemory(t *testing.T) { storetest.Pair(t, metadataInMemory, blobsInMemory) }

@@ -42,6 +42,9 @@ func Metadata(t *testing.T, place MetadataPlace) {
 		"after everything is deleted nothing is left but the condemned":   nothingLeft,
 		"a NUL in a name finds nothing":                                   separatorInName,
 		"two files of one version may share their bytes":                  sharedWithinVersion,
+		"what an owner has is counted through every change":               usageCounted,
+		"a publish over the quota is refused and its bytes condemned":     quotaRefused,
+		"of racing publishes just those that fit the quota win":           quotaRace,
 		"a condemned locator is offered until it is buried, then no more": offeredUntilBuried,
 	} {
 		t.Run(name, func(t *testing.T) {

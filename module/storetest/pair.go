@@ -85,7 +85,7 @@ func (f *pairFixture) wantError(got, want error) {
 func (f *pairFixture) publish(r registry.Ref, content string) error {
 	_, err := f.Publish(context.Background(), r, "alice", registry.Content{
 		Body: strings.NewReader(content), Size: int64(len(content)),
-	})
+	}, registry.Limits{})
 	return err
 }
 
@@ -195,7 +195,7 @@ func pairRefused(f *pairFixture) {
 		"fails at once":    {context.Background(), registry.Content{Body: iotest.ErrReader(cut), Size: -1}, cut},
 		"fails with bytes": {context.Background(), registry.Content{Body: iotest.DataErrReader(io.MultiReader(body(9), iotest.ErrReader(cut))), Size: 20}, cut},
 	} {
-		_, err := f.Publish(refused.ctx, ref("a", "p", "1", "f"), "alice", refused.content)
+		_, err := f.Publish(refused.ctx, ref("a", "p", "1", "f"), "alice", refused.content, registry.Limits{})
 		if !errors.Is(err, refused.want) {
 			f.Errorf("%s: error is %v, want %v", name, err, refused.want)
 		}

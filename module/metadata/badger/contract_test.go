@@ -23,6 +23,8 @@ func blobPlace(t testing.TB) func() (registry.BlobStore, error) {
 
 func TestContract(t *testing.T) { storetest.Metadata(t, metadataPlace) }
 
+func TestContractOfTokens(t *testing.T) { storetest.Tokens(t, metadataPlace) }
+
 func TestRegistryOverBadgerAndFiles(t *testing.T) { storetest.Pair(t, metadataPlace, blobPlace) }
 
 func TestModelOfBadgerAndFiles(t *testing.T) { storetest.Model(t, metadataPlace, blobPlace) }

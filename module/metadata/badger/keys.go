@@ -19,6 +19,9 @@ import (
 //	t/<owner> <inverted time, id>   a version by time, newest first
 //	c/<locator>                     a condemned locator
 //	x/<version id>                  a deleted version whose files are left to clean up
+//	k/<token id>                    a token
+//	n/<token name>                  a token by name
+//	l/<token id>                    when a token was last used
 //	i/                              the next id
 //	s/                              the store's own ID
 var (
@@ -35,6 +38,9 @@ const (
 	timePrefix      = "t/"
 	condemnedPrefix = "c/"
 	gravePrefix     = "x/"
+	tokenPrefix     = "k/"
+	tokenNamePrefix = "n/"
+	tokenUsePrefix  = "l/"
 )
 
 const separator = 0
@@ -84,6 +90,14 @@ func condemnedKey(locator registry.Locator) []byte {
 func graveKey(versionID uint64) []byte {
 	return binary.BigEndian.AppendUint64([]byte(gravePrefix), versionID)
 }
+
+func tokenKey(id string) []byte { return append([]byte(tokenPrefix), id...) }
+
+func tokenNameKey(name string) []byte {
+	return appendName([]byte(tokenNamePrefix), registry.Fold(name))
+}
+
+func tokenUseKey(id string) []byte { return append([]byte(tokenUsePrefix), id...) }
 
 func appendName(key []byte, name string) []byte {
 	return append(append(key, name...), separator)

@@ -34,6 +34,17 @@ func (s *Store) Lookup(ctx context.Context, ref registry.Ref) (file registry.Fil
 	return file, err
 }
 
+// Usage implements registry.MetadataStore.
+func (s *Store) Usage(ctx context.Context, owner string) (usage registry.Usage, err error) {
+	err = s.view(ctx, func(txn *badger.Txn) error {
+		var record ownerRecord
+		_, err := get(txn, ownerKey(owner), &record)
+		usage = record.usage()
+		return err
+	})
+	return usage, err
+}
+
 // FindBlob implements registry.MetadataStore.
 func (s *Store) FindBlob(ctx context.Context, digest registry.Digest) (blob registry.Blob, err error) {
 	err = s.view(ctx, func(txn *badger.Txn) error {

@@ -13,7 +13,7 @@ func (s *Store) Publish(ctx context.Context, upload registry.Upload, p registry.
 		file, condemned, err = b.publishFile(upload.Locator, p)
 		return err
 	})
-	if err != nil && !errors.Is(err, registry.ErrExists) {
+	if err != nil && !refused(err) {
 		return registry.File{}, false, err
 	}
 	s.mu.Lock()
@@ -22,8 +22,13 @@ func (s *Store) Publish(ctx context.Context, upload registry.Upload, p registry.
 	return file, condemned, err
 }
 
+// refused tells whether a publish was decided against, and its bytes condemned.
+func refused(err error) bool {
+	return errors.Is(err, registry.ErrExists) || errors.Is(err, registry.ErrQuotaBytes) || errors.Is(err, registry.ErrQuotaVersions)
+}
+
 // publishFile decides whether the file can be there, which bytes it gets, and
-// writes both. On ErrExists it has condemned the upload's bytes.
+// writes both. When it refuses, it has condemned the upload's bytes.
 func (b *batch) publishFile(own registry.Locator, p registry.Publication) (registry.File, bool, error) {
 	version := versionRecord{
 		owner: p.Ref.Owner, name: p.Ref.Package, version: p.Ref.Version,
@@ -40,10 +45,7 @@ func (b *batch) publishFile(own registry.Locator, p registry.Publication) (regis
 			return registry.File{}, false, err
 		}
 		if exists {
-			if err := b.condemn(own); err != nil {
-				return registry.File{}, false, err
-			}
-			return registry.File{}, true, registry.ErrExists
+			return b.refuse(own, registry.ErrExists)
 		}
 	}
 	bKey := blobKey(p.Digest)
@@ -57,21 +59,27 @@ func (b *batch) publishFile(own registry.Locator, p registry.Publication) (regis
 		return registry.File{}, false, err
 	}
 
+	if !versionKnown {
+		tally.pkg.versions++
+		tally.owner.versions++
+	}
+	tally.owner.bytes += uint64(p.Size)
+	if err := p.Quota.Check(tally.owner.usage()); err != nil {
+		return b.refuse(own, err)
+	}
+
 	condemned, err := b.refer(bKey, &blob, blobKnown, own, p)
 	if err != nil {
 		return registry.File{}, false, err
 	}
 	if !versionKnown {
 		version.id = b.takeID()
-		tally.pkg.versions++
-		tally.owner.versions++
 		if err := b.put(timeKey(p.Ref.Owner, version.created, version.id), &timeRecord{versionKey: string(vKey)}); err != nil {
 			return registry.File{}, false, err
 		}
 	}
 	version.files++
 	version.bytes += uint64(p.Size)
-	tally.owner.bytes += uint64(p.Size)
 	file := fileRecord{
 		id: b.takeID(), name: p.Ref.File, digest: p.Digest, size: uint64(p.Size),
 		creator: p.Creator, created: p.Created,
@@ -82,6 +90,14 @@ func (b *batch) publishFile(own registry.Locator, p registry.Publication) (regis
 		func() error { return b.putTally(p.Ref.VersionRef, tally) },
 	)
 	return published(version, file, blob.locator), condemned, err
+}
+
+// refuse condemns the bytes of a publish that is decided against.
+func (b *batch) refuse(own registry.Locator, why error) (registry.File, bool, error) {
+	if err := b.condemn(own); err != nil {
+		return registry.File{}, false, err
+	}
+	return registry.File{}, true, why
 }
 
 // refer adds a reference to the blob of a digest. A blob that was confirmed is

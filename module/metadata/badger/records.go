@@ -98,6 +98,10 @@ func (r *ownerRecord) fields(f *fields) {
 	f.number(&r.bytes)
 }
 
+func (r *ownerRecord) usage() registry.Usage {
+	return registry.Usage{Bytes: int64(r.bytes), Versions: int64(r.versions)}
+}
+
 func (r *graveRecord) fields(f *fields) { f.text(&r.lastFile) }
 
 func (r *storeRecord) fields(f *fields) { f.text(&r.id) }
@@ -192,6 +196,50 @@ func (f *fields) time(t *time.Time) {
 	var nanoseconds uint64
 	f.number(&nanoseconds)
 	*t = time.Unix(0, int64(nanoseconds)).UTC()
+}
+
+// optionalTime keeps the zero time as it is.
+func (f *fields) optionalTime(t *time.Time) {
+	if f.writing && t.IsZero() {
+		*t = time.Unix(0, 0)
+	}
+	f.time(t)
+	if t.UnixNano() == 0 {
+		*t = time.Time{}
+	}
+}
+
+func (f *fields) pattern(p *registry.Pattern) {
+	text := p.String()
+	f.text(&text)
+	if f.writing || f.short {
+		return
+	}
+	parsed, err := registry.ParsePattern(text)
+	if err != nil {
+		f.fail()
+	}
+	*p = parsed
+}
+
+// list keeps any number of elements. A damaged length cannot take more memory
+// than the record has bytes, each element being at least one.
+func list[E any](f *fields, elements *[]E, field func(*E)) {
+	length := uint64(len(*elements))
+	f.number(&length)
+	if !f.writing {
+		if length > uint64(len(f.data)) {
+			f.fail()
+			return
+		}
+		*elements = nil
+		if length > 0 {
+			*elements = make([]E, length)
+		}
+	}
+	for i := range *elements {
+		field(&(*elements)[i])
+	}
 }
 
 func (f *fields) take(length uint64) []byte {

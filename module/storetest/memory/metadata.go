@@ -21,6 +21,7 @@ type Metadata struct {
 	blobs     map[registry.Digest]*blob
 	condemned map[registry.Locator]bool
 	graves    []*version // deleted, with files to release
+	tokens    map[string]*token
 }
 
 type version struct {
@@ -41,6 +42,7 @@ func NewMetadata() *Metadata {
 		versions:  make(map[registry.VersionRef]*version),
 		blobs:     make(map[registry.Digest]*blob),
 		condemned: make(map[registry.Locator]bool),
+		tokens:    make(map[string]*token),
 	}
 }
 
@@ -102,12 +104,11 @@ func (s *metadataStore) Publish(ctx context.Context, upload registry.Upload, p r
 	defer leave()
 	delete(s.uploads, upload.Locator)
 	v := m.versions[p.Ref.VersionRef.Key()]
-	if v != nil {
-		if _, exists := v.files[registry.Fold(p.Ref.File)]; exists {
-			m.condemned[upload.Locator] = true
-			return registry.File{}, true, registry.ErrExists
-		}
-	} else {
+	if err := m.refusal(v, p); err != nil {
+		m.condemned[upload.Locator] = true
+		return registry.File{}, true, err
+	}
+	if v == nil {
 		v = &version{ref: p.Ref.VersionRef, files: make(map[string]registry.File)}
 		m.versions[p.Ref.VersionRef.Key()] = v
 	}
@@ -132,6 +133,41 @@ func (s *metadataStore) Publish(ctx context.Context, upload registry.Upload, p r
 	}
 	v.files[registry.Fold(p.Ref.File)] = file
 	return file, surplus != "", nil
+}
+
+// refusal says why a publication cannot be, or nil. v is its version, if known.
+func (m *Metadata) refusal(v *version, p registry.Publication) error {
+	usage := m.usage(p.Ref.Owner)
+	usage.Bytes += p.Size
+	if v == nil {
+		usage.Versions++
+	} else if _, exists := v.files[registry.Fold(p.Ref.File)]; exists {
+		return registry.ErrExists
+	}
+	return p.Quota.Check(usage)
+}
+
+// usage counts anew each time, where a real store keeps count.
+func (m *Metadata) usage(owner string) (u registry.Usage) {
+	for ref, v := range m.versions {
+		if ref.Owner != registry.Fold(owner) {
+			continue
+		}
+		u.Versions++
+		for _, file := range v.files {
+			u.Bytes += file.Size
+		}
+	}
+	return u
+}
+
+func (s *metadataStore) Usage(ctx context.Context, owner string) (registry.Usage, error) {
+	m, leave, err := s.enter(ctx)
+	if err != nil {
+		return registry.Usage{}, err
+	}
+	defer leave()
+	return m.usage(owner), nil
 }
 
 func (s *metadataStore) Lookup(ctx context.Context, ref registry.Ref) (registry.File, error) {

@@ -1,0 +1,110 @@
+package caddyfile
+
+import (
+	"encoding/json"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
+
+	"github.com/generic-registry/caddy-generic-registry/module"
+)
+
+const authDirectiveName = "generic_registry_auth"
+
+func init() {
+	httpcaddyfile.RegisterHandlerDirective(authDirectiveName, parseAuthCaddyfile)
+	httpcaddyfile.RegisterDirectiveOrder(authDirectiveName, httpcaddyfile.After, "basic_auth")
+}
+
+func parseAuthCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	authenticator := new(module.Authenticator)
+	if err := parseAuth(h.Dispenser, authenticator); err != nil {
+		return nil, err
+	}
+	return caddyauth.Authentication{
+		ProvidersRaw: caddy.ModuleMap{directiveName: caddyconfig.JSON(authenticator, nil)},
+	}, nil
+}
+
+// authWords are the words of the block.
+var authWords = words{
+	"root":  (*directive).authRoot,
+	"basic": (*directive).basic,
+}
+
+// parseAuth reads the directive into the authenticator:
+//
+//	generic_registry_auth [<matcher>] {
+//		root <dir>
+//		basic [bcrypt|argon2id] {
+//			<user> <hash>
+//			...
+//		}
+//	}
+//
+// The dispenser has the directive's tokens without the matcher.
+func parseAuth(dispenser *caddyfile.Dispenser, authenticator *module.Authenticator) error {
+	d := &directive{Dispenser: dispenser, auth: authenticator}
+	d.Next() // the directive's name
+	if d.NextArg() {
+		return d.Errf("unexpected %q after %s: a matcher is * or begins with / or @, settings go into a block", d.Val(), authDirectiveName)
+	}
+	return d.block(authDirectiveName, authWords)
+}
+
+func (d *directive) authRoot() (err error) {
+	d.auth.Root, err = d.value("<dir>")
+	return err
+}
+
+// basic reads users with passwords. Their hashes are cached, as basic_auth does.
+func (d *directive) basic() error {
+	algorithms := d.RemainingArgs()
+	algorithm := "bcrypt"
+	switch {
+	case len(algorithms) > 1, len(algorithms) == 1 && algorithms[0] != "bcrypt" && algorithms[0] != "argon2id":
+		return d.Errf("basic has at most the name of an algorithm: the form is basic [bcrypt|argon2id] { ... }")
+	case len(algorithms) == 1:
+		algorithm = algorithms[0]
+	}
+	if !d.opensBlock() {
+		return d.Errf("basic has a block of users: the form is basic { <user> <hash> }")
+	}
+	empty := d.Errf("basic has no user: write <user> <hash> into its block; caddy hash-password makes hashes")
+	hash, err := json.Marshal(map[string]string{"algorithm": algorithm})
+	if err != nil {
+		return d.WrapErr(err)
+	}
+	d.auth.Basic = &caddyauth.HTTPBasicAuth{HashRaw: hash, HashCache: new(caddyauth.Cache)}
+	if err := d.accounts(); err != nil {
+		return err
+	}
+	if d.auth.Basic.AccountList == nil {
+		return empty
+	}
+	return nil
+}
+
+func (d *directive) accounts() error {
+	written := make(map[string]string) // user to the position of its line
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		user := d.Val()
+		if err := module.CheckBasicUser(user); err != nil {
+			return d.WrapErr(err)
+		}
+		if first, twice := written[user]; twice {
+			return d.Errf("user %s is written twice, first at %s: make it one line", user, first)
+		}
+		written[user] = d.position()
+		var hash string
+		if !d.Args(&hash) || d.NextArg() || hash == "" {
+			return d.Errf("user %s has one hash: the form is <user> <hash>; caddy hash-password makes hashes", user)
+		}
+		d.auth.Basic.AccountList = append(d.auth.Basic.AccountList, caddyauth.Account{Username: user, Password: hash})
+	}
+	return nil
+}

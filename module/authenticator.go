@@ -1,0 +1,166 @@
+package module
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
+	"go.uber.org/zap"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+func init() { caddy.RegisterModule(&Authenticator{}) }
+
+// tokenVariable is the request variable in which the authenticator leaves the
+// token for the handler, or the error that kept it from finding one. It holds
+// neither the token's text nor its digest.
+const tokenVariable = "generic_registry.token"
+
+// Authenticator lets in the bearers of a registry's tokens, and users with
+// passwords.
+//
+// A token is taken from `Authorization: Bearer <token>`, from `Authorization:
+// token <token>`, and from Basic credentials that have it as password or as user;
+// the other half then does not matter. Any other credentials are Basic ones, which
+// Caddy's own provider checks. A request without credentials passes as anonymous;
+// one with bad ones is answered 401.
+//
+// What a token covers is judged by the handler of the registry.
+type Authenticator struct {
+	// The root of the registry that has the tokens, as its handler names it. There
+	// must be such a handler in the configuration. Placeholders are replaced when
+	// the config is loaded. Default: the default root of the handler.
+	Root string `json:"root,omitempty"`
+
+	// Users with passwords, as in Caddy's `http_basic` provider. Default: none;
+	// only tokens are accepted.
+	Basic *caddyauth.HTTPBasicAuth `json:"basic,omitempty"`
+
+	app   *App
+	audit *zap.Logger
+}
+
+// CaddyModule returns the Caddy module information.
+func (*Authenticator) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.authentication.providers.generic_registry",
+		New: func() caddy.Module { return new(Authenticator) },
+	}
+}
+
+// Provision implements caddy.Provisioner. It opens no store.
+func (a *Authenticator) Provision(ctx caddy.Context) (err error) {
+	a.audit = ctx.Logger().Named("audit")
+	if a.Root, err = resolveRoot(a.Root); err != nil {
+		return err
+	}
+	if a.Basic != nil {
+		if err := a.Basic.Provision(ctx); err != nil {
+			return fmt.Errorf("basic: %w", err)
+		}
+	}
+	app, err := ctx.App(AppID)
+	if err != nil {
+		return fmt.Errorf("loading app %s: %w", AppID, err)
+	}
+	a.app = app.(*App)
+	a.app.expect(a.Root)
+	return nil
+}
+
+// Authenticate implements caddyauth.Authenticator.
+func (a *Authenticator) Authenticate(w http.ResponseWriter, r *http.Request) (caddyauth.User, bool, error) {
+	credentials := r.Header.Values("Authorization")
+	if len(credentials) == 0 {
+		return caddyauth.User{}, true, nil
+	}
+	if len(credentials) > 1 {
+		return a.refuse(w, r, errors.New("more than one Authorization header"))
+	}
+	text, isToken := tokenIn(r, credentials[0])
+	if !isToken {
+		return a.checkBasic(w, r)
+	}
+	token, err := a.find(r, text)
+	switch {
+	case err == nil:
+		caddyhttp.SetVar(r.Context(), tokenVariable, &token)
+		return caddyauth.User{ID: token.User, Metadata: map[string]string{"token": token.Name}}, true, nil
+	case errors.Is(err, registry.ErrTokenNotFound), errors.Is(err, registry.ErrTokenExpired):
+		return a.refuse(w, r, err)
+	}
+	// Nobody knows whether the token is good. To refuse it would have its bearer
+	// throw it away; the handler answers that the registry is not available.
+	caddyhttp.SetVar(r.Context(), tokenVariable, err)
+	return caddyauth.User{}, true, nil
+}
+
+// tokenIn returns what a request presents as a token: by its prefix in Basic
+// credentials, by its scheme otherwise.
+func tokenIn(r *http.Request, credentials string) (text string, isToken bool) {
+	if user, password, ok := r.BasicAuth(); ok {
+		for _, candidate := range []string{password, user} {
+			if strings.HasPrefix(candidate, registry.TokenPrefix) {
+				return candidate, true
+			}
+		}
+		return "", false
+	}
+	scheme, text, _ := strings.Cut(credentials, " ")
+	if !strings.EqualFold(scheme, "Bearer") && !strings.EqualFold(scheme, "token") {
+		return "", false
+	}
+	return strings.TrimSpace(text), true
+}
+
+func (a *Authenticator) find(r *http.Request, text string) (registry.Token, error) {
+	key, err := a.app.find(a.Root)
+	if err != nil {
+		return registry.Token{}, err
+	}
+	entry := stores.join(key)
+	if entry == nil {
+		return registry.Token{}, fmt.Errorf("%w: closed by a reload", registry.ErrUnavailable)
+	}
+	defer stores.leave(entry)
+	store, err := entry.wait(r.Context(), openWait)
+	if err != nil {
+		return registry.Token{}, err
+	}
+	return store.CheckToken(r.Context(), text)
+}
+
+func (a *Authenticator) checkBasic(w http.ResponseWriter, r *http.Request) (caddyauth.User, bool, error) {
+	if a.Basic == nil {
+		return a.refuse(w, r, errors.New("no token"))
+	}
+	user, good, err := a.Basic.Authenticate(w, r)
+	if err != nil || !good {
+		return a.refuse(w, r, errors.Join(errors.New("wrong user or password"), err))
+	}
+	return user, true, nil
+}
+
+// refuse has Caddy answer 401.
+func (a *Authenticator) refuse(w http.ResponseWriter, r *http.Request, why error) (caddyauth.User, bool, error) {
+	w.Header().Set("WWW-Authenticate", challenge)
+	if r.ProtoMajor == 1 && expectsContinue(r) {
+		// Else the client would wait for a 100 that does not come.
+		w.Header().Set("Connection", "close")
+	}
+	if r.Method == http.MethodPut || r.Method == http.MethodDelete {
+		a.audit.Info("refused", zap.String("action", string(actionOf(r.Method))), zap.Int("status", http.StatusUnauthorized),
+			zap.String("path", r.URL.Path), zap.String("remote_addr", r.RemoteAddr), zap.String("client_ip", clientIP(r)), zap.Error(why))
+	}
+	return caddyauth.User{}, false, nil
+}
+
+var (
+	_ caddy.Provisioner       = (*Authenticator)(nil)
+	_ caddyauth.Authenticator = (*Authenticator)(nil)
+)

@@ -1,0 +1,146 @@
+package badger
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+// tokenRecord is a token without its last use, which is stored by itself: it
+// changes often and may be lost.
+type tokenRecord struct {
+	token  registry.Token
+	secret registry.Digest
+}
+
+// nameRecord is an entry of the index of tokens by name.
+type nameRecord struct{ tokenID string }
+
+// useRecord says when a token was last used.
+type useRecord struct{ at time.Time }
+
+func (r *tokenRecord) fields(f *fields) {
+	f.text(&r.token.ID)
+	f.text(&r.token.Name)
+	f.text(&r.token.User)
+	list(f, &r.token.Scope.Actions, func(action *registry.Action) { f.text((*string)(action)) })
+	list(f, &r.token.Scope.Owners, f.pattern)
+	list(f, &r.token.Scope.Packages, f.pattern)
+	f.time(&r.token.Created)
+	f.optionalTime(&r.token.Expires)
+	f.digest(&r.secret)
+}
+
+func (r *nameRecord) fields(f *fields) { f.text(&r.tokenID) }
+
+func (r *useRecord) fields(f *fields) { f.time(&r.at) }
+
+// AddToken implements registry.TokenStore.
+func (s *Store) AddToken(ctx context.Context, token registry.Token, secret registry.Digest) error {
+	return s.submit(ctx, operationWeight, func(b *batch) error {
+		key, nameKey := tokenKey(token.ID), tokenNameKey(token.Name)
+		for _, taken := range []struct {
+			key    []byte
+			record codec
+		}{{key, new(tokenRecord)}, {nameKey, new(nameRecord)}} {
+			if found, err := b.get(taken.key, taken.record); err != nil || found {
+				return orNotFound(err, registry.ErrTokenExists)
+			}
+		}
+		return firstError(
+			func() error { return b.put(key, &tokenRecord{token, secret}) },
+			func() error { return b.put(nameKey, &nameRecord{token.ID}) },
+		)
+	})
+}
+
+// FindToken implements registry.TokenStore.
+func (s *Store) FindToken(ctx context.Context, id string) (token registry.Token, secret registry.Digest, err error) {
+	err = s.view(ctx, func(txn *badger.Txn) error {
+		var record tokenRecord
+		if found, err := get(txn, tokenKey(id), &record); err != nil || !found {
+			return orNotFound(err, registry.ErrTokenNotFound)
+		}
+		token, secret = record.token, record.secret
+		return lastUse(txn, &token)
+	})
+	return token, secret, err
+}
+
+// Tokens implements registry.TokenStore.
+func (s *Store) Tokens(ctx context.Context) (tokens []registry.Token, err error) {
+	err = s.view(ctx, func(txn *badger.Txn) error {
+		return scan(txn, []byte(tokenPrefix), nil, func(key, value []byte) error {
+			var record tokenRecord
+			if err := decode(key, value, &record); err != nil {
+				return err
+			}
+			if err := lastUse(txn, &record.token); err != nil {
+				return err
+			}
+			tokens = append(tokens, record.token)
+			return ctx.Err()
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(tokens, func(a, b registry.Token) int { return a.Created.Compare(b.Created) })
+	return tokens, nil
+}
+
+func lastUse(txn *badger.Txn, token *registry.Token) error {
+	var use useRecord
+	found, err := get(txn, tokenUseKey(token.ID), &use)
+	if found {
+		token.LastUsed = use.at
+	}
+	return err
+}
+
+// DeleteToken implements registry.TokenStore.
+func (s *Store) DeleteToken(ctx context.Context, id string) error {
+	return s.submit(ctx, operationWeight, func(b *batch) error {
+		var record tokenRecord
+		if found, err := b.get(tokenKey(id), &record); err != nil || !found {
+			return orNotFound(err, registry.ErrTokenNotFound)
+		}
+		return firstError(
+			func() error { return b.delete(tokenKey(id)) },
+			func() error { return b.delete(tokenNameKey(record.token.Name)) },
+			func() error { return b.delete(tokenUseKey(id)) },
+		)
+	})
+}
+
+// UseTokens implements registry.TokenStore.
+func (s *Store) UseTokens(ctx context.Context, uses map[string]time.Time) error {
+	for ids := range slices.Chunk(slices.Sorted(maps.Keys(uses)), batchWeight) {
+		err := s.submit(ctx, len(ids), func(b *batch) error {
+			for _, id := range ids {
+				if found, err := b.get(tokenKey(id), new(tokenRecord)); err != nil || !found {
+					if err != nil {
+						return err
+					}
+					continue // revoked meanwhile
+				}
+				if err := b.put(tokenUseKey(id), &useRecord{uses[id]}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("recording uses: %w", err)
+		}
+	}
+	return nil
+}
+
+var _ registry.TokenStore = (*Store)(nil)

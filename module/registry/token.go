@@ -1,0 +1,137 @@
+package registry
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// TokenPrefix begins every token, so that people and secret scanners know one
+// when they see it.
+const TokenPrefix = "grt_"
+
+// A token's text is the prefix, its ID and its secret.
+const (
+	tokenIDLength     = 10
+	tokenSecretLength = 26 // 130 bits
+
+	maxTokenName = 64
+)
+
+// Action is what a request does.
+type Action string
+
+// The actions that rules and scopes tell apart.
+const (
+	ActionRead   Action = "read"
+	ActionWrite  Action = "write"
+	ActionDelete Action = "delete"
+)
+
+// Token lets its bearer act as a user, within a scope, until it expires. The
+// secret is not in it.
+type Token struct {
+	// ID is the public part of the token's text; it never changes.
+	ID string
+	// Name says what the token is for. No two tokens have the same, without case.
+	Name string
+	// User is whom the bearer acts as.
+	User  string
+	Scope Scope
+	// Created is when it was made.
+	Created time.Time
+	// Expires is when it ends. Zero means never.
+	Expires time.Time
+	// LastUsed is when it was last used, as far as that is stored yet. Zero means
+	// not known.
+	LastUsed time.Time
+}
+
+// Scope is what a token may be used for: it takes away from what its user may do,
+// and never adds.
+type Scope struct {
+	// Actions that the token covers. Who may write or delete may read.
+	Actions []Action
+	// Owners and Packages select what it is for. Empty is all of them.
+	Owners, Packages []Pattern
+}
+
+// Covers tells whether the scope has an action on an owner's package.
+func (s Scope) Covers(what Action, owner, pkg string) bool {
+	covered := slices.Contains(s.Actions, what) || what == ActionRead && len(s.Actions) > 0
+	return covered && matchesAny(s.Owners, owner) && matchesAny(s.Packages, pkg)
+}
+
+func matchesAny(patterns []Pattern, name string) bool {
+	return len(patterns) == 0 || slices.ContainsFunc(patterns, func(p Pattern) bool { return p.Matches(name) })
+}
+
+// check reports what a new token cannot have. ErrInvalidToken.
+func (t Token) check(now time.Time) error {
+	switch {
+	case !isLabel(t.Name, maxTokenName):
+		return fmt.Errorf("%w: the name must be 1 to %d bytes without control characters or white space at either end", ErrInvalidToken, maxTokenName)
+	case !isLabel(t.User, MaxNameLength):
+		return fmt.Errorf("%w: the user must be 1 to %d bytes without control characters or white space at either end", ErrInvalidToken, MaxNameLength)
+	case len(t.Scope.Actions) == 0:
+		return fmt.Errorf("%w: the scope has no action: %s, %s or %s", ErrInvalidToken, ActionRead, ActionWrite, ActionDelete)
+	case !t.Expires.IsZero() && !t.Expires.After(now):
+		return fmt.Errorf("%w: it would have expired already", ErrInvalidToken)
+	}
+	for _, action := range t.Scope.Actions {
+		if action != ActionRead && action != ActionWrite && action != ActionDelete {
+			return fmt.Errorf("%w: unknown action %q: write %s, %s or %s", ErrInvalidToken, action, ActionRead, ActionWrite, ActionDelete)
+		}
+	}
+	return nil
+}
+
+func isLabel(text string, longest int) bool {
+	return text != "" && len(text) <= longest && !hasOuterSpace(text) && utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
+}
+
+// TokenStore is implemented by a MetadataStore that can keep tokens. All methods
+// may run concurrently; mutations are as durable as the MetadataStore's, except
+// UseTokens.
+type TokenStore interface {
+	// AddToken keeps a token with the digest of its secret. ErrTokenExists when its
+	// ID or its name, folded, is in use; ErrUnavailable.
+	AddToken(ctx context.Context, token Token, secret Digest) error
+
+	// FindToken returns a token with the digest of its secret. ErrTokenNotFound.
+	FindToken(ctx context.Context, id string) (Token, Digest, error)
+
+	// Tokens returns all tokens, the oldest first.
+	Tokens(ctx context.Context) ([]Token, error)
+
+	// DeleteToken forgets a token. ErrTokenNotFound, ErrUnavailable.
+	DeleteToken(ctx context.Context, id string) error
+
+	// UseTokens records when tokens, by ID, were last used. It may be lost in a
+	// crash. IDs that are not known are ignored.
+	UseTokens(ctx context.Context, uses map[string]time.Time) error
+}
+
+// newTokenText returns the parts of a fresh token.
+func newTokenText() (id, secret string) {
+	return strings.ToLower(rand.Text()[:tokenIDLength]), strings.ToLower(rand.Text()[:tokenSecretLength])
+}
+
+// parseTokenText takes a token's text apart. ErrTokenNotFound when it cannot be
+// one.
+func parseTokenText(text string) (id string, secret Digest, err error) {
+	rest, found := strings.CutPrefix(text, TokenPrefix)
+	if !found || len(rest) != tokenIDLength+tokenSecretLength {
+		return "", secret, fmt.Errorf("%w: malformed", ErrTokenNotFound)
+	}
+	return rest[:tokenIDLength], digestOfSecret(rest[tokenIDLength:]), nil
+}
+
+// digestOfSecret needs no salt and no slow hash: secrets are random and long.
+func digestOfSecret(secret string) Digest { return sha256.Sum256([]byte(secret)) }

@@ -1,0 +1,179 @@
+package registry
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+)
+
+// useInterval is how often the last uses of tokens are stored. None is on the way
+// of a request.
+const useInterval = time.Minute
+
+// tokenUses gathers when tokens were last used, until that is stored.
+type tokenUses struct {
+	mu   sync.Mutex
+	last map[string]time.Time
+}
+
+func (u *tokenUses) add(id string, at time.Time) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.last == nil {
+		u.last = make(map[string]time.Time)
+	}
+	u.last[id] = at
+}
+
+// take returns what was gathered and starts anew.
+func (u *tokenUses) take() map[string]time.Time {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	taken := u.last
+	u.last = nil
+	return taken
+}
+
+func (u *tokenUses) of(id string) (time.Time, bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	at, used := u.last[id]
+	return at, used
+}
+
+// tokens returns the store of tokens. ErrNoTokens when the metadata store has
+// none.
+func (r *Registry) tokens() (TokenStore, error) {
+	if store, ok := r.metadata.(TokenStore); ok {
+		return store, nil
+	}
+	return nil, ErrNoTokens
+}
+
+// CreateToken makes a token with the name, user, scope and expiry of the draft and
+// returns it with its text, which nobody can find out again. ErrInvalidToken,
+// ErrTokenExists, ErrNoTokens, ErrUnavailable.
+func (r *Registry) CreateToken(ctx context.Context, draft Token) (token Token, text string, err error) {
+	store, err := r.tokens()
+	if err != nil {
+		return Token{}, "", err
+	}
+	draft.Created, draft.LastUsed = r.now().UTC(), time.Time{}
+	if err := draft.check(draft.Created); err != nil {
+		return Token{}, "", err
+	}
+	id, secret := newTokenText()
+	draft.ID = id
+	if err := store.AddToken(ctx, draft, digestOfSecret(secret)); err != nil {
+		return Token{}, "", fmt.Errorf("adding token: %w", err)
+	}
+	return draft, TokenPrefix + id + secret, nil
+}
+
+// CheckToken returns the token of a text. ErrTokenNotFound when there is none or
+// its secret is wrong, ErrTokenExpired, ErrNoTokens, ErrUnavailable.
+func (r *Registry) CheckToken(ctx context.Context, text string) (Token, error) {
+	store, err := r.tokens()
+	if err != nil {
+		return Token{}, err
+	}
+	id, secret, err := parseTokenText(text)
+	if err != nil {
+		return Token{}, err
+	}
+	token, want, err := store.FindToken(ctx, id)
+	if err != nil {
+		return Token{}, err
+	}
+	if subtle.ConstantTimeCompare(secret[:], want[:]) != 1 {
+		return Token{}, fmt.Errorf("%w: wrong secret", ErrTokenNotFound)
+	}
+	now := r.now()
+	if !token.Expires.IsZero() && !now.Before(token.Expires) {
+		return Token{}, ErrTokenExpired
+	}
+	r.uses.add(id, now)
+	return token, nil
+}
+
+// Tokens returns all tokens, the oldest first. ErrNoTokens.
+func (r *Registry) Tokens(ctx context.Context) ([]Token, error) {
+	store, err := r.tokens()
+	if err != nil {
+		return nil, err
+	}
+	tokens, err := store.Tokens(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("listing tokens: %w", err)
+	}
+	for i := range tokens {
+		if at, used := r.uses.of(tokens[i].ID); used {
+			tokens[i].LastUsed = at.UTC()
+		}
+	}
+	return tokens, nil
+}
+
+// RevokeToken forgets the token of an ID or a name and returns it. From then on
+// nobody can use it. ErrTokenNotFound, ErrNoTokens, ErrUnavailable.
+func (r *Registry) RevokeToken(ctx context.Context, idOrName string) (Token, error) {
+	store, err := r.tokens()
+	if err != nil {
+		return Token{}, err
+	}
+	tokens, err := store.Tokens(ctx)
+	if err != nil {
+		return Token{}, fmt.Errorf("looking for the token: %w", err)
+	}
+	i := slices.IndexFunc(tokens, func(t Token) bool { return t.ID == idOrName })
+	if i < 0 {
+		i = slices.IndexFunc(tokens, func(t Token) bool { return Fold(t.Name) == Fold(idOrName) })
+	}
+	if i < 0 {
+		return Token{}, ErrTokenNotFound
+	}
+	if err := store.DeleteToken(ctx, tokens[i].ID); err != nil {
+		return Token{}, fmt.Errorf("deleting token: %w", err)
+	}
+	return tokens[i], nil
+}
+
+// storeUses stores the last uses that were gathered and returns how many tokens
+// they are of. What cannot be stored is tried again with the next ones.
+func (r *Registry) storeUses(ctx context.Context) (stored int, err error) {
+	uses := r.uses.take()
+	if len(uses) == 0 {
+		return 0, nil
+	}
+	store, err := r.tokens()
+	if err == nil {
+		err = store.UseTokens(ctx, maps.Clone(uses))
+	}
+	if err == nil {
+		return len(uses), nil
+	}
+	for id, at := range uses {
+		if _, newer := r.uses.of(id); !newer {
+			r.uses.add(id, at)
+		}
+	}
+	return 0, fmt.Errorf("storing the last uses of tokens: %w", err)
+}
+
+// closeTimeout bounds what Close still stores.
+const closeTimeout = 5 * time.Second
+
+func (r *Registry) storeLastUses() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	_, err := r.storeUses(ctx)
+	if errors.Is(err, ErrUnavailable) {
+		return nil // a store that takes no change cannot take this one
+	}
+	return err
+}

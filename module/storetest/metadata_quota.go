@@ -1,0 +1,100 @@
+package storetest
+
+import (
+	"context"
+	"strings"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+func (f *metadataFixture) wantUsage(owner string, bytes, versions int64) {
+	f.Helper()
+	got, err := f.Usage(context.Background(), owner)
+	f.noError(err)
+	if want := (registry.Usage{Bytes: bytes, Versions: versions}); got != want {
+		f.Fatalf("%s has %+v, want %+v", owner, got, want)
+	}
+}
+
+// publishWithin publishes fresh content under a quota.
+func (f *metadataFixture) publishWithin(quota registry.Quota, r registry.Ref, content string) (registry.Upload, error) {
+	f.Helper()
+	upload, err := f.BeginUpload(context.Background(), r.Owner, int64(len(content)))
+	f.noError(err)
+	_, _, err = f.Publish(context.Background(), upload, registry.Publication{
+		Ref: r, Digest: digestOf(content), Size: int64(len(content)), Creator: "alice", Created: epoch, Quota: quota,
+	})
+	return upload, err
+}
+
+func usageCounted(f *metadataFixture) {
+	f.wantUsage("nobody", 0, 0)
+	f.mustPublish(ref("Alice", "p", "1", "f"), "12345")
+	f.mustPublish(ref("alice", "p", "1", "g"), "12345") // equal contents count twice
+	f.mustPublish(ref("ALICE", "q", "1", "f"), "123")
+	f.mustPublish(ref("bob", "p", "1", "f"), "12345")
+	f.wantUsage("aLiCe", 13, 2)
+	f.wantUsage("bob", 5, 1)
+	_, _, err := f.publish(ref("alice", "p", "1", "f"), "refused")
+	f.wantError(err, registry.ErrExists)
+	f.wantUsage("alice", 13, 2)
+	f.noError(f.DeleteFile(context.Background(), ref("alice", "p", "1", "f")))
+	f.wantUsage("alice", 8, 2)
+	f.reopen()
+	f.wantUsage("alice", 8, 2)
+	f.noError(f.DeleteVersion(context.Background(), ref("alice", "p", "1", "").VersionRef))
+	f.wantUsage("alice", 3, 1)
+	f.drain()
+	f.wantUsage("alice", 3, 1)
+	f.noError(f.DeleteFile(context.Background(), ref("alice", "q", "1", "f")))
+	f.wantUsage("alice", 0, 0)
+	f.wantUsage("bob", 5, 1)
+}
+
+func quotaRefused(f *metadataFixture) {
+	quota := registry.Quota{Bytes: 10, Versions: 2}
+	_, err := f.publishWithin(quota, ref("a", "p", "1", "f"), "1234567")
+	f.noError(err)
+	large, err := f.publishWithin(quota, ref("a", "p", "1", "g"), "abcd")
+	f.wantError(err, registry.ErrQuotaBytes)
+	f.wantCondemned(large.Locator)
+	f.wantMissing(ref("a", "p", "1", "g"), registry.ErrFileNotFound)
+	_, err = f.publishWithin(quota, ref("a", "p", "2", "g"), "abc") // just fits
+	f.noError(err)
+	third, err := f.publishWithin(quota, ref("a", "p", "3", "g"), "")
+	f.wantError(err, registry.ErrQuotaVersions)
+	f.wantCondemned(third.Locator)
+	f.wantMissing(ref("a", "p", "3", "g"), registry.ErrPackageNotFound)
+	_, err = f.publishWithin(quota, ref("a", "p", "2", "empty"), "") // in a version that is there
+	f.noError(err)
+	duplicate, err := f.publishWithin(quota, ref("a", "p", "1", "f"), "xxxxxxx")
+	f.wantError(err, registry.ErrExists) // rather than the quota
+	f.wantCondemned(duplicate.Locator)
+	f.wantUsage("a", 10, 2)
+	_, err = f.publishWithin(quota, ref("b", "p", "1", "f"), "another's quota is not touched"[:10])
+	f.noError(err)
+	f.noError(f.DeleteFile(context.Background(), ref("a", "p", "1", "f")))
+	_, err = f.publishWithin(quota, ref("a", "p", "9", "f"), "7654321")
+	f.noError(err)
+}
+
+func quotaRace(f *metadataFixture) {
+	const clients, fit = 8, 5
+	quota := registry.Quota{Bytes: fit*10 + 9, Versions: clients}
+	errs := make([]error, clients)
+	inParallel(clients, func(i int) {
+		_, errs[i] = f.publishWithin(quota, ref("a", "p", numbered(i), "f"), strings.Repeat(string(rune('a'+i)), 10))
+	})
+	won := 0
+	for _, err := range errs {
+		if err == nil {
+			won++
+			continue
+		}
+		f.wantError(err, registry.ErrQuotaBytes)
+	}
+	if won != fit {
+		f.Errorf("%d publishes won, %d fit", won, fit)
+	}
+	f.wantUsage("a", fit*10, fit)
+}

@@ -1,0 +1,219 @@
+package storetest
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+// Tokens runs the contract of registry.TokenStore. The place's store must
+// implement it.
+func Tokens(t *testing.T, place MetadataPlace) {
+	for name, test := range map[string]func(*tokenFixture){
+		"a token comes back as it was added":                 tokenComesBack,
+		"names are taken once, without case":                 tokenNames,
+		"a token that was deleted is gone, its name is free": tokenDeleted,
+		"of 8 racing tokens of one name one is added":        tokenRace,
+		"tokens are listed with the oldest first":            tokenOrder,
+		"last uses are kept, for tokens that are there":      tokenUses,
+		"a closed store takes no token":                      tokenClosed,
+		"tokens and files do not meet":                       tokenBesideFiles,
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := goleak.IgnoreCurrent()
+			t.Run("", func(t *testing.T) { test(newTokenFixture(t, place)) })
+			goleak.VerifyNone(t, before)
+		})
+	}
+}
+
+type tokenFixture struct{ *metadataFixture }
+
+func newTokenFixture(t testing.TB, place MetadataPlace) *tokenFixture {
+	f := &tokenFixture{newMetadataFixture(t, place)}
+	if _, ok := f.MetadataStore.(registry.TokenStore); !ok {
+		t.Fatalf("%T keeps no tokens", f.MetadataStore)
+	}
+	return f
+}
+
+func (f *tokenFixture) store() registry.TokenStore { return f.MetadataStore.(registry.TokenStore) }
+
+func (f *tokenFixture) pattern(text string) registry.Pattern {
+	f.Helper()
+	pattern, err := registry.ParsePattern(text)
+	f.noError(err)
+	return pattern
+}
+
+// token is one with every field set.
+func (f *tokenFixture) token(id, name string) registry.Token {
+	f.Helper()
+	return registry.Token{
+		ID: id, Name: name, User: "Ci", Created: epoch, Expires: epoch.Add(time.Hour),
+		Scope: registry.Scope{
+			Actions:  []registry.Action{registry.ActionWrite, registry.ActionRead},
+			Owners:   []registry.Pattern{f.pattern("Team"), f.pattern("x*")},
+			Packages: []registry.Pattern{f.pattern("tool-?")},
+		},
+	}
+}
+
+func (f *tokenFixture) add(t registry.Token) {
+	f.Helper()
+	f.noError(f.store().AddToken(context.Background(), t, digestOf(t.ID)))
+}
+
+func (f *tokenFixture) find(id string) (registry.Token, error) {
+	f.Helper()
+	t, secret, err := f.store().FindToken(context.Background(), id)
+	if err == nil && secret != digestOf(id) {
+		f.Errorf("the secret of %s is another's", id)
+	}
+	return t, err
+}
+
+func (f *tokenFixture) mustFind(id string) registry.Token {
+	f.Helper()
+	t, err := f.find(id)
+	f.noError(err)
+	return t
+}
+
+func sameToken(a, b registry.Token) bool {
+	return a.ID == b.ID && a.Name == b.Name && a.User == b.User &&
+		a.Created.Equal(b.Created) && a.Expires.Equal(b.Expires) && a.LastUsed.Equal(b.LastUsed) &&
+		slices.Equal(a.Scope.Actions, b.Scope.Actions) && slices.Equal(a.Scope.Owners, b.Scope.Owners) &&
+		slices.Equal(a.Scope.Packages, b.Scope.Packages)
+}
+
+func tokenComesBack(f *tokenFixture) {
+	full := f.token("aaaaaaaaaa", "Full")
+	bare := registry.Token{ID: "bbbbbbbbbb", Name: "bare", User: "ärger", Created: epoch, Scope: registry.Scope{Actions: []registry.Action{registry.ActionDelete}}}
+	f.add(full)
+	f.add(bare)
+	for range 2 {
+		for _, want := range []registry.Token{full, bare} {
+			if got := f.mustFind(want.ID); !sameToken(got, want) {
+				f.Errorf("found %+v, want %+v", got, want)
+			}
+		}
+		if got := f.mustFind(bare.ID); !got.Expires.IsZero() || !got.LastUsed.IsZero() {
+			f.Errorf("times that were not set: %+v", got)
+		}
+		f.reopen()
+	}
+	_, err := f.find("cccccccccc")
+	f.wantError(err, registry.ErrTokenNotFound)
+}
+
+func tokenNames(f *tokenFixture) {
+	f.add(f.token("aaaaaaaaaa", "Deploy"))
+	err := f.store().AddToken(context.Background(), f.token("bbbbbbbbbb", "dEPLOY"), digestOf("x"))
+	f.wantError(err, registry.ErrTokenExists)
+	_, err = f.find("bbbbbbbbbb")
+	f.wantError(err, registry.ErrTokenNotFound)
+	err = f.store().AddToken(context.Background(), f.token("aaaaaaaaaa", "other"), digestOf("x"))
+	f.wantError(err, registry.ErrTokenExists)
+	if got := f.mustFind("aaaaaaaaaa"); got.Name != "Deploy" {
+		f.Errorf("name is %s", got.Name)
+	}
+	f.add(f.token("bbbbbbbbbb", "Deploy2"))
+}
+
+func tokenDeleted(f *tokenFixture) {
+	f.add(f.token("aaaaaaaaaa", "deploy"))
+	f.noError(f.store().UseTokens(context.Background(), map[string]time.Time{"aaaaaaaaaa": epoch}))
+	f.noError(f.store().DeleteToken(context.Background(), "aaaaaaaaaa"))
+	f.wantError(f.store().DeleteToken(context.Background(), "aaaaaaaaaa"), registry.ErrTokenNotFound)
+	f.reopen()
+	_, err := f.find("aaaaaaaaaa")
+	f.wantError(err, registry.ErrTokenNotFound)
+	f.add(f.token("aaaaaaaaaa", "deploy"))
+	if got := f.mustFind("aaaaaaaaaa"); !got.LastUsed.IsZero() {
+		f.Errorf("a new token was used at %s", got.LastUsed)
+	}
+}
+
+func tokenRace(f *tokenFixture) {
+	const clients = 8
+	errs := make([]error, clients)
+	inParallel(clients, func(i int) {
+		errs[i] = f.store().AddToken(context.Background(), f.token(numbered(i)[:10], "deploy"), digestOf("x"))
+	})
+	added := 0
+	for _, err := range errs {
+		if err == nil {
+			added++
+			continue
+		}
+		f.wantError(err, registry.ErrTokenExists)
+	}
+	if added != 1 {
+		f.Errorf("%d were added", added)
+	}
+}
+
+func tokenOrder(f *tokenFixture) {
+	for i, id := range []string{"cccccccccc", "aaaaaaaaaa", "bbbbbbbbbb"} {
+		token := f.token(id, id)
+		token.Created = epoch.Add(time.Duration(i) * time.Minute)
+		f.add(token)
+	}
+	tokens, err := f.store().Tokens(context.Background())
+	f.noError(err)
+	var ids []string
+	for _, token := range tokens {
+		ids = append(ids, token.ID)
+	}
+	if !slices.Equal(ids, []string{"cccccccccc", "aaaaaaaaaa", "bbbbbbbbbb"}) {
+		f.Errorf("listed as %v", ids)
+	}
+}
+
+func tokenUses(f *tokenFixture) {
+	f.add(f.token("aaaaaaaaaa", "a"))
+	f.add(f.token("bbbbbbbbbb", "b"))
+	f.noError(f.store().UseTokens(context.Background(), map[string]time.Time{"aaaaaaaaaa": epoch, "unknown": epoch}))
+	f.noError(f.store().UseTokens(context.Background(), map[string]time.Time{"aaaaaaaaaa": epoch.Add(time.Minute)}))
+	f.reopen()
+	if got := f.mustFind("aaaaaaaaaa").LastUsed; !got.Equal(epoch.Add(time.Minute)) {
+		f.Errorf("last used at %s", got)
+	}
+	if got := f.mustFind("bbbbbbbbbb").LastUsed; !got.IsZero() {
+		f.Errorf("another was used at %s", got)
+	}
+	tokens, err := f.store().Tokens(context.Background())
+	f.noError(err)
+	if len(tokens) != 2 || !tokens[0].LastUsed.Equal(epoch.Add(time.Minute)) && !tokens[1].LastUsed.Equal(epoch.Add(time.Minute)) {
+		f.Errorf("listed as %+v", tokens)
+	}
+}
+
+func tokenClosed(f *tokenFixture) {
+	f.add(f.token("aaaaaaaaaa", "a"))
+	store := f.store()
+	f.noError(f.MetadataStore.Close())
+	ctx := context.Background()
+	_, _, find := store.FindToken(ctx, "aaaaaaaaaa")
+	_, list := store.Tokens(ctx)
+	for _, err := range []error{
+		store.AddToken(ctx, f.token("bbbbbbbbbb", "b"), digestOf("b")), find, list,
+		store.DeleteToken(ctx, "aaaaaaaaaa"), store.UseTokens(ctx, map[string]time.Time{"aaaaaaaaaa": epoch}),
+	} {
+		f.wantError(err, registry.ErrUnavailable)
+	}
+}
+
+func tokenBesideFiles(f *tokenFixture) {
+	file := f.mustPublish(ref("a", "p", "1", "f"), "x")
+	f.add(f.token("aaaaaaaaaa", "a"))
+	f.noError(f.DeleteVersion(context.Background(), ref("a", "p", "1", "").VersionRef))
+	f.wantCondemned(file.Locator)
+	f.mustFind("aaaaaaaaaa")
+}
