@@ -72,6 +72,8 @@ func TestCommandsOfTheReadme(t *testing.T) {
 				// The server that runs, and this test.
 			case strings.HasPrefix(command, "xcaddy build "):
 				// Held to go.mod by a test at the root.
+			case strings.HasPrefix(command, "caddy "):
+				s.shell(b, caddyBinary+strings.TrimPrefix(command, "caddy")+fmt.Sprintf(" --address 127.0.0.1:%d", s.admin))
 			case word == "curl":
 				s.shell(b, s.moved(command))
 			default:
@@ -80,7 +82,7 @@ func TestCommandsOfTheReadme(t *testing.T) {
 			ran[word]++
 		}
 	}
-	if ran["go"] != 2 || ran["xcaddy"] != 2 || ran["curl"] < 5 {
+	if ran["go"] != 2 || ran["xcaddy"] != 2 || ran["curl"] < 5 || ran["caddy"] < 3 {
 		t.Errorf("commands were %v", ran)
 	}
 	s.eventually("what the README published and deleted is gone", func() bool {
@@ -115,11 +117,14 @@ func TestCaddyfilesOfTheDocuments(t *testing.T) {
 	for _, b := range all {
 		t.Run(b.String(), func(t *testing.T) {
 			s := newServer(t)
-			name := s.writeConfig(b.text)
+			name := s.writeConfig(s.placed(b.text))
 			for _, arguments := range [][]string{{"validate", "--adapter", "caddyfile"}, {"fmt", "--diff"}} {
 				if output, err := s.caddy(append(arguments, config(arguments[0], name)...)...); err != nil {
 					t.Errorf("caddy %s: %v\n%s", arguments[0], err, output)
 				}
+			}
+			if strings.Contains(b.text, "client_auth") || strings.Contains(b.text, "forward_auth") {
+				return // they have stories of their own, with certificates and a portal
 			}
 			s.start(s.local(b.text))
 			s.want(http.StatusUnauthorized, http.MethodPut, filePath("team", "p", "1", "f"), "", []byte("x"))
@@ -139,12 +144,32 @@ var siteAddress = regexp.MustCompile(`(?m)^(packages\.example\.com|example\.com|
 // local makes a Caddyfile of a document run in a test's folders, on its port.
 func (s *server) local(text string) string {
 	s.Helper()
+	_, text = splitGlobal(s.placed(text))
 	moved := siteAddress.ReplaceAllString(text, fmt.Sprintf("http://127.0.0.1:%d {", s.port))
 	if moved == text {
 		s.Fatalf("no site address known to the test in:\n%s", text)
 	}
 	return s.global() + strings.ReplaceAll(strings.ReplaceAll(moved,
 		"/var/lib/caddy/registry", s.root), "{$REGISTRY_ROOT:/var/lib/caddy/registry}", s.root)
+}
+
+// placed puts files of a document where the test has them.
+func (s *server) placed(text string) string {
+	s.Helper()
+	const clients = "/etc/caddy/clients.pem"
+	if !strings.Contains(text, clients) {
+		return text
+	}
+	return strings.ReplaceAll(text, clients, s.clientAuthority().file)
+}
+
+// splitGlobal takes the global options off a Caddyfile.
+func splitGlobal(text string) (global, rest string) {
+	if !strings.HasPrefix(text, "{\n") {
+		return "", text
+	}
+	global, rest, _ = strings.Cut(text, "\n}\n")
+	return global + "\n}\n", rest
 }
 
 // uncommented returns the production form of the example, ready to use.

@@ -38,11 +38,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		err = h.serve(w, r, rt, who, record)
 	}
 	record.err = err
-	if err != nil {
-		h.refuse(w, r, body, rt, err)
-	}
 	if actionOf(r.Method) != registry.ActionRead {
 		h.auditChange(r, record)
+	}
+	if err != nil {
+		h.refuse(w, r, body, rt, err)
 	}
 	return nil
 }

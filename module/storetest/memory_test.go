@@ -22,4 +22,8 @@ func TestBlobsInMemory(t *testing.T) { storetest.Blobs(t, blobsInMemory) }
 
 func TestPairInMemory(t *testing.T) { storetest.Pair(t, metadataInMemory, blobsInMemory) }
 
+func TestTokensOfPairInMemory(t *testing.T) {
+	storetest.TokensOfPair(t, metadataInMemory, blobsInMemory)
+}
+
 func TestModelInMemory(t *testing.T) { storetest.Model(t, metadataInMemory, blobsInMemory) }

@@ -27,4 +27,6 @@ func TestContractOfTokens(t *testing.T) { storetest.Tokens(t, metadataPlace) }
 
 func TestRegistryOverBadgerAndFiles(t *testing.T) { storetest.Pair(t, metadataPlace, blobPlace) }
 
+func TestTokensOverBadgerAndFiles(t *testing.T) { storetest.TokensOfPair(t, metadataPlace, blobPlace) }
+
 func TestModelOfBadgerAndFiles(t *testing.T) { storetest.Model(t, metadataPlace, blobPlace) }

@@ -1,0 +1,106 @@
+package integration
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// auditLine is what an audit line must have.
+type auditLine struct {
+	Logger, Msg, Action, Result, User, Token string
+	Owner, Package, Version, File, Digest    string
+	Status                                   int
+	Size                                     *int64
+	ClientIP                                 string `json:"client_ip"`
+	RemoteAddr                               string `json:"remote_addr"`
+}
+
+func (s *server) auditLines() (lines []auditLine) {
+	for text := range strings.Lines(s.logText()) {
+		var line auditLine
+		if json.Unmarshal([]byte(text), &line) == nil && strings.HasSuffix(line.Logger, "generic_registry.audit") {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+// TestEveryChangeIsAudited, done or refused, with one line; reads have none.
+func TestEveryChangeIsAudited(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	s.start(s.tokenSite())
+	token := s.token("--name", "deploy", "--user", "alice", "--scope", "write")
+	content := []byte("content")
+	path := filePath("alice", "tool", "1.0", "File")
+	s.want(201, http.MethodPut, path, "", content, authorization("Bearer "+token))
+	s.want(200, http.MethodGet, path, "", nil)
+	s.want(409, http.MethodPut, path, "alice", content)
+	s.want(403, http.MethodDelete, path, "", nil, authorization("Bearer "+token))
+	s.want(403, http.MethodDelete, path, "bob", nil)
+	s.want(401, http.MethodDelete, path, "", nil)
+	s.want(401, http.MethodDelete, path, "", nil, authorization("Bearer grt_x"))
+	s.want(400, http.MethodPut, filePath("alice", "tool", "..", "f"), "alice", content)
+	s.want(204, http.MethodDelete, versionPath("alice", "tool", "1.0"), "alice", nil)
+	sum := sha256.Sum256(content)
+	digest := hex.EncodeToString(sum[:])
+	lines := s.auditLines()
+	want := []auditLine{
+		{Msg: "changed", Action: "write", Status: 201, Result: "ok", User: "alice", Token: "deploy", File: "File", Digest: digest},
+		{Msg: "refused", Action: "write", Status: 409, Result: "package file already exists", User: "alice", File: "File"},
+		{Msg: "refused", Action: "delete", Status: 403, Result: "the token's scope does not cover this", User: "alice", Token: "deploy", File: "File"},
+		{Msg: "refused", Action: "delete", Status: 403, Result: "writing to this owner's packages is not allowed", User: "bob", File: "File"},
+		{Msg: "refused", Action: "delete", Status: 401, Result: "authentication required", File: "File"},
+		{Msg: "refused", Action: "delete", Status: 401},
+		{Msg: "refused", Action: "write", Status: 400, Result: "unsafe path", User: "alice"},
+		{Msg: "changed", Action: "delete", Status: 204, Result: "ok", User: "alice"},
+	}
+	if len(lines) != len(want) {
+		t.Fatalf("%d lines, want %d: %+v", len(lines), len(want), lines)
+	}
+	for i, got := range lines {
+		w := want[i]
+		if got.Msg != w.Msg || got.Action != w.Action || got.Status != w.Status || got.Result != w.Result || got.User != w.User ||
+			got.Token != w.Token || got.File != w.File || got.Digest != w.Digest {
+			t.Errorf("line %d is %+v, want %+v", i, got, w)
+		}
+		if got.ClientIP != "127.0.0.1" || !strings.HasPrefix(got.RemoteAddr, "127.0.0.1:") {
+			t.Errorf("line %d is from %q, %q", i, got.RemoteAddr, got.ClientIP)
+		}
+	}
+	if first := lines[0]; first.Owner != "alice" || first.Package != "tool" || first.Version != "1.0" || first.Size == nil || *first.Size != int64(len(content)) {
+		t.Errorf("the first line is %+v", first)
+	}
+}
+
+// TestPlaceholdersOfRequests are there for what stands around the directive.
+func TestPlaceholdersOfRequests(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	s.start(strings.Replace(s.tokenSite(), "\tgeneric_registry_auth", `	log
+	log_append registry_file {http.generic_registry.file}
+	log_append registry_digest {http.generic_registry.digest}
+	log_append registry_token {http.generic_registry.token}
+	log_append registry_result {http.generic_registry.result}
+	header >X-Package "{http.generic_registry.owner}/{http.generic_registry.package} {http.generic_registry.version} {http.generic_registry.size} {http.generic_registry.user}"
+	generic_registry_auth`, 1))
+	token := s.token("--name", "deploy", "--user", "alice", "--scope", "write")
+	got := s.want(201, http.MethodPut, filePath("alice", "tool", "1.0", "f"), "", []byte("1234"), authorization("token "+token))
+	if value := got.header.Get("X-Package"); value != "alice/tool 1.0 4 alice" {
+		t.Errorf("X-Package is %q", value)
+	}
+	got = s.want(404, http.MethodGet, filePath("alice", "tool", "2.0", "f"), "", nil)
+	if value := got.header.Get("X-Package"); value != "alice/tool 2.0" {
+		t.Errorf("X-Package of what is missing is %q", value)
+	}
+	s.eventually("the requests are logged", func() bool {
+		log := s.logText()
+		return strings.Contains(log, `"registry_file":"f"`) && strings.Contains(log, `"registry_token":"deploy"`) &&
+			strings.Contains(log, `"registry_digest":"03ac674216f3e15c761ee1a5e255f067953623c8b388b4459e13f978d7c846f4"`) &&
+			strings.Contains(log, `"registry_result":"package does not exist"`)
+	})
+}
