@@ -77,9 +77,17 @@ func FuzzDecode(f *testing.F) {
 	f.Add(encode(key, &versionRecord{owner: "o", created: time.Unix(1, 0)}))
 	f.Add(encode(key, &fileRecord{name: "f", created: time.Unix(1, 0)}))
 	f.Add(encode(key, &blobRecord{locator: "a/b"}))
+	f.Add(encode(key, &useRecord{time.Unix(1, 0)}))
+	pattern, err := registry.ParsePattern("tool-*")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(encode(key, &tokenRecord{token: registry.Token{ID: "i", Created: time.Unix(1, 0), Scope: registry.Scope{
+		Actions: []registry.Action{registry.ActionRead}, Owners: []registry.Pattern{pattern},
+	}}}))
 	f.Add([]byte{recordFormat, 0, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, value []byte) {
-		for _, record := range []codec{new(versionRecord), new(fileRecord), new(blobRecord), new(ownerRecord), new(graveRecord)} {
+		for _, record := range []codec{new(versionRecord), new(fileRecord), new(blobRecord), new(ownerRecord), new(graveRecord), new(tokenRecord), new(nameRecord), new(useRecord)} {
 			if decode(key, value, record) != nil {
 				continue
 			}
