@@ -98,3 +98,34 @@ func TestAWrongPasswordWithExpectIsAnsweredAtOnce(t *testing.T) {
 		t.Errorf("status is %d", got.status)
 	}
 }
+
+// TestADigestOpensNothing: who knows the digest of private bytes, and not the
+// bytes, gets neither them nor a file that has them, and learns nothing from an
+// upload of bytes that are there already.
+func TestADigestOpensNothing(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, "owner alice {", "\tread @owner", "}")
+	secret := pattern(1, 5000)
+	published := s.put(filePath("alice", "p", "1", "f"), secret)
+	digest := strings.Trim(published.header.Get("ETag"), `"`)
+	for _, body := range [][]byte{nil, secret[:4999], pattern(2, 5000)} {
+		for _, claim := range []header{{"X-Checksum-Sha256", digest}, {"Repr-Digest", published.header.Get("Repr-Digest")}} {
+			s.want(400, http.MethodPut, filePath("bob", "p", "1", "f"), "bob", body, claim, header{"X-Checksum-Deploy", "true"})
+		}
+	}
+	for _, path := range []string{digest, "sha256/" + digest, "-/blobs/sha256:" + digest} {
+		if got := s.do(http.MethodGet, api+path, "bob", nil); got.status != http.StatusNotFound {
+			t.Errorf("%s: %d", path, got.status)
+		}
+	}
+	known := s.want(201, http.MethodPut, filePath("bob", "p", "1", "known"), "bob", secret)
+	fresh := s.want(201, http.MethodPut, filePath("bob", "p", "1", "fresh"), "bob", pattern(3, 5000))
+	for _, got := range []answer{known, fresh} {
+		for _, name := range []string{"Date", "ETag", "Repr-Digest", "Location"} {
+			got.header.Del(name)
+		}
+	}
+	if fmt.Sprint(known.header, known.text()) != fmt.Sprint(fresh.header, fresh.text()) {
+		t.Errorf("known content is answered %v, fresh %v", known.header, fresh.header)
+	}
+}

@@ -1,0 +1,147 @@
+package module
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
+	"go.uber.org/zap"
+	"golang.org/x/crypto/bcrypt"
+
+	"github.com/generic-registry/caddy-generic-registry/module/blobs/filesystem"
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger"
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+// newAuthenticator is one over a real store, with a user alice and the token of
+// the returned text.
+func newAuthenticator(t testing.TB) (authenticator *Authenticator, token string) {
+	app := &App{log: zap.NewNop(), slog: slog.New(slog.DiscardHandler), uses: make(map[storeKey]*use)}
+	root := t.TempDir()
+	metadata, blobs := new(badger.Backend), new(filesystem.Backend)
+	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
+	t.Cleanup(cancel)
+	for _, err := range []error{metadata.Provision(ctx), blobs.Provision(ctx)} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	key, err := app.use(root, metadata, blobs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	app.expect(root)
+	if err := app.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := app.Cleanup(); err != nil {
+			t.Error(err)
+		}
+	})
+	hash, err := bcrypt.GenerateFromPassword([]byte("secret"), bcrypt.DefaultCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	authenticator = &Authenticator{Root: root, app: app, audit: zap.NewNop(), Basic: &caddyauth.HTTPBasicAuth{
+		HashRaw: json.RawMessage(`{"algorithm": "bcrypt"}`), HashCache: new(caddyauth.Cache),
+		AccountList: []caddyauth.Account{{Username: "alice", Password: string(hash)}},
+	}}
+	if err := authenticator.Basic.Provision(ctx); err != nil {
+		t.Fatal(err)
+	}
+	store, err := stores.join(key).wait(t.Context(), openWait)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { stores.leave(app.uses[key].entry) })
+	_, token, err = store.CreateToken(t.Context(), registry.Token{
+		Name: "ci", User: "ci", Scope: registry.Scope{Actions: []registry.Action{registry.ActionRead}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return authenticator, token
+}
+
+func requestWith(authorization ...string) *http.Request {
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	for _, value := range authorization {
+		r.Header.Add("Authorization", value)
+	}
+	return r.WithContext(context.WithValue(r.Context(), caddyhttp.VarsCtxKey, make(map[string]any)))
+}
+
+func TestAuthenticateTellsUsersFromAnonymous(t *testing.T) {
+	a, token := newAuthenticator(t)
+	for _, test := range []struct {
+		name          string
+		authorization []string
+		user          string
+		good, scoped  bool
+	}{
+		{"nothing", nil, "", true, false},
+		{"a token", []string{"Bearer " + token}, "ci", true, true},
+		{"two tokens", []string{"Bearer " + token, "Bearer " + token}, "", false, false},
+		{"a password", []string{"Basic YWxpY2U6c2VjcmV0"}, "alice", true, false},
+		{"a wrong password", []string{"Basic YWxpY2U6d3Jvbmc="}, "", false, false},
+		{"an empty header", []string{""}, "", false, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r, w := requestWith(test.authorization...), httptest.NewRecorder()
+			user, good, err := a.Authenticate(w, r)
+			if err != nil || good != test.good || user.ID != test.user {
+				t.Errorf("user %q, %v, %v", user.ID, good, err)
+			}
+			if _, scoped := caddyhttp.GetVar(r.Context(), tokenVariable).(*registry.Token); scoped != test.scoped {
+				t.Errorf("a scope: %v", scoped)
+			}
+			if (w.Header().Get("WWW-Authenticate") == "") != test.good {
+				t.Errorf("challenge is %q", w.Header().Get("WWW-Authenticate"))
+			}
+		})
+	}
+}
+
+// TestATokenOfAStoreThatIsAwayIsNotRefused: its bearer hears that the registry is
+// not available, not that the token is bad.
+func TestATokenOfAStoreThatIsAwayIsNotRefused(t *testing.T) {
+	a, token := newAuthenticator(t)
+	a.Root = "/elsewhere"
+	r := requestWith("Bearer " + token)
+	user, good, err := a.Authenticate(httptest.NewRecorder(), r)
+	if err != nil || !good || user.ID != "" {
+		t.Errorf("user %q, %v, %v", user.ID, good, err)
+	}
+	replacer := caddy.NewReplacer()
+	who := (&Handler{}).identify(r.WithContext(context.WithValue(r.Context(), caddy.ReplacerCtxKey, replacer)))
+	if who.fault == nil || who.user != "" {
+		t.Errorf("identity is %+v", who)
+	}
+}
+
+// BenchmarkAuthenticate is what a request pays for its credentials.
+func BenchmarkAuthenticate(b *testing.B) {
+	a, token := newAuthenticator(b)
+	for _, bench := range []struct{ name, authorization string }{
+		{"token", "Bearer " + token},
+		{"cached password", "Basic YWxpY2U6c2VjcmV0"},
+	} {
+		b.Run(bench.name, func(b *testing.B) {
+			r, w := requestWith(bench.authorization), httptest.NewRecorder()
+			if _, good, err := a.Authenticate(w, r); err != nil || !good {
+				b.Fatal(good, err)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				_, _, _ = a.Authenticate(w, r)
+			}
+		})
+	}
+}
