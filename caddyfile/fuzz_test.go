@@ -42,6 +42,36 @@ func FuzzDirective(f *testing.F) {
 	})
 }
 
+// FuzzAuthDirective holds the same of generic_registry_auth.
+func FuzzAuthDirective(f *testing.F) {
+	for _, g := range goldens(f) {
+		if _, text, found := strings.Cut(g.input, "\t"+authDirectiveName); found {
+			f.Add(text)
+		}
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		tokens, err := caddyfile.Tokenize([]byte(authDirectiveName+text), "Caddyfile")
+		if err != nil {
+			return
+		}
+		authenticator := new(module.Authenticator)
+		if parseAuth(caddyfile.NewDispenser(tokens), authenticator) != nil {
+			return
+		}
+		if basic := authenticator.Basic; basic != nil {
+			for _, account := range basic.AccountList {
+				if err := module.CheckBasicUser(account.Username); err != nil || account.Password == "" {
+					t.Errorf("account %+v: %v", account, err)
+				}
+			}
+			if len(basic.AccountList) == 0 || basic.HashCache == nil {
+				t.Errorf("basic is %+v", basic)
+			}
+		}
+		checkReencodes(t, mustEncode(t, authenticator), new(module.Authenticator))
+	})
+}
+
 func checkRules(t *testing.T, handler *module.Handler) {
 	t.Helper()
 	owners := make(map[string]bool)

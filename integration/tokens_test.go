@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -280,4 +282,43 @@ func TestAWrongTokenWithExpectIsAnsweredAtOnce(t *testing.T) {
 	if got := s.exchange(head, nil); got.status != http.StatusUnauthorized {
 		t.Errorf("status is %d", got.status)
 	}
+}
+
+// TestTokensCountThroughReloads: a token is good at every moment, whichever
+// configuration answers.
+func TestTokensCountThroughReloads(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	s.start(s.tokenSite())
+	token := s.token("--name", "ci", "--user", "alice", "--scope", "write")
+	path := filePath("alice", "p", "1", "f")
+	s.want(201, http.MethodPut, path, "", []byte("x"), authorization("Bearer "+token))
+	stop := make(chan struct{})
+	var all sync.WaitGroup
+	var answered atomic.Int64
+	for range 4 {
+		all.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				// A connection can be reset by a reload; a wrong answer is never given.
+				got, err := s.try(http.MethodGet, path, "", nil, authorization("Bearer "+token))
+				if err == nil && got.status != http.StatusOK {
+					t.Errorf("%d %s", got.status, got.text())
+					return
+				}
+				answered.Add(1)
+			}
+		})
+	}
+	for i := range 10 {
+		before := answered.Load()
+		s.mustReload(s.tokenSite(fmt.Sprintf("max_file_size %dMiB", i+1)))
+		s.eventually("requests are answered", func() bool { return answered.Load() > before+10 || t.Failed() })
+	}
+	close(stop)
+	all.Wait()
 }
