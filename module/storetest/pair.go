@@ -43,10 +43,11 @@ type pairFixture struct {
 	blobs        registry.BlobStore
 	openMetadata func() (registry.MetadataStore, error)
 	openBlobs    func() (registry.BlobStore, error)
+	clock        func() time.Time
 }
 
 func newPairFixture(t testing.TB, metadata MetadataPlace, blobs BlobPlace) *pairFixture {
-	f := &pairFixture{TB: t, openMetadata: metadata(t), openBlobs: blobs(t)}
+	f := &pairFixture{TB: t, openMetadata: metadata(t), openBlobs: blobs(t), clock: func() time.Time { return epoch }}
 	f.mustOpen()
 	t.Cleanup(func() { f.noError(f.Registry.Close()) })
 	return f
@@ -59,7 +60,7 @@ func (f *pairFixture) mustOpen() {
 	f.noError(err)
 	f.blobs, err = f.openBlobs()
 	f.noError(err)
-	f.Registry = registry.New(f.metadata, f.blobs, registry.Options{Now: func() time.Time { return epoch }})
+	f.Registry = registry.New(f.metadata, f.blobs, registry.Options{Now: f.clock})
 }
 
 func (f *pairFixture) reopen() {

@@ -29,7 +29,8 @@ func TokensOfPair(t *testing.T, metadata MetadataPlace, blobs BlobPlace) {
 			t.Run("", func(t *testing.T) {
 				f := &clockFixture{pairFixture: &pairFixture{TB: t, openMetadata: metadata(t), openBlobs: blobs(t)}}
 				f.now.Store(epoch.UnixNano())
-				f.open()
+				f.clock = func() time.Time { return time.Unix(0, f.now.Load()) }
+				f.mustOpen()
 				t.Cleanup(func() { f.noError(f.Registry.Close()) })
 				test(f)
 			})
@@ -42,16 +43,6 @@ func TokensOfPair(t *testing.T, metadata MetadataPlace, blobs BlobPlace) {
 type clockFixture struct {
 	*pairFixture
 	now atomic.Int64
-}
-
-func (f *clockFixture) open() {
-	f.Helper()
-	var err error
-	f.metadata, err = f.openMetadata()
-	f.noError(err)
-	f.blobs, err = f.openBlobs()
-	f.noError(err)
-	f.Registry = registry.New(f.metadata, f.blobs, registry.Options{Now: func() time.Time { return time.Unix(0, f.now.Load()) }})
 }
 
 func (f *clockFixture) pass(d time.Duration) { f.now.Add(int64(d)) }
@@ -145,8 +136,7 @@ func usedToken(f *clockFixture) {
 		if got := f.lastUses(); !slices.EqualFunc(got, want, time.Time.Equal) {
 			f.Errorf("last used %v, want %v", got, want)
 		}
-		f.noError(f.Registry.Close())
-		f.open()
+		f.reopen()
 	}
 	f.wantError(f.check(text[:len(text)-1]+"0"), registry.ErrTokenNotFound)
 	if got := f.lastUses(); !slices.EqualFunc(got, want, time.Time.Equal) {
