@@ -31,14 +31,14 @@ var rooms = []struct {
 	{"integration/*", belowIntegration, nil},
 	{".", []string{"caddyfile"}, nil},
 	{"caddyfile", []string{"module", "module/registry"}, nil},
-	{"module", []string{"module/metadata/*", "module/blobs/*", "module/directory", "module/diskspace", "module/registry"}, suites},
+	{"module", []string{"module/metadata/*", "module/blobs/*", "module/directory", "module/disk", "module/registry"}, suites},
 	// A store's tests need one of the other kind to run publishes.
-	{"module/metadata/*", []string{"module/directory", "module/diskspace", "module/registry"}, append(suites, "module/blobs/*")},
-	{"module/blobs/*", []string{"module/directory", "module/diskspace", "module/registry"}, append(suites, "module/metadata/*")},
+	{"module/metadata/*", []string{"module/directory", "module/disk", "module/registry"}, append(suites, "module/blobs/*")},
+	{"module/blobs/*", []string{"module/directory", "module/disk", "module/registry"}, append(suites, "module/metadata/*")},
 	{"module/storetest", []string{"module/registry"}, suites},
 	{"module/storetest/*", []string{"module/registry"}, suites},
-	{"module/directory", []string{"module/registry"}, nil},
-	{"module/diskspace", []string{"module/registry"}, nil},
+	{"module/directory", []string{"module/disk", "module/registry"}, nil},
+	{"module/disk", []string{"module/registry"}, nil},
 	{"module/registry", nil, suites},
 }
 

@@ -80,7 +80,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, rt route, who *i
 	case r.Method == http.MethodPut:
 		return h.put(w, r, store, rt.Ref, wanted, record)
 	case r.Method == http.MethodDelete:
-		return remove(w, r, store, rt)
+		return remove(w, r, store, rt, who.user)
 	}
 	return download(w, r, store, rt.Ref, record)
 }
@@ -129,12 +129,12 @@ func refusal(user string, what registry.Action) error {
 }
 
 // remove deletes a file or a version.
-func remove(w http.ResponseWriter, r *http.Request, store *registry.Registry, rt route) error {
+func remove(w http.ResponseWriter, r *http.Request, store *registry.Registry, rt route, user string) error {
 	var err error
 	if rt.File == "" {
-		err = store.DeleteVersion(r.Context(), rt.VersionRef)
+		err = store.DeleteVersion(r.Context(), rt.VersionRef, user)
 	} else {
-		err = store.DeleteFile(r.Context(), rt.Ref)
+		err = store.DeleteFile(r.Context(), rt.Ref, user)
 	}
 	if err != nil {
 		return err

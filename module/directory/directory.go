@@ -13,18 +13,13 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
 const (
 	lockFile   = ".lock"
 	formatFile = "FORMAT"
-
-	// temporarySuffix is that of a file which is not written yet.
-	temporarySuffix = ".new"
-
-	filePermissions = 0o600
-	permissions     = 0o700
 )
 
 // Claim is a directory that this process may use and no other.
@@ -43,7 +38,7 @@ func Take(path, layout string, version int) (*Claim, error) {
 	if err := makeAll(path); err != nil {
 		return nil, fmt.Errorf("making directory: %w", err)
 	}
-	lock := flock.New(filepath.Join(path, lockFile), flock.SetPermissions(filePermissions))
+	lock := flock.New(filepath.Join(path, lockFile), flock.SetPermissions(disk.FilePermissions))
 	locked, err := lock.TryLock()
 	if err != nil {
 		return nil, fmt.Errorf("locking %s: %w", path, err)
@@ -94,10 +89,10 @@ func makeAll(path string) error {
 	if err := makeAll(parent); err != nil {
 		return err
 	}
-	if err := os.Mkdir(path, permissions); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := os.Mkdir(path, disk.DirectoryPermissions); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return Sync(parent)
+	return disk.OS{}.SyncDirectory(parent)
 }
 
 // checkFormat reads which layout a directory holds. One without a mark gets it:
@@ -138,36 +133,11 @@ func writeFormat(path, layout string, version int) error {
 	}
 	for _, entry := range entries {
 		switch entry.Name() {
-		case lockFile, formatFile + temporarySuffix:
+		case lockFile, disk.Temporary(formatFile):
 		case "lost+found": // of a file system made for the store
 		default:
 			return fmt.Errorf("%w: %s has %s but no %s; use an empty directory", registry.ErrFormat, path, entry.Name(), formatFile)
 		}
 	}
-	return WriteFile(filepath.Join(path, formatFile), fmt.Sprintf("%s %d\n", layout, version))
-}
-
-// WriteFile writes a small file in one step: after a crash it is there with all of
-// the text, or not at all. When it returns nil it survives a power cut.
-func WriteFile(name, text string) error {
-	temporary := name + temporarySuffix
-	if err := writeDurably(temporary, text); err != nil {
-		return fmt.Errorf("writing %s: %w", filepath.Base(name), err)
-	}
-	if err := os.Rename(temporary, name); err != nil {
-		return fmt.Errorf("writing %s: %w", filepath.Base(name), err)
-	}
-	return Sync(filepath.Dir(name))
-}
-
-func writeDurably(name, text string) error {
-	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, filePermissions)
-	if err != nil {
-		return err
-	}
-	_, err = file.WriteString(text)
-	if err == nil {
-		err = file.Sync()
-	}
-	return errors.Join(err, file.Close())
+	return disk.WriteFile(disk.OS{}, filepath.Join(path, formatFile), fmt.Sprintf("%s %d\n", layout, version))
 }

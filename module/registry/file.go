@@ -46,3 +46,10 @@ type Upload struct {
 	// Size in bytes, -1 when unknown.
 	Size int64
 }
+
+// Act is who makes a change, and when.
+type Act struct {
+	// User is empty for what nobody in particular did.
+	User string
+	Time time.Time
+}

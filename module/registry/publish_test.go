@@ -31,6 +31,8 @@ type fakeStores struct {
 	condemnedAsked      chan struct{}
 }
 
+func (f *fakeStores) Condition() Condition { return Condition{Readable: true} }
+
 func (f *fakeStores) BeginUpload(context.Context, string, int64) (Upload, error) {
 	f.begun++
 	return Upload{Locator: "00000000/own"}, nil

@@ -129,9 +129,9 @@ func (r *Registry) Open(ctx context.Context, ref Ref) (File, io.ReadSeekCloser, 
 }
 
 // DeleteFile deletes a file, and its version when it was the last one.
-// ErrPackageNotFound, ErrFileNotFound, ErrUnavailable.
-func (r *Registry) DeleteFile(ctx context.Context, ref Ref) error {
-	if err := r.metadata.DeleteFile(ctx, ref); err != nil {
+// ErrPackageNotFound, ErrFileNotFound, ErrNoSpace, ErrUnavailable.
+func (r *Registry) DeleteFile(ctx context.Context, ref Ref, user string) error {
+	if err := r.metadata.DeleteFile(ctx, ref, Act{User: user, Time: r.now()}); err != nil {
 		return fmt.Errorf("deleting file: %w", err)
 	}
 	r.wakeReaper()
@@ -139,9 +139,9 @@ func (r *Registry) DeleteFile(ctx context.Context, ref Ref) error {
 }
 
 // DeleteVersion deletes a version with all its files. ErrPackageNotFound,
-// ErrUnavailable.
-func (r *Registry) DeleteVersion(ctx context.Context, ref VersionRef) error {
-	if err := r.metadata.DeleteVersion(ctx, ref); err != nil {
+// ErrNoSpace, ErrUnavailable.
+func (r *Registry) DeleteVersion(ctx context.Context, ref VersionRef, user string) error {
+	if err := r.metadata.DeleteVersion(ctx, ref, Act{User: user, Time: r.now()}); err != nil {
 		return fmt.Errorf("deleting version: %w", err)
 	}
 	r.wakeReaper()

@@ -48,13 +48,19 @@ type MetadataStore interface {
 	// FindBlob returns the blob known under a digest. ErrBlobNotFound.
 	FindBlob(ctx context.Context, digest Digest) (Blob, error)
 
+	// Blobs returns at most limit blobs whose digests come after one, in their
+	// order; the zero digest comes before all. None left is an empty result. Blobs
+	// published or deleted between two calls may or may not be seen.
+	Blobs(ctx context.Context, after Digest, limit int) ([]Blob, error)
+
 	// DeleteFile deletes a file, and its version when it was the last one.
-	// ErrPackageNotFound, ErrFileNotFound, ErrUnavailable.
-	DeleteFile(ctx context.Context, ref Ref) error
+	// ErrPackageNotFound, ErrFileNotFound, ErrNoSpace, ErrUnavailable.
+	DeleteFile(ctx context.Context, ref Ref, act Act) error
 
 	// DeleteVersion deletes a version with its files, atomically and in time
-	// that does not depend on their number. ErrPackageNotFound, ErrUnavailable.
-	DeleteVersion(ctx context.Context, ref VersionRef) error
+	// that does not depend on their number. ErrPackageNotFound, ErrNoSpace,
+	// ErrUnavailable.
+	DeleteVersion(ctx context.Context, ref VersionRef, act Act) error
 
 	// Condemned returns at most limit locators that no file refers to any more
 	// and whose bytes may be deleted. It may first do a bounded amount of clean-up
@@ -69,6 +75,17 @@ type MetadataStore interface {
 	// condemned, and whose upload is not under way. Every locator must have been
 	// seen in the blob store before the call.
 	Unnamed(ctx context.Context, locators []Locator) ([]Locator, error)
+
+	// SaveScrub keeps how far a scrub has come; it may be lost in a crash.
+	// ErrUnavailable.
+	SaveScrub(ctx context.Context, scrub Scrub) error
+
+	// LastScrub returns what SaveScrub kept. The zero Scrub when there was none.
+	LastScrub(ctx context.Context) (Scrub, error)
+
+	// Condition tells how the store is, at once and without asking the disk for
+	// more than its free space. It works after Close too.
+	Condition() Condition
 
 	// ID returns what tells this store from every other: made at random with it,
 	// kept for its life.
@@ -100,6 +117,14 @@ type BlobStore interface {
 
 	// Stat returns the size of a blob. ErrBlobNotFound.
 	Stat(ctx context.Context, locator Locator) (size int64, err error)
+
+	// Quarantine puts damaged bytes aside, for a person to look at: from then on
+	// there is no blob under the locator, so that a publish of the same content
+	// takes its place. One that is absent is not an error.
+	Quarantine(ctx context.Context, locator Locator) error
+
+	// Condition is as MetadataStore's.
+	Condition() Condition
 
 	// Bind ties the store to the metadata store of an ID, for ever. ErrMismatch
 	// when it is tied to another: the sweep would delete every blob of that one.

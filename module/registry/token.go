@@ -110,8 +110,8 @@ type TokenStore interface {
 	// Tokens returns all tokens, the oldest first.
 	Tokens(ctx context.Context) ([]Token, error)
 
-	// DeleteToken forgets a token. ErrTokenNotFound, ErrUnavailable.
-	DeleteToken(ctx context.Context, id string) error
+	// DeleteToken forgets a token. ErrTokenNotFound, ErrNoSpace, ErrUnavailable.
+	DeleteToken(ctx context.Context, id string, act Act) error
 
 	// UseTokens records when tokens, by ID, were last used. It may be lost in a
 	// crash. IDs that are not known are ignored.

@@ -137,7 +137,7 @@ func (r *Registry) RevokeToken(ctx context.Context, idOrName string) (Token, err
 	if i < 0 {
 		return Token{}, ErrTokenNotFound
 	}
-	if err := store.DeleteToken(ctx, tokens[i].ID); err != nil {
+	if err := store.DeleteToken(ctx, tokens[i].ID, Act{Time: r.now()}); err != nil {
 		return Token{}, fmt.Errorf("deleting token: %w", err)
 	}
 	return tokens[i], nil

@@ -189,7 +189,7 @@ func mixedClients(f *metadataFixture) {
 			content := numbered(round % 3)
 			switch round % 4 {
 			case 3:
-				if f.DeleteFile(context.Background(), mine) == nil {
+				if f.DeleteFile(context.Background(), mine, act) == nil {
 					mu.Lock()
 					delete(alive, mine)
 					mu.Unlock()
@@ -214,7 +214,7 @@ func mixedClients(f *metadataFixture) {
 		}
 	}
 	for r := range alive {
-		f.noError(f.DeleteFile(context.Background(), r))
+		f.noError(f.DeleteFile(context.Background(), r, act))
 	}
 	for _, content := range []string{numbered(0), numbered(1), numbered(2)} {
 		_, err := f.FindBlob(context.Background(), digestOf(content))

@@ -43,22 +43,22 @@ func lastReference(f *metadataFixture) {
 		f.mustPublish(r, "same")
 	}
 	f.drain()
-	f.noError(f.DeleteFile(context.Background(), refs[0]))
-	f.noError(f.DeleteVersion(context.Background(), refs[1].VersionRef))
-	f.noError(f.DeleteFile(context.Background(), refs[2]))
+	f.noError(f.DeleteFile(context.Background(), refs[0], act))
+	f.noError(f.DeleteVersion(context.Background(), refs[1].VersionRef, act))
+	f.noError(f.DeleteFile(context.Background(), refs[2], act))
 	f.wantCondemned()
-	f.noError(f.DeleteVersion(context.Background(), refs[3].VersionRef))
+	f.noError(f.DeleteVersion(context.Background(), refs[3].VersionRef, act))
 	f.wantCondemned(locator)
 }
 
 func lastFile(f *metadataFixture) {
 	f.mustPublish(ref("Alice", "P", "V", "F"), "1")
 	f.mustPublish(ref("alice", "p", "v", "g"), "2")
-	f.noError(f.DeleteFile(context.Background(), ref("alice", "p", "v", "f")))
+	f.noError(f.DeleteFile(context.Background(), ref("alice", "p", "v", "f"), act))
 	f.wantMissing(ref("alice", "p", "v", "f"), registry.ErrFileNotFound)
-	f.noError(f.DeleteFile(context.Background(), ref("alice", "p", "v", "g")))
+	f.noError(f.DeleteFile(context.Background(), ref("alice", "p", "v", "g"), act))
 	f.wantMissing(ref("alice", "p", "v", "g"), registry.ErrPackageNotFound)
-	f.wantError(f.DeleteVersion(context.Background(), ref("alice", "p", "v", "").VersionRef), registry.ErrPackageNotFound)
+	f.wantError(f.DeleteVersion(context.Background(), ref("alice", "p", "v", "").VersionRef, act), registry.ErrPackageNotFound)
 	again := f.mustPublish(ref("alice", "p", "v", "f"), "3")
 	if want := ref("alice", "p", "v", "f"); again.Ref != want {
 		f.Errorf("ref is %v: the old spelling outlived its version", again.Ref)
@@ -72,7 +72,7 @@ func deleteVersion(f *metadataFixture) {
 		want = append(want, f.mustPublish(ref("a", "p", "1", numbered(i)), numbered(i)).Locator)
 	}
 	f.mustPublish(ref("a", "p", "2", numbered(0)), "kept")
-	f.noError(f.DeleteVersion(context.Background(), registry.VersionRef{Owner: "A", Package: "P", Version: "1"}))
+	f.noError(f.DeleteVersion(context.Background(), registry.VersionRef{Owner: "A", Package: "P", Version: "1"}, act))
 	for i := range files {
 		f.wantMissing(ref("a", "p", "1", numbered(i)), registry.ErrPackageNotFound)
 	}
@@ -85,7 +85,7 @@ func republishBeforeCleanup(f *metadataFixture) {
 	for i := range 400 {
 		old = append(old, f.mustPublish(ref("a", "p", "1", numbered(i)), "old "+numbered(i)).Locator)
 	}
-	f.noError(f.DeleteVersion(context.Background(), ref("a", "p", "1", "").VersionRef))
+	f.noError(f.DeleteVersion(context.Background(), ref("a", "p", "1", "").VersionRef, act))
 	var files []registry.File
 	for i := range 10 {
 		files = append(files, f.mustPublish(ref("a", "p", "1", numbered(i)), "new "+numbered(i)))
@@ -101,7 +101,7 @@ func republishBeforeCleanup(f *metadataFixture) {
 
 func republishAfterCondemn(f *metadataFixture) {
 	old := f.mustPublish(ref("a", "p", "1", "f"), "x")
-	f.noError(f.DeleteFile(context.Background(), ref("a", "p", "1", "f")))
+	f.noError(f.DeleteFile(context.Background(), ref("a", "p", "1", "f"), act))
 	again := f.mustPublish(ref("a", "p", "1", "f"), "x")
 	if again.Locator == old.Locator {
 		f.Error("the condemned locator is used again")
@@ -114,7 +114,7 @@ func republishAfterCondemn(f *metadataFixture) {
 
 func offeredUntilBuried(f *metadataFixture) {
 	locator := f.mustPublish(ref("a", "p", "1", "f"), "x").Locator
-	f.noError(f.DeleteFile(context.Background(), ref("a", "p", "1", "f")))
+	f.noError(f.DeleteFile(context.Background(), ref("a", "p", "1", "f"), act))
 	for range 2 {
 		got, err := f.Condemned(context.Background(), 10)
 		f.noError(err)
@@ -140,7 +140,7 @@ func buryUnknown(f *metadataFixture) {
 func unnamedLocators(f *metadataFixture) {
 	named := f.mustPublish(ref("a", "p", "1", "f"), "x").Locator
 	condemned := f.mustPublish(ref("a", "p", "1", "g"), "y").Locator
-	f.noError(f.DeleteFile(context.Background(), ref("a", "p", "1", "g")))
+	f.noError(f.DeleteFile(context.Background(), ref("a", "p", "1", "g"), act))
 	underWay, err := f.BeginUpload(context.Background(), "a", -1)
 	f.noError(err)
 	abandoned, err := f.BeginUpload(context.Background(), "a", 3)
@@ -166,12 +166,12 @@ func unnamedLocators(f *metadataFixture) {
 
 func deleteMissing(f *metadataFixture) {
 	ctx := context.Background()
-	f.wantError(f.DeleteFile(ctx, ref("a", "p", "1", "f")), registry.ErrPackageNotFound)
-	f.wantError(f.DeleteVersion(ctx, ref("a", "p", "1", "").VersionRef), registry.ErrPackageNotFound)
+	f.wantError(f.DeleteFile(ctx, ref("a", "p", "1", "f"), act), registry.ErrPackageNotFound)
+	f.wantError(f.DeleteVersion(ctx, ref("a", "p", "1", "").VersionRef, act), registry.ErrPackageNotFound)
 	file := f.mustPublish(ref("a", "p", "1", "f"), "x")
-	f.wantError(f.DeleteFile(ctx, ref("a", "p", "1", "g")), registry.ErrFileNotFound)
-	f.wantError(f.DeleteFile(ctx, ref("a", "p", "1", "")), registry.ErrFileNotFound)
-	f.wantError(f.DeleteVersion(ctx, ref("a", "p", "2", "").VersionRef), registry.ErrPackageNotFound)
+	f.wantError(f.DeleteFile(ctx, ref("a", "p", "1", "g"), act), registry.ErrFileNotFound)
+	f.wantError(f.DeleteFile(ctx, ref("a", "p", "1", ""), act), registry.ErrFileNotFound)
+	f.wantError(f.DeleteVersion(ctx, ref("a", "p", "2", "").VersionRef, act), registry.ErrPackageNotFound)
 	f.wantCondemned()
 	if f.mustLookup(file.Ref) != file {
 		f.Error("the file changed")
@@ -191,7 +191,7 @@ func sharedWithinVersion(f *metadataFixture) {
 	f.mustPublish(ref("a", "p", "1", "g"), "same")
 	f.mustPublish(ref("a", "p", "1", "h"), "same")
 	f.drain()
-	f.noError(f.DeleteVersion(context.Background(), ref("a", "p", "1", "").VersionRef))
+	f.noError(f.DeleteVersion(context.Background(), ref("a", "p", "1", "").VersionRef, act))
 	f.wantCondemned(locator)
 }
 
@@ -201,8 +201,8 @@ func separatorInName(f *metadataFixture) {
 		ref("a\x00b", "c", "", "d"), ref("a", "b\x00c", "", "d"), ref("a\x00b\x00c", "", "", "d"), ref("a", "b", "c\x00", "d"),
 	} {
 		f.wantMissing(r, registry.ErrPackageNotFound)
-		f.wantError(f.DeleteFile(context.Background(), r), registry.ErrPackageNotFound)
-		f.wantError(f.DeleteVersion(context.Background(), r.VersionRef), registry.ErrPackageNotFound)
+		f.wantError(f.DeleteFile(context.Background(), r, act), registry.ErrPackageNotFound)
+		f.wantError(f.DeleteVersion(context.Background(), r.VersionRef, act), registry.ErrPackageNotFound)
 	}
 	f.wantMissing(ref("a", "b", "c", "d\x00"), registry.ErrFileNotFound)
 	if f.mustLookup(kept.Ref) != kept {
@@ -217,9 +217,9 @@ func nothingLeft(f *metadataFixture) {
 		f.noError(err)
 		locators = append(locators, upload.Locator, file.Locator)
 	}
-	f.noError(f.DeleteFile(context.Background(), ref("a", "p", numbered(0), numbered(0))))
+	f.noError(f.DeleteFile(context.Background(), ref("a", "p", numbered(0), numbered(0)), act))
 	for i := range 4 {
-		f.noError(f.DeleteVersion(context.Background(), ref("a", "p", numbered(i), "").VersionRef))
+		f.noError(f.DeleteVersion(context.Background(), ref("a", "p", numbered(i), "").VersionRef, act))
 	}
 	f.drain()
 	f.reopen()

@@ -10,7 +10,7 @@ func reopened(f *metadataFixture) {
 	first := f.mustPublish(ref("a", "p", "1", "f"), "x")
 	second := f.mustPublish(ref("a", "p", "2", "f"), "y")
 	condemned := f.mustPublish(ref("a", "p", "3", "f"), "z").Locator
-	f.noError(f.DeleteFile(context.Background(), ref("a", "p", "3", "f")))
+	f.noError(f.DeleteFile(context.Background(), ref("a", "p", "3", "f"), act))
 	f.reopen()
 	for _, file := range []registry.File{first, second} {
 		if f.mustLookup(file.Ref) != file {
@@ -52,8 +52,8 @@ func endedContext(f *metadataFixture) {
 	cancel()
 	_, _, err = f.Publish(ctx, upload, registry.Publication{Ref: ref("a", "p", "1", "g"), Digest: digestOf("y"), Size: 1, Created: epoch})
 	f.wantError(err, context.Canceled)
-	f.wantError(f.DeleteFile(ctx, file.Ref), context.Canceled)
-	f.wantError(f.DeleteVersion(ctx, file.VersionRef), context.Canceled)
+	f.wantError(f.DeleteFile(ctx, file.Ref, act), context.Canceled)
+	f.wantError(f.DeleteVersion(ctx, file.VersionRef, act), context.Canceled)
 	_, err = f.BeginUpload(ctx, "a", 1)
 	f.wantError(err, context.Canceled)
 	_, err = f.Lookup(ctx, file.Ref)
@@ -77,8 +77,8 @@ func closedStore(f *metadataFixture) {
 	f.noError(f.Close())
 	f.noError(f.Close())
 	errs := map[string]error{
-		"DeleteFile":    f.DeleteFile(ctx, ref("a", "p", "1", "f")),
-		"DeleteVersion": f.DeleteVersion(ctx, ref("a", "p", "1", "").VersionRef),
+		"DeleteFile":    f.DeleteFile(ctx, ref("a", "p", "1", "f"), act),
+		"DeleteVersion": f.DeleteVersion(ctx, ref("a", "p", "1", "").VersionRef, act),
 		"Buried":        f.Buried(ctx, []registry.Locator{upload.Locator}),
 	}
 	_, errs["BeginUpload"] = f.BeginUpload(ctx, "a", 1)

@@ -74,7 +74,7 @@ func (m *model) publishOne(t *rapid.T) {
 
 func (m *model) deleteOne(t *rapid.T) {
 	r := m.drawRef(t)
-	err := m.DeleteFile(context.Background(), r)
+	err := m.DeleteFile(context.Background(), r, "alice")
 	if want := m.missing(r.Key()); want != nil {
 		m.wantError(err, want)
 		return
@@ -85,7 +85,7 @@ func (m *model) deleteOne(t *rapid.T) {
 
 func (m *model) deleteVersionOne(t *rapid.T) {
 	r := m.drawRef(t).VersionRef
-	err := m.DeleteVersion(context.Background(), r)
+	err := m.DeleteVersion(context.Background(), r, "alice")
 	if !m.hasVersion(r.Key()) {
 		m.wantError(err, registry.ErrPackageNotFound)
 		return
@@ -135,7 +135,7 @@ func (m *model) lose(t *rapid.T) {
 	m.noError(m.blobs.Delete(context.Background(), file.Locator))
 	healer := ref("healer", "p", "1", "f")
 	m.noError(m.publish(healer, m.files[lost]))
-	m.noError(m.DeleteFile(context.Background(), healer))
+	m.noError(m.DeleteFile(context.Background(), healer, "alice"))
 }
 
 // check compares every name that can be drawn.

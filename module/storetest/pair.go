@@ -233,9 +233,9 @@ func pairReaders(f *pairFixture) {
 	for i := range rounds {
 		f.noError(f.publish(target, strings.Repeat(numbered(i%3), 2_000)))
 		if i%2 == 0 {
-			f.noError(f.DeleteFile(context.Background(), target))
+			f.noError(f.DeleteFile(context.Background(), target, "alice"))
 		} else {
-			f.noError(f.DeleteVersion(context.Background(), target.VersionRef))
+			f.noError(f.DeleteVersion(context.Background(), target.VersionRef, "alice"))
 		}
 	}
 	close(done)
@@ -285,9 +285,9 @@ func pairNothingLeft(f *pairFixture) {
 			}
 		}
 	})
-	f.noError(f.DeleteFile(context.Background(), ref("a", "p", numbered(0), numbered(0))))
+	f.noError(f.DeleteFile(context.Background(), ref("a", "p", numbered(0), numbered(0)), "alice"))
 	for i := range 3 {
-		f.noError(f.DeleteVersion(context.Background(), ref("a", "p", numbered(i), "").VersionRef))
+		f.noError(f.DeleteVersion(context.Background(), ref("a", "p", numbered(i), "").VersionRef, "alice"))
 	}
 	if count := f.settle(); count != 0 {
 		f.Errorf("%d blobs are left", count)
@@ -297,7 +297,7 @@ func pairNothingLeft(f *pairFixture) {
 // pairReaps waits for the background reaper, woken by the delete.
 func pairReaps(f *pairFixture) {
 	f.noError(f.publish(ref("a", "p", "1", "f"), "x"))
-	f.noError(f.DeleteFile(context.Background(), ref("a", "p", "1", "f")))
+	f.noError(f.DeleteFile(context.Background(), ref("a", "p", "1", "f"), "alice"))
 	deadline := time.NewTimer(30 * time.Second)
 	defer deadline.Stop()
 	tick := time.NewTicker(5 * time.Millisecond)

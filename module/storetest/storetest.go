@@ -25,6 +25,9 @@ type BlobPlace func(t testing.TB) (open func() (registry.BlobStore, error))
 // epoch is a time that survives every encoding.
 var epoch = time.Date(2026, time.March, 1, 12, 0, 0, 123_456_789, time.UTC)
 
+// act is a change of the suite's.
+var act = registry.Act{User: "alice", Time: epoch}
+
 func ref(owner, pkg, version, file string) registry.Ref {
 	return registry.Ref{VersionRef: registry.VersionRef{Owner: owner, Package: pkg, Version: version}, File: file}
 }

@@ -129,8 +129,8 @@ func tokenNames(f *tokenFixture) {
 func tokenDeleted(f *tokenFixture) {
 	f.add(f.token("aaaaaaaaaa", "deploy"))
 	f.noError(f.store().UseTokens(context.Background(), map[string]time.Time{"aaaaaaaaaa": epoch}))
-	f.noError(f.store().DeleteToken(context.Background(), "aaaaaaaaaa"))
-	f.wantError(f.store().DeleteToken(context.Background(), "aaaaaaaaaa"), registry.ErrTokenNotFound)
+	f.noError(f.store().DeleteToken(context.Background(), "aaaaaaaaaa", act))
+	f.wantError(f.store().DeleteToken(context.Background(), "aaaaaaaaaa", act), registry.ErrTokenNotFound)
 	f.reopen()
 	_, err := f.find("aaaaaaaaaa")
 	f.wantError(err, registry.ErrTokenNotFound)
@@ -204,7 +204,7 @@ func tokenClosed(f *tokenFixture) {
 	_, list := store.Tokens(ctx)
 	for _, err := range []error{
 		store.AddToken(ctx, f.token("bbbbbbbbbb", "b"), digestOf("b")), find, list,
-		store.DeleteToken(ctx, "aaaaaaaaaa"), store.UseTokens(ctx, map[string]time.Time{"aaaaaaaaaa": epoch}),
+		store.DeleteToken(ctx, "aaaaaaaaaa", act), store.UseTokens(ctx, map[string]time.Time{"aaaaaaaaaa": epoch}),
 	} {
 		f.wantError(err, registry.ErrUnavailable)
 	}
@@ -213,7 +213,7 @@ func tokenClosed(f *tokenFixture) {
 func tokenBesideFiles(f *tokenFixture) {
 	file := f.mustPublish(ref("a", "p", "1", "f"), "x")
 	f.add(f.token("aaaaaaaaaa", "a"))
-	f.noError(f.DeleteVersion(context.Background(), ref("a", "p", "1", "").VersionRef))
+	f.noError(f.DeleteVersion(context.Background(), ref("a", "p", "1", "").VersionRef, act))
 	f.wantCondemned(file.Locator)
 	f.mustFind("aaaaaaaaaa")
 }

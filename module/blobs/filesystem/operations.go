@@ -5,7 +5,7 @@ import (
 	"os"
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
-	"github.com/generic-registry/caddy-generic-registry/module/diskspace"
+	"github.com/generic-registry/caddy-generic-registry/module/disk"
 )
 
 const (
@@ -39,6 +39,6 @@ var systemOperations = operations{
 	rename:        os.Rename,
 	remove:        os.Remove,
 	makeDirectory: func(name string) error { return os.Mkdir(name, directoryPermissions) },
-	syncDirectory: directory.Sync,
-	free:          diskspace.Free,
+	syncDirectory: disk.OS{}.SyncDirectory,
+	free:          disk.Free,
 }

@@ -12,16 +12,16 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
-// disk is a file system of which a test says how much is free.
-type disk struct{ free atomic.Int64 }
+// fakeDisk is a file system of which a test says how much is free.
+type fakeDisk struct{ free atomic.Int64 }
 
-func newDisk(free int64) *disk {
-	d := new(disk)
+func newDisk(free int64) *fakeDisk {
+	d := new(fakeDisk)
 	d.free.Store(free)
 	return d
 }
 
-func (d *disk) store(t *testing.T, reserve int64) *Store {
+func (d *fakeDisk) store(t *testing.T, reserve int64) *Store {
 	t.Helper()
 	return newStore(t, reserve, func(o *operations) {
 		o.free = func(string) (uint64, error) { return uint64(d.free.Load()), nil }
@@ -29,7 +29,7 @@ func (d *disk) store(t *testing.T, reserve int64) *Store {
 }
 
 // write writes bytes as the file system would count them.
-func (d *disk) write(t *testing.T, w registry.BlobWriter, bytes int) error {
+func (d *fakeDisk) write(t *testing.T, w registry.BlobWriter, bytes int) error {
 	t.Helper()
 	n, err := w.Write(make([]byte, bytes))
 	d.free.Add(int64(-n))

@@ -17,6 +17,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
+	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
@@ -24,7 +25,8 @@ const (
 	layout        = "generic_registry blobs filesystem"
 	layoutVersion = 1
 
-	temporaryDirectory = "tmp"
+	temporaryDirectory  = "tmp"
+	quarantineDirectory = "quarantine"
 
 	// bindingFile has the ID of the metadata store that names the blobs.
 	bindingFile = "METADATA"
@@ -125,7 +127,7 @@ func (s *Store) directories() ([]string, error) {
 	var names []string
 	for _, entry := range entries {
 		_, _, err := registry.Locator(entry.Name() + "/x").Split()
-		if entry.IsDir() && entry.Name() != temporaryDirectory && err == nil {
+		if entry.IsDir() && !isReserved(entry.Name()) && err == nil {
 			names = append(names, entry.Name())
 		}
 	}
@@ -151,12 +153,17 @@ func (s *Store) find(ctx context.Context, locator registry.Locator) (string, err
 	return filepath.Join(s.path, directory, name), nil
 }
 
-// split returns the parts of a locator that may be followed: tmp has the form of
-// a locator's directory, and what is in it is not committed.
+// isReserved tells whether a directory has the form of a locator's and is not one.
+func isReserved(directory string) bool {
+	return directory == temporaryDirectory || directory == quarantineDirectory
+}
+
+// split returns the parts of a locator that may be followed: what is in a reserved
+// directory is not committed, or not good.
 func split(locator registry.Locator) (directory, name string, err error) {
 	directory, name, err = locator.Split()
-	if err == nil && directory == temporaryDirectory {
-		err = fmt.Errorf("locator %q names an upload: %w", string(locator), registry.ErrDamaged)
+	if err == nil && isReserved(directory) {
+		err = fmt.Errorf("locator %q names no blob: %w", string(locator), registry.ErrDamaged)
 	}
 	return directory, name, err
 }
@@ -207,6 +214,41 @@ func (s *Store) Delete(ctx context.Context, locator registry.Locator) error {
 	return nil
 }
 
+// Quarantine implements registry.BlobStore.
+func (s *Store) Quarantine(ctx context.Context, locator registry.Locator) error {
+	name, err := s.find(ctx, locator)
+	if err != nil {
+		return err
+	}
+	quarantine := filepath.Join(s.path, quarantineDirectory)
+	if err := s.makeDirectory(quarantine); err != nil {
+		return err
+	}
+	aside := filepath.Join(quarantine, strings.ReplaceAll(string(locator), "/", "-"))
+	err = s.operations.rename(name, aside)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("renaming file: %w", err)
+	}
+	return s.names.wait(quarantine)
+}
+
+// Condition implements registry.BlobStore.
+func (s *Store) Condition() registry.Condition {
+	if err := s.usable(context.Background()); err != nil {
+		return registry.Condition{Fault: err}
+	}
+	condition := registry.Condition{Readable: true}
+	free, err := s.operations.free(s.path)
+	if err != nil {
+		condition.Fault = fmt.Errorf("asking for free space: %w", err)
+	}
+	condition.Space = registry.Space{Free: free, Reserve: uint64(s.space.reserve.Load())}
+	return condition
+}
+
 // Bind implements registry.BlobStore.
 func (s *Store) Bind(ctx context.Context, metadataID string) error {
 	if err := s.usable(ctx); err != nil {
@@ -215,7 +257,7 @@ func (s *Store) Bind(ctx context.Context, metadataID string) error {
 	name := filepath.Join(s.path, bindingFile)
 	bound, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return noSpace(directory.WriteFile(name, metadataID+"\n"))
+		return noSpace(disk.WriteFile(disk.OS{}, name, metadataID+"\n"))
 	}
 	if err != nil {
 		return fmt.Errorf("reading binding: %w", err)

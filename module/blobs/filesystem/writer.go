@@ -8,7 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/generic-registry/caddy-generic-registry/module/diskspace"
+	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
@@ -180,7 +180,7 @@ func (s *Store) makeDirectory(path string) error {
 
 // noSpace adds ErrNoSpace to what a full disk says.
 func noSpace(err error) error {
-	if diskspace.IsFull(err) {
+	if disk.IsFull(err) {
 		return fmt.Errorf("%w: %w", registry.ErrNoSpace, err)
 	}
 	return err

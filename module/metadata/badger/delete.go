@@ -8,7 +8,7 @@ import (
 )
 
 // DeleteFile implements registry.MetadataStore.
-func (s *Store) DeleteFile(ctx context.Context, ref registry.Ref) error {
+func (s *Store) DeleteFile(ctx context.Context, ref registry.Ref, act registry.Act) error {
 	return s.submit(ctx, operationWeight, func(b *batch) error { return b.deleteFile(ref) })
 }
 
@@ -50,7 +50,7 @@ func (b *batch) deleteFile(ref registry.Ref) error {
 
 // DeleteVersion implements registry.MetadataStore: it deletes the version's own
 // record, which puts its files out of reach, and leaves them to the clean-up.
-func (s *Store) DeleteVersion(ctx context.Context, ref registry.VersionRef) error {
+func (s *Store) DeleteVersion(ctx context.Context, ref registry.VersionRef, act registry.Act) error {
 	return s.submit(ctx, operationWeight, func(b *batch) error {
 		vKey := versionKey(ref)
 		var version versionRecord

@@ -23,9 +23,11 @@ import (
 //	n/<token name>                  a token by name
 //	l/<token id>                    when a token was last used
 //	i/                              the next id
+//	r/                              how far the last scrub came
 //	s/                              the store's own ID
 var (
 	nextIDKey  = []byte("i/")
+	scrubKey   = []byte("r/")
 	storeIDKey = []byte("s/")
 )
 

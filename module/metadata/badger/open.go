@@ -13,7 +13,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
-	"github.com/generic-registry/caddy-generic-registry/module/diskspace"
+	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
@@ -129,7 +129,7 @@ func removeEmptyFiles(path string, log *slog.Logger) error {
 }
 
 func checkSpace(path string, reserve int64) error {
-	free, err := diskspace.Free(path)
+	free, err := disk.Free(path)
 	if err != nil {
 		return fmt.Errorf("asking for free space: %w", err)
 	}

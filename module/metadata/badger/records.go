@@ -168,6 +168,13 @@ func (f *fields) number(n *uint64) {
 	*n, f.data = value, f.data[size:]
 }
 
+// count keeps a number that is never below zero.
+func (f *fields) count(n *int64) {
+	number := uint64(*n)
+	f.number(&number)
+	*n = int64(number)
+}
+
 func (f *fields) text(s *string) {
 	length := uint64(len(*s))
 	f.number(&length)

@@ -13,6 +13,7 @@ import (
 	"github.com/dgraph-io/badger/v4"
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
+	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
@@ -149,6 +150,22 @@ func (s *Store) AbandonUpload(_ context.Context, upload registry.Upload) error {
 	defer s.mu.Unlock()
 	delete(s.uploads, upload.Locator)
 	return nil
+}
+
+// Condition implements registry.MetadataStore.
+func (s *Store) Condition() registry.Condition {
+	s.use.RLock()
+	defer s.use.RUnlock()
+	condition := registry.Condition{Readable: !s.closed}
+	if s.closed || s.failed.Load() {
+		condition.Fault = s.unavailable()
+	}
+	free, err := disk.Free(s.claim.Path)
+	if err != nil {
+		s.log.Warn("asking for free space", slog.Any("error", err))
+	}
+	condition.Space = registry.Space{Free: free, Reserve: uint64(s.reserve.Load())}
+	return condition
 }
 
 // unavailable says why the store takes no mutation. Requires s.use.

@@ -192,7 +192,7 @@ func TestAfterAFailedCommitNothingIsPromised(t *testing.T) {
 	if err := publishNumbered(s, "o", 3); !errors.Is(err, registry.ErrUnavailable) {
 		t.Errorf("the next publish says %v", err)
 	}
-	if err := s.DeleteVersion(t.Context(), registry.VersionRef{Owner: "o", Package: "p", Version: "1"}); !errors.Is(err, registry.ErrUnavailable) {
+	if err := s.DeleteVersion(t.Context(), registry.VersionRef{Owner: "o", Package: "p", Version: "1"}, registry.Act{}); !errors.Is(err, registry.ErrUnavailable) {
 		t.Errorf("a delete says %v", err)
 	}
 	if _, err := s.Unnamed(t.Context(), nil); !errors.Is(err, registry.ErrUnavailable) {
@@ -255,9 +255,9 @@ func TestCountsFollow(t *testing.T) {
 		ref := registry.VersionRef{Owner: "owner", Package: "P", Version: fmt.Sprint(i)}
 		var err error
 		if i%2 == 0 {
-			err = s.DeleteVersion(t.Context(), ref)
+			err = s.DeleteVersion(t.Context(), ref, registry.Act{})
 		} else {
-			err = s.DeleteFile(t.Context(), registry.Ref{VersionRef: ref, File: "F"})
+			err = s.DeleteFile(t.Context(), registry.Ref{VersionRef: ref, File: "F"}, registry.Act{})
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -306,7 +306,7 @@ func TestReserveIsAskedBeforeAnUpload(t *testing.T) {
 	if _, err := s.BeginUpload(t.Context(), "o", 1); !errors.Is(err, registry.ErrNoSpace) {
 		t.Errorf("error is %v", err)
 	}
-	if err := s.DeleteFile(t.Context(), registry.Ref{}); !errors.Is(err, registry.ErrPackageNotFound) {
+	if err := s.DeleteFile(t.Context(), registry.Ref{}, registry.Act{}); !errors.Is(err, registry.ErrPackageNotFound) {
 		t.Errorf("a delete within the reserve says %v", err)
 	}
 	if err := (&Backend{Reserve: smallestReserve}).AdjustMetadata(s); err != nil {

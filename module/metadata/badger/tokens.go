@@ -105,7 +105,7 @@ func lastUse(txn *badger.Txn, token *registry.Token) error {
 }
 
 // DeleteToken implements registry.TokenStore.
-func (s *Store) DeleteToken(ctx context.Context, id string) error {
+func (s *Store) DeleteToken(ctx context.Context, id string, act registry.Act) error {
 	return s.submit(ctx, operationWeight, func(b *batch) error {
 		var record tokenRecord
 		if found, err := b.get(tokenKey(id), &record); err != nil || !found {

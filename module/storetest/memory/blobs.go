@@ -131,6 +131,19 @@ func (s *blobStore) Stat(ctx context.Context, locator registry.Locator) (int64, 
 	return int64(len(found.content)), nil
 }
 
+func (s *blobStore) Quarantine(ctx context.Context, locator registry.Locator) error {
+	return s.Delete(ctx, locator)
+}
+
+func (s *blobStore) Condition() registry.Condition {
+	leave, err := s.enter(context.Background())
+	if err != nil {
+		return registry.Condition{Fault: err}
+	}
+	defer leave()
+	return registry.Condition{Readable: true}
+}
+
 func (s *blobStore) Bind(ctx context.Context, metadataID string) error {
 	leave, err := s.enter(ctx)
 	if err != nil {

@@ -3,9 +3,11 @@
 package memory
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
@@ -22,6 +24,7 @@ type Metadata struct {
 	condemned map[registry.Locator]bool
 	graves    []*version // deleted, with files to release
 	tokens    map[string]*token
+	scrub     registry.Scrub
 }
 
 type version struct {
@@ -201,7 +204,7 @@ func (s *metadataStore) FindBlob(ctx context.Context, digest registry.Digest) (r
 	return registry.Blob{Locator: b.locator, Digest: digest, Size: b.size}, nil
 }
 
-func (s *metadataStore) DeleteFile(ctx context.Context, ref registry.Ref) error {
+func (s *metadataStore) DeleteFile(ctx context.Context, ref registry.Ref, _ registry.Act) error {
 	m, leave, err := s.enter(ctx)
 	if err != nil {
 		return err
@@ -223,7 +226,7 @@ func (s *metadataStore) DeleteFile(ctx context.Context, ref registry.Ref) error 
 	return nil
 }
 
-func (s *metadataStore) DeleteVersion(ctx context.Context, ref registry.VersionRef) error {
+func (s *metadataStore) DeleteVersion(ctx context.Context, ref registry.VersionRef, _ registry.Act) error {
 	m, leave, err := s.enter(ctx)
 	if err != nil {
 		return err
@@ -298,6 +301,50 @@ func (s *metadataStore) Unnamed(ctx context.Context, locators []registry.Locator
 		}
 	}
 	return unnamed, nil
+}
+
+func (s *metadataStore) Blobs(ctx context.Context, after registry.Digest, limit int) ([]registry.Blob, error) {
+	m, leave, err := s.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	var blobs []registry.Blob
+	for digest, b := range m.blobs {
+		if bytes.Compare(digest[:], after[:]) > 0 {
+			blobs = append(blobs, registry.Blob{Locator: b.locator, Digest: digest, Size: b.size})
+		}
+	}
+	slices.SortFunc(blobs, func(a, b registry.Blob) int { return bytes.Compare(a.Digest[:], b.Digest[:]) })
+	return blobs[:min(len(blobs), limit)], nil
+}
+
+func (s *metadataStore) SaveScrub(ctx context.Context, scrub registry.Scrub) error {
+	m, leave, err := s.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	m.scrub = scrub
+	return nil
+}
+
+func (s *metadataStore) LastScrub(ctx context.Context) (registry.Scrub, error) {
+	m, leave, err := s.enter(ctx)
+	if err != nil {
+		return registry.Scrub{}, err
+	}
+	defer leave()
+	return m.scrub, nil
+}
+
+func (s *metadataStore) Condition() registry.Condition {
+	_, leave, err := s.enter(context.Background())
+	if err != nil {
+		return registry.Condition{Fault: err}
+	}
+	defer leave()
+	return registry.Condition{Readable: true}
 }
 
 func (s *metadataStore) ID() string { return s.place.id }

@@ -54,7 +54,7 @@ func (s *metadataStore) Tokens(ctx context.Context) (tokens []registry.Token, er
 	return tokens, nil
 }
 
-func (s *metadataStore) DeleteToken(ctx context.Context, id string) error {
+func (s *metadataStore) DeleteToken(ctx context.Context, id string, _ registry.Act) error {
 	m, leave, err := s.enter(ctx)
 	if err != nil {
 		return err

@@ -1,6 +1,6 @@
 //go:build !windows
 
-package directory
+package disk
 
 import (
 	"errors"
@@ -8,9 +8,9 @@ import (
 	"os"
 )
 
-// Sync makes the names in a directory durable. An error must not be retried: the
-// next call may succeed though the names are lost.
-func Sync(path string) error {
+// syncDirectory opens the directory anew each time, so that an error reaches the
+// caller who waits for it.
+func syncDirectory(path string) error {
 	directory, err := os.Open(path)
 	if err != nil {
 		return fmt.Errorf("opening directory to sync it: %w", err)

@@ -1,6 +1,6 @@
 //go:build !windows
 
-package diskspace
+package disk
 
 import (
 	"errors"

@@ -1,6 +1,6 @@
 //go:build !linux && !windows
 
-package diskspace
+package disk
 
 import "golang.org/x/sys/unix"
 

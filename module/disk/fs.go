@@ -1,0 +1,135 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Permissions of what stores make: nobody else's business.
+const (
+	FilePermissions      fs.FileMode = 0o600
+	DirectoryPermissions fs.FileMode = 0o700
+)
+
+// FS is the file system as stores change it. Tests put faults and crashes in its
+// place; production has [OS]. All methods may run concurrently.
+type FS interface {
+	// Create makes a file for writing. fs.ErrExist when there is one of that name.
+	Create(name string) (File, error)
+
+	// Append opens a file for writing at its end. fs.ErrNotExist when there is none.
+	Append(name string) (File, error)
+
+	// Rename gives a file another name, which replaces the file that has it.
+	Rename(from, to string) error
+
+	// Remove removes a file or an empty directory. fs.ErrNotExist.
+	Remove(name string) error
+
+	// MakeDirectory makes a directory. fs.ErrExist when there is one already.
+	MakeDirectory(name string) error
+
+	// SyncDirectory makes the names in a directory durable. An error must not be
+	// retried: the next call may succeed though the names are lost.
+	SyncDirectory(name string) error
+
+	// Free returns the bytes that may still be written in the file system that
+	// holds a directory.
+	Free(name string) (uint64, error)
+}
+
+// File is a file that is being written.
+type File interface {
+	io.WriteCloser
+
+	// Sync makes the bytes written so far durable. An error must not be retried:
+	// the next call may succeed though the bytes are lost.
+	Sync() error
+
+	// Truncate cuts the file to a size.
+	Truncate(size int64) error
+
+	// Allocate sets blocks aside for the first bytes of the file, so that writing
+	// them cannot fail for want of room. Its size stays. Where the file system
+	// cannot do it, nothing happens.
+	Allocate(bytes int64) error
+}
+
+// OS is the file system of the machine.
+type OS struct{}
+
+// Create implements FS.
+func (OS) Create(name string) (File, error) {
+	return wrap(os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, FilePermissions))
+}
+
+// Append implements FS.
+func (OS) Append(name string) (File, error) {
+	return wrap(os.OpenFile(name, os.O_WRONLY|os.O_APPEND, FilePermissions))
+}
+
+func wrap(file *os.File, err error) (File, error) {
+	if err != nil {
+		return nil, err
+	}
+	return osFile{file}, nil
+}
+
+// Rename implements FS.
+func (OS) Rename(from, to string) error { return os.Rename(from, to) }
+
+// Remove implements FS.
+func (OS) Remove(name string) error { return os.Remove(name) }
+
+// MakeDirectory implements FS.
+func (OS) MakeDirectory(name string) error { return os.Mkdir(name, DirectoryPermissions) }
+
+// SyncDirectory implements FS.
+func (OS) SyncDirectory(name string) error { return syncDirectory(name) }
+
+// Free implements FS.
+func (OS) Free(name string) (uint64, error) { return Free(name) }
+
+type osFile struct{ *os.File }
+
+// Allocate implements File.
+func (f osFile) Allocate(bytes int64) error { return allocate(f.File, bytes) }
+
+const temporarySuffix = ".new"
+
+// Temporary is the name of a file that WriteFile has not finished.
+func Temporary(name string) string { return name + temporarySuffix }
+
+// WriteFile writes a small file in one step: after a crash it is there with all of
+// the text, or as it was before. When it returns nil it survives a power cut.
+func WriteFile(fsys FS, name, text string) error {
+	temporary := Temporary(name)
+	if err := fsys.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("writing %s: %w", filepath.Base(name), err)
+	}
+	if err := writeDurably(fsys, temporary, text); err != nil {
+		return fmt.Errorf("writing %s: %w", filepath.Base(name), err)
+	}
+	if err := fsys.Rename(temporary, name); err != nil {
+		return fmt.Errorf("writing %s: %w", filepath.Base(name), err)
+	}
+	return fsys.SyncDirectory(filepath.Dir(name))
+}
+
+func writeDurably(fsys FS, name, text string) error {
+	file, err := fsys.Create(name)
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(file, text)
+	if err == nil {
+		err = file.Sync()
+	}
+	return errors.Join(err, file.Close())
+}
+
+var _ FS = OS{}

@@ -1,2 +1,0 @@
-// Package diskspace asks how much room a file system has.
-package diskspace

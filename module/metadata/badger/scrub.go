@@ -1,0 +1,73 @@
+package badger
+
+import (
+	"context"
+	"errors"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+// scrubRecord says how far the last scrub came.
+type scrubRecord struct{ scrub registry.Scrub }
+
+func (r *scrubRecord) fields(f *fields) {
+	f.optionalTime(&r.scrub.Started)
+	f.optionalTime(&r.scrub.Finished)
+	f.digest(&r.scrub.Last)
+	f.count(&r.scrub.Blobs)
+	f.count(&r.scrub.Bytes)
+	f.count(&r.scrub.Damaged)
+}
+
+// Blobs implements registry.MetadataStore.
+func (s *Store) Blobs(ctx context.Context, after registry.Digest, limit int) (blobs []registry.Blob, err error) {
+	err = s.view(ctx, func(txn *badger.Txn) error {
+		return scan(txn, []byte(blobPrefix), blobKey(after), func(key, value []byte) error {
+			digest, err := blobDigest(key)
+			if err != nil || digest == after {
+				return err
+			}
+			if len(blobs) == limit {
+				return errEnough
+			}
+			var record blobRecord
+			if err := decode(key, value, &record); err != nil {
+				return err
+			}
+			blobs = append(blobs, registry.Blob{Locator: record.locator, Digest: digest, Size: int64(record.size)})
+			return ctx.Err()
+		})
+	})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	return blobs, err
+}
+
+// blobDigest reads the digest out of a blob's key.
+func blobDigest(key []byte) (digest registry.Digest, err error) {
+	rest := key[len(blobPrefix):]
+	if len(rest) != len(digest) {
+		return digest, damaged(key, "length of key")
+	}
+	copy(digest[:], rest)
+	return digest, nil
+}
+
+// SaveScrub implements registry.MetadataStore.
+func (s *Store) SaveScrub(ctx context.Context, scrub registry.Scrub) error {
+	return s.submit(ctx, 1, func(b *batch) error { return b.put(scrubKey, &scrubRecord{scrub}) })
+}
+
+// LastScrub implements registry.MetadataStore.
+func (s *Store) LastScrub(ctx context.Context) (scrub registry.Scrub, err error) {
+	err = s.view(ctx, func(txn *badger.Txn) error {
+		var record scrubRecord
+		_, err := get(txn, scrubKey, &record)
+		scrub = record.scrub
+		return err
+	})
+	return scrub, err
+}

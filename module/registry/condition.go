@@ -1,0 +1,38 @@
+package registry
+
+import "time"
+
+// Condition is how a store is.
+type Condition struct {
+	// Fault is why the store takes no changes now. Nil when it does.
+	Fault error
+	// Readable tells whether reads go on.
+	Readable bool
+	// Space of the disk that the store is on. Zero where there is no such thing.
+	Space Space
+	// Journal is the last change that the store has journalled. Zero where it
+	// keeps no journal, or before the first change.
+	Journal Position
+}
+
+// Space is the room on a store's disk, in bytes.
+type Space struct {
+	// Free is what may still be written.
+	Free uint64
+	// Reserve is what uploads leave free.
+	Reserve uint64
+}
+
+// Scrub is a pass over all blobs that compares each with its digest.
+type Scrub struct {
+	// Started is when the pass began. Zero when there was none.
+	Started time.Time
+	// Finished is when it ended. Zero while it is under way.
+	Finished time.Time
+	// Last is the digest that was looked at last; the pass goes on after it.
+	Last Digest
+	// Blobs and Bytes that were read in the pass.
+	Blobs, Bytes int64
+	// Damaged is how many of the blobs were missing or not what was published.
+	Damaged int64
+}
