@@ -273,7 +273,7 @@ func TestRecordsLostFromTheMiddleAreMissed(t *testing.T) {
 func crash(t *testing.T, s *Store, root string) string {
 	t.Helper()
 	to := t.TempDir()
-	if err := os.CopyFS(to, os.DirFS(root)); err != nil {
+	if err := copySparse(to, root); err != nil {
 		t.Fatal(err)
 	}
 	mustClose(t, s)
