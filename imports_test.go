@@ -35,10 +35,11 @@ var rooms = []struct {
 	// A store's tests need one of the other kind to run publishes.
 	{"module/metadata/*", []string{"module/directory", "module/disk", "module/registry"}, append(suites, "module/blobs/*")},
 	{"module/blobs/*", []string{"module/directory", "module/disk", "module/registry"}, append(suites, "module/metadata/*")},
-	{"module/storetest", []string{"module/registry"}, suites},
+	{"module/storetest", []string{"module/disk", "module/disk/disktest", "module/registry"}, suites},
 	{"module/storetest/*", []string{"module/registry"}, suites},
 	{"module/directory", []string{"module/disk", "module/registry"}, nil},
 	{"module/disk", []string{"module/registry"}, nil},
+	{"module/disk/disktest", []string{"module/disk"}, nil},
 	{"module/registry", nil, suites},
 }
 
@@ -46,7 +47,7 @@ var (
 	belowIntegration = []string{".", "caddyfile", "module", "module/metadata/*", "module/blobs/*", "module/registry"}
 
 	// suites are what only tests may import.
-	suites = []string{"module/storetest", "module/storetest/*"}
+	suites = []string{"module/disk/disktest", "module/storetest", "module/storetest/*"}
 )
 
 // platforms are those whose files are judged: an import behind a build constraint

@@ -88,38 +88,6 @@ func TestQuarantineIsNoPlaceOfBlobs(t *testing.T) {
 	wantQuarantined(t, s, map[string]int64{nameAside(locator): 10, "abc": 1})
 }
 
-// TestOrderOfAQuarantine: the new name is durable before the old one is given up.
-func TestOrderOfAQuarantine(t *testing.T) {
-	var done []string
-	s := newStore(t, 1, func(o *steps) {
-		rename, makeDirectory, syncDirectory := o.rename, o.makeDirectory, o.syncDirectory
-		o.rename = func(from, to string) error {
-			done = append(done, "rename to "+filepath.Base(filepath.Dir(to)))
-			return rename(from, to)
-		}
-		o.makeDirectory = func(name string) error {
-			done = append(done, "make "+filepath.Base(name))
-			return makeDirectory(name)
-		}
-		o.syncDirectory = func(name string) error {
-			done = append(done, "sync "+strings.Replace(filepath.Base(name), "001", "root", 1))
-			return syncDirectory(name)
-		}
-	})
-	first, second := registry.NewLocator(1), registry.NewLocator(1)
-	if err := errors.Join(writeBlob(s, first, 10), writeBlob(s, second, 10)); err != nil {
-		t.Fatal(err)
-	}
-	done = nil
-	if err := errors.Join(s.Quarantine(t.Context(), first), s.Quarantine(t.Context(), second), s.Quarantine(t.Context(), second)); err != nil {
-		t.Fatal(err)
-	}
-	want := "make quarantine, sync root, rename to quarantine, sync quarantine, sync 00000000, rename to quarantine, sync quarantine, sync 00000000"
-	if got := strings.Join(done, ", "); got != want {
-		t.Errorf("steps: %s; want %s", got, want)
-	}
-}
-
 func TestFaultsOfAQuarantine(t *testing.T) {
 	syncFails := func(base string) func(o *steps) {
 		return func(o *steps) {
