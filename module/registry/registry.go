@@ -20,7 +20,9 @@ type Registry struct {
 
 	slots      slots
 	uses       tokenUses
+	hold       hold
 	condemned  chan struct{} // holds one token when there may be bytes to reap
+	unswept    chan struct{} // the same for the sweep, which backups hold back
 	stop       context.CancelFunc
 	background sync.WaitGroup
 }
@@ -35,6 +37,9 @@ type Options struct {
 	// SweepInterval is the time between two sweeps; the first begins at once.
 	// Zero is one hour.
 	SweepInterval time.Duration
+	// Idle leaves the background work out: nothing is deleted, and nothing that a
+	// running server would do by itself is done.
+	Idle bool
 }
 
 const (
@@ -52,6 +57,7 @@ func New(metadata MetadataStore, blobs BlobStore, options Options) *Registry {
 		now:       options.Now,
 		log:       options.Log,
 		condemned: make(chan struct{}, 1),
+		unswept:   make(chan struct{}, 1),
 		stop:      stop,
 	}
 	if r.now == nil {
@@ -60,12 +66,15 @@ func New(metadata MetadataStore, blobs BlobStore, options Options) *Registry {
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
+	if options.Idle {
+		return r
+	}
 	interval := options.SweepInterval
 	if interval <= 0 {
 		interval = defaultSweepInterval
 	}
 	r.background.Go(func() { r.repeat(ctx, "reaping condemned blobs", reapRetryInterval, r.condemned, r.Reap) })
-	r.background.Go(func() { r.repeat(ctx, "sweeping unnamed blobs", interval, nil, r.Sweep) })
+	r.background.Go(func() { r.repeat(ctx, "sweeping unnamed blobs", interval, r.unswept, r.Sweep) })
 	r.background.Go(func() { r.repeat(ctx, "storing the last uses of tokens", useInterval, nil, r.storeUses) })
 	return r
 }

@@ -27,3 +27,9 @@ func TestTokensOfPairInMemory(t *testing.T) {
 }
 
 func TestModelInMemory(t *testing.T) { storetest.Model(t, metadataInMemory, blobsInMemory) }
+
+func TestBackupInMemory(t *testing.T) {
+	storetest.Backup(t, func(testing.TB) storetest.JournaledPlace {
+		return storetest.JournaledPlace{Metadata: memory.NewMetadata(), Blobs: memory.NewBlobs()}
+	})
+}

@@ -298,15 +298,21 @@ func pairNothingLeft(f *pairFixture) {
 func pairReaps(f *pairFixture) {
 	f.noError(f.publish(ref("a", "p", "1", "f"), "x"))
 	f.noError(f.DeleteFile(context.Background(), ref("a", "p", "1", "f"), "alice"))
+	f.waitForBlobs(0)
+}
+
+// waitForBlobs waits until the background work has left so many.
+func (f *pairFixture) waitForBlobs(want int) {
+	f.Helper()
 	deadline := time.NewTimer(30 * time.Second)
 	defer deadline.Stop()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for f.blobCount() > 0 {
+	for f.blobCount() != want {
 		select {
 		case <-tick.C:
 		case <-deadline.C:
-			f.Fatal("the bytes are still there")
+			f.Fatalf("%d blobs are there, want %d", f.blobCount(), want)
 		}
 	}
 }
