@@ -175,10 +175,12 @@ func (r *restoring) begin(ctx context.Context, head BackupHead) error {
 	return nil
 }
 
-func (r *restoring) openBlobs(ctx context.Context) (err error) {
-	if r.blobs, err = r.target.Blobs.OpenBlobs(ctx, r.target.Root, r.target.Log); err != nil {
+func (r *restoring) openBlobs(ctx context.Context) error {
+	blobs, err := r.target.Blobs.OpenBlobs(ctx, r.target.Root, r.target.Log)
+	if err != nil {
 		return fmt.Errorf("opening blobs: %w", err)
 	}
+	r.blobs = blobs
 	// Before any bytes: no server with another store will take them for its own.
 	if err := r.blobs.Bind(ctx, r.head.Store); err != nil {
 		return fmt.Errorf("binding blobs: %w", err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
@@ -29,12 +28,8 @@ func (s *metadataStore) Publish(ctx context.Context, upload registry.Upload, p r
 			locator, surplus = b.locator, upload.Locator
 		}
 	}
-	err = m.change(registry.Change{
-		Time: p.Created, Operation: registry.OperationPublish, User: p.Creator,
-		Owner: p.Ref.Owner, Package: p.Ref.Package, Version: p.Ref.Version, File: p.Ref.File,
-		Digest: p.Digest.String(), Size: p.Size, Locator: locator,
-	})
-	if err != nil {
+	file := registry.File{Blob: registry.Blob{Locator: locator, Digest: p.Digest, Size: p.Size}, Creator: p.Creator, Created: p.Created}
+	if err := m.change(registry.PublishChange(p.Ref, file)); err != nil {
 		return registry.File{}, false, err
 	}
 	if surplus != "" {
@@ -56,10 +51,7 @@ func (s *metadataStore) DeleteFile(ctx context.Context, ref registry.Ref, act re
 	if _, found := v.files[registry.Fold(ref.File)]; !found {
 		return registry.ErrFileNotFound
 	}
-	return m.change(registry.Change{
-		Time: act.Time, Operation: registry.OperationDeleteFile, User: act.User,
-		Owner: ref.Owner, Package: ref.Package, Version: ref.Version, File: ref.File,
-	})
+	return m.change(registry.DeleteFileChange(ref, act))
 }
 
 func (s *metadataStore) DeleteVersion(ctx context.Context, ref registry.VersionRef, act registry.Act) error {
@@ -71,10 +63,7 @@ func (s *metadataStore) DeleteVersion(ctx context.Context, ref registry.VersionR
 	if m.versions[ref.Key()] == nil {
 		return registry.ErrPackageNotFound
 	}
-	return m.change(registry.Change{
-		Time: act.Time, Operation: registry.OperationDeleteVersion, User: act.User,
-		Owner: ref.Owner, Package: ref.Package, Version: ref.Version,
-	})
+	return m.change(registry.DeleteVersionChange(ref, act))
 }
 
 // change makes a change, journalled first.
@@ -110,7 +99,11 @@ func (m *state) apply(change registry.Change) error {
 		m.graves = append(m.graves, m.versions[ref.VersionRef.Key()])
 		delete(m.versions, ref.VersionRef.Key())
 	case registry.OperationCreateToken:
-		return m.applyToken(*change.Token)
+		made, secret, err := change.Token.Parse()
+		if err != nil {
+			return err
+		}
+		m.tokens[made.ID] = &token{made, secret}
 	case registry.OperationRevokeToken:
 		delete(m.tokens, change.Token.ID)
 	default:
@@ -146,41 +139,6 @@ func (m *state) applyPublish(ref registry.Ref, change registry.Change) error {
 		Created: change.Time,
 	}
 	return nil
-}
-
-// applyToken adds a token.
-func (m *state) applyToken(change registry.TokenChange) (err error) {
-	made := token{Token: registry.Token{ID: change.ID, Name: change.Name, User: change.User, Scope: registry.Scope{Actions: change.Actions}}}
-	if made.secret, err = registry.ParseDigest(change.Secret); err != nil {
-		return err
-	}
-	if made.Scope.Owners, err = patternsOf(change.Owners); err != nil {
-		return err
-	}
-	if made.Scope.Packages, err = patternsOf(change.Packages); err != nil {
-		return err
-	}
-	made.Created, made.Expires = timeOf(change.Created), timeOf(change.Expires)
-	m.tokens[made.ID] = &made
-	return nil
-}
-
-func patternsOf(texts []string) (patterns []registry.Pattern, err error) {
-	for _, text := range texts {
-		pattern, err := registry.ParsePattern(text)
-		if err != nil {
-			return nil, err
-		}
-		patterns = append(patterns, pattern)
-	}
-	return patterns, nil
-}
-
-func timeOf(at *time.Time) time.Time {
-	if at == nil {
-		return time.Time{}
-	}
-	return *at
 }
 
 // release takes one reference off a blob.

@@ -44,13 +44,6 @@ func (j *journal) replay(id string) (state, error) {
 	return made, nil
 }
 
-// SpoilLine changes a line of the journal, as a disk does.
-func (m *Metadata) SpoilLine(sequence uint64, spoil func(line []byte)) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	spoil(m.lines[sequence-1])
-}
-
 // Snapshot implements registry.Journaled.
 func (s *metadataStore) Snapshot(ctx context.Context) (registry.Snapshot, error) {
 	m, leave, err := s.enter(ctx)
@@ -209,15 +202,12 @@ func (m *Metadata) RebuildJournal(context.Context, string, *slog.Logger) error {
 	var changes []registry.Change
 	for _, v := range m.versions {
 		for _, file := range v.files {
-			changes = append(changes, registry.Change{
-				Time: file.Created, Operation: registry.OperationPublish, User: file.Creator,
-				Owner: file.Owner, Package: file.Package, Version: file.Version, File: file.File,
-				Digest: file.Digest.String(), Size: file.Size, Locator: m.blobs[file.Digest].locator,
-			})
+			file.Locator = m.blobs[file.Digest].locator
+			changes = append(changes, registry.PublishChange(file.Ref, file))
 		}
 	}
 	for _, t := range m.tokens {
-		changes = append(changes, registry.Change{Time: t.Created, Operation: registry.OperationCreateToken, Token: changeOf(t.Token, t.secret)})
+		changes = append(changes, registry.CreateTokenChange(t.Token, t.secret))
 	}
 	slices.SortStableFunc(changes, func(a, b registry.Change) int {
 		return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Operation, b.Operation))

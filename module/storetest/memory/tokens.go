@@ -24,7 +24,7 @@ func (s *metadataStore) AddToken(ctx context.Context, t registry.Token, secret r
 			return registry.ErrTokenExists
 		}
 	}
-	return m.change(registry.Change{Time: t.Created, Operation: registry.OperationCreateToken, Token: changeOf(t, secret)})
+	return m.change(registry.CreateTokenChange(t, secret))
 }
 
 func (s *metadataStore) FindToken(ctx context.Context, id string) (registry.Token, registry.Digest, error) {
@@ -53,28 +53,6 @@ func (s *metadataStore) Tokens(ctx context.Context) (tokens []registry.Token, er
 	return tokens, nil
 }
 
-func changeOf(t registry.Token, secret registry.Digest) *registry.TokenChange {
-	return &registry.TokenChange{
-		ID: t.ID, Name: t.Name, User: t.User, Actions: t.Scope.Actions,
-		Owners: textsOf(t.Scope.Owners), Packages: textsOf(t.Scope.Packages),
-		Created: orNil(t.Created), Expires: orNil(t.Expires), Secret: secret.String(),
-	}
-}
-
-func textsOf(patterns []registry.Pattern) (texts []string) {
-	for _, pattern := range patterns {
-		texts = append(texts, pattern.String())
-	}
-	return texts
-}
-
-func orNil(at time.Time) *time.Time {
-	if at.IsZero() {
-		return nil
-	}
-	return &at
-}
-
 func (s *metadataStore) DeleteToken(ctx context.Context, id string, act registry.Act) error {
 	m, leave, err := s.enter(ctx)
 	if err != nil {
@@ -84,7 +62,7 @@ func (s *metadataStore) DeleteToken(ctx context.Context, id string, act registry
 	if m.tokens[id] == nil {
 		return registry.ErrTokenNotFound
 	}
-	return m.change(registry.Change{Time: act.Time, Operation: registry.OperationRevokeToken, User: act.User, Token: &registry.TokenChange{ID: id}})
+	return m.change(registry.RevokeTokenChange(id, act))
 }
 
 func (s *metadataStore) UseTokens(ctx context.Context, uses map[string]time.Time) error {
