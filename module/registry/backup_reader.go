@@ -66,6 +66,9 @@ func ParseBackupHead(text []byte) (head BackupHead, err error) {
 // Head says what the backup is of.
 func (b *BackupReader) Head() BackupHead { return b.head }
 
+// At is the position after the lines that were read so far.
+func (b *BackupReader) At() Position { return b.at }
+
 // NextLines returns some lines of the journal, whole and with their newlines, that
 // follow those before. io.EOF after the last of all. ErrDamaged, ErrIncomplete.
 func (b *BackupReader) NextLines() ([]byte, error) {
