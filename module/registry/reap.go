@@ -37,6 +37,7 @@ func (r *Registry) Reap(ctx context.Context) (removed int, err error) {
 		if buryErr := r.metadata.Buried(ctx, deleted); buryErr != nil {
 			return removed, errors.Join(err, fmt.Errorf("recording deleted blobs: %w", buryErr))
 		}
+		r.damage.gone(deleted)
 		removed += len(deleted)
 		if err != nil {
 			return removed, err

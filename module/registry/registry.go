@@ -18,6 +18,9 @@ type Registry struct {
 	now      func() time.Time
 	log      *slog.Logger
 
+	scrub  scrubber
+	damage damageSet
+
 	slots      slots
 	uses       tokenUses
 	condemned  chan struct{} // holds one token when there may be bytes to reap
@@ -35,6 +38,9 @@ type Options struct {
 	// SweepInterval is the time between two sweeps; the first begins at once.
 	// Zero is one hour.
 	SweepInterval time.Duration
+	// ScrubRate is how many bytes a second are read to compare every blob with its
+	// digest. Zero is DefaultScrubRate; below zero none are.
+	ScrubRate int64
 }
 
 const (
@@ -60,6 +66,7 @@ func New(metadata MetadataStore, blobs BlobStore, options Options) *Registry {
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
+	r.scrub.init(options.ScrubRate)
 	interval := options.SweepInterval
 	if interval <= 0 {
 		interval = defaultSweepInterval
@@ -67,6 +74,7 @@ func New(metadata MetadataStore, blobs BlobStore, options Options) *Registry {
 	r.background.Go(func() { r.repeat(ctx, "reaping condemned blobs", reapRetryInterval, r.condemned, r.Reap) })
 	r.background.Go(func() { r.repeat(ctx, "sweeping unnamed blobs", interval, nil, r.Sweep) })
 	r.background.Go(func() { r.repeat(ctx, "storing the last uses of tokens", useInterval, nil, r.storeUses) })
+	r.background.Go(func() { r.scrubbing(ctx) })
 	return r
 }
 
@@ -104,7 +112,7 @@ const lookupAttempts = 8
 
 // Open finds a file and opens its bytes. The reader stays valid when the file is
 // deleted. ErrPackageNotFound, ErrFileNotFound; ErrDamaged when the file is known
-// and its bytes are not there.
+// and its bytes are not there, which is noted as the scrub would.
 func (r *Registry) Open(ctx context.Context, ref Ref) (File, io.ReadSeekCloser, error) {
 	var missing Locator
 	for range lookupAttempts {
@@ -113,6 +121,7 @@ func (r *Registry) Open(ctx context.Context, ref Ref) (File, io.ReadSeekCloser, 
 			return File{}, nil, err
 		}
 		if file.Locator == missing {
+			r.noteDamage(ctx, file.Blob, ErrBlobNotFound)
 			return File{}, nil, fmt.Errorf("%w: no bytes at %s", ErrDamaged, file.Locator)
 		}
 		content, err := r.blobs.Open(ctx, file.Locator, file.Size)
@@ -120,6 +129,7 @@ func (r *Registry) Open(ctx context.Context, ref Ref) (File, io.ReadSeekCloser, 
 			return file, content, nil
 		}
 		if !errors.Is(err, ErrBlobNotFound) {
+			r.noteDamage(ctx, file.Blob, err)
 			return File{}, nil, fmt.Errorf("opening blob: %w", err)
 		}
 		// Deleted, or replaced, between the two steps: what is true now?
