@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 )
 
 // What of a journal is in memory at once: so many lines, mostly about a MiB, or a
@@ -169,17 +168,5 @@ func (b *backup) writeBlobs(ctx context.Context, changes []Change) error {
 			return err
 		}
 	}
-	return nil
-}
-
-// report ends the backup because of a damaged blob, or takes note of it.
-func (b *backup) report(blob Blob, err error) error {
-	b.registry.log.Error("backup found a damaged blob",
-		slog.String("digest", blob.Digest.String()), slog.String("locator", string(blob.Locator)), slog.Any("error", err))
-	if !b.SkipDamaged {
-		return fmt.Errorf("blob %s of %s: %w", blob.Locator, blob.Digest, err)
-	}
-	b.out.SkipBlob(blob.Locator)
-	b.damaged = append(b.damaged, DamagedBlob{Digest: blob.Digest, Size: blob.Size, Locator: blob.Locator, Problem: err.Error()})
 	return nil
 }

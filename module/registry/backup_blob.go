@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -23,30 +22,24 @@ func (b *backup) writeBlob(ctx context.Context, blob Blob) error {
 		return err
 	}
 	content, err := b.registry.blobs.Open(ctx, blob.Locator, blob.Size)
-	if errors.Is(err, ErrBlobNotFound) {
-		err = fmt.Errorf("%w: %w", ErrDamaged, err)
-	}
-	if errors.Is(err, ErrDamaged) {
-		return b.report(blob, err)
-	}
 	if err != nil {
-		return fmt.Errorf("opening blob: %w", err)
+		return b.unreadable(ctx, blob, err)
 	}
 	defer content.Close()
 	if blob.Size <= smallBuffer {
-		return b.writeSmall(blob, content)
+		return b.writeSmall(ctx, blob, content)
 	}
-	return b.writeLarge(blob, content)
+	return b.writeLarge(ctx, blob, content)
 }
 
-func (b *backup) writeSmall(blob Blob, content io.Reader) error {
+func (b *backup) writeSmall(ctx context.Context, blob Blob, content io.Reader) error {
 	buffer, release := uploadBuffers.get(blob.Size)
 	defer release()
 	if _, err := io.ReadFull(content, buffer[:blob.Size]); err != nil {
-		return b.report(blob, fmt.Errorf("%w: reading it: %w", ErrDamaged, err))
+		return b.unreadable(ctx, blob, err)
 	}
-	if sha256.Sum256(buffer[:blob.Size]) != blob.Digest {
-		return b.report(blob, errBytesDiffer)
+	if digest := Digest(sha256.Sum256(buffer[:blob.Size])); digest != blob.Digest {
+		return b.found(ctx, wrongDigest(blob, digest))
 	}
 	if err := b.out.WriteBlob(blob.Locator, blob.Size, bytes.NewReader(buffer[:blob.Size])); err != nil {
 		return &brokenEntryError{err}
@@ -54,21 +47,46 @@ func (b *backup) writeSmall(blob Blob, content io.Reader) error {
 	return nil
 }
 
-var errBytesDiffer = fmt.Errorf("%w: the bytes are not what was published", ErrDamaged)
-
-func (b *backup) writeLarge(blob Blob, content io.Reader) error {
+func (b *backup) writeLarge(ctx context.Context, blob Blob, content io.Reader) error {
 	reader := &hashingReader{reader: content, hash: sha256.New(), left: blob.Size, pad: b.SkipDamaged}
-	err := b.out.WriteBlob(blob.Locator, blob.Size, reader)
-	switch {
-	case err != nil && reader.failed != nil && !b.SkipDamaged:
-		return &brokenEntryError{b.report(blob, fmt.Errorf("%w: reading it: %w", ErrDamaged, reader.failed))}
-	case err != nil:
+	if err := b.out.WriteBlob(blob.Locator, blob.Size, reader); err != nil {
+		if reader.failed != nil && !b.SkipDamaged {
+			err = b.unreadable(ctx, blob, reader.failed)
+		}
 		return &brokenEntryError{err}
-	case reader.failed != nil:
-		return b.report(blob, fmt.Errorf("%w: reading it: %w", ErrDamaged, reader.failed))
-	case !bytes.Equal(reader.hash.Sum(nil), blob.Digest[:]):
-		return b.report(blob, errBytesDiffer)
 	}
+	if reader.failed != nil {
+		return b.unreadable(ctx, blob, reader.failed)
+	}
+	if digest := Digest(reader.hash.Sum(nil)); digest != blob.Digest {
+		return b.found(ctx, wrongDigest(blob, digest))
+	}
+	return nil
+}
+
+// unreadable deals with what opening or reading a blob failed with.
+func (b *backup) unreadable(ctx context.Context, blob Blob, err error) error {
+	damage, judgeErr := b.registry.judge(ctx, blob, err)
+	if judgeErr != nil {
+		return fmt.Errorf("reading blob %s: %w", blob.Locator, judgeErr)
+	}
+	return b.found(ctx, damage)
+}
+
+// found ends the backup because of a damaged blob, or takes note of it.
+func (b *backup) found(ctx context.Context, damage Damage) error {
+	if _, err := b.registry.report(ctx, damage); err != nil {
+		return err
+	}
+	problem := string(damage.Kind)
+	if damage.Found != "" {
+		problem += ": " + damage.Found
+	}
+	if !b.SkipDamaged {
+		return fmt.Errorf("%w: blob %s of SHA-256 %s: %s", ErrDamaged, damage.Locator, damage.Digest, problem)
+	}
+	b.out.SkipBlob(damage.Locator)
+	b.damaged = append(b.damaged, DamagedBlob{Digest: damage.Digest, Size: damage.Size, Locator: damage.Locator, Problem: problem})
 	return nil
 }
 

@@ -18,6 +18,9 @@ type Registry struct {
 	now      func() time.Time
 	log      *slog.Logger
 
+	scrub  scrubber
+	damage damageSet
+
 	slots      slots
 	uses       tokenUses
 	hold       hold
@@ -40,6 +43,9 @@ type Options struct {
 	// Idle leaves the background work out: nothing is deleted, and nothing that a
 	// running server would do by itself is done.
 	Idle bool
+	// ScrubRate is how many bytes a second are read to compare every blob with its
+	// digest. Zero is DefaultScrubRate; below zero none are.
+	ScrubRate int64
 }
 
 const (
@@ -66,6 +72,7 @@ func New(metadata MetadataStore, blobs BlobStore, options Options) *Registry {
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
+	r.scrub.init(options.ScrubRate)
 	if options.Idle {
 		return r
 	}
@@ -76,6 +83,7 @@ func New(metadata MetadataStore, blobs BlobStore, options Options) *Registry {
 	r.background.Go(func() { r.repeat(ctx, "reaping condemned blobs", reapRetryInterval, r.condemned, r.Reap) })
 	r.background.Go(func() { r.repeat(ctx, "sweeping unnamed blobs", interval, r.unswept, r.Sweep) })
 	r.background.Go(func() { r.repeat(ctx, "storing the last uses of tokens", useInterval, nil, r.storeUses) })
+	r.background.Go(func() { r.scrubbing(ctx) })
 	return r
 }
 
@@ -113,7 +121,7 @@ const lookupAttempts = 8
 
 // Open finds a file and opens its bytes. The reader stays valid when the file is
 // deleted. ErrPackageNotFound, ErrFileNotFound; ErrDamaged when the file is known
-// and its bytes are not there.
+// and its bytes are not there, which is noted as the scrub would.
 func (r *Registry) Open(ctx context.Context, ref Ref) (File, io.ReadSeekCloser, error) {
 	var missing Locator
 	for range lookupAttempts {
@@ -122,6 +130,7 @@ func (r *Registry) Open(ctx context.Context, ref Ref) (File, io.ReadSeekCloser, 
 			return File{}, nil, err
 		}
 		if file.Locator == missing {
+			r.noteDamage(ctx, file.Blob, ErrBlobNotFound)
 			return File{}, nil, fmt.Errorf("%w: no bytes at %s", ErrDamaged, file.Locator)
 		}
 		content, err := r.blobs.Open(ctx, file.Locator, file.Size)
@@ -129,6 +138,7 @@ func (r *Registry) Open(ctx context.Context, ref Ref) (File, io.ReadSeekCloser, 
 			return file, content, nil
 		}
 		if !errors.Is(err, ErrBlobNotFound) {
+			r.noteDamage(ctx, file.Blob, err)
 			return File{}, nil, fmt.Errorf("opening blob: %w", err)
 		}
 		// Deleted, or replaced, between the two steps: what is true now?

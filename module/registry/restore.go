@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -241,7 +240,7 @@ func (r *restoring) check(ctx context.Context) (summary RestoreSummary, err erro
 	if _, err := made.Reap(ctx); err != nil {
 		return summary, err
 	}
-	err = eachBlob(ctx, metadata, func(blob Blob) error {
+	err = made.eachBlob(ctx, Digest{}, func(blob Blob) error {
 		summary.Blobs++
 		summary.Bytes += blob.Size
 		size, err := blobs.Stat(ctx, blob.Locator)
@@ -256,28 +255,4 @@ func (r *restoring) check(ctx context.Context) (summary RestoreSummary, err erro
 		return nil
 	})
 	return summary, err
-}
-
-// eachBlob calls use for each blob of a store, in the order of their digests.
-func eachBlob(ctx context.Context, metadata MetadataStore, use func(Blob) error) error {
-	const page = 1000
-	var after Digest
-	for {
-		blobs, err := metadata.Blobs(ctx, after, page)
-		if err != nil {
-			return fmt.Errorf("listing blobs: %w", err)
-		}
-		if len(blobs) == 0 {
-			return nil
-		}
-		for _, blob := range blobs {
-			if bytes.Compare(blob.Digest[:], after[:]) <= 0 {
-				return fmt.Errorf("%w: blobs are not listed in order", ErrDamaged)
-			}
-			if err := use(blob); err != nil {
-				return err
-			}
-			after = blob.Digest
-		}
-	}
 }

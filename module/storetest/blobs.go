@@ -33,6 +33,7 @@ func Blobs(t *testing.T, place BlobPlace) {
 		"a writer ends once":                                     endsOnce,
 		"a closed store stops its writers, not its readers":      closedUnderWay,
 		"walk says when a blob was written":                      walkTimes,
+		"the condition is told when the store is closed too":     blobCondition,
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := goleak.IgnoreCurrent()

@@ -27,6 +27,7 @@ func Pair(t *testing.T, metadata MetadataPlace, blobs BlobPlace) {
 		"bytes that a crash left are swept":                        pairCrashed,
 		"after everything is deleted nothing is left":              pairNothingLeft,
 		"the reaper follows a delete by itself":                    pairReaps,
+		"verify finds damage, and publishing heals it":             pairVerifies,
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := goleak.IgnoreCurrent()
