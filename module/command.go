@@ -32,7 +32,7 @@ open the registry at --root themselves.`,
 			flags.StringVarP(&target.config, "config", "c", "", "Configuration file that has the address")
 			flags.StringVarP(&target.adapter, "adapter", "a", "", "Adapter of the configuration file")
 			flags.StringVar(&target.root, "root", "", "Root of the registry, needed where there are several")
-			root.AddCommand(tokenCommand(target), newBackupCommand(target), newRestoreCommand(target), newRebuildCommand(target))
+			root.AddCommand(tokenCommand(target), newBackupCommand(target), newRestoreCommand(target), newRebuildCommand(target), newVerifyCommand(target))
 		},
 	})
 }

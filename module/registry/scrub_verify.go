@@ -24,11 +24,13 @@ type VerifyOptions struct {
 // VerifyProgress is how far a Verify has come.
 type VerifyProgress struct {
 	// Blobs and Bytes that were read.
-	Blobs, Bytes int64
+	Blobs int64 `json:"blobs"`
+	Bytes int64 `json:"bytes"`
 	// TotalBlobs and TotalBytes are what there was to read when it began.
-	TotalBlobs, TotalBytes int64
+	TotalBlobs int64 `json:"total_blobs"`
+	TotalBytes int64 `json:"total_bytes"`
 	// Damaged is how many of the blobs read are damaged.
-	Damaged int64
+	Damaged int64 `json:"damaged"`
 }
 
 // VerifyReport is what a Verify found.
