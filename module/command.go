@@ -23,18 +23,22 @@ address is taken from --address, from --config, or is the default one.
 With several registries open, --root says which one is meant. Commands for a stopped
 server (restore, rebuild, and with --offline backup and verify) ask no endpoint: they
 open the registry at --root themselves.`,
-		CobraFunc: func(root *cobra.Command) {
-			root.Args = cobra.NoArgs
-			root.RunE = func(*cobra.Command, []string) error { return root.Help() }
-			target := new(target)
-			flags := root.PersistentFlags()
-			flags.StringVar(&target.address, "address", "", "Address of Caddy's admin endpoint")
-			flags.StringVarP(&target.config, "config", "c", "", "Configuration file that has the address")
-			flags.StringVarP(&target.adapter, "adapter", "a", "", "Adapter of the configuration file")
-			flags.StringVar(&target.root, "root", "", "Root of the registry, needed where there are several")
-			root.AddCommand(tokenCommand(target), newBackupCommand(target), newRestoreCommand(target), newRebuildCommand(target), newVerifyCommand(target))
-		},
+		CobraFunc: addCommands,
 	})
+}
+
+func addCommands(root *cobra.Command) {
+	root.Args = cobra.NoArgs
+	root.RunE = func(*cobra.Command, []string) error { return root.Help() }
+	target := new(target)
+	flags := root.PersistentFlags()
+	flags.StringVar(&target.address, "address", "", "Address of Caddy's admin endpoint")
+	flags.StringVarP(&target.config, "config", "c", "", "Configuration file that has the address")
+	flags.StringVarP(&target.adapter, "adapter", "a", "", "Adapter of the configuration file")
+	flags.StringVar(&target.root, "root", "", "Root of the registry, needed where there are several")
+	root.AddCommand(
+		tokenCommand(target), newBackupCommand(target), newRestoreCommand(target), newRebuildCommand(target), newVerifyCommand(target),
+	)
 }
 
 // target is the registry of a running Caddy that a command is for.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -185,12 +186,12 @@ func (b *backupCommand) toDirectory(ctx context.Context, path string) (err error
 	}
 	stream, err := b.begin(ctx, since)
 	if err != nil {
-		return err
+		return orFull(err)
 	}
 	defer stream.Close()
 	backup, err := registry.NewBackupReader(stream)
 	if err != nil {
-		return err
+		return orFull(err)
 	}
 	progress := b.beginProgress()
 	defer progress.end()
@@ -199,6 +200,15 @@ func (b *backupCommand) toDirectory(ctx context.Context, path string) (err error
 	}
 	progress.end()
 	return b.report(b.out, backup, began)
+}
+
+// orFull says what to do where a backup cannot be continued. The server's error is
+// only a text here.
+func orFull(err error) error {
+	if strings.Contains(err.Error(), registry.ErrNotContinued.Error()) {
+		return fmt.Errorf("%w: --full makes one in this directory", err)
+	}
+	return err
 }
 
 // report says what was backed up.

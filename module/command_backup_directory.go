@@ -90,11 +90,8 @@ func readBackupHead(path string) (head backupHead, whole bool, err error) {
 	if err != nil {
 		return head, false, fmt.Errorf("reading the head of the backup: %w", err)
 	}
-	if _, err := registry.ParseBackupHead(text); err != nil {
+	if err := registry.ParseBackupHead(text, &head); err != nil {
 		return head, false, fmt.Errorf("%s: %w", path, err)
-	}
-	if err := json.Unmarshal(text, &head); err != nil {
-		return head, false, fmt.Errorf("%w: head of the backup in %s: %w", registry.ErrDamaged, path, err)
 	}
 	return head, head.Whole, nil
 }
@@ -130,6 +127,7 @@ func (d *backupDirectory) unpack(ctx context.Context, backup *registry.BackupRea
 	}
 	d.head = backupHead{BackupHead: head, Whole: true, Damaged: slices.Concat(d.head.Damaged, backup.Damaged())}
 	d.head.Since, d.head.Incomplete = registry.Position{}, len(d.head.Damaged) > 0
+	d.head.BackupHead = d.head.Seal()
 	if err := d.writeHead(into); err != nil {
 		return err
 	}

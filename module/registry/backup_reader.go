@@ -44,23 +44,30 @@ func NewBackupReader(r io.Reader) (*BackupReader, error) {
 	if err != nil {
 		return nil, err
 	}
-	b.head, err = ParseBackupHead(text)
+	if err := ParseBackupHead(text, &b.head); err != nil {
+		return nil, err
+	}
 	b.at = b.head.Since
-	return b, err
+	return b, nil
 }
 
-// ParseBackupHead reads the entry of that name. ErrDamaged, ErrFormat.
-func ParseBackupHead(text []byte) (head BackupHead, err error) {
-	if err := json.Unmarshal(text, &head); err != nil || head.Format < 1 || head.Store == "" {
-		return head, fmt.Errorf("%w: %s is not the head of a backup: %w", ErrDamaged, backupHead, err)
+// ParseBackupHead reads a sealed head into a *BackupHead or a pointer to a struct that
+// embeds one. ErrDamaged, ErrFormat.
+func ParseBackupHead(text []byte, into any) error {
+	var head BackupHead
+	if err := json.Unmarshal(text, &head); err != nil || head.Format < 1 {
+		return fmt.Errorf("%w: %s is not the head of a backup", ErrDamaged, backupHead)
 	}
 	if head.Format > BackupFormat {
-		return head, fmt.Errorf("%w: the backup has format %d, this release knows %d; use the newer release that wrote it", ErrFormat, head.Format, BackupFormat)
+		return fmt.Errorf("%w: the backup has format %d, this release knows %d; use the newer release that wrote it", ErrFormat, head.Format, BackupFormat)
 	}
-	if head.Since.Sequence > head.Position.Sequence {
-		return head, fmt.Errorf("%w: the backup begins after %d and ends at %d", ErrDamaged, head.Since.Sequence, head.Position.Sequence)
+	if head.Sum != head.sum() || head.Store == "" || head.Since.Sequence > head.Position.Sequence {
+		return fmt.Errorf("%w: %s was changed", ErrDamaged, backupHead)
 	}
-	return head, nil
+	if err := decodeStrictly(bytes.NewReader(text), into); err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrDamaged, backupHead, err)
+	}
+	return nil
 }
 
 // Head says what the backup is of.

@@ -44,6 +44,22 @@ type BackupHead struct {
 	// Incomplete is set when bytes that are damaged were left out instead of ending
 	// the backup: its entry of damaged blobs says which.
 	Incomplete bool `json:"incomplete,omitempty"`
+	// Sum is the SHA-256 of all the above, for what nothing else in a backup would
+	// show. Seal sets it.
+	Sum Digest `json:"sum"`
+}
+
+// Seal returns the head in the format of this release, with its sum.
+func (h BackupHead) Seal() BackupHead {
+	h.Format = BackupFormat
+	h.Sum = h.sum()
+	return h
+}
+
+func (h BackupHead) sum() Digest {
+	h.Sum = Digest{}
+	text, _ := json.Marshal(h) // its fields always can be
+	return sha256.Sum256(text)
 }
 
 // BackupEnd is the last entry of a whole backup.
@@ -94,9 +110,9 @@ type BackupWriter struct {
 	sent locatorSet
 }
 
-// NewBackupWriter begins a backup. The format of the head is filled in.
+// NewBackupWriter begins a backup. The head is sealed.
 func NewBackupWriter(w io.Writer, head BackupHead) (*BackupWriter, error) {
-	head.Format = BackupFormat
+	head = head.Seal()
 	b := &BackupWriter{tar: tar.NewWriter(w), head: head, end: BackupEnd{Position: head.Position}, sent: make(locatorSet)}
 	return b, b.writeJSON(backupHead, head)
 }

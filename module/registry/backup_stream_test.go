@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -111,8 +112,7 @@ func TestBackupStreamReadsBack(t *testing.T) {
 		}
 	}
 	reader, err := NewBackupReader(bytes.NewReader(stream))
-	want := b.head
-	want.Format = BackupFormat
+	want := b.head.Seal()
 	if err != nil || reader.Head() != want {
 		t.Errorf("head is %+v, %v; want %+v", reader.Head(), err, want)
 	}
@@ -163,9 +163,11 @@ func TestBackupsThatAreRefused(t *testing.T) {
 		{"something else", func(*testing.T) []byte { return bytes.Repeat([]byte("something else"), 200) }, ErrDamaged},
 		{"a tar of something else", func(t *testing.T) []byte { return tarOf(t, "README", "hello") }, ErrIncomplete},
 		{"a head of something else", func(t *testing.T) []byte { return tarOf(t, "backup.json", "{}") }, ErrDamaged},
+		{"a head without a sum", func(t *testing.T) []byte { return tarOf(t, "backup.json", `{"backup":1,"store":"s"}`) }, ErrDamaged},
+		{"a head with a field more", func(t *testing.T) []byte { return tarOf(t, "backup.json", emptyHead[:len(emptyHead)-1]+`,"x":1}`) }, ErrDamaged},
 		{"a newer format", func(t *testing.T) []byte { return tarOf(t, "backup.json", `{"backup":2,"store":"s"}`) }, ErrFormat},
-		{"no end", func(t *testing.T) []byte { return tarOf(t, "backup.json", `{"backup":1,"store":"s"}`) }, ErrIncomplete},
-		{"an entry that nobody knows", func(t *testing.T) []byte { return tarOf(t, "backup.json", `{"backup":1,"store":"s"}`, "x", "") }, ErrFormat},
+		{"no end", func(t *testing.T) []byte { return tarOf(t, "backup.json", emptyHead) }, ErrIncomplete},
+		{"an entry that nobody knows", func(t *testing.T) []byte { return tarOf(t, "backup.json", emptyHead, "x", "") }, ErrFormat},
 		{"a head that ends before it begins", change(func(b *sampleBackup) { b.head.Since.Sequence = 9 }), ErrDamaged},
 		{"a line of another content", change(func(b *sampleBackup) { b.lines[30] ^= 1 }), ErrDamaged},
 		{"a line left out at the end", change(func(b *sampleBackup) { b.lines = b.lines[:bytes.LastIndexByte(b.lines[:len(b.lines)-1], '\n')+1] }), ErrDamaged},
@@ -183,7 +185,7 @@ func TestBackupsThatAreRefused(t *testing.T) {
 			return b.write(t, 4)
 		}, ErrDamaged},
 		{"a blob outside", func(t *testing.T) []byte {
-			return tarOf(t, "backup.json", `{"backup":1,"store":"s"}`, "blobs/../x", "")
+			return tarOf(t, "backup.json", emptyHead, "blobs/../x", "")
 		}, ErrDamaged},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -194,6 +196,12 @@ func TestBackupsThatAreRefused(t *testing.T) {
 		})
 	}
 }
+
+// emptyHead is that of a backup of nothing.
+var emptyHead = func() string {
+	text, _ := json.Marshal(BackupHead{Store: "s"}.Seal())
+	return string(text)
+}()
 
 func tarOf(t *testing.T, entries ...string) []byte {
 	t.Helper()
