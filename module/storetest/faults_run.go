@@ -140,7 +140,7 @@ func (r *faultRun) start(fsys disk.FS) (err error) {
 		return errors.Join(err, r.blobs.Close(), r.metadata.Close())
 	}
 	r.bound, r.uploading = true, 0
-	r.Registry = registry.New(r.metadata, r.blobs, registry.Options{Now: r.clock, Manual: true})
+	r.Registry = registry.New(r.metadata, r.blobs, registry.Options{Now: r.clock, Idle: true})
 	return nil
 }
 
