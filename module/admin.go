@@ -20,11 +20,13 @@ func init() { caddy.RegisterModule(Admin{}) }
 const (
 	adminPath  = "/generic_registry"
 	tokensPath = "/tokens"
+	healthPath = "/health"
 )
 
 // Admin adds the registries to Caddy's admin endpoint: tokens are made, listed and
-// revoked under `/generic_registry/tokens`. With several registries open, the
-// query parameter `root` says which one is meant.
+// revoked under `/generic_registry/tokens`, and `/generic_registry/health` says how
+// each registry is. With several registries open, the query parameter `root` says
+// which one is meant.
 //
 // Whoever reaches the admin endpoint can make tokens for any user, as they could
 // load a configuration that lets anyone in: keep it on localhost, or on a unix
@@ -41,6 +43,7 @@ func (Admin) Routes() []caddy.AdminRoute {
 	return []caddy.AdminRoute{
 		{Pattern: adminPath + tokensPath, Handler: caddy.AdminHandlerFunc(serveTokens)},
 		{Pattern: adminPath + tokensPath + "/", Handler: caddy.AdminHandlerFunc(serveToken)},
+		{Pattern: adminPath + healthPath, Handler: caddy.AdminHandlerFunc(serveHealth)},
 	}
 }
 
