@@ -16,7 +16,7 @@ import (
 )
 
 // stateRetryInterval is how often a store in a state fault is tried again.
-const stateRetryInterval = 5 * time.Second
+const stateRetryInterval = 2 * time.Second
 
 // entry is one store of the pool: not open yet, open, or waiting in a state fault.
 type entry struct {
