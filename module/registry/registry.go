@@ -73,18 +73,20 @@ func New(metadata MetadataStore, blobs BlobStore, options Options) *Registry {
 		r.log = slog.New(slog.DiscardHandler)
 	}
 	r.scrub.init(options.ScrubRate)
-	if options.Idle {
-		return r
+	if !options.Idle {
+		r.startBackground(ctx, options.SweepInterval)
 	}
-	interval := options.SweepInterval
-	if interval <= 0 {
-		interval = defaultSweepInterval
+	return r
+}
+
+func (r *Registry) startBackground(ctx context.Context, sweepInterval time.Duration) {
+	if sweepInterval <= 0 {
+		sweepInterval = defaultSweepInterval
 	}
 	r.background.Go(func() { r.repeat(ctx, "reaping condemned blobs", reapRetryInterval, r.condemned, r.Reap) })
-	r.background.Go(func() { r.repeat(ctx, "sweeping unnamed blobs", interval, r.unswept, r.Sweep) })
+	r.background.Go(func() { r.repeat(ctx, "sweeping unnamed blobs", sweepInterval, r.unswept, r.Sweep) })
 	r.background.Go(func() { r.repeat(ctx, "storing the last uses of tokens", useInterval, nil, r.storeUses) })
 	r.background.Go(func() { r.scrubbing(ctx) })
-	return r
 }
 
 // repeat runs work at once, then at each interval and each wake-up, until ctx

@@ -26,7 +26,11 @@ func TestTokensOfPairInMemory(t *testing.T) {
 	storetest.TokensOfPair(t, metadataInMemory, blobsInMemory)
 }
 
-func TestModelInMemory(t *testing.T) { storetest.Model(t, metadataInMemory, blobsInMemory) }
+func TestModelInMemory(t *testing.T) {
+	storetest.Model(t, func(testing.TB) (storetest.MetadataPlace, storetest.BlobPlace, func()) {
+		return metadataInMemory, blobsInMemory, nil
+	})
+}
 
 func TestBackupInMemory(t *testing.T) {
 	storetest.Backup(t, func(testing.TB) storetest.JournaledPlace {
