@@ -93,21 +93,22 @@ func (h *history) path(version, file int) string {
 // answered that it must not.
 func (h *history) work(s *server, answered *atomic.Int64) error {
 	for ; ; answered.Add(1) {
-		version, file := h.random.IntN(4), h.random.IntN(6)
-		var gone bool
-		var err error
-		switch h.random.IntN(8) {
-		case 0:
-			gone, err = h.deleteVersion(s, version)
-		case 1, 2:
-			gone, err = h.deleteFile(s, h.path(version, file))
-		default:
-			gone, err = h.publish(s, h.path(version, file))
-		}
-		if err != nil || gone {
+		if gone, err := h.step(s); err != nil || gone {
 			return err
 		}
 	}
+}
+
+// step publishes or deletes once.
+func (h *history) step(s *server) (gone bool, err error) {
+	version, file := h.random.IntN(4), h.random.IntN(6)
+	switch h.random.IntN(8) {
+	case 0:
+		return h.deleteVersion(s, version)
+	case 1, 2:
+		return h.deleteFile(s, h.path(version, file))
+	}
+	return h.publish(s, h.path(version, file))
 }
 
 func (h *history) publish(s *server, path string) (gone bool, err error) {
