@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -236,18 +237,27 @@ func newClients(count int) (all clients) {
 	return all
 }
 
-// each calls for every client at once, and fails the test for what goes wrong.
-func (c clients) each(t testing.TB, call func(h *history) error) {
-	t.Helper()
+// try calls for every client at once, and returns what went wrong.
+func (c clients) try(call func(h *history) error) error {
+	problems := make([]error, len(c))
 	var running sync.WaitGroup
-	for _, h := range c {
+	for i, h := range c {
 		running.Go(func() {
 			if err := call(h); err != nil {
-				t.Errorf("client %d: %v", h.client, err)
+				problems[i] = fmt.Errorf("client %d: %w", h.client, err)
 			}
 		})
 	}
 	running.Wait()
+	return errors.Join(problems...)
+}
+
+// each is try, and fails the test for what went wrong.
+func (c clients) each(t testing.TB, call func(h *history) error) {
+	t.Helper()
+	if err := c.try(call); err != nil {
+		t.Error(err)
+	}
 }
 
 // contents are those that are there, once they are known by a check.
