@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -116,8 +117,10 @@ func (h *history) deleteFile(s *server, path string) (status int, err error) {
 
 func (h *history) deleteVersion(s *server, version int) (status int, err error) {
 	var paths []string
-	for file := range historyFiles {
-		paths = append(paths, h.path(version, file))
+	for path := range h.files {
+		if strings.HasPrefix(path, h.version(version)+"/") {
+			paths = append(paths, path)
+		}
 	}
 	before, got := h.attempt(s, http.MethodDelete, h.version(version), nil, absent, paths...)
 	missing := !slices.ContainsFunc(paths, func(path string) bool { return !before[path].has(absent) })
@@ -158,6 +161,8 @@ func (h *history) settle(got answer, before map[string]possible) error {
 	switch {
 	case got.status == 0, slices.Contains(h.unclear, got.status):
 		return nil
+	case got.status == http.StatusServiceUnavailable && got.header.Get("Retry-After") == "":
+		return errors.New("503 without Retry-After")
 	case slices.Contains(h.refusals, got.status):
 		for path, contents := range before {
 			h.files[path] = contents

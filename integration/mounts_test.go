@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -10,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -111,11 +113,24 @@ func (m *mount) mount() {
 	m.run("mount", "-o", m.options, m.image, m.path)
 }
 
-// unmount may find nothing: a test can fail between the two.
+// unmount may find nothing: a test can fail between the two. It waits while the
+// file system is busy: a process that another test is just starting has, until its
+// exec, a copy of what this one had open.
 func (m *mount) unmount() {
 	m.Helper()
-	if m.isMounted(m.path) {
-		m.run("umount", m.path)
+	if !m.isMounted(m.path) {
+		return
+	}
+	deadline := time.Now().Add(patience)
+	for {
+		err := unix.Unmount(m.path, 0)
+		switch {
+		case err == nil:
+			return
+		case !errors.Is(err, unix.EBUSY) || time.Now().After(deadline):
+			m.Fatalf("unmounting %s: %v", m.path, err)
+		}
+		runtime.Gosched()
 	}
 }
 
