@@ -33,7 +33,8 @@ var rooms = []struct {
 	{"caddyfile", []string{"module", "module/registry"}, nil},
 	{"module", []string{"module/metadata/*", "module/blobs/*", "module/directory", "module/disk", "module/registry"}, suites},
 	// A store's tests need one of the other kind to run publishes.
-	{"module/metadata/*", []string{"module/directory", "module/disk", "module/registry"}, append(suites, "module/blobs/*")},
+	{"module/metadata/badger/journal", []string{"module/disk", "module/registry"}, suites},
+	{"module/metadata/*", []string{"module/metadata/badger/journal", "module/directory", "module/disk", "module/registry"}, append(suites, "module/blobs/*")},
 	{"module/blobs/*", []string{"module/directory", "module/disk", "module/registry"}, append(suites, "module/metadata/*")},
 	{"module/storetest", []string{"module/registry"}, suites},
 	{"module/storetest/*", []string{"module/registry"}, suites},

@@ -26,7 +26,9 @@ const (
 type Claim struct {
 	// Path is absolute, with symbolic links resolved.
 	Path string
-	lock *flock.Flock
+	// Version of the layout that the directory holds.
+	Version int
+	lock    *flock.Flock
 }
 
 // Take makes a directory if need be and claims it for a layout, such as
@@ -47,10 +49,19 @@ func Take(path, layout string, version int) (*Claim, error) {
 		return nil, fmt.Errorf("%w: %s; stop that process, or give each its own root", registry.ErrLocked, path)
 	}
 	claim := &Claim{Path: path, lock: lock}
-	if err := checkFormat(path, layout, version); err != nil {
+	if claim.Version, err = checkFormat(path, layout, version); err != nil {
 		return nil, errors.Join(err, claim.Release())
 	}
 	return claim, nil
+}
+
+// Upgrade says that the directory now holds a newer version of its layout.
+func (c *Claim) Upgrade(layout string, version int) error {
+	if err := markFormat(c.Path, layout, version); err != nil {
+		return err
+	}
+	c.Version = version
+	return nil
 }
 
 // Release gives the directory back. Releasing twice is harmless.
@@ -95,27 +106,27 @@ func makeAll(path string) error {
 	return disk.OS{}.SyncDirectory(parent)
 }
 
-// checkFormat reads which layout a directory holds. One without a mark gets it:
-// it must be empty but for the lock, or its marks were lost and nothing may be
-// guessed.
-func checkFormat(path, layout string, version int) error {
+// checkFormat reads which layout a directory holds, and its version. One without a
+// mark gets it: it must be empty but for the lock, or its marks were lost and
+// nothing may be guessed.
+func checkFormat(path, layout string, version int) (int, error) {
 	name := filepath.Join(path, formatFile)
 	text, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return writeFormat(path, layout, version)
+		return version, writeFormat(path, layout, version)
 	}
 	if err != nil {
-		return fmt.Errorf("reading format: %w", err)
+		return 0, fmt.Errorf("reading format: %w", err)
 	}
 	found, number, _ := cutLast(strings.TrimSpace(string(text)))
 	n, err := strconv.Atoi(number)
 	if found != layout || err != nil {
-		return fmt.Errorf("%w: %s says %q, not %q; this directory is not such a store", registry.ErrFormat, name, string(text), layout)
+		return 0, fmt.Errorf("%w: %s says %q, not %q; this directory is not such a store", registry.ErrFormat, name, string(text), layout)
 	}
 	if n > version {
-		return fmt.Errorf("%w: %s says version %d, this release knows %d; use the newer release that wrote it", registry.ErrFormat, name, n, version)
+		return 0, fmt.Errorf("%w: %s says version %d, this release knows %d; use the newer release that wrote it", registry.ErrFormat, name, n, version)
 	}
-	return nil
+	return n, nil
 }
 
 func cutLast(text string) (before, after string, found bool) {
@@ -139,5 +150,9 @@ func writeFormat(path, layout string, version int) error {
 			return fmt.Errorf("%w: %s has %s but no %s; use an empty directory", registry.ErrFormat, path, entry.Name(), formatFile)
 		}
 	}
+	return markFormat(path, layout, version)
+}
+
+func markFormat(path, layout string, version int) error {
 	return disk.WriteFile(disk.OS{}, filepath.Join(path, formatFile), fmt.Sprintf("%s %d\n", layout, version))
 }

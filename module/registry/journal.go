@@ -110,8 +110,7 @@ type JournalBackend interface {
 	// aside.
 	Rebuild(ctx context.Context, root string, log *slog.Logger) error
 
-	// RebuildJournal makes the journal anew from the database: what there is, as if
-	// it had just been published by those who did, in that order. What was there is
-	// put aside.
+	// RebuildJournal makes the journal anew from the database: what there is, with
+	// its publishers and times. What was there is put aside.
 	RebuildJournal(ctx context.Context, root string, log *slog.Logger) error
 }

@@ -11,14 +11,14 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
+	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
 func init() { caddy.RegisterModule(&Backend{}) }
 
-// smallestReserve is what Badger itself may write before it notices a full disk,
-// which it does not survive: three memtables.
-const smallestReserve = 3 * memTableSize
+// smallestReserve leaves room above the floor for the deletes that make some.
+const smallestReserve = 2 * floor
 
 // Backend keeps metadata in a Badger database of this process. It suits one
 // machine; two processes cannot share it. Do not put it on a network file system.
@@ -28,9 +28,10 @@ type Backend struct {
 	Dir string `json:"dir,omitempty"`
 
 	// Bytes of the disk that stay free: with less, files are not published and the
-	// database is not opened, because Badger does not survive a full disk. Zero
-	// means the default, 268435456 (256 MiB); the least is 25165824 (24 MiB). It
-	// takes effect on a reload.
+	// database is not opened, because Badger does not survive a full disk. With less
+	// than 33554432 (32 MiB) nothing is deleted either. Zero means the default,
+	// 268435456 (256 MiB); the least is 67108864 (64 MiB). It takes effect on a
+	// reload.
 	Reserve int64 `json:"reserve,omitempty"`
 }
 
@@ -70,8 +71,8 @@ func (b *Backend) dir(root string) string {
 }
 
 // OpenMetadata implements registry.MetadataBackend.
-func (b *Backend) OpenMetadata(_ context.Context, root string, log *slog.Logger) (registry.MetadataStore, error) {
-	return open(b.dir(root), b.Reserve, log)
+func (b *Backend) OpenMetadata(ctx context.Context, root string, log *slog.Logger) (registry.MetadataStore, error) {
+	return open(ctx, b.dir(root), b.Reserve, log, disk.OS{})
 }
 
 // AdjustMetadata implements registry.MetadataAdjuster.
@@ -80,7 +81,7 @@ func (b *Backend) AdjustMetadata(store registry.MetadataStore) error {
 	if !ok {
 		return fmt.Errorf("adjusting metadata store: %T is not a Badger store", store)
 	}
-	s.reserve.Store(b.Reserve)
+	s.room.reserve.Store(b.Reserve)
 	return nil
 }
 

@@ -48,18 +48,6 @@ func (s *Store) Condemned(ctx context.Context, limit int) ([]registry.Locator, e
 	}
 }
 
-func (s *Store) usable(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	s.use.RLock()
-	defer s.use.RUnlock()
-	if s.closed || s.failed.Load() {
-		return s.unavailable()
-	}
-	return nil
-}
-
 // remains returns condemned locators, and the oldest grave.
 func (s *Store) remains(limit int) (locators []registry.Locator, grave uint64, found bool) {
 	s.mu.Lock()
@@ -94,6 +82,7 @@ func (b *batch) emptyGrave(id uint64) error {
 			return err
 		}
 		grave.lastFile = registry.Fold(file.name)
+		b.state.sums.files -= scatter(file.id)
 		if err := firstError(
 			func() error { return b.delete(fileKey(id, file.name)) },
 			func() error { return b.release(file.digest, blob) },

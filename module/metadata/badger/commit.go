@@ -6,8 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 
-	"github.com/dgraph-io/badger/v4"
-
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/journal"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
@@ -30,20 +29,6 @@ type operation struct {
 	apply  func(b *batch) error
 	err    error
 	done   chan struct{}
-}
-
-// batch is a transaction that the operations waiting at one moment share. They see
-// each other's writes.
-type batch struct {
-	store *Store
-	txn   *badger.Txn
-
-	// What becomes true in memory once the transaction is committed.
-	condemned []registry.Locator
-	buried    []registry.Locator
-	opened    []uint64 // graves
-	emptied   []uint64
-	idsTaken  bool
 }
 
 // submit queues an operation and waits for its batch to be committed. Once it is
@@ -115,83 +100,73 @@ func (s *Store) gather(first *operation) (operations []*operation, next *operati
 	}
 }
 
-// commit applies the operations and sets the result of each.
+// commit applies the operations, journals what they changed, commits it, and sets
+// the result of each.
 func (s *Store) commit(operations []*operation) {
-	b := &batch{store: s, txn: s.db.NewTransaction(true)}
-	defer b.txn.Discard()
-	firstID := s.nextID
-	err := b.run(operations)
+	s.committer.Lock()
+	defer s.committer.Unlock()
+	err := s.commitTogether(operations)
 	if err == nil {
-		if err = s.commitTxn(b.txn); err == nil {
-			b.publish()
-			return
-		}
-		// Whether it was stored is unknown, and a next sync may succeed without
-		// having stored it: nothing more is promised until the store is reopened.
-		s.failed.Store(true)
-		s.log.Error("metadata commit failed; refusing changes until restart", slog.Any("error", err))
-		err = fmt.Errorf("committing: %w", err)
+		return
 	}
-	s.nextID = firstID
 	for _, o := range operations {
 		o.err = err
 	}
 }
 
-// errWrite marks errors of writing to the transaction, which spoil all of it.
-var errWrite = errors.New("writing to the transaction")
-
-// run applies each operation. An operation's own refusal is its own result; a
-// write that fails is everybody's.
-func (b *batch) run(operations []*operation) error {
-	if b.store.failed.Load() {
+// commitTogether returns an error that is the result of every operation.
+func (s *Store) commitTogether(operations []*operation) error {
+	if s.failed.Load() {
 		return fmt.Errorf("%w: a commit failed", registry.ErrUnavailable)
 	}
-	for _, o := range operations {
-		if o.err = o.apply(b); errors.Is(o.err, errWrite) {
-			return o.err
+	if err := s.room.forChange(); err != nil {
+		return err
+	}
+	b := newBatch(s.opened)
+	defer b.txn.Discard()
+	if err := b.run(operations); err != nil || b.writes == 0 {
+		return err
+	}
+	if err := b.journal(s.opened.journal); err != nil {
+		if errors.Is(err, journal.ErrUnclear) {
+			s.fail("journalling", err)
 		}
+		return noSpace(err)
 	}
-	if !b.idsTaken {
-		return nil
+	if err := s.store(b); err != nil {
+		// Whether it was stored is unknown, and a next sync may succeed without
+		// having stored it. The journal has it: opening again makes it so.
+		s.fail("committing", err)
+		return fmt.Errorf("committing: %w", err)
 	}
-	return b.put(nextIDKey, &idRecord{next: b.store.nextID})
-}
-
-func (b *batch) get(key []byte, record codec) (bool, error) { return get(b.txn, key, record) }
-
-func (b *batch) put(key []byte, record codec) error {
-	return b.write(key, b.txn.Set(key, encode(key, record)))
-}
-
-func (b *batch) delete(key []byte) error { return b.write(key, b.txn.Delete(key)) }
-
-func (b *batch) write(key []byte, err error) error {
-	if err != nil {
-		return fmt.Errorf("%w: record %q: %w", errWrite, key, err)
-	}
+	s.remember(b)
 	return nil
 }
 
-// takeID gives out an id. Ids are never given out twice: a batch that fails gives
-// its own back, and nobody has seen them.
-func (b *batch) takeID() uint64 {
-	b.idsTaken = true
-	id := b.store.nextID
-	b.store.nextID++
-	return id
+// store commits what is journalled.
+func (s *Store) store(b *batch) error {
+	if err := b.seal(); err != nil {
+		return err
+	}
+	if err := s.commitTxn(b.txn); err != nil {
+		return err
+	}
+	b.settle(s.opened)
+	s.commits.Add(1)
+	s.room.followMemtable()
+	return nil
 }
 
-// condemn leaves the bytes of a locator to the reaper.
-func (b *batch) condemn(locator registry.Locator) error {
-	b.condemned = append(b.condemned, locator)
-	key := condemnedKey(locator)
-	return b.put(key, &condemnedRecord{})
+// fail stops all changes until the store is opened again.
+func (s *Store) fail(what string, err error) {
+	s.failed.Store(true)
+	s.log.Error("a change may or may not be stored; refusing changes until the store is opened again and checked",
+		slog.String("failed", what), slog.Any("error", err))
+	s.wakeWatch()
 }
 
-// publish brings memory up to date with what is committed.
-func (b *batch) publish() {
-	s := b.store
+// remember brings memory up to date with what is committed.
+func (s *Store) remember(b *batch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, locator := range b.condemned {

@@ -9,7 +9,12 @@ import (
 
 // DeleteFile implements registry.MetadataStore.
 func (s *Store) DeleteFile(ctx context.Context, ref registry.Ref, act registry.Act) error {
-	return s.submit(ctx, operationWeight, func(b *batch) error { return b.deleteFile(ref) })
+	return s.submit(ctx, operationWeight, func(b *batch) error {
+		if err := b.deleteFile(ref); err != nil {
+			return err
+		}
+		return b.record(registry.DeleteFileChange(ref, act))
+	})
 }
 
 func (b *batch) deleteFile(ref registry.Ref) error {
@@ -32,6 +37,7 @@ func (b *batch) deleteFile(ref registry.Ref) error {
 		return err
 	}
 
+	b.state.sums.files -= scatter(file.id)
 	version.files--
 	version.bytes -= file.size
 	tally.owner.bytes -= file.size
@@ -48,32 +54,41 @@ func (b *batch) deleteFile(ref registry.Ref) error {
 	)
 }
 
-// DeleteVersion implements registry.MetadataStore: it deletes the version's own
-// record, which puts its files out of reach, and leaves them to the clean-up.
+// DeleteVersion implements registry.MetadataStore.
 func (s *Store) DeleteVersion(ctx context.Context, ref registry.VersionRef, act registry.Act) error {
 	return s.submit(ctx, operationWeight, func(b *batch) error {
-		vKey := versionKey(ref)
-		var version versionRecord
-		if found, err := b.get(vKey, &version); err != nil || !found {
-			return orNotFound(err, registry.ErrPackageNotFound)
-		}
-		tally, err := b.tally(ref)
-		if err != nil {
+		if err := b.deleteVersion(ref); err != nil {
 			return err
 		}
-		tally.owner.bytes -= version.bytes
-		b.opened = append(b.opened, version.id)
-		return firstError(
-			func() error { return b.put(graveKey(version.id), &graveRecord{}) },
-			func() error { return b.removeVersion(vKey, version, &tally) },
-			func() error { return b.putTally(ref, tally) },
-		)
+		return b.record(registry.DeleteVersionChange(ref, act))
 	})
+}
+
+// deleteVersion deletes the version's own record, which puts its files out of
+// reach, and leaves them to the clean-up.
+func (b *batch) deleteVersion(ref registry.VersionRef) error {
+	vKey := versionKey(ref)
+	var version versionRecord
+	if found, err := b.get(vKey, &version); err != nil || !found {
+		return orNotFound(err, registry.ErrPackageNotFound)
+	}
+	tally, err := b.tally(ref)
+	if err != nil {
+		return err
+	}
+	tally.owner.bytes -= version.bytes
+	b.opened = append(b.opened, version.id)
+	return firstError(
+		func() error { return b.put(graveKey(version.id), &graveRecord{}) },
+		func() error { return b.removeVersion(vKey, version, &tally) },
+		func() error { return b.putTally(ref, tally) },
+	)
 }
 
 // removeVersion deletes the records of a version itself and takes it off the
 // counts.
 func (b *batch) removeVersion(vKey []byte, version versionRecord, tally *tally) error {
+	b.state.sums.versions -= scatter(version.id)
 	tally.pkg.versions--
 	tally.owner.versions--
 	return firstError(

@@ -23,10 +23,12 @@ import (
 //	n/<token name>                  a token by name
 //	l/<token id>                    when a token was last used
 //	i/                              the next id
+//	j/                              where the journal was, and the sums, at the last transaction
 //	r/                              how far the last scrub came
 //	s/                              the store's own ID
 var (
 	nextIDKey  = []byte("i/")
+	stateKey   = []byte("j/")
 	scrubKey   = []byte("r/")
 	storeIDKey = []byte("s/")
 )
@@ -79,6 +81,14 @@ func filesKey(versionID uint64) []byte {
 
 func fileKey(versionID uint64, file string) []byte {
 	return appendName(filesKey(versionID), registry.Fold(file))
+}
+
+// fileVersion reads the version's id out of a file's key.
+func fileVersion(key []byte) (uint64, error) {
+	if len(key) < len(filePrefix)+8 {
+		return 0, damaged(key, "length of key")
+	}
+	return binary.BigEndian.Uint64(key[len(filePrefix):]), nil
 }
 
 func blobKey(digest registry.Digest) []byte {

@@ -48,14 +48,18 @@ func (s *Store) Usage(ctx context.Context, owner string) (usage registry.Usage, 
 // FindBlob implements registry.MetadataStore.
 func (s *Store) FindBlob(ctx context.Context, digest registry.Digest) (blob registry.Blob, err error) {
 	err = s.view(ctx, func(txn *badger.Txn) error {
-		var record blobRecord
-		if found, err := get(txn, blobKey(digest), &record); err != nil || !found {
-			return orNotFound(err, registry.ErrBlobNotFound)
-		}
-		blob = registry.Blob{Locator: record.locator, Digest: digest, Size: int64(record.size)}
-		return nil
+		blob, err = findBlob(txn, digest)
+		return err
 	})
 	return blob, err
+}
+
+func findBlob(txn *badger.Txn, digest registry.Digest) (registry.Blob, error) {
+	var record blobRecord
+	if found, err := get(txn, blobKey(digest), &record); err != nil || !found {
+		return registry.Blob{}, orNotFound(err, registry.ErrBlobNotFound)
+	}
+	return registry.Blob{Locator: record.locator, Digest: digest, Size: int64(record.size)}, nil
 }
 
 // orNotFound returns the error of a read, or what it means that it found nothing.

@@ -1,27 +1,32 @@
 package badger
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"os"
 	"path/filepath"
+	"syscall"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
-	"github.com/dustin/go-humanize"
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/journal"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
 const (
-	layout        = "generic_registry metadata badger"
-	layoutVersion = 1
+	layout = "generic_registry metadata badger"
 
-	memTableSize = 8 << 20
+	// layoutVersion 2 has a journal; 1 is given one when it is opened.
+	layoutVersion = 2
+
+	memTableSize     = 8 << 20
+	valueLogSize     = 1 << 20 // nothing is written to it
+	journalDirectory = "journal"
 )
 
 // databaseOptions are small on purpose: millions of files are a few hundred
@@ -40,103 +45,144 @@ func databaseOptions(path string, log *slog.Logger) badger.Options {
 		WithNumCompactors(2).
 		WithBlockCacheSize(16 << 20).
 		WithIndexCacheSize(4 << 20).
-		WithValueLogFileSize(16 << 20).
+		WithValueLogFileSize(valueLogSize).
 		WithMetricsEnabled(false)
 }
 
-// open claims the directory and opens the database in it. Without room it does
-// not even try: Badger would kill the process.
-func open(path string, reserve int64, log *slog.Logger) (*Store, error) {
+// place is where a store is, and how it gets at the disk.
+type place struct {
+	claim   *directory.Claim
+	room    *room
+	log     *slog.Logger
+	fsys    disk.FS
+	segment int64 // size of the journal's segments; 0 is the default
+	inline  bool  // compress them at once
+}
+
+func (p *place) path() string { return p.claim.Path }
+
+func (p *place) journalPath() string { return filepath.Join(p.path(), journalDirectory) }
+
+func (p *place) journalOptions() journal.Options {
+	return journal.Options{FS: p.fsys, Log: p.log, SegmentSize: p.segment, Inline: p.inline}
+}
+
+// take claims a directory. Nothing in it is opened yet.
+func take(path string, reserve int64, log *slog.Logger, fsys disk.FS) (*place, error) {
 	claim, err := directory.Take(path, layout, layoutVersion)
 	if err != nil {
-		return nil, err
+		return nil, noSpace(err)
 	}
-	s, err := openClaimed(claim, reserve, log)
-	if err != nil {
-		return nil, errors.Join(err, claim.Release())
-	}
-	return s, nil
+	p := &place{claim: claim, log: log, fsys: fsys, room: &room{path: claim.Path, fsys: fsys, log: log}}
+	p.room.reserve.Store(reserve)
+	return p, nil
 }
 
-func openClaimed(claim *directory.Claim, reserve int64, log *slog.Logger) (*Store, error) {
-	if err := checkSpace(claim.Path, reserve); err != nil {
+// open opens the journal and the database, and brings the database to where the
+// journal is: by replaying what it lacks, or all of it when it is damaged. Without
+// room it does not even try: Badger would kill the process.
+func (p *place) open(ctx context.Context) (*opened, error) {
+	if err := p.room.forOpening(); err != nil {
 		return nil, err
 	}
-	if err := checkManifest(claim.Path); err != nil {
-		return nil, err
+	j, err := journal.Open(p.journalPath(), p.journalOptions())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, p.journalFault(err)
 	}
-	if err := removeEmptyFiles(claim.Path, log); err != nil {
-		return nil, err
+	if p.claim.Version < layoutVersion {
+		return p.upgrade(ctx)
 	}
-	db, err := badger.Open(databaseOptions(claim.Path, log))
-	if errors.Is(err, fs.ErrPermission) {
-		return nil, fmt.Errorf("opening database in %s: %w", claim.Path, err)
+	o, err := p.openOver(ctx, j)
+	if errors.Is(err, errDatabase) && j != nil {
+		o, err = p.remake(ctx, j, err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: opening database in %s: %w", registry.ErrDamaged, claim.Path, err)
+		return nil, noSpace(err)
 	}
-	s := newStore(claim, db, log)
-	s.reserve.Store(reserve)
-	if err := firstError(s.identify, s.load); err != nil {
-		return nil, errors.Join(fmt.Errorf("loading database in %s: %w", claim.Path, err), db.Close())
+	if err := firstError(o.journal.Begin, p.room.setAside); err != nil {
+		return nil, errors.Join(noSpace(err), o.close())
 	}
-	s.committing.Go(s.commitLoop)
-	return s, nil
+	return o, nil
 }
 
-// checkManifest refuses tables without a manifest: Badger would take the database
-// for an empty one and delete them.
-func checkManifest(path string) error {
-	_, err := os.Stat(filepath.Join(path, badger.ManifestFilename))
-	if !errors.Is(err, fs.ErrNotExist) {
-		return err
+// journalFault says what helps against a damaged journal.
+func (p *place) journalFault(err error) error {
+	if errors.Is(err, registry.ErrDamaged) {
+		return fmt.Errorf("%w: run `caddy generic-registry rebuild --journal` to make the journal anew from the database, or restore a backup", err)
 	}
-	for _, pattern := range []string{"*.sst", "*.vlog", "*.mem"} {
-		found, err := filepath.Glob(filepath.Join(path, pattern))
-		if err != nil {
-			return fmt.Errorf("looking for tables: %w", err)
+	return fmt.Errorf("opening journal: %w", err)
+}
+
+// openOver opens the database with its journal, nil for a store that has none yet.
+func (p *place) openOver(ctx context.Context, j *journal.Journal) (*opened, error) {
+	db, unclean, err := p.openDatabase()
+	if err != nil {
+		return nil, err
+	}
+	o := &opened{db: db, journal: j}
+	if err := p.settle(ctx, o, unclean); err != nil {
+		return nil, errors.Join(err, closeDatabase(db))
+	}
+	return o, nil
+}
+
+// settle makes sure that database and journal belong together and are at one
+// position.
+func (p *place) settle(ctx context.Context, o *opened, unclean bool) error {
+	known, err := o.read()
+	if err != nil {
+		return errors.Join(errDatabase, err)
+	}
+	switch {
+	case o.journal == nil && known:
+		return fmt.Errorf("%w: the journal in %s is missing: run `caddy generic-registry rebuild --journal` to make it anew from the database, or restore a backup",
+			registry.ErrDamaged, p.journalPath())
+	case o.journal == nil:
+		if o.journal, err = journal.Create(p.journalPath(), newStoreID(), p.journalOptions()); err != nil {
+			return fmt.Errorf("creating journal: %w", err)
 		}
-		if len(found) > 0 {
-			return fmt.Errorf("%w: %s has tables but no %s", registry.ErrDamaged, path, badger.ManifestFilename)
+		return o.name()
+	case !known:
+		if err := o.name(); err != nil {
+			return fmt.Errorf("naming database: %w", err)
 		}
+	case o.id != o.journal.Store():
+		return fmt.Errorf("%w: the journal in %s is of another store", registry.ErrDamaged, p.journalPath())
+	}
+	replayed, err := o.catchUp(ctx)
+	if err != nil {
+		return fmt.Errorf("bringing the database to the journal's end: %w", err)
+	}
+	if replayed > 0 {
+		p.log.Warn("the database was behind its journal; the changes it lacked are made again", slog.Uint64("changes", replayed))
+	}
+	if unclean || replayed > 0 {
+		return o.checkSums()
 	}
 	return nil
 }
 
-// removeEmptyFiles removes memtables and value logs without a byte: a crash
-// between making one and sizing it leaves them, and Badger refuses to open.
-func removeEmptyFiles(path string, log *slog.Logger) error {
-	for _, pattern := range []string{"*.mem", "*.vlog"} {
-		found, err := filepath.Glob(filepath.Join(path, pattern))
-		if err != nil {
-			return fmt.Errorf("looking for empty files: %w", err)
+// openDatabase opens Badger's files, once they have been looked at.
+func (p *place) openDatabase() (db *badger.DB, unclean bool, err error) {
+	options := databaseOptions(p.path(), p.log)
+	if unclean, err = checkFiles(p.path(), options, p.log); err != nil {
+		return nil, false, err
+	}
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("%w: opening it: %v", errDatabase, cause)
 		}
-		for _, name := range found {
-			info, err := os.Stat(name)
-			if err != nil {
-				return fmt.Errorf("looking for empty files: %w", err)
-			}
-			if info.Size() > 0 {
-				continue
-			}
-			log.Info("removing an empty file that a crash left", slog.String("name", filepath.Base(name)))
-			if err := os.Remove(name); err != nil {
-				return fmt.Errorf("removing an empty file: %w", err)
-			}
-		}
+	}()
+	db, err = badger.Open(options)
+	if err == nil {
+		return db, unclean, nil
 	}
-	return nil
-}
-
-func checkSpace(path string, reserve int64) error {
-	free, err := disk.Free(path)
-	if err != nil {
-		return fmt.Errorf("asking for free space: %w", err)
+	// What the system refuses is no damage.
+	var refusal syscall.Errno
+	if errors.As(err, &refusal) && refusal != syscall.ENOENT {
+		return nil, false, fmt.Errorf("opening database in %s: %w", p.path(), err)
 	}
-	if free < uint64(reserve) {
-		return fmt.Errorf("%w: %s has %s, its reserve is %s", registry.ErrNoSpace, path, humanize.IBytes(free), humanize.IBytes(uint64(reserve)))
-	}
-	return nil
+	return nil, false, fmt.Errorf("%w: opening it: %w", errDatabase, err)
 }
 
 // databaseLog passes Badger's messages on. Its Info is for developers.

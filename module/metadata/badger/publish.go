@@ -10,8 +10,10 @@ import (
 // Publish implements registry.MetadataStore.
 func (s *Store) Publish(ctx context.Context, upload registry.Upload, p registry.Publication) (file registry.File, condemned bool, err error) {
 	err = s.submit(ctx, operationWeight, func(b *batch) (err error) {
-		file, condemned, err = b.publishFile(upload.Locator, p)
-		return err
+		if file, condemned, err = b.publishFile(upload.Locator, p); err != nil {
+			return err
+		}
+		return b.record(registry.PublishChange(p.Ref, file))
 	})
 	if err != nil && !refused(err) {
 		return registry.File{}, false, err
@@ -74,6 +76,7 @@ func (b *batch) publishFile(own registry.Locator, p registry.Publication) (regis
 	}
 	if !versionKnown {
 		version.id = b.takeID()
+		b.state.sums.versions += scatter(version.id)
 		if err := b.put(timeKey(p.Ref.Owner, version.created, version.id), &timeRecord{versionKey: string(vKey)}); err != nil {
 			return registry.File{}, false, err
 		}
@@ -84,6 +87,7 @@ func (b *batch) publishFile(own registry.Locator, p registry.Publication) (regis
 		id: b.takeID(), name: p.Ref.File, digest: p.Digest, size: uint64(p.Size),
 		creator: p.Creator, created: p.Created,
 	}
+	b.state.sums.files += scatter(file.id)
 	err = firstError(
 		func() error { return b.put(vKey, &version) },
 		func() error { return b.put(fileKey(version.id, p.Ref.File), &file) },

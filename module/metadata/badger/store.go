@@ -2,101 +2,116 @@ package badger
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/dgraph-io/badger/v4"
 
-	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
-// closeTimeout bounds Close: Badger's can hang.
-const closeTimeout = 30 * time.Second
-
 // Store is an open Badger metadata store. Reads go to the database at once;
-// every mutation goes through one committer (commit.go).
+// every mutation goes through one committer (commit.go) and its journal. When it is
+// not known whether a change was stored, the store opens its files again (watch.go).
 type Store struct {
-	id      string
-	claim   *directory.Claim
-	db      *badger.DB
-	log     *slog.Logger
-	reserve atomic.Int64
+	*place
+	id string
 
 	// sequence spreads locators over directories; it starts at the next id, so
 	// that a restart goes on in the directories being filled.
 	sequence atomic.Uint64
 
-	// use is held for reading by every operation and for writing by Close, so
-	// that the database is never touched after it is closed.
-	use        sync.RWMutex
-	closed     bool
-	operations chan *operation
-	committing sync.WaitGroup
-	failed     atomic.Bool // a commit failed: what is stored is unknown
+	// use is held for reading by every operation and for writing by Close and by
+	// reopening, so that the database is never touched after it is closed.
+	use    sync.RWMutex
+	closed bool
+	opened *opened // nil while it cannot be opened again; the committer's besides
+	fault  error   // why
 
-	nextID    uint64                  // the committer's
-	commitTxn func(*badger.Txn) error // tests put faults in its place
+	operations chan *operation
+	committer  sync.Mutex              // held while a batch is committed, and by reopening
+	failed     atomic.Bool             // a commit failed: what is stored is unknown
+	commitTxn  func(*badger.Txn) error // tests put faults in its place
+
+	background sync.WaitGroup
+	stop       chan struct{}
+	wake       chan struct{}
+	commits    atomic.Uint64
 
 	mu        sync.Mutex
 	uploads   map[registry.Locator]struct{} // under way
 	condemned map[registry.Locator]struct{} // and not buried
 	graves    []uint64                      // ids of deleted versions with files left, oldest first
+	snapshots map[*snapshot]struct{}        // not closed
 }
 
-func newStore(claim *directory.Claim, db *badger.DB, log *slog.Logger) *Store {
-	return &Store{
-		claim:      claim,
-		db:         db,
-		log:        log,
+// open claims a directory and opens the store in it.
+func open(ctx context.Context, path string, reserve int64, log *slog.Logger, fsys disk.FS) (*Store, error) {
+	p, err := take(path, reserve, log, fsys)
+	if err != nil {
+		return nil, err
+	}
+	s, err := p.openStore(ctx)
+	if err != nil {
+		return nil, errors.Join(err, p.claim.Release())
+	}
+	return s, nil
+}
+
+func (p *place) openStore(ctx context.Context) (*Store, error) {
+	o, err := p.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{
+		place:      p,
+		id:         o.id,
+		opened:     o,
 		operations: make(chan *operation, queueLength),
 		commitTxn:  (*badger.Txn).Commit,
+		stop:       make(chan struct{}),
+		wake:       make(chan struct{}, 1),
 		uploads:    make(map[registry.Locator]struct{}),
-		condemned:  make(map[registry.Locator]struct{}),
+		snapshots:  make(map[*snapshot]struct{}),
 	}
-}
-
-// identify reads the store's ID, or gives a new store one.
-func (s *Store) identify() error {
-	return s.db.Update(func(txn *badger.Txn) error {
-		var record storeRecord
-		known, err := get(txn, storeIDKey, &record)
-		if err == nil && !known {
-			record.id = rand.Text()
-			err = txn.Set(storeIDKey, encode(storeIDKey, &record))
-		}
-		s.id = record.id
-		return err
-	})
+	if err := s.load(o); err != nil {
+		return nil, errors.Join(fmt.Errorf("loading database in %s: %w", p.path(), err), o.close())
+	}
+	s.room.balance()
+	s.background.Go(s.commitLoop)
+	s.background.Go(s.watch)
+	return s, nil
 }
 
 // ID implements registry.MetadataStore.
 func (s *Store) ID() string { return s.id }
 
-// load reads what is kept in memory: the next id, condemned locators, graves.
-func (s *Store) load() error {
-	return s.db.View(func(txn *badger.Txn) error {
-		ids := idRecord{next: 1}
-		if _, err := get(txn, nextIDKey, &ids); err != nil {
-			return err
-		}
-		s.nextID = ids.next
-		s.sequence.Store(ids.next)
+// load reads what is kept in memory: condemned locators and graves.
+func (s *Store) load(o *opened) error {
+	condemned := make(map[registry.Locator]struct{})
+	var graves []uint64
+	err := o.db.View(func(txn *badger.Txn) error {
 		scanKeys(txn, condemnedPrefix, func(rest []byte) {
-			s.condemned[registry.Locator(rest)] = struct{}{}
+			condemned[registry.Locator(rest)] = struct{}{}
 		})
 		return scan(txn, []byte(gravePrefix), nil, func(key, _ []byte) error {
 			id, err := graveID(key)
-			s.graves = append(s.graves, id)
+			graves = append(graves, id)
 			return err
 		})
 	})
+	if err != nil {
+		return err
+	}
+	s.sequence.Store(max(s.sequence.Load(), o.nextID))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.condemned, s.graves = condemned, graves
+	return nil
 }
 
 // get reads the record under a key. One that is not there is not an error.
@@ -118,23 +133,18 @@ func (s *Store) view(ctx context.Context, read func(txn *badger.Txn) error) erro
 	}
 	s.use.RLock()
 	defer s.use.RUnlock()
-	if s.closed {
-		return fmt.Errorf("%w: closed", registry.ErrUnavailable)
+	if s.closed || s.opened == nil {
+		return s.unavailable()
 	}
-	return s.db.View(read)
+	return s.opened.db.View(read)
 }
 
 // BeginUpload implements registry.MetadataStore.
 func (s *Store) BeginUpload(ctx context.Context, _ string, size int64) (registry.Upload, error) {
-	if err := ctx.Err(); err != nil {
+	if err := s.usable(ctx); err != nil {
 		return registry.Upload{}, err
 	}
-	s.use.RLock()
-	defer s.use.RUnlock()
-	if s.closed || s.failed.Load() {
-		return registry.Upload{}, s.unavailable()
-	}
-	if err := checkSpace(s.claim.Path, s.reserve.Load()); err != nil {
+	if err := s.room.forUpload(); err != nil {
 		return registry.Upload{}, err
 	}
 	upload := registry.Upload{Locator: registry.NewLocator(s.sequence.Add(1)), Size: size}
@@ -152,28 +162,47 @@ func (s *Store) AbandonUpload(_ context.Context, upload registry.Upload) error {
 	return nil
 }
 
-// Condition implements registry.MetadataStore.
-func (s *Store) Condition() registry.Condition {
+// usable reports why the store takes no mutation, if it does not.
+func (s *Store) usable(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	s.use.RLock()
 	defer s.use.RUnlock()
-	condition := registry.Condition{Readable: !s.closed}
 	if s.closed || s.failed.Load() {
-		condition.Fault = s.unavailable()
+		return s.unavailable()
 	}
-	free, err := disk.Free(s.claim.Path)
-	if err != nil {
-		s.log.Warn("asking for free space", slog.Any("error", err))
-	}
-	condition.Space = registry.Space{Free: free, Reserve: uint64(s.reserve.Load())}
-	return condition
+	return nil
 }
 
 // unavailable says why the store takes no mutation. Requires s.use.
 func (s *Store) unavailable() error {
-	if s.closed {
+	switch {
+	case s.closed:
 		return fmt.Errorf("%w: closed", registry.ErrUnavailable)
+	case s.fault != nil:
+		return fmt.Errorf("%w: opening it again: %w", registry.ErrUnavailable, s.fault)
 	}
-	return fmt.Errorf("%w: a commit failed; restart to find out what was stored", registry.ErrUnavailable)
+	return fmt.Errorf("%w: a change failed, and whether it was stored is being found out", registry.ErrUnavailable)
+}
+
+// Condition implements registry.MetadataStore.
+func (s *Store) Condition() registry.Condition {
+	s.use.RLock()
+	defer s.use.RUnlock()
+	condition := registry.Condition{Readable: !s.closed && s.opened != nil}
+	if !condition.Readable || s.failed.Load() {
+		condition.Fault = s.unavailable()
+	}
+	if condition.Readable {
+		condition.Journal = s.opened.journal.Position()
+	}
+	free, err := s.fsys.Free(s.path())
+	if err != nil {
+		s.log.Warn("asking for free space", slog.Any("error", err))
+	}
+	condition.Space = registry.Space{Free: free, Reserve: uint64(s.room.reserve.Load())}
+	return condition
 }
 
 // Close implements registry.MetadataStore. Closing twice is harmless.
@@ -185,20 +214,18 @@ func (s *Store) Close() error {
 	}
 	s.closed = true
 	close(s.operations)
+	close(s.stop)
 	s.use.Unlock()
-	s.committing.Wait()
-
-	closed := make(chan error, 1)
-	go func() { closed <- s.db.Close() }()
-	timeout := time.NewTimer(closeTimeout)
-	defer timeout.Stop()
-	select {
-	case err := <-closed:
-		return errors.Join(err, s.claim.Release())
-	case <-timeout.C:
-		// The lock stays: whatever hangs may still write.
-		return fmt.Errorf("closing database: no end after %s", closeTimeout)
+	s.background.Wait()
+	s.endSnapshots()
+	var err error
+	if s.opened != nil {
+		err = s.opened.close()
 	}
+	if errors.Is(err, errHangs) || errors.Is(s.fault, errHangs) {
+		return err // the lock stays: whatever hangs may still write
+	}
+	return errors.Join(err, s.claim.Release())
 }
 
 var _ registry.MetadataStore = (*Store)(nil)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 
+	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
@@ -56,8 +57,8 @@ func TestFaultsOfOpening(t *testing.T) {
 	}{
 		{
 			name:    "a newer layout",
-			prepare: func(t *testing.T, root string) { writeFile(t, root, "FORMAT", layout+" 2\n") },
-			want:    registry.ErrFormat, says: "version 2",
+			prepare: func(t *testing.T, root string) { writeFile(t, root, "FORMAT", layout+" 3\n") },
+			want:    registry.ErrFormat, says: "version 3",
 		},
 		{
 			name:    "another layout",
@@ -83,26 +84,41 @@ func TestFaultsOfOpening(t *testing.T) {
 			want:    registry.ErrNoSpace, says: "reserve", state: true,
 		},
 		{
-			name: "a manifest of nonsense",
+			name: "a database whose journal is missing",
 			prepare: func(t *testing.T, root string) {
-				mustClose(t, mustOpen(t, root))
-				writeFile(t, root, "MANIFEST", "nonsense")
+				mustClose(t, publishedStore(t, root, 3))
+				if err := os.RemoveAll(filepath.Join(root, "metadata", "journal")); err != nil {
+					t.Fatal(err)
+				}
 			},
-			want: registry.ErrDamaged, state: true,
+			want: registry.ErrDamaged, says: "rebuild --journal", state: true,
 		},
 		{
-			name: "tables without a manifest",
+			name: "a journal that ends before the database",
 			prepare: func(t *testing.T, root string) {
-				s := mustOpen(t, root)
-				if err := publishNumbered(s, "o", 1); err != nil {
-					t.Fatal(err)
-				}
-				mustClose(t, s)
-				if err := os.Remove(filepath.Join(root, "metadata", "MANIFEST")); err != nil {
-					t.Fatal(err)
-				}
+				mustClose(t, publishedStore(t, root, 3))
+				cutLastLine(t, root)
 			},
-			want: registry.ErrDamaged, says: "MANIFEST", state: true,
+			want: registry.ErrDamaged, says: "the database has 3 changes and the journal 2", state: true,
+		},
+		{
+			name: "a journal of another store",
+			prepare: func(t *testing.T, root string) {
+				mustClose(t, publishedStore(t, root, 3))
+				other := t.TempDir()
+				mustClose(t, publishedStore(t, other, 3))
+				swapJournal(t, root, other)
+			},
+			want: registry.ErrDamaged, says: "of another store", state: true,
+		},
+		{
+			name: "a damaged database and a damaged journal",
+			prepare: func(t *testing.T, root string) {
+				mustClose(t, publishedStore(t, root, 3))
+				writeFile(t, root, "MANIFEST", "nonsense")
+				changeLine(t, root, 2)
+			},
+			want: registry.ErrDamaged, says: "restore a backup", state: true,
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -177,22 +193,43 @@ func TestWaitingOperationsShareATransaction(t *testing.T) {
 	}
 }
 
+// stuckDisk refuses, on demand, to make names durable.
+type stuckDisk struct {
+	disk.OS
+	stuck atomic.Bool
+}
+
+func (d *stuckDisk) SyncDirectory(name string) error {
+	if d.stuck.Load() {
+		return errDisk
+	}
+	return d.OS.SyncDirectory(name)
+}
+
 func TestAfterAFailedCommitNothingIsPromised(t *testing.T) {
-	s := mustOpen(t, t.TempDir())
+	fsys := new(stuckDisk)
+	s, err := open(t.Context(), filepath.Join(t.TempDir(), "metadata"), smallestReserve, discard, fsys)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := publishNumbered(s, "o", 1); err != nil {
 		t.Fatal(err)
 	}
-	full := errors.New("no room")
-	s.commitTxn = func(*badger.Txn) error { return full }
-	err := publishNumbered(s, "o", 2)
-	if !errors.Is(err, full) || errors.Is(err, registry.ErrUnavailable) {
+	fsys.stuck.Store(true) // the store cannot heal
+	s.committer.Lock()
+	s.commitTxn = func(*badger.Txn) error { return errDisk }
+	s.committer.Unlock()
+	err = publishNumbered(s, "o", 2)
+	if !errors.Is(err, errDisk) || errors.Is(err, registry.ErrUnavailable) {
 		t.Fatalf("the failed publish says %v", err)
 	}
+	s.committer.Lock()
 	s.commitTxn = (*badger.Txn).Commit // works again, as a sync after a failed one does
+	s.committer.Unlock()
 	if err := publishNumbered(s, "o", 3); !errors.Is(err, registry.ErrUnavailable) {
 		t.Errorf("the next publish says %v", err)
 	}
-	if err := s.DeleteVersion(t.Context(), registry.VersionRef{Owner: "o", Package: "p", Version: "1"}, registry.Act{}); !errors.Is(err, registry.ErrUnavailable) {
+	if err := s.DeleteVersion(t.Context(), numberedRef("o", 1).VersionRef, registry.Act{}); !errors.Is(err, registry.ErrUnavailable) {
 		t.Errorf("a delete says %v", err)
 	}
 	if _, err := s.Unnamed(t.Context(), nil); !errors.Is(err, registry.ErrUnavailable) {
@@ -201,10 +238,15 @@ func TestAfterAFailedCommitNothingIsPromised(t *testing.T) {
 	if _, err := s.Condemned(t.Context(), 1); !errors.Is(err, registry.ErrUnavailable) {
 		t.Errorf("the reaper is told %v", err)
 	}
-	ref := registry.Ref{VersionRef: registry.VersionRef{Owner: "o", Package: "p", Version: "1"}, File: "f"}
-	if _, err := s.Lookup(t.Context(), ref); err != nil {
+	if condition := s.Condition(); !errors.Is(condition.Fault, registry.ErrUnavailable) || !condition.Readable {
+		t.Errorf("the condition is %+v", condition)
+	}
+	if _, err := s.Lookup(t.Context(), numberedRef("o", 1)); err != nil {
 		t.Errorf("reading goes on, but says %v", err)
 	}
+	fsys.stuck.Store(false)
+	eventually(t, "changes are taken again", func() bool { return publishNumbered(s, "o", 3) == nil })
+	wantNumbered(t, s, 4, 1, 2, 3) // what failed is in the journal
 	mustClose(t, s)
 }
 
@@ -233,7 +275,7 @@ func TestARefusedOperationLeavesItsBatchAlone(t *testing.T) {
 		t.Errorf("refused: %v, good: %v", bad.err, good.err)
 	}
 	var record packageRecord
-	if err := s.db.View(func(txn *badger.Txn) error { _, err := get(txn, []byte("p/x"), &record); return err }); err != nil || record.versions != 5 {
+	if err := s.opened.db.View(func(txn *badger.Txn) error { _, err := get(txn, []byte("p/x"), &record); return err }); err != nil || record.versions != 5 {
 		t.Errorf("stored %+v: %v", record, err)
 	}
 }
@@ -281,7 +323,7 @@ type counts struct {
 
 func (s *Store) counts(t *testing.T) (c counts) {
 	t.Helper()
-	err := s.db.View(func(txn *badger.Txn) error {
+	err := s.opened.db.View(func(txn *badger.Txn) error {
 		for prefix, n := range map[string]*int{ownerPrefix: &c.owners, packagePrefix: &c.packages, versionPrefix: &c.versions, timePrefix: &c.times} {
 			scanKeys(txn, prefix, func([]byte) { *n++ })
 		}

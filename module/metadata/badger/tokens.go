@@ -44,20 +44,28 @@ func (r *useRecord) fields(f *fields) { f.time(&r.at) }
 // AddToken implements registry.TokenStore.
 func (s *Store) AddToken(ctx context.Context, token registry.Token, secret registry.Digest) error {
 	return s.submit(ctx, operationWeight, func(b *batch) error {
-		key, nameKey := tokenKey(token.ID), tokenNameKey(token.Name)
-		for _, taken := range []struct {
-			key    []byte
-			record codec
-		}{{key, new(tokenRecord)}, {nameKey, new(nameRecord)}} {
-			if found, err := b.get(taken.key, taken.record); err != nil || found {
-				return orNotFound(err, registry.ErrTokenExists)
-			}
+		if err := b.addToken(token, secret); err != nil {
+			return err
 		}
-		return firstError(
-			func() error { return b.put(key, &tokenRecord{token, secret}) },
-			func() error { return b.put(nameKey, &nameRecord{token.ID}) },
-		)
+		return b.record(registry.CreateTokenChange(token, secret))
 	})
+}
+
+func (b *batch) addToken(token registry.Token, secret registry.Digest) error {
+	key, nameKey := tokenKey(token.ID), tokenNameKey(token.Name)
+	for _, taken := range []struct {
+		key    []byte
+		record codec
+	}{{key, new(tokenRecord)}, {nameKey, new(nameRecord)}} {
+		if found, err := b.get(taken.key, taken.record); err != nil || found {
+			return orNotFound(err, registry.ErrTokenExists)
+		}
+	}
+	b.state.sums.tokens += scatterText(token.ID)
+	return firstError(
+		func() error { return b.put(key, &tokenRecord{token, secret}) },
+		func() error { return b.put(nameKey, &nameRecord{token.ID}) },
+	)
 }
 
 // FindToken implements registry.TokenStore.
@@ -107,16 +115,24 @@ func lastUse(txn *badger.Txn, token *registry.Token) error {
 // DeleteToken implements registry.TokenStore.
 func (s *Store) DeleteToken(ctx context.Context, id string, act registry.Act) error {
 	return s.submit(ctx, operationWeight, func(b *batch) error {
-		var record tokenRecord
-		if found, err := b.get(tokenKey(id), &record); err != nil || !found {
-			return orNotFound(err, registry.ErrTokenNotFound)
+		if err := b.deleteToken(id); err != nil {
+			return err
 		}
-		return firstError(
-			func() error { return b.delete(tokenKey(id)) },
-			func() error { return b.delete(tokenNameKey(record.token.Name)) },
-			func() error { return b.delete(tokenUseKey(id)) },
-		)
+		return b.record(registry.RevokeTokenChange(id, act))
 	})
+}
+
+func (b *batch) deleteToken(id string) error {
+	var record tokenRecord
+	if found, err := b.get(tokenKey(id), &record); err != nil || !found {
+		return orNotFound(err, registry.ErrTokenNotFound)
+	}
+	b.state.sums.tokens -= scatterText(id)
+	return firstError(
+		func() error { return b.delete(tokenKey(id)) },
+		func() error { return b.delete(tokenNameKey(record.token.Name)) },
+		func() error { return b.delete(tokenUseKey(id)) },
+	)
 }
 
 // UseTokens implements registry.TokenStore.

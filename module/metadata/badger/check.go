@@ -1,0 +1,211 @@
+package badger
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+// Check implements registry.Journaled. Memory does not grow with the number of
+// files: what must agree is added up on both sides, each thing scattered by its id.
+func (s *Store) Check(ctx context.Context, report func(problem string)) error {
+	taken, err := s.Snapshot(ctx)
+	if err != nil {
+		return err
+	}
+	defer taken.Close()
+	view := taken.(*snapshot)
+	if err := s.checkJournal(ctx, view.position, report); err != nil {
+		return err
+	}
+	view.mu.Lock()
+	defer view.mu.Unlock()
+	if view.txn == nil {
+		return fmt.Errorf("%w: the store was closed meanwhile", registry.ErrUnavailable)
+	}
+	a := audit{txn: view.txn, report: report, graves: make(map[uint64]bool)}
+	return a.run(ctx)
+}
+
+func (s *Store) checkJournal(ctx context.Context, to registry.Position, report func(string)) error {
+	s.use.RLock()
+	if s.closed || s.opened == nil {
+		defer s.use.RUnlock()
+		return s.unavailable()
+	}
+	j := s.opened.journal
+	s.use.RUnlock()
+	var last registry.Digest
+	err := j.Read(ctx, 0, to.Sequence, func(_ []byte, _ registry.Change, chain registry.Digest) error {
+		last = chain
+		return nil
+	})
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		report(fmt.Sprintf("journal: %v", err))
+	} else if last != to.Chain {
+		report(fmt.Sprintf("journal: change %d is not the one that the database has", to.Sequence))
+	}
+	return nil
+}
+
+// audit compares the records of a database with each other.
+type audit struct {
+	txn    *badger.Txn
+	report func(string)
+	graves map[uint64]bool
+
+	// Each pair must be equal: what is counted, and what there is.
+	references, referred uint64
+	files, filesOf       uint64
+	bytes, bytesOf       uint64
+	versions, versionsOf [2]uint64 // of owners, of packages
+	stored, storedOf     uint64
+	times, timesOf       uint64
+	found                sums
+}
+
+func (a *audit) run(ctx context.Context) error {
+	var state stateRecord
+	steps := []func() error{
+		func() error { _, err := get(a.txn, stateKey, &state); return a.note(err) },
+		func() error { return a.each(ctx, gravePrefix, new(graveRecord), a.grave) },
+		func() error {
+			v := new(versionRecord)
+			return a.each(ctx, versionPrefix, v, func([]byte) error { return a.version(v) })
+		},
+		func() error {
+			f := new(fileRecord)
+			return a.each(ctx, filePrefix, f, func(key []byte) error { return a.file(key, f) })
+		},
+		func() error {
+			b := new(blobRecord)
+			return a.each(ctx, blobPrefix, b, func(key []byte) error { return a.blob(key, b) })
+		},
+		func() error {
+			o := new(ownerRecord)
+			return a.each(ctx, ownerPrefix, o, func(key []byte) error { return a.owner(key, o) })
+		},
+		func() error {
+			p := new(packageRecord)
+			return a.each(ctx, packagePrefix, p, func(key []byte) error { return a.pkg(key, p) })
+		},
+		func() error {
+			t := new(timeRecord)
+			return a.each(ctx, timePrefix, t, func([]byte) error { return a.time(t) })
+		},
+		func() error {
+			t := new(tokenRecord)
+			return a.each(ctx, tokenPrefix, t, func([]byte) error { return a.token(t) })
+		},
+	}
+	if err := firstError(steps...); err != nil {
+		return err
+	}
+	a.compare(state.sums)
+	return nil
+}
+
+func (a *audit) compare(known sums) {
+	for _, pair := range []struct {
+		what          string
+		counted, real uint64
+	}{
+		{"the references of blobs are not those of the files", a.references, a.referred},
+		{"versions do not have as many files as they say", a.files, a.filesOf},
+		{"versions do not have as many bytes as they say", a.bytes, a.bytesOf},
+		{"owners do not have as many versions as they say", a.versions[0], a.versionsOf[0]},
+		{"packages do not have as many versions as they say", a.versions[1], a.versionsOf[1]},
+		{"owners do not have as many bytes as they say", a.stored, a.storedOf},
+		{"the index by time is not that of the versions", a.times, a.timesOf},
+		{"files are missing, or came back", known.files, a.found.files},
+		{"versions are missing, or came back", known.versions, a.found.versions},
+		{"tokens are missing, or came back", known.tokens, a.found.tokens},
+	} {
+		if pair.counted != pair.real {
+			a.report("database: " + pair.what)
+		}
+	}
+}
+
+// each reads every record with a prefix. One that is damaged is reported.
+func (a *audit) each(ctx context.Context, prefix string, record codec, fn func(key []byte) error) error {
+	return scan(a.txn, []byte(prefix), nil, func(key, value []byte) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := decode(key, value, record); err != nil {
+			return a.note(err)
+		}
+		return a.note(fn(key))
+	})
+}
+
+// note reports a fault of one record and lets the others be looked at.
+func (a *audit) note(err error) error {
+	if err != nil {
+		a.report(fmt.Sprintf("database: %v", err))
+	}
+	return nil
+}
+
+func (a *audit) grave(key []byte) error {
+	id, err := graveID(key)
+	a.graves[id] = true
+	return err
+}
+
+func (a *audit) version(v *versionRecord) error {
+	ref := registry.VersionRef{Owner: v.owner, Package: v.name, Version: v.version}
+	a.found.versions += scatter(v.id)
+	a.files += scatter(v.id) * v.files
+	a.bytes += scatter(v.id) * v.bytes
+	a.versionsOf[0] += scatterText(string(ownerKey(v.owner)))
+	a.versionsOf[1] += scatterText(string(packageKey(ref)))
+	a.storedOf += scatterText(string(ownerKey(v.owner))) * v.bytes
+	a.timesOf += scatterText(string(versionKey(ref)))
+	return nil
+}
+
+func (a *audit) file(key []byte, f *fileRecord) error {
+	a.found.files += scatter(f.id)
+	a.referred += scatterText(string(blobKey(f.digest)))
+	id, err := fileVersion(key)
+	if err != nil || a.graves[id] {
+		return err
+	}
+	a.filesOf += scatter(id)
+	a.bytesOf += scatter(id) * f.size
+	return nil
+}
+
+func (a *audit) blob(key []byte, b *blobRecord) error {
+	a.references += scatterText(string(key)) * b.references
+	return nil
+}
+
+func (a *audit) owner(key []byte, o *ownerRecord) error {
+	a.versions[0] += scatterText(string(key)) * o.versions
+	a.stored += scatterText(string(key)) * o.bytes
+	return nil
+}
+
+func (a *audit) pkg(key []byte, p *packageRecord) error {
+	a.versions[1] += scatterText(string(key)) * p.versions
+	return nil
+}
+
+func (a *audit) time(t *timeRecord) error {
+	a.times += scatterText(t.versionKey)
+	return nil
+}
+
+func (a *audit) token(t *tokenRecord) error {
+	a.found.tokens += scatterText(t.token.ID)
+	return nil
+}

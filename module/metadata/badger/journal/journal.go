@@ -1,0 +1,213 @@
+// Package journal keeps the changes of a metadata store as lines of JSON, each
+// chained to the one before, in files that a person can read. It is the truth that
+// the database is made from when it is behind, damaged or gone.
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
+	"sync"
+
+	"github.com/generic-registry/caddy-generic-registry/module/disk"
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+// ErrUnclear: it is not known whether what was to be appended is on disk. The
+// journal must be closed and opened again.
+var ErrUnclear = errors.New("whether the journal has the change is unknown")
+
+// DefaultSegmentSize is where a segment is sealed and the next one begun. Its
+// blocks are set aside when it is made, so that an append needs no room.
+const DefaultSegmentSize = 16 << 20
+
+// Options of a journal. The zero value is what production uses, but for FS and Log.
+type Options struct {
+	FS  disk.FS
+	Log *slog.Logger
+	// SegmentSize in bytes. Zero means DefaultSegmentSize.
+	SegmentSize int64
+	// Inline has sealed segments compressed before Append returns, and not beside
+	// it.
+	Inline bool
+}
+
+// Journal is an open journal. Append and Close are for one goroutine; everything
+// else may run concurrently with them.
+type Journal struct {
+	path    string
+	store   string
+	options Options
+
+	mu       sync.Mutex
+	position registry.Position
+
+	active segment
+	file   disk.File // nil until Begin
+	size   int64     // of the active segment's good part
+	buffer []byte
+	broken bool
+
+	compressing sync.WaitGroup
+}
+
+// Store returns the ID of the metadata store whose journal it is.
+func (j *Journal) Store() string { return j.store }
+
+// Position returns the last change that is durable.
+func (j *Journal) Position() registry.Position {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.position
+}
+
+// Create makes the journal of a new store in a directory that is not there yet, or
+// has nothing but what such a try left.
+func Create(path, store string, options Options) (*Journal, error) {
+	if err := options.FS.MakeDirectory(path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("making directory of journal: %w", err)
+	}
+	if err := options.FS.SyncDirectory(filepath.Dir(path)); err != nil {
+		return nil, fmt.Errorf("syncing directory of journal: %w", err)
+	}
+	j := &Journal{path: path, store: store, options: options}
+	file, active, err := j.makeSegment(registry.Position{})
+	if err != nil {
+		return nil, err
+	}
+	j.file, j.active, j.size = file, active, active.header
+	return j, nil
+}
+
+// Begin readies an opened journal for Append: what a crash left behind its last
+// good line is cut off. Sealed segments that were not compressed are.
+func (j *Journal) Begin() error {
+	if j.file != nil {
+		return nil
+	}
+	file, err := j.options.FS.Append(j.active.path(j.path))
+	if err != nil {
+		return fmt.Errorf("opening journal: %w", err)
+	}
+	if err := j.cutTail(file); err != nil {
+		return errors.Join(err, file.Close())
+	}
+	if err := file.Allocate(j.segmentSize()); err != nil {
+		return errors.Join(fmt.Errorf("setting room aside for the journal: %w", err), file.Close())
+	}
+	j.file = file
+	return j.finishSealed()
+}
+
+// cutTail removes a line that was cut by a crash. The cut is durable before
+// anything is appended, or the remains could come back behind what follows.
+func (j *Journal) cutTail(file disk.File) error {
+	if j.active.size == j.size {
+		return nil
+	}
+	j.options.Log.Warn("cutting off what a crash left of a change that was never acknowledged",
+		slog.Uint64("after", j.position.Sequence), slog.Int64("bytes", j.active.size-j.size))
+	if err := file.Truncate(j.size); err != nil {
+		return fmt.Errorf("cutting journal: %w", err)
+	}
+	if err := file.Sync(); err != nil {
+		return fmt.Errorf("syncing journal: %w", err)
+	}
+	j.active.size = j.size
+	return nil
+}
+
+func (j *Journal) segmentSize() int64 {
+	if j.options.SegmentSize > 0 {
+		return j.options.SegmentSize
+	}
+	return DefaultSegmentSize
+}
+
+// Append numbers the changes and makes them durable, all or none, and returns the
+// position after them. After ErrUnclear nobody knows which; after any other error
+// none of them is in the journal, and it can be used on.
+func (j *Journal) Append(changes []registry.Change) (registry.Position, error) {
+	position := j.Position()
+	synced := position.Sequence
+	lines := j.buffer[:0]
+	for _, change := range changes {
+		position.Sequence++
+		change.Sequence, change.Synced = position.Sequence, synced
+		var err error
+		if lines, position.Chain, err = registry.AppendLine(lines, position.Chain, change); err != nil {
+			return registry.Position{}, fmt.Errorf("encoding change: %w", err)
+		}
+	}
+	j.buffer = lines[:0]
+	if err := j.write(lines, position); err != nil {
+		return registry.Position{}, err
+	}
+	return position, nil
+}
+
+// write makes whole lines durable, which lead to a position.
+func (j *Journal) write(lines []byte, position registry.Position) error {
+	if j.broken {
+		return ErrUnclear
+	}
+	if j.size > j.active.header && j.size+int64(len(lines)) > j.segmentSize() {
+		if err := j.rotate(); err != nil {
+			return fmt.Errorf("beginning the next segment of the journal: %w", err)
+		}
+	}
+	if _, err := j.file.Write(lines); err != nil {
+		// What was written is not synced, and is cut off again.
+		if cutErr := j.file.Truncate(j.size); cutErr != nil {
+			j.broken = true
+			return fmt.Errorf("%w: writing: %w, cutting: %w", ErrUnclear, err, cutErr)
+		}
+		return fmt.Errorf("writing to the journal: %w", err)
+	}
+	if err := j.file.Sync(); err != nil {
+		j.broken = true
+		return fmt.Errorf("%w: syncing: %w", ErrUnclear, err)
+	}
+	j.size += int64(len(lines))
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.position = position
+	return nil
+}
+
+// rotate seals the active segment and begins the next one.
+func (j *Journal) rotate() error {
+	file, next, err := j.makeSegment(j.Position())
+	if err != nil {
+		return err
+	}
+	sealed := j.active
+	sealed.last = next.first - 1
+	// All of it is synced; what closing says changes nothing.
+	if err := j.file.Close(); err != nil {
+		j.options.Log.Warn("closing a sealed segment of the journal", slog.Any("error", err))
+	}
+	j.mu.Lock()
+	j.active = next
+	j.mu.Unlock()
+	j.file, j.size = file, next.header
+	j.compress(sealed)
+	return nil
+}
+
+// Close ends what runs beside and closes the file. What was appended is durable
+// already.
+func (j *Journal) Close() error {
+	j.compressing.Wait()
+	if j.file == nil {
+		return nil
+	}
+	file := j.file
+	j.file, j.broken = nil, true
+	if err := file.Close(); err != nil {
+		return fmt.Errorf("closing journal: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,258 @@
+package journal
+
+import (
+	"bufio"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/generic-registry/caddy-generic-registry/module/disk"
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+// The names of segments: one that is written to, or not compressed yet, has its
+// first change in its name; a compressed one its last too.
+const (
+	plainSuffix      = ".jsonl"
+	compressedSuffix = ".jsonl.gz"
+	sequenceWidth    = 16
+)
+
+// segment is one file of a journal.
+type segment struct {
+	first, last uint64 // last is unknown (0) of a plain segment
+	compressed  bool
+	header      int64 // bytes of the header line; of the active one
+	size        int64 // of the file; of the active one
+}
+
+func (s segment) name() string {
+	if s.compressed {
+		return fmt.Sprintf("%0*d-%0*d%s", sequenceWidth, s.first, sequenceWidth, s.last, compressedSuffix)
+	}
+	return fmt.Sprintf("%0*d%s", sequenceWidth, s.first, plainSuffix)
+}
+
+func (s segment) path(directory string) string { return filepath.Join(directory, s.name()) }
+
+// parseSegment reads the name of a file.
+func parseSegment(name string) (s segment, ok bool) {
+	if numbers, found := strings.CutSuffix(name, compressedSuffix); found {
+		first, last, _ := strings.Cut(numbers, "-")
+		s.compressed = true
+		s.last, ok = parseSequence(last)
+		if !ok {
+			return s, false
+		}
+		s.first, ok = parseSequence(first)
+		return s, ok && s.first <= s.last
+	}
+	first, found := strings.CutSuffix(name, plainSuffix)
+	if !found {
+		return s, false
+	}
+	s.first, ok = parseSequence(first)
+	return s, ok
+}
+
+func parseSequence(text string) (uint64, bool) {
+	if len(text) != sequenceWidth {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	return n, err == nil && n > 0
+}
+
+// list returns the segments of a directory in order. A plain segment that has been
+// compressed already is left out. ErrDamaged when changes are missing between two.
+func list(directory string) ([]segment, error) {
+	entries, err := os.ReadDir(directory)
+	if err != nil {
+		return nil, fmt.Errorf("reading journal: %w", err)
+	}
+	var segments []segment
+	for _, entry := range entries {
+		if s, ok := parseSegment(entry.Name()); ok {
+			segments = append(segments, s)
+		}
+	}
+	slices.SortFunc(segments, func(a, b segment) int {
+		if a.first == b.first && a.compressed {
+			return -1
+		}
+		return int(int64(a.first) - int64(b.first))
+	})
+	segments = slices.CompactFunc(segments, func(a, b segment) bool { return a.first == b.first })
+	next := uint64(1)
+	for i := range segments {
+		s := &segments[i]
+		if s.first != next {
+			return nil, fmt.Errorf("%w: the journal in %s lacks the changes %d to %d", registry.ErrDamaged, directory, next, s.first-1)
+		}
+		if !s.compressed && i+1 < len(segments) {
+			s.last = segments[i+1].first - 1
+		}
+		next = s.last + 1
+	}
+	return segments, nil
+}
+
+// makeSegment begins the segment after a position: complete with its header under
+// its own name, or not there.
+func (j *Journal) makeSegment(after registry.Position) (disk.File, segment, error) {
+	s := segment{first: after.Sequence + 1}
+	header := registry.AppendHeader(nil, registry.NewJournalHeader(j.store, after))
+	s.header, s.size = int64(len(header)), int64(len(header))
+	name := s.path(j.path)
+	temporary := disk.Temporary(name)
+	if err := j.options.FS.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, s, fmt.Errorf("removing an unfinished segment: %w", err)
+	}
+	file, err := j.options.FS.Create(temporary)
+	if err != nil {
+		return nil, s, fmt.Errorf("creating segment: %w", err)
+	}
+	if err := j.placeSegment(file, temporary, name, header); err != nil {
+		return nil, s, errors.Join(err, file.Close())
+	}
+	return file, s, nil
+}
+
+func (j *Journal) placeSegment(file disk.File, temporary, name string, header []byte) error {
+	if err := file.Allocate(j.segmentSize()); err != nil {
+		return fmt.Errorf("setting room aside: %w", err)
+	}
+	if _, err := file.Write(header); err != nil {
+		return fmt.Errorf("writing header: %w", err)
+	}
+	if err := file.Sync(); err != nil {
+		return fmt.Errorf("syncing header: %w", err)
+	}
+	if err := j.options.FS.Rename(temporary, name); err != nil {
+		return fmt.Errorf("naming segment: %w", err)
+	}
+	if err := j.options.FS.SyncDirectory(j.path); err != nil {
+		return fmt.Errorf("syncing directory of journal: %w", err)
+	}
+	return nil
+}
+
+// finishSealed does what an earlier process left undone: it removes what it was
+// writing, and compresses what it had sealed.
+func (j *Journal) finishSealed() error {
+	segments, err := list(j.path)
+	if err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(j.path)
+	if err != nil {
+		return fmt.Errorf("reading journal: %w", err)
+	}
+	for _, entry := range entries {
+		s, ok := parseSegment(strings.TrimSuffix(entry.Name(), disk.Temporary("")))
+		if !ok || slices.ContainsFunc(segments, func(kept segment) bool { return kept.name() == entry.Name() }) {
+			continue
+		}
+		if err := j.options.FS.Remove(filepath.Join(j.path, entry.Name())); err != nil {
+			return fmt.Errorf("removing an unfinished segment of the journal, first change %d: %w", s.first, err)
+		}
+	}
+	for _, s := range segments {
+		if !s.compressed && s.first != j.active.first {
+			j.compress(s)
+		}
+	}
+	return nil
+}
+
+// compress replaces a sealed segment by a compressed one, beside other work. One
+// that fails stays as it is, for the next start.
+func (j *Journal) compress(sealed segment) {
+	work := func() {
+		if err := j.replace(sealed); err != nil {
+			j.options.Log.Error("compressing a sealed segment of the journal",
+				slog.String("name", sealed.name()), slog.Any("error", err))
+		}
+	}
+	if j.options.Inline {
+		work()
+		return
+	}
+	j.compressing.Go(work)
+}
+
+func (j *Journal) replace(sealed segment) error {
+	compressed := sealed
+	compressed.compressed = true
+	temporary := disk.Temporary(compressed.path(j.path))
+	if err := j.options.FS.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("removing an unfinished segment: %w", err)
+	}
+	if err := j.writeCompressed(sealed, temporary); err != nil {
+		return err
+	}
+	if err := j.options.FS.Rename(temporary, compressed.path(j.path)); err != nil {
+		return fmt.Errorf("naming segment: %w", err)
+	}
+	if err := j.options.FS.SyncDirectory(j.path); err != nil {
+		return fmt.Errorf("syncing directory of journal: %w", err)
+	}
+	if err := j.options.FS.Remove(sealed.path(j.path)); err != nil {
+		return fmt.Errorf("removing the plain segment: %w", err)
+	}
+	return nil
+}
+
+// writeCompressed writes a compressed copy, durable. Each line is verified on the
+// way: what is damaged must not be sealed as if it were good.
+func (j *Journal) writeCompressed(sealed segment, to string) error {
+	source, err := openSegment(j.path, j.store, sealed)
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	file, err := j.options.FS.Create(to)
+	if err != nil {
+		return fmt.Errorf("creating segment: %w", err)
+	}
+	buffered := bufio.NewWriterSize(file, 256<<10)
+	zip, err := gzip.NewWriterLevel(buffered, gzip.BestSpeed)
+	if err == nil {
+		err = source.copyTo(zip, sealed.last)
+	}
+	if err == nil {
+		err = errors.Join(zip.Close(), buffered.Flush())
+	}
+	if err == nil {
+		err = file.Sync()
+	}
+	if err = errors.Join(err, file.Close()); err != nil {
+		return fmt.Errorf("writing segment: %w", err)
+	}
+	return nil
+}
+
+// copyTo copies the header and every line up to a change.
+func (s *source) copyTo(w io.Writer, last uint64) error {
+	if _, err := w.Write(s.header); err != nil {
+		return err
+	}
+	for s.position.Sequence < last {
+		line, _, err := s.next()
+		if err != nil {
+			return err
+		}
+		if _, err := w.Write(line); err != nil {
+			return err
+		}
+	}
+	return nil
+}

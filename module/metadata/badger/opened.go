@@ -1,0 +1,107 @@
+package badger
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/journal"
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+// closeTimeout bounds the closing of a database: Badger's can hang.
+const closeTimeout = 30 * time.Second
+
+// errDatabase: the database is not what was written; the journal can make it anew.
+var errDatabase = fmt.Errorf("%w: the database is not what was written", registry.ErrDamaged)
+
+// opened is what a store has open: the database and its journal, at one position.
+// After opening it is the committer's, but for reads of the database.
+type opened struct {
+	db      *badger.DB
+	journal *journal.Journal
+	id      string
+	nextID  uint64
+	state   stateRecord
+}
+
+// read reads the database's own records. A new database has none.
+func (o *opened) read() (known bool, err error) {
+	err = o.db.View(func(txn *badger.Txn) (err error) {
+		var store storeRecord
+		ids := idRecord{next: 1}
+		if known, err = get(txn, storeIDKey, &store); err != nil {
+			return err
+		}
+		if _, err = get(txn, nextIDKey, &ids); err != nil {
+			return err
+		}
+		o.id, o.nextID = store.id, ids.next
+		_, err = get(txn, stateKey, &o.state)
+		return err
+	})
+	return known, err
+}
+
+// name gives a new database the ID of its journal.
+func (o *opened) name() error {
+	o.id = o.journal.Store()
+	return o.db.Update(func(txn *badger.Txn) error {
+		return txn.Set(storeIDKey, encode(storeIDKey, &storeRecord{o.id}))
+	})
+}
+
+func newStoreID() string { return rand.Text() }
+
+// catchUp brings the database to the journal's end.
+func (o *opened) catchUp(ctx context.Context) (replayed uint64, err error) {
+	have, want := o.state.position, o.journal.Position()
+	if have.Sequence > want.Sequence {
+		return 0, fmt.Errorf("%w: the database has %d changes and the journal %d: run `caddy generic-registry rebuild --journal` to make the journal anew from the database, or restore a backup",
+			registry.ErrDamaged, have.Sequence, want.Sequence)
+	}
+	switch {
+	case have == want:
+		return 0, nil
+	case have.Sequence == want.Sequence:
+		return 0, errHistories
+	}
+	r := replay{opened: o, expected: have.Chain}
+	err = o.journal.Read(ctx, max(have.Sequence, 1)-1, want.Sequence, r.take)
+	if err == nil {
+		err = r.flush()
+	}
+	return o.state.position.Sequence - have.Sequence, err
+}
+
+// errHistories: database and journal do not belong together.
+var errHistories = fmt.Errorf("%w: the journal and the database have two histories: run `caddy generic-registry rebuild` if the journal is right, or with --journal if the database is",
+	registry.ErrDamaged)
+
+// close closes both. What hangs may still write.
+func (o *opened) close() error {
+	err := closeDatabase(o.db)
+	if errors.Is(err, errHangs) {
+		return err
+	}
+	return errors.Join(err, o.journal.Close())
+}
+
+var errHangs = fmt.Errorf("closing database: no end after %s", closeTimeout)
+
+func closeDatabase(db *badger.DB) error {
+	closed := make(chan error, 1)
+	go func() { closed <- db.Close() }()
+	timeout := time.NewTimer(closeTimeout)
+	defer timeout.Stop()
+	select {
+	case err := <-closed:
+		return err
+	case <-timeout.C:
+		return errHangs
+	}
+}

@@ -1,0 +1,147 @@
+package badger
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/table"
+	"github.com/dgraph-io/ristretto/v2/z"
+)
+
+// databasePatterns are the files of a Badger database.
+var databasePatterns = []string{badger.ManifestFilename, "*.sst", "*.mem", "*.vlog", "KEYREGISTRY", "DISCARD"}
+
+// checkFiles looks at the files before Badger does: what it would find damaged, it
+// would pass over, delete, or panic about in a goroutine of its own. It returns
+// errDatabase for those, and tells whether the database was not closed.
+func checkFiles(path string, options badger.Options, log *slog.Logger) (unclean bool, err error) {
+	if err := removeEmptyFiles(path, log); err != nil {
+		return false, err
+	}
+	memtables, err := filepath.Glob(filepath.Join(path, "*.mem"))
+	if err != nil {
+		return false, fmt.Errorf("looking for memtables: %w", err)
+	}
+	tables, err := checkManifest(path, options)
+	if err != nil {
+		return false, err
+	}
+	for id, manifest := range tables {
+		if err := checkTable(table.NewFilename(id, path), options, manifest); err != nil {
+			return false, err
+		}
+	}
+	return len(memtables) > 0, nil
+}
+
+// checkManifest reads the list of tables. Without it Badger would take the database
+// for an empty one and delete the tables; one that is cut, it takes as it is.
+func checkManifest(path string, options badger.Options) (map[uint64]badger.TableManifest, error) {
+	file, err := os.Open(filepath.Join(path, badger.ManifestFilename))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, checkNoTables(path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("opening manifest: %w", err)
+	}
+	defer file.Close()
+	manifest, end, err := badger.ReplayManifestFile(file, options.ExternalMagicVersion, options)
+	if err != nil {
+		return nil, fmt.Errorf("%w: reading manifest: %w", errDatabase, err)
+	}
+	info, err := file.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("asking for manifest: %w", err)
+	}
+	if end != info.Size() {
+		return nil, fmt.Errorf("%w: the manifest is cut", errDatabase)
+	}
+	return manifest.Tables, nil
+}
+
+func checkNoTables(path string) error {
+	found, err := databaseFiles(path)
+	if err != nil {
+		return err
+	}
+	if len(found) > 0 {
+		return fmt.Errorf("%w: %s has tables but no %s", errDatabase, path, badger.ManifestFilename)
+	}
+	return nil
+}
+
+// databaseFiles returns the names of Badger's files, the manifest's first.
+func databaseFiles(path string) (names []string, err error) {
+	for _, pattern := range databasePatterns {
+		found, err := filepath.Glob(filepath.Join(path, pattern))
+		if err != nil {
+			return nil, fmt.Errorf("looking for the database: %w", err)
+		}
+		slices.Sort(found)
+		names = append(names, found...)
+	}
+	return names, nil
+}
+
+// checkTable opens a table as Badger will. A damaged footer panics.
+func checkTable(name string, options badger.Options, manifest badger.TableManifest) (err error) {
+	damage := func(what any) error {
+		return fmt.Errorf("%w: table %s: %v", errDatabase, filepath.Base(name), what)
+	}
+	file, err := z.OpenMmapFile(name, os.O_RDONLY, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return damage("it is missing")
+	}
+	if err != nil && err != z.NewFile {
+		return fmt.Errorf("opening table: %w", err)
+	}
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = errors.Join(damage("its index cannot be read"), file.Close(-1))
+		}
+	}()
+	opened, err := table.OpenTable(file, table.Options{
+		ReadOnly:    true,
+		BlockSize:   options.BlockSize,
+		Compression: manifest.Compression,
+		ChkMode:     options.ChecksumVerificationMode,
+	})
+	if err != nil {
+		return damage(err)
+	}
+	if err := opened.Close(-1); err != nil {
+		return fmt.Errorf("closing table: %w", err)
+	}
+	return nil
+}
+
+// removeEmptyFiles removes memtables and value logs without a byte: a crash
+// between making one and sizing it leaves them, and Badger refuses to open.
+func removeEmptyFiles(path string, log *slog.Logger) error {
+	for _, pattern := range []string{"*.mem", "*.vlog"} {
+		found, err := filepath.Glob(filepath.Join(path, pattern))
+		if err != nil {
+			return fmt.Errorf("looking for empty files: %w", err)
+		}
+		for _, name := range found {
+			info, err := os.Stat(name)
+			if err != nil {
+				return fmt.Errorf("looking for empty files: %w", err)
+			}
+			if info.Size() > 0 {
+				continue
+			}
+			log.Debug("removing an empty file", slog.String("name", filepath.Base(name)))
+			if err := os.Remove(name); err != nil {
+				return fmt.Errorf("removing an empty file: %w", err)
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,222 @@
+package badger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/generic-registry/caddy-generic-registry/module/disk"
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/journal"
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+// remake makes a damaged database anew from the journal, once all of that has been
+// read and found good.
+func (p *place) remake(ctx context.Context, j *journal.Journal, damage error) (*opened, error) {
+	if err := j.Verify(ctx); err != nil {
+		return nil, fmt.Errorf("%w; the journal cannot replace it: %w; restore a backup", damage, err)
+	}
+	p.log.Error("the database is damaged; making it anew from the journal", slog.Any("damage", damage))
+	aside, err := p.putAside()
+	if err != nil {
+		return nil, err
+	}
+	o, err := p.openOver(ctx, j)
+	if err != nil {
+		return nil, fmt.Errorf("making the database anew: %w", err)
+	}
+	p.log.Warn("the database is made anew; the damaged one is put aside and can be deleted",
+		slog.String("aside", aside), slog.Uint64("changes", j.Position().Sequence))
+	return o, nil
+}
+
+// putAside moves Badger's files into a directory of their own. A crash in between
+// leaves tables without a manifest, which is damage again.
+func (p *place) putAside() (aside string, err error) {
+	names, err := databaseFiles(p.path())
+	if err != nil {
+		return "", err
+	}
+	aside, err = p.makeAside()
+	if err != nil {
+		return "", err
+	}
+	for _, name := range names {
+		if err := p.fsys.Rename(name, filepath.Join(aside, filepath.Base(name))); err != nil {
+			return "", fmt.Errorf("putting the database aside: %w", err)
+		}
+	}
+	return aside, firstError(
+		func() error { return p.fsys.SyncDirectory(aside) },
+		func() error { return p.fsys.SyncDirectory(p.path()) },
+	)
+}
+
+// makeAside makes a directory for what is put aside.
+func (p *place) makeAside() (string, error) {
+	stamp := time.Now().UTC().Format("20060102T150405Z")
+	for i := 0; ; i++ {
+		name := filepath.Join(p.path(), "damaged-"+stamp)
+		if i > 0 {
+			name = fmt.Sprintf("%s-%d", name, i)
+		}
+		err := p.fsys.MakeDirectory(name)
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err != nil {
+			return "", fmt.Errorf("making a directory to put damaged files aside: %w", err)
+		}
+		return name, nil
+	}
+}
+
+// remakeJournal makes the journal anew from the database, beside the old one first.
+func (p *place) remakeJournal(ctx context.Context) error {
+	db, _, err := p.openDatabase()
+	if err != nil {
+		return err
+	}
+	o := &opened{db: db}
+	err = p.writeJournal(ctx, o)
+	if err = errors.Join(err, closeDatabase(db)); err != nil {
+		return fmt.Errorf("making the journal anew: %w", err)
+	}
+	return nil
+}
+
+func (p *place) writeJournal(ctx context.Context, o *opened) error {
+	known, err := o.read()
+	if err != nil {
+		return err
+	}
+	if !known {
+		return fmt.Errorf("%w: there is no database in %s", registry.ErrDamaged, p.path())
+	}
+	if o.state != (stateRecord{}) {
+		if err := o.checkSums(); err != nil {
+			return err
+		}
+	}
+	unfinished := disk.Temporary(p.journalPath())
+	if o.journal, err = p.createJournal(unfinished, o.id); err != nil {
+		return err
+	}
+	sums, err := o.retell(ctx)
+	position := o.journal.Position()
+	if err = errors.Join(err, o.journal.Close()); err != nil {
+		return err
+	}
+	if err := p.replaceJournal(unfinished); err != nil {
+		return err
+	}
+	return o.db.Update(func(txn *badger.Txn) error {
+		return txn.Set(stateKey, encode(stateKey, &stateRecord{position: position, sums: sums}))
+	})
+}
+
+// createJournal makes a journal that does not count yet.
+func (p *place) createJournal(unfinished, id string) (*journal.Journal, error) {
+	if err := os.RemoveAll(unfinished); err != nil {
+		return nil, fmt.Errorf("removing an unfinished journal: %w", err)
+	}
+	return journal.Create(unfinished, id, p.journalOptions())
+}
+
+func (p *place) replaceJournal(by string) error {
+	if _, err := os.Stat(p.journalPath()); err == nil {
+		aside, err := p.makeAside()
+		if err != nil {
+			return err
+		}
+		if err := p.fsys.Rename(p.journalPath(), filepath.Join(aside, journalDirectory)); err != nil {
+			return fmt.Errorf("putting the journal aside: %w", err)
+		}
+		p.log.Warn("the old journal is put aside and can be deleted", slog.String("aside", aside))
+	}
+	if err := p.fsys.Rename(by, p.journalPath()); err != nil {
+		return fmt.Errorf("naming the journal: %w", err)
+	}
+	return p.fsys.SyncDirectory(p.path())
+}
+
+// upgrade gives a store of an earlier layout its journal.
+func (p *place) upgrade(ctx context.Context) (*opened, error) {
+	p.log.Info("this store has no journal yet; making it from the database")
+	if err := p.remakeJournal(ctx); err != nil {
+		return nil, noSpace(err)
+	}
+	if err := p.claim.Upgrade(layout, layoutVersion); err != nil {
+		return nil, noSpace(err)
+	}
+	return p.open(ctx)
+}
+
+// ImportJournal implements registry.JournalBackend.
+func (b *Backend) ImportJournal(ctx context.Context, root, id string, lines io.Reader, log *slog.Logger) error {
+	return b.offline(root, log, func(p *place) error {
+		if err := p.checkNew(); err != nil {
+			return err
+		}
+		unfinished := disk.Temporary(p.journalPath())
+		j, err := p.createJournal(unfinished, id)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(j.Import(lines), j.Close()); err != nil {
+			return err
+		}
+		return p.replaceJournal(unfinished)
+	})
+}
+
+// checkNew reports what an import would mix itself with. ErrFormat.
+func (p *place) checkNew() error {
+	found, err := databaseFiles(p.path())
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(p.journalPath()); err == nil || len(found) > 0 {
+		return fmt.Errorf("%w: %s is in use already; use an empty directory", registry.ErrFormat, p.path())
+	}
+	return nil
+}
+
+// Rebuild implements registry.JournalBackend.
+func (b *Backend) Rebuild(ctx context.Context, root string, log *slog.Logger) error {
+	return b.offline(root, log, func(p *place) error {
+		j, err := journal.Open(p.journalPath(), p.journalOptions())
+		if err != nil {
+			return p.journalFault(err)
+		}
+		o, err := p.remake(ctx, j, errors.New("asked for"))
+		if err != nil {
+			return err
+		}
+		return o.close()
+	})
+}
+
+// RebuildJournal implements registry.JournalBackend.
+func (b *Backend) RebuildJournal(ctx context.Context, root string, log *slog.Logger) error {
+	return b.offline(root, log, func(p *place) error { return p.remakeJournal(ctx) })
+}
+
+// offline claims a store and does something with it that no server may see.
+func (b *Backend) offline(root string, log *slog.Logger, do func(*place) error) error {
+	p, err := take(b.dir(root), b.Reserve, log, disk.OS{})
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(p), p.claim.Release())
+}
+
+var _ registry.JournalBackend = (*Backend)(nil)

@@ -1,0 +1,393 @@
+package badger
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+// publishedStore is a store with numbered files.
+func publishedStore(t testing.TB, root string, files int) *Store {
+	t.Helper()
+	s := mustOpen(t, root)
+	for i := range files {
+		if err := publishNumbered(s, "o", i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s
+}
+
+// wantNumbered wants just the numbered files that are listed.
+func wantNumbered(t testing.TB, s *Store, among int, want ...int) {
+	t.Helper()
+	for i := range among {
+		_, err := s.Lookup(context.Background(), numberedRef("o", i))
+		if slices.Contains(want, i) && err != nil {
+			t.Errorf("file %d: %v", i, err)
+		}
+		if !slices.Contains(want, i) && !errors.Is(err, registry.ErrPackageNotFound) {
+			t.Errorf("file %d: %v", i, err)
+		}
+	}
+	if err := s.Check(context.Background(), func(problem string) { t.Error(problem) }); err != nil {
+		t.Error(err)
+	}
+}
+
+func activeSegment(t testing.TB, root string) (name string, lines [][]byte) {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(root, "metadata", "journal", "*.jsonl"))
+	if err != nil || len(names) == 0 {
+		t.Fatalf("segments: %v, %v", names, err)
+	}
+	name = names[len(names)-1]
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return name, slices.Collect(bytes.Lines(text))
+}
+
+func rewrite(t testing.TB, name string, lines [][]byte) {
+	t.Helper()
+	if err := os.WriteFile(name, bytes.Join(lines, nil), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func cutLastLine(t testing.TB, root string) {
+	t.Helper()
+	name, lines := activeSegment(t, root)
+	rewrite(t, name, lines[:len(lines)-1])
+}
+
+// changeLine flips a bit in the middle of the line of a change.
+func changeLine(t testing.TB, root string, number int) {
+	t.Helper()
+	name, lines := activeSegment(t, root)
+	lines[number][len(lines[number])/3] ^= 1
+	rewrite(t, name, lines)
+}
+
+func swapJournal(t testing.TB, root, other string) {
+	t.Helper()
+	ours := filepath.Join(root, "metadata", "journal")
+	if err := os.RemoveAll(ours); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(filepath.Join(other, "metadata", "journal"), ours); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestDamagedDatabasesAreMadeAnew: whatever happened to Badger's files, the journal
+// has every change, and what was there is put aside.
+func TestDamagedDatabasesAreMadeAnew(t *testing.T) {
+	remove := func(pattern string) func(t *testing.T, dir string) {
+		return func(t *testing.T, dir string) {
+			names, err := filepath.Glob(filepath.Join(dir, pattern))
+			if err != nil || len(names) == 0 {
+				t.Fatalf("%s: %v, %v", pattern, names, err)
+			}
+			for _, name := range names {
+				if err := os.Remove(name); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	change := func(pattern string, damage func([]byte) []byte) func(t *testing.T, dir string) {
+		return func(t *testing.T, dir string) {
+			names, err := filepath.Glob(filepath.Join(dir, pattern))
+			if err != nil || len(names) == 0 {
+				t.Fatalf("%s: %v, %v", pattern, names, err)
+			}
+			text, err := os.ReadFile(names[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(names[0], damage(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, test := range []struct {
+		name   string
+		damage func(t *testing.T, dir string)
+		aside  bool
+	}{
+		{"all of its files are gone", func(t *testing.T, dir string) {
+			for _, pattern := range []string{"*.sst", "*.vlog", "MANIFEST", "KEYREGISTRY", "DISCARD"} {
+				remove(pattern)(t, dir)
+			}
+		}, false},
+		{"no manifest", remove("MANIFEST"), true},
+		{"a manifest of nonsense", change("MANIFEST", func([]byte) []byte { return []byte("nonsense") }), true},
+		{"a manifest that is cut", change("MANIFEST", func(text []byte) []byte { return text[:len(text)-3] }), true},
+		{"a table is gone", remove("*.sst"), true},
+		{"a table without its end", change("*.sst", func(text []byte) []byte { return text[:len(text)-40] }), true},
+		{"a flipped bit in a table", change("*.sst", func(text []byte) []byte { text[20] ^= 4; return text }), true},
+		{"a flipped bit in the end of a table", change("*.sst", func(text []byte) []byte { text[len(text)-6] ^= 64; return text }), true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			root := t.TempDir()
+			s := publishedStore(t, root, 20)
+			if err := s.DeleteFile(t.Context(), numberedRef("o", 7), registry.Act{User: "u", Time: time.Unix(9, 0)}); err != nil {
+				t.Fatal(err)
+			}
+			id := s.ID()
+			mustClose(t, s)
+			test.damage(t, filepath.Join(root, "metadata"))
+			again := mustOpen(t, root)
+			defer mustClose(t, again)
+			wantNumbered(t, again, 20, slices.DeleteFunc(numbers(20), func(i int) bool { return i == 7 })...)
+			if again.ID() != id {
+				t.Errorf("the store's ID is %s, was %s", again.ID(), id)
+			}
+			aside, err := filepath.Glob(filepath.Join(root, "metadata", "damaged-*"))
+			if err != nil || (len(aside) == 1) != test.aside {
+				t.Errorf("put aside: %v, %v", aside, err)
+			}
+			if err := publishNumbered(again, "o", 7); err != nil {
+				t.Errorf("publishing afterwards: %v", err)
+			}
+		})
+	}
+}
+
+func numbers(n int) (all []int) {
+	for i := range n {
+		all = append(all, i)
+	}
+	return all
+}
+
+// TestADatabaseBehindItsJournalCatchesUp: changes that Badger lost are made again,
+// tokens and deletes as well, and equal a store that lost nothing.
+func TestADatabaseBehindItsJournalCatchesUp(t *testing.T) {
+	root := t.TempDir()
+	s := publishedStore(t, root, 5)
+	mustClose(t, s)
+	before := copyDatabase(t, root)
+	s = mustOpen(t, root)
+	act := registry.Act{User: "u", Time: time.Unix(9, 0)}
+	for _, err := range []error{
+		publishNumbered(s, "o", 5),
+		s.DeleteFile(t.Context(), numberedRef("o", 1), act),
+		s.DeleteVersion(t.Context(), numberedRef("o", 2).VersionRef, act),
+		publishNumbered(s, "o", 2),
+		s.AddToken(t.Context(), registry.Token{ID: "aaaaaaaaaa", Name: "kept", User: "u", Created: time.Unix(5, 0)}, registry.Digest{1}),
+		s.AddToken(t.Context(), registry.Token{ID: "bbbbbbbbbb", Name: "gone", User: "u", Created: time.Unix(5, 0)}, registry.Digest{2}),
+		s.DeleteToken(t.Context(), "bbbbbbbbbb", act),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	position := s.Condition().Journal
+	mustClose(t, s)
+	before(t)
+	again := mustOpen(t, root)
+	defer mustClose(t, again)
+	if got := again.Condition().Journal; got != position || position.Sequence != 12 {
+		t.Errorf("the journal is at %v, was at %v", got, position)
+	}
+	wantNumbered(t, again, 6, 0, 2, 3, 4, 5)
+	if token, secret, err := again.FindToken(t.Context(), "aaaaaaaaaa"); err != nil || token.Name != "kept" || secret != (registry.Digest{1}) {
+		t.Errorf("token: %v, %v", token, err)
+	}
+	if _, _, err := again.FindToken(t.Context(), "bbbbbbbbbb"); !errors.Is(err, registry.ErrTokenNotFound) {
+		t.Errorf("revoked token: %v", err)
+	}
+}
+
+// copyDatabase returns what puts Badger's files back as they are now.
+func copyDatabase(t *testing.T, root string) (restore func(t *testing.T)) {
+	t.Helper()
+	dir := filepath.Join(root, "metadata")
+	kept := make(map[string][]byte)
+	names, err := databaseFiles(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		if kept[name], err = os.ReadFile(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return func(t *testing.T) {
+		t.Helper()
+		now, err := databaseFiles(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range now {
+			if err := os.Remove(name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for name, text := range kept {
+			if err := os.WriteFile(name, text, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// TestRecordsLostFromTheMiddleAreMissed: a database that was not closed and lost
+// records which later ones do not depend on is made anew.
+func TestRecordsLostFromTheMiddleAreMissed(t *testing.T) {
+	root := t.TempDir()
+	s := publishedStore(t, root, 20)
+	// What Badger loses when a table is dropped from the manifest's end.
+	ref := numberedRef("o", 3)
+	err := s.opened.db.Update(func(txn *badger.Txn) error {
+		var version versionRecord
+		if _, err := get(txn, versionKey(ref.VersionRef), &version); err != nil {
+			return err
+		}
+		return errors.Join(txn.Delete(versionKey(ref.VersionRef)), txn.Delete(fileKey(version.id, ref.File)))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	crashed := crash(t, s, root)
+	again := mustOpen(t, crashed)
+	defer mustClose(t, again)
+	wantNumbered(t, again, 20, numbers(20)...)
+}
+
+// crash copies a store that is open, as a kill leaves it, and closes the original.
+func crash(t *testing.T, s *Store, root string) string {
+	t.Helper()
+	to := t.TempDir()
+	if err := os.CopyFS(to, os.DirFS(root)); err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, s)
+	return to
+}
+
+// TestTheStoreHealsItself: a commit of unknown outcome stops changes, reads go on,
+// and once the disk takes writes the journal says what was stored.
+func TestTheStoreHealsItself(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		commit func(*badger.Txn) error
+	}{
+		{"it was stored", func(txn *badger.Txn) error { return errors.Join(txn.Commit(), errDisk) }},
+		{"it was not stored", func(*badger.Txn) error { return errDisk }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := publishedStore(t, t.TempDir(), 2)
+			defer mustClose(t, s)
+			s.committer.Lock()
+			s.commitTxn = test.commit
+			s.committer.Unlock()
+			if err := publishNumbered(s, "o", 2); !errors.Is(err, errDisk) || errors.Is(err, registry.ErrUnavailable) {
+				t.Fatalf("the failed publish says %v", err)
+			}
+			s.committer.Lock()
+			s.commitTxn = (*badger.Txn).Commit
+			s.committer.Unlock()
+			if _, err := s.Lookup(t.Context(), numberedRef("o", 0)); err != nil {
+				t.Errorf("reading: %v", err)
+			}
+			eventually(t, "changes are taken again", func() bool { return s.Condition().Fault == nil })
+			wantNumbered(t, s, 3, 0, 1, 2) // the journal has it
+			if err := publishNumbered(s, "o", 3); err != nil {
+				t.Errorf("publishing afterwards: %v", err)
+			}
+		})
+	}
+}
+
+var errDisk = errors.New("input/output error")
+
+// eventually polls until a state is reached.
+func eventually(t testing.TB, what string, reached func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(30 * time.Second)
+	defer deadline.Stop()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !reached() {
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+// TestAStoreOfAnEarlierLayoutGetsAJournal: what there is, is told to it.
+func TestAStoreOfAnEarlierLayoutGetsAJournal(t *testing.T) {
+	root := t.TempDir()
+	s := publishedStore(t, root, 5)
+	if err := s.opened.db.Update(func(txn *badger.Txn) error { return txn.Delete(stateKey) }); err != nil {
+		t.Fatal(err)
+	}
+	id := s.ID()
+	mustClose(t, s)
+	if err := os.RemoveAll(filepath.Join(root, "metadata", "journal")); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, root, "FORMAT", layout+" 1\n")
+	for range 2 {
+		again := mustOpen(t, root)
+		wantNumbered(t, again, 5, numbers(5)...)
+		if again.ID() != id || again.Condition().Journal.Sequence != 5 {
+			t.Errorf("ID %s, was %s; journal at %d", again.ID(), id, again.Condition().Journal.Sequence)
+		}
+		mustClose(t, again)
+	}
+	// The journal is enough by itself.
+	for _, name := range []string{"MANIFEST"} {
+		if err := os.Remove(filepath.Join(root, "metadata", name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again := mustOpen(t, root)
+	defer mustClose(t, again)
+	wantNumbered(t, again, 5, numbers(5)...)
+}
+
+// TestRebuildCommands: both halves can be made from the other.
+func TestRebuildCommands(t *testing.T) {
+	root := t.TempDir()
+	backend := &Backend{Reserve: smallestReserve}
+	s := publishedStore(t, root, 9)
+	if err := backend.Rebuild(t.Context(), root, discard); !errors.Is(err, registry.ErrLocked) {
+		t.Errorf("rebuilding an open store: %v", err)
+	}
+	mustClose(t, s)
+	changeLine(t, root, 4)
+	if _, err := backend.OpenMetadata(t.Context(), root, discard); !errors.Is(err, registry.ErrDamaged) || !strings.Contains(err.Error(), "rebuild --journal") {
+		t.Fatalf("a hole in the journal: %v", err)
+	}
+	if err := backend.RebuildJournal(t.Context(), root, discard); err != nil {
+		t.Fatal(err)
+	}
+	if err := backend.Rebuild(t.Context(), root, discard); err != nil {
+		t.Fatal(err)
+	}
+	again := mustOpen(t, root)
+	defer mustClose(t, again)
+	wantNumbered(t, again, 9, numbers(9)...)
+}
+
+func numberedRef(owner string, i int) registry.Ref {
+	return registry.Ref{VersionRef: registry.VersionRef{Owner: owner, Package: "p", Version: fmt.Sprint(i)}, File: "f"}
+}

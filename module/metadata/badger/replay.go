@@ -1,0 +1,120 @@
+package badger
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+// replayBatch is how many changes one transaction takes when a journal is replayed.
+const replayBatch = batchWeight / operationWeight
+
+// replay brings a database to where its journal is, change by change, through the
+// code that made the changes.
+type replay struct {
+	opened   *opened
+	expected registry.Digest // the chain of the database's last change
+	batch    *batch
+	count    int
+}
+
+// take applies one change. The first may be the database's last, which must be the
+// same one.
+func (r *replay) take(_ []byte, change registry.Change, chain registry.Digest) error {
+	at := r.opened.state.position.Sequence
+	if r.batch == nil && change.Sequence == at {
+		if chain != r.expected {
+			return errHistories
+		}
+		return nil
+	}
+	if r.batch == nil {
+		r.batch = newBatch(r.opened)
+	}
+	if err := r.batch.apply(change); err != nil {
+		r.batch.txn.Discard()
+		return fmt.Errorf("replaying change %d: %w", change.Sequence, contradiction(err))
+	}
+	r.batch.state.position = registry.Position{Sequence: change.Sequence, Chain: chain}
+	if r.count++; r.count == replayBatch {
+		return r.flush()
+	}
+	return nil
+}
+
+// flush commits what was taken.
+func (r *replay) flush() error {
+	if r.batch == nil {
+		return nil
+	}
+	b := r.batch
+	r.batch, r.count = nil, 0
+	defer b.txn.Discard()
+	if err := b.seal(); err != nil {
+		return err
+	}
+	if err := b.txn.Commit(); err != nil {
+		return fmt.Errorf("committing replayed changes: %w", err)
+	}
+	b.settle(r.opened)
+	return nil
+}
+
+// contradiction: a change that was made once is refused now.
+func contradiction(err error) error {
+	for _, refusal := range []error{registry.ErrExists, registry.ErrPackageNotFound, registry.ErrFileNotFound, registry.ErrTokenExists, registry.ErrTokenNotFound} {
+		if errors.Is(err, refusal) {
+			return fmt.Errorf("%w: %w", errDatabase, err)
+		}
+	}
+	return err
+}
+
+// apply makes a change that the journal has.
+func (b *batch) apply(change registry.Change) error {
+	version := registry.VersionRef{Owner: change.Owner, Package: change.Package, Version: change.Version}
+	ref := registry.Ref{VersionRef: version, File: change.File}
+	switch change.Operation {
+	case registry.OperationPublish:
+		return b.republish(ref, change)
+	case registry.OperationDeleteFile:
+		return b.deleteFile(ref)
+	case registry.OperationDeleteVersion:
+		return b.deleteVersion(version)
+	case registry.OperationCreateToken:
+		token, secret, err := change.Token.Parse()
+		if err != nil {
+			return fmt.Errorf("%w: token: %w", registry.ErrDamaged, err)
+		}
+		return b.addToken(token, secret)
+	case registry.OperationRevokeToken:
+		if change.Token == nil {
+			return fmt.Errorf("%w: no token", registry.ErrDamaged)
+		}
+		return b.deleteToken(change.Token.ID)
+	}
+	return fmt.Errorf("%w: unknown operation %q", registry.ErrFormat, change.Operation)
+}
+
+// republish decides nothing: the journal says whose bytes the file has.
+func (b *batch) republish(ref registry.Ref, change registry.Change) error {
+	digest, err := registry.ParseDigest(change.Digest)
+	if err != nil {
+		return fmt.Errorf("%w: digest: %w", registry.ErrDamaged, err)
+	}
+	var blob blobRecord
+	known, err := b.get(blobKey(digest), &blob)
+	if err != nil {
+		return err
+	}
+	own := change.Locator
+	if known && blob.locator == own {
+		own = "" // shared: the upload's own bytes, condemned then, are swept
+	}
+	_, _, err = b.publishFile(own, registry.Publication{
+		Ref: ref, Digest: digest, Size: change.Size,
+		Creator: change.User, Created: change.Time, Confirmed: change.Locator,
+	})
+	return err
+}

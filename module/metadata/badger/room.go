@@ -1,0 +1,214 @@
+package badger
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"github.com/dustin/go-humanize"
+
+	"github.com/generic-registry/caddy-generic-registry/module/disk"
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+const (
+	// floor is what Badger may write on its own account, flushing and compacting,
+	// after a change was accepted: below it no change is, because Badger's files are
+	// mapped and a write to one that gets no block kills the process.
+	floor = 32 << 20
+
+	// ballastSize is what a file holds back and gives up when the disk is full, so
+	// that deletes can still make room.
+	ballastSize = 16 << 20
+	ballastFile = "ballast"
+
+	// memtableRoom is what a memtable's log can have before the next one begins.
+	memtableRoom = memTableSize + memTableSize/4
+)
+
+// room keeps Badger from a full disk.
+type room struct {
+	path    string
+	fsys    disk.FS
+	log     *slog.Logger
+	reserve atomic.Int64
+
+	mu      sync.Mutex
+	ballast bool
+	next    string // the log of the memtable to come, set aside
+}
+
+// forUpload reports ErrNoSpace when an upload would begin within the reserve.
+func (r *room) forUpload() error { return r.check(r.reserve.Load()) }
+
+// forChange reports ErrNoSpace when the disk is so full that not even a delete can
+// be taken, after giving up the ballast.
+func (r *room) forChange() error { return r.checkOrRelease(floor) }
+
+// forOpening reports ErrNoSpace within the reserve: Badger writes when it opens. The
+// ballast counts as room.
+func (r *room) forOpening() error {
+	r.find()
+	return r.checkOrRelease(r.reserve.Load())
+}
+
+func (r *room) check(least int64) error {
+	free, err := r.fsys.Free(r.path)
+	if err != nil {
+		return fmt.Errorf("asking for free space: %w", err)
+	}
+	if free < uint64(least) {
+		return fmt.Errorf("%w: %s has %s, it needs %s", registry.ErrNoSpace, r.path, humanize.IBytes(free), humanize.IBytes(uint64(least)))
+	}
+	return nil
+}
+
+func (r *room) checkOrRelease(least int64) error {
+	err := r.check(least)
+	if errors.Is(err, registry.ErrNoSpace) && r.release() {
+		return r.check(least)
+	}
+	return err
+}
+
+// find looks whether there is a ballast from an earlier run.
+func (r *room) find() {
+	_, err := os.Stat(filepath.Join(r.path, ballastFile))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ballast = err == nil
+}
+
+// release gives the ballast up and tells whether there was one.
+func (r *room) release() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.ballast {
+		return false
+	}
+	r.ballast = false
+	if err := r.fsys.Remove(filepath.Join(r.path, ballastFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		r.log.Error("giving up the ballast", slog.Any("error", err))
+		return false
+	}
+	r.log.Error("the disk is full; the ballast is given up so that deletes can make room",
+		slog.String("path", r.path), slog.Int64("bytes", ballastSize))
+	return true
+}
+
+// balance makes the ballast when there is room for it besides the reserve, and
+// gives it up when another program has eaten the rest.
+func (r *room) balance() {
+	free, err := r.fsys.Free(r.path)
+	if err != nil {
+		r.log.Warn("asking for free space", slog.Any("error", err))
+		return
+	}
+	if free < floor {
+		r.release()
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ballast || free < uint64(r.reserve.Load()+2*ballastSize) {
+		return
+	}
+	if err := r.makeBallast(); err != nil {
+		r.log.Warn("making the ballast", slog.Any("error", err))
+		return
+	}
+	r.ballast = true
+}
+
+func (r *room) makeBallast() error {
+	name := filepath.Join(r.path, ballastFile)
+	file, err := r.fsys.Create(name)
+	if err != nil {
+		return fmt.Errorf("creating file: %w", err)
+	}
+	err = file.Allocate(ballastSize)
+	if err == nil {
+		err = file.Truncate(ballastSize) // shows how much it holds
+	}
+	if err = errors.Join(err, file.Close()); err != nil {
+		return errors.Join(fmt.Errorf("setting room aside: %w", err), r.fsys.Remove(name))
+	}
+	return nil
+}
+
+// setAside gives the mapped files of an open database their blocks, so that no
+// write to them needs room, and makes the next memtable's log in advance: Badger
+// takes an empty file for a new one, and keeps the blocks that it has.
+func (r *room) setAside() error {
+	for pattern, bytes := range map[string]int64{"*.mem": memtableRoom, "*.vlog": 2 * valueLogSize, "DISCARD": 1 << 20} {
+		names, err := filepath.Glob(filepath.Join(r.path, pattern))
+		if err != nil {
+			return fmt.Errorf("looking for mapped files: %w", err)
+		}
+		for _, name := range names {
+			if err := r.allocate(r.fsys.Append, name, bytes); err != nil {
+				return err
+			}
+		}
+	}
+	return r.makeNext()
+}
+
+func (r *room) allocate(open func(string) (disk.File, error), name string, bytes int64) error {
+	file, err := open(name)
+	if err != nil {
+		return fmt.Errorf("opening mapped file: %w", err)
+	}
+	if err := errors.Join(file.Allocate(bytes), file.Close()); err != nil {
+		return fmt.Errorf("setting room aside: %w", err)
+	}
+	return nil
+}
+
+// makeNext makes the log that the next memtable will have.
+func (r *room) makeNext() error {
+	names, err := filepath.Glob(filepath.Join(r.path, "*.mem"))
+	if err != nil {
+		return fmt.Errorf("looking for memtables: %w", err)
+	}
+	last := 0
+	for _, name := range names {
+		var number int
+		if _, err := fmt.Sscanf(filepath.Base(name), "%05d.mem", &number); err == nil {
+			last = max(last, number)
+		}
+	}
+	next := filepath.Join(r.path, fmt.Sprintf("%05d.mem", last+1))
+	if err := r.allocate(r.fsys.Create, next, memtableRoom); err != nil {
+		return errors.Join(err, r.fsys.Remove(next))
+	}
+	r.next = next
+	return nil
+}
+
+// followMemtable makes the next log once Badger has taken the one that was made in
+// advance. The committer's.
+func (r *room) followMemtable() {
+	if r.next != "" {
+		if info, err := os.Stat(r.next); err == nil && info.Size() == 0 {
+			return
+		}
+	}
+	r.next = ""
+	if err := r.makeNext(); err != nil {
+		r.log.Warn("setting room aside for the next memtable", slog.Any("error", err))
+	}
+}
+
+// noSpace adds ErrNoSpace to what a full disk says.
+func noSpace(err error) error {
+	if disk.IsFull(err) {
+		return fmt.Errorf("%w: %w", registry.ErrNoSpace, err)
+	}
+	return err
+}

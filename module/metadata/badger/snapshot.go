@@ -1,0 +1,102 @@
+package badger
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+// snapshot is a read transaction that stays open. It ends with the database, which
+// does not wait for it.
+type snapshot struct {
+	store    *Store
+	position registry.Position
+
+	mu  sync.Mutex
+	txn *badger.Txn // nil once it has ended
+}
+
+// Snapshot implements registry.Journaled.
+func (s *Store) Snapshot(ctx context.Context) (registry.Snapshot, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s.use.RLock()
+	defer s.use.RUnlock()
+	if s.closed || s.opened == nil {
+		return nil, s.unavailable()
+	}
+	taken := &snapshot{store: s, txn: s.opened.db.NewTransaction(false)}
+	var state stateRecord
+	if _, err := get(taken.txn, stateKey, &state); err != nil {
+		taken.end()
+		return nil, err
+	}
+	taken.position = state.position
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.snapshots[taken] = struct{}{}
+	return taken, nil
+}
+
+// Position implements registry.Snapshot.
+func (v *snapshot) Position() registry.Position { return v.position }
+
+// FindBlob implements registry.Snapshot.
+func (v *snapshot) FindBlob(digest registry.Digest) (registry.Blob, error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.txn == nil {
+		return registry.Blob{}, fmt.Errorf("%w: the snapshot has ended", registry.ErrUnavailable)
+	}
+	return findBlob(v.txn, digest)
+}
+
+// Close implements registry.Snapshot.
+func (v *snapshot) Close() {
+	v.store.mu.Lock()
+	delete(v.store.snapshots, v)
+	v.store.mu.Unlock()
+	v.end()
+}
+
+func (v *snapshot) end() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.txn != nil {
+		v.txn.Discard()
+		v.txn = nil
+	}
+}
+
+// endSnapshots ends those that are open, before the database is closed.
+func (s *Store) endSnapshots() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for open := range s.snapshots {
+		open.end()
+	}
+	clear(s.snapshots)
+}
+
+// ReadJournal implements registry.Journaled.
+func (s *Store) ReadJournal(ctx context.Context, after, to uint64, w io.Writer) error {
+	s.use.RLock()
+	if s.closed || s.opened == nil {
+		defer s.use.RUnlock()
+		return s.unavailable()
+	}
+	j := s.opened.journal
+	s.use.RUnlock()
+	return j.Read(ctx, after, to, func(line []byte, _ registry.Change, _ registry.Digest) error {
+		_, err := w.Write(line)
+		return err
+	})
+}
+
+var _ registry.Journaled = (*Store)(nil)

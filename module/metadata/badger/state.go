@@ -1,0 +1,90 @@
+package badger
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+// stateRecord is written by every transaction: the journal's position that the
+// database has reached, and sums over what there is. Badger can lose tables and
+// memtables out of the middle without a word; the sums then no longer hold.
+type stateRecord struct {
+	position registry.Position
+	sums     sums
+}
+
+// sums add up a number for each record that is there. Adding and taking away need
+// no look at the others, and what is lost or comes back changes them.
+type sums struct{ files, versions, tokens uint64 }
+
+func (r *stateRecord) fields(f *fields) {
+	f.number(&r.position.Sequence)
+	f.digest(&r.position.Chain)
+	f.number(&r.sums.files)
+	f.number(&r.sums.versions)
+	f.number(&r.sums.tokens)
+}
+
+// scatter makes a number of an id that does not cancel out against another's
+// (the finalizer of SplitMix64).
+func scatter(id uint64) uint64 {
+	id += 0x9e3779b97f4a7c15
+	id = (id ^ id>>30) * 0xbf58476d1ce4e5b9
+	id = (id ^ id>>27) * 0x94d049bb133111eb
+	return id ^ id>>31
+}
+
+func scatterText(text string) uint64 {
+	hash := sha256.Sum256([]byte(text))
+	return binary.BigEndian.Uint64(hash[:])
+}
+
+// sumUp counts what is there.
+func sumUp(txn *badger.Txn) (s sums, err error) {
+	err = firstError(
+		func() error {
+			return scan(txn, []byte(filePrefix), nil, func(key, value []byte) error {
+				var file fileRecord
+				err := decode(key, value, &file)
+				s.files += scatter(file.id)
+				return err
+			})
+		},
+		func() error {
+			return scan(txn, []byte(versionPrefix), nil, func(key, value []byte) error {
+				var version versionRecord
+				err := decode(key, value, &version)
+				s.versions += scatter(version.id)
+				return err
+			})
+		},
+		func() error {
+			return scan(txn, []byte(tokenPrefix), nil, func(key, value []byte) error {
+				var token tokenRecord
+				err := decode(key, value, &token)
+				s.tokens += scatterText(token.token.ID)
+				return err
+			})
+		},
+	)
+	return s, err
+}
+
+// checkSums compares the sums with what is there. It reads every file's record.
+func (o *opened) checkSums() error {
+	return o.db.View(func(txn *badger.Txn) error {
+		found, err := sumUp(txn)
+		if err != nil {
+			return err
+		}
+		if found != o.state.sums {
+			return fmt.Errorf("%w: records are missing, or came back", errDatabase)
+		}
+		return nil
+	})
+}

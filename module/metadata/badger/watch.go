@@ -1,0 +1,122 @@
+package badger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"github.com/generic-registry/caddy-generic-registry/module/disk"
+)
+
+const (
+	// The disk is looked at often while changes are committed, since another program
+	// may fill it, and seldom otherwise.
+	busyInterval = 20 * time.Millisecond
+	idleInterval = time.Second
+
+	probeFile = "probe"
+)
+
+// watch keeps the ballast, and opens a store again that has failed.
+func (s *Store) watch() {
+	timer := time.NewTimer(idleInterval)
+	defer timer.Stop()
+	seen := s.commits.Load()
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-s.wake:
+		case <-timer.C:
+		}
+		s.room.balance()
+		if s.failed.Load() {
+			s.recover()
+		}
+		interval := idleInterval
+		if now := s.commits.Load(); now != seen {
+			seen, interval = now, busyInterval
+		}
+		timer.Reset(interval)
+	}
+}
+
+func (s *Store) wakeWatch() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// recover opens a failed store again: the journal then says what was stored. Reads
+// go on until that begins, which is only when the disk takes writes.
+func (s *Store) recover() {
+	err := s.probe()
+	if err == nil {
+		err = s.reopen()
+	}
+	if err != nil {
+		s.log.Warn("the store cannot be opened again yet", slog.Any("error", err))
+		return
+	}
+	s.log.Info("the store is opened again and checked; changes are taken")
+}
+
+// probe finds out whether the disk takes a durable write, before anything is
+// closed for it.
+func (s *Store) probe() error {
+	if err := s.room.forOpening(); err != nil {
+		return err
+	}
+	name := filepath.Join(s.path(), probeFile)
+	for _, leftover := range []string{name, disk.Temporary(name)} {
+		if err := s.fsys.Remove(leftover); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("removing a probe of the disk: %w", err)
+		}
+	}
+	if err := disk.WriteFile(s.fsys, name, "written to see whether the disk takes it\n"); err != nil {
+		return fmt.Errorf("probing the disk: %w", err)
+	}
+	return s.fsys.Remove(name)
+}
+
+// reopen closes and opens what the store has open. Reads wait meanwhile.
+func (s *Store) reopen() error {
+	s.use.Lock()
+	defer s.use.Unlock()
+	s.committer.Lock()
+	defer s.committer.Unlock()
+	if s.closed || errors.Is(s.fault, errHangs) {
+		return s.fault
+	}
+	s.endSnapshots()
+	if s.opened != nil {
+		err := s.opened.close()
+		s.opened = nil
+		if errors.Is(err, errHangs) {
+			s.fault = fmt.Errorf("%w; restart Caddy", err)
+			return s.fault
+		}
+		if err != nil {
+			s.log.Warn("closing a store that failed", slog.Any("error", err))
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	o, err := s.open(ctx)
+	if err == nil {
+		if err = s.load(o); err != nil {
+			err = errors.Join(err, o.close())
+		}
+	}
+	if s.fault = err; err != nil {
+		return err
+	}
+	s.opened = o
+	s.failed.Store(false)
+	return nil
+}

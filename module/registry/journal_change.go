@@ -1,0 +1,93 @@
+package registry
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// PublishChange is what a journal says of a file that was published as ref.
+func PublishChange(ref Ref, file File) Change {
+	return Change{
+		Time: file.Created, Operation: OperationPublish, User: file.Creator,
+		Owner: ref.Owner, Package: ref.Package, Version: ref.Version, File: ref.File,
+		Digest: file.Digest.String(), Size: file.Size, Locator: file.Locator,
+	}
+}
+
+// DeleteFileChange is what a journal says of a deleted file.
+func DeleteFileChange(ref Ref, act Act) Change {
+	change := DeleteVersionChange(ref.VersionRef, act)
+	change.Operation, change.File = OperationDeleteFile, ref.File
+	return change
+}
+
+// DeleteVersionChange is what a journal says of a deleted version.
+func DeleteVersionChange(ref VersionRef, act Act) Change {
+	return Change{
+		Time: act.Time, Operation: OperationDeleteVersion, User: act.User,
+		Owner: ref.Owner, Package: ref.Package, Version: ref.Version,
+	}
+}
+
+// CreateTokenChange is what a journal says of a new token.
+func CreateTokenChange(token Token, secret Digest) Change {
+	made := &TokenChange{
+		ID: token.ID, Name: token.Name, User: token.User, Actions: token.Scope.Actions,
+		Owners: patternTexts(token.Scope.Owners), Packages: patternTexts(token.Scope.Packages),
+		Created: timeOrNil(token.Created), Expires: timeOrNil(token.Expires), Secret: secret.String(),
+	}
+	return Change{Time: token.Created, Operation: OperationCreateToken, Token: made}
+}
+
+// RevokeTokenChange is what a journal says of a revoked token.
+func RevokeTokenChange(id string, act Act) Change {
+	return Change{Time: act.Time, Operation: OperationRevokeToken, User: act.User, Token: &TokenChange{ID: id}}
+}
+
+func patternTexts(patterns []Pattern) (texts []string) {
+	for _, pattern := range patterns {
+		texts = append(texts, pattern.String())
+	}
+	return texts
+}
+
+func timeOrNil(at time.Time) *time.Time {
+	if at.IsZero() {
+		return nil
+	}
+	return &at
+}
+
+// Parse returns the token and the digest of its secret.
+func (t *TokenChange) Parse() (token Token, secret Digest, err error) {
+	if t == nil {
+		return token, secret, errors.New("no token")
+	}
+	token = Token{ID: t.ID, Name: t.Name, User: t.User, Scope: Scope{Actions: t.Actions}}
+	if token.Scope.Owners, err = parsePatterns(t.Owners); err != nil {
+		return token, secret, fmt.Errorf("owners: %w", err)
+	}
+	if token.Scope.Packages, err = parsePatterns(t.Packages); err != nil {
+		return token, secret, fmt.Errorf("packages: %w", err)
+	}
+	if t.Created != nil {
+		token.Created = t.Created.UTC()
+	}
+	if t.Expires != nil {
+		token.Expires = t.Expires.UTC()
+	}
+	secret, err = ParseDigest(t.Secret)
+	return token, secret, err
+}
+
+func parsePatterns(texts []string) (patterns []Pattern, err error) {
+	for _, text := range texts {
+		pattern, err := ParsePattern(text)
+		if err != nil {
+			return nil, err
+		}
+		patterns = append(patterns, pattern)
+	}
+	return patterns, nil
+}

@@ -1,0 +1,200 @@
+package registry
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// A line of a journal is a Change as JSON, its last field the chain: the SHA-256 of
+// the chain of the line before, as 64 characters, and of the line up to the comma
+// before that field. So a line that was changed, left out, added or moved shows.
+const (
+	chainField = `,"chain":"`
+	lineEnd    = "\"}\n"
+	chainTail  = len(chainField) + 2*sha256.Size + len(lineEnd)
+)
+
+// JournalFormat is the format of journals that this release writes, and the newest
+// that it reads.
+const JournalFormat = 1
+
+// AppendLine appends the line of a change, with its newline, and returns the chain
+// that it ends with. Times are written in UTC. It fails only for a time after the
+// year 9999, and then appends nothing.
+func AppendLine(to []byte, previous Digest, change Change) (line []byte, chain Digest, err error) {
+	change.Time = change.Time.UTC()
+	change.Token = change.Token.inUTC()
+	buffer := bytes.NewBuffer(to)
+	encoder := json.NewEncoder(buffer)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(&change); err != nil {
+		return to, previous, fmt.Errorf("encoding change %d: %w", change.Sequence, err)
+	}
+	line = buffer.Bytes()
+	line = line[:len(line)-len("}\n")]
+	chain = chainOf(previous, line[len(to):])
+	line = append(line, chainField...)
+	line = hex.AppendEncode(line, chain[:])
+	return append(line, lineEnd...), chain, nil
+}
+
+func (t *TokenChange) inUTC() *TokenChange {
+	if t == nil {
+		return nil
+	}
+	shown := *t
+	if t.Created != nil {
+		at := t.Created.UTC()
+		shown.Created = &at
+	}
+	if t.Expires != nil {
+		at := t.Expires.UTC()
+		shown.Expires = &at
+	}
+	return &shown
+}
+
+func chainOf(previous Digest, body []byte) (chain Digest) {
+	var before [2 * sha256.Size]byte
+	hex.Encode(before[:], previous[:])
+	hash := sha256.New()
+	hash.Write(before[:])
+	hash.Write(body)
+	hash.Sum(chain[:0])
+	return chain
+}
+
+// ParseLine reads a line that AppendLine wrote, with its newline, and returns its
+// change and chain. ErrDamaged when it is not what was written after the line of
+// the previous chain; ErrFormat when it is, by a release that knows more than this.
+func ParseLine(line []byte, previous Digest) (Change, Digest, error) {
+	body, chain, err := splitLine(line)
+	if err != nil {
+		return Change{}, Digest{}, err
+	}
+	if chain != chainOf(previous, body) {
+		return Change{}, Digest{}, fmt.Errorf("%w: the line does not follow the one before, or was changed", ErrDamaged)
+	}
+	change, err := parseChange(body)
+	if err != nil {
+		return Change{}, Digest{}, fmt.Errorf("%w: a line of the journal that this release cannot read: %w", ErrFormat, err)
+	}
+	return change, chain, nil
+}
+
+// LineChain reads a line as ParseLine does, without holding its chain against
+// anything: for a look past a line that is damaged. ErrDamaged.
+func LineChain(line []byte) (Change, Digest, error) {
+	body, chain, err := splitLine(line)
+	if err != nil {
+		return Change{}, Digest{}, err
+	}
+	change, err := parseChange(body)
+	if err != nil {
+		return Change{}, Digest{}, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return change, chain, nil
+}
+
+// splitLine returns what a line's chain covers, and the chain.
+func splitLine(line []byte) (body []byte, chain Digest, err error) {
+	cut := len(line) - chainTail
+	if cut < 1 || !bytes.HasSuffix(line, []byte(lineEnd)) || !bytes.HasPrefix(line[cut:], []byte(chainField)) {
+		return nil, chain, fmt.Errorf("%w: a line of %d bytes without a chain at its end", ErrDamaged, len(line))
+	}
+	chain, err = ParseDigest(string(line[cut+len(chainField) : len(line)-len(lineEnd)]))
+	if err != nil {
+		return nil, chain, fmt.Errorf("%w: chain of a line: %w", ErrDamaged, err)
+	}
+	return line[:cut], chain, nil
+}
+
+// parseChange reads an object that lacks its closing brace.
+func parseChange(body []byte) (change Change, err error) {
+	err = decodeStrictly(io.MultiReader(bytes.NewReader(body), bytes.NewReader([]byte{'}'})), &change)
+	return change, err
+}
+
+// decodeStrictly reads one JSON value that has no field which is not known, and
+// nothing after it.
+func decodeStrictly(text io.Reader, value any) error {
+	decoder := json.NewDecoder(text)
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(value); err != nil {
+		return err
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("more than one value")
+	}
+	return nil
+}
+
+// ParseDigest reads a digest as String writes it.
+func ParseDigest(text string) (digest Digest, err error) {
+	if len(text) != 2*len(digest) {
+		return digest, fmt.Errorf("a digest of %d characters, not %d", len(text), 2*len(digest))
+	}
+	if _, err := hex.Decode(digest[:], []byte(text)); err != nil {
+		return Digest{}, fmt.Errorf("digest: %w", err)
+	}
+	if digest.String() != text {
+		return Digest{}, errors.New("a digest in upper case")
+	}
+	return digest, nil
+}
+
+// JournalHeader is the first line of each segment of a journal.
+type JournalHeader struct {
+	// Journal is the format of the lines that follow.
+	Journal int `json:"journal"`
+	// Store is the ID of the store that the journal is of.
+	Store string `json:"store"`
+	// First is the number of the change in the line that follows.
+	First uint64 `json:"first"`
+	// Chain of the change before that one; zeros before the first of all.
+	Chain string `json:"chain"`
+}
+
+// NewJournalHeader returns the header of what follows a position.
+func NewJournalHeader(store string, after Position) JournalHeader {
+	return JournalHeader{Journal: JournalFormat, Store: store, First: after.Sequence + 1, Chain: after.Chain.String()}
+}
+
+// After is the position that the segment begins after. The header must be one that
+// ParseHeader or NewJournalHeader returned.
+func (h JournalHeader) After() Position {
+	chain, _ := ParseDigest(h.Chain) // ParseHeader has
+	return Position{Sequence: h.First - 1, Chain: chain}
+}
+
+// AppendHeader appends the header as a line with its newline.
+func AppendHeader(to []byte, header JournalHeader) []byte {
+	text, _ := json.Marshal(header) // numbers and strings always can be
+	return append(append(to, text...), '\n')
+}
+
+// ParseHeader reads a line that AppendHeader wrote. ErrDamaged when it is none,
+// ErrFormat when it is one of a newer release.
+func ParseHeader(line []byte) (header JournalHeader, err error) {
+	var format struct {
+		Journal int `json:"journal"`
+	}
+	if !bytes.HasSuffix(line, []byte("\n")) || json.Unmarshal(line, &format) != nil || format.Journal < 1 {
+		return JournalHeader{}, fmt.Errorf("%w: a journal that does not begin with a header", ErrDamaged)
+	}
+	if format.Journal > JournalFormat {
+		return JournalHeader{}, fmt.Errorf("%w: the journal has format %d, this release knows %d; use the newer release that wrote it", ErrFormat, format.Journal, JournalFormat)
+	}
+	if err := decodeStrictly(bytes.NewReader(line), &header); err != nil {
+		return JournalHeader{}, fmt.Errorf("%w: header of a journal: %w", ErrDamaged, err)
+	}
+	if _, err := ParseDigest(header.Chain); err != nil || header.Store == "" || header.First == 0 {
+		return JournalHeader{}, fmt.Errorf("%w: header of a journal without store, number or chain", ErrDamaged)
+	}
+	return header, nil
+}
