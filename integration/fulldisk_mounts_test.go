@@ -37,7 +37,7 @@ func newFlood(t testing.TB, disk *mount, writers int) *flood {
 	f.root = filepath.Join(disk.path, "registry")
 	f.config = f.site("metadata badger {", "\treserve 64MiB", "}", "blobs filesystem {", "\treserve 64MiB", "}") +
 		fmt.Sprintf("http://127.0.0.1:%d {\n\trespond \"another site\"\n}\n", f.other)
-	f.faults = []string{"not enough free disk space", "no space left on device"}
+	f.faults = []string{"not enough free disk space", "no space left on device", "the disk is full"}
 	for _, h := range f.clients {
 		h.refusals = []int{http.StatusInsufficientStorage, http.StatusServiceUnavailable}
 	}
