@@ -172,29 +172,46 @@ func (h *history) settle(got answer, before map[string]possible) error {
 	return fmt.Errorf("%v: answered %d %s", before, got.status, got.text())
 }
 
-// check compares with what the server has now, which becomes what is known.
-func (h *history) check(s *server) error {
+// errUnavailable: the server answered that it cannot tell now.
+var errUnavailable = errors.New("503")
+
+// look compares with what the server has now, and returns it.
+func (h *history) look(s *server) (map[string]string, error) {
+	all := make(map[string]string)
 	for path, contents := range h.files {
 		got, err := s.try(http.MethodGet, path, "alice", nil)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		found := absent
 		switch got.status {
 		case http.StatusOK:
 			found = digestOf(got.body)
 		case http.StatusNotFound:
+		case http.StatusServiceUnavailable:
+			return nil, fmt.Errorf("%s: %w", path, errUnavailable)
 		default:
-			return fmt.Errorf("%s: %d %s", path, got.status, got.text())
+			return nil, fmt.Errorf("%s: %d %s", path, got.status, got.text())
 		}
 		if !contents.has(found) {
-			return fmt.Errorf("%s: found %d bytes (%q), not one of %q", path, len(got.body), found, contents)
+			return nil, fmt.Errorf("%s: found %d bytes (%q), not one of %q", path, len(got.body), found, contents)
 		}
-		h.files[path] = possible{found}
+		all[path] = found
+	}
+	return all, nil
+}
+
+// check is look after the server was started anew: what it has is what is known
+// from then on.
+func (h *history) check(s *server) error {
+	found, err := h.look(s)
+	if err != nil {
+		return err
 	}
 	gone := 0
-	for _, path := range h.together {
-		if h.files[path].has(absent) {
+	for path, content := range found {
+		h.files[path] = possible{content}
+		if content == absent && slices.Contains(h.together, path) {
 			gone++
 		}
 	}

@@ -15,9 +15,10 @@ const diskSize = 320 << 20
 // rig is a server whose disks lose their power.
 type rig struct {
 	*server
-	disks   []*mount
-	clients clients
-	config  string
+	disks    []*mount
+	metadata string // its directory
+	clients  clients
+	config   string
 }
 
 // newRig has the registry on one disk, or its metadata on a second one: then
@@ -30,8 +31,8 @@ func newRig(t testing.TB, system string, disks, writers int) *rig {
 	}
 	r.server = newServer(t) // its process ends before the disks are unmounted
 	r.root = filepath.Join(r.disks[0].path, "registry")
-	metadata := filepath.Join(r.disks[disks-1].path, "metadata")
-	r.config = r.site("metadata badger {", "\tdir "+metadata, "\treserve 64MiB", "}", "blobs filesystem {", "\treserve 64MiB", "}")
+	r.metadata = filepath.Join(r.disks[disks-1].path, "metadata")
+	r.config = r.site("metadata badger {", "\tdir "+r.metadata, "\treserve 64MiB", "}", "blobs filesystem {", "\treserve 64MiB", "}")
 	return r
 }
 
