@@ -36,10 +36,11 @@ var rooms = []struct {
 	{"module/metadata/badger/journal", []string{"module/disk", "module/registry"}, suites},
 	{"module/metadata/*", []string{"module/metadata/badger/journal", "module/directory", "module/disk", "module/registry"}, append(suites, "module/blobs/*")},
 	{"module/blobs/*", []string{"module/directory", "module/disk", "module/registry"}, append(suites, "module/metadata/*")},
-	{"module/storetest", []string{"module/registry"}, suites},
+	{"module/storetest", []string{"module/disk", "module/disk/disktest", "module/registry"}, suites},
 	{"module/storetest/*", []string{"module/registry"}, suites},
 	{"module/directory", []string{"module/disk", "module/registry"}, nil},
 	{"module/disk", []string{"module/registry"}, nil},
+	{"module/disk/disktest", []string{"module/disk"}, nil},
 	{"module/registry", nil, suites},
 }
 
@@ -47,7 +48,7 @@ var (
 	belowIntegration = []string{".", "caddyfile", "module", "module/metadata/*", "module/blobs/*", "module/registry"}
 
 	// suites are what only tests may import.
-	suites = []string{"module/storetest", "module/storetest/*"}
+	suites = []string{"module/disk/disktest", "module/storetest", "module/storetest/*"}
 )
 
 // platforms are those whose files are judged: an import behind a build constraint

@@ -117,7 +117,10 @@ func WriteFile(fsys FS, name, text string) error {
 	if err := fsys.Rename(temporary, name); err != nil {
 		return fmt.Errorf("writing %s: %w", filepath.Base(name), err)
 	}
-	return fsys.SyncDirectory(filepath.Dir(name))
+	if err := fsys.SyncDirectory(filepath.Dir(name)); err != nil {
+		return fmt.Errorf("writing %s: %w", filepath.Base(name), err)
+	}
+	return nil
 }
 
 func writeDurably(fsys FS, name, text string) error {

@@ -35,6 +35,8 @@ type Options struct {
 	// SweepInterval is the time between two sweeps; the first begins at once.
 	// Zero is one hour.
 	SweepInterval time.Duration
+	// Manual starts no background work: the caller calls Reap and Sweep.
+	Manual bool
 }
 
 const (
@@ -60,14 +62,19 @@ func New(metadata MetadataStore, blobs BlobStore, options Options) *Registry {
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
-	interval := options.SweepInterval
-	if interval <= 0 {
-		interval = defaultSweepInterval
+	if !options.Manual {
+		r.startBackground(ctx, options.SweepInterval)
+	}
+	return r
+}
+
+func (r *Registry) startBackground(ctx context.Context, sweepInterval time.Duration) {
+	if sweepInterval <= 0 {
+		sweepInterval = defaultSweepInterval
 	}
 	r.background.Go(func() { r.repeat(ctx, "reaping condemned blobs", reapRetryInterval, r.condemned, r.Reap) })
-	r.background.Go(func() { r.repeat(ctx, "sweeping unnamed blobs", interval, nil, r.Sweep) })
+	r.background.Go(func() { r.repeat(ctx, "sweeping unnamed blobs", sweepInterval, nil, r.Sweep) })
 	r.background.Go(func() { r.repeat(ctx, "storing the last uses of tokens", useInterval, nil, r.storeUses) })
-	return r
 }
 
 // repeat runs work at once, then at each interval and each wake-up, until ctx

@@ -33,6 +33,10 @@ func Blobs(t *testing.T, place BlobPlace) {
 		"a writer ends once":                                     endsOnce,
 		"a closed store stops its writers, not its readers":      closedUnderWay,
 		"walk says when a blob was written":                      walkTimes,
+		"a quarantined blob is gone, after reopening too":        quarantined,
+		"a reader outlives the quarantine of its blob":           readerOutlivesQuarantine,
+		"quarantine touches no other blob":                       quarantineTouchesOne,
+		"of 8 quarantines at once all are done":                  quarantinedAtOnce,
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := goleak.IgnoreCurrent()
@@ -240,30 +244,6 @@ func otherSize(f *blobFixture) {
 	}
 }
 
-func readerOutlives(f *blobFixture) {
-	locator := registry.NewLocator(1)
-	content := pattern(500_000)
-	f.put(locator, content)
-	reader, err := f.Open(context.Background(), locator, int64(len(content)))
-	f.noError(err)
-	defer reader.Close()
-	f.noError(f.Delete(context.Background(), locator))
-	f.wantNothing(locator)
-	got, err := io.ReadAll(reader)
-	f.noError(err)
-	if !bytes.Equal(got, content) {
-		f.Error("the reader lost the bytes")
-	}
-}
-
-func deleteTwice(f *blobFixture) {
-	locator := registry.NewLocator(1)
-	f.put(locator, []byte("x"))
-	f.noError(f.Delete(context.Background(), locator))
-	f.noError(f.Delete(context.Background(), locator))
-	f.wantNothing(locator)
-}
-
 func walk(f *blobFixture) {
 	want := make(map[registry.Locator]int64)
 	for i := range 50 {
@@ -296,26 +276,6 @@ func walk(f *blobFixture) {
 	}), context.Canceled)
 }
 
-func writers(f *blobFixture) {
-	const clients, each = 8, 10
-	locators := make([][]registry.Locator, clients)
-	inParallel(clients, func(i int) {
-		for j := range each {
-			locator := registry.NewLocator(uint64(j) * 4_000)
-			f.put(locator, []byte(numbered(i*each+j)))
-			locators[i] = append(locators[i], locator)
-		}
-	})
-	for i := range clients {
-		for j, locator := range locators[i] {
-			f.wantContent(locator, []byte(numbered(i*each+j)))
-		}
-	}
-	if got := len(f.walked()); got != clients*each {
-		f.Errorf("walked %d, want %d", got, clients*each)
-	}
-}
-
 func malformed(f *blobFixture) {
 	for _, locator := range []registry.Locator{"", "x", "/x", "x/", "../x", "x/..", "x/y/z", "x/Y", "/etc/passwd", `x\y`, "x/y\x00"} {
 		if _, err := f.Create(context.Background(), locator, 1); err == nil {
@@ -324,48 +284,9 @@ func malformed(f *blobFixture) {
 		if _, err := f.Open(context.Background(), locator, 1); err == nil {
 			f.Errorf("%q can be opened", locator)
 		}
-	}
-	if got := f.walked(); len(got) > 0 {
-		f.Errorf("walked %v", got)
-	}
-}
-
-func closedBlobs(f *blobFixture) {
-	ctx := context.Background()
-	locator := registry.NewLocator(1)
-	f.put(locator, []byte("x"))
-	_, err := f.open()
-	f.wantError(err, registry.ErrLocked)
-	f.noError(f.Close())
-	f.noError(f.Close())
-	_, createErr := f.Create(ctx, registry.NewLocator(2), 1)
-	_, openErr := f.Open(ctx, locator, 1)
-	_, statErr := f.Stat(ctx, locator)
-	walkErr := f.Walk(ctx, func(registry.Locator, int64, time.Time) error { return nil })
-	for _, err := range []error{createErr, openErr, statErr, walkErr, f.Delete(ctx, locator), f.Bind(ctx, "one")} {
-		f.wantError(err, registry.ErrUnavailable)
-	}
-	f.mustOpen()
-	f.wantContent(locator, []byte("x"))
-}
-
-func sizes(f *blobFixture) {
-	for _, announced := range []int64{-1, 0, 1, 299_999, 300_001, 40 << 20} {
-		locator := registry.NewLocator(1)
-		f.noError(f.write(locator, pattern(300_000), announced).Commit(context.Background()))
-		f.wantContent(locator, pattern(300_000))
-	}
-	locator := registry.NewLocator(1)
-	f.noError(f.write(locator, nil, -1).Commit(context.Background()))
-	f.wantContent(locator, nil)
-}
-
-func bound(f *blobFixture) {
-	for range 2 {
-		f.noError(f.Bind(context.Background(), "one"))
-		f.noError(f.Bind(context.Background(), "one"))
-		f.wantError(f.Bind(context.Background(), "another"), registry.ErrMismatch)
-		f.reopen()
+		if f.Delete(context.Background(), locator) == nil || f.Quarantine(context.Background(), locator) == nil {
+			f.Errorf("%q can be deleted or quarantined", locator)
+		}
 	}
 	if got := f.walked(); len(got) > 0 {
 		f.Errorf("walked %v", got)

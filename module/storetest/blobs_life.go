@@ -9,6 +9,92 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
+func readerOutlives(f *blobFixture) {
+	locator := registry.NewLocator(1)
+	content := pattern(500_000)
+	f.put(locator, content)
+	reader, err := f.Open(context.Background(), locator, int64(len(content)))
+	f.noError(err)
+	defer reader.Close()
+	f.noError(f.Delete(context.Background(), locator))
+	f.wantNothing(locator)
+	got, err := io.ReadAll(reader)
+	f.noError(err)
+	if !bytes.Equal(got, content) {
+		f.Error("the reader lost the bytes")
+	}
+}
+
+func deleteTwice(f *blobFixture) {
+	locator := registry.NewLocator(1)
+	f.put(locator, []byte("x"))
+	f.noError(f.Delete(context.Background(), locator))
+	f.noError(f.Delete(context.Background(), locator))
+	f.wantNothing(locator)
+}
+
+func closedBlobs(f *blobFixture) {
+	ctx := context.Background()
+	locator := registry.NewLocator(1)
+	f.put(locator, []byte("x"))
+	_, err := f.open()
+	f.wantError(err, registry.ErrLocked)
+	f.noError(f.Close())
+	f.noError(f.Close())
+	_, createErr := f.Create(ctx, registry.NewLocator(2), 1)
+	_, openErr := f.Open(ctx, locator, 1)
+	_, statErr := f.Stat(ctx, locator)
+	walkErr := f.Walk(ctx, func(registry.Locator, int64, time.Time) error { return nil })
+	for _, err := range []error{createErr, openErr, statErr, walkErr, f.Delete(ctx, locator), f.Quarantine(ctx, locator), f.Bind(ctx, "one")} {
+		f.wantError(err, registry.ErrUnavailable)
+	}
+	f.mustOpen()
+	f.wantContent(locator, []byte("x"))
+}
+
+func bound(f *blobFixture) {
+	for range 2 {
+		f.noError(f.Bind(context.Background(), "one"))
+		f.noError(f.Bind(context.Background(), "one"))
+		f.wantError(f.Bind(context.Background(), "another"), registry.ErrMismatch)
+		f.reopen()
+	}
+	if got := f.walked(); len(got) > 0 {
+		f.Errorf("walked %v", got)
+	}
+}
+
+func writers(f *blobFixture) {
+	const clients, each = 8, 10
+	locators := make([][]registry.Locator, clients)
+	inParallel(clients, func(i int) {
+		for j := range each {
+			locator := registry.NewLocator(uint64(j) * 4_000)
+			f.put(locator, []byte(numbered(i*each+j)))
+			locators[i] = append(locators[i], locator)
+		}
+	})
+	for i := range clients {
+		for j, locator := range locators[i] {
+			f.wantContent(locator, []byte(numbered(i*each+j)))
+		}
+	}
+	if got := len(f.walked()); got != clients*each {
+		f.Errorf("walked %d, want %d", got, clients*each)
+	}
+}
+
+func sizes(f *blobFixture) {
+	for _, announced := range []int64{-1, 0, 1, 299_999, 300_001, 40 << 20} {
+		locator := registry.NewLocator(1)
+		f.noError(f.write(locator, pattern(300_000), announced).Commit(context.Background()))
+		f.wantContent(locator, pattern(300_000))
+	}
+	locator := registry.NewLocator(1)
+	f.noError(f.write(locator, nil, -1).Commit(context.Background()))
+	f.wantContent(locator, nil)
+}
+
 func endsOnce(f *blobFixture) {
 	ctx := context.Background()
 	committed, aborted := registry.NewLocator(1), registry.NewLocator(1)

@@ -26,4 +26,8 @@ func TestTokensOfPairInMemory(t *testing.T) {
 	storetest.TokensOfPair(t, metadataInMemory, blobsInMemory)
 }
 
-func TestModelInMemory(t *testing.T) { storetest.Model(t, metadataInMemory, blobsInMemory) }
+func TestModelInMemory(t *testing.T) {
+	storetest.Model(t, func(testing.TB) (storetest.MetadataPlace, storetest.BlobPlace, func()) {
+		return metadataInMemory, blobsInMemory, nil
+	})
+}

@@ -8,28 +8,54 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
+// PairPlace makes fresh, empty places for both stores of a registry. Crash is what a
+// killed process leaves: it moves the places to where what is on disk at this moment
+// is found, while the stores are still open. It is nil for places that have no other
+// state than the one of now.
+type PairPlace func(t testing.TB) (metadata MetadataPlace, blobs BlobPlace, crash func())
+
 // Model checks random histories of a registry over a pair of stores against a
-// plain map.
-func Model(t *testing.T, metadata MetadataPlace, blobs BlobPlace) {
+// plain map, under a clock that jumps.
+func Model(t *testing.T, place PairPlace) {
 	rapid.Check(t, func(rt *rapid.T) {
-		m := &model{pairFixture: newPairFixture(quiet{t, rt}, metadata, blobs), files: make(map[registry.Ref]string)}
+		metadata, blobs, crash := place(t)
+		m := &model{pairFixture: newPairFixture(quiet{t, rt}, metadata, blobs), files: make(map[registry.Ref]published), now: epoch}
+		m.clock = func() time.Time { return m.now }
+		m.reopen() // with that clock
 		defer func() { m.noError(m.Registry.Close()) }()
-		rt.Repeat(map[string]func(*rapid.T){
+		steps := map[string]func(*rapid.T){
 			"publish":        m.publishOne,
 			"delete file":    m.deleteOne,
 			"delete version": m.deleteVersionOne,
 			"reopen":         func(*rapid.T) { m.reopen() },
+			"turn the clock": m.turnClock,
 			"clean up":       m.cleanUp,
 			"lose bytes":     m.lose,
 			"":               m.check,
-		})
+		}
+		if crash != nil {
+			steps["crash"] = func(*rapid.T) { crash(); m.reopen() }
+		}
+		rt.Repeat(steps)
 	})
+}
+
+// published is what the model knows of a file.
+type published struct {
+	content string
+	at      time.Time
+}
+
+// turnClock sets the clock years forward or back.
+func (m *model) turnClock(t *rapid.T) {
+	m.now = epoch.AddDate(rapid.IntRange(-60, 100).Draw(t, "years"), 0, 0)
 }
 
 // quiet gives a fixture the test's directories but reports to rapid, and leaves
@@ -46,7 +72,8 @@ func (q quiet) Cleanup(func())                    {}
 
 type model struct {
 	*pairFixture
-	files map[registry.Ref]string // folded ref to content
+	files map[registry.Ref]published // by folded ref
+	now   time.Time
 }
 
 var (
@@ -69,7 +96,7 @@ func (m *model) publishOne(t *rapid.T) {
 		return
 	}
 	m.noError(err)
-	m.files[r.Key()] = content
+	m.files[r.Key()] = published{content, m.now}
 }
 
 func (m *model) deleteOne(t *rapid.T) {
@@ -91,7 +118,7 @@ func (m *model) deleteVersionOne(t *rapid.T) {
 		return
 	}
 	m.noError(err)
-	maps.DeleteFunc(m.files, func(file registry.Ref, _ string) bool { return file.VersionRef == r.Key() })
+	maps.DeleteFunc(m.files, func(file registry.Ref, _ published) bool { return file.VersionRef == r.Key() })
 }
 
 // missing is the error that a file which is not there gives.
@@ -116,9 +143,15 @@ func (m *model) hasVersion(key registry.VersionRef) bool {
 
 // cleanUp leaves exactly one blob for each content that a file has.
 func (m *model) cleanUp(*rapid.T) {
-	contents := slices.Compact(slices.Sorted(maps.Values(m.files)))
+	contents := make(map[string]bool)
+	for _, file := range m.files {
+		contents[file.content] = true
+	}
 	if count := m.settle(); count != len(contents) {
 		m.Fatalf("%d blobs for %d contents", count, len(contents))
+	}
+	if journaled, ok := m.metadata.(registry.Journaled); ok {
+		m.noError(journaled.Check(context.Background(), func(problem string) { m.Errorf("%s", problem) }))
 	}
 }
 
@@ -134,7 +167,7 @@ func (m *model) lose(t *rapid.T) {
 	m.noError(err)
 	m.noError(m.blobs.Delete(context.Background(), file.Locator))
 	healer := ref("healer", "p", "1", "f")
-	m.noError(m.publish(healer, m.files[lost]))
+	m.noError(m.publish(healer, m.files[lost].content))
 	m.noError(m.DeleteFile(context.Background(), healer, "alice"))
 }
 
@@ -152,7 +185,7 @@ func (m *model) check(*rapid.T) {
 }
 
 func (m *model) checkOne(key registry.Ref) {
-	got, err := m.read(key)
+	file, got, err := m.readFile(key)
 	if want := m.missing(key); want != nil {
 		if !errors.Is(err, want) {
 			m.Fatalf("%v: error is %v, want %v", key, err, want)
@@ -160,7 +193,8 @@ func (m *model) checkOne(key registry.Ref) {
 		return
 	}
 	m.noError(err)
-	if got != m.files[key] {
-		m.Fatalf("%v: content of %d bytes, want %d", key, len(got), len(m.files[key]))
+	want := m.files[key]
+	if got != want.content || !file.Created.Equal(want.at) {
+		m.Fatalf("%v: %d bytes of %v, want %d of %v", key, len(got), file.Created, len(want.content), want.at)
 	}
 }

@@ -91,16 +91,21 @@ func (f *pairFixture) publish(r registry.Ref, content string) error {
 }
 
 func (f *pairFixture) read(r registry.Ref) (string, error) {
+	_, content, err := f.readFile(r)
+	return content, err
+}
+
+func (f *pairFixture) readFile(r registry.Ref) (registry.File, string, error) {
 	file, reader, err := f.Open(context.Background(), r)
 	if err != nil {
-		return "", err
+		return file, "", err
 	}
 	defer reader.Close()
 	content, err := io.ReadAll(reader)
 	if err == nil && digestOf(string(content)) != file.Digest {
 		err = errors.New("bytes do not have the file's digest")
 	}
-	return string(content), err
+	return file, string(content), err
 }
 
 func (f *pairFixture) wantContent(r registry.Ref, want string) {

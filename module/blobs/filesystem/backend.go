@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
+	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
@@ -66,7 +67,7 @@ func (b *Backend) dir(root string) string {
 
 // OpenBlobs implements registry.BlobBackend.
 func (b *Backend) OpenBlobs(_ context.Context, root string, log *slog.Logger) (registry.BlobStore, error) {
-	return open(b.dir(root), b.Reserve, log, systemOperations)
+	return Open(b.dir(root), b.Reserve, log, disk.OS{})
 }
 
 // AdjustBlobs implements registry.BlobAdjuster.

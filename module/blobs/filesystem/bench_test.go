@@ -6,13 +6,14 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
 func BenchmarkCommit(b *testing.B) {
 	for _, clients := range []int{1, 8, 32} {
 		b.Run(fmt.Sprintf("size=4KiB/clients=%d", clients), func(b *testing.B) {
-			s, err := open(b.TempDir(), 1, discard, systemOperations)
+			s, err := Open(b.TempDir(), 1, discard, disk.OS{})
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -25,7 +25,7 @@ var errRound = errors.New("input/output error of a round")
 
 func (r *rounds) store(t *testing.T) *Store {
 	t.Helper()
-	return newStore(t, 1, func(o *operations) {
+	return newStore(t, 1, func(o *steps) {
 		o.syncDirectory = func(name string) error {
 			if filepath.Base(name) != "00000000" {
 				return nil // the store's own
@@ -117,7 +117,7 @@ func TestAFailedSyncFailsItsRoundAndNoOther(t *testing.T) {
 func TestEveryCommitIsFollowedByASync(t *testing.T) {
 	var mu sync.Mutex
 	renamed, synced := make(map[string]bool), make(map[string]bool)
-	s := newStore(t, 1, func(o *operations) {
+	s := newStore(t, 1, func(o *steps) {
 		rename, syncDirectory := o.rename, o.syncDirectory
 		o.rename = func(from, to string) error {
 			err := rename(from, to)

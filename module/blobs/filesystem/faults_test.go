@@ -11,56 +11,35 @@ import (
 	"testing"
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
+	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
-const plenty = 1 << 40
-
-// newStore opens a store with steps that a test may change.
-func newStore(t *testing.T, reserve int64, change func(o *operations)) *Store {
-	t.Helper()
-	o := systemOperations
-	o.free = func(string) (uint64, error) { return plenty, nil }
-	if change != nil {
-		change(&o)
-	}
-	s, err := open(t.TempDir(), reserve, discard, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
-}
-
 // faultyFile fails at its writes, sync or close.
 type faultyFile struct {
-	writeFile
+	disk.File
 	write, sync, close error
 }
 
 func (f *faultyFile) Write(p []byte) (int, error) {
 	if f.write != nil {
-		n, _ := f.writeFile.Write(p[:len(p)/2]) // a short write
+		n, _ := f.File.Write(p[:len(p)/2]) // a short write
 		return n, f.write
 	}
-	return f.writeFile.Write(p)
+	return f.File.Write(p)
 }
 
-func (f *faultyFile) Sync() error { return errors.Join(f.sync, f.writeFile.Sync()) }
+func (f *faultyFile) Sync() error { return errors.Join(f.sync, f.File.Sync()) }
 
-func (f *faultyFile) Close() error { return errors.Join(f.writeFile.Close(), f.close) }
+func (f *faultyFile) Close() error { return errors.Join(f.File.Close(), f.close) }
 
-func faultyCreate(fault faultyFile) func(o *operations) {
-	return func(o *operations) {
+func faultyCreate(fault faultyFile) func(o *steps) {
+	return func(o *steps) {
 		create := o.create
-		o.create = func(name string) (writeFile, error) {
+		o.create = func(name string) (disk.File, error) {
 			file, err := create(name)
 			f := fault
-			f.writeFile = file
+			f.File = file
 			return &f, err
 		}
 	}
@@ -73,21 +52,21 @@ func TestFaultsOfAWrite(t *testing.T) {
 	failing := func(string) error { return errDisk }
 	for _, test := range []struct {
 		name   string
-		change func(o *operations)
+		change func(o *steps)
 		want   error
 		stays  bool // in its place, for the sweep
 	}{
-		{"create", func(o *operations) { o.create = func(string) (writeFile, error) { return nil, errDisk } }, errDisk, false},
-		{"create on a full disk", func(o *operations) { o.create = func(string) (writeFile, error) { return nil, syscall.ENOSPC } }, registry.ErrNoSpace, false},
+		{"create", func(o *steps) { o.create = func(string) (disk.File, error) { return nil, errDisk } }, errDisk, false},
+		{"create on a full disk", func(o *steps) { o.create = func(string) (disk.File, error) { return nil, syscall.ENOSPC } }, registry.ErrNoSpace, false},
 		{"write", faultyCreate(faultyFile{write: errDisk}), errDisk, false},
 		{"write on a full disk", faultyCreate(faultyFile{write: syscall.ENOSPC}), registry.ErrNoSpace, false},
 		{"write over the quota", faultyCreate(faultyFile{write: syscall.EDQUOT}), registry.ErrNoSpace, false},
 		{"sync", faultyCreate(faultyFile{sync: errDisk}), errDisk, false},
 		{"sync on a full disk", faultyCreate(faultyFile{sync: syscall.ENOSPC}), registry.ErrNoSpace, false},
 		{"close", faultyCreate(faultyFile{close: errDisk}), errDisk, false},
-		{"make directory", func(o *operations) { o.makeDirectory = failing }, errDisk, false},
-		{"rename", func(o *operations) { o.rename = func(string, string) error { return errDisk } }, errDisk, false},
-		{"sync of the store's directory", func(o *operations) {
+		{"make directory", func(o *steps) { o.makeDirectory = failing }, errDisk, false},
+		{"rename", func(o *steps) { o.rename = func(string, string) error { return errDisk } }, errDisk, false},
+		{"sync of the store's directory", func(o *steps) {
 			o.syncDirectory = func(name string) error {
 				if filepath.Base(filepath.Dir(name)) != "blobs" && len(filepath.Base(name)) != 8 {
 					return errDisk
@@ -95,7 +74,7 @@ func TestFaultsOfAWrite(t *testing.T) {
 				return nil
 			}
 		}, errDisk, false},
-		{"sync of the blob's directory", func(o *operations) {
+		{"sync of the blob's directory", func(o *steps) {
 			o.syncDirectory = func(name string) error {
 				if len(filepath.Base(name)) == 8 { // 00000000
 					return errDisk
@@ -134,35 +113,10 @@ func writeBlob(s *Store, locator registry.Locator, size int) error {
 	return nil
 }
 
-// TestAFailedSyncOfANewDirectoryIsRemembered: the next sync may succeed although
-// the directory's name is lost.
-func TestAFailedSyncOfANewDirectoryIsRemembered(t *testing.T) {
-	var fail atomic.Bool
-	fail.Store(true)
-	errDisk := errors.New("input/output error")
-	s := newStore(t, 1, func(o *operations) {
-		o.syncDirectory = func(string) error {
-			if fail.Load() {
-				return errDisk
-			}
-			return nil
-		}
-	})
-	for range 2 {
-		if err := writeBlob(s, registry.NewLocator(1), 10); !errors.Is(err, errDisk) {
-			t.Fatalf("error is %v", err)
-		}
-		fail.Store(false)
-	}
-	if err := writeBlob(s, registry.NewLocator(1<<40), 10); err != nil {
-		t.Errorf("another directory: %v", err)
-	}
-}
-
 // stumblingFile fails at its first write or sync, and does the next one: as a
 // kernel does that has dropped the pages it could not write.
 type stumblingFile struct {
-	writeFile
+	disk.File
 	write, sync *atomic.Bool
 }
 
@@ -170,26 +124,26 @@ var errStumble = errors.New("input/output error, once")
 
 func (f *stumblingFile) Write(p []byte) (int, error) {
 	if f.write.Swap(false) {
-		n, _ := f.writeFile.Write(p[:1])
+		n, _ := f.File.Write(p[:1])
 		return n, errStumble
 	}
-	return f.writeFile.Write(p)
+	return f.File.Write(p)
 }
 
 func (f *stumblingFile) Sync() error {
 	if f.sync.Swap(false) {
 		return errStumble
 	}
-	return f.writeFile.Sync()
+	return f.File.Sync()
 }
 
 // TestNothingIsTriedTwice: after a failed write or sync neither the caller nor
 // the store can have the blob, and without an Abort nothing is left of it.
 func TestNothingIsTriedTwice(t *testing.T) {
 	var write, sync atomic.Bool
-	s := newStore(t, 1, func(o *operations) {
+	s := newStore(t, 1, func(o *steps) {
 		create := o.create
-		o.create = func(name string) (writeFile, error) {
+		o.create = func(name string) (disk.File, error) {
 			file, err := create(name)
 			return &stumblingFile{file, &write, &sync}, err
 		}
@@ -264,7 +218,7 @@ func TestABlobIsNeverReplaced(t *testing.T) {
 
 func TestFaultsOfRemoving(t *testing.T) {
 	errDisk := errors.New("input/output error")
-	s := newStore(t, 1, func(o *operations) { o.remove = func(string) error { return errDisk } })
+	s := newStore(t, 1, func(o *steps) { o.remove = func(string) error { return errDisk } })
 	w := s.mustCreate(t, 1000)
 	if err := w.Abort(); !errors.Is(err, errDisk) {
 		t.Errorf("aborting: %v", err)
@@ -283,11 +237,10 @@ func TestFaultsOfRemoving(t *testing.T) {
 // TestAFullDiskIsAFaultOfState: a new store's format mark does not fit, but will
 // when room is made, so the configuration stands.
 func TestAFullDiskIsAFaultOfState(t *testing.T) {
-	o := systemOperations
-	o.take = func(name string) (*directory.Claim, error) {
-		return nil, &fs.PathError{Op: "write", Path: name, Err: syscall.ENOSPC}
+	take := func() (*directory.Claim, error) {
+		return nil, &fs.PathError{Op: "write", Path: t.TempDir(), Err: syscall.ENOSPC}
 	}
-	if _, err := open(t.TempDir(), 1, discard, o); !registry.IsState(err) || !errors.Is(err, registry.ErrNoSpace) {
+	if _, err := open(take, 1, discard, disk.OS{}); !registry.IsState(err) || !errors.Is(err, registry.ErrNoSpace) {
 		t.Errorf("error is %v", err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
@@ -14,7 +15,7 @@ func FuzzLocatorsStayInside(f *testing.F) {
 	for _, seed := range []string{"00000000/abc", "tmp/abc", "../x", "x/..", "a/b/c", "/", "", "FORMAT", ".lock", `a\b/c`, "a/b\x00", "A/b", "/etc/passwd"} {
 		f.Add(seed)
 	}
-	s, err := open(f.TempDir(), 1, discard, systemOperations)
+	s, err := Open(f.TempDir(), 1, discard, disk.OS{})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
@@ -19,7 +20,7 @@ const unknownStep = 16 << 20
 // the file system counts it.
 type space struct {
 	path    string
-	free    func(path string) (uint64, error)
+	fsys    disk.FS
 	reserve atomic.Int64
 
 	mu    sync.Mutex
@@ -30,9 +31,9 @@ type space struct {
 func (s *space) take(bytes int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	free, err := s.free(s.path)
+	free, err := s.fsys.Free(s.path)
 	if err != nil {
-		return fmt.Errorf("asking for free space: %w", err)
+		return fmt.Errorf("asking for free space: %w", noSpace(err))
 	}
 	left := int64(min(free, math.MaxInt64)) - s.taken - s.reserve.Load()
 	if left < bytes || left <= 0 {

@@ -23,7 +23,7 @@ func newDisk(free int64) *fakeDisk {
 
 func (d *fakeDisk) store(t *testing.T, reserve int64) *Store {
 	t.Helper()
-	return newStore(t, reserve, func(o *operations) {
+	return newStore(t, reserve, func(o *steps) {
 		o.free = func(string) (uint64, error) { return uint64(d.free.Load()), nil }
 	})
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
@@ -15,7 +14,7 @@ import (
 // writer writes one blob: into tmp first, then by a rename to its place.
 type writer struct {
 	store     *Store
-	file      writeFile
+	file      disk.File
 	temporary string
 	directory string // of its place
 	place     string
@@ -45,7 +44,7 @@ func (s *Store) Create(ctx context.Context, locator registry.Locator, size int64
 		place:     filepath.Join(s.path, directory, name),
 		allowance: allowance,
 	}
-	if w.file, err = s.operations.create(w.temporary); err != nil {
+	if w.file, err = s.fsys.Create(w.temporary); err != nil {
 		allowance.end()
 		return nil, fmt.Errorf("creating file: %w", noSpace(err))
 	}
@@ -117,7 +116,7 @@ func (w *writer) put() error {
 	if err := w.checkVacant(); err != nil {
 		return err
 	}
-	if err := w.store.operations.rename(w.temporary, w.place); err != nil {
+	if err := w.store.fsys.Rename(w.temporary, w.place); err != nil {
 		return fmt.Errorf("renaming file: %w", noSpace(err))
 	}
 	return nil
@@ -127,14 +126,11 @@ func (w *writer) put() error {
 // locator is used twice. Looking first is enough: the file in tmp, made
 // exclusively, keeps out every other writer of the same name.
 func (w *writer) checkVacant() error {
-	_, err := os.Lstat(w.place)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	vacant, err := isVacant(w.place)
+	if err == nil && !vacant {
+		err = fmt.Errorf("looking at the place of the blob: %w", fs.ErrExist)
 	}
-	if err == nil {
-		err = fs.ErrExist
-	}
-	return fmt.Errorf("looking at the place of the blob: %w", err)
+	return err
 }
 
 // Abort implements registry.BlobWriter.
@@ -148,40 +144,11 @@ func (w *writer) Abort() error {
 	if !w.closed {
 		closing = w.file.Close()
 	}
-	if err := w.store.operations.remove(w.temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("removing file: %w", err)
+	if err := w.store.fsys.Remove(w.temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("removing file: %w", noSpace(err))
 	}
 	if closing != nil {
-		return fmt.Errorf("closing file: %w", closing)
+		return fmt.Errorf("closing file: %w", noSpace(closing))
 	}
 	return nil
-}
-
-// makeDirectory makes the directory of a locator, durable, once in the life of
-// the store: one that is there may be left from a crash before its name was
-// synced. A failed sync is remembered, because a second one may succeed although
-// the name is lost.
-func (s *Store) makeDirectory(path string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if synced, ok := s.made[path]; ok {
-		return synced
-	}
-	if err := s.operations.makeDirectory(path); err != nil && !errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("making directory: %w", noSpace(err))
-	}
-	err := s.operations.syncDirectory(s.path)
-	if err != nil {
-		err = fmt.Errorf("syncing new directory: %w", err)
-	}
-	s.made[path] = err
-	return err
-}
-
-// noSpace adds ErrNoSpace to what a full disk says.
-func noSpace(err error) error {
-	if disk.IsFull(err) {
-		return fmt.Errorf("%w: %w", registry.ErrNoSpace, err)
-	}
-	return err
 }

@@ -6,7 +6,6 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 
-	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/journal"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
@@ -44,19 +43,6 @@ func (b *batch) run(operations []*operation) error {
 			return o.err
 		}
 	}
-	return nil
-}
-
-// journal makes the changes durable in the journal.
-func (b *batch) journal(j *journal.Journal) error {
-	if len(b.changes) == 0 {
-		return nil
-	}
-	position, err := j.Append(b.changes)
-	if err != nil {
-		return fmt.Errorf("appending to the journal: %w", err)
-	}
-	b.state.position = position
 	return nil
 }
 

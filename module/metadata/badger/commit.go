@@ -127,11 +127,8 @@ func (s *Store) commitTogether(operations []*operation) error {
 	if err := b.run(operations); err != nil || b.writes == 0 {
 		return err
 	}
-	if err := b.journal(s.opened.journal); err != nil {
-		if errors.Is(err, journal.ErrUnclear) {
-			s.fail("journalling", err)
-		}
-		return noSpace(err)
+	if err := s.journal(b); err != nil {
+		return err
 	}
 	if err := s.store(b); err != nil {
 		// Whether it was stored is unknown, and a next sync may succeed without
@@ -140,6 +137,22 @@ func (s *Store) commitTogether(operations []*operation) error {
 		return fmt.Errorf("committing: %w", err)
 	}
 	s.remember(b)
+	return nil
+}
+
+// journal makes a batch's changes durable in the journal.
+func (s *Store) journal(b *batch) error {
+	if len(b.changes) == 0 {
+		return nil
+	}
+	position, err := s.appendTo(s.opened.journal, b.changes)
+	if err != nil {
+		if errors.Is(err, journal.ErrUnclear) {
+			s.fail("journalling", err)
+		}
+		return fmt.Errorf("journalling: %w", noSpace(err))
+	}
+	b.state.position = position
 	return nil
 }
 

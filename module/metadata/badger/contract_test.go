@@ -29,4 +29,27 @@ func TestRegistryOverBadgerAndFiles(t *testing.T) { storetest.Pair(t, metadataPl
 
 func TestTokensOverBadgerAndFiles(t *testing.T) { storetest.TokensOfPair(t, metadataPlace, blobPlace) }
 
-func TestModelOfBadgerAndFiles(t *testing.T) { storetest.Model(t, metadataPlace, blobPlace) }
+// crashingPlace is a pair on disk that a crash moves to a copy of what is there. What
+// is copied first may be behind: bytes may lack a name, never a name its bytes.
+func crashingPlace(t testing.TB) (storetest.MetadataPlace, storetest.BlobPlace, func()) {
+	root := t.TempDir()
+	metadata := func(t testing.TB) func() (registry.MetadataStore, error) {
+		return func() (registry.MetadataStore, error) {
+			return (&Backend{Reserve: smallestReserve}).OpenMetadata(t.Context(), root, discard)
+		}
+	}
+	blobs := func(t testing.TB) func() (registry.BlobStore, error) {
+		return func() (registry.BlobStore, error) {
+			return (&filesystem.Backend{Reserve: 1 << 20}).OpenBlobs(t.Context(), root, discard)
+		}
+	}
+	return metadata, blobs, func() {
+		to := t.TempDir()
+		if err := copySparse(to, root); err != nil {
+			t.Fatal(err)
+		}
+		root = to
+	}
+}
+
+func TestModelOfBadgerAndFiles(t *testing.T) { storetest.Model(t, crashingPlace) }

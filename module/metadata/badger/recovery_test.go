@@ -9,11 +9,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
 
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/journal"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
@@ -144,7 +146,7 @@ func TestDamagedDatabasesAreMadeAnew(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			root := t.TempDir()
 			s := publishedStore(t, root, 20)
-			if err := s.DeleteFile(t.Context(), numberedRef("o", 7), registry.Act{User: "u", Time: time.Unix(9, 0)}); err != nil {
+			if err := s.DeleteFile(t.Context(), numberedRef("o", 7), testAct); err != nil {
 				t.Fatal(err)
 			}
 			id := s.ID()
@@ -273,7 +275,7 @@ func TestRecordsLostFromTheMiddleAreMissed(t *testing.T) {
 func crash(t *testing.T, s *Store, root string) string {
 	t.Helper()
 	to := t.TempDir()
-	if err := os.CopyFS(to, os.DirFS(root)); err != nil {
+	if err := copySparse(to, root); err != nil {
 		t.Fatal(err)
 	}
 	mustClose(t, s)
@@ -390,4 +392,113 @@ func TestRebuildCommands(t *testing.T) {
 
 func numberedRef(owner string, i int) registry.Ref {
 	return registry.Ref{VersionRef: registry.VersionRef{Owner: owner, Package: "p", Version: fmt.Sprint(i)}, File: "f"}
+}
+
+var testAct = registry.Act{User: "u", Time: time.Unix(9, 0)}
+
+// TestAChangeThatIsNotJournalledIsNotMade: nothing of it is visible, then or after
+// opening again, and an error that is clear does not stop the store.
+func TestAChangeThatIsNotJournalledIsNotMade(t *testing.T) {
+	root := t.TempDir()
+	s := publishedStore(t, root, 2)
+	s.committer.Lock()
+	s.appendTo = func(*journal.Journal, []registry.Change) (registry.Position, error) {
+		return registry.Position{}, syscall.ENOSPC
+	}
+	s.committer.Unlock()
+	if err := publishNumbered(s, "o", 2); !errors.Is(err, registry.ErrNoSpace) {
+		t.Fatalf("publishing: %v", err)
+	}
+	if err := s.DeleteFile(t.Context(), numberedRef("o", 1), testAct); !errors.Is(err, registry.ErrNoSpace) {
+		t.Fatalf("deleting: %v", err)
+	}
+	wantNumbered(t, s, 3, 0, 1)
+	s.committer.Lock()
+	s.appendTo = (*journal.Journal).Append
+	s.committer.Unlock()
+	if err := publishNumbered(s, "o", 3); err != nil {
+		t.Errorf("publishing afterwards: %v", err)
+	}
+	again := mustOpen(t, crash(t, s, root))
+	defer mustClose(t, again)
+	wantNumbered(t, again, 4, 0, 1, 3)
+}
+
+// TestReplayedFilesShareTheirBytes: as they did, and the reaper is given nothing that
+// a file has.
+func TestReplayedFilesShareTheirBytes(t *testing.T) {
+	root := t.TempDir()
+	s := mustOpen(t, root)
+	var kept registry.Locator
+	for i := range 6 {
+		upload, err := s.BeginUpload(t.Context(), "o", 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		confirmed := kept
+		if i == 3 {
+			confirmed = "" // the bytes were lost: these take their place for all
+		}
+		file, _, err := s.Publish(t.Context(), upload, registry.Publication{
+			Ref: numberedRef("o", i), Digest: registry.Digest{1}, Size: 1, Creator: "c", Created: time.Unix(1, 0), Confirmed: confirmed,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept = file.Locator
+	}
+	mustClose(t, s)
+	if err := (&Backend{Reserve: smallestReserve}).Rebuild(t.Context(), root, discard); err != nil {
+		t.Fatal(err)
+	}
+	again := mustOpen(t, root)
+	defer mustClose(t, again)
+	for i := range 6 {
+		if file, err := again.Lookup(t.Context(), numberedRef("o", i)); err != nil || file.Locator != kept {
+			t.Errorf("file %d is at %s, %v; want %s", i, file.Locator, err, kept)
+		}
+	}
+	condemned, err := again.Condemned(t.Context(), 100)
+	if err != nil || slices.Contains(condemned, kept) {
+		t.Errorf("condemned: %v, %v", condemned, err)
+	}
+	for i := range 6 {
+		if err := again.DeleteFile(t.Context(), numberedRef("o", i), testAct); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if condemned, err = again.Condemned(t.Context(), 100); err != nil || !slices.Contains(condemned, kept) {
+		t.Errorf("condemned after the last: %v, %v", condemned, err)
+	}
+}
+
+// TestTwoHistoriesAreNotMixed: a journal that went on otherwise than the database,
+// from one that they share.
+func TestTwoHistoriesAreNotMixed(t *testing.T) {
+	for _, more := range []int{0, 2} {
+		root := t.TempDir()
+		mustClose(t, publishedStore(t, root, 3))
+		other := t.TempDir()
+		if err := copySparse(other, root); err != nil {
+			t.Fatal(err)
+		}
+		for place, first := range map[string]int{root: 10, other: 20} {
+			s := mustOpen(t, place)
+			count := 2
+			if place == other {
+				count += more
+			}
+			for i := range count {
+				if err := publishNumbered(s, "o", first+i); err != nil {
+					t.Fatal(err)
+				}
+			}
+			mustClose(t, s)
+		}
+		swapJournal(t, root, other)
+		_, err := (&Backend{Reserve: smallestReserve}).OpenMetadata(t.Context(), root, discard)
+		if !errors.Is(err, registry.ErrDamaged) || !strings.Contains(err.Error(), "two histories") {
+			t.Errorf("with %d changes more: %v", more, err)
+		}
+	}
 }

@@ -151,7 +151,8 @@ func (r *room) setAside() error {
 			return fmt.Errorf("looking for mapped files: %w", err)
 		}
 		for _, name := range names {
-			if err := r.allocate(r.fsys.Append, name, bytes); err != nil {
+			// A memtable may have been flushed, and its log be gone, meanwhile.
+			if err := r.allocate(r.fsys.Append, name, bytes); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/dgraph-io/badger/v4"
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/journal"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
@@ -33,9 +34,12 @@ type Store struct {
 	fault  error   // why
 
 	operations chan *operation
-	committer  sync.Mutex              // held while a batch is committed, and by reopening
-	failed     atomic.Bool             // a commit failed: what is stored is unknown
-	commitTxn  func(*badger.Txn) error // tests put faults in its place
+	committer  sync.Mutex  // held while a batch is committed, and by reopening
+	failed     atomic.Bool // a commit failed: what is stored is unknown
+
+	// The two steps of a commit. Tests put faults in their place.
+	appendTo  func(*journal.Journal, []registry.Change) (registry.Position, error)
+	commitTxn func(*badger.Txn) error
 
 	background sync.WaitGroup
 	stop       chan struct{}
@@ -72,6 +76,7 @@ func (p *place) openStore(ctx context.Context) (*Store, error) {
 		id:         o.id,
 		opened:     o,
 		operations: make(chan *operation, queueLength),
+		appendTo:   (*journal.Journal).Append,
 		commitTxn:  (*badger.Txn).Commit,
 		stop:       make(chan struct{}),
 		wake:       make(chan struct{}, 1),

@@ -96,6 +96,9 @@ func (s *blobStore) Delete(ctx context.Context, locator registry.Locator) error 
 		return err
 	}
 	defer leave()
+	if _, _, err := locator.Split(); err != nil {
+		return err
+	}
 	delete(s.place.blobs, locator)
 	return nil
 }

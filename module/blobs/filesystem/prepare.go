@@ -1,0 +1,146 @@
+package filesystem
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/dustin/go-humanize"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+// prepare leaves the directory as a store that just opened has it: nothing in tmp,
+// no directory without blobs, all names durable, the reserve free.
+func (s *Store) prepare(log *slog.Logger) error {
+	if err := s.clearTemporary(log); err != nil {
+		return err
+	}
+	if err := s.removeEmpty(); err != nil {
+		return err
+	}
+	// What was restored or copied here may never have been synced.
+	if err := s.fsys.SyncDirectory(s.path); err != nil {
+		return noSpace(err)
+	}
+	return s.checkSpace()
+}
+
+func (s *Store) clearTemporary(log *slog.Logger) error {
+	temporary := filepath.Join(s.path, temporaryDirectory)
+	left, err := os.ReadDir(temporary)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("reading uploads: %w", err)
+	}
+	if len(left) > 0 {
+		log.Info("removing uploads that never ended", slog.Int("count", len(left)))
+	}
+	if err := s.removeAll(temporary); err != nil {
+		return fmt.Errorf("removing uploads that never ended: %w", noSpace(err))
+	}
+	if err := s.fsys.MakeDirectory(temporary); err != nil {
+		return fmt.Errorf("making directory of uploads: %w", noSpace(err))
+	}
+	return nil
+}
+
+// removeAll removes a file, or a directory with what is in it. Nothing there is
+// not an error.
+func (s *Store) removeAll(path string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if info.IsDir() {
+		entries, err := os.ReadDir(path)
+		if err != nil {
+			return err
+		}
+		for _, entry := range entries {
+			if err := s.removeAll(filepath.Join(path, entry.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return s.fsys.Remove(path)
+}
+
+// checkSpace reports ErrNoSpace when not even the reserve is free: deletes would
+// make room, but metadata is likely on the same disk and cannot be opened.
+func (s *Store) checkSpace() error {
+	free, err := s.fsys.Free(s.path)
+	if err != nil {
+		return fmt.Errorf("asking for free space: %w", noSpace(err))
+	}
+	if reserve := s.space.reserve.Load(); free < uint64(reserve) {
+		return fmt.Errorf("%w: %s has %s, its reserve is %s", registry.ErrNoSpace, s.path, humanize.IBytes(free), humanize.IBytes(uint64(reserve)))
+	}
+	return nil
+}
+
+// removeEmpty removes directories without blobs. Only here, where nobody writes.
+// What is left of them is durable once the store's directory is synced, but for an
+// empty one that cannot be removed: its name may be what an earlier sync lost.
+func (s *Store) removeEmpty() error {
+	directories, err := s.directories()
+	if err != nil {
+		return err
+	}
+	for _, name := range append(directories, quarantineDirectory) {
+		path := filepath.Join(s.path, name)
+		empty, err := isEmpty(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		s.made[path] = nil
+		if !empty {
+			continue
+		}
+		if err := s.discard(path); err != nil {
+			s.made[path] = err
+		}
+	}
+	return nil
+}
+
+func isEmpty(path string) (bool, error) {
+	directory, err := os.Open(path)
+	if err != nil {
+		return false, fmt.Errorf("opening directory: %w", err)
+	}
+	defer directory.Close()
+	_, err = directory.Readdirnames(1)
+	if err == io.EOF {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("reading directory: %w", err)
+	}
+	return false, nil
+}
+
+// directories returns the names of the directories of locators.
+func (s *Store) directories() ([]string, error) {
+	entries, err := os.ReadDir(s.path)
+	if err != nil {
+		return nil, fmt.Errorf("reading directories: %w", err)
+	}
+	var names []string
+	for _, entry := range entries {
+		_, _, err := registry.Locator(entry.Name() + "/x").Split()
+		if entry.IsDir() && !isReserved(entry.Name()) && err == nil {
+			names = append(names, entry.Name())
+		}
+	}
+	return names, nil
+}

@@ -1,0 +1,82 @@
+package filesystem
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+// Quarantine implements registry.BlobStore. When it returns nil the bytes are in
+// quarantine for good: both directories are synced, the new name's first, so that
+// a power cut in between leaves one of the names or both.
+func (s *Store) Quarantine(ctx context.Context, locator registry.Locator) error {
+	name, err := s.find(ctx, locator)
+	if err != nil {
+		return err
+	}
+	moved, err := s.putAside(name, locator)
+	if err != nil || !moved {
+		return err
+	}
+	for _, directory := range []string{filepath.Join(s.path, quarantineDirectory), filepath.Dir(name)} {
+		if err := s.names.wait(directory); err != nil {
+			return fmt.Errorf("syncing quarantine: %w", noSpace(err))
+		}
+	}
+	return nil
+}
+
+// putAside moves a file to quarantine and tells whether it was there.
+func (s *Store) putAside(name string, locator registry.Locator) (moved bool, err error) {
+	s.quarantining.Lock() // the name that is found vacant stays so
+	defer s.quarantining.Unlock()
+	if vacant, err := isVacant(name); vacant || err != nil {
+		return false, err
+	}
+	if err := s.makeDirectory(filepath.Join(s.path, quarantineDirectory)); err != nil {
+		return false, err
+	}
+	aside, err := s.placeAside(locator)
+	if err != nil {
+		return false, err
+	}
+	err = s.fsys.Rename(name, aside)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil // deleted meanwhile
+	}
+	if err != nil {
+		return false, fmt.Errorf("renaming file: %w", noSpace(err))
+	}
+	return true, nil
+}
+
+// placeAside finds a name in quarantine. What is there already stays: a power cut
+// may have brought a name back to its old place and kept the new one too.
+func (s *Store) placeAside(locator registry.Locator) (string, error) {
+	first := filepath.Join(s.path, quarantineDirectory, strings.ReplaceAll(string(locator), "/", "-"))
+	for place, n := first, 1; ; n++ {
+		vacant, err := isVacant(place)
+		if vacant || err != nil {
+			return place, err
+		}
+		place = first + "." + strconv.Itoa(n)
+	}
+}
+
+func isVacant(path string) (bool, error) {
+	_, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("looking for file: %w", err)
+	}
+	return false, nil
+}

@@ -1,0 +1,131 @@
+package filesystem
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/generic-registry/caddy-generic-registry/module/disk/disktest"
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+var update = flag.Bool("update", false, "rewrite the recorded steps")
+
+const recordedSteps = "testdata/steps.txt"
+
+var blobName = regexp.MustCompile(`[a-z2-7]{26}`)
+
+// TestSteps compares each operation on the disk, in its order, with what is
+// recorded.
+func TestSteps(t *testing.T) {
+	root := t.TempDir()
+	fsys := disktest.New(root, disktest.Fault{})
+	var s *Store
+	first, second, third := registry.NewLocator(1), registry.NewLocator(1), registry.NewLocator(1)
+	ctx := t.Context()
+	var text strings.Builder
+	for _, step := range []struct {
+		name string
+		do   func() error
+	}{
+		{"open a new directory", func() (err error) { s, err = Open(root, 1, discard, fsys); return err }},
+		{"bind it", func() error { return s.Bind(ctx, "one") }},
+		{"write a blob, the first of its directory", func() error { return writeBlob(s, first, 10) }},
+		{"write another", func() error { return writeBlob(s, second, 10) }},
+		{"drop a third", func() error { return s.mustCreate(t, 10).Abort() }},
+		{"quarantine one, the first", func() error { return s.Quarantine(ctx, first) }},
+		{"quarantine one that is absent", func() error { return s.Quarantine(ctx, first) }},
+		{"delete one", func() error { return s.Delete(ctx, second) }},
+		{"close", func() error { s.mustCreate(t, 10); return s.Close() }},
+		{"open again, with an upload that never ended", func() (err error) { s, err = Open(root, 1, discard, fsys); return err }},
+		{"bind again", func() error { return s.Bind(ctx, "one") }},
+		{"write one", func() error { return writeBlob(s, third, 10) }},
+		{"quarantine it", func() error { return s.Quarantine(ctx, third) }},
+	} {
+		before := len(fsys.Operations())
+		if err := step.do(); err != nil {
+			t.Fatalf("%s: %v", step.name, err)
+		}
+		fmt.Fprintf(&text, "# %s\n%s\n", step.name, blobName.ReplaceAllString(fsys.Log(before), "<blob>"))
+	}
+	defer s.Close()
+	defer fsys.Kill()
+	wantRecorded(t, text.String())
+}
+
+func wantRecorded(t *testing.T, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(recordedSteps, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(recordedSteps)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("the steps differ from %s (run with -update and read the diff):\n%s", recordedSteps, got)
+	}
+}
+
+// TestNoChangePassesByTheFileSystem that the store was opened with: when that one
+// does nothing any more, nothing changes.
+func TestNoChangePassesByTheFileSystem(t *testing.T) {
+	ctx := t.Context()
+	locator := registry.NewLocator(1)
+	fsys := disktest.New(t.TempDir(), disktest.Fault{})
+	root := filepath.Join(t.TempDir(), "blobs")
+	s, err := Open(root, 1, discard, fsys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := writeBlob(s, locator, 10); err != nil {
+		t.Fatal(err)
+	}
+	w := s.mustCreate(t, 10)
+	fsys.Kill()
+	before := listed(t, root)
+	_, writing := w.Write([]byte("0123456789"))
+	_, creating := s.Create(ctx, registry.NewLocator(1), 10)
+	for _, err := range []error{writing, creating, w.Commit(ctx), s.Delete(ctx, locator), s.Quarantine(ctx, locator), s.Bind(ctx, "one")} {
+		if !errors.Is(err, disktest.ErrCrashed) {
+			t.Errorf("error is %v", err)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(root, 1, discard, fsys); !errors.Is(err, disktest.ErrCrashed) {
+		t.Errorf("opening: %v", err)
+	}
+	if after := listed(t, root); after != before {
+		t.Errorf("there was\n%s\nand is\n%s", before, after)
+	}
+}
+
+// listed is every name in a directory, with its size.
+func listed(t *testing.T, root string) string {
+	t.Helper()
+	var text strings.Builder
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := entry.Info()
+		if err == nil && !entry.IsDir() {
+			fmt.Fprintln(&text, path, info.Size())
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text.String()
+}

@@ -1,0 +1,78 @@
+package badger
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/journal"
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+// withoutJournal takes the journal out of the way of commits, to measure what it
+// costs.
+func withoutJournal(s *Store) {
+	s.committer.Lock()
+	defer s.committer.Unlock()
+	s.appendTo = func(_ *journal.Journal, changes []registry.Change) (registry.Position, error) {
+		position := s.opened.state.position
+		position.Sequence += uint64(len(changes))
+		return position, nil
+	}
+}
+
+// BenchmarkPublishFile publishes files of 4 KiB, with and without the journal:
+// bytes and record are durable either way.
+func BenchmarkPublishFile(b *testing.B) {
+	for _, clients := range []int{1, 8, 32} {
+		for _, journalled := range []string{"with", "without"} {
+			b.Run(fmt.Sprintf("clients=%d/journal=%s", clients, journalled), func(b *testing.B) {
+				metadata, blobs := mustOpen(b, b.TempDir()), mustOpenBlobs(b)
+				if journalled == "without" {
+					withoutJournal(metadata)
+				}
+				r := registry.New(metadata, blobs, registry.Options{})
+				defer func() {
+					if err := r.Close(); err != nil {
+						b.Error(err)
+					}
+				}()
+				publishAll(b, r, clients)
+			})
+		}
+	}
+}
+
+func mustOpenBlobs(b *testing.B) registry.BlobStore {
+	b.Helper()
+	blobs, err := blobPlace(b)()
+	if err != nil {
+		b.Fatal(err)
+	}
+	return blobs
+}
+
+func publishAll(b *testing.B, r *registry.Registry, clients int) {
+	var next atomic.Int64
+	var running sync.WaitGroup
+	b.SetBytes(4096)
+	b.ResetTimer()
+	for range clients {
+		running.Go(func() {
+			content := make([]byte, 4096)
+			for i := next.Add(1); i <= int64(b.N); i = next.Add(1) {
+				copy(content, fmt.Sprint(i))
+				body := registry.Content{Body: bytes.NewReader(content), Size: int64(len(content))}
+				if _, err := r.Publish(context.Background(), numberedRef("o", int(i)), "u", body, registry.Limits{}); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	running.Wait()
+	b.StopTimer()
+}

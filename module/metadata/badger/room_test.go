@@ -1,0 +1,186 @@
+package badger
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/generic-registry/caddy-generic-registry/module/disk"
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+// fullDisk says what a test wants of its free space. The ballast counts.
+type fullDisk struct {
+	disk.OS
+	free    atomic.Int64
+	refuses atomic.Bool // to set room aside
+}
+
+func (d *fullDisk) Free(path string) (uint64, error) {
+	free := d.free.Load()
+	if _, err := os.Stat(filepath.Join(path, ballastFile)); err == nil {
+		free -= ballastSize
+	}
+	return uint64(max(0, free)), nil
+}
+
+func (d *fullDisk) Create(name string) (disk.File, error) {
+	file, err := d.OS.Create(name)
+	return refusingFile{file, d}, err
+}
+
+type refusingFile struct {
+	disk.File
+	disk *fullDisk
+}
+
+func (f refusingFile) Allocate(bytes int64) error {
+	if f.disk.refuses.Load() {
+		return syscall.ENOSPC
+	}
+	return f.File.Allocate(bytes)
+}
+
+func newFullDisk(free int64) *fullDisk {
+	d := new(fullDisk)
+	d.free.Store(free)
+	return d
+}
+
+func openOn(t *testing.T, path string, d *fullDisk) (*Store, error) {
+	t.Helper()
+	return open(t.Context(), path, smallestReserve, discard, d)
+}
+
+func hasBallast(path string) bool {
+	_, err := os.Stat(filepath.Join(path, ballastFile))
+	return err == nil
+}
+
+// TestAStoreOnADiskThatFills: uploads stop at the reserve, deletes go on to the
+// floor, the ballast is given up there, then nothing is taken until there is room.
+func TestAStoreOnADiskThatFills(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "metadata")
+	d := newFullDisk(1 << 40)
+	s, err := openOn(t, path, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mustClose(t, s)
+	for i := range 5 {
+		if err := publishNumbered(s, "o", i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !hasBallast(path) {
+		t.Fatal("there is no ballast")
+	}
+	remove := func(i int) error {
+		return s.DeleteFile(context.Background(), numberedRef("o", i), registry.Act{})
+	}
+	for _, step := range []struct {
+		name            string
+		free            int64
+		upload, deletes error
+		ballast         bool
+	}{
+		{"as much as the reserve, besides the ballast", smallestReserve + ballastSize, nil, nil, true},
+		{"less than the reserve", smallestReserve + ballastSize - 1, registry.ErrNoSpace, nil, true},
+		{"less than the floor, but for the ballast", floor + ballastSize - 1, registry.ErrNoSpace, nil, false},
+		{"less than the floor", floor - 1, registry.ErrNoSpace, registry.ErrNoSpace, false},
+		{"nothing", 0, registry.ErrNoSpace, registry.ErrNoSpace, false},
+	} {
+		d.free.Store(step.free)
+		upload, err := s.BeginUpload(t.Context(), "o", 1)
+		if !errors.Is(err, step.upload) {
+			t.Errorf("%s: an upload says %v", step.name, err)
+		}
+		if err == nil {
+			if err := s.AbandonUpload(t.Context(), upload); err != nil {
+				t.Error(err)
+			}
+		}
+		victim := map[bool]int{true: 4, false: 3}[step.deletes != nil]
+		if err := remove(victim); !errors.Is(err, step.deletes) {
+			t.Errorf("%s: a delete says %v", step.name, err)
+		}
+		if step.deletes == nil {
+			if err := publishRecord(s, 3); err != nil { // its upload began before
+				t.Errorf("%s: a publish says %v", step.name, err)
+			}
+		}
+		if hasBallast(path) != step.ballast {
+			t.Errorf("%s: the ballast is there: %v", step.name, !step.ballast)
+		}
+		if _, err := s.Lookup(t.Context(), numberedRef("o", 0)); err != nil {
+			t.Errorf("%s: reading says %v", step.name, err)
+		}
+	}
+	if condition := s.Condition(); condition.Fault != nil || condition.Space != (registry.Space{Free: 0, Reserve: smallestReserve}) {
+		t.Errorf("the condition is %+v", condition)
+	}
+	d.free.Store(1 << 40)
+	if err := publishNumbered(s, "o", 9); err != nil {
+		t.Errorf("with room again: %v", err)
+	}
+	eventually(t, "the ballast is there again", func() bool { return hasBallast(path) })
+	wantNumbered(t, s, 10, 0, 1, 2, 3, 4, 9)
+}
+
+// publishRecord publishes without asking for room, as an upload under way does.
+func publishRecord(s *Store, i int) error {
+	upload := registry.Upload{Locator: registry.NewLocator(1), Size: 1}
+	_, _, err := s.Publish(context.Background(), upload, registry.Publication{
+		Ref: numberedRef("o", i), Digest: registry.Digest{byte(i)}, Size: 1, Creator: "c",
+	})
+	return err
+}
+
+// TestAFullDiskIsNotOpened: unless the ballast makes room for it.
+func TestAFullDiskIsNotOpened(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "metadata")
+	d := newFullDisk(1 << 40)
+	s, err := openOn(t, path, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, s)
+	d.free.Store(smallestReserve - 1 + ballastSize)
+	if s, err = openOn(t, path, d); err != nil {
+		t.Fatalf("with room but for the ballast: %v", err)
+	}
+	mustClose(t, s)
+	d.free.Store(smallestReserve - 1)
+	if _, err := openOn(t, path, d); !errors.Is(err, registry.ErrNoSpace) || !registry.IsState(err) {
+		t.Errorf("without room: %v", err)
+	}
+	d.free.Store(smallestReserve)
+	if s, err = openOn(t, path, d); err != nil {
+		t.Fatalf("with just enough room: %v", err)
+	}
+	mustClose(t, s)
+}
+
+// TestRoomThatCannotBeSetAside: a new store is not begun, and an open one goes on.
+func TestRoomThatCannotBeSetAside(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "metadata")
+	d := newFullDisk(1 << 40)
+	d.refuses.Store(true)
+	if _, err := openOn(t, path, d); !errors.Is(err, registry.ErrNoSpace) {
+		t.Fatalf("opening says %v", err)
+	}
+	d.refuses.Store(false)
+	s, err := openOn(t, path, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mustClose(t, s)
+	d.refuses.Store(true)
+	if err := publishNumbered(s, "o", 1); err != nil {
+		t.Error(err)
+	}
+}

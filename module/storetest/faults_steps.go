@@ -1,0 +1,186 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+// largeContent takes two writes: it is larger than the buffer of an upload.
+var largeContent = string(pattern(256<<10 + 1))
+
+// fixedScenario has every kind of step, each where it has something to do.
+func fixedScenario() []faultStep {
+	small := ref("alice", "p", "1", "small")
+	return []faultStep{
+		openStep,
+		publishStep(small, "small"),
+		publishStep(ref("alice", "p", "1", "large"), largeContent),
+		publishStep(ref("bob", "q", "1", "copy"), "small"),
+		publishStep(small, "other"),
+		mismatchStep(ref("alice", "p", "1", "mismatch"), "mismatch"),
+		publishStep(ref("bob", "q", "2", "one"), "one"),
+		publishStep(ref("bob", "q", "2", "two"), "two"),
+		deleteFileStep(small),
+		deleteVersionStep(ref("bob", "q", "2", "").VersionRef),
+		reapStep,
+		orphanStep,
+		sweepStep,
+		quarantineStep(ref("bob", "q", "1", "copy")),
+		publishStep(ref("carol", "r", "1", "healer"), "small"),
+		reapStep,
+		leaveStep,
+		closeStep,
+		openStep,
+		publishStep(ref("carol", "r", "1", "later"), "later"),
+		quarantineStep(ref("carol", "r", "1", "later")),
+		deleteFileStep(ref("carol", "r", "1", "later")),
+		deleteVersionStep(ref("bob", "q", "1", "").VersionRef),
+		deleteFileStep(ref("bob", "q", "1", "copy")),
+		reapStep,
+		sweepStep,
+		closeStep,
+		openStep,
+	}
+}
+
+// randomScenario draws steps; the same ones for a seed.
+func randomScenario(seed uint64) []faultStep {
+	random := rand.New(rand.NewPCG(seed, 0))
+	pick := func(words ...string) string { return words[random.IntN(len(words))] }
+	file := func() registry.Ref { return ref(pick("alice", "bob"), "p", pick("1", "2"), pick("f", "g")) }
+	steps := []faultStep{openStep}
+	for range 24 {
+		switch random.IntN(12) {
+		case 0, 1, 2, 3:
+			steps = append(steps, publishStep(file(), pick("one", "two", largeContent)))
+		case 4:
+			steps = append(steps, mismatchStep(file(), pick("one", largeContent)))
+		case 5:
+			steps = append(steps, deleteFileStep(file()))
+		case 6:
+			steps = append(steps, deleteVersionStep(file().VersionRef))
+		case 7:
+			steps = append(steps, reapStep)
+		case 8:
+			steps = append(steps, orphanStep)
+		case 9:
+			steps = append(steps, sweepStep)
+		case 10:
+			steps = append(steps, quarantineStep(file()))
+		case 11:
+			steps = append(steps, leaveStep, closeStep, openStep)
+		}
+	}
+	return steps
+}
+
+var (
+	openStep  = faultStep{"open", func(r *faultRun) error { return r.start(r.fsys) }}
+	closeStep = faultStep{"close", (*faultRun).stop}
+	reapStep  = faultStep{"reap", func(r *faultRun) error { _, err := r.Reap(context.Background()); return err }}
+	sweepStep = faultStep{"sweep", func(r *faultRun) error {
+		_, err := r.Sweep(context.Background())
+		if err == nil {
+			clear(r.orphans)
+		}
+		return err
+	}}
+	orphanStep = faultStep{"write bytes that nothing names", func(r *faultRun) error {
+		upload, w, err := r.beginUpload()
+		if err != nil {
+			return err
+		}
+		if err := w.Commit(context.Background()); err != nil {
+			return errors.Join(err, w.Abort(), r.metadata.AbandonUpload(context.Background(), upload))
+		}
+		r.orphans[upload.Locator] = true
+		return r.metadata.AbandonUpload(context.Background(), upload)
+	}}
+	leaveStep = faultStep{"leave an upload", func(r *faultRun) error {
+		_, _, err := r.beginUpload()
+		if err == nil {
+			r.uploading++
+		}
+		return err
+	}}
+)
+
+func (r *faultRun) beginUpload() (registry.Upload, registry.BlobWriter, error) {
+	ctx := context.Background()
+	upload, err := r.metadata.BeginUpload(ctx, "alice", 6)
+	if err != nil {
+		return upload, nil, err
+	}
+	w, err := r.blobs.Create(ctx, upload.Locator, 6)
+	if err != nil {
+		return upload, nil, errors.Join(err, r.metadata.AbandonUpload(ctx, upload))
+	}
+	if _, err := w.Write([]byte("orphan")); err != nil {
+		return upload, nil, errors.Join(err, w.Abort(), r.metadata.AbandonUpload(ctx, upload))
+	}
+	return upload, w, nil
+}
+
+func (r *faultRun) publish(target registry.Ref, content string, digest *registry.Digest) error {
+	_, err := r.Publish(context.Background(), target, "alice", registry.Content{
+		Body: strings.NewReader(content), Size: int64(len(content)), SHA256: digest,
+	}, registry.Limits{})
+	return err
+}
+
+func publishStep(target registry.Ref, content string) faultStep {
+	return faultStep{fmt.Sprintf("publish %s of %d bytes", target.File, len(content)), func(r *faultRun) error {
+		return r.published(target, content, r.publish(target, content, nil))
+	}}
+}
+
+// mismatchStep publishes what does not have the digest that it should.
+func mismatchStep(target registry.Ref, content string) faultStep {
+	return faultStep{"publish " + target.File + " with a wrong digest", func(r *faultRun) error {
+		wrong := digestOf("another")
+		err := r.publish(target, content, &wrong)
+		if errors.Is(err, registry.ErrDigest) && !errors.Is(err, r.mode.fault.Err) {
+			return nil
+		}
+		if err == nil {
+			r.violate("bytes of another digest are published")
+		}
+		return err
+	}}
+}
+
+func deleteFileStep(target registry.Ref) faultStep {
+	return faultStep{"delete file " + target.File, func(r *faultRun) error {
+		return r.deleted(r.DeleteFile(context.Background(), target, "alice"), target)
+	}}
+}
+
+func deleteVersionStep(target registry.VersionRef) faultStep {
+	return faultStep{"delete version " + target.Version, func(r *faultRun) error {
+		return r.deleted(r.DeleteVersion(context.Background(), target, "alice"), r.refsOf(target)...)
+	}}
+}
+
+// quarantineStep puts the bytes of a file aside, as a scrub does that finds them
+// damaged.
+func quarantineStep(target registry.Ref) faultStep {
+	return faultStep{"quarantine the bytes of " + target.File, func(r *faultRun) error {
+		file, err := r.Lookup(context.Background(), target)
+		if err != nil {
+			return r.looked(target, err)
+		}
+		content := r.contentOf(file.Digest)
+		before := r.bytes[content]
+		err = r.blobs.Quarantine(context.Background(), file.Locator)
+		r.quarantined(content, err)
+		if err == nil && !before.gone {
+			r.aside[file.Locator] = content
+		}
+		return err
+	}}
+}
