@@ -56,6 +56,7 @@ func TestEIO(t *testing.T) {
 		h.unclear = []int{http.StatusInternalServerError}
 	}
 	r.start(r.config)
+	r.put(filePath("alice", "p", "1", "f"), []byte("the store is open"))
 	for when := 1; when <= rounds; when++ {
 		for i, f := range faults {
 			err := r.fail(f, when, (i+when)%2 > 0)

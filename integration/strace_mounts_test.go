@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 // tracer is strace, attached to a server so that some of its system calls fail.
@@ -106,5 +107,13 @@ func (f *tracer) detach() {
 	if err := f.command.Process.Signal(os.Interrupt); err != nil {
 		f.Errorf("ending strace: %v", err)
 	}
-	_ = f.command.Wait() // it ends by the signal
+	done := make(chan error, 1)
+	go func() { done <- f.command.Wait() }()
+	select {
+	case <-done: // with an error: the signal
+	case <-time.After(patience / 6):
+		// It can wait for ever on a server that has ended.
+		_ = f.command.Process.Kill()
+		<-done
+	}
 }
