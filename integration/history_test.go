@@ -10,9 +10,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
-	"testing"
 )
 
 const (
@@ -69,6 +67,16 @@ func (h *history) work(s *server, answered *atomic.Int64) error {
 			return err
 		}
 	}
+}
+
+// operate does so many operations, each of which must be answered.
+func (h *history) operate(s *server, operations int) error {
+	for range operations {
+		if status, err := h.next(s); err != nil || status == 0 {
+			return fmt.Errorf("answered %d, %w", status, err)
+		}
+	}
+	return nil
 }
 
 // next does one operation, and returns the status that was answered: 0 when none
@@ -175,9 +183,10 @@ func (h *history) settle(got answer, before map[string]possible) error {
 // errUnavailable: the server answered that it cannot tell now.
 var errUnavailable = errors.New("503")
 
-// look compares with what the server has now, and returns it.
-func (h *history) look(s *server) (map[string]string, error) {
-	all := make(map[string]string)
+// look compares with what the server has now, and returns it. errUnavailable when
+// it did not say everything, and what it said is right.
+func (h *history) look(s *server) (all map[string]string, unavailable error) {
+	all = make(map[string]string)
 	for path, contents := range h.files {
 		got, err := s.try(http.MethodGet, path, "alice", nil)
 		if err != nil {
@@ -189,7 +198,8 @@ func (h *history) look(s *server) (map[string]string, error) {
 			found = digestOf(got.body)
 		case http.StatusNotFound:
 		case http.StatusServiceUnavailable:
-			return nil, fmt.Errorf("%s: %w", path, errUnavailable)
+			unavailable = fmt.Errorf("%s: %w", path, errUnavailable)
+			continue
 		default:
 			return nil, fmt.Errorf("%s: %d %s", path, got.status, got.text())
 		}
@@ -198,7 +208,7 @@ func (h *history) look(s *server) (map[string]string, error) {
 		}
 		all[path] = found
 	}
-	return all, nil
+	return all, unavailable
 }
 
 // check is look after the server was started anew: what it has is what is known
@@ -247,50 +257,4 @@ func (p possible) without(content string) possible {
 func digestOf(content []byte) string {
 	sum := sha256.Sum256(content)
 	return hex.EncodeToString(sum[:])
-}
-
-// clients are histories of one server.
-type clients []*history
-
-func newClients(count int) (all clients) {
-	for client := range count {
-		all = append(all, newHistory(client))
-	}
-	return all
-}
-
-// try calls for every client at once, and returns what went wrong.
-func (c clients) try(call func(h *history) error) error {
-	problems := make([]error, len(c))
-	var running sync.WaitGroup
-	for i, h := range c {
-		running.Go(func() {
-			if err := call(h); err != nil {
-				problems[i] = fmt.Errorf("client %d: %w", h.client, err)
-			}
-		})
-	}
-	running.Wait()
-	return errors.Join(problems...)
-}
-
-// each is try, and fails the test for what went wrong.
-func (c clients) each(t testing.TB, call func(h *history) error) {
-	t.Helper()
-	if err := c.try(call); err != nil {
-		t.Error(err)
-	}
-}
-
-// contents are those that are there, once they are known by a check.
-func (c clients) contents() map[string]bool {
-	contents := make(map[string]bool)
-	for _, h := range c {
-		for _, p := range h.files {
-			if p[0] != absent {
-				contents[p[0]] = true
-			}
-		}
-	}
-	return contents
 }

@@ -1,5 +1,3 @@
-//go:build mounts
-
 package integration
 
 import (
