@@ -160,7 +160,7 @@ func serveFlipped(t *testing.T, kept storeKept, kind string, random *rand.Rand) 
 		}
 		return "made anew from the journal"
 	}
-	if strings.Contains(s.logText(), "the changes it lacks are made again") {
+	if strings.Contains(s.logText(), "the changes it lacked are made again") {
 		return "replayed from the journal"
 	}
 	return "all is there"
