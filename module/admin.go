@@ -23,8 +23,9 @@ const (
 )
 
 // Admin adds the registries to Caddy's admin endpoint: tokens are made, listed and
-// revoked under `/generic_registry/tokens`. With several registries open, the
-// query parameter `root` says which one is meant.
+// revoked under `/generic_registry/tokens`, `/generic_registry/backup` gives a
+// backup, and `/generic_registry/verify` checks what is stored. With several
+// registries open, the query parameter `root` says which one is meant.
 //
 // Whoever reaches the admin endpoint can make tokens for any user, as they could
 // load a configuration that lets anyone in: keep it on localhost, or on a unix
@@ -41,6 +42,8 @@ func (Admin) Routes() []caddy.AdminRoute {
 	return []caddy.AdminRoute{
 		{Pattern: adminPath + tokensPath, Handler: caddy.AdminHandlerFunc(serveTokens)},
 		{Pattern: adminPath + tokensPath + "/", Handler: caddy.AdminHandlerFunc(serveToken)},
+		{Pattern: adminPath + backupPath, Handler: caddy.AdminHandlerFunc(serveBackup)},
+		{Pattern: adminPath + verifyPath, Handler: caddy.AdminHandlerFunc(serveVerify)},
 	}
 }
 
@@ -131,7 +134,7 @@ func serveTokens(w http.ResponseWriter, r *http.Request) error {
 func listTokens(w http.ResponseWriter, r *http.Request, store *registry.Registry) error {
 	tokens, err := store.Tokens(r.Context())
 	if err != nil {
-		return tokenError(err)
+		return storeError(err)
 	}
 	shown := make([]tokenJSON, 0, len(tokens))
 	for _, token := range tokens {
@@ -153,7 +156,7 @@ func createToken(w http.ResponseWriter, r *http.Request, store *registry.Registr
 	}
 	token, text, err := store.CreateToken(r.Context(), draft)
 	if err != nil {
-		return tokenError(err)
+		return storeError(err)
 	}
 	return answerJSON(w, tokenToJSON(token, text))
 }
@@ -170,7 +173,7 @@ func serveToken(w http.ResponseWriter, r *http.Request) error {
 	return withRegistry(r, func(store *registry.Registry) error {
 		token, err := store.RevokeToken(r.Context(), name)
 		if err != nil {
-			return tokenError(err)
+			return storeError(err)
 		}
 		return answerJSON(w, tokenToJSON(token, ""))
 	})
@@ -190,7 +193,7 @@ func withRegistry(r *http.Request, do func(*registry.Registry) error) error {
 	return do(store)
 }
 
-func tokenError(err error) error {
+func storeError(err error) error {
 	for _, known := range []struct {
 		err    error
 		status int
@@ -199,6 +202,8 @@ func tokenError(err error) error {
 		{registry.ErrTokenExists, http.StatusConflict},
 		{registry.ErrTokenNotFound, http.StatusNotFound},
 		{registry.ErrNoTokens, http.StatusNotImplemented},
+		{registry.ErrNoJournal, http.StatusNotImplemented},
+		{registry.ErrNotContinued, http.StatusConflict},
 		{registry.ErrUnavailable, http.StatusServiceUnavailable},
 	} {
 		if errors.Is(err, known.err) {

@@ -18,7 +18,8 @@ const (
 // FS is the file system as stores change it. Tests put faults and crashes in its
 // place; production has [OS]. All methods may run concurrently.
 type FS interface {
-	// Create makes a file for writing. fs.ErrExist when there is one of that name.
+	// Create makes a file for writing at its end, wherever that is after a Truncate.
+	// fs.ErrExist when there is one of that name.
 	Create(name string) (File, error)
 
 	// Append opens a file for writing at its end. fs.ErrNotExist when there is none.
@@ -64,7 +65,7 @@ type OS struct{}
 
 // Create implements FS.
 func (OS) Create(name string) (File, error) {
-	return wrap(os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, FilePermissions))
+	return wrap(os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND, FilePermissions))
 }
 
 // Append implements FS.

@@ -47,6 +47,14 @@ var (
 	// ErrNoTokens: the metadata store cannot keep tokens.
 	ErrNoTokens = errors.New("this metadata store keeps no tokens")
 
+	// ErrNoJournal: the metadata store keeps no journal, of which backups are made.
+	ErrNoJournal = errors.New("this metadata store keeps no journal")
+	// ErrNotContinued: a backup cannot go on from a position, because the journal
+	// is another one, or does not reach that far.
+	ErrNotContinued = errors.New("backup cannot be continued")
+	// ErrIncomplete: a backup was cut, or is not one at all.
+	ErrIncomplete = errors.New("backup is not complete")
+
 	// ErrNoSpace: storing would leave less free space than the store's reserve.
 	// A state fault: it passes when room is made.
 	ErrNoSpace = errors.New("not enough free disk space")

@@ -11,9 +11,9 @@ import (
 type Position struct {
 	// Sequence is the number of the last change; the first is 1, and 0 is before
 	// all.
-	Sequence uint64
+	Sequence uint64 `json:"seq"`
 	// Chain is the checksum of that change and all before it.
-	Chain Digest
+	Chain Digest `json:"chain"`
 }
 
 // Operation says what a change did.

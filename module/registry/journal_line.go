@@ -134,20 +134,6 @@ func decodeStrictly(text io.Reader, value any) error {
 	return nil
 }
 
-// ParseDigest reads a digest as String writes it.
-func ParseDigest(text string) (digest Digest, err error) {
-	if len(text) != 2*len(digest) {
-		return digest, fmt.Errorf("a digest of %d characters, not %d", len(text), 2*len(digest))
-	}
-	if _, err := hex.Decode(digest[:], []byte(text)); err != nil {
-		return Digest{}, fmt.Errorf("digest: %w", err)
-	}
-	if digest.String() != text {
-		return Digest{}, errors.New("a digest in upper case")
-	}
-	return digest, nil
-}
-
 // JournalHeader is the first line of each segment of a journal.
 type JournalHeader struct {
 	// Journal is the format of the lines that follow.

@@ -63,6 +63,7 @@ func (r *Registry) Publish(ctx context.Context, ref Ref, creator string, content
 	}
 	switch {
 	case err == nil:
+		r.noteReplaced(file.Blob)
 		return file, nil
 	case errors.Is(err, ErrExists), errors.Is(err, ErrQuotaBytes), errors.Is(err, ErrQuotaVersions):
 		return File{}, err
@@ -138,6 +139,9 @@ func (r *Registry) confirm(ctx context.Context, blob Blob) Locator {
 		return ""
 	}
 	var size int64
+	if err == nil && r.damage.has(known) {
+		err = ErrDamaged // of the right size, maybe
+	}
 	if err == nil {
 		size, err = r.blobs.Stat(ctx, known.Locator)
 	}

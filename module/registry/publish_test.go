@@ -63,6 +63,10 @@ func (f *fakeStores) Condemned(context.Context, int) ([]Locator, error) {
 
 func (f *fakeStores) Walk(context.Context, func(Locator, int64, time.Time) error) error { return nil }
 
+func (f *fakeStores) Blobs(context.Context, Digest, int) ([]Blob, error) { return nil, nil }
+
+func (f *fakeStores) LastScrub(context.Context) (Scrub, error) { return Scrub{}, nil }
+
 func (f *fakeStores) Close() error { return nil }
 
 type fakeWriter struct{ f *fakeStores }

@@ -12,47 +12,62 @@ const (
 	sweepBatch = 50_000
 )
 
-// wakeReaper never blocks: a token that is there already will do.
-func (r *Registry) wakeReaper() {
+func (r *Registry) wakeReaper() { wake(r.condemned) }
+
+// wake never blocks: a token that is there already will do.
+func wake(tokens chan<- struct{}) {
 	select {
-	case r.condemned <- struct{}{}:
+	case tokens <- struct{}{}:
 	default:
 	}
 }
 
 // Reap deletes the bytes of every condemned locator and returns how many there
 // were. It runs in the background after each delete; calling it besides is
-// harmless.
+// harmless. While a backup is made it deletes nothing; it runs right after that.
 func (r *Registry) Reap(ctx context.Context) (removed int, err error) {
 	for {
-		locators, err := r.metadata.Condemned(ctx, reapBatch)
-		if err != nil {
-			return removed, fmt.Errorf("listing condemned blobs: %w", err)
-		}
-		if len(locators) == 0 {
-			return removed, nil
-		}
-		deleted, err := r.remove(ctx, locators)
-		// Only now: a crash in between reaps the same locators again.
-		if buryErr := r.metadata.Buried(ctx, deleted); buryErr != nil {
-			return removed, errors.Join(err, fmt.Errorf("recording deleted blobs: %w", buryErr))
-		}
-		removed += len(deleted)
-		if err != nil {
+		n, err := r.reapBatch(ctx)
+		removed += n
+		if n == 0 || err != nil {
 			return removed, err
 		}
 	}
 }
 
+func (r *Registry) reapBatch(ctx context.Context) (removed int, err error) {
+	if !r.hold.begin() {
+		return 0, nil
+	}
+	defer r.hold.end()
+	locators, err := r.metadata.Condemned(ctx, reapBatch)
+	if err != nil {
+		return 0, fmt.Errorf("listing condemned blobs: %w", err)
+	}
+	if len(locators) == 0 {
+		return 0, nil
+	}
+	deleted, err := r.remove(ctx, locators)
+	// Only now: a crash in between reaps the same locators again.
+	if buryErr := r.metadata.Buried(ctx, deleted); buryErr != nil {
+		return 0, errors.Join(err, fmt.Errorf("recording deleted blobs: %w", buryErr))
+	}
+	r.damage.gone(deleted)
+	return len(deleted), err
+}
+
 // Sweep deletes bytes that no record names: what an upload left that was cut
 // between storing its bytes and publishing them. It returns how many there were.
-// It runs in the background at start and at intervals.
+// It runs in the background at start and at intervals; while a backup is made it
+// deletes nothing, and it runs right after that.
 func (r *Registry) Sweep(ctx context.Context) (removed int, err error) {
 	batch := make([]Locator, 0, 1024)
 	flush := func() error {
-		if len(batch) == 0 {
+		if len(batch) == 0 || !r.hold.begin() {
+			batch = batch[:0]
 			return nil
 		}
+		defer r.hold.end()
 		unnamed, err := r.metadata.Unnamed(ctx, batch)
 		if err != nil {
 			return fmt.Errorf("looking for unnamed blobs: %w", err)

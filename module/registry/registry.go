@@ -18,9 +18,14 @@ type Registry struct {
 	now      func() time.Time
 	log      *slog.Logger
 
+	scrub  scrubber
+	damage damageSet
+
 	slots      slots
 	uses       tokenUses
+	hold       hold
 	condemned  chan struct{} // holds one token when there may be bytes to reap
+	unswept    chan struct{} // the same for the sweep, which backups hold back
 	stop       context.CancelFunc
 	background sync.WaitGroup
 }
@@ -35,8 +40,12 @@ type Options struct {
 	// SweepInterval is the time between two sweeps; the first begins at once.
 	// Zero is one hour.
 	SweepInterval time.Duration
-	// Manual starts no background work: the caller calls Reap and Sweep.
-	Manual bool
+	// Idle leaves the background work out: nothing is deleted, and nothing that a
+	// running server would do by itself is done.
+	Idle bool
+	// ScrubRate is how many bytes a second are read to compare every blob with its
+	// digest. Zero is DefaultScrubRate; below zero none are.
+	ScrubRate int64
 }
 
 const (
@@ -54,6 +63,7 @@ func New(metadata MetadataStore, blobs BlobStore, options Options) *Registry {
 		now:       options.Now,
 		log:       options.Log,
 		condemned: make(chan struct{}, 1),
+		unswept:   make(chan struct{}, 1),
 		stop:      stop,
 	}
 	if r.now == nil {
@@ -62,7 +72,8 @@ func New(metadata MetadataStore, blobs BlobStore, options Options) *Registry {
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
-	if !options.Manual {
+	r.scrub.init(options.ScrubRate)
+	if !options.Idle {
 		r.startBackground(ctx, options.SweepInterval)
 	}
 	return r
@@ -73,8 +84,9 @@ func (r *Registry) startBackground(ctx context.Context, sweepInterval time.Durat
 		sweepInterval = defaultSweepInterval
 	}
 	r.background.Go(func() { r.repeat(ctx, "reaping condemned blobs", reapRetryInterval, r.condemned, r.Reap) })
-	r.background.Go(func() { r.repeat(ctx, "sweeping unnamed blobs", sweepInterval, nil, r.Sweep) })
+	r.background.Go(func() { r.repeat(ctx, "sweeping unnamed blobs", sweepInterval, r.unswept, r.Sweep) })
 	r.background.Go(func() { r.repeat(ctx, "storing the last uses of tokens", useInterval, nil, r.storeUses) })
+	r.background.Go(func() { r.scrubbing(ctx) })
 }
 
 // repeat runs work at once, then at each interval and each wake-up, until ctx
@@ -111,7 +123,7 @@ const lookupAttempts = 8
 
 // Open finds a file and opens its bytes. The reader stays valid when the file is
 // deleted. ErrPackageNotFound, ErrFileNotFound; ErrDamaged when the file is known
-// and its bytes are not there.
+// and its bytes are not there, which is noted as the scrub would.
 func (r *Registry) Open(ctx context.Context, ref Ref) (File, io.ReadSeekCloser, error) {
 	var missing Locator
 	for range lookupAttempts {
@@ -120,6 +132,7 @@ func (r *Registry) Open(ctx context.Context, ref Ref) (File, io.ReadSeekCloser, 
 			return File{}, nil, err
 		}
 		if file.Locator == missing {
+			r.noteDamage(ctx, file.Blob, ErrBlobNotFound)
 			return File{}, nil, fmt.Errorf("%w: no bytes at %s", ErrDamaged, file.Locator)
 		}
 		content, err := r.blobs.Open(ctx, file.Locator, file.Size)
@@ -127,6 +140,7 @@ func (r *Registry) Open(ctx context.Context, ref Ref) (File, io.ReadSeekCloser, 
 			return file, content, nil
 		}
 		if !errors.Is(err, ErrBlobNotFound) {
+			r.noteDamage(ctx, file.Blob, err)
 			return File{}, nil, fmt.Errorf("opening blob: %w", err)
 		}
 		// Deleted, or replaced, between the two steps: what is true now?

@@ -37,6 +37,7 @@ func Blobs(t *testing.T, place BlobPlace) {
 		"a reader outlives the quarantine of its blob":           readerOutlivesQuarantine,
 		"quarantine touches no other blob":                       quarantineTouchesOne,
 		"of 8 quarantines at once all are done":                  quarantinedAtOnce,
+		"the condition is told when the store is closed too":     blobCondition,
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := goleak.IgnoreCurrent()

@@ -161,3 +161,13 @@ func (f *blobFixture) writtenAt(want registry.Locator) (at time.Time) {
 	}))
 	return at
 }
+
+func blobCondition(f *blobFixture) {
+	wantSound(f, f.Condition())
+	f.put(registry.NewLocator(1), []byte("content"))
+	wantSound(f, f.Condition())
+	f.noError(f.Close())
+	wantClosed(f, f.Condition())
+	f.mustOpen()
+	wantSound(f, f.Condition())
+}

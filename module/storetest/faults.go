@@ -31,6 +31,9 @@ type FaultPlace struct {
 	Uploads, Quarantine string
 	// Only tells which operations get a fault. Nil means all.
 	Only func(disktest.Operation) bool
+	// Every has only each so many of the cases run, unless the run is a long one:
+	// with stores that open slowly. Zero is 1.
+	Every int
 	// Journal says that the metadata store writes through the file system too. Then
 	// a change that failed may have happened, and after it others may be
 	// ErrUnavailable until the store has healed itself.
@@ -82,6 +85,10 @@ func faultScenario(t *testing.T, place FaultPlace, steps []faultStep) {
 		return
 	}
 	var cases atomic.Int64
+	every, number := max(1, place.Every), 0
+	if os.Getenv(long) != "" {
+		every = 1
+	}
 	queue := make(chan func())
 	var workers sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
@@ -97,6 +104,9 @@ func faultScenario(t *testing.T, place FaultPlace, steps []faultStep) {
 		}
 		for _, mode := range faultModes {
 			if mode.fault.Mode == disktest.Short && operation.Kind != disktest.Write {
+				continue
+			}
+			if number++; number%every != 0 {
 				continue
 			}
 			queue <- func() {

@@ -31,3 +31,9 @@ func TestModelInMemory(t *testing.T) {
 		return metadataInMemory, blobsInMemory, nil
 	})
 }
+
+func TestBackupInMemory(t *testing.T) {
+	storetest.Backup(t, func(testing.TB) storetest.JournaledPlace {
+		return storetest.JournaledPlace{Metadata: memory.NewMetadata(), Blobs: memory.NewBlobs()}
+	})
+}

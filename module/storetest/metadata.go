@@ -46,6 +46,10 @@ func Metadata(t *testing.T, place MetadataPlace) {
 		"a publish over the quota is refused and its bytes condemned":     quotaRefused,
 		"of racing publishes just those that fit the quota win":           quotaRace,
 		"a condemned locator is offered until it is buried, then no more": offeredUntilBuried,
+		"blobs are listed once each, in order, in pages":                  blobsListed,
+		"blobs that changed are listed as they are":                       blobsAfterChanges,
+		"how far a scrub came survives closing and opening":               scrubKept,
+		"the condition of a store is told when it is closed too":          metadataCondition,
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := goleak.IgnoreCurrent()

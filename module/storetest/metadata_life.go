@@ -58,6 +58,9 @@ func endedContext(f *metadataFixture) {
 	f.wantError(err, context.Canceled)
 	_, err = f.Lookup(ctx, file.Ref)
 	f.wantError(err, context.Canceled)
+	_, err = f.Blobs(ctx, registry.Digest{}, 1)
+	f.wantError(err, context.Canceled)
+	f.wantError(f.SaveScrub(ctx, registry.Scrub{Started: epoch}), context.Canceled)
 	f.wantMissing(ref("a", "p", "1", "g"), registry.ErrFileNotFound)
 	if f.mustLookup(file.Ref) != file {
 		f.Error("the file changed")
@@ -80,11 +83,14 @@ func closedStore(f *metadataFixture) {
 		"DeleteFile":    f.DeleteFile(ctx, ref("a", "p", "1", "f"), act),
 		"DeleteVersion": f.DeleteVersion(ctx, ref("a", "p", "1", "").VersionRef, act),
 		"Buried":        f.Buried(ctx, []registry.Locator{upload.Locator}),
+		"SaveScrub":     f.SaveScrub(ctx, registry.Scrub{Started: epoch}),
 	}
 	_, errs["BeginUpload"] = f.BeginUpload(ctx, "a", 1)
 	_, _, errs["Publish"] = f.Publish(ctx, upload, registry.Publication{Ref: ref("a", "p", "1", "f"), Created: epoch})
 	_, errs["Lookup"] = f.Lookup(ctx, ref("a", "p", "1", "f"))
 	_, errs["FindBlob"] = f.FindBlob(ctx, digestOf("x"))
+	_, errs["Blobs"] = f.Blobs(ctx, registry.Digest{}, 1)
+	_, errs["LastScrub"] = f.LastScrub(ctx)
 	_, errs["Condemned"] = f.Condemned(ctx, 1)
 	_, errs["Unnamed"] = f.Unnamed(ctx, []registry.Locator{upload.Locator})
 	for method, err := range errs {

@@ -27,6 +27,7 @@ func Pair(t *testing.T, metadata MetadataPlace, blobs BlobPlace) {
 		"bytes that a crash left are swept":                        pairCrashed,
 		"after everything is deleted nothing is left":              pairNothingLeft,
 		"the reaper follows a delete by itself":                    pairReaps,
+		"verify finds damage, and publishing heals it":             pairVerifies,
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := goleak.IgnoreCurrent()
@@ -303,15 +304,21 @@ func pairNothingLeft(f *pairFixture) {
 func pairReaps(f *pairFixture) {
 	f.noError(f.publish(ref("a", "p", "1", "f"), "x"))
 	f.noError(f.DeleteFile(context.Background(), ref("a", "p", "1", "f"), "alice"))
+	f.waitForBlobs(0)
+}
+
+// waitForBlobs waits until the background work has left so many.
+func (f *pairFixture) waitForBlobs(want int) {
+	f.Helper()
 	deadline := time.NewTimer(30 * time.Second)
 	defer deadline.Stop()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for f.blobCount() > 0 {
+	for f.blobCount() != want {
 		select {
 		case <-tick.C:
 		case <-deadline.C:
-			f.Fatal("the bytes are still there")
+			f.Fatalf("%d blobs are there, want %d", f.blobCount(), want)
 		}
 	}
 }

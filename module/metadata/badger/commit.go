@@ -149,6 +149,7 @@ func (s *Store) journal(b *batch) error {
 	if err != nil {
 		if errors.Is(err, journal.ErrUnclear) {
 			s.fail("journalling", err)
+			return fmt.Errorf("journalling: %w", err) // not ErrNoSpace, which says that nothing happened
 		}
 		return fmt.Errorf("journalling: %w", noSpace(err))
 	}

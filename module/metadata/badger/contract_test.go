@@ -23,6 +23,16 @@ func blobPlace(t testing.TB) func() (registry.BlobStore, error) {
 
 func TestContract(t *testing.T) { storetest.Metadata(t, metadataPlace) }
 
+func TestBackupOfBadgerAndFiles(t *testing.T) {
+	storetest.Backup(t, func(t testing.TB) storetest.JournaledPlace {
+		return storetest.JournaledPlace{
+			Root:     t.TempDir(),
+			Metadata: &Backend{Reserve: smallestReserve},
+			Blobs:    &filesystem.Backend{Reserve: 1 << 20},
+		}
+	})
+}
+
 func TestContractOfTokens(t *testing.T) { storetest.Tokens(t, metadataPlace) }
 
 func TestRegistryOverBadgerAndFiles(t *testing.T) { storetest.Pair(t, metadataPlace, blobPlace) }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
@@ -51,12 +52,15 @@ func databaseOptions(path string, log *slog.Logger) badger.Options {
 
 // place is where a store is, and how it gets at the disk.
 type place struct {
-	claim   *directory.Claim
-	room    *room
-	log     *slog.Logger
-	fsys    disk.FS
-	segment int64 // size of the journal's segments; 0 is the default
-	inline  bool  // compress them at once
+	claim *directory.Claim
+	room  *room
+	log   *slog.Logger
+	fsys  disk.FS
+
+	// Tests have these otherwise.
+	segment     int64 // size of the journal's segments; 0 is the default
+	inline      bool  // compress them at once
+	idle, retry time.Duration
 }
 
 func (p *place) path() string { return p.claim.Path }
@@ -73,7 +77,11 @@ func take(path string, reserve int64, log *slog.Logger, fsys disk.FS) (*place, e
 	if err != nil {
 		return nil, noSpace(err)
 	}
-	p := &place{claim: claim, log: log, fsys: fsys, room: &room{path: claim.Path, fsys: fsys, log: log}}
+	p := &place{
+		claim: claim, log: log, fsys: fsys,
+		room: &room{path: claim.Path, fsys: fsys, log: log},
+		idle: idleInterval, retry: retryInterval,
+	}
 	p.room.reserve.Store(reserve)
 	return p, nil
 }

@@ -70,6 +70,9 @@ func (o *opened) catchUp(ctx context.Context) (replayed uint64, err error) {
 	case have.Sequence == want.Sequence:
 		return 0, errHistories
 	}
+	if err := o.journal.Renew(); err != nil {
+		return 0, err
+	}
 	r := replay{opened: o, expected: have.Chain}
 	err = o.journal.Read(ctx, max(have.Sequence, 1)-1, want.Sequence, r.take)
 	if err == nil {

@@ -60,7 +60,7 @@ func (r *room) forOpening() error {
 func (r *room) check(least int64) error {
 	free, err := r.fsys.Free(r.path)
 	if err != nil {
-		return fmt.Errorf("asking for free space: %w", err)
+		return fmt.Errorf("asking for free space: %w", noSpace(err))
 	}
 	if free < uint64(least) {
 		return fmt.Errorf("%w: %s has %s, it needs %s", registry.ErrNoSpace, r.path, humanize.IBytes(free), humanize.IBytes(uint64(least)))

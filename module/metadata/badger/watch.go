@@ -18,12 +18,15 @@ const (
 	busyInterval = 20 * time.Millisecond
 	idleInterval = time.Second
 
+	// A store that failed is tried again at this interval.
+	retryInterval = time.Second
+
 	probeFile = "probe"
 )
 
 // watch keeps the ballast, and opens a store again that has failed.
 func (s *Store) watch() {
-	timer := time.NewTimer(idleInterval)
+	timer := time.NewTimer(s.idle)
 	defer timer.Stop()
 	seen := s.commits.Load()
 	for {
@@ -31,16 +34,20 @@ func (s *Store) watch() {
 		case <-s.stop:
 			return
 		case <-s.wake:
+			s.recover()
 		case <-timer.C:
-		}
-		s.room.balance()
-		if s.failed.Load() {
+			s.room.balance()
 			s.recover()
 		}
-		interval := idleInterval
-		if now := s.commits.Load(); now != seen {
-			seen, interval = now, busyInterval
+		interval := s.idle
+		now := s.commits.Load()
+		switch {
+		case s.failed.Load():
+			interval = s.retry
+		case now != seen:
+			interval = busyInterval
 		}
+		seen = now
 		timer.Reset(interval)
 	}
 }
@@ -55,6 +62,9 @@ func (s *Store) wakeWatch() {
 // recover opens a failed store again: the journal then says what was stored. Reads
 // go on until that begins, which is only when the disk takes writes.
 func (s *Store) recover() {
+	if !s.failed.Load() {
+		return
+	}
 	err := s.probe()
 	if err == nil {
 		err = s.reopen()

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"sync"
 	"time"
@@ -210,3 +211,14 @@ func (w *blobWriter) Abort() error {
 	w.ended = true
 	return nil
 }
+
+// Identity implements registry.BlobBackend. The place is its own backend, for every
+// root.
+func (b *Blobs) Identity(string) string { return fmt.Sprintf("memory %p", b) }
+
+// OpenBlobs implements registry.BlobBackend.
+func (b *Blobs) OpenBlobs(context.Context, string, *slog.Logger) (registry.BlobStore, error) {
+	return b.Open()
+}
+
+var _ registry.BlobBackend = (*Blobs)(nil)

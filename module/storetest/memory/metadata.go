@@ -15,16 +15,32 @@ import (
 
 // Metadata is a place for metadata: what one store leaves, the next one finds.
 type Metadata struct {
+	mu       sync.Mutex
+	isOpen   bool
+	sequence uint64 // of locators
+	state
+	journal
+}
+
+// state is what the changes in a journal make.
+type state struct {
 	id        string
-	mu        sync.Mutex
-	isOpen    bool
-	sequence  uint64
 	versions  map[registry.VersionRef]*version
 	blobs     map[registry.Digest]*blob
 	condemned map[registry.Locator]bool
 	graves    []*version // deleted, with files to release
 	tokens    map[string]*token
 	scrub     registry.Scrub
+}
+
+func newState(id string) state {
+	return state{
+		id:        id,
+		versions:  make(map[registry.VersionRef]*version),
+		blobs:     make(map[registry.Digest]*blob),
+		condemned: make(map[registry.Locator]bool),
+		tokens:    make(map[string]*token),
+	}
 }
 
 type version struct {
@@ -39,15 +55,7 @@ type blob struct {
 }
 
 // NewMetadata returns an empty place.
-func NewMetadata() *Metadata {
-	return &Metadata{
-		id:        rand.Text(),
-		versions:  make(map[registry.VersionRef]*version),
-		blobs:     make(map[registry.Digest]*blob),
-		condemned: make(map[registry.Locator]bool),
-		tokens:    make(map[string]*token),
-	}
-}
+func NewMetadata() *Metadata { return &Metadata{state: newState(rand.Text())} }
 
 // Open opens a store on the place. ErrLocked while another one is open.
 func (m *Metadata) Open() (registry.MetadataStore, error) {
@@ -97,45 +105,6 @@ func (s *metadataStore) AbandonUpload(_ context.Context, upload registry.Upload)
 	defer s.place.mu.Unlock()
 	delete(s.uploads, upload.Locator)
 	return nil
-}
-
-func (s *metadataStore) Publish(ctx context.Context, upload registry.Upload, p registry.Publication) (registry.File, bool, error) {
-	m, leave, err := s.enter(ctx)
-	if err != nil {
-		return registry.File{}, false, err
-	}
-	defer leave()
-	delete(s.uploads, upload.Locator)
-	v := m.versions[p.Ref.VersionRef.Key()]
-	if err := m.refusal(v, p); err != nil {
-		m.condemned[upload.Locator] = true
-		return registry.File{}, true, err
-	}
-	if v == nil {
-		v = &version{ref: p.Ref.VersionRef, files: make(map[string]registry.File)}
-		m.versions[p.Ref.VersionRef.Key()] = v
-	}
-	b := m.blobs[p.Digest]
-	if b == nil {
-		b = new(blob)
-		m.blobs[p.Digest] = b
-	}
-	surplus := upload.Locator
-	if b.locator == "" || b.locator != p.Confirmed {
-		surplus, b.locator, b.size = b.locator, upload.Locator, p.Size
-	}
-	b.references++
-	if surplus != "" {
-		m.condemned[surplus] = true
-	}
-	file := registry.File{
-		Ref:     registry.Ref{VersionRef: v.ref, File: p.Ref.File},
-		Blob:    registry.Blob{Locator: b.locator, Digest: p.Digest, Size: p.Size},
-		Creator: p.Creator,
-		Created: p.Created,
-	}
-	v.files[registry.Fold(p.Ref.File)] = file
-	return file, surplus != "", nil
 }
 
 // refusal says why a publication cannot be, or nil. v is its version, if known.
@@ -202,52 +171,6 @@ func (s *metadataStore) FindBlob(ctx context.Context, digest registry.Digest) (r
 		return registry.Blob{}, registry.ErrBlobNotFound
 	}
 	return registry.Blob{Locator: b.locator, Digest: digest, Size: b.size}, nil
-}
-
-func (s *metadataStore) DeleteFile(ctx context.Context, ref registry.Ref, _ registry.Act) error {
-	m, leave, err := s.enter(ctx)
-	if err != nil {
-		return err
-	}
-	defer leave()
-	v := m.versions[ref.VersionRef.Key()]
-	if v == nil {
-		return registry.ErrPackageNotFound
-	}
-	file, found := v.files[registry.Fold(ref.File)]
-	if !found {
-		return registry.ErrFileNotFound
-	}
-	delete(v.files, registry.Fold(ref.File))
-	m.release(file.Digest)
-	if len(v.files) == 0 {
-		delete(m.versions, ref.VersionRef.Key())
-	}
-	return nil
-}
-
-func (s *metadataStore) DeleteVersion(ctx context.Context, ref registry.VersionRef, _ registry.Act) error {
-	m, leave, err := s.enter(ctx)
-	if err != nil {
-		return err
-	}
-	defer leave()
-	v := m.versions[ref.Key()]
-	if v == nil {
-		return registry.ErrPackageNotFound
-	}
-	delete(m.versions, ref.Key())
-	m.graves = append(m.graves, v)
-	return nil
-}
-
-// release takes one reference off a blob.
-func (m *Metadata) release(digest registry.Digest) {
-	b := m.blobs[digest]
-	if b.references--; b.references == 0 {
-		m.condemned[b.locator] = true
-		delete(m.blobs, digest)
-	}
 }
 
 func (s *metadataStore) Condemned(ctx context.Context, limit int) ([]registry.Locator, error) {
@@ -344,7 +267,7 @@ func (s *metadataStore) Condition() registry.Condition {
 		return registry.Condition{Fault: err}
 	}
 	defer leave()
-	return registry.Condition{Readable: true}
+	return registry.Condition{Readable: true, Journal: s.place.journal.at}
 }
 
 func (s *metadataStore) ID() string { return s.place.id }

@@ -24,8 +24,7 @@ func (s *metadataStore) AddToken(ctx context.Context, t registry.Token, secret r
 			return registry.ErrTokenExists
 		}
 	}
-	m.tokens[t.ID] = &token{t, secret}
-	return nil
+	return m.change(registry.CreateTokenChange(t, secret))
 }
 
 func (s *metadataStore) FindToken(ctx context.Context, id string) (registry.Token, registry.Digest, error) {
@@ -54,7 +53,7 @@ func (s *metadataStore) Tokens(ctx context.Context) (tokens []registry.Token, er
 	return tokens, nil
 }
 
-func (s *metadataStore) DeleteToken(ctx context.Context, id string, _ registry.Act) error {
+func (s *metadataStore) DeleteToken(ctx context.Context, id string, act registry.Act) error {
 	m, leave, err := s.enter(ctx)
 	if err != nil {
 		return err
@@ -63,8 +62,7 @@ func (s *metadataStore) DeleteToken(ctx context.Context, id string, _ registry.A
 	if m.tokens[id] == nil {
 		return registry.ErrTokenNotFound
 	}
-	delete(m.tokens, id)
-	return nil
+	return m.change(registry.RevokeTokenChange(id, act))
 }
 
 func (s *metadataStore) UseTokens(ctx context.Context, uses map[string]time.Time) error {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"sync"
 
@@ -64,58 +65,108 @@ func (j *Journal) Position() registry.Position {
 }
 
 // Create makes the journal of a new store in a directory that is not there yet, or
-// has nothing but what such a try left.
+// has nothing but what a try left that failed.
 func Create(path, store string, options Options) (*Journal, error) {
-	if err := options.FS.MakeDirectory(path); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := removeTry(path, options.FS); err != nil {
+		return nil, err
+	}
+	if err := options.FS.MakeDirectory(path); err != nil {
 		return nil, fmt.Errorf("making directory of journal: %w", err)
 	}
 	if err := options.FS.SyncDirectory(filepath.Dir(path)); err != nil {
 		return nil, fmt.Errorf("syncing directory of journal: %w", err)
 	}
 	j := &Journal{path: path, store: store, options: options}
-	file, active, err := j.makeSegment(registry.Position{})
+	file, active, err := j.makeSegment(registry.Position{}, nil)
 	if err != nil {
 		return nil, err
 	}
-	j.file, j.active, j.size = file, active, active.header
+	j.file, j.active, j.size = file, active, active.size
 	return j, nil
 }
 
-// Begin readies an opened journal for Append: what a crash left behind its last
-// good line is cut off. Sealed segments that were not compressed are.
-func (j *Journal) Begin() error {
-	if j.file != nil {
+// removeTry removes a directory without a change in it. It cannot be used on: the
+// sync of its name may have failed.
+func removeTry(path string, fsys disk.FS) error {
+	entries, err := os.ReadDir(path)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
+	if err != nil {
+		return fmt.Errorf("looking for a journal: %w", err)
+	}
+	for _, entry := range entries {
+		if name := entry.Name(); name != disk.Temporary(segment{first: 1}.name()) {
+			return fmt.Errorf("creating journal: %w: %s has %s", fs.ErrExist, path, name)
+		}
+		if err := fsys.Remove(filepath.Join(path, entry.Name())); err != nil {
+			return fmt.Errorf("removing an unfinished segment: %w", err)
+		}
+	}
+	if err := fsys.Remove(path); err != nil {
+		return fmt.Errorf("removing a journal that was not begun: %w", err)
+	}
+	return nil
+}
+
+// Begin readies an opened journal for Append: what a crash left behind its last
+// good line is gone then. Sealed segments that were not compressed are.
+func (j *Journal) Begin() error {
+	if j.active.size != j.size || j.size == j.active.header {
+		// The name of a segment without a change may not be durable either.
+		if err := j.Renew(); err != nil {
+			return err
+		}
+	}
+	if j.file == nil {
+		if err := j.openActive(); err != nil {
+			return err
+		}
+	}
+	return j.finishSealed()
+}
+
+func (j *Journal) openActive() error {
 	file, err := j.options.FS.Append(j.active.path(j.path))
 	if err != nil {
 		return fmt.Errorf("opening journal: %w", err)
-	}
-	if err := j.cutTail(file); err != nil {
-		return errors.Join(err, file.Close())
 	}
 	if err := file.Allocate(j.segmentSize()); err != nil {
 		return errors.Join(fmt.Errorf("setting room aside for the journal: %w", err), file.Close())
 	}
 	j.file = file
-	return j.finishSealed()
+	return nil
 }
 
-// cutTail removes a line that was cut by a crash. The cut is durable before
-// anything is appended, or the remains could come back behind what follows.
-func (j *Journal) cutTail(file disk.File) error {
-	if j.active.size == j.size {
+// Renew writes the good part of the last segment anew, durably. Before lines are
+// built upon that no transaction followed, this must be done: the sync of the append
+// that wrote them may have failed, and then a later one does not help, although they
+// can be read.
+func (j *Journal) Renew() error {
+	if j.file != nil {
 		return nil
 	}
-	j.options.Log.Warn("cutting off what a crash left of a change that was never acknowledged",
-		slog.Uint64("after", j.position.Sequence), slog.Int64("bytes", j.active.size-j.size))
-	if err := file.Truncate(j.size); err != nil {
-		return fmt.Errorf("cutting journal: %w", err)
+	if cut := j.active.size - j.size; cut > 0 {
+		j.options.Log.Warn("cutting off what a crash left of a change that was never acknowledged",
+			slog.Uint64("after", j.position.Sequence), slog.Int64("bytes", cut))
 	}
-	if err := file.Sync(); err != nil {
-		return fmt.Errorf("syncing journal: %w", err)
+	text, err := os.ReadFile(j.active.path(j.path))
+	if err != nil {
+		return fmt.Errorf("reading journal: %w", err)
 	}
-	j.active.size = j.size
+	s, err := openSegment(j.path, j.store, j.active)
+	if err != nil {
+		return err
+	}
+	before := s.position
+	if err := s.Close(); err != nil {
+		return fmt.Errorf("closing journal: %w", err)
+	}
+	file, active, err := j.makeSegment(before, text[j.active.header:j.size])
+	if err != nil {
+		return fmt.Errorf("renewing the last segment of the journal: %w", err)
+	}
+	j.file, j.active, j.size = file, active, active.size
 	return nil
 }
 
@@ -179,7 +230,7 @@ func (j *Journal) write(lines []byte, position registry.Position) error {
 
 // rotate seals the active segment and begins the next one.
 func (j *Journal) rotate() error {
-	file, next, err := j.makeSegment(j.Position())
+	file, next, err := j.makeSegment(j.Position(), nil)
 	if err != nil {
 		return err
 	}
@@ -204,10 +255,9 @@ func (j *Journal) Close() error {
 	if j.file == nil {
 		return nil
 	}
-	file := j.file
-	j.file, j.broken = nil, true
-	if err := file.Close(); err != nil {
-		return fmt.Errorf("closing journal: %w", err)
+	if err := j.file.Close(); err != nil {
+		j.options.Log.Warn("closing the journal", slog.Any("error", err)) // all of it is synced
 	}
+	j.file, j.broken = nil, true
 	return nil
 }

@@ -394,8 +394,9 @@ func TestWhatACrashLeftOfSealing(t *testing.T) {
 	j := mustCreate(t, path, options(2000))
 	fill(t, j, 9, 1)
 	mustClose(t, j)
+	sealed, _ := parseSegment(names(t, path)[0])
 	plain := segment{first: 1}
-	lines := append(registry.AppendHeader(nil, registry.NewJournalHeader(store, registry.Position{})), wantChanges(t, j, 0, 5)...)
+	lines := append(registry.AppendHeader(nil, registry.NewJournalHeader(store, registry.Position{})), wantChanges(t, j, 0, sealed.last)...)
 	for name, text := range map[string][]byte{
 		plain.name():                 lines,
 		plain.name() + ".new":        []byte("half"),

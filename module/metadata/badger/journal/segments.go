@@ -2,6 +2,7 @@ package journal
 
 import (
 	"bufio"
+	"cmp"
 	"compress/gzip"
 	"errors"
 	"fmt"
@@ -71,8 +72,9 @@ func parseSequence(text string) (uint64, bool) {
 	return n, err == nil && n > 0
 }
 
-// list returns the segments of a directory in order. A plain segment that has been
-// compressed already is left out. ErrDamaged when changes are missing between two.
+// list returns the segments of a directory in order. Of one that is there both plain
+// and compressed it is the plain one: the name of the other may not be durable.
+// ErrDamaged when changes are missing between two.
 func list(directory string) ([]segment, error) {
 	entries, err := os.ReadDir(directory)
 	if err != nil {
@@ -85,10 +87,10 @@ func list(directory string) ([]segment, error) {
 		}
 	}
 	slices.SortFunc(segments, func(a, b segment) int {
-		if a.first == b.first && a.compressed {
-			return -1
+		if a.first == b.first && a.compressed != b.compressed {
+			return map[bool]int{true: 1, false: -1}[a.compressed]
 		}
-		return int(int64(a.first) - int64(b.first))
+		return cmp.Compare(a.first, b.first)
 	})
 	segments = slices.CompactFunc(segments, func(a, b segment) bool { return a.first == b.first })
 	next := uint64(1)
@@ -105,14 +107,16 @@ func list(directory string) ([]segment, error) {
 	return segments, nil
 }
 
-// makeSegment begins the segment after a position: complete with its header under
-// its own name, or not there.
-func (j *Journal) makeSegment(after registry.Position) (disk.File, segment, error) {
+// makeSegment makes the segment after a position with lines that are good already:
+// complete under its own name, or not there. Once it has its name, an error leaves
+// open whether that is durable: ErrUnclear.
+func (j *Journal) makeSegment(after registry.Position, lines []byte) (disk.File, segment, error) {
 	s := segment{first: after.Sequence + 1}
-	header := registry.AppendHeader(nil, registry.NewJournalHeader(j.store, after))
-	s.header, s.size = int64(len(header)), int64(len(header))
-	name := s.path(j.path)
-	temporary := disk.Temporary(name)
+	text := registry.AppendHeader(nil, registry.NewJournalHeader(j.store, after))
+	s.header = int64(len(text))
+	text = append(text, lines...)
+	s.size = int64(len(text))
+	temporary := disk.Temporary(s.path(j.path))
 	if err := j.options.FS.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, s, fmt.Errorf("removing an unfinished segment: %w", err)
 	}
@@ -120,33 +124,34 @@ func (j *Journal) makeSegment(after registry.Position) (disk.File, segment, erro
 	if err != nil {
 		return nil, s, fmt.Errorf("creating segment: %w", err)
 	}
-	if err := j.placeSegment(file, temporary, name, header); err != nil {
+	if err := j.placeSegment(file, temporary, s.path(j.path), text); err != nil {
 		return nil, s, errors.Join(err, file.Close())
 	}
 	return file, s, nil
 }
 
-func (j *Journal) placeSegment(file disk.File, temporary, name string, header []byte) error {
+func (j *Journal) placeSegment(file disk.File, temporary, name string, text []byte) error {
 	if err := file.Allocate(j.segmentSize()); err != nil {
 		return fmt.Errorf("setting room aside: %w", err)
 	}
-	if _, err := file.Write(header); err != nil {
-		return fmt.Errorf("writing header: %w", err)
+	if _, err := file.Write(text); err != nil {
+		return fmt.Errorf("writing segment: %w", err)
 	}
 	if err := file.Sync(); err != nil {
-		return fmt.Errorf("syncing header: %w", err)
+		return fmt.Errorf("syncing segment: %w", err)
 	}
 	if err := j.options.FS.Rename(temporary, name); err != nil {
 		return fmt.Errorf("naming segment: %w", err)
 	}
 	if err := j.options.FS.SyncDirectory(j.path); err != nil {
-		return fmt.Errorf("syncing directory of journal: %w", err)
+		j.broken = true
+		return fmt.Errorf("%w: syncing directory of journal: %w", ErrUnclear, err)
 	}
 	return nil
 }
 
-// finishSealed does what an earlier process left undone: it removes what it was
-// writing, and compresses what it had sealed.
+// finishSealed does what an earlier process left undone: it removes what it had not
+// finished, and compresses what it had sealed.
 func (j *Journal) finishSealed() error {
 	segments, err := list(j.path)
 	if err != nil {

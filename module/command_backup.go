@@ -1,0 +1,248 @@
+package module
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+// standardStream stands for standard input or output where a file is expected.
+const standardStream = "-"
+
+type backupCommand struct {
+	offline
+	isOffline, full, skipDamaged bool
+	out, notes                   io.Writer
+}
+
+func newBackupCommand(t *target) *cobra.Command {
+	b := &backupCommand{offline: offline{target: t}}
+	command := &cobra.Command{
+		Use:   "backup <directory>|-",
+		Short: "Backs a registry up, while it is in use",
+		Long: `
+Makes a backup of a registry: the journal of its changes and the bytes of its
+files, as of one moment. The running server makes it and goes on publishing and
+deleting meanwhile; what is deleted keeps its bytes on the disk until the backup
+is done.
+
+A directory is made if need be. It gets the files ` + "`backup.json`" + `, which is written
+last, and the folders ` + "`journal`" + ` and ` + "`blobs`" + `. A directory that has a backup
+already is brought up to date: only what is new is read and written. When the
+command is interrupted, the backup that was there stays as it was, and the next
+run goes on from it. Bytes of files that were deleted since stay in the directory;
+--full makes a new backup in it, beside the old one at first, and then removes that.
+
+With - the backup goes to standard output, as a tar stream of everything. Its
+last entry is ` + "`end.json`" + `: without it the backup is not whole, and restore refuses it.
+
+Every byte is compared with its digest on the way. The first that is damaged ends
+the backup, unless --skip-damaged lists what is damaged and goes on.
+
+With --offline the command opens the registry of a stopped server itself. It reads
+the root and changes nothing there but what opening a registry repairs.
+
+Whoever can read a backup can read every file. It has no token that could be used,
+only digests of them.`,
+		Example: `  caddy generic-registry backup /backup/registry
+  caddy generic-registry backup - | gzip > registry.tar.gz
+  caddy generic-registry backup /backup/registry --offline --root /var/lib/registry`,
+		Args:         cobra.ExactArgs(1),
+		SilenceUsage: true,
+		RunE: func(command *cobra.Command, arguments []string) error {
+			b.out, b.notes = command.OutOrStdout(), command.ErrOrStderr()
+			if arguments[0] == standardStream {
+				return b.toOutput(command.Context())
+			}
+			return b.toDirectory(command.Context(), arguments[0])
+		},
+	}
+	flags := command.Flags()
+	flags.BoolVar(&b.full, "full", false, "Make a full backup, whatever the directory has")
+	flags.BoolVar(&b.skipDamaged, "skip-damaged", false, "Go on when bytes are damaged or missing, and list them")
+	flags.BoolVar(&b.isOffline, "offline", false, "Open the registry of a stopped server: needs --root")
+	b.addFlags(flags)
+	return command
+}
+
+// begin starts a backup and returns it to be read.
+func (b *backupCommand) begin(ctx context.Context, since registry.Position) (io.ReadCloser, error) {
+	options := registry.BackupOptions{Since: since, SkipDamaged: b.skipDamaged}
+	if b.isOffline {
+		return b.beginOffline(ctx, options)
+	}
+	query := url.Values{
+		parameterSince:       {strconv.FormatUint(since.Sequence, 10)},
+		parameterChain:       {since.Chain.String()},
+		parameterSkipDamaged: {strconv.FormatBool(b.skipDamaged)},
+	}
+	return b.stream(http.MethodGet, backupPath, query, nil)
+}
+
+func (b *backupCommand) beginOffline(ctx context.Context, options registry.BackupOptions) (io.ReadCloser, error) {
+	backends, err := b.backends(b.notes)
+	if err != nil {
+		return nil, err
+	}
+	opened, err := backends.openRegistry(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return readWhatIsWritten(func(w io.Writer) error {
+		_, err := opened.Backup(ctx, options, w)
+		return errors.Join(err, opened.Close())
+	}), nil
+}
+
+// readWhatIsWritten returns what write writes, to be read. Closing it waits for write
+// to end.
+func readWhatIsWritten(write func(io.Writer) error) io.ReadCloser {
+	reader, writer := io.Pipe()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = writer.CloseWithError(write(writer))
+	}()
+	return &written{reader, ended}
+}
+
+type written struct {
+	*io.PipeReader
+	ended <-chan struct{}
+}
+
+func (w *written) Close() error {
+	err := w.PipeReader.Close()
+	<-w.ended
+	return err
+}
+
+// toOutput copies the backup to standard output, and reads it on the way: a stream
+// that was cut is an error here already.
+func (b *backupCommand) toOutput(ctx context.Context) error {
+	if b.full {
+		return errors.New("a backup to standard output is always full: leave --full out")
+	}
+	began := time.Now()
+	stream, err := b.begin(ctx, registry.Position{})
+	if err != nil {
+		return err
+	}
+	defer stream.Close()
+	copied := io.TeeReader(stream, b.out)
+	backup, err := registry.NewBackupReader(copied)
+	if err != nil {
+		return err
+	}
+	for err == nil {
+		_, err = backup.NextLines()
+	}
+	if err != io.EOF {
+		return err
+	}
+	progress := b.beginProgress()
+	defer progress.end()
+	for {
+		_, size, content, err := backup.NextBlob()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		if _, err := io.Copy(io.Discard, content); err != nil {
+			return err
+		}
+		progress.add(size)
+	}
+	if _, err := io.Copy(io.Discard, copied); err != nil { // the padding
+		return fmt.Errorf("copying the backup: %w", err)
+	}
+	progress.end()
+	return b.report(b.notes, backup, began)
+}
+
+// toDirectory makes or continues the backup in a directory.
+func (b *backupCommand) toDirectory(ctx context.Context, path string) (err error) {
+	began := time.Now()
+	directory, err := takeBackupDirectory(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, directory.release()) }()
+	var since registry.Position
+	if directory.whole && !b.full {
+		since = directory.head.Position
+	}
+	stream, err := b.begin(ctx, since)
+	if err != nil {
+		return orFull(err)
+	}
+	defer stream.Close()
+	backup, err := registry.NewBackupReader(stream)
+	if err != nil {
+		return orFull(err)
+	}
+	progress := b.beginProgress()
+	defer progress.end()
+	if err := directory.unpack(ctx, backup, progress.add); err != nil {
+		return err
+	}
+	progress.end()
+	return b.report(b.out, backup, began)
+}
+
+// orFull says what to do where a backup cannot be continued. The server's error is
+// only a text here.
+func orFull(err error) error {
+	if strings.Contains(err.Error(), registry.ErrNotContinued.Error()) {
+		return fmt.Errorf("%w: --full makes one in this directory", err)
+	}
+	return err
+}
+
+// report says what was backed up.
+func (b *backupCommand) report(out io.Writer, backup *registry.BackupReader, began time.Time) error {
+	head, end := backup.Head(), backup.End()
+	kind := "full backup"
+	if head.Since.Sequence > 0 {
+		kind = fmt.Sprintf("backup since change %d", head.Since.Sequence)
+	}
+	fmt.Fprintf(out, "%s of registry %s as of change %d (%s): %d changes, %s, in %s\n",
+		kind, head.Store, head.Position.Sequence, head.Created.Format(time.RFC3339), end.Lines, amount(end.Blobs, "blob", end.Bytes), elapsed(began))
+	for _, damaged := range backup.Damaged() {
+		fmt.Fprintf(b.notes, "damaged: %s (%d bytes): %s\n", damaged.Digest, damaged.Size, damaged.Problem)
+	}
+	if n := len(backup.Damaged()); n > 0 {
+		fmt.Fprintf(b.notes, "%d blobs are damaged and not in the backup: see `caddy generic-registry verify`\n", n)
+	}
+	return nil
+}
+
+// blobProgress shows how many blobs went by.
+type blobProgress struct {
+	*progressLine
+	what         string
+	count, bytes int64
+}
+
+func (b *backupCommand) beginProgress() *blobProgress {
+	return &blobProgress{progressLine: newProgressLine(b.notes), what: "backing up"}
+}
+
+// add counts one more. It may be called by one goroutine at a time.
+func (p *blobProgress) add(size int64) {
+	p.count++
+	p.bytes += size
+	p.show(func() string { return p.what + ": " + amount(p.count, "blob", p.bytes) })
+}

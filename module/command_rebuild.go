@@ -1,0 +1,90 @@
+package module
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+type rebuildCommand struct {
+	offline
+	journal    bool
+	out, notes io.Writer
+}
+
+func newRebuildCommand(t *target) *cobra.Command {
+	r := &rebuildCommand{offline: offline{target: t}}
+	command := &cobra.Command{
+		Use:   "rebuild [--journal] --root <directory>",
+		Short: "Makes the database anew from the journal, or the journal from the database",
+		Long: `
+Makes the database of a stopped server anew from the journal of its changes. A server
+that finds its database missing or damaged does that by itself at start; the command
+is for when it says so, or when the database is to be made anew at once.
+
+With --journal it makes the journal anew from the database, for when the journal has
+a hole or is damaged and the database is not: it then has what there is now, with its
+publishers and times, and no longer what was deleted. Backups cannot be continued
+after that: the next one must be full.
+
+What is replaced is put aside in the directory of the metadata, and the command says
+where; nothing is deleted. Bytes of files are not touched.`,
+		Example: `  caddy generic-registry rebuild --root /var/lib/registry
+  caddy generic-registry rebuild --journal --root /var/lib/registry`,
+		Args:         cobra.NoArgs,
+		SilenceUsage: true,
+		RunE: func(command *cobra.Command, _ []string) error {
+			r.out, r.notes = command.OutOrStdout(), command.ErrOrStderr()
+			return r.run(command.Context())
+		},
+	}
+	command.Flags().BoolVar(&r.journal, "journal", false, "Make the journal anew from the database")
+	r.addFlags(command.Flags())
+	return command
+}
+
+func (r *rebuildCommand) run(ctx context.Context) error {
+	began := time.Now()
+	backends, err := r.backends(r.notes)
+	if err != nil {
+		return err
+	}
+	if err := backends.holds(backends.metadata.Identity(backends.root)); err != nil {
+		return err
+	}
+	backend, ok := backends.metadata.(registry.JournalBackend)
+	if !ok {
+		return registry.ErrNoJournal
+	}
+	what, rebuild := "database", backend.Rebuild
+	if r.journal {
+		what, rebuild = "journal", backend.RebuildJournal
+	}
+	if err := rebuild(ctx, backends.root, backends.storeLog); err != nil {
+		return whileStopped(fmt.Errorf("making the %s anew: %w", what, err))
+	}
+	store, err := backends.metadata.OpenMetadata(ctx, backends.root, backends.storeLog)
+	if err != nil {
+		return whileStopped(fmt.Errorf("opening what was made: %w", err))
+	}
+	at := store.Condition().Journal
+	if err := store.Close(); err != nil {
+		return fmt.Errorf("closing what was made: %w", err)
+	}
+	_, err = fmt.Fprintf(r.out, "the %s is made anew: %d changes, in %s\n", what, at.Sequence, elapsed(began))
+	return err
+}
+
+// whileStopped says what to do about a server that runs.
+func whileStopped(err error) error {
+	if errors.Is(err, registry.ErrLocked) {
+		return fmt.Errorf("a server has this registry open; this needs it stopped: %w", err)
+	}
+	return err
+}

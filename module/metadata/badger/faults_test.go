@@ -1,0 +1,81 @@
+package badger
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/generic-registry/caddy-generic-registry/module/blobs/filesystem"
+	"github.com/generic-registry/caddy-generic-registry/module/disk"
+	"github.com/generic-registry/caddy-generic-registry/module/disk/disktest"
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/storetest"
+)
+
+// TestFaultsOfTheJournal lets each operation on the disk that the journal and the
+// room for it make fail in each way, in segments so small that they rotate. Badger's
+// own files are on the real disk.
+func TestFaultsOfTheJournal(t *testing.T) {
+	storetest.Faults(t, storetest.FaultPlace{
+		In: func(root string) func(disk.FS) (registry.MetadataStore, registry.BlobStore, error) {
+			return func(fsys disk.FS) (registry.MetadataStore, registry.BlobStore, error) {
+				metadata, err := openSmall(filepath.Join(root, "metadata"), besideBadger{fsys})
+				if err != nil {
+					return nil, nil, err
+				}
+				blobs, err := filesystem.Open(filepath.Join(root, "blobs"), 1, discard, fsys)
+				if err != nil {
+					return nil, nil, errors.Join(err, metadata.Close())
+				}
+				return metadata, blobs, nil
+			}
+		},
+		Uploads:    filepath.Join("blobs", "tmp"),
+		Quarantine: filepath.Join("blobs", "quarantine"),
+		Journal:    true,
+		Every:      13,
+		Only: func(o disktest.Operation) bool {
+			return o.Name == "metadata" || strings.HasPrefix(o.Name, "metadata/")
+		},
+	})
+}
+
+// besideBadger leaves Badger's own files, which only get their blocks through it, on
+// the real disk: they change behind its back.
+type besideBadger struct{ disk.FS }
+
+func isBadgers(name string) bool {
+	return strings.HasSuffix(name, ".mem") || strings.HasSuffix(name, ".vlog") || filepath.Base(name) == "DISCARD"
+}
+
+func (b besideBadger) Create(name string) (disk.File, error) {
+	if isBadgers(name) {
+		return disk.OS{}.Create(name)
+	}
+	return b.FS.Create(name)
+}
+
+func (b besideBadger) Append(name string) (disk.File, error) {
+	if isBadgers(name) {
+		return disk.OS{}.Append(name)
+	}
+	return b.FS.Append(name)
+}
+
+// openSmall opens a store whose journal rotates after a few changes, and which does
+// nothing beside what it is asked to do.
+func openSmall(path string, fsys disk.FS) (*Store, error) {
+	p, err := take(path, smallestReserve, discard, fsys)
+	if err != nil {
+		return nil, err
+	}
+	p.segment, p.inline, p.idle, p.retry = 1500, true, time.Hour, time.Millisecond
+	s, err := p.openStore(context.Background())
+	if err != nil {
+		return nil, errors.Join(err, p.claim.Release())
+	}
+	return s, nil
+}

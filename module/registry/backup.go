@@ -1,0 +1,172 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// What of a journal is in memory at once: so many lines, mostly about a MiB, or a
+// little more than so many bytes.
+const (
+	linesAtOnce = 4096
+	bytesAtOnce = 4 << 20
+)
+
+// BackupOptions say what a backup has.
+type BackupOptions struct {
+	// Since is the position of an earlier backup that this one continues. Zero makes
+	// a full one.
+	Since Position
+	// SkipDamaged leaves out blobs whose bytes are missing or damaged, and lists
+	// them at the end. Otherwise the first of them ends the backup.
+	SkipDamaged bool
+}
+
+// BackupSummary is what a backup has.
+type BackupSummary struct {
+	BackupEnd
+	// Damaged are the blobs that it lacks.
+	Damaged []DamagedBlob
+}
+
+// Backup writes a backup of the registry as it is now: the changes since a position
+// and the bytes of the files that they published, as far as they are still there.
+// Publishes and deletes go on; what is deleted meanwhile keeps its bytes until the
+// backup is done. An error before anything was written is ErrNoJournal,
+// ErrNotContinued when there is no going on from that position, or ErrUnavailable;
+// ErrDamaged comes at any time.
+func (r *Registry) Backup(ctx context.Context, options BackupOptions, w io.Writer) (BackupSummary, error) {
+	journal, ok := r.metadata.(Journaled)
+	if !ok {
+		return BackupSummary{}, ErrNoJournal
+	}
+	// Before the snapshot: what it names is not deleted from here on.
+	release, err := r.holdBytes(ctx)
+	if err != nil {
+		return BackupSummary{}, err
+	}
+	defer release()
+	snapshot, err := journal.Snapshot(ctx)
+	if err != nil {
+		return BackupSummary{}, fmt.Errorf("taking a snapshot: %w", err)
+	}
+	defer snapshot.Close()
+	if err := checkSince(ctx, journal, options.Since, snapshot.Position()); err != nil {
+		return BackupSummary{}, err
+	}
+	out, err := NewBackupWriter(w, BackupHead{
+		Store: r.metadata.ID(), Since: options.Since, Position: snapshot.Position(),
+		Created: r.now().UTC(), Incomplete: options.SkipDamaged,
+	})
+	if err != nil {
+		return BackupSummary{}, err
+	}
+	b := &backup{BackupOptions: options, registry: r, journal: journal, snapshot: snapshot, out: out}
+	return b.run(ctx)
+}
+
+// checkSince reports ErrNotContinued for a position that the journal never had.
+func checkSince(ctx context.Context, journal Journaled, since, now Position) error {
+	known := Position{}
+	switch {
+	case since.Sequence > now.Sequence:
+		return fmt.Errorf("%w: the registry is at change %d, that backup at %d; make a full backup", ErrNotContinued, now.Sequence, since.Sequence)
+	case since.Sequence == now.Sequence:
+		known = now
+	case since.Sequence > 0:
+		var line bytes.Buffer
+		if err := journal.ReadJournal(ctx, since.Sequence-1, since.Sequence, &line); err != nil {
+			return fmt.Errorf("reading the journal: %w", err)
+		}
+		change, chain, err := LineChain(line.Bytes())
+		if err != nil {
+			return fmt.Errorf("reading the journal: %w", err)
+		}
+		known = Position{Sequence: change.Sequence, Chain: chain}
+	}
+	if since != known {
+		return fmt.Errorf("%w: that backup has another change %d; make a full backup", ErrNotContinued, since.Sequence)
+	}
+	return nil
+}
+
+// backup is one that is being made.
+type backup struct {
+	BackupOptions
+	registry *Registry
+	journal  Journaled
+	snapshot Snapshot
+	out      *BackupWriter
+	damaged  []DamagedBlob
+}
+
+func (b *backup) run(ctx context.Context) (BackupSummary, error) {
+	err := b.readLines(ctx, func(piece linePiece) error {
+		return b.out.WriteLines(piece.first, piece.last, piece.lines)
+	})
+	if err == nil {
+		// Once more, for the blobs: so lines need not be in memory.
+		err = b.readLines(ctx, func(piece linePiece) error { return b.writeBlobs(ctx, piece.changes) })
+	}
+	if err != nil {
+		var broken *brokenEntryError
+		if !errors.As(err, &broken) {
+			_ = b.out.Fail(err) // tells the reader why, if it is still there
+		}
+		return BackupSummary{}, err
+	}
+	end, err := b.out.End(b.damaged)
+	return BackupSummary{BackupEnd: end, Damaged: b.damaged}, err
+}
+
+// readLines calls use for the lines of the backup, some at a time, and holds their
+// chain from its first position to its last.
+func (b *backup) readLines(ctx context.Context, use func(linePiece) error) error {
+	to := b.snapshot.Position()
+	gathered := &lineGatherer{at: b.Since, use: use}
+	for gathered.at.Sequence < to.Sequence {
+		last := min(gathered.at.Sequence+linesAtOnce, to.Sequence)
+		err := b.journal.ReadJournal(ctx, gathered.at.Sequence, last, gathered)
+		if err == nil {
+			err = gathered.flush()
+		}
+		if err != nil {
+			return fmt.Errorf("reading the journal: %w", err)
+		}
+		if gathered.at.Sequence != last {
+			return fmt.Errorf("%w: the journal ends at change %d, not %d", ErrDamaged, gathered.at.Sequence, last)
+		}
+	}
+	if gathered.at != to {
+		return fmt.Errorf("%w: the journal has another change %d than the database", ErrDamaged, to.Sequence)
+	}
+	return nil
+}
+
+// writeBlobs writes the bytes that some changes name and that are still named by the
+// snapshot, unless they are in the backup already.
+func (b *backup) writeBlobs(ctx context.Context, changes []Change) error {
+	for _, change := range changes {
+		if change.Operation != OperationPublish || b.out.HasBlob(change.Locator) {
+			continue
+		}
+		blob, err := change.blob()
+		if err != nil {
+			return err
+		}
+		named, err := b.snapshot.FindBlob(blob.Digest)
+		if errors.Is(err, ErrBlobNotFound) || err == nil && named.Locator != blob.Locator {
+			continue // deleted since, or replaced
+		}
+		if err != nil {
+			return fmt.Errorf("finding blob: %w", err)
+		}
+		if err := b.writeBlob(ctx, blob); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,200 @@
+package registry
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"sync"
+)
+
+// copiesAtOnce is how many blobs of a backup are written at once: they wait for the
+// disk together.
+const copiesAtOnce = 8
+
+// CopyBlobs reads all blobs of a backup, whose lines NextLines has returned and are
+// given again, and calls write for each, up to 8 at once. The content given to write
+// fails with ErrDamaged instead of ending where the bytes are not those of the
+// digest in the lines; write must then leave nothing behind. It may return without
+// reading. Returns nil when the backup is whole.
+//
+// Of an incomplete backup, content that is damaged is an error only if the backup
+// does not say so.
+func (b *BackupReader) CopyBlobs(ctx context.Context, lines io.Reader, write func(context.Context, Blob, io.Reader) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	c := &copying{write: write, cancel: cancel, tolerant: b.head.Incomplete, tasks: make(chan copyTask)}
+	var workers sync.WaitGroup
+	for range copiesAtOnce {
+		workers.Go(func() {
+			for task := range c.tasks {
+				c.copy(ctx, task.blob, bytes.NewReader(task.content))
+				task.release()
+			}
+		})
+	}
+	err := c.readAll(ctx, b, &blobFinder{lines: bufio.NewReaderSize(lines, largeBuffer)})
+	close(c.tasks)
+	workers.Wait()
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	if err != nil {
+		return err
+	}
+	return c.checkBad(b.damaged)
+}
+
+type copying struct {
+	write    func(context.Context, Blob, io.Reader) error
+	cancel   context.CancelCauseFunc
+	tolerant bool
+	tasks    chan copyTask
+
+	mu  sync.Mutex
+	bad []Blob // whose content was damaged
+}
+
+// copyTask is a small blob in memory.
+type copyTask struct {
+	blob    Blob
+	content []byte
+	release func()
+}
+
+func (c *copying) readAll(ctx context.Context, b *BackupReader, finder *blobFinder) error {
+	for {
+		locator, size, content, err := b.NextBlob()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		blob, err := finder.find(locator)
+		if err != nil {
+			return err
+		}
+		if blob.Size != size {
+			return fmt.Errorf("%w: blob %s has %d bytes, its line says %d", ErrDamaged, locator, size, blob.Size)
+		}
+		if err := c.hand(ctx, blob, content); err != nil {
+			return err
+		}
+	}
+}
+
+// hand gives a small blob to a worker; a large one is copied at once.
+func (c *copying) hand(ctx context.Context, blob Blob, content io.Reader) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	buffer, release := copyBuffers.get(blob.Size)
+	if blob.Size > int64(len(buffer)) {
+		release()
+		c.copy(ctx, blob, content)
+		return nil
+	}
+	if _, err := io.ReadFull(content, buffer[:blob.Size]); err != nil {
+		release()
+		return fmt.Errorf("reading blob %s: %w", blob.Locator, cutError(err))
+	}
+	select {
+	case c.tasks <- copyTask{blob, buffer[:blob.Size], release}:
+		return nil
+	case <-ctx.Done():
+		release()
+		return ctx.Err()
+	}
+}
+
+// copyBuffers are bounded by the number of copies.
+var copyBuffers = newBufferPool(1 << 62)
+
+func (c *copying) copy(ctx context.Context, blob Blob, content io.Reader) {
+	if ctx.Err() != nil {
+		return
+	}
+	checked := &checkedReader{reader: content, blob: blob, hash: sha256.New()}
+	err := c.write(ctx, blob, checked)
+	if err == nil {
+		return
+	}
+	if !checked.damaged || !c.tolerant {
+		c.cancel(fmt.Errorf("blob %s: %w", blob.Locator, err))
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.bad = append(c.bad, blob)
+}
+
+// checkBad reports a blob with damaged content that the backup does not name.
+func (c *copying) checkBad(named []DamagedBlob) error {
+	known := make(map[Digest]bool, len(named))
+	for _, blob := range named {
+		known[blob.Digest] = true
+	}
+	for _, blob := range c.bad {
+		if !known[blob.Digest] {
+			return fmt.Errorf("%w: blob %s is not what was published", ErrDamaged, blob.Locator)
+		}
+	}
+	return nil
+}
+
+// checkedReader ends with ErrDamaged when the bytes are not those of the blob.
+type checkedReader struct {
+	reader  io.Reader
+	blob    Blob
+	hash    hash.Hash
+	damaged bool
+}
+
+func (c *checkedReader) Read(p []byte) (int, error) {
+	n, err := c.reader.Read(p)
+	c.hash.Write(p[:n])
+	if err == io.EOF && !bytes.Equal(c.hash.Sum(nil), c.blob.Digest[:]) {
+		c.damaged = true
+		return n, fmt.Errorf("%w: the bytes are not those of %s", ErrDamaged, c.blob.Digest)
+	}
+	return n, err
+}
+
+// blobFinder looks the blobs of a backup up in its lines, which name them in the
+// same order: so neither has to be in memory.
+type blobFinder struct{ lines *bufio.Reader }
+
+// find returns what the lines say of a locator. ErrDamaged when none of those that
+// are left names it.
+func (f *blobFinder) find(locator Locator) (Blob, error) {
+	for {
+		line, err := f.lines.ReadBytes('\n')
+		if err == io.EOF {
+			return Blob{}, fmt.Errorf("%w: no line names the blob %s, or not in this order", ErrDamaged, locator)
+		}
+		if err != nil {
+			return Blob{}, fmt.Errorf("reading lines: %w", err)
+		}
+		change, _, err := LineChain(line)
+		if err != nil {
+			return Blob{}, err
+		}
+		if change.Operation == OperationPublish && change.Locator == locator {
+			return change.blob()
+		}
+	}
+}
+
+// blob is what a publish says of its bytes. ErrDamaged.
+func (c Change) blob() (Blob, error) {
+	digest, err := ParseDigest(c.Digest)
+	if err != nil {
+		return Blob{}, fmt.Errorf("%w: change %d: %w", ErrDamaged, c.Sequence, err)
+	}
+	return Blob{Locator: c.Locator, Digest: digest, Size: c.Size}, nil
+}

@@ -1,0 +1,77 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"sync"
+)
+
+// hold keeps bytes from being deleted while backups read them. Deletions come in
+// batches; a backup waits for those under way, and none begins while it runs.
+type hold struct {
+	mu      sync.Mutex
+	backups int
+	batches int
+	idle    chan struct{} // closed when no batch is under way any more; nil when none is
+}
+
+// take holds deletions back until the returned function is called, which may be
+// done once. When it returns, no batch is under way.
+func (h *hold) take(ctx context.Context) (release func(), err error) {
+	h.mu.Lock()
+	h.backups++
+	idle := h.idle
+	h.mu.Unlock()
+	if idle == nil {
+		return h.release, nil
+	}
+	select {
+	case <-idle:
+		return h.release, nil
+	case <-ctx.Done():
+		h.release()
+		return nil, fmt.Errorf("waiting for deletions: %w", ctx.Err())
+	}
+}
+
+func (h *hold) release() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.backups--
+}
+
+// begin tells whether a batch may begin; end must follow then.
+func (h *hold) begin() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.backups > 0 {
+		return false
+	}
+	if h.batches++; h.idle == nil {
+		h.idle = make(chan struct{})
+	}
+	return true
+}
+
+func (h *hold) end() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.batches--; h.batches == 0 {
+		close(h.idle)
+		h.idle = nil
+	}
+}
+
+// holdBytes keeps the bytes of all blobs until the returned function is called;
+// what was condemned meanwhile is then deleted.
+func (r *Registry) holdBytes(ctx context.Context) (release func(), err error) {
+	letGo, err := r.hold.take(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return func() {
+		letGo()
+		wake(r.condemned)
+		wake(r.unswept)
+	}, nil
+}

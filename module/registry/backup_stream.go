@@ -1,0 +1,210 @@
+package registry
+
+import (
+	"archive/tar"
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+)
+
+// BackupFormat is the format of backups that this release writes, and the newest
+// that it reads.
+const BackupFormat = 1
+
+// A backup is a tar stream of these entries, in this order: the head, the lines of
+// the journal in pieces, the bytes of blobs in the order in which the lines first
+// name them, what was damaged, and the end, without which it is none. Where it
+// failed on its way it ends with why instead.
+const (
+	backupHead    = "backup.json"
+	backupLines   = "journal/"
+	backupBlobs   = "blobs/"
+	backupDamaged = "damaged.json"
+	backupEnd     = "end.json"
+	backupFailure = "error.json"
+
+	linesSuffix = ".jsonl"
+)
+
+// BackupHead says what a backup is of.
+type BackupHead struct {
+	// Format is BackupFormat.
+	Format int `json:"backup"`
+	// Store is the ID of the metadata store.
+	Store string `json:"store"`
+	// Since is the position that the backup begins after. Zero for a full one.
+	Since Position `json:"since"`
+	// Position is the one that the backup has the store as of.
+	Position Position `json:"position"`
+	// Created is when it was begun.
+	Created time.Time `json:"created"`
+	// Incomplete is set when bytes that are damaged were left out instead of ending
+	// the backup: its entry of damaged blobs says which.
+	Incomplete bool `json:"incomplete,omitempty"`
+	// Sum is the SHA-256 of all the above, for what nothing else in a backup would
+	// show. Seal sets it.
+	Sum Digest `json:"sum"`
+}
+
+// Seal returns the head in the format of this release, with its sum.
+func (h BackupHead) Seal() BackupHead {
+	h.Format = BackupFormat
+	h.Sum = h.sum()
+	return h
+}
+
+func (h BackupHead) sum() Digest {
+	h.Sum = Digest{}
+	text, _ := json.Marshal(h) // its fields always can be
+	return sha256.Sum256(text)
+}
+
+// BackupEnd is the last entry of a whole backup.
+type BackupEnd struct {
+	Position Position `json:"position"`
+	// Lines of the journal, Blobs, and their Bytes in the backup.
+	Lines int64 `json:"lines"`
+	Blobs int64 `json:"blobs"`
+	Bytes int64 `json:"bytes"`
+	// Damaged is how many blobs the backup lacks.
+	Damaged int64 `json:"damaged"`
+}
+
+// DamagedBlob is one whose bytes are missing or are not what was published.
+type DamagedBlob struct {
+	Digest  Digest  `json:"sha256"`
+	Size    int64   `json:"size"`
+	Locator Locator `json:"locator"`
+	// Problem is for administrators.
+	Problem string `json:"problem"`
+}
+
+type backupFailed struct {
+	Error string `json:"error"`
+}
+
+// BackupLinesName is the name of the entry with the lines of some changes.
+func BackupLinesName(first, last uint64) string {
+	return fmt.Sprintf("%s%016d-%016d%s", backupLines, first, last, linesSuffix)
+}
+
+// ParseBackupLinesName reads a name that BackupLinesName gave.
+func ParseBackupLinesName(name string) (first, last uint64, err error) {
+	if _, err := fmt.Sscanf(name, backupLines+"%d-%d"+linesSuffix, &first, &last); err != nil || BackupLinesName(first, last) != name {
+		return 0, 0, fmt.Errorf("%w: no name of lines: %q", ErrDamaged, name)
+	}
+	return first, last, nil
+}
+
+// BackupBlobName is the name of the entry with the bytes at a locator.
+func BackupBlobName(locator Locator) string { return backupBlobs + string(locator) }
+
+// BackupWriter writes a backup. After an error it can only be dropped.
+type BackupWriter struct {
+	tar  *tar.Writer
+	head BackupHead
+	end  BackupEnd
+	sent locatorSet
+}
+
+// NewBackupWriter begins a backup. The head is sealed.
+func NewBackupWriter(w io.Writer, head BackupHead) (*BackupWriter, error) {
+	head = head.Seal()
+	b := &BackupWriter{tar: tar.NewWriter(w), head: head, end: BackupEnd{Position: head.Position}, sent: make(locatorSet)}
+	return b, b.writeJSON(backupHead, head)
+}
+
+// WriteLines adds lines of the journal, whole, with the numbers of the first and
+// the last.
+func (b *BackupWriter) WriteLines(first, last uint64, lines []byte) error {
+	b.end.Lines += int64(bytes.Count(lines, []byte{'\n'}))
+	return b.writeEntry(BackupLinesName(first, last), int64(len(lines)), bytes.NewReader(lines))
+}
+
+// HasBlob tells whether the bytes at a locator are in the backup already, or are to
+// be left out.
+func (b *BackupWriter) HasBlob(locator Locator) bool { return b.sent.has(locator) }
+
+// SkipBlob leaves the bytes at a locator out.
+func (b *BackupWriter) SkipBlob(locator Locator) { b.sent.add(locator) }
+
+// WriteBlob adds the bytes at a locator. Content must have size bytes.
+func (b *BackupWriter) WriteBlob(locator Locator, size int64, content io.Reader) error {
+	b.sent.add(locator)
+	b.end.Blobs++
+	b.end.Bytes += size
+	return b.writeEntry(BackupBlobName(locator), size, content)
+}
+
+// Fail ends the backup with why it is not whole.
+func (b *BackupWriter) Fail(cause error) error {
+	if err := b.writeJSON(backupFailure, backupFailed{Error: cause.Error()}); err != nil {
+		return err
+	}
+	return b.tar.Close()
+}
+
+// End ends a whole backup, with the blobs that it lacks, and returns what it has.
+func (b *BackupWriter) End(damaged []DamagedBlob) (BackupEnd, error) {
+	b.end.Damaged = int64(len(damaged))
+	if len(damaged) > 0 {
+		if err := b.writeJSON(backupDamaged, damaged); err != nil {
+			return b.end, err
+		}
+	}
+	if err := b.writeJSON(backupEnd, b.end); err != nil {
+		return b.end, err
+	}
+	if err := b.tar.Close(); err != nil {
+		return b.end, fmt.Errorf("ending the backup: %w", err)
+	}
+	return b.end, nil
+}
+
+func (b *BackupWriter) writeJSON(name string, value any) error {
+	text, err := json.MarshalIndent(value, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encoding %s: %w", name, err)
+	}
+	text = append(text, '\n')
+	return b.writeEntry(name, int64(len(text)), bytes.NewReader(text))
+}
+
+func (b *BackupWriter) writeEntry(name string, size int64, content io.Reader) error {
+	header := &tar.Header{Typeflag: tar.TypeReg, Name: name, Size: size, Mode: 0o600, ModTime: b.head.Created.Truncate(time.Second)}
+	if err := b.tar.WriteHeader(header); err != nil {
+		return fmt.Errorf("writing %s: %w", name, err)
+	}
+	buffer, release := uploadBuffers.get(size)
+	defer release()
+	// The writer's own ReadFrom would take a buffer of its own each time.
+	n, err := io.CopyBuffer(struct{ io.Writer }{b.tar}, struct{ io.Reader }{content}, buffer)
+	if err == nil && n != size {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", name, err)
+	}
+	return nil
+}
+
+// locatorSet remembers locators in about 30 bytes each, whatever their length, so
+// that a million blobs take 30 MiB. Locators are random: that two have one key
+// does not happen.
+type locatorSet map[[16]byte]struct{}
+
+func (s locatorSet) add(l Locator) { s[locatorKey(l)] = struct{}{} }
+
+func (s locatorSet) has(l Locator) bool {
+	_, found := s[locatorKey(l)]
+	return found
+}
+
+func locatorKey(l Locator) (key [16]byte) {
+	sum := sha256.Sum256([]byte(l))
+	copy(key[:], sum[:])
+	return key
+}

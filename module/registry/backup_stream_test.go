@@ -1,0 +1,373 @@
+package registry
+
+import (
+	"archive/tar"
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/iotest"
+	"time"
+)
+
+// sampleBackup is a backup with some small blobs, and one that is large.
+type sampleBackup struct {
+	head     BackupHead
+	lines    []byte
+	contents []string
+	damaged  []DamagedBlob
+}
+
+func newSampleBackup(t testing.TB) *sampleBackup {
+	b := &sampleBackup{contents: []string{"", "one", strings.Repeat("two", 500_000), "three"}}
+	b.head = BackupHead{Store: "store", Created: time.Date(2026, 3, 1, 12, 0, 0, 5, time.UTC)}
+	for i, content := range b.contents {
+		digest := Digest(sha256.Sum256([]byte(content)))
+		change := Change{Operation: OperationPublish, File: fmt.Sprint("f", i), Digest: digest.String(), Size: int64(len(content)), Locator: b.locator(i)}
+		b.add(t, change)
+		b.add(t, Change{Operation: OperationDeleteFile, File: "other"})
+	}
+	return b
+}
+
+func (b *sampleBackup) add(t testing.TB, change Change) {
+	change.Sequence = b.head.Position.Sequence + 1
+	b.lines, b.head.Position.Chain = mustAppend(t, b.lines, b.head.Position.Chain, change)
+	b.head.Position.Sequence++
+}
+
+func (b *sampleBackup) locator(i int) Locator { return Locator(fmt.Sprintf("00000000/blob%d", i)) }
+
+// write writes the stream; order are the blobs, by number.
+func (b *sampleBackup) write(t testing.TB, order ...int) []byte {
+	t.Helper()
+	var stream bytes.Buffer
+	w, err := NewBackupWriter(&stream, b.head)
+	if err == nil {
+		err = w.WriteLines(b.head.Since.Sequence+1, b.head.Position.Sequence, b.lines)
+	}
+	for _, i := range order {
+		if err == nil {
+			err = w.WriteBlob(b.locator(i), int64(len(b.contents[i])), strings.NewReader(b.contents[i]))
+		}
+	}
+	if err == nil {
+		_, err = w.End(b.damaged)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stream.Bytes()
+}
+
+// read reads the stream as a restore does, and returns the contents that were given
+// to write.
+func (b *sampleBackup) read(t testing.TB, stream io.Reader) (contents []string, err error) {
+	reader, err := NewBackupReader(stream)
+	if err != nil {
+		return nil, err
+	}
+	var lines []byte
+	for err == nil {
+		var piece []byte
+		piece, err = reader.NextLines()
+		lines = append(lines, piece...)
+	}
+	if err != io.EOF {
+		return nil, err
+	}
+	var mu sync.Mutex
+	err = reader.CopyBlobs(t.Context(), bytes.NewReader(lines), func(_ context.Context, _ Blob, content io.Reader) error {
+		text, err := io.ReadAll(content)
+		mu.Lock()
+		defer mu.Unlock()
+		if err == nil {
+			contents = append(contents, string(text))
+		}
+		return err
+	})
+	slices.Sort(contents)
+	return contents, err
+}
+
+func TestBackupStreamReadsBack(t *testing.T) {
+	b := newSampleBackup(t)
+	stream := b.write(t, 0, 1, 2, 3)
+	for name, reader := range map[string]io.Reader{
+		"at once":      bytes.NewReader(stream),
+		"byte by byte": iotest.OneByteReader(bytes.NewReader(stream)),
+		"in halves":    iotest.HalfReader(bytes.NewReader(stream)),
+	} {
+		got, err := b.read(t, reader)
+		if want := slices.Sorted(slices.Values(b.contents)); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: %d contents, %v", name, len(got), err)
+		}
+	}
+	reader, err := NewBackupReader(bytes.NewReader(stream))
+	want := b.head.Seal()
+	if err != nil || reader.Head() != want {
+		t.Errorf("head is %+v, %v; want %+v", reader.Head(), err, want)
+	}
+}
+
+// TestBackupCanBeUnpackedWithTar holds the names that README and operators rely on.
+func TestBackupCanBeUnpackedWithTar(t *testing.T) {
+	b := newSampleBackup(t)
+	b.damaged = []DamagedBlob{{Digest: Digest{1}, Problem: "missing"}}
+	archive := tar.NewReader(bytes.NewReader(b.write(t, 1)))
+	var names []string
+	for {
+		header, err := archive.Next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, header.Name)
+		if header.Mode != 0o600 || !header.ModTime.Equal(b.head.Created.Truncate(time.Second)) {
+			t.Errorf("%s has mode %o and time %s", header.Name, header.Mode, header.ModTime)
+		}
+	}
+	want := []string{"backup.json", "journal/0000000000000001-0000000000000008.jsonl", "blobs/00000000/blob1", "damaged.json", "end.json"}
+	if !slices.Equal(names, want) {
+		t.Errorf("entries are %q, want %q", names, want)
+	}
+}
+
+func TestBackupsThatAreRefused(t *testing.T) {
+	change := func(change func(b *sampleBackup)) func(*testing.T) []byte {
+		return func(t *testing.T) []byte {
+			b := newSampleBackup(t)
+			change(b)
+			return b.write(t, 0, 1, 2, 3)
+		}
+	}
+	ordered := func(order ...int) func(*testing.T) []byte {
+		return func(t *testing.T) []byte { return newSampleBackup(t).write(t, order...) }
+	}
+	for _, test := range []struct {
+		name   string
+		stream func(t *testing.T) []byte
+		want   error
+	}{
+		{"nothing", func(*testing.T) []byte { return nil }, ErrIncomplete},
+		{"something else", func(*testing.T) []byte { return bytes.Repeat([]byte("something else"), 200) }, ErrDamaged},
+		{"a tar of something else", func(t *testing.T) []byte { return tarOf(t, "README", "hello") }, ErrIncomplete},
+		{"a head of something else", func(t *testing.T) []byte { return tarOf(t, "backup.json", "{}") }, ErrDamaged},
+		{"a head without a sum", func(t *testing.T) []byte { return tarOf(t, "backup.json", `{"backup":1,"store":"s"}`) }, ErrDamaged},
+		{"a head with a field more", func(t *testing.T) []byte { return tarOf(t, "backup.json", emptyHead[:len(emptyHead)-1]+`,"x":1}`) }, ErrDamaged},
+		{"a newer format", func(t *testing.T) []byte { return tarOf(t, "backup.json", `{"backup":2,"store":"s"}`) }, ErrFormat},
+		{"no end", func(t *testing.T) []byte { return tarOf(t, "backup.json", emptyHead) }, ErrIncomplete},
+		{"an entry that nobody knows", func(t *testing.T) []byte { return tarOf(t, "backup.json", emptyHead, "x", "") }, ErrFormat},
+		{"a head that ends before it begins", change(func(b *sampleBackup) { b.head.Since.Sequence = 9 }), ErrDamaged},
+		{"a line of another content", change(func(b *sampleBackup) { b.lines[30] ^= 1 }), ErrDamaged},
+		{"a line left out at the end", change(func(b *sampleBackup) { b.lines = b.lines[:bytes.LastIndexByte(b.lines[:len(b.lines)-1], '\n')+1] }), ErrDamaged},
+		{"no lines", change(func(b *sampleBackup) { b.lines = nil }), ErrDamaged},
+		{"another chain", change(func(b *sampleBackup) { b.head.Position.Chain[0] ^= 1 }), ErrIncomplete},
+		{"another chain before", change(func(b *sampleBackup) { b.head.Since.Chain[0] ^= 1 }), ErrDamaged},
+		{"a small blob of other bytes", change(func(b *sampleBackup) { b.contents[1] = "eno" }), ErrDamaged},
+		{"a large blob of other bytes", change(func(b *sampleBackup) { b.contents[2] = "x" + b.contents[2][1:] }), ErrDamaged},
+		{"a blob of another size", change(func(b *sampleBackup) { b.contents[1] += "!" }), ErrDamaged},
+		{"blobs in another order", ordered(1, 0), ErrDamaged},
+		{"a blob twice", ordered(0, 0), ErrDamaged},
+		{"a blob that nothing names", func(t *testing.T) []byte {
+			b := newSampleBackup(t)
+			b.contents = append(b.contents, "unnamed")
+			return b.write(t, 4)
+		}, ErrDamaged},
+		{"a blob outside", func(t *testing.T) []byte {
+			return tarOf(t, "backup.json", emptyHead, "blobs/../x", "")
+		}, ErrDamaged},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			b := newSampleBackup(t)
+			if contents, err := b.read(t, bytes.NewReader(test.stream(t))); !errors.Is(err, test.want) {
+				t.Errorf("%d contents, error is %v, want %v", len(contents), err, test.want)
+			}
+		})
+	}
+}
+
+// emptyHead is that of a backup of nothing.
+var emptyHead = func() string {
+	text, _ := json.Marshal(BackupHead{Store: "s"}.Seal())
+	return string(text)
+}()
+
+func tarOf(t *testing.T, entries ...string) []byte {
+	t.Helper()
+	var stream bytes.Buffer
+	archive := tar.NewWriter(&stream)
+	for i := 0; i < len(entries); i += 2 {
+		err := archive.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: entries[i], Size: int64(len(entries[i+1]))})
+		if err == nil {
+			_, err = io.WriteString(archive, entries[i+1])
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := archive.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return stream.Bytes()
+}
+
+// TestIncompleteBackups: what a backup says it lacks may be wrong in it, and nothing
+// else.
+func TestIncompleteBackups(t *testing.T) {
+	b := newSampleBackup(t)
+	large := Digest(sha256.Sum256([]byte(b.contents[2])))
+	b.contents[2] = strings.Repeat("x", len(b.contents[2]))
+	b.damaged = []DamagedBlob{{Digest: large, Problem: "wrong digest"}}
+	if _, err := b.read(t, bytes.NewReader(b.write(t, 0, 1, 2, 3))); !errors.Is(err, ErrDamaged) {
+		t.Errorf("a backup that does not say it is incomplete: %v", err)
+	}
+	b.head.Incomplete = true
+	if got, err := b.read(t, bytes.NewReader(b.write(t, 0, 1, 2, 3))); err != nil || len(got) != 3 {
+		t.Errorf("one that does: %d contents, %v", len(got), err)
+	}
+	b.contents[1] = "eno"
+	if _, err := b.read(t, bytes.NewReader(b.write(t, 0, 1, 2, 3))); !errors.Is(err, ErrDamaged) {
+		t.Errorf("damage that it does not name: %v", err)
+	}
+}
+
+func TestFailureOfABackupIsTold(t *testing.T) {
+	b := newSampleBackup(t)
+	var stream bytes.Buffer
+	w, err := NewBackupWriter(&stream, b.head)
+	if err == nil {
+		err = w.Fail(errors.New("the disk is on fire"))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.read(t, &stream); !errors.Is(err, ErrIncomplete) || !strings.Contains(err.Error(), "the disk is on fire") {
+		t.Errorf("error is %v", err)
+	}
+}
+
+// TestCopyBlobsStopsAtTheFirstError: of write, with others under way.
+func TestCopyBlobsStopsAtTheFirstError(t *testing.T) {
+	b := newSampleBackup(t)
+	reader, err := NewBackupReader(bytes.NewReader(b.write(t, 0, 1, 2, 3)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := reader.NextLines(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := reader.NextLines(); err != io.EOF {
+		t.Fatal(err)
+	}
+	err = reader.CopyBlobs(t.Context(), bytes.NewReader(b.lines), func(ctx context.Context, blob Blob, _ io.Reader) error {
+		if blob.Locator == b.locator(1) {
+			return errDisk
+		}
+		return nil
+	})
+	if !errors.Is(err, errDisk) {
+		t.Errorf("error is %v", err)
+	}
+}
+
+func TestNamesOfLines(t *testing.T) {
+	name := BackupLinesName(7, 12_345)
+	if want := "journal/0000000000000007-0000000000012345.jsonl"; name != want {
+		t.Errorf("name is %s, want %s", name, want)
+	}
+	if first, last, err := ParseBackupLinesName(name); first != 7 || last != 12_345 || err != nil {
+		t.Errorf("it reads as %d, %d, %v", first, last, err)
+	}
+	for _, wrong := range []string{"", "journal/", "journal/7-12345.jsonl", name + ".new", "journal/0000000000000007-0000000000012345.json", strings.Replace(name, "journal", "x", 1)} {
+		if _, _, err := ParseBackupLinesName(wrong); !errors.Is(err, ErrDamaged) {
+			t.Errorf("%q: %v", wrong, err)
+		}
+	}
+}
+
+// TestLinesAreGatheredInPieces: whatever the pieces are in which they come, and
+// however long they are.
+func TestLinesAreGatheredInPieces(t *testing.T) {
+	var lines []byte
+	var at Position
+	for at.Sequence < 50 {
+		change := Change{Sequence: at.Sequence + 1, Operation: OperationCreateToken, Token: &TokenChange{ID: "x", Owners: []string{strings.Repeat("o", 300_000)}}}
+		lines, at.Chain = mustAppend(t, lines, at.Chain, change)
+		at.Sequence++
+	}
+	var pieces int
+	var again []byte
+	g := &lineGatherer{use: func(piece linePiece) error {
+		pieces++
+		if len(piece.lines) > bytesAtOnce+1<<20 || len(piece.changes) != int(piece.last-piece.first+1) || piece.changes[0].Sequence != piece.first {
+			t.Errorf("a piece of %d bytes, %d changes from %d to %d", len(piece.lines), len(piece.changes), piece.first, piece.last)
+		}
+		again = append(again, piece.lines...)
+		return nil
+	}}
+	if _, err := io.CopyBuffer(struct{ io.Writer }{g}, struct{ io.Reader }{bytes.NewReader(lines)}, make([]byte, 77_777)); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.flush(); err != nil {
+		t.Fatal(err)
+	}
+	if pieces < 3 || !bytes.Equal(again, lines) || g.at != at {
+		t.Errorf("%d pieces with %d of %d bytes, up to %d", pieces, len(again), len(lines), g.at.Sequence)
+	}
+	g = &lineGatherer{use: func(linePiece) error { return errDisk }}
+	if _, err := g.Write(lines); !errors.Is(err, errDisk) {
+		t.Errorf("an error of use: %v", err)
+	}
+}
+
+// FuzzBackup: no stream makes a reader panic, run on for ever, or give out what its
+// own lines do not name. Without workers, whose order would pass for new coverage.
+func FuzzBackup(f *testing.F) {
+	b := newSampleBackup(f)
+	b.contents[2] = "" // small seeds
+	stream := b.write(f, 0, 1, 3)
+	f.Add(stream)
+	f.Add(stream[:len(stream)/2])
+	f.Fuzz(func(t *testing.T, stream []byte) {
+		reader, err := NewBackupReader(bytes.NewReader(stream))
+		if err != nil {
+			return
+		}
+		var lines []byte
+		for err == nil {
+			var piece []byte
+			piece, err = reader.NextLines()
+			lines = append(lines, piece...)
+		}
+		if err != io.EOF {
+			return
+		}
+		if at, err := ReadLines(lines, reader.Head().Since, func(Change) error { return nil }); err != nil || at != reader.Head().Position {
+			t.Fatalf("lines up to %+v, %v", at, err)
+		}
+		finder := &blobFinder{lines: bufio.NewReader(bytes.NewReader(lines))}
+		for {
+			locator, _, content, err := reader.NextBlob()
+			if err != nil {
+				return
+			}
+			if _, err := finder.find(locator); err != nil {
+				return
+			}
+			if _, err := io.Copy(io.Discard, io.LimitReader(content, 1<<20)); err != nil {
+				return
+			}
+		}
+	})
+}

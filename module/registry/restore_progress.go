@@ -1,0 +1,30 @@
+package registry
+
+import "sync"
+
+// progress counts what several goroutines restore.
+type progress struct {
+	mu sync.Mutex
+	RestoreProgress
+}
+
+func (p *progress) begin(source string, report func(RestoreProgress)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.Source = source
+	p.tell(report)
+}
+
+func (p *progress) add(size int64, report func(RestoreProgress)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.Blobs++
+	p.Bytes += size
+	p.tell(report)
+}
+
+func (p *progress) tell(report func(RestoreProgress)) {
+	if report != nil {
+		report(p.RestoreProgress)
+	}
+}

@@ -1,0 +1,144 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// scrubPage is how many blobs are listed at a time.
+const scrubPage = 256
+
+// eachBlob calls fn for every blob after a digest, in the order of digests.
+func (r *Registry) eachBlob(ctx context.Context, after Digest, fn func(Blob) error) error {
+	for {
+		page, err := r.metadata.Blobs(ctx, after, scrubPage)
+		if err != nil {
+			return fmt.Errorf("listing blobs: %w", err)
+		}
+		if len(page) == 0 {
+			return nil
+		}
+		for _, blob := range page {
+			if err := fn(blob); err != nil {
+				return err
+			}
+			after = blob.Digest
+		}
+	}
+}
+
+// lookForAll looks whether every blob is there with the right size, without
+// reading it. It runs at each start, so that damage found before is known again.
+func (r *Registry) lookForAll(ctx context.Context) error {
+	pace := newPacer(r.scrub.pace)
+	var blobs, damaged int64
+	r.damage.begin()
+	err := r.eachBlob(ctx, Digest{}, func(blob Blob) error {
+		if err := pace.spend(ctx, statCost); err != nil {
+			return err
+		}
+		blobs++
+		is, err := r.lookFor(ctx, blob)
+		if is {
+			damaged++
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	r.damage.end()
+	if damaged > 0 {
+		r.log.Error("blobs are missing or of another size", slog.Int64("blobs", blobs), slog.Int64("damaged", damaged))
+	}
+	return nil
+}
+
+func (r *Registry) lookFor(ctx context.Context, blob Blob) (damaged bool, err error) {
+	size, err := r.blobs.Stat(ctx, blob.Locator)
+	if err == nil && size == blob.Size {
+		return false, nil
+	}
+	damage := wrongSize(blob, size)
+	if err != nil {
+		if damage, err = r.judge(ctx, blob, err); err != nil {
+			return false, err
+		}
+	}
+	return r.report(ctx, damage)
+}
+
+// readAll reads every blob that the scrub has not read yet.
+func (r *Registry) readAll(ctx context.Context, scrub Scrub) error {
+	pass := &pass{registry: r, scrub: scrub, pace: newPacer(r.scrub.pace), savedAt: time.Now(), savedBlobs: scrub.Blobs}
+	r.damage.begin()
+	r.scrub.progress(scrub, true)
+	err := r.eachBlob(ctx, scrub.Last, func(blob Blob) error { return pass.read(ctx, blob) })
+	if err == nil {
+		pass.scrub.Finished = r.wallClock()
+		r.damage.end()
+	}
+	r.scrub.progress(pass.scrub, false)
+	// The turn may be over, or the registry be closing: what was done counts.
+	pass.save(context.WithoutCancel(ctx))
+	if err == nil {
+		r.logScrub(ctx, pass.scrub)
+	}
+	return err
+}
+
+func (r *Registry) logScrub(ctx context.Context, scrub Scrub) {
+	level, message := slog.LevelInfo, "every blob was read and is good"
+	if scrub.Damaged > 0 {
+		level, message = slog.LevelError, "every blob was read, and some are damaged"
+	}
+	r.log.LogAttrs(ctx, level, message, slog.Time("started", scrub.Started), slog.Int64("blobs", scrub.Blobs),
+		slog.Int64("bytes", scrub.Bytes), slog.Int64("damaged", scrub.Damaged))
+}
+
+// pass is a scrub while the background reads.
+type pass struct {
+	registry *Registry
+	scrub    Scrub
+	pace     *pacer
+
+	savedAt    time.Time
+	savedBlobs int64
+}
+
+func (p *pass) read(ctx context.Context, blob Blob) error {
+	damage, err := p.registry.examine(ctx, blob, p.pace, nil)
+	if err != nil {
+		return err
+	}
+	p.scrub.Last = blob.Digest
+	p.scrub.add(blob, damage != nil)
+	p.registry.scrub.progress(p.scrub, true)
+	if p.scrub.Blobs-p.savedBlobs >= saveBlobs || time.Since(p.savedAt) >= saveInterval {
+		p.save(ctx)
+	}
+	return nil
+}
+
+// add counts a blob that was read.
+func (s *Scrub) add(blob Blob, damaged bool) {
+	s.Blobs++
+	s.Bytes += blob.Size
+	if damaged {
+		s.Damaged++
+	}
+}
+
+// save keeps the progress. A pass over no blobs is nothing to keep.
+func (p *pass) save(ctx context.Context) {
+	p.savedAt, p.savedBlobs = time.Now(), p.scrub.Blobs
+	if p.scrub.Blobs == 0 {
+		return
+	}
+	if err := p.registry.metadata.SaveScrub(ctx, p.scrub); err != nil {
+		// Only work is lost, if the process ends before the next time.
+		p.registry.log.Warn("saving the progress of the scrub", slog.Any("error", err))
+	}
+}

@@ -1,0 +1,132 @@
+package registry
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"syscall"
+)
+
+const (
+	// What looking at a blob counts as, in bytes: a disk has to seek for it.
+	statCost = 4 << 10
+	readCost = 64 << 10
+
+	// readBudget bounds what all reading of the process to verify holds in large
+	// buffers.
+	readBudget = 16 << 20
+)
+
+// readBuffers are those of passes and of verified downloads, apart from those of
+// uploads so that neither keeps the other.
+var readBuffers = newBufferPool(readBudget)
+
+// errShort: there were fewer bytes than the file had when it was opened.
+var errShort = errors.New("the bytes end too soon")
+
+// examine reads a blob and deals with its damage, which it returns; nil when it has
+// none. Read, which may be nil, hears how many bytes were read. The error says why
+// the blob could not be judged.
+func (r *Registry) examine(ctx context.Context, blob Blob, pace *pacer, read func(bytes int)) (*Damage, error) {
+	damage, err := r.inspect(ctx, blob, pace, read)
+	if err != nil {
+		return nil, err
+	}
+	r.scrub.readBlobs.Add(1)
+	if damage == nil {
+		r.noteGood(blob)
+		return nil, nil
+	}
+	if is, err := r.report(ctx, *damage); err != nil || !is {
+		return nil, err
+	}
+	return damage, nil
+}
+
+// inspect reads a blob and returns what is wrong with it, or nil.
+func (r *Registry) inspect(ctx context.Context, blob Blob, pace *pacer, read func(bytes int)) (*Damage, error) {
+	content, err := r.blobs.Open(ctx, blob.Locator, blob.Size)
+	if err != nil {
+		damage, err := r.judge(ctx, blob, err)
+		return &damage, err
+	}
+	defer content.Close()
+	if short := readCost - blob.Size; short > 0 {
+		if err := pace.spend(ctx, int(short)); err != nil {
+			return nil, err
+		}
+	}
+	digest, err := hashContent(content, blob.Size, func(bytes int) error {
+		r.scrub.readBytes.Add(int64(bytes))
+		if read != nil {
+			read(bytes)
+		}
+		return pace.spend(ctx, bytes)
+	})
+	if err != nil {
+		damage, err := r.judge(ctx, blob, err)
+		return &damage, err
+	}
+	if digest != blob.Digest {
+		damage := wrongDigest(blob, digest)
+		return &damage, nil
+	}
+	return nil, nil
+}
+
+// hashContent reads size bytes in pieces. After each it calls read, whose error ends
+// it.
+func hashContent(content io.Reader, size int64, read func(bytes int) error) (digest Digest, err error) {
+	buffer, release := readBuffers.get(size)
+	defer release()
+	hash := sha256.New()
+	for left := size; left > 0; {
+		n, err := fill(content, buffer[:min(left, int64(len(buffer)))])
+		hash.Write(buffer[:n])
+		left -= int64(n)
+		if err == io.EOF && left > 0 {
+			return digest, fmt.Errorf("%w: after %d bytes of %d", errShort, size-left, size)
+		}
+		if err != nil && err != io.EOF {
+			return digest, fmt.Errorf("reading blob: %w", err)
+		}
+		if err := read(n); err != nil {
+			return digest, err
+		}
+	}
+	hash.Sum(digest[:0])
+	return digest, nil
+}
+
+// judge tells what damage an error of the blob store speaks of. Errors that speak
+// of something else, such as a store that is closed, come back.
+func (r *Registry) judge(ctx context.Context, blob Blob, err error) (Damage, error) {
+	switch {
+	case ctx.Err() != nil:
+		return Damage{}, ctx.Err()
+	case errors.Is(err, ErrUnavailable), isShortage(err):
+		return Damage{}, err
+	case errors.Is(err, ErrBlobNotFound):
+		return Damage{Kind: DamageMissing, Blob: blob}, nil
+	case errors.Is(err, ErrDamaged), errors.Is(err, errShort):
+		if size, err := r.blobs.Stat(ctx, blob.Locator); err == nil && size != blob.Size {
+			return wrongSize(blob, size), nil
+		}
+	}
+	return Damage{Kind: DamageUnreadable, Blob: blob, Found: err.Error()}, nil
+}
+
+// isShortage tells whether the process, and not the blob, is to blame.
+func isShortage(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM)
+}
+
+func wrongSize(blob Blob, size int64) Damage {
+	return Damage{Kind: DamageSize, Blob: blob, Found: fmt.Sprintf("%d bytes", size)}
+}
+
+func wrongDigest(blob Blob, digest Digest) Damage {
+	return Damage{Kind: DamageDigest, Blob: blob, Found: "SHA-256 " + digest.String()}
+}

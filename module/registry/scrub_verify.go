@@ -1,0 +1,208 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+)
+
+const (
+	// verifyReaders read at once: hashing and the disk then both have work.
+	verifyReaders = 2
+
+	// maxProblems bounds how many problems of the metadata a report has.
+	maxProblems = 1_000
+)
+
+// VerifyOptions tune a Verify.
+type VerifyOptions struct {
+	// Rate bounds the bytes that are read a second. Zero is no bound.
+	Rate int64
+}
+
+// VerifyProgress is how far a Verify has come.
+type VerifyProgress struct {
+	// Blobs and Bytes that were read.
+	Blobs int64 `json:"blobs"`
+	Bytes int64 `json:"bytes"`
+	// TotalBlobs and TotalBytes are what there was to read when it began.
+	TotalBlobs int64 `json:"total_blobs"`
+	TotalBytes int64 `json:"total_bytes"`
+	// Damaged is how many of the blobs read are damaged.
+	Damaged int64 `json:"damaged"`
+}
+
+// VerifyReport is what a Verify found.
+type VerifyReport struct {
+	// Scrub counts what was read. Its Finished is zero when not all was.
+	Scrub Scrub
+	// Damage is what is damaged, in no particular order, up to 10,000 blobs;
+	// Scrub.Damaged counts all.
+	Damage []Damage
+	// Problems are contradictions in the metadata store, for administrators; with
+	// more than 1,000 the last says so. A store without a journal has none to tell.
+	Problems []string
+}
+
+// Sound tells whether nothing is wrong.
+func (v VerifyReport) Sound() bool { return v.Scrub.Damaged == 0 && len(v.Problems) == 0 }
+
+// Verify checks the metadata store and reads every blob now, and deals with damage
+// as the scrub does, which waits meanwhile and has then been done. One Verify runs
+// at a time; others wait. Progress, which may be nil, is called often and never
+// twice at once. When ctx ends or a store fails, the report has what was found until
+// then.
+func (r *Registry) Verify(ctx context.Context, options VerifyOptions, progress func(VerifyProgress)) (VerifyReport, error) {
+	leave, err := r.scrub.enterVerify(ctx)
+	if err != nil {
+		return VerifyReport{}, err
+	}
+	defer leave()
+	v := &verification{registry: r, progress: progress, report: VerifyReport{Scrub: Scrub{Started: r.wallClock()}}}
+	v.pace = newPacer(func() (int64, <-chan struct{}) { return options.Rate, nil })
+	if err := v.checkMetadata(ctx); err != nil {
+		return v.report, err
+	}
+	r.scrub.mu.Lock()
+	before := r.scrub.last
+	r.scrub.mu.Unlock()
+	r.damage.begin()
+	if err := v.readAll(ctx); err != nil {
+		r.scrub.progress(before, false) // which the background goes on with
+		return v.report, err
+	}
+	r.damage.end()
+	v.report.Scrub.Finished = r.wallClock()
+	r.scrub.progress(v.report.Scrub, false)
+	r.logScrub(ctx, v.report.Scrub)
+	if err := r.metadata.SaveScrub(ctx, v.report.Scrub); err != nil {
+		return v.report, fmt.Errorf("saving the scrub: %w", err)
+	}
+	return v.report, nil
+}
+
+// enterVerify ends the background's turn and waits for it and for other Verify
+// calls to be over.
+func (s *scrubber) enterVerify(ctx context.Context) (leave func(), err error) {
+	s.change(func() { s.verifying++ })
+	done := func() { s.change(func() { s.verifying-- }) }
+	s.mu.Lock()
+	ended := s.ended
+	s.mu.Unlock()
+	if ended != nil {
+		<-ended // soon: the context of the turn has ended
+	}
+	select {
+	case s.verify <- struct{}{}:
+		return func() { <-s.verify; done() }, nil
+	case <-ctx.Done():
+		done()
+		return nil, ctx.Err()
+	}
+}
+
+// verification is a Verify under way.
+type verification struct {
+	registry *Registry
+	pace     *pacer
+	progress func(VerifyProgress)
+
+	mu     sync.Mutex
+	done   VerifyProgress
+	report VerifyReport
+}
+
+func (v *verification) checkMetadata(ctx context.Context) error {
+	journaled, ok := v.registry.metadata.(Journaled)
+	if !ok {
+		return nil
+	}
+	err := journaled.Check(ctx, func(problem string) {
+		switch n := len(v.report.Problems); {
+		case n < maxProblems:
+			v.report.Problems = append(v.report.Problems, problem)
+		case n == maxProblems:
+			v.report.Problems = append(v.report.Problems, "and more")
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("checking metadata: %w", err)
+	}
+	return nil
+}
+
+// readAll reads every blob with several readers.
+func (v *verification) readAll(ctx context.Context) error {
+	r := v.registry
+	if err := r.eachBlob(ctx, Digest{}, v.count); err != nil {
+		return err
+	}
+	v.advance(func() {})
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	blobs := make(chan Blob)
+	var readers sync.WaitGroup
+	for range verifyReaders {
+		readers.Go(func() {
+			for blob := range blobs {
+				if err := v.read(ctx, blob); err != nil {
+					cancel(err)
+				}
+			}
+		})
+	}
+	err := r.eachBlob(ctx, Digest{}, func(blob Blob) error {
+		select {
+		case blobs <- blob:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
+	close(blobs)
+	readers.Wait()
+	// What a reader ran into says more than that the others were told to stop.
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) {
+		return cause
+	}
+	return err
+}
+
+func (v *verification) count(blob Blob) error {
+	v.done.TotalBlobs++
+	v.done.TotalBytes += blob.Size
+	return nil
+}
+
+func (v *verification) read(ctx context.Context, blob Blob) error {
+	damage, err := v.registry.examine(ctx, blob, v.pace, func(bytes int) {
+		v.advance(func() { v.done.Bytes += int64(bytes) })
+	})
+	if err != nil {
+		return err
+	}
+	v.advance(func() {
+		v.done.Blobs++
+		v.report.Scrub.add(blob, damage != nil)
+		if damage == nil {
+			return
+		}
+		v.done.Damaged++
+		if len(v.report.Damage) < maxDamage {
+			v.report.Damage = append(v.report.Damage, *damage)
+		}
+	})
+	return nil
+}
+
+// advance changes what was done, and says so.
+func (v *verification) advance(change func()) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	change()
+	v.registry.scrub.progress(v.report.Scrub, true)
+	if v.progress != nil {
+		v.progress(v.done)
+	}
+}

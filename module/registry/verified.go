@@ -1,0 +1,152 @@
+package registry
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+)
+
+// VerifiedReader reads a file from its beginning, and gives out its last piece, of
+// at most 256 KiB, only when all of it has the file's digest. So no reader that
+// stops at an error has the whole of a damaged file.
+type VerifiedReader struct {
+	ctx      context.Context
+	registry *Registry
+	file     File
+	content  io.Reader
+	hash     hash.Hash
+	buffer   []byte
+	release  func()
+
+	piece []byte // read, and fit to be given out
+	read  int64
+	began bool
+	err   error // what follows the piece
+}
+
+// Verified returns a reader of a file that Open opened. The content is read from
+// where it is, its beginning, and stays the caller's to close. Damage is dealt with
+// as the scrub does. Release must be called.
+func (r *Registry) Verified(ctx context.Context, file File, content io.Reader) *VerifiedReader {
+	v := &VerifiedReader{ctx: ctx, registry: r, file: file, content: content, hash: sha256.New()}
+	v.buffer, v.release = readBuffers.get(file.Size)
+	return v
+}
+
+// Release gives back the reader's memory.
+func (v *VerifiedReader) Release() { v.release() }
+
+// Begin reads the first piece, which is all of a small file. ErrDamaged when that
+// cannot be what was published.
+func (v *VerifiedReader) Begin() error {
+	if !v.began {
+		v.next()
+	}
+	return v.Err()
+}
+
+// Err is why the reader stopped before the end of the file, or nil.
+func (v *VerifiedReader) Err() error {
+	if v.err == io.EOF {
+		return nil
+	}
+	return v.err
+}
+
+// Read implements io.Reader.
+func (v *VerifiedReader) Read(p []byte) (int, error) {
+	for len(v.piece) == 0 {
+		if v.err != nil {
+			return 0, v.err
+		}
+		v.next()
+	}
+	n := copy(p, v.piece)
+	v.piece = v.piece[n:]
+	return n, nil
+}
+
+// next reads a piece and decides whether it may be given out.
+func (v *VerifiedReader) next() {
+	v.began = true
+	n, err := fill(v.content, v.buffer[:min(v.file.Size-v.read, int64(len(v.buffer)))])
+	v.hash.Write(v.buffer[:n])
+	v.read += int64(n)
+	switch {
+	case v.read == v.file.Size:
+		if v.err = v.compare(); v.err != io.EOF {
+			return
+		}
+	case err == io.EOF:
+		v.err = v.damaged(fmt.Errorf("%w: after %d bytes of %d", errShort, v.read, v.file.Size))
+		return
+	case err != nil:
+		v.err = v.damaged(fmt.Errorf("reading blob: %w", err))
+		return
+	}
+	v.piece = v.buffer[:n]
+}
+
+// compare judges a file that was read to its end: io.EOF, or what is wrong.
+func (v *VerifiedReader) compare() error {
+	var digest Digest
+	v.hash.Sum(digest[:0])
+	if err := v.registry.compare(v.ctx, v.file.Blob, digest); err != nil {
+		return err
+	}
+	return io.EOF
+}
+
+// damaged notes why a file cannot be read.
+func (v *VerifiedReader) damaged(err error) error {
+	v.registry.noteDamage(v.ctx, v.file.Blob, err)
+	return fmt.Errorf("%w: %w", ErrDamaged, err)
+}
+
+// Seek implements io.Seeker as far as asking for the size and going back to where
+// the reader is need it.
+func (v *VerifiedReader) Seek(offset int64, whence int) (int64, error) {
+	switch {
+	case whence == io.SeekEnd && offset == 0:
+		return v.file.Size, nil
+	case whence == io.SeekStart && offset == 0 && v.read == int64(len(v.piece)):
+		return 0, nil
+	}
+	return 0, errors.New("a verified reader reads from the beginning to the end")
+}
+
+// VerifyContent reads all of a file that Open opened and goes back to its beginning.
+// ErrDamaged when it is not what was published, which is dealt with as the scrub
+// does.
+func (r *Registry) VerifyContent(ctx context.Context, file File, content io.ReadSeeker) error {
+	digest, err := hashContent(content, file.Size, func(int) error { return ctx.Err() })
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		r.noteDamage(ctx, file.Blob, err)
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	if err := r.compare(ctx, file.Blob, digest); err != nil {
+		return err
+	}
+	_, err = content.Seek(0, io.SeekStart)
+	return err
+}
+
+// compare judges a blob by the digest of what was read, and deals with damage.
+func (r *Registry) compare(ctx context.Context, blob Blob, digest Digest) error {
+	if digest == blob.Digest {
+		r.noteGood(blob)
+		return nil
+	}
+	damage := wrongDigest(blob, digest)
+	err := fmt.Errorf("%w: blob %s has %s", ErrDamaged, blob.Locator, damage.Found)
+	if _, reportErr := r.report(context.WithoutCancel(ctx), damage); reportErr != nil {
+		err = errors.Join(err, reportErr)
+	}
+	return err
+}

@@ -1,0 +1,227 @@
+package storetest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+// JournaledPlace is a place for both halves of a registry whose metadata store keeps
+// a journal.
+type JournaledPlace struct {
+	Root string
+	// Metadata is a JournalBackend.
+	Metadata registry.MetadataBackend
+	Blobs    registry.BlobBackend
+}
+
+// Backup runs what backups and their restore promise, over places that are fresh
+// and empty.
+func Backup(t *testing.T, place func(t testing.TB) JournaledPlace) {
+	for name, test := range map[string]func(*backupFixture){
+		"what was backed up is restored":                       backupRestored,
+		"under publishes and deletes it is as of one moment":   backupConsistent,
+		"increments continue each other":                       backupIncrements,
+		"increments in a wrong order or of others are refused": backupWrongOrder,
+		"there is no going on from another history":            backupOtherHistory,
+		"one that was cut anywhere is refused":                 backupCut,
+		"a flipped bit never restores something else":          backupFlipped,
+		"what is deleted meanwhile keeps its bytes that long":  backupHoldsBytes,
+		"damaged bytes end it":                                 backupDamaged,
+		"damaged bytes can be left out":                        backupSkipsDamaged,
+		"no server takes half a restore for its own":           backupHalfRestored,
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := goleak.IgnoreCurrent()
+			t.Run("", func(t *testing.T) { test(newBackupFixture(t, place)) })
+			goleak.VerifyNone(t, before)
+		})
+	}
+}
+
+// backupFixture is a registry that is backed up, and knows all names that were ever
+// in it.
+type backupFixture struct {
+	*pairFixture
+	place func(t testing.TB) JournaledPlace
+}
+
+func newBackupFixture(t testing.TB, place func(t testing.TB) JournaledPlace) *backupFixture {
+	return &backupFixture{newPairFixtureAt(t, place(t)), place}
+}
+
+var quietLog = slog.New(slog.DiscardHandler)
+
+func newPairFixtureAt(t testing.TB, at JournaledPlace) *pairFixture {
+	return newPairFixture(t,
+		func(t testing.TB) func() (registry.MetadataStore, error) {
+			return func() (registry.MetadataStore, error) {
+				return at.Metadata.OpenMetadata(context.Background(), at.Root, quietLog)
+			}
+		},
+		func(t testing.TB) func() (registry.BlobStore, error) {
+			return func() (registry.BlobStore, error) { return at.Blobs.OpenBlobs(context.Background(), at.Root, quietLog) }
+		})
+}
+
+// backup makes a backup that must succeed, and reads it back.
+func (f *backupFixture) backup(since registry.Position) []byte {
+	f.Helper()
+	var stream bytes.Buffer
+	made, err := f.Backup(context.Background(), registry.BackupOptions{Since: since}, &stream)
+	f.noError(err)
+	read := f.readBackup(stream.Bytes())
+	if read.end != made.BackupEnd || read.head.Since != since || read.head.Store != f.metadata.ID() {
+		f.Fatalf("the backup has %+v since %+v of %s, made was %+v", read.end, read.head.Since, read.head.Store, made)
+	}
+	return stream.Bytes()
+}
+
+// backupText is a backup in memory.
+type backupText struct {
+	head  registry.BackupHead
+	lines []byte
+	blobs map[registry.Locator]string
+	end   registry.BackupEnd
+}
+
+func (f *backupFixture) readBackup(stream []byte) (text backupText) {
+	f.Helper()
+	reader, err := registry.NewBackupReader(bytes.NewReader(stream))
+	f.noError(err)
+	text.head, text.blobs = reader.Head(), make(map[registry.Locator]string)
+	for {
+		lines, err := reader.NextLines()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		f.noError(err)
+		text.lines = append(text.lines, lines...)
+	}
+	for {
+		locator, _, content, err := reader.NextBlob()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		f.noError(err)
+		bytes, err := io.ReadAll(content)
+		f.noError(err)
+		if _, twice := text.blobs[locator]; twice {
+			f.Fatalf("blob %s is there twice", locator)
+		}
+		text.blobs[locator] = string(bytes)
+	}
+	text.end = reader.End()
+	return text
+}
+
+// restore restores backups to a place of their own.
+func (f *backupFixture) restore(at JournaledPlace, streams ...[]byte) (registry.RestoreSummary, error) {
+	var sources []registry.RestoreSource
+	for i, stream := range streams {
+		sources = append(sources, registry.RestoreSource{Name: numbered(i), Open: func() (io.ReadCloser, error) {
+			return io.NopCloser(bytes.NewReader(stream)), nil
+		}})
+	}
+	return registry.Restore(context.Background(), registry.RestoreTarget{
+		Root: at.Root, Metadata: at.Metadata, Blobs: at.Blobs, Spool: f.TempDir(), Log: quietLog,
+	}, sources...)
+}
+
+func (f *backupFixture) mustRestore(streams ...[]byte) *pairFixture {
+	f.Helper()
+	at := f.place(f)
+	summary, err := f.restore(at, streams...)
+	f.noError(err)
+	if last := f.readBackup(streams[len(streams)-1]).head; summary.Position != last.Position || summary.Store != last.Store || len(summary.Missing) > 0 {
+		f.Fatalf("restored is %+v, of %+v", summary, last)
+	}
+	return newPairFixtureAt(f, at)
+}
+
+// history is what the lines of backups say, replayed on a plain map, with every name
+// that they have.
+type history struct {
+	files map[registry.Ref]registry.Change
+	names map[registry.Ref]bool
+}
+
+func (f *backupFixture) history(streams ...[]byte) history {
+	f.Helper()
+	h := history{make(map[registry.Ref]registry.Change), make(map[registry.Ref]bool)}
+	var at registry.Position
+	for _, stream := range streams {
+		var err error
+		at, err = registry.ReadLines(f.readBackup(stream).lines, at, func(change registry.Change) error {
+			key := ref(change.Owner, change.Package, change.Version, change.File).Key()
+			switch change.Operation {
+			case registry.OperationPublish:
+				h.files[key], h.names[key] = change, true
+			case registry.OperationDeleteFile:
+				delete(h.files, key)
+			case registry.OperationDeleteVersion:
+				maps.DeleteFunc(h.files, func(file registry.Ref, _ registry.Change) bool { return file.VersionRef == key.VersionRef })
+			}
+			return nil
+		})
+		f.noError(err)
+	}
+	return h
+}
+
+// want compares a registry with a history: every file of it with its bytes, and no
+// other of its names.
+func (h history) want(f *pairFixture) {
+	f.Helper()
+	for key := range h.names {
+		want, there := h.files[key]
+		got, err := f.Lookup(context.Background(), key)
+		if !there {
+			if !errors.Is(err, registry.ErrFileNotFound) && !errors.Is(err, registry.ErrPackageNotFound) {
+				f.Errorf("%v should not be there: %v", key, err)
+			}
+			continue
+		}
+		f.noError(err)
+		if got.Digest.String() != want.Digest || got.Creator != want.User || !got.Created.Equal(want.Time) || got.Ref.File != want.File {
+			f.Errorf("%v is %+v, want %+v", key, got, want)
+		}
+		if _, err := f.read(key); err != nil {
+			f.Errorf("%v: %v", key, err)
+		}
+	}
+	f.noError(f.metadata.(registry.Journaled).Check(context.Background(), func(problem string) { f.Errorf("check: %s", problem) }))
+}
+
+// churn publishes and deletes at random.
+func (f *backupFixture) churn(client, steps int) error {
+	random := rand.New(rand.NewPCG(uint64(client), 3))
+	for range steps {
+		r := ref("owner", fmt.Sprint("p", client), fmt.Sprint(random.IntN(3)), fmt.Sprint("F", random.IntN(5)))
+		var err error
+		switch random.IntN(6) {
+		case 0:
+			err = f.DeleteVersion(context.Background(), r.VersionRef, "bob")
+		case 1, 2:
+			err = f.DeleteFile(context.Background(), r, "bob")
+		default:
+			err = f.publish(r, strings.Repeat(fmt.Sprint(random.IntN(50)), 1+random.IntN(3)*20_000))
+		}
+		if err != nil && !slices.ContainsFunc([]error{registry.ErrExists, registry.ErrFileNotFound, registry.ErrPackageNotFound}, func(known error) bool { return errors.Is(err, known) }) {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,219 @@
+package storetest
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"strings"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+// isRefusal tells whether a restore said that the backup is not what was written.
+func isRefusal(err error) bool {
+	return errors.Is(err, registry.ErrIncomplete) || errors.Is(err, registry.ErrDamaged) ||
+		errors.Is(err, registry.ErrFormat) || errors.Is(err, registry.ErrNotContinued)
+}
+
+// boundaries are where the entries of a tar end, each with its padding.
+func boundaries(f *backupFixture, stream []byte) (ends []int64) {
+	read := &countingReader{reader: bytes.NewReader(stream)}
+	archive := tar.NewReader(read)
+	for {
+		header, err := archive.Next()
+		if errors.Is(err, io.EOF) {
+			return ends
+		}
+		f.noError(err)
+		ends = append(ends, (read.count+header.Size+511)/512*512)
+	}
+}
+
+type countingReader struct {
+	reader io.Reader
+	count  int64
+}
+
+func (c *countingReader) Read(p []byte) (int, error) {
+	n, err := c.reader.Read(p)
+	c.count += int64(n)
+	return n, err
+}
+
+func backupCut(f *backupFixture) {
+	for i := range 12 {
+		f.noError(f.publish(ref("a", "p", "1", numbered(i)), strings.Repeat(numbered(i), 1+i*i*i*i)))
+	}
+	full := f.backup(registry.Position{})
+	f.noError(f.publish(ref("a", "p", "1", "next"), "next"))
+	next := f.backup(f.readBackup(full).head.Position)
+	random := rand.New(rand.NewPCG(1, 2))
+	for _, stream := range [][]byte{full, next} {
+		ends := boundaries(f, stream)
+		whole := ends[len(ends)-1]
+		cuts := slices.Concat([]int64{0, 1, 511, 512, 513}, ends[:len(ends)-1])
+		for range 30 {
+			cuts = append(cuts, random.Int64N(whole-512)) // the last block may be padding
+		}
+		for _, cut := range cuts {
+			streams := [][]byte{stream[:cut]}
+			if &stream[0] == &next[0] {
+				streams = [][]byte{full, stream[:cut]}
+			}
+			at := f.place(f)
+			if summary, err := f.restore(at, streams...); !errors.Is(err, registry.ErrIncomplete) {
+				f.Fatalf("cut after %d of %d bytes: %+v, %v", cut, whole, summary, err)
+			}
+		}
+	}
+	f.history(full).want(f.mustRestore(full[:boundaries(f, full)[14]]))
+}
+
+// backupFlipped flips bits anywhere in a backup: it is refused, or restores the same.
+func backupFlipped(f *backupFixture) {
+	for i := range 8 {
+		f.noError(f.publish(ref("a", "p", "1", numbered(i)), strings.Repeat(numbered(i), 1+i*i*i)))
+	}
+	f.noError(f.DeleteFile(context.Background(), ref("a", "p", "1", numbered(3)), "a"))
+	stream := f.backup(registry.Position{})
+	want := f.history(stream)
+	random := rand.New(rand.NewPCG(3, 4))
+	var refused int
+	for range 150 {
+		damaged := bytes.Clone(stream)
+		bit := random.IntN(8 * len(damaged))
+		damaged[bit/8] ^= 1 << (bit % 8)
+		at := f.place(f)
+		_, err := f.restore(at, damaged)
+		if err == nil {
+			restored := newPairFixtureAt(f, at)
+			want.want(restored)
+			continue
+		}
+		refused++
+		if !isRefusal(err) {
+			f.Fatalf("bit %d of byte %d flipped: %v", bit%8, bit/8, err)
+		}
+	}
+	if refused == 0 {
+		f.Error("no flipped bit was found")
+	}
+}
+
+// spoil puts other bytes of the same size in the place of a file's, or takes them
+// away.
+func (f *backupFixture) spoil(r registry.Ref, replace bool) registry.File {
+	f.Helper()
+	file, err := f.Lookup(context.Background(), r)
+	f.noError(err)
+	f.noError(f.blobs.Delete(context.Background(), file.Locator))
+	if !replace {
+		return file
+	}
+	w, err := f.blobs.Create(context.Background(), file.Locator, file.Size)
+	f.noError(err)
+	content := pattern(int(file.Size))
+	content[len(content)-1] ^= 1
+	_, err = w.Write(content)
+	f.noError(err)
+	f.noError(w.Commit(context.Background()))
+	return file
+}
+
+// damage publishes files of three sizes and spoils them. A small one with a line
+// that names it again stands for what several files share.
+func (f *backupFixture) damage(replace bool) (sound registry.Ref, damaged []registry.File) {
+	f.Helper()
+	sound = ref("a", "p", "1", "sound")
+	f.noError(f.publish(sound, "sound"))
+	for i, size := range []int{100, 100_000, 1_000_000} {
+		r := ref("a", "p", "1", numbered(i))
+		f.noError(f.publish(r, string(pattern(size))))
+		f.noError(f.publish(ref("a", "p", "2", numbered(i)), string(pattern(size))))
+		damaged = append(damaged, f.spoil(r, replace))
+	}
+	return sound, damaged
+}
+
+func backupDamaged(f *backupFixture) {
+	for _, size := range []int{100, 100_000, 1_000_000} {
+		for _, replace := range []bool{true, false} {
+			f.noError(f.publish(ref("a", "p", "1", "f"), string(pattern(size))))
+			f.spoil(ref("a", "p", "1", "f"), replace)
+			var stream bytes.Buffer
+			if _, err := f.Backup(context.Background(), registry.BackupOptions{}, &stream); !errors.Is(err, registry.ErrDamaged) {
+				f.Errorf("backup of %d bytes that are damaged (replaced: %v): %v", size, replace, err)
+			}
+			_, err := f.restore(f.place(f), stream.Bytes())
+			if !errors.Is(err, registry.ErrIncomplete) && !errors.Is(err, registry.ErrDamaged) {
+				f.Errorf("restore: %v", err)
+			}
+			f.noError(f.DeleteFile(context.Background(), ref("a", "p", "1", "f"), "a"))
+		}
+	}
+	f.noError(f.publish(ref("a", "p", "1", "sound"), "sound"))
+	f.backup(registry.Position{})
+}
+
+func backupSkipsDamaged(f *backupFixture) {
+	for _, replace := range []bool{true, false} {
+		f := newBackupFixture(f, f.place)
+		sound, damaged := f.damage(replace)
+		var stream bytes.Buffer
+		made, err := f.Backup(context.Background(), registry.BackupOptions{SkipDamaged: true}, &stream)
+		f.noError(err)
+		if len(made.Damaged) != len(damaged) || made.BackupEnd.Damaged != int64(len(damaged)) {
+			f.Errorf("damaged are %+v, want %d", made.Damaged, len(damaged))
+		}
+		at := f.place(f)
+		summary, err := f.restore(at, stream.Bytes())
+		f.noError(err)
+		for _, file := range damaged {
+			if !slices.ContainsFunc(summary.Missing, func(d registry.DamagedBlob) bool {
+				return d.Digest == file.Digest && d.Size == file.Size && d.Problem != ""
+			}) {
+				f.Errorf("%v is not among the missing: %+v", file.Ref, summary.Missing)
+			}
+		}
+		restored := newPairFixtureAt(f, at)
+		restored.wantContent(sound, "sound")
+		for _, file := range damaged {
+			_, err := restored.read(file.Ref)
+			f.wantError(err, registry.ErrDamaged)
+			// Publishing them again heals them there too.
+			f.noError(restored.publish(ref("a", "p", "3", file.File), string(pattern(int(file.Size)))))
+			restored.wantContent(file.Ref, string(pattern(int(file.Size))))
+		}
+	}
+}
+
+// backupHalfRestored: what a cut restore leaves is no other registry's, and the
+// restore of the whole one goes on there.
+func backupHalfRestored(f *backupFixture) {
+	for i := range 10 {
+		f.noError(f.publish(ref("a", "p", "1", numbered(i)), numbered(i)))
+	}
+	stream := f.backup(registry.Position{})
+	ends := boundaries(f, stream)
+	at := f.place(f)
+	_, err := f.restore(at, stream[:ends[6]])
+	f.wantError(err, registry.ErrIncomplete)
+
+	blobs, err := at.Blobs.OpenBlobs(context.Background(), at.Root, quietLog)
+	f.noError(err)
+	f.wantError(blobs.Bind(context.Background(), "of a server that was started there"), registry.ErrMismatch)
+	f.noError(blobs.Close())
+
+	_, err = f.restore(at, stream)
+	f.noError(err)
+	_, err = f.restore(at, stream)
+	f.wantError(err, registry.ErrFormat)
+	restored := newPairFixtureAt(f, at)
+	f.history(stream).want(restored)
+	_, err = f.restore(at, stream)
+	f.wantError(err, registry.ErrLocked)
+}
