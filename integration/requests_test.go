@@ -23,6 +23,18 @@ func versionPath(owner, pkg, version string) string {
 	return api + owner + "/generic/" + pkg + "/" + version
 }
 
+// answer is what a request got.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+	closes bool // the connection
+
+	interim []int // the 1xx before it; the client of net/http hides them
+}
+
+func (a answer) text() string { return string(bytes.TrimSpace(a.body)) }
+
 // newClient keeps connections as a busy client does.
 func newClient() *http.Client {
 	return &http.Client{

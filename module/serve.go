@@ -1,6 +1,7 @@
 package module
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -79,6 +80,9 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, rt route, who *i
 		}
 		return errors.Join(registry.ErrUnavailable, err)
 	}
+	// A client that half-closes its connection after the request ends the
+	// request's context, and still waits for the answer.
+	r = r.WithContext(context.WithoutCancel(r.Context()))
 
 	switch {
 	case r.Method == http.MethodPut:
