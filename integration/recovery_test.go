@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 	"os"
@@ -123,4 +124,61 @@ func TestVerifyTells(t *testing.T) {
 	verify(1, "wrong digest: ", "--offline", "--root", s.root)
 	s.start(s.site())
 	verify(1, "missing: ")
+}
+
+// TestRecoveryTimes measures a backup, a restore and a rebuild of many small files;
+// the figures are README's.
+func TestRecoveryTimes(t *testing.T) {
+	files := 500
+	if isLong() {
+		files = 100_000
+	}
+	s := startServer(t)
+	s.publishMany(files)
+	backup, root := filepath.Join(s.dir, "backup"), filepath.Join(s.dir, "restored")
+	measure := func(what string, arguments ...string) {
+		t.Helper()
+		began := time.Now()
+		out := s.mustCommand(arguments...)
+		t.Logf("%s of %d files of 4 KiB: %s: %s", what, files, time.Since(began).Round(10*time.Millisecond), out)
+	}
+	measure("full backup to a directory", "backup", backup)
+	measure("increment of nothing", "backup", backup)
+	measure("verify", "verify")
+	measure("restore", "restore", backup, "--root", root)
+	measure("rebuild", "rebuild", "--root", root)
+	began := time.Now()
+	s.mustShell("%s generic-registry backup - --address 127.0.0.1:%d > %s", caddyBinary, s.admin, filepath.Join(s.dir, "stream.tar"))
+	t.Logf("full backup to standard output of %d files of 4 KiB: %s", files, time.Since(began).Round(10*time.Millisecond))
+	s.root = root
+	s.kill()
+	s.start(s.site())
+	for i := range files {
+		if i%(1+files/500) == 0 {
+			s.wantBytes(filePath("alice", "many", fmt.Sprint(i/100), fmt.Sprint("f", i)), pattern(i, 4096))
+		}
+	}
+}
+
+// publishMany publishes files of 4 KiB, by 8 clients.
+func (s *server) publishMany(files int) {
+	s.Helper()
+	numbers := make(chan int)
+	var clients sync.WaitGroup
+	for range 8 {
+		clients.Go(func() {
+			for i := range numbers {
+				path := filePath("alice", "many", fmt.Sprint(i/100), fmt.Sprint("f", i))
+				got, err := s.try(http.MethodPut, path, "alice", bytes.NewReader(pattern(i, 4096)))
+				if err != nil || got.status != http.StatusCreated {
+					s.Errorf("%s: %d, %v", path, got.status, err)
+				}
+			}
+		})
+	}
+	for i := range files {
+		numbers <- i
+	}
+	close(numbers)
+	clients.Wait()
 }
