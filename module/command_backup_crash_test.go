@@ -141,14 +141,15 @@ func TestABackupThatIsInterrupted(t *testing.T) {
 	next(0, 3, since)
 	next(3, 6, positions[0])
 	next(6, 7, since)
+	next(7, 7, positions[0])
 	for name, test := range map[string]struct {
-		before, stream int // -1 is nothing
-		want           []registry.Position
+		before, stream, again int // -1 is nothing
+		want                  []registry.Position
 	}{
-		"the first":           {-1, 0, []registry.Position{positions[0]}},
-		"an increment":        {0, 1, positions[:2]},
-		"full one over one":   {0, 2, []registry.Position{positions[0], positions[2]}},
-		"the same once again": {2, 2, []registry.Position{positions[2]}},
+		"the first":           {-1, 0, 0, []registry.Position{positions[0]}},
+		"an increment":        {0, 1, 3, positions[:2]}, // more has changed at the second run
+		"full one over one":   {0, 2, 2, []registry.Position{positions[0], positions[2]}},
+		"the same once again": {2, 2, 2, []registry.Position{positions[2]}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for steps := 0; ; steps++ {
@@ -169,10 +170,10 @@ func TestABackupThatIsInterrupted(t *testing.T) {
 					t.Fatalf("after %d steps the backup is as of change %d", steps, at.Sequence)
 				}
 				if wholeErr != nil || at != test.want[len(test.want)-1] {
-					mustUnpack(t, path, disk.OS{}, streams[test.stream])
-				}
-				if at, err := checkWhole(path); err != nil || at != test.want[len(test.want)-1] {
-					t.Fatalf("after %d steps and another run it is as of change %d: %v", steps, at.Sequence, err)
+					mustUnpack(t, path, disk.OS{}, streams[test.again])
+					if at, err := checkWhole(path); err != nil || at != positions[test.again] {
+						t.Fatalf("after %d steps and another run it is as of change %d: %v", steps, at.Sequence, err)
+					}
 				}
 				if err == nil {
 					if steps < 10 {
