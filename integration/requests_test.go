@@ -102,7 +102,8 @@ func (s *server) wantBytes(path string, content []byte) {
 	}
 }
 
-// blobs lists the files under the registry's blobs, uploads included.
+// blobs lists the files under the registry's blobs, uploads included, without those
+// in quarantine.
 func (s *server) blobs() (committed, uploads []string) {
 	s.Helper()
 	root := filepath.Join(s.root, "blobs")
@@ -111,7 +112,7 @@ func (s *server) blobs() (committed, uploads []string) {
 			return ignoreMissing(err)
 		}
 		switch directory := filepath.Dir(path); directory {
-		case root: // FORMAT and the lock
+		case root, filepath.Join(root, "quarantine"): // FORMAT and the lock
 		case filepath.Join(root, "tmp"):
 			uploads = append(uploads, path)
 		default:

@@ -106,7 +106,12 @@ func (s *stream) end(r *http.Request, err error) error {
 	if err == nil {
 		return nil
 	}
-	caddy.Log().Named(string(Admin{}.CaddyModule().ID)).Error("the answer is cut", zap.String("path", r.URL.Path), zap.Error(err))
+	log := caddy.Log().Named(string(Admin{}.CaddyModule().ID)).With(zap.String("path", r.URL.Path), zap.Error(err))
+	if r.Context().Err() != nil {
+		log.Warn("the client has gone before the end of the answer")
+	} else {
+		log.Error("the answer is cut")
+	}
 	_ = s.control.Flush() // what was said so far
 	panic(http.ErrAbortHandler)
 }

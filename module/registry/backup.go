@@ -133,6 +133,9 @@ func (b *backup) readLines(ctx context.Context, use func(linePiece) error) error
 		if err == nil {
 			err = gathered.flush()
 		}
+		if gathered.failed != nil {
+			return gathered.failed
+		}
 		if err != nil {
 			return fmt.Errorf("reading the journal: %w", err)
 		}

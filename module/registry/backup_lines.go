@@ -37,6 +37,7 @@ type linePiece struct {
 type lineGatherer struct {
 	at      Position // after the lines that were handed on
 	use     func(linePiece) error
+	failed  error // of use
 	pending []byte
 	changes []Change
 }
@@ -64,7 +65,8 @@ func (g *lineGatherer) flush() error {
 		return nil
 	})
 	if err == nil {
-		err = g.use(linePiece{first: first, last: g.at.Sequence, lines: g.pending[:end], changes: g.changes})
+		g.failed = g.use(linePiece{first: first, last: g.at.Sequence, lines: g.pending[:end], changes: g.changes})
+		err = g.failed
 	}
 	g.pending = g.pending[:copy(g.pending, g.pending[end:])]
 	return err

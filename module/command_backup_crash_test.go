@@ -1,0 +1,214 @@
+package module
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/generic-registry/caddy-generic-registry/module/disk"
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+var errCrash = errors.New("the process is gone")
+
+// crashingFS is the disk until an operation, from which on nothing happens any more.
+type crashingFS struct {
+	disk.FS
+	left int
+}
+
+func (f *crashingFS) step() error {
+	if f.left--; f.left < 0 {
+		return errCrash
+	}
+	return nil
+}
+
+func (f *crashingFS) Create(name string) (disk.File, error) {
+	if err := f.step(); err != nil {
+		return nil, err
+	}
+	file, err := f.FS.Create(name)
+	return &crashingFile{file, f}, err
+}
+
+func (f *crashingFS) Rename(from, to string) error {
+	return errors.Join(f.step(), f.unless(func() error { return f.FS.Rename(from, to) }))
+}
+
+func (f *crashingFS) Remove(name string) error {
+	if f.left < 0 {
+		return errCrash
+	}
+	return f.FS.Remove(name)
+}
+
+func (f *crashingFS) MakeDirectory(name string) error {
+	if err := f.step(); err != nil {
+		return err
+	}
+	return f.FS.MakeDirectory(name)
+}
+
+func (f *crashingFS) SyncDirectory(name string) error {
+	if err := f.step(); err != nil {
+		return err
+	}
+	return f.FS.SyncDirectory(name)
+}
+
+func (f *crashingFS) unless(do func() error) error {
+	if f.left < 0 {
+		return nil
+	}
+	return do()
+}
+
+type crashingFile struct {
+	disk.File
+	fs *crashingFS
+}
+
+// Write writes a half of what the crash cuts.
+func (f *crashingFile) Write(p []byte) (int, error) {
+	if err := f.fs.step(); err != nil {
+		n, _ := f.File.Write(p[:len(p)/2])
+		return n, err
+	}
+	return f.File.Write(p)
+}
+
+func (f *crashingFile) Sync() error {
+	if err := f.fs.step(); err != nil {
+		return err
+	}
+	return f.File.Sync()
+}
+
+// checkWhole reads the backup in a directory as a restore does and returns its
+// position.
+func checkWhole(path string) (at registry.Position, err error) {
+	stream, err := openBackupDirectory(path)
+	if err != nil {
+		return at, err
+	}
+	defer stream.Close()
+	backup, err := registry.NewBackupReader(stream)
+	if err != nil {
+		return at, err
+	}
+	var lines []byte
+	for err == nil {
+		var piece []byte
+		piece, err = backup.NextLines()
+		lines = append(lines, piece...)
+	}
+	if err != io.EOF {
+		return at, err
+	}
+	var blobs int64
+	err = backup.CopyBlobs(context.Background(), bytes.NewReader(lines), func(_ context.Context, _ registry.Blob, content io.Reader) error {
+		_, err := io.Copy(io.Discard, content)
+		return err
+	})
+	if blobs = backup.End().Blobs; err == nil && blobs != int64(backup.Head().Position.Sequence) {
+		err = fmt.Errorf("%d blobs as of change %d, which all published one", blobs, backup.Head().Position.Sequence)
+	}
+	return backup.Head().Position, err
+}
+
+// TestABackupThatIsInterrupted, at any step on the disk: the one that was there is
+// whole, or the new one is, and the next run makes the new one.
+func TestABackupThatIsInterrupted(t *testing.T) {
+	c := newCommandTest(t)
+	var streams [][]byte
+	var positions []registry.Position
+	var since registry.Position
+	next := func(from, to int, since registry.Position) {
+		c.publish(from, to)
+		c.with(c.root, func(store *registry.Registry) error {
+			var stream bytes.Buffer
+			made, err := store.Backup(t.Context(), registry.BackupOptions{Since: since}, &stream)
+			streams, positions = append(streams, stream.Bytes()), append(positions, made.Position)
+			return err
+		})
+	}
+	next(0, 3, since)
+	next(3, 6, positions[0])
+	next(6, 7, since)
+	for name, test := range map[string]struct {
+		before, stream int // -1 is nothing
+		want           []registry.Position
+	}{
+		"the first":           {-1, 0, []registry.Position{positions[0]}},
+		"an increment":        {0, 1, positions[:2]},
+		"full one over one":   {0, 2, []registry.Position{positions[0], positions[2]}},
+		"the same once again": {2, 2, []registry.Position{positions[2]}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for steps := 0; ; steps++ {
+				path := filepath.Join(t.TempDir(), "backup")
+				if test.before >= 0 {
+					mustUnpack(t, path, disk.OS{}, streams[test.before])
+				}
+				err := unpackOnto(t, path, &crashingFS{FS: disk.OS{}, left: steps}, streams[test.stream])
+				if err != nil && !errors.Is(err, errCrash) {
+					t.Fatalf("after %d steps: %v", steps, err)
+				}
+				at, wholeErr := checkWhole(path)
+				isNone := errors.Is(wholeErr, registry.ErrIncomplete) && test.before < 0 && err != nil
+				if wholeErr != nil && !isNone {
+					t.Fatalf("after %d steps there is no whole backup: %v", steps, wholeErr)
+				}
+				if wholeErr == nil && at != test.want[0] && at != test.want[len(test.want)-1] {
+					t.Fatalf("after %d steps the backup is as of change %d", steps, at.Sequence)
+				}
+				if wholeErr != nil || at != test.want[len(test.want)-1] {
+					mustUnpack(t, path, disk.OS{}, streams[test.stream])
+				}
+				if at, err := checkWhole(path); err != nil || at != test.want[len(test.want)-1] {
+					t.Fatalf("after %d steps and another run it is as of change %d: %v", steps, at.Sequence, err)
+				}
+				if err == nil {
+					if steps < 10 {
+						t.Errorf("it took only %d steps", steps)
+					}
+					return
+				}
+			}
+		})
+	}
+}
+
+func unpackOnto(t *testing.T, path string, fsys disk.FS, stream []byte) error {
+	t.Helper()
+	directory, err := takeBackupDirectory(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	directory.fsys = fsys
+	backup, err := registry.NewBackupReader(bytes.NewReader(stream))
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = directory.unpack(t.Context(), backup, func(int64) {})
+	if releaseErr := directory.release(); releaseErr != nil {
+		t.Fatal(releaseErr)
+	}
+	return err
+}
+
+func mustUnpack(t *testing.T, path string, fsys disk.FS, stream []byte) {
+	t.Helper()
+	if err := unpackOnto(t, path, fsys, stream); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(path, unfinishedBackup)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("an unfinished backup is left: %v", err)
+	}
+}
