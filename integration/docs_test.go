@@ -53,7 +53,13 @@ func exampleAt(s *server) string {
 }
 
 func (s *server) moved(text string) string {
-	return strings.ReplaceAll(text, "localhost:8080", fmt.Sprintf("127.0.0.1:%d", s.port))
+	return strings.NewReplacer(
+		"localhost:8080", fmt.Sprintf("127.0.0.1:%d", s.port),
+		"localhost:2019", fmt.Sprintf("127.0.0.1:%d", s.admin),
+		"/var/lib/caddy/registry/", filepath.Join(s.dir, "data", "caddy", "generic_registry")+"/",
+		"/var/lib/caddy/restored", filepath.Join(s.dir, "restored"),
+		"/backup/registry", filepath.Join(s.dir, "backup"),
+	).Replace(text)
 }
 
 // TestCommandsOfTheReadme runs every command of README.md, in order, against the
@@ -73,8 +79,8 @@ func TestCommandsOfTheReadme(t *testing.T) {
 			case strings.HasPrefix(command, "xcaddy build "):
 				// Held to go.mod by a test at the root.
 			case strings.HasPrefix(command, "caddy "):
-				s.shell(b, caddyBinary+strings.TrimPrefix(command, "caddy")+fmt.Sprintf(" --address 127.0.0.1:%d", s.admin))
-			case word == "curl":
+				s.shell(b, caddyBinary+strings.TrimPrefix(s.moved(command), "caddy")+fmt.Sprintf(" --address 127.0.0.1:%d", s.admin))
+			case word == "curl", word == "zcat":
 				s.shell(b, s.moved(command))
 			default:
 				t.Errorf("%s: no test knows how to run %q", b, command)
@@ -82,7 +88,7 @@ func TestCommandsOfTheReadme(t *testing.T) {
 			ran[word]++
 		}
 	}
-	if ran["go"] != 2 || ran["xcaddy"] != 2 || ran["curl"] < 5 || ran["caddy"] < 3 {
+	if ran["go"] != 2 || ran["xcaddy"] != 2 || ran["curl"] < 5 || ran["caddy"] < 7 || ran["zcat"] != 1 {
 		t.Errorf("commands were %v", ran)
 	}
 	s.eventually("what the README published and deleted is gone", func() bool {

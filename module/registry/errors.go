@@ -82,8 +82,9 @@ func (e *BodyError) Error() string { return "reading the file to publish: " + e.
 func (e *BodyError) Unwrap() error { return e.Err }
 
 // IsState reports whether err, from opening a store, is a fault of the store's
-// state (no room, damage) that may pass while the configuration stands. Any
-// other error from opening is a fault of the configuration.
+// state (no room, damage, a disk that does not answer) that may pass while the
+// configuration stands. Any other error from opening is a fault of the
+// configuration.
 func IsState(err error) bool {
-	return errors.Is(err, ErrNoSpace) || errors.Is(err, ErrDamaged)
+	return errors.Is(err, ErrNoSpace) || errors.Is(err, ErrDamaged) || errors.Is(err, ErrUnavailable)
 }

@@ -185,12 +185,25 @@ func (p *place) openDatabase() (db *badger.DB, unclean bool, err error) {
 	if err == nil {
 		return db, unclean, nil
 	}
-	// What the system refuses is no damage.
-	var refusal syscall.Errno
-	if errors.As(err, &refusal) && refusal != syscall.ENOENT {
+	if isRefusal(err) {
 		return nil, false, fmt.Errorf("opening database in %s: %w", p.path(), err)
 	}
 	return nil, false, fmt.Errorf("%w: opening it: %w", errDatabase, err)
+}
+
+// isRefusal tells what the system refuses from damage.
+func isRefusal(err error) bool {
+	var refusal syscall.Errno
+	return errors.As(err, &refusal) && refusal != syscall.ENOENT
+}
+
+// openFault tells a disk that fails now from a configuration that is wrong.
+func openFault(err error) error {
+	err = noSpace(err)
+	if isRefusal(err) && !registry.IsState(err) && !errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%w: %w", registry.ErrUnavailable, err)
+	}
+	return err
 }
 
 // databaseLog passes Badger's messages on. Its Info is for developers.

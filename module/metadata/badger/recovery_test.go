@@ -316,7 +316,7 @@ func TestTheStoreHealsItself(t *testing.T) {
 	}
 }
 
-var errDisk = errors.New("input/output error")
+var errDisk error = &os.PathError{Op: "fsync", Path: "disk", Err: syscall.EIO}
 
 // eventually polls until a state is reached.
 func eventually(t testing.TB, what string, reached func() bool) {

@@ -184,3 +184,20 @@ func TestRoomThatCannotBeSetAside(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestAFailingDiskIsAFaultOfState: it may answer again while the configuration
+// stands.
+func TestAFailingDiskIsAFaultOfState(t *testing.T) {
+	fsys := new(stuckDisk)
+	fsys.stuck.Store(true)
+	path := filepath.Join(t.TempDir(), "metadata")
+	if _, err := open(t.Context(), path, smallestReserve, discard, fsys); !registry.IsState(err) || !errors.Is(err, registry.ErrUnavailable) {
+		t.Fatalf("opening says %v", err)
+	}
+	fsys.stuck.Store(false)
+	s, err := open(t.Context(), path, smallestReserve, discard, fsys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, s)
+}

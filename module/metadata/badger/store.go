@@ -69,7 +69,7 @@ func open(ctx context.Context, path string, reserve int64, log *slog.Logger, fsy
 func (p *place) openStore(ctx context.Context) (*Store, error) {
 	o, err := p.open(ctx)
 	if err != nil {
-		return nil, err
+		return nil, openFault(err)
 	}
 	s := &Store{
 		place:      p,
