@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
@@ -46,5 +47,5 @@ func (s *Store) bindNow(name, metadataID string) error {
 	if errors.Is(removing, fs.ErrNotExist) {
 		removing = nil
 	}
-	return noSpace(errors.Join(err, removing))
+	return directory.Full(errors.Join(err, removing))
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+
+	"github.com/generic-registry/caddy-generic-registry/module/directory"
 )
 
 // makeDirectory makes a directory of the store, durable, once in its life. When
@@ -21,10 +23,10 @@ func (s *Store) makeDirectory(path string) error {
 		return doubt
 	}
 	if err := s.fsys.MakeDirectory(path); err != nil && !errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("making directory: %w", noSpace(err))
+		return fmt.Errorf("making directory: %w", directory.Full(err))
 	}
 	if err := s.fsys.SyncDirectory(s.path); err != nil {
-		err = fmt.Errorf("syncing new directory: %w", noSpace(err))
+		err = fmt.Errorf("syncing new directory: %w", directory.Full(err))
 		s.made[path] = err
 		_ = s.discard(path) // if it cannot be, the error stays known
 		return err
@@ -36,7 +38,7 @@ func (s *Store) makeDirectory(path string) error {
 // discard removes an empty directory and what is known of it.
 func (s *Store) discard(path string) error {
 	if err := s.fsys.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("removing empty directory: %w", noSpace(err))
+		return fmt.Errorf("removing empty directory: %w", directory.Full(err))
 	}
 	delete(s.made, path)
 	return nil

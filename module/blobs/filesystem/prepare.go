@@ -11,6 +11,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
@@ -25,7 +26,7 @@ func (s *Store) prepare(log *slog.Logger) error {
 	}
 	// What was restored or copied here may never have been synced.
 	if err := s.fsys.SyncDirectory(s.path); err != nil {
-		return noSpace(err)
+		return directory.Full(err)
 	}
 	return s.checkSpace()
 }
@@ -40,10 +41,10 @@ func (s *Store) clearTemporary(log *slog.Logger) error {
 		log.Info("removing uploads that never ended", slog.Int("count", len(left)))
 	}
 	if err := s.removeAll(temporary); err != nil {
-		return fmt.Errorf("removing uploads that never ended: %w", noSpace(err))
+		return fmt.Errorf("removing uploads that never ended: %w", directory.Full(err))
 	}
 	if err := s.fsys.MakeDirectory(temporary); err != nil {
-		return fmt.Errorf("making directory of uploads: %w", noSpace(err))
+		return fmt.Errorf("making directory of uploads: %w", directory.Full(err))
 	}
 	return nil
 }
@@ -77,7 +78,7 @@ func (s *Store) removeAll(path string) error {
 func (s *Store) checkSpace() error {
 	free, err := s.fsys.Free(s.path)
 	if err != nil {
-		return fmt.Errorf("asking for free space: %w", noSpace(err))
+		return fmt.Errorf("asking for free space: %w", directory.Full(err))
 	}
 	if reserve := s.space.reserve.Load(); free < uint64(reserve) {
 		return fmt.Errorf("%w: %s has %s, its reserve is %s", registry.ErrNoSpace, s.path, humanize.IBytes(free), humanize.IBytes(uint64(reserve)))

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
@@ -25,9 +26,9 @@ func (s *Store) Quarantine(ctx context.Context, locator registry.Locator) error 
 	if err != nil || !moved {
 		return err
 	}
-	for _, directory := range []string{filepath.Join(s.path, quarantineDirectory), filepath.Dir(name)} {
-		if err := s.names.wait(directory); err != nil {
-			return fmt.Errorf("syncing quarantine: %w", noSpace(err))
+	for _, folder := range []string{filepath.Join(s.path, quarantineDirectory), filepath.Dir(name)} {
+		if err := s.names.wait(folder); err != nil {
+			return fmt.Errorf("syncing quarantine: %w", directory.Full(err))
 		}
 	}
 	return nil
@@ -52,7 +53,7 @@ func (s *Store) putAside(name string, locator registry.Locator) (moved bool, err
 		return false, nil // deleted meanwhile
 	}
 	if err != nil {
-		return false, fmt.Errorf("renaming file: %w", noSpace(err))
+		return false, fmt.Errorf("renaming file: %w", directory.Full(err))
 	}
 	return true, nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
@@ -33,7 +34,7 @@ func (s *space) take(bytes int64) error {
 	defer s.mu.Unlock()
 	free, err := s.fsys.Free(s.path)
 	if err != nil {
-		return fmt.Errorf("asking for free space: %w", noSpace(err))
+		return fmt.Errorf("asking for free space: %w", directory.Full(err))
 	}
 	left := int64(min(free, math.MaxInt64)) - s.taken - s.reserve.Load()
 	if left < bytes || left <= 0 {

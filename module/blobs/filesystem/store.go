@@ -53,8 +53,7 @@ func Open(path string, reserve int64, log *slog.Logger, fsys disk.FS) (*Store, e
 func open(take func() (*directory.Claim, error), reserve int64, log *slog.Logger, fsys disk.FS) (*Store, error) {
 	claim, err := take()
 	if err != nil {
-		// The format mark of a new store may not fit any more.
-		return nil, noSpace(err)
+		return nil, directory.OpenFault(err)
 	}
 	s := &Store{
 		path:  claim.Path,
@@ -66,7 +65,7 @@ func open(take func() (*directory.Claim, error), reserve int64, log *slog.Logger
 	}
 	s.space.reserve.Store(reserve)
 	if err := s.prepare(log); err != nil {
-		return nil, errors.Join(err, claim.Release())
+		return nil, errors.Join(directory.OpenFault(err), claim.Release())
 	}
 	return s, nil
 }
@@ -146,7 +145,7 @@ func (s *Store) Delete(ctx context.Context, locator registry.Locator) error {
 		return err
 	}
 	if err := s.fsys.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("removing file: %w", noSpace(err))
+		return fmt.Errorf("removing file: %w", directory.Full(err))
 	}
 	return nil
 }
@@ -171,15 +170,6 @@ func (s *Store) Close() error {
 		return nil
 	}
 	return s.claim.Release()
-}
-
-// noSpace adds ErrNoSpace to what a full disk says, whatever the step: some file
-// systems need room to remove a name.
-func noSpace(err error) error {
-	if disk.IsFull(err) {
-		return fmt.Errorf("%w: %w", registry.ErrNoSpace, err)
-	}
-	return err
 }
 
 func notFound(err error) error {

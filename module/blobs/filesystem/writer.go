@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"path/filepath"
 
+	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
@@ -29,7 +30,7 @@ func (s *Store) Create(ctx context.Context, locator registry.Locator, size int64
 	if err := s.usable(ctx); err != nil {
 		return nil, err
 	}
-	directory, name, err := split(locator)
+	folder, name, err := split(locator)
 	if err != nil {
 		return nil, err
 	}
@@ -40,13 +41,13 @@ func (s *Store) Create(ctx context.Context, locator registry.Locator, size int64
 	w := &writer{
 		store:     s,
 		temporary: filepath.Join(s.path, temporaryDirectory, name),
-		directory: filepath.Join(s.path, directory),
-		place:     filepath.Join(s.path, directory, name),
+		directory: filepath.Join(s.path, folder),
+		place:     filepath.Join(s.path, folder, name),
 		allowance: allowance,
 	}
 	if w.file, err = s.fsys.Create(w.temporary); err != nil {
 		allowance.end()
-		return nil, fmt.Errorf("creating file: %w", noSpace(err))
+		return nil, fmt.Errorf("creating file: %w", directory.Full(err))
 	}
 	return w, nil
 }
@@ -77,7 +78,7 @@ func (w *writer) append(p []byte) (int, error) {
 	n, err := w.file.Write(p)
 	w.allowance.written(int64(n))
 	if err != nil {
-		return n, fmt.Errorf("writing file: %w", noSpace(err))
+		return n, fmt.Errorf("writing file: %w", directory.Full(err))
 	}
 	return n, nil
 }
@@ -95,7 +96,7 @@ func (w *writer) Commit(context.Context) error {
 	// In place: if its name cannot be made durable the sweep removes it.
 	w.ended = true
 	w.allowance.end()
-	return noSpace(w.store.names.wait(w.directory))
+	return directory.Full(w.store.names.wait(w.directory))
 }
 
 // put syncs the bytes and gives them their name.
@@ -104,11 +105,11 @@ func (w *writer) put() error {
 		return err
 	}
 	if err := w.file.Sync(); err != nil {
-		return fmt.Errorf("syncing file: %w", noSpace(err))
+		return fmt.Errorf("syncing file: %w", directory.Full(err))
 	}
 	w.closed = true
 	if err := w.file.Close(); err != nil {
-		return fmt.Errorf("closing file: %w", noSpace(err))
+		return fmt.Errorf("closing file: %w", directory.Full(err))
 	}
 	if err := w.store.makeDirectory(w.directory); err != nil {
 		return err
@@ -117,7 +118,7 @@ func (w *writer) put() error {
 		return err
 	}
 	if err := w.store.fsys.Rename(w.temporary, w.place); err != nil {
-		return fmt.Errorf("renaming file: %w", noSpace(err))
+		return fmt.Errorf("renaming file: %w", directory.Full(err))
 	}
 	return nil
 }
@@ -145,10 +146,10 @@ func (w *writer) Abort() error {
 		closing = w.file.Close()
 	}
 	if err := w.store.fsys.Remove(w.temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("removing file: %w", noSpace(err))
+		return fmt.Errorf("removing file: %w", directory.Full(err))
 	}
 	if closing != nil {
-		return fmt.Errorf("closing file: %w", noSpace(closing))
+		return fmt.Errorf("closing file: %w", directory.Full(closing))
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/journal"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
@@ -151,7 +152,7 @@ func (s *Store) journal(b *batch) error {
 			s.fail("journalling", err)
 			return fmt.Errorf("journalling: %w", err) // not ErrNoSpace, which says that nothing happened
 		}
-		return fmt.Errorf("journalling: %w", noSpace(err))
+		return fmt.Errorf("journalling: %w", directory.Full(err))
 	}
 	b.state.position = position
 	return nil

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -75,7 +74,7 @@ func (p *place) journalOptions() journal.Options {
 func take(path string, reserve int64, log *slog.Logger, fsys disk.FS) (*place, error) {
 	claim, err := directory.Take(path, layout, layoutVersion)
 	if err != nil {
-		return nil, noSpace(err)
+		return nil, directory.OpenFault(err)
 	}
 	p := &place{
 		claim: claim, log: log, fsys: fsys,
@@ -105,10 +104,10 @@ func (p *place) open(ctx context.Context) (*opened, error) {
 		o, err = p.remake(ctx, j, err)
 	}
 	if err != nil {
-		return nil, noSpace(err)
+		return nil, directory.OpenFault(err)
 	}
 	if err := firstError(o.journal.Begin, p.room.setAside); err != nil {
-		return nil, errors.Join(noSpace(err), o.close())
+		return nil, errors.Join(directory.Full(err), o.close())
 	}
 	return o, nil
 }
@@ -185,25 +184,10 @@ func (p *place) openDatabase() (db *badger.DB, unclean bool, err error) {
 	if err == nil {
 		return db, unclean, nil
 	}
-	if isRefusal(err) {
+	if directory.IsRefusal(err) {
 		return nil, false, fmt.Errorf("opening database in %s: %w", p.path(), err)
 	}
 	return nil, false, fmt.Errorf("%w: opening it: %w", errDatabase, err)
-}
-
-// isRefusal tells what the system refuses from damage.
-func isRefusal(err error) bool {
-	var refusal syscall.Errno
-	return errors.As(err, &refusal) && refusal != syscall.ENOENT
-}
-
-// openFault tells a disk that fails now from a configuration that is wrong.
-func openFault(err error) error {
-	err = noSpace(err)
-	if isRefusal(err) && !registry.IsState(err) && !errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("%w: %w", registry.ErrUnavailable, err)
-	}
-	return err
 }
 
 // databaseLog passes Badger's messages on. Its Info is for developers.

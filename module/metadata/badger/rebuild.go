@@ -13,6 +13,7 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 
+	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/journal"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
@@ -152,10 +153,10 @@ func (p *place) replaceJournal(by string) error {
 func (p *place) upgrade(ctx context.Context) (*opened, error) {
 	p.log.Info("this store has no journal yet; making it from the database")
 	if err := p.remakeJournal(ctx); err != nil {
-		return nil, noSpace(err)
+		return nil, directory.Full(err)
 	}
 	if err := p.claim.Upgrade(layout, layoutVersion); err != nil {
-		return nil, noSpace(err)
+		return nil, directory.Full(err)
 	}
 	return p.open(ctx)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
+	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
@@ -60,7 +61,7 @@ func (r *room) forOpening() error {
 func (r *room) check(least int64) error {
 	free, err := r.fsys.Free(r.path)
 	if err != nil {
-		return fmt.Errorf("asking for free space: %w", noSpace(err))
+		return fmt.Errorf("asking for free space: %w", directory.Full(err))
 	}
 	if free < uint64(least) {
 		return fmt.Errorf("%w: %s has %s, it needs %s", registry.ErrNoSpace, r.path, humanize.IBytes(free), humanize.IBytes(uint64(least)))
@@ -204,12 +205,4 @@ func (r *room) followMemtable() {
 	if err := r.makeNext(); err != nil {
 		r.log.Warn("setting room aside for the next memtable", slog.Any("error", err))
 	}
-}
-
-// noSpace adds ErrNoSpace to what a full disk says.
-func noSpace(err error) error {
-	if disk.IsFull(err) {
-		return fmt.Errorf("%w: %w", registry.ErrNoSpace, err)
-	}
-	return err
 }

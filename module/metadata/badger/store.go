@@ -10,6 +10,7 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 
+	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/journal"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
@@ -69,7 +70,7 @@ func open(ctx context.Context, path string, reserve int64, log *slog.Logger, fsy
 func (p *place) openStore(ctx context.Context) (*Store, error) {
 	o, err := p.open(ctx)
 	if err != nil {
-		return nil, openFault(err)
+		return nil, directory.OpenFault(err)
 	}
 	s := &Store{
 		place:      p,
