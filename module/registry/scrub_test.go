@@ -167,7 +167,8 @@ func TestDamageOfWhatIsDeletedMeanwhile(t *testing.T) {
 				_, err := f.Reap(f.Context())
 				f.check(err)
 			}
-		}}, 0)
+		}}, off)
+		f.SetScrub(0)
 		f.pass(time.Minute)
 		f.wantDamage()
 		if !found.Load() || f.log.count("level=ERROR") > 0 {
