@@ -149,6 +149,46 @@ func TestWhatIsNoDamage(t *testing.T) {
 	})
 }
 
+// TestDamageOfWhatIsDeletedMeanwhile: the blob goes just after it was looked at
+// again. Nobody would ever forget its damage.
+func TestDamageOfWhatIsDeletedMeanwhile(t *testing.T) {
+	inBubble(t, func(f *fixture) {
+		file := f.publishMany(1, 1000)[0]
+		f.check(f.Registry.Close())
+		metadata, err := f.metadataPlace.Open()
+		f.check(err)
+		f.blobs.BlobStore, err = f.blobPlace.Open()
+		f.check(err)
+		f.blobs.flipped[file.Locator] = 1
+		var found atomic.Bool
+		f.openWith(&hookedMetadata{metadata, func() {
+			if !found.Swap(true) {
+				f.check(f.DeleteFile(f.Context(), file.Ref, "alice"))
+				_, err := f.Reap(f.Context())
+				f.check(err)
+			}
+		}}, off)
+		f.SetScrub(0)
+		f.pass(time.Minute)
+		f.wantDamage()
+		if !found.Load() || f.log.count("level=ERROR") > 0 {
+			f.Errorf("looked again: %v, logged:\n%s", found.Load(), f.log.text.String())
+		}
+	})
+}
+
+// hookedMetadata calls a hook after it has found a blob.
+type hookedMetadata struct {
+	registry.MetadataStore
+	found func()
+}
+
+func (m *hookedMetadata) FindBlob(ctx context.Context, digest registry.Digest) (registry.Blob, error) {
+	blob, err := m.MetadataStore.FindBlob(ctx, digest)
+	m.found()
+	return blob, err
+}
+
 // once calls fn while a blob is read for the first time.
 func (f *fixture) once(fn func()) {
 	var called atomic.Bool
