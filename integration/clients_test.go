@@ -22,7 +22,7 @@ func newClients(count int) (all clients) {
 func (c clients) clone() (all clients) {
 	for _, h := range c {
 		kept := *h
-		kept.files = maps.Clone(h.files)
+		kept.files, kept.pending = maps.Clone(h.files), maps.Clone(h.pending)
 		all = append(all, &kept)
 	}
 	return all

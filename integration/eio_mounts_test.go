@@ -61,6 +61,7 @@ func TestEIO(t *testing.T) {
 		for i, f := range faults {
 			err := r.fail(f, when, (i+when)%2 > 0)
 			if err != nil || t.Failed() {
+				r.keep(t.ArtifactDir())
 				t.Fatalf("with %s failing (lasting: %v, journal: %v), from the call %d of a thread: %v", f.calls, f.lasts, f.journal, when, err)
 			}
 		}
@@ -78,6 +79,7 @@ func (r *rig) fail(f fault, when int, heals bool) error {
 		paths = r.journal()
 	}
 	tracer := r.inject(f.calls, position, paths...)
+	r.tracer = tracer
 	refused, err := r.workUntil(func() bool { return len(tracer.injected()) > 0 })
 	if err != nil {
 		return err
@@ -108,6 +110,18 @@ func (r *rig) fail(f fault, when int, heals bool) error {
 		return fmt.Errorf("after a power cut: %w", err)
 	}
 	return nil
+}
+
+// keep copies the logs of the server and of strace; with -artifacts they outlive
+// the test.
+func (r *rig) keep(directory string) {
+	r.Helper()
+	for _, name := range []string{r.logName(), r.tracer.log} {
+		if err := copyFile(name, filepath.Join(directory, filepath.Base(name))); err != nil {
+			r.Error(err)
+		}
+	}
+	r.Logf("logs of server and strace are in %s (kept with -artifacts)", directory)
 }
 
 // read reads everything. Reads go on while the disk fails. When it fails once and

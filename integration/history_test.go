@@ -35,6 +35,9 @@ type history struct {
 	// refusals are statuses that may be answered at any time and leave everything
 	// as it was; after one that is unclear, the operation may have happened.
 	refusals, unclear []int
+	// pending are contents that an unclear operation may still give a file, until a
+	// change of it succeeds or the server is started anew: a refusal settles nothing.
+	pending map[string]possible
 
 	// together are the files of a version that may have been deleted: all of them
 	// or none.
@@ -46,10 +49,11 @@ type possible []string
 
 func newHistory(client int) *history {
 	return &history{
-		client: client,
-		files:  make(map[string]possible),
-		random: rand.New(rand.NewPCG(uint64(client), 1)),
-		size:   func(random *rand.Rand) int { return 1 + random.IntN(9000) },
+		client:  client,
+		files:   make(map[string]possible),
+		pending: make(map[string]possible),
+		random:  rand.New(rand.NewPCG(uint64(client), 1)),
+		size:    func(random *rand.Rand) int { return 1 + random.IntN(9000) },
 	}
 }
 
@@ -102,11 +106,11 @@ func (h *history) publish(s *server, path string) (status int, err error) {
 	before, got := h.attempt(s, http.MethodPut, path, content, name, path)
 	switch {
 	case got.status == http.StatusCreated && before[path].has(absent):
-		h.files[path] = possible{name}
+		h.become(path, name)
 	case got.status == http.StatusConflict && !slices.Equal(before[path], possible{absent}):
-		h.files[path] = before[path].without(absent)
+		h.files[path] = before[path].without(absent).with(h.pending[path]...)
 	default:
-		err = h.settle(got, before)
+		err = h.settle(got, before, name)
 	}
 	return got.status, err
 }
@@ -114,11 +118,12 @@ func (h *history) publish(s *server, path string) (status int, err error) {
 func (h *history) deleteFile(s *server, path string) (status int, err error) {
 	before, got := h.attempt(s, http.MethodDelete, path, nil, absent, path)
 	switch {
-	case got.status == http.StatusNoContent && !slices.Equal(before[path], possible{absent}),
-		got.status == http.StatusNotFound && before[path].has(absent):
-		h.files[path] = possible{absent}
+	case got.status == http.StatusNoContent && !slices.Equal(before[path], possible{absent}):
+		h.become(path, absent)
+	case got.status == http.StatusNotFound && before[path].has(absent):
+		h.files[path] = possible{absent}.with(h.pending[path]...)
 	default:
-		err = h.settle(got, before)
+		err = h.settle(got, before, absent)
 	}
 	return got.status, err
 }
@@ -133,16 +138,26 @@ func (h *history) deleteVersion(s *server, version int) (status int, err error) 
 	before, got := h.attempt(s, http.MethodDelete, h.version(version), nil, absent, paths...)
 	missing := !slices.ContainsFunc(paths, func(path string) bool { return !before[path].has(absent) })
 	switch {
-	case got.status == http.StatusNoContent, got.status == http.StatusNotFound && missing:
+	case got.status == http.StatusNoContent:
 		for path := range before {
-			h.files[path] = possible{absent}
+			h.become(path, absent)
+		}
+	case got.status == http.StatusNotFound && missing:
+		for path := range before {
+			h.files[path] = possible{absent}.with(h.pending[path]...)
 		}
 	case got.status == 0:
 		h.together = certainlyThere(before)
 	default:
-		err = h.settle(got, before)
+		err = h.settle(got, before, absent)
 	}
 	return got.status, err
+}
+
+// become settles what a file has.
+func (h *history) become(path, content string) {
+	h.files[path] = possible{content}
+	delete(h.pending, path)
 }
 
 // attempt sends a request that may give files a content. It returns what they may
@@ -165,9 +180,14 @@ func (h *history) attempt(s *server, method, path string, body []byte, becomes s
 }
 
 // settle takes an answer that does not say that the operation was done.
-func (h *history) settle(got answer, before map[string]possible) error {
+func (h *history) settle(got answer, before map[string]possible, becomes string) error {
 	switch {
-	case got.status == 0, slices.Contains(h.unclear, got.status):
+	case got.status == 0:
+		return nil
+	case slices.Contains(h.unclear, got.status):
+		for path := range before {
+			h.pending[path] = h.pending[path].with(becomes)
+		}
 		return nil
 	case got.status == http.StatusServiceUnavailable && got.header.Get("Retry-After") == "":
 		return errors.New("503 without Retry-After")
@@ -220,7 +240,7 @@ func (h *history) check(s *server) error {
 	}
 	gone := 0
 	for path, content := range found {
-		h.files[path] = possible{content}
+		h.become(path, content)
 		if content == absent && slices.Contains(h.together, path) {
 			gone++
 		}
@@ -243,11 +263,14 @@ func certainlyThere(files map[string]possible) (paths []string) {
 
 func (p possible) has(content string) bool { return slices.Contains(p, content) }
 
-func (p possible) with(content string) possible {
-	if p.has(content) {
-		return p
+func (p possible) with(contents ...string) possible {
+	all := slices.Clone(p)
+	for _, content := range contents {
+		if !all.has(content) {
+			all = append(all, content)
+		}
 	}
-	return append(slices.Clone(p), content)
+	return all
 }
 
 func (p possible) without(content string) possible {

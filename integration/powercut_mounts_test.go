@@ -19,6 +19,7 @@ type rig struct {
 	metadata string // its directory
 	clients  clients
 	config   string
+	tracer   *tracer // the last one
 }
 
 // newRig has the registry on one disk, or its metadata on a second one: then

@@ -94,10 +94,18 @@ func checkTable(name string, options badger.Options, manifest badger.TableManife
 	damage := func(what any) error {
 		return fmt.Errorf("%w: table %s: %v", errDatabase, filepath.Base(name), what)
 	}
-	file, err := z.OpenMmapFile(name, os.O_RDONLY, 0)
+	info, err := os.Stat(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return damage("it is missing")
 	}
+	if err == nil && info.Size() == 0 {
+		// Badger empties a file before it removes it, and either can fail.
+		return damage("it is empty")
+	}
+	if err != nil {
+		return fmt.Errorf("asking for table: %w", err)
+	}
+	file, err := z.OpenMmapFile(name, os.O_RDONLY, 0)
 	if err != nil && err != z.NewFile {
 		return fmt.Errorf("opening table: %w", err)
 	}
