@@ -222,6 +222,33 @@ func tarOf(t *testing.T, entries ...string) []byte {
 	return stream.Bytes()
 }
 
+// TestCountsOfTheEnd: an entry that is gone, with nothing else that tells, shows.
+func TestCountsOfTheEnd(t *testing.T) {
+	for name, change := range map[string]func(end *BackupEnd){
+		"lines":    func(end *BackupEnd) { end.Lines++ },
+		"blobs":    func(end *BackupEnd) { end.Blobs++ },
+		"bytes":    func(end *BackupEnd) { end.Bytes++ },
+		"position": func(end *BackupEnd) { end.Position.Sequence++ },
+	} {
+		b := newSampleBackup(t)
+		var stream bytes.Buffer
+		w, err := NewBackupWriter(&stream, b.head)
+		if err == nil {
+			err = w.WriteLines(1, b.head.Position.Sequence, b.lines)
+		}
+		if err == nil {
+			change(&w.end)
+			_, err = w.End(nil)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.read(t, &stream); !errors.Is(err, ErrIncomplete) {
+			t.Errorf("other %s: %v", name, err)
+		}
+	}
+}
+
 // TestIncompleteBackups: what a backup says it lacks may be wrong in it, and nothing
 // else.
 func TestIncompleteBackups(t *testing.T) {
