@@ -42,6 +42,9 @@ var subdirectives = words{
 	"max_user_uploads":     (*directive).maxUserUploads,
 	"upload_stall_timeout": (*directive).uploadStallTimeout,
 	"file_names":           (*directive).fileNames,
+	"scrub":                (*directive).scrub,
+	"verify_reads":         (*directive).verifyReads,
+	"health":               (*directive).health,
 	"metadata":             (*directive).metadata,
 	"blobs":                (*directive).blobs,
 }
@@ -80,6 +83,9 @@ type directive struct {
 //		max_user_uploads     <number>
 //		upload_stall_timeout <duration>
 //		file_names           documented|gitea
+//		scrub                <rate>|off
+//		verify_reads
+//		health               <path>
 //		metadata             <name> { ... }
 //		blobs                <name> { ... }
 //	}

@@ -59,6 +59,9 @@ func drawHandler(t *rapid.T) *module.Handler {
 	h.MaxUploads = rapid.IntRange(0, 1000).Draw(t, "max_uploads")
 	h.MaxUserUploads = rapid.IntRange(0, 1000).Draw(t, "max_user_uploads")
 	h.UploadStallTimeout = caddy.Duration(rapid.Int64Range(0, 1<<40).Draw(t, "upload_stall_timeout"))
+	h.ScrubRate = rapid.OneOf(rapid.Just(int64(-1)), rapid.Int64Range(0, exact)).Draw(t, "scrub")
+	h.VerifyReads = rapid.Bool().Draw(t, "verify_reads")
+	h.Health = rapid.OneOf(rapid.Just(""), rapid.Map(name, func(s string) string { return "/" + s })).Draw(t, "health")
 	h.FileNames = rapid.SampledFrom([]registry.FileNames{"", registry.FileNamesDocumented, registry.FileNamesGitea}).Draw(t, "file_names")
 	return h
 }
@@ -155,6 +158,14 @@ func write(h *module.Handler) string {
 		line("upload_stall_timeout", time.Duration(h.UploadStallTimeout).String())
 	}
 	line("file_names", string(h.FileNames))
+	limit("scrub", h.ScrubRate)
+	if h.ScrubRate < 0 {
+		line("scrub", "off")
+	}
+	if h.VerifyReads {
+		text.WriteString("\tverify_reads\n")
+	}
+	line("health", h.Health)
 	text.WriteString("}\n")
 	return text.String()
 }

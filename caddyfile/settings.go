@@ -17,17 +17,28 @@ func (d *directive) root() (err error) {
 	return err
 }
 
-func (d *directive) prefix() error {
-	prefix, err := d.value("<path>")
+func (d *directive) prefix() (err error) {
+	d.handler.Prefix, err = d.path()
+	return err
+}
+
+func (d *directive) health() (err error) {
+	d.handler.Health, err = d.path()
+	return err
+}
+
+// path reads a path of URLs.
+func (d *directive) path() (string, error) {
+	word := d.Val()
+	path, err := d.value("<path>")
 	if err != nil {
-		return err
+		return "", err
 	}
 	// What a placeholder stands for is known when the config is loaded.
-	if !strings.HasPrefix(prefix, "/") && !strings.HasPrefix(prefix, "{") {
-		return d.Errf("prefix %q does not begin with /", prefix)
+	if !strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "{") {
+		return "", d.Errf("%s %q does not begin with /", word, path)
 	}
-	d.handler.Prefix = prefix
-	return nil
+	return path, nil
 }
 
 func (d *directive) admin() (err error) {
@@ -106,6 +117,35 @@ func (d *directive) size() (int64, error) {
 		return 0, d.Errf("%s %q is not a size that can be a limit: write one such as 2GiB, or leave the line out for no limit", word, text)
 	}
 	return int64(size), nil
+}
+
+// off in place of a rate turns the scrub off.
+const off = "off"
+
+func (d *directive) scrub() error {
+	text, err := d.value("<rate>|" + off)
+	if err != nil {
+		return err
+	}
+	if text == off {
+		d.handler.ScrubRate = -1
+		return nil
+	}
+	rate, err := humanize.ParseBytes(text)
+	if err != nil || rate == 0 || rate > math.MaxInt64 {
+		return d.Errf("scrub %q is not a rate: write the bytes that may be read a second, such as 8MiB, or %s", text, off)
+	}
+	d.handler.ScrubRate = int64(rate)
+	return nil
+}
+
+func (d *directive) verifyReads() error {
+	word := d.Val()
+	if d.NextArg() {
+		return d.Errf("unexpected %q: %s has no value; leave the line out to not verify", d.Val(), word)
+	}
+	d.handler.VerifyReads = true
+	return nil
 }
 
 // number reads a number that is a limit.

@@ -159,11 +159,7 @@ func TestBackupUnderLoad(t *testing.T) {
 // workUntil works until it is told to stop.
 func (h *history) workUntil(s *server, answered *atomic.Int64, stop *atomic.Bool) error {
 	for ; !stop.Load(); answered.Add(1) {
-		gone, err := h.step(s)
-		if err == nil && gone {
-			err = errors.New("the server is gone")
-		}
-		if err != nil {
+		if err := h.operate(s, 1); err != nil {
 			return err
 		}
 	}

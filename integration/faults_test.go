@@ -50,6 +50,8 @@ func TestRefusedReloadsLeaveNothing(t *testing.T) {
 		{"an address of another machine", strings.Replace(beside(s.root+"-2"), fmt.Sprintf("http://127.0.0.1:%d {\n", port),
 			fmt.Sprintf("http://127.0.0.1:%d {\n\tbind 203.0.113.1\n", port), 1), "cannot assign requested address"},
 		{"a directory of two stores", beside(s.root+"-2", "blobs filesystem {", "\tdir "+filepath.Join(s.root, "blobs"), "}"), "belong together"},
+		{"two scrubs of one store", s.site("scrub off") + s.siteAt(port, s.root), "different settings"},
+		{"health within the API", beside(s.root+"-2", "health /api/packages/health"), "under the prefix"},
 		{"an owner with two rules", s.site("owner a {", "\tread *", "}", "owner A {", "\tread *", "}"), "owner"},
 	} {
 		for range 3 {
@@ -97,7 +99,7 @@ func TestAFaultAtStartSaysWhatToDo(t *testing.T) {
 		"a file for metadata":   {"metadata", "", "is not a directory"},
 		"somebody's files":      {"blobs/notes.txt", "somebody's", "use an empty directory"},
 		"another kind of store": {"blobs/FORMAT", "generic_registry metadata badger 1\n", "this directory is not such a store"},
-		"a newer release":       {"metadata/FORMAT", "generic_registry metadata badger 2\n", "use the newer release that wrote it"},
+		"a newer release":       {"metadata/FORMAT", "generic_registry metadata badger 3\n", "use the newer release that wrote it"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t)
@@ -127,7 +129,7 @@ func TestAFaultAtStartSaysWhatToDo(t *testing.T) {
 func TestLostBytesAreAnErrorAndHeal(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
-	s.faults = []string{"request failed"}
+	s.faults = []string{"request failed", "blob is damaged"}
 	content := pattern(1, 5000)
 	for i := range 2 {
 		s.put(filePath("alice", "p", "1", fmt.Sprint("f", i)), content)

@@ -92,11 +92,11 @@ func patternFile(t testing.TB, name string, size int64) {
 
 // startSecure starts a site over plain HTTP and the same over HTTPS, with a
 // certificate of Caddy's own authority.
-func (s *server) startSecure() (port int, authority string) {
+func (s *server) startSecure(settings ...string) (port int, authority string) {
 	s.Helper()
 	port = freePort(s)
-	text := strings.Replace(s.site(), "{\n", "{\n\tskip_install_trust\n\tauto_https disable_redirects\n", 1)
-	site := strings.Replace(s.siteAt(port, s.root), fmt.Sprintf("http://127.0.0.1:%d {\n", port), fmt.Sprintf("https://localhost:%d {\n\ttls internal\n", port), 1)
+	text := strings.Replace(s.site(settings...), "{\n", "{\n\tskip_install_trust\n\tauto_https disable_redirects\n", 1)
+	site := strings.Replace(s.siteAt(port, s.root, settings...), fmt.Sprintf("http://127.0.0.1:%d {\n", port), fmt.Sprintf("https://localhost:%d {\n\ttls internal\n", port), 1)
 	s.start(text + site)
 	authority = filepath.Join(s.dir, "data", "caddy", "pki", "authorities", "local", "root.crt")
 	s.eventually("there is a certificate", func() bool {

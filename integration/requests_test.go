@@ -23,6 +23,18 @@ func versionPath(owner, pkg, version string) string {
 	return api + owner + "/generic/" + pkg + "/" + version
 }
 
+// answer is what a request got.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+	closes bool // the connection
+
+	interim []int // the 1xx before it; the client of net/http hides them
+}
+
+func (a answer) text() string { return string(bytes.TrimSpace(a.body)) }
+
 // newClient keeps connections as a busy client does.
 func newClient() *http.Client {
 	return &http.Client{
@@ -90,7 +102,8 @@ func (s *server) wantBytes(path string, content []byte) {
 	}
 }
 
-// blobs lists the files under the registry's blobs, uploads included.
+// blobs lists the files under the registry's blobs, uploads included, without those
+// in quarantine.
 func (s *server) blobs() (committed, uploads []string) {
 	s.Helper()
 	root := filepath.Join(s.root, "blobs")
@@ -99,7 +112,7 @@ func (s *server) blobs() (committed, uploads []string) {
 			return ignoreMissing(err)
 		}
 		switch directory := filepath.Dir(path); directory {
-		case root: // FORMAT and the lock
+		case root, filepath.Join(root, "quarantine"): // FORMAT and the lock
 		case filepath.Join(root, "tmp"):
 			uploads = append(uploads, path)
 		default:

@@ -3,7 +3,6 @@
 package integration
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -62,6 +61,7 @@ func isLong() bool { return os.Getenv(long) != "" }
 // server is one Caddy process, restarted at will on the same folders.
 type server struct {
 	testing.TB
+	binary  string
 	dir     string // home, configuration and log
 	root    string // of the registry
 	port    int
@@ -78,7 +78,7 @@ type server struct {
 // newServer makes the folders and finds the ports. Nothing runs yet.
 func newServer(t testing.TB) *server {
 	dir := t.TempDir()
-	s := &server{TB: t, dir: dir, root: filepath.Join(dir, "registry"), port: freePort(t), admin: freePort(t), client: newClient()}
+	s := &server{TB: t, binary: caddyBinary, dir: dir, root: filepath.Join(dir, "registry"), port: freePort(t), admin: freePort(t), client: newClient()}
 	t.Cleanup(func() {
 		s.client.CloseIdleConnections()
 		s.kill()
@@ -130,7 +130,7 @@ func (s *server) caddy(arguments ...string) (string, error) {
 	s.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	command := exec.CommandContext(ctx, caddyBinary, arguments...)
+	command := exec.CommandContext(ctx, s.binary, arguments...)
 	command.Env = s.environment()
 	output, err := command.CombinedOutput()
 	return string(output), err
@@ -144,7 +144,7 @@ func (s *server) launch(text string) {
 		s.Fatal(err)
 	}
 	defer log.Close()
-	s.process = exec.Command(caddyBinary, "run", "--adapter", "caddyfile", "--config", s.writeConfig(text))
+	s.process = exec.Command(s.binary, "run", "--adapter", "caddyfile", "--config", s.writeConfig(text))
 	s.process.Env = s.environment()
 	s.process.Stdout, s.process.Stderr = log, log
 	if err := s.process.Start(); err != nil {
@@ -158,16 +158,26 @@ func (s *server) launch(text string) {
 // start starts the process and waits until it serves.
 func (s *server) start(text string) {
 	s.Helper()
+	if err := s.starts(text); err != nil {
+		s.Fatalf("%v\n%s", err, s.logTail())
+	}
+}
+
+// starts is start for a server that may end instead.
+func (s *server) starts(text string) (ended error) {
+	s.Helper()
 	s.launch(text)
 	s.eventually("the server answers", func() bool {
 		select {
 		case err := <-s.exited:
 			s.exited <- err
-			s.Fatalf("caddy ended: %v\n%s", err, s.logTail())
+			ended = fmt.Errorf("caddy ended: %w", err)
+			return true
 		default:
+			return s.answers()
 		}
-		return s.answers()
 	})
+	return ended
 }
 
 // answers tells whether the server answers a request. That a connection can be
@@ -290,15 +300,3 @@ func (s *server) settle() {
 	s.client.CloseIdleConnections()
 	s.eventually("one configuration listens", func() bool { return s.listeners(s.port) <= 1 })
 }
-
-// answer is what a request got.
-type answer struct {
-	status int
-	header http.Header
-	body   []byte
-	closes bool // the connection
-
-	interim []int // the 1xx before it; the client of net/http hides them
-}
-
-func (a answer) text() string { return string(bytes.TrimSpace(a.body)) }

@@ -20,12 +20,14 @@ func init() { caddy.RegisterModule(Admin{}) }
 const (
 	adminPath  = "/generic_registry"
 	tokensPath = "/tokens"
+	healthPath = "/health"
 )
 
 // Admin adds the registries to Caddy's admin endpoint: tokens are made, listed and
-// revoked under `/generic_registry/tokens`, `/generic_registry/backup` gives a
-// backup, and `/generic_registry/verify` checks what is stored. With several
-// registries open, the query parameter `root` says which one is meant.
+// revoked under `/generic_registry/tokens`, `/generic_registry/health` says how each
+// registry is, `/generic_registry/backup` gives a backup, and
+// `/generic_registry/verify` checks what is stored. With several registries open, the
+// query parameter `root` says which one is meant.
 //
 // Whoever reaches the admin endpoint can make tokens for any user, as they could
 // load a configuration that lets anyone in: keep it on localhost, or on a unix
@@ -44,6 +46,7 @@ func (Admin) Routes() []caddy.AdminRoute {
 		{Pattern: adminPath + tokensPath + "/", Handler: caddy.AdminHandlerFunc(serveToken)},
 		{Pattern: adminPath + backupPath, Handler: caddy.AdminHandlerFunc(serveBackup)},
 		{Pattern: adminPath + verifyPath, Handler: caddy.AdminHandlerFunc(serveVerify)},
+		{Pattern: adminPath + healthPath, Handler: caddy.AdminHandlerFunc(serveHealth)},
 	}
 }
 

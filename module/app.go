@@ -54,7 +54,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 func (a *App) Provision(ctx caddy.Context) error {
 	a.log, a.slog = ctx.Logger(), ctx.Slogger()
 	a.uses = make(map[storeKey]*use)
-	return nil
+	return registerMetrics(ctx.GetMetricsRegistry())
 }
 
 // errContradiction: within one configuration, two handlers give one store
@@ -66,7 +66,8 @@ var errNoRoot = errors.New("no such registry")
 
 // use takes a reference to the store that two guest modules make, for the life of
 // the configuration. It opens nothing. Handlers are provisioned one after another.
-func (a *App) use(root string, metadata, blobs caddy.Module) (storeKey, error) {
+// The rate is registry.Options'.
+func (a *App) use(root string, metadata, blobs caddy.Module, scrubRate int64) (storeKey, error) {
 	metadataBackend, ok := metadata.(registry.MetadataBackend)
 	if !ok {
 		return storeKey{}, fmt.Errorf("%s is not a metadata backend", metadata.CaddyModule().ID)
@@ -79,7 +80,7 @@ func (a *App) use(root string, metadata, blobs caddy.Module) (storeKey, error) {
 		metadata: fmt.Sprintf("%s at %s", metadata.CaddyModule().ID, metadataBackend.Identity(root)),
 		blobs:    fmt.Sprintf("%s at %s", blobs.CaddyModule().ID, blobBackend.Identity(root)),
 	}
-	settings, err := json.Marshal([]any{metadata, blobs})
+	settings, err := json.Marshal([]any{metadata, blobs, scrubRate})
 	if err != nil {
 		return storeKey{}, fmt.Errorf("encoding store settings: %w", err)
 	}
@@ -87,7 +88,7 @@ func (a *App) use(root string, metadata, blobs caddy.Module) (storeKey, error) {
 	defer a.mu.Unlock()
 	if used := a.uses[key]; used != nil {
 		if !bytes.Equal(used.settings, settings) {
-			return storeKey{}, fmt.Errorf("%w (%s): write the same metadata and blobs blocks for both", errContradiction, key.metadata)
+			return storeKey{}, fmt.Errorf("%w (%s): write the same metadata, blobs and scrub for both", errContradiction, key.metadata)
 		}
 		return key, nil
 	}
@@ -95,9 +96,10 @@ func (a *App) use(root string, metadata, blobs caddy.Module) (storeKey, error) {
 	if err != nil {
 		return storeKey{}, err
 	}
+	entry.named.CompareAndSwap(nil, &root) // until it is started
 	a.uses[key] = &use{
 		entry:    entry,
-		backends: &backends{root: root, metadata: metadataBackend, blobs: blobBackend, log: a.log, storeLog: a.slog},
+		backends: &backends{root: root, metadata: metadataBackend, blobs: blobBackend, scrubRate: scrubRate, log: a.log, storeLog: a.slog},
 		settings: settings,
 	}
 	return key, nil

@@ -32,7 +32,7 @@ func newAuthenticator(t testing.TB) (authenticator *Authenticator, token string)
 			t.Fatal(err)
 		}
 	}
-	key, err := app.use(root, metadata, blobs)
+	key, err := app.use(root, metadata, blobs, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

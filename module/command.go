@@ -58,8 +58,8 @@ func (t *target) request(method, path string, body io.Reader) ([]byte, error) {
 	return answer, nil
 }
 
-// stream asks the admin endpoint and returns the answer to be read, however long it
-// is.
+// stream asks the admin endpoint for an escaped path and returns the answer to be
+// read, however long it is.
 func (t *target) stream(method, path string, query url.Values, body io.Reader) (io.ReadCloser, error) {
 	address, err := caddycmd.DetermineAdminAPIAddress(t.address, nil, t.config, t.adapter)
 	if err != nil {
@@ -75,7 +75,10 @@ func (t *target) stream(method, path string, query url.Values, body io.Reader) (
 		}
 		query.Set("root", root)
 	}
-	uri := (&url.URL{Path: adminPath + path, RawQuery: query.Encode()}).RequestURI()
+	uri := adminPath + path
+	if len(query) > 0 {
+		uri += "?" + query.Encode()
+	}
 	response, err := caddycmd.AdminAPIRequest(address, method, uri, http.Header{"Accept": {"*/*"}}, body)
 	if err != nil {
 		return nil, explain(address, err)

@@ -24,7 +24,7 @@ const maxRanges = 100
 
 // download answers GET and HEAD. Ranges and conditions are http.ServeContent's
 // (RFC 9110 sections 13 and 14).
-func download(w http.ResponseWriter, r *http.Request, store *registry.Registry, ref registry.Ref, record *record) error {
+func (h *Handler) download(w http.ResponseWriter, r *http.Request, store *registry.Registry, ref registry.Ref, record *record) error {
 	file, content, err := store.Open(r.Context(), ref)
 	if err != nil {
 		return err
@@ -35,15 +35,21 @@ func download(w http.ResponseWriter, r *http.Request, store *registry.Registry, 
 		r = r.Clone(r.Context())
 		r.Header.Del("Range")
 	}
-	header := w.Header()
+	if h.VerifyReads {
+		return h.serveVerified(w, r, store, file, content, record.route)
+	}
+	setDownloadHeaders(w.Header(), file)
+	http.ServeContent(w, r, "", file.Created, content)
+	return nil
+}
+
+func setDownloadHeaders(header http.Header, file registry.File) {
 	header.Set("Content-Type", "application/octet-stream")
 	header.Set("Content-Disposition", contentDisposition(file.File))
 	header.Set("Cache-Control", downloadCacheControl)
 	header.Set("Content-Security-Policy", downloadPolicy)
 	header.Set("X-Content-Type-Options", "nosniff")
 	setValidators(header, file.Digest)
-	http.ServeContent(w, r, "", file.Created, content)
-	return nil
 }
 
 // setValidators sets what lets a client verify and revalidate a file: a strong

@@ -16,7 +16,7 @@ import (
 )
 
 // stateRetryInterval is how often a store in a state fault is tried again.
-const stateRetryInterval = 5 * time.Second
+const stateRetryInterval = 2 * time.Second
 
 // entry is one store of the pool: not open yet, open, or waiting in a state fault.
 type entry struct {
@@ -45,11 +45,12 @@ type state struct {
 
 // backends are one configuration's modules for a store.
 type backends struct {
-	root     string
-	metadata registry.MetadataBackend
-	blobs    registry.BlobBackend
-	log      *zap.Logger  // for what becomes of the store here
-	storeLog *slog.Logger // for the store itself, which knows no zap
+	root      string
+	metadata  registry.MetadataBackend
+	blobs     registry.BlobBackend
+	scrubRate int64        // as in registry.Options
+	log       *zap.Logger  // for what becomes of the store here
+	storeLog  *slog.Logger // for the store itself, which knows no zap
 }
 
 type openStores struct {
@@ -94,7 +95,7 @@ func (e *entry) use(b *backends) {
 	e.named.Store(&b.root)
 }
 
-// root is the root that the registry is known by, empty before it was started.
+// root is the root that the registry is known by.
 func (e *entry) root() string {
 	if root := e.named.Load(); root != nil {
 		return *root
@@ -108,7 +109,7 @@ func (e *entry) tryOpen(ctx context.Context, b *backends) error {
 	opening, err := b.open(ctx, e.log.logger())
 	if err == nil {
 		e.stores = opening
-		opened = registry.New(opening.metadata, opening.blobs, registry.Options{Log: e.log.logger()})
+		opened = registry.New(opening.metadata, opening.blobs, registry.Options{Log: e.log.logger(), ScrubRate: b.scrubRate})
 	}
 	if e.state.Swap(&state{registry: opened, fault: err}) == nil {
 		close(e.ready)
@@ -136,8 +137,10 @@ func (b *backends) open(ctx context.Context, log *slog.Logger) (openStores, erro
 	return openStores{metadata: metadata, blobs: blobs}, nil
 }
 
-// adjust gives a configuration's settings to the open store. Requires e.mu.
+// adjust gives a configuration's settings to the open store. Requires e.mu and that
+// it is open.
 func (e *entry) adjust(b *backends) error {
+	e.state.Load().registry.SetScrub(b.scrubRate)
 	var errs []error
 	if adjuster, ok := b.metadata.(registry.MetadataAdjuster); ok {
 		errs = append(errs, adjuster.AdjustMetadata(e.stores.metadata))

@@ -80,6 +80,27 @@ type Handler struct {
 	// which adds `=:;()[]{}~!@#$%^&` and inner spaces.
 	FileNames registry.FileNames `json:"file_names,omitempty"`
 
+	// How many bytes a second are read in the background to compare every file's
+	// bytes with their digest, once a week. A small file counts as 64 KiB. Zero, the
+	// default, is 8388608 (8 MiB); -1 turns it off. Handlers with the same root must
+	// have the same. It takes effect on a reload.
+	ScrubRate int64 `json:"scrub_rate,omitempty"`
+
+	// Whether downloads are compared with their digest as they are sent, so that no
+	// client has the whole of a response with wrong bytes: it ends before the last
+	// of them. Files up to 256 KiB, and files of which a request wants ranges, are
+	// read whole first, and answered 500. It costs hashing every download, the
+	// kernel's sending files by itself, and for each request with a range a read of
+	// the whole file.
+	VerifyReads bool `json:"verify_reads,omitempty"`
+
+	// The path under which `live` and `ready` answer, without authentication,
+	// whether files can be read, and published: 200 `ok` or 503 `unavailable`.
+	// Compared with case; not under the prefix. Placeholders are replaced when the
+	// config is loaded. Default: nowhere. The admin endpoint says more, at
+	// `/generic_registry/health`.
+	Health string `json:"health,omitempty"`
+
 	// Where metadata is kept. Default: `badger`.
 	MetadataRaw json.RawMessage `json:"metadata,omitempty" caddy:"namespace=generic_registry.metadata inline_key=module"`
 
@@ -87,6 +108,7 @@ type Handler struct {
 	BlobsRaw json.RawMessage `json:"blobs,omitempty" caddy:"namespace=generic_registry.blobs inline_key=module"`
 
 	prefix    []string
+	health    []string // nil without a health path
 	access    *access
 	userKey   string
 	groupsKey string
@@ -131,7 +153,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("loading app %s: %w", AppID, err)
 	}
-	h.store, err = app.(*App).use(h.Root, metadata.(caddy.Module), blobs.(caddy.Module))
+	h.store, err = app.(*App).use(h.Root, metadata.(caddy.Module), blobs.(caddy.Module), h.ScrubRate)
 	return err
 }
 
@@ -147,7 +169,10 @@ func (h *Handler) provisionSettings() error {
 	if h.Prefix == "" {
 		h.Prefix = defaultPrefix
 	}
-	if h.prefix, err = parsePrefix(h.Prefix); err != nil {
+	if h.prefix, err = parsePath("prefix", h.Prefix); err != nil {
+		return err
+	}
+	if err := h.provisionHealth(); err != nil {
 		return err
 	}
 	if h.FileNames == "" {
@@ -162,8 +187,17 @@ func (h *Handler) provisionSettings() error {
 	if h.MaxUploads < 0 || h.MaxUserUploads < 0 || h.UploadStallTimeout < 0 {
 		return errors.New("max_uploads, max_user_uploads and upload_stall_timeout are above zero, or left out")
 	}
+	switch {
+	case h.ScrubRate == 0:
+		h.ScrubRate = registry.DefaultScrubRate
+	case h.ScrubRate < scrubOff:
+		return fmt.Errorf("scrub_rate is %d: write bytes a second, or %d to turn the scrub off", h.ScrubRate, scrubOff)
+	}
 	return h.provisionAccess()
 }
+
+// scrubOff is the scrub_rate that turns the scrub off.
+const scrubOff = -1
 
 // resolveRoot returns the directory that a configured root means.
 func resolveRoot(configured string) (string, error) {

@@ -1,6 +1,7 @@
 package module
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -88,6 +89,24 @@ func (p *pool) joinRoot(root string) (*entry, error) {
 	}
 	found[0].users++
 	return found[0], nil
+}
+
+// joinAll returns the entries of a root, or all with an empty one, each with one
+// more user, in the order of their roots.
+func (p *pool) joinAll(root string) (entries []*entry) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, e := range p.entries {
+		if root != "" && e.root() != root {
+			continue
+		}
+		e.users++
+		entries = append(entries, e)
+	}
+	slices.SortFunc(entries, func(a, b *entry) int {
+		return cmp.Or(strings.Compare(a.root(), b.root()), strings.Compare(a.key.metadata, b.key.metadata))
+	})
+	return entries
 }
 
 // leave gives one use back; the last one closes the store before it returns.

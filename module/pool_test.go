@@ -14,6 +14,8 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/generic-registry/caddy-generic-registry/module/blobs/filesystem"
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/storetest/memory"
 )
@@ -289,3 +291,56 @@ func TestBlobsOfAnotherRegistryAreLeftAlone(t *testing.T) {
 }
 
 func closeOf(store io.Closer) error { return store.Close() }
+
+// TestScrubRateOfTheLatestConfiguration: a reload changes it without reopening, and
+// one that is rejected gives it back.
+func TestScrubRateOfTheLatestConfiguration(t *testing.T) {
+	p, backend := newPool(), newFakeBackend()
+	e := mustTake(t, p)
+	defer p.leave(e)
+	rate := func() int64 { return e.state.Load().registry.Health().Scrub.Rate }
+	var configs []*backends
+	for _, step := range []struct{ set, want int64 }{{0, registry.DefaultScrubRate}, {1 << 20, 1 << 20}, {scrubOff, 0}} {
+		config := backend.config(quietLog)
+		config.scrubRate = step.set
+		if err := e.start(t.Context(), config); err != nil {
+			t.Fatal(err)
+		}
+		if got := rate(); got != step.want {
+			t.Errorf("with %d the rate is %d, want %d", step.set, got, step.want)
+		}
+		configs = append(configs, config)
+	}
+	e.retire(configs[2])
+	if got := rate(); got != 1<<20 {
+		t.Errorf("given back: %d", got)
+	}
+	if got := backend.opened.Load(); got != 1 {
+		t.Errorf("opened %d times", got)
+	}
+}
+
+// TestHandlersOfOneStoreAgree on everything that is the store's.
+func TestHandlersOfOneStoreAgree(t *testing.T) {
+	app := &App{uses: make(map[storeKey]*use)}
+	defer func() {
+		if err := app.Cleanup(); err != nil {
+			t.Error(err)
+		}
+	}()
+	root := t.TempDir()
+	use := func(metadataReserve, blobsReserve, scrubRate int64) error {
+		_, err := app.use(root, &badger.Backend{Reserve: metadataReserve}, &filesystem.Backend{Reserve: blobsReserve}, scrubRate)
+		return err
+	}
+	for range 2 {
+		if err := use(100, 200, 300); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, other := range [][3]int64{{101, 200, 300}, {100, 201, 300}, {100, 200, 301}, {100, 200, scrubOff}} {
+		if err := use(other[0], other[1], other[2]); !errors.Is(err, errContradiction) {
+			t.Errorf("%v: error is %v", other, err)
+		}
+	}
+}

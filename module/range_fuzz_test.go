@@ -81,18 +81,20 @@ func FuzzRange(f *testing.F) {
 		if ifRange != "" {
 			r.Header.Set("If-Range", ifRange)
 		}
-		w := httptest.NewRecorder()
-		if err := download(w, r, store, refOf("o", "p", "1", strconv.Itoa(len(content))), new(record)); err != nil {
-			t.Fatal(err)
-		}
-		checkRangeAnswer(t, w, content, head, strings.Count(ranges, ",")+1)
-		tag := entityTag(sha256.Sum256(content))
-		isChanged := strings.HasPrefix(ifRange, `"`) && !strings.HasPrefix(ifRange, tag)
-		if isChanged && w.Code != http.StatusOK {
-			t.Errorf("a part of another file than If-Range names: %d", w.Code)
-		}
-		if want := singleRange(ranges, len(content)); want != "" && (ifRange == "" || ifRange == tag) && w.Header().Get("Content-Range") != want {
-			t.Errorf("Content-Range is %q, want %q", w.Header().Get("Content-Range"), want)
+		for _, h := range []*Handler{{}, {VerifyReads: true}} {
+			w := httptest.NewRecorder()
+			if err := h.download(w, r, store, refOf("o", "p", "1", strconv.Itoa(len(content))), new(record)); err != nil {
+				t.Fatal(err)
+			}
+			checkRangeAnswer(t, w, content, head, strings.Count(ranges, ",")+1)
+			tag := entityTag(sha256.Sum256(content))
+			isChanged := strings.HasPrefix(ifRange, `"`) && !strings.HasPrefix(ifRange, tag)
+			if isChanged && w.Code != http.StatusOK {
+				t.Errorf("a part of another file than If-Range names: %d", w.Code)
+			}
+			if want := singleRange(ranges, len(content)); want != "" && (ifRange == "" || ifRange == tag) && w.Header().Get("Content-Range") != want {
+				t.Errorf("Content-Range is %q, want %q", w.Header().Get("Content-Range"), want)
+			}
 		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
@@ -44,18 +45,19 @@ func (r route) allows(method string) bool {
 	return false
 }
 
-// parsePrefix returns the segments of the configured prefix.
-func parsePrefix(prefix string) ([]string, error) {
-	if !strings.HasPrefix(prefix, "/") {
-		return nil, fmt.Errorf("prefix is %q: it must begin with /", prefix)
+// parsePath returns the segments of a path of the configuration, the value of a
+// word.
+func parsePath(word, path string) ([]string, error) {
+	if !strings.HasPrefix(path, "/") {
+		return nil, fmt.Errorf("%s is %q: it must begin with /", word, path)
 	}
-	segments, err := splitPath(prefix)
+	segments, err := splitPath(path)
 	if err != nil {
-		return nil, fmt.Errorf("prefix is %q: %w", prefix, err)
+		return nil, fmt.Errorf("%s is %q: %w", word, path, err)
 	}
 	for _, segment := range segments {
 		if err := registry.CheckElement(segment); err != nil {
-			return nil, fmt.Errorf("prefix is %q: %w", prefix, err)
+			return nil, fmt.Errorf("%s is %q: %w", word, path, err)
 		}
 	}
 	return segments, nil
@@ -78,6 +80,11 @@ func splitPath(escaped string) ([]string, error) {
 	return segments, nil
 }
 
+// isUnder tells whether a path is a prefix or under it.
+func isUnder(prefix, path []string) bool {
+	return len(path) >= len(prefix) && slices.Equal(path[:len(prefix)], prefix)
+}
+
 // parseRoute reads a request's path. Inside tells whether it is under the prefix;
 // when it is not, the request is not ours. Its errors are ErrUnsafePath,
 // ErrInvalidOwner and errNoRoute. Other names are judged when they are published.
@@ -87,13 +94,8 @@ func parseRoute(prefix []string, escaped string) (rt route, inside bool, err err
 		// Which segment is bad cannot matter: nobody else can serve it either.
 		return route{}, true, err
 	}
-	if len(segments) < len(prefix) {
+	if !isUnder(prefix, segments) {
 		return route{}, false, nil
-	}
-	for i, segment := range prefix {
-		if segments[i] != segment {
-			return route{}, false, nil
-		}
 	}
 	segments = segments[len(prefix):]
 	for _, segment := range segments {

@@ -63,7 +63,7 @@ func TestParseRoute(t *testing.T) {
 }
 
 func TestPrefixOfNothingServesFromTheTop(t *testing.T) {
-	prefix, err := parsePrefix("/")
+	prefix, err := parsePath("prefix", "/")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func TestPrefixOfNothingServesFromTheTop(t *testing.T) {
 
 func TestPrefixesThatCannotBe(t *testing.T) {
 	for _, prefix := range []string{"", "api", "/a/../b", "/%zz", "/a\\b"} {
-		if _, err := parsePrefix(prefix); err == nil {
+		if _, err := parsePath("prefix", prefix); err == nil {
 			t.Errorf("%q is accepted", prefix)
 		}
 	}

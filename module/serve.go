@@ -1,6 +1,7 @@
 package module
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -26,6 +27,10 @@ var (
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if probe, ours := h.healthProbe(r.URL.EscapedPath()); ours {
+		h.answerProbe(w, r, probe)
+		return nil
+	}
 	rt, inside, err := parseRoute(h.prefix, r.URL.EscapedPath())
 	if !inside {
 		return next.ServeHTTP(w, r)
@@ -75,6 +80,9 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, rt route, who *i
 		}
 		return errors.Join(registry.ErrUnavailable, err)
 	}
+	// A client that half-closes its connection after the request ends the
+	// request's context, and still waits for the answer.
+	r = r.WithContext(context.WithoutCancel(r.Context()))
 
 	switch {
 	case r.Method == http.MethodPut:
@@ -82,7 +90,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, rt route, who *i
 	case r.Method == http.MethodDelete:
 		return remove(w, r, store, rt, who.user)
 	}
-	return download(w, r, store, rt.Ref, record)
+	return h.download(w, r, store, rt.Ref, record)
 }
 
 // actionOf tells what a request with an allowed method does.

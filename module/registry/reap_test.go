@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -72,5 +73,22 @@ func TestOneBlobThatStaysKeepsNoOther(t *testing.T) {
 	}
 	if !slices.Equal(s.deleted, []Locator{"d", "f"}) {
 		t.Errorf("deleted %v", s.deleted)
+	}
+}
+
+// TestManualDoesNothingByItself, where the default reaps at once.
+func TestManualDoesNothingByItself(t *testing.T) {
+	for _, manual := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			s := &stubbornStores{condemned: []Locator{"a"}}
+			r := New(s, s, Options{Idle: manual})
+			synctest.Wait() // everything that was started waits for its next turn
+			if got := len(s.deleted) == 0; got != manual {
+				t.Errorf("manual is %v: deleted %v", manual, s.deleted)
+			}
+			if err := r.Close(); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }

@@ -91,7 +91,12 @@ func (s *scrubber) enterVerify(ctx context.Context) (leave func(), err error) {
 	ended := s.ended
 	s.mu.Unlock()
 	if ended != nil {
-		<-ended // soon: the context of the turn has ended
+		select {
+		case <-ended: // soon, unless the disk does not answer
+		case <-ctx.Done():
+			done()
+			return nil, ctx.Err()
+		}
 	}
 	select {
 	case s.verify <- struct{}{}:

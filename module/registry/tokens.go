@@ -30,13 +30,18 @@ func (u *tokenUses) add(id string, at time.Time) {
 	u.last[id] = at
 }
 
-// take returns what was gathered and starts anew.
-func (u *tokenUses) take() map[string]time.Time {
+// gathered returns what was gathered. It stays until it is said to be stored.
+func (u *tokenUses) gathered() map[string]time.Time {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	taken := u.last
-	u.last = nil
-	return taken
+	return maps.Clone(u.last)
+}
+
+// stored forgets uses that are stored, but for those of which there are newer ones.
+func (u *tokenUses) stored(uses map[string]time.Time) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	maps.DeleteFunc(u.last, func(id string, at time.Time) bool { return at.Equal(uses[id]) })
 }
 
 func (u *tokenUses) of(id string) (time.Time, bool) {
@@ -146,23 +151,19 @@ func (r *Registry) RevokeToken(ctx context.Context, idOrName string) (Token, err
 // storeUses stores the last uses that were gathered and returns how many tokens
 // they are of. What cannot be stored is tried again with the next ones.
 func (r *Registry) storeUses(ctx context.Context) (stored int, err error) {
-	uses := r.uses.take()
+	uses := r.uses.gathered()
 	if len(uses) == 0 {
 		return 0, nil
 	}
 	store, err := r.tokens()
 	if err == nil {
-		err = store.UseTokens(ctx, maps.Clone(uses))
+		err = store.UseTokens(ctx, uses)
 	}
-	if err == nil {
-		return len(uses), nil
+	if err != nil {
+		return 0, fmt.Errorf("storing the last uses of tokens: %w", err)
 	}
-	for id, at := range uses {
-		if _, newer := r.uses.of(id); !newer {
-			r.uses.add(id, at)
-		}
-	}
-	return 0, fmt.Errorf("storing the last uses of tokens: %w", err)
+	r.uses.stored(uses)
+	return len(uses), nil
 }
 
 // closeTimeout bounds what Close still stores.

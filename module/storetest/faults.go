@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -18,7 +17,7 @@ import (
 // long makes Faults run random scenarios too.
 const (
 	long          = "GENERIC_REGISTRY_LONG"
-	longScenarios = 40
+	longScenarios = 16
 )
 
 // FaultPlace is a pair of stores on a disk, of which at least one keeps its bytes
@@ -71,35 +70,86 @@ func Faults(t *testing.T, place FaultPlace) {
 		}
 	}
 	for i, steps := range scenarios {
-		t.Run(fmt.Sprintf("scenario %d", i), func(t *testing.T) { faultScenario(t, place, steps) })
+		t.Run(fmt.Sprintf("scenario %d", i), func(t *testing.T) {
+			s := faultScenario{place: place, steps: steps, dir: t.TempDir()}
+			s.run(func(violation string) bool {
+				t.Error(violation)
+				return true
+			})
+			t.Logf("%d steps, %d operations, %d cases", len(steps), s.operations, s.cases)
+		})
 	}
 }
 
-func faultScenario(t *testing.T, place FaultPlace, steps []faultStep) {
-	dir := t.TempDir()
-	quiet := runFaults(place, steps, filepath.Join(dir, "0"), faultMode{powerCut: true}, 0)
+// FirstFault runs the fixed scenario of Faults until something is wrong, and
+// returns what: the test of the test, with a disk that lies.
+func FirstFault(t testing.TB, place FaultPlace) (violation string) {
+	s := faultScenario{place: place, steps: fixedScenario(), dir: t.TempDir()}
+	s.run(func(found string) bool {
+		violation = found
+		return false
+	})
+	return violation
+}
+
+// faultScenario is all cases of some steps.
+type faultScenario struct {
+	place FaultPlace
+	steps []faultStep
+	dir   string
+
+	operations, cases int
+}
+
+// faultCase is one operation and what happens at it.
+type faultCase struct {
+	number int // of the case
+	index  int // of the operation
+	mode   faultMode
+}
+
+// run reports each violation, until report returns false.
+func (s *faultScenario) run(report func(violation string) bool) {
+	quiet := runFaults(s.place, s.steps, filepath.Join(s.dir, "0"), faultMode{powerCut: true}, 0)
 	for _, violation := range quiet.violations {
-		t.Errorf("without a fault: %s", violation)
+		if !report("without a fault: " + violation) {
+			return
+		}
 	}
-	if t.Failed() {
-		return
+	if len(quiet.violations) > 0 {
+		return // each case would say the same
 	}
-	var cases atomic.Int64
-	every, number := max(1, place.Every), 0
-	if os.Getenv(long) != "" {
-		every = 1
-	}
-	queue := make(chan func())
+	queue, found := make(chan faultCase), make(chan string)
+	done := make(chan struct{})
+	go s.fill(queue, quiet, done)
 	var workers sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
-			for work := range queue {
-				work()
+			for c := range queue {
+				s.runCase(c, quiet, found)
 			}
 		})
 	}
+	go func() { workers.Wait(); close(found) }()
+	goOn := true
+	for violation := range found {
+		if goOn && !report(violation) {
+			goOn = false
+			close(done)
+		}
+	}
+}
+
+// fill queues every case, until done is closed.
+func (s *faultScenario) fill(queue chan<- faultCase, quiet *faultRun, done <-chan struct{}) {
+	defer close(queue)
+	s.operations = quiet.scenarioEnd
+	every, number := max(1, s.place.Every), 0
+	if os.Getenv(long) != "" {
+		every = 1
+	}
 	for i, operation := range quiet.fsys.Operations()[:quiet.scenarioEnd] {
-		if place.Only != nil && !place.Only(operation) {
+		if s.place.Only != nil && !s.place.Only(operation) {
 			continue
 		}
 		for _, mode := range faultModes {
@@ -109,17 +159,20 @@ func faultScenario(t *testing.T, place FaultPlace, steps []faultStep) {
 			if number++; number%every != 0 {
 				continue
 			}
-			queue <- func() {
-				root := filepath.Join(dir, fmt.Sprint(cases.Add(1)))
-				r := runFaults(place, steps, root, mode, i+1)
-				r.wantSameAs(quiet, i)
-				for _, violation := range r.violations {
-					t.Errorf("%s at operation %d, %q, in %q: %s", mode.name, i+1, operation, quiet.stepOf(i), violation)
-				}
+			s.cases++
+			select {
+			case queue <- faultCase{s.cases, i, mode}:
+			case <-done:
+				return
 			}
 		}
 	}
-	close(queue)
-	workers.Wait()
-	t.Logf("%d steps, %d operations, %d cases", len(steps), quiet.scenarioEnd, cases.Load())
+}
+
+func (s *faultScenario) runCase(c faultCase, quiet *faultRun, found chan<- string) {
+	r := runFaults(s.place, s.steps, filepath.Join(s.dir, fmt.Sprint(c.number)), c.mode, c.index+1)
+	r.wantSameAs(quiet, c.index)
+	for _, violation := range r.violations {
+		found <- fmt.Sprintf("%s at operation %d, %q, in %q: %s", c.mode.name, c.index+1, quiet.fsys.Operations()[c.index], quiet.stepOf(c.index), violation)
+	}
 }

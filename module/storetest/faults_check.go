@@ -111,7 +111,7 @@ func (r *faultRun) checkAside() {
 			r.violate("%s was quarantined and is in its place: %v", locator, err)
 		}
 		if kept[content]--; kept[content] < 0 {
-			r.violate("%s was quarantined and is not there", locator)
+			r.violate("%s was quarantined and has no bytes there", locator)
 		}
 	}
 }

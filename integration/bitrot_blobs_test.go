@@ -1,0 +1,95 @@
+package integration
+
+import (
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+)
+
+// damagedBlobs are how many blobs of a store are damaged at once.
+const damagedBlobs = 20
+
+// flipBlobs flips a bit in each of many blobs. Verifying finds all of them and no
+// other, none of their bytes is served as if it were whole, and publishing the same
+// content heals every file that has it.
+func flipBlobs(t *testing.T, kept storeKept, random *rand.Rand) {
+	s := newServer(t)
+	s.faults = []string{"damaged"}
+	copyStore(t, kept.root, s.root)
+	originals := s.damage(random)
+	s.start(s.site())
+	s.wantDamage(originals)
+	for _, h := range kept.clients {
+		s.wantDamagedFiles(h, originals)
+	}
+	for digest, content := range originals {
+		s.put(filePath("alice", "healing", "1", digest), content)
+	}
+	kept.clients.each(t, func(h *history) error {
+		_, err := h.look(s)
+		return err
+	})
+	s.wantDamage(nil)
+}
+
+// damage flips a bit in blobs, and returns what they were by digest.
+func (s *server) damage(random *rand.Rand) map[string][]byte {
+	s.Helper()
+	names, _ := s.blobs()
+	random.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
+	originals := make(map[string][]byte)
+	for _, name := range names[:damagedBlobs] {
+		content, err := os.ReadFile(name)
+		if err != nil {
+			s.Fatal(err)
+		}
+		originals[digestOf(content)] = content
+		offset := flipBit(s, name, random)
+		s.Logf("%s, byte %d", strings.TrimPrefix(name, s.root), offset)
+	}
+	return originals
+}
+
+// wantDamage has the running server verify: it must find just that.
+func (s *server) wantDamage(damaged map[string][]byte) {
+	s.Helper()
+	output, err := s.verify()
+	if (err != nil) != (len(damaged) > 0) {
+		s.Errorf("verify: %v\n%s", err, output)
+	}
+	found := 0
+	for line := range strings.Lines(output) {
+		if strings.Contains(line, " bytes at ") {
+			found++
+		}
+	}
+	for digest := range damaged {
+		if !strings.Contains(output, digest) {
+			s.Errorf("verify did not find %s", digest)
+		}
+	}
+	if found != len(damaged) {
+		s.Errorf("verify found %d damaged blobs, want %d\n%s", found, len(damaged), output)
+	}
+}
+
+// wantDamagedFiles: what is damaged is an error, the rest is as it was.
+func (s *server) wantDamagedFiles(h *history, damaged map[string][]byte) {
+	s.Helper()
+	for path, contents := range h.files {
+		got := s.do(http.MethodGet, path, "alice", nil)
+		_, isDamaged := damaged[contents[0]]
+		want := http.StatusOK
+		switch {
+		case isDamaged:
+			want = http.StatusInternalServerError
+		case contents[0] == absent:
+			want = http.StatusNotFound
+		}
+		if got.status != want || want == http.StatusOK && digestOf(got.body) != contents[0] {
+			s.Errorf("%s: %d with %d bytes, want %d", path, got.status, len(got.body), want)
+		}
+	}
+}

@@ -1,0 +1,172 @@
+//go:build mounts
+
+package integration
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+)
+
+// fault is a system call that fails, and what is known of it.
+type fault struct {
+	calls string
+	// journal has only those on the journal fail.
+	journal bool
+	// lasts has the call fail from then on, and not once.
+	lasts bool
+	// silent calls are made behind the requests: none needs to be refused.
+	silent bool
+}
+
+// faults are those of a publish and a delete, and of what follows them. A sync that
+// fails from then on does so for files and for mapped memory, as disks do.
+var faults = []fault{
+	{calls: "fsync"},
+	{calls: "msync", silent: true}, // can be the one of the value log, which has nothing
+	{calls: "write", journal: true},
+	{calls: "renameat"},
+	{calls: "unlinkat", silent: true},
+	{calls: "fsync", journal: true},
+	{calls: "fsync,msync", lasts: true},
+	{calls: "renameat", lasts: true},
+	{calls: "write,ftruncate", journal: true, lasts: true},
+	{calls: "unlinkat", lasts: true, silent: true},
+	{calls: "fsync,msync,renameat,unlinkat,mkdirat,ftruncate,fallocate", lasts: true},
+	{calls: "fsync,msync,renameat,unlinkat,mkdirat,ftruncate,fallocate"},
+}
+
+// TestEIO has the disk fail under the server, at one call or from one on. What was
+// acknowledged survives a power cut even then, reads go on, and when the disk works
+// again so does the registry.
+func TestEIO(t *testing.T) {
+	t.Parallel()
+	rounds := 1
+	if isLong() {
+		rounds = 9
+	}
+	r := newRig(t, "ext4", 2, 8)
+	r.server.faults = []string{"input/output error", "request failed", "whether it was stored is being found out"}
+	for _, h := range r.clients {
+		h.refusals = []int{http.StatusServiceUnavailable}
+		h.unclear = []int{http.StatusInternalServerError}
+	}
+	r.start(r.config)
+	r.put(filePath("alice", "p", "1", "f"), []byte("the store is open"))
+	for when := 1; when <= rounds; when++ {
+		for i, f := range faults {
+			err := r.fail(f, when, (i+when)%2 > 0)
+			if err != nil || t.Failed() {
+				t.Fatalf("with %s failing (lasting: %v, journal: %v), from the call %d of a thread: %v", f.calls, f.lasts, f.journal, when, err)
+			}
+		}
+	}
+}
+
+// fail is one position. It ends with a server that works.
+func (r *rig) fail(f fault, when int, heals bool) error {
+	r.Helper()
+	position, paths := fmt.Sprint(when), []string(nil)
+	if f.lasts {
+		position += "+"
+	}
+	if f.journal {
+		paths = r.journal()
+	}
+	tracer := r.inject(f.calls, position, paths...)
+	refused, err := r.workUntil(func() bool { return len(tracer.injected()) > 0 })
+	if err != nil {
+		return err
+	}
+	if refused == 0 && !f.silent {
+		return fmt.Errorf("nothing was refused after %q", tracer.injected())
+	}
+	if err := r.read(f.lasts); err != nil {
+		return fmt.Errorf("while the disk fails: %w", err)
+	}
+	tracer.detach()
+	for _, name := range tracer.syncedAgain() {
+		if strings.HasPrefix(name, filepath.Join(r.root, "blobs", "tmp")) {
+			return fmt.Errorf("%s was synced again after a sync of it failed", name)
+		}
+	}
+	if heals {
+		r.eventually("the registry takes uploads again", func() bool {
+			status, err := r.clients[0].next(r.server)
+			if err != nil {
+				r.Fatal(err)
+			}
+			return status == http.StatusCreated
+		})
+	}
+	r.fall()
+	if err := r.rise(); err != nil {
+		return fmt.Errorf("after a power cut: %w", err)
+	}
+	return nil
+}
+
+// read reads everything. Reads go on while the disk fails. When it fails once and
+// then again, while the database is opened again because of the first time, they
+// pause until the next try.
+func (r *rig) read(atOnce bool) (err error) {
+	r.Helper()
+	look := func(h *history) error {
+		_, err := h.look(r.server)
+		return err
+	}
+	if atOnce {
+		return r.clients.try(look)
+	}
+	r.eventually("everything can be read", func() bool {
+		err = r.clients.try(look)
+		return !errors.Is(err, errUnavailable)
+	})
+	return err
+}
+
+// journal returns the segment that is appended to.
+func (r *rig) journal() []string {
+	r.Helper()
+	segments, err := filepath.Glob(filepath.Join(r.metadata, "journal", "*.jsonl"))
+	if err != nil || len(segments) == 0 {
+		r.Fatalf("no journal in %s: %v", r.metadata, err)
+	}
+	return segments[len(segments)-1:]
+}
+
+const (
+	// Operations of each client in a position: those after the fault, and all.
+	operationsAfter = 6
+	mostOperations  = 600
+)
+
+// workUntil has the clients work until something has happened and a little longer.
+// It returns how many requests were refused.
+func (r *rig) workUntil(happened func() bool) (refused int64, err error) {
+	r.Helper()
+	var count, after atomic.Int64
+	err = r.clients.try(func(h *history) error {
+		for range mostOperations {
+			if after.Load() == 0 && happened() {
+				after.Store(1)
+			}
+			status, err := h.next(r.server)
+			if err != nil {
+				return err
+			}
+			if status >= http.StatusInternalServerError {
+				count.Add(1)
+			}
+			if after.Load() > 0 && after.Add(1) > operationsAfter*int64(len(r.clients)) {
+				return nil
+			}
+		}
+		return errors.New("the fault was not reached")
+	})
+	return count.Load(), err
+}

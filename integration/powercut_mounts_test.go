@@ -1,0 +1,171 @@
+//go:build mounts
+
+package integration
+
+import (
+	"fmt"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+)
+
+// diskSize is what mkfs.xfs takes at least.
+const diskSize = 320 << 20
+
+// rig is a server whose disks lose their power.
+type rig struct {
+	*server
+	disks    []*mount
+	metadata string // its directory
+	clients  clients
+	config   string
+}
+
+// newRig has the registry on one disk, or its metadata on a second one: then
+// nothing that syncs the one happens to save the other.
+func newRig(t testing.TB, system string, disks, writers int) *rig {
+	t.Helper()
+	r := &rig{clients: newClients(writers)}
+	for range disks {
+		r.disks = append(r.disks, newMount(t, system, diskSize))
+	}
+	r.server = newServer(t) // its process ends before the disks are unmounted
+	r.root = filepath.Join(r.disks[0].path, "registry")
+	r.metadata = filepath.Join(r.disks[disks-1].path, "metadata")
+	r.config = r.site("metadata badger {", "\tdir "+r.metadata, "\treserve 64MiB", "}", "blobs filesystem {", "\treserve 64MiB", "}")
+	return r
+}
+
+// cut cuts the power under the clients once they had some answers, brings it back,
+// and returns what is not as they know it.
+func (r *rig) cut(answers int64) error {
+	r.Helper()
+	var answered atomic.Int64
+	working := make(chan error, 1)
+	go func() { working <- r.clients.try(func(h *history) error { return h.work(r.server, &answered) }) }()
+	var wrong error
+	over := false
+	r.eventually("the clients are at work", func() bool {
+		select {
+		case wrong = <-working:
+			over = true
+		default:
+		}
+		return over || answered.Load() >= answers
+	})
+	r.fall()
+	if !over {
+		wrong = <-working
+	}
+	if wrong != nil {
+		return wrong
+	}
+	return r.rise()
+}
+
+// fall is the moment without power.
+func (r *rig) fall() {
+	r.Helper()
+	freeze(r, r.process.Process.Pid)
+	for _, disk := range r.disks {
+		disk.cutPower()
+	}
+	r.kill()
+	r.client.CloseIdleConnections()
+	for _, disk := range r.disks {
+		disk.unmount()
+		disk.mount()
+	}
+}
+
+// rise starts the server and compares.
+func (r *rig) rise() error {
+	r.Helper()
+	if err := r.starts(r.config); err != nil {
+		return err
+	}
+	return r.clients.try(func(h *history) error { return h.check(r.server) })
+}
+
+// cutStart cuts the power while the server opens its stores.
+func (r *rig) cutStart() error {
+	r.Helper()
+	r.kill()
+	r.launch(r.config)
+	r.eventually("the server opens its stores", func() bool {
+		return hasOpen(r.process.Process.Pid, r.disks[len(r.disks)-1].path)
+	})
+	r.fall()
+	return r.rise()
+}
+
+// TestPowerCutLosesNothing cuts the power of the disks under 8 clients that publish
+// and delete, as TestKillLosesNothing kills the process.
+func TestPowerCutLosesNothing(t *testing.T) {
+	t.Parallel()
+	for _, setup := range []struct {
+		system string
+		disks  int
+		cycles int
+	}{{"ext4", 1, 3}, {"ext4", 2, 3}, {"xfs", 1, 2}, {"xfs", 2, 2}} {
+		t.Run(fmt.Sprintf("%s on %d disks", setup.system, setup.disks), func(t *testing.T) {
+			t.Parallel()
+			cycles := setup.cycles
+			if isLong() {
+				cycles = 50
+			}
+			r := newRig(t, setup.system, setup.disks, 8)
+			r.start(r.config)
+			for cycle := range cycles {
+				err := r.cut(int64(5 + 17*(cycle%8)))
+				if err == nil && cycle%5 == 1 {
+					err = r.cutStart()
+				}
+				if err != nil {
+					t.Fatalf("in cycle %d: %v", cycle, err)
+				}
+			}
+			contents := r.clients.contents()
+			r.eventually("just the contents that are there are on disk", func() bool {
+				committed, uploads := r.blobs()
+				return len(committed) == len(contents) && len(uploads) == 0
+			})
+			t.Logf("%d files after %d cuts", len(contents), cycles)
+		})
+	}
+}
+
+// TestPowerCutFindsMissingSyncs: each sync that is taken out of the sources loses
+// something acknowledged, except those of the database alone, which the journal
+// makes up for.
+func TestPowerCutFindsMissingSyncs(t *testing.T) {
+	t.Parallel()
+	const cycles = 10
+	database := edit{"module/metadata/badger/open.go", "WithSyncWrites(true)", "WithSyncWrites(false)"}
+	for _, missing := range []struct {
+		name  string
+		edits []edit
+		loses bool
+	}{
+		{"the bytes of a blob", []edit{{"module/blobs/filesystem/writer.go", "err := w.file.Sync()", "err := error(nil)"}}, true},
+		{"the name of a blob", []edit{{"module/disk/sync_unix.go", "errors.Join(directory.Sync(), directory.Close())", "errors.Join(directory.Close())"}}, true},
+		{"the metadata", []edit{{"module/metadata/badger/journal/journal.go", "if err := j.file.Sync(); err != nil {", "if err := error(nil); err != nil {"}, database}, true},
+		{"the database, with its journal synced", []edit{database}, false},
+	} {
+		t.Run(missing.name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, "ext4", 2, 2)
+			r.binary = mutant(t, missing.edits...)
+			r.faults = []string{""} // whatever the loss leads to
+			r.start(r.config)
+			var found error
+			for cycle := 0; cycle < cycles && found == nil; cycle++ {
+				found = r.cut(int64(5 + 4*cycle))
+				t.Logf("cycle %d: %.300v", cycle, found)
+			}
+			if (found != nil) != missing.loses {
+				t.Errorf("of %d power cuts: %v", cycles, found)
+			}
+		})
+	}
+}

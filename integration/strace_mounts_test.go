@@ -1,0 +1,119 @@
+//go:build mounts
+
+package integration
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// tracer is strace, attached to a server so that some of its system calls fail.
+type tracer struct {
+	testing.TB
+	command *exec.Cmd
+	log     string
+	ended   bool
+}
+
+// inject has calls fail with EIO: those of the given names, the when-th of each
+// thread ("3"), or all from that one on ("3+"). With paths, only calls on those.
+func (s *server) inject(calls, when string, paths ...string) *tracer {
+	s.Helper()
+	process := s.process.Process.Pid
+	f := &tracer{TB: s, log: filepath.Join(s.TempDir(), "strace")}
+	arguments := []string{"-f", "-y", "-q", "-o", f.log, "-p", fmt.Sprint(process),
+		"-e", "trace=" + calls, "-e", "inject=" + calls + ":error=EIO:when=" + when}
+	for _, path := range paths {
+		arguments = append(arguments, "-P", path)
+	}
+	f.command = exec.Command("strace", arguments...)
+	var complaints bytes.Buffer
+	f.command.Stderr = &complaints
+	if err := f.command.Start(); err != nil {
+		s.Fatalf("starting strace: %v", err)
+	}
+	s.Cleanup(f.detach)
+	s.eventually("strace is attached to every thread", func() bool { return isTraced(s, process) })
+	return f
+}
+
+func isTraced(t testing.TB, process int) bool {
+	t.Helper()
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", process))
+	if err != nil || len(threads) == 0 {
+		t.Fatalf("no threads of process %d: %v", process, err)
+	}
+	for _, thread := range threads {
+		text, err := os.ReadFile(thread)
+		if err != nil || strings.Contains(string(text), "TracerPid:\t0\n") {
+			return false
+		}
+	}
+	return true
+}
+
+// injected returns the calls that were made to fail.
+func (f *tracer) injected() (lines []string) {
+	f.Helper()
+	for line := range strings.Lines(readFile(f, f.log)) {
+		if strings.Contains(line, "(INJECTED)") {
+			lines = append(lines, strings.TrimSpace(line))
+		}
+	}
+	return lines
+}
+
+var (
+	tracedSync  = regexp.MustCompile(`^(\d+) +fsync\(\d+<([^>]+)>(.*)`)
+	resumedSync = regexp.MustCompile(`^(\d+) +<\.\.\. fsync resumed>(.*)`)
+)
+
+// syncedAgain returns files of which a sync failed and another was tried.
+func (f *tracer) syncedAgain() (names []string) {
+	f.Helper()
+	under, failed := make(map[string]string), make(map[string]bool)
+	for line := range strings.Lines(readFile(f, f.log)) {
+		var thread, outcome string
+		if m := tracedSync.FindStringSubmatch(line); m != nil {
+			thread, outcome = m[1], m[3]
+			under[thread] = m[2]
+			if failed[m[2]] {
+				names = append(names, m[2])
+			}
+		} else if m := resumedSync.FindStringSubmatch(line); m != nil {
+			thread, outcome = m[1], m[2]
+		}
+		if strings.Contains(outcome, "(INJECTED)") {
+			failed[under[thread]] = true
+		}
+	}
+	return names
+}
+
+// detach lets the server go on by itself.
+func (f *tracer) detach() {
+	f.Helper()
+	if f.ended {
+		return
+	}
+	f.ended = true
+	if err := f.command.Process.Signal(os.Interrupt); err != nil {
+		f.Errorf("ending strace: %v", err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- f.command.Wait() }()
+	select {
+	case <-done: // with an error: the signal
+	case <-time.After(patience / 6):
+		// It can wait for ever on a server that has ended.
+		_ = f.command.Process.Kill()
+		<-done
+	}
+}

@@ -1,0 +1,232 @@
+package module
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/dustin/go-humanize"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+// What can be asked under the health path of a handler.
+const (
+	probeLive  = "live"
+	probeReady = "ready"
+)
+
+// errOpening: the first try to open the store is not over.
+var errOpening = errors.New("the registry is being opened")
+
+// health is how the registry is, or why it is not open. It waits for nothing.
+func (e *entry) health() (registry.Health, error) {
+	current := e.state.Load()
+	switch {
+	case current == nil:
+		return registry.Health{}, errOpening
+	case current.registry == nil:
+		return registry.Health{}, current.fault
+	}
+	return current.registry.Health(), nil
+}
+
+// provisionHealth checks where live and ready answer. The API must not have these
+// paths.
+func (h *Handler) provisionHealth() (err error) {
+	if h.Health == "" {
+		return nil
+	}
+	if h.Health, err = caddy.NewReplacer().ReplaceOrErr(h.Health, true, true); err != nil {
+		return fmt.Errorf("health: %w", err)
+	}
+	if h.health, err = parsePath("health", h.Health); err != nil {
+		return err
+	}
+	for _, probe := range []string{probeLive, probeReady} {
+		if isUnder(h.prefix, append(h.health[:len(h.health):len(h.health)], probe)) {
+			return fmt.Errorf("health is %q: its paths are under the prefix %q, which has the API; write one beside it", h.Health, h.Prefix)
+		}
+	}
+	return nil
+}
+
+// healthProbe tells whether a path is one of the health path's, and which.
+func (h *Handler) healthProbe(escaped string) (probe string, ours bool) {
+	if h.health == nil {
+		return "", false
+	}
+	segments, err := splitPath(escaped)
+	if err != nil || len(segments) != len(h.health)+1 || !isUnder(h.health, segments) {
+		return "", false
+	}
+	probe = segments[len(segments)-1]
+	return probe, probe == probeLive || probe == probeReady
+}
+
+// answerProbe says whether the registry is live or ready, and not why: anyone may
+// ask.
+func (h *Handler) answerProbe(w http.ResponseWriter, r *http.Request, probe string) {
+	status, text := http.StatusOK, "ok"
+	switch {
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		w.Header().Set("Allow", "GET, HEAD")
+		status, text = http.StatusMethodNotAllowed, errMethod.Error()
+	case !h.passes(probe):
+		status, text = http.StatusServiceUnavailable, "unavailable"
+	}
+	header := w.Header()
+	header.Set("Content-Type", "text/plain; charset=utf-8")
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Cache-Control", "no-store")
+	header.Set("Content-Length", strconv.Itoa(len(text)))
+	writeText(w, status, text)
+}
+
+func (h *Handler) passes(probe string) bool {
+	entry := stores.join(h.store)
+	if entry == nil {
+		return false
+	}
+	defer stores.leave(entry)
+	health, err := entry.health()
+	if err != nil {
+		return false
+	}
+	if probe == probeReady {
+		return health.Ready()
+	}
+	return health.Live()
+}
+
+// healthJSON is how a registry is, as the admin endpoint shows it.
+type healthJSON struct {
+	Root string `json:"root"`
+	// Live: files can be read. Ready: and published and deleted. Healthy: and there
+	// are no problems; damaged files are one, which do not keep the others.
+	Live    bool `json:"live"`
+	Ready   bool `json:"ready"`
+	Healthy bool `json:"healthy"`
+	// Problems are for administrators.
+	Problems []string     `json:"problems"`
+	Metadata *storeJSON   `json:"metadata,omitempty"`
+	Blobs    *storeJSON   `json:"blobs,omitempty"`
+	Journal  *journalJSON `json:"journal,omitempty"`
+	Scrub    *scrubJSON   `json:"scrub,omitempty"`
+	Damaged  damagedJSON  `json:"damaged"`
+}
+
+// storeJSON is how one half of a registry is.
+type storeJSON struct {
+	Free    uint64 `json:"free"`
+	Reserve uint64 `json:"reserve"`
+	Fault   string `json:"fault,omitempty"`
+}
+
+type journalJSON struct {
+	Sequence uint64 `json:"sequence"`
+}
+
+// scrubJSON is the pass under way, or the last one.
+type scrubJSON struct {
+	Started  *time.Time `json:"started,omitempty"`
+	Finished *time.Time `json:"finished,omitempty"`
+	Blobs    int64      `json:"blobs"`
+	Bytes    int64      `json:"bytes"`
+	Damaged  int64      `json:"damaged"`
+	UnderWay bool       `json:"under_way"`
+	// Rate in bytes a second, 0 when off.
+	Rate int64 `json:"rate"`
+}
+
+type damagedJSON struct {
+	Count int64 `json:"count"`
+	// Digests of the first 100.
+	Digests []string `json:"digests"`
+}
+
+// healthOf is the health of a registry of the pool.
+func healthOf(e *entry) healthJSON {
+	health, err := e.health()
+	if err != nil {
+		return healthJSON{Root: e.root(), Problems: []string{err.Error()}, Damaged: damagedJSON{Digests: []string{}}}
+	}
+	shown := healthJSON{
+		Root: e.root(), Live: health.Live(), Ready: health.Ready(),
+		Problems: problemsOf(health),
+		Metadata: storeToJSON(health.Metadata), Blobs: storeToJSON(health.Blobs),
+		Journal: &journalJSON{health.Metadata.Journal.Sequence},
+		Scrub: &scrubJSON{
+			Started: orNil(health.Scrub.Started), Finished: orNil(health.Scrub.Finished),
+			Blobs: health.Scrub.Blobs, Bytes: health.Scrub.Bytes, Damaged: health.Scrub.Damaged,
+			UnderWay: health.Scrub.Reading, Rate: health.Scrub.Rate,
+		},
+		Damaged: damagedJSON{Count: health.Damage.Count, Digests: make([]string, 0, len(health.Damage.Digests))},
+	}
+	shown.Healthy = shown.Ready && len(shown.Problems) == 0
+	for _, digest := range health.Damage.Digests {
+		shown.Damaged.Digests = append(shown.Damaged.Digests, digest.String())
+	}
+	return shown
+}
+
+func storeToJSON(c registry.Condition) *storeJSON {
+	shown := &storeJSON{Free: c.Space.Free, Reserve: c.Space.Reserve}
+	if c.Fault != nil {
+		shown.Fault = c.Fault.Error()
+	}
+	return shown
+}
+
+// problemsOf says what an administrator should look at.
+func problemsOf(health registry.Health) []string {
+	problems := []string{}
+	for _, store := range []struct {
+		name string
+		is   registry.Condition
+	}{{"metadata", health.Metadata}, {"blobs", health.Blobs}} {
+		if store.is.Fault != nil {
+			problems = append(problems, fmt.Sprintf("%s: %v", store.name, store.is.Fault))
+		}
+		if space := store.is.Space; space.IsShort() {
+			problems = append(problems, fmt.Sprintf("%s: the disk has %s free, the reserve is %s: nothing is published until there is more",
+				store.name, humanize.IBytes(space.Free), humanize.IBytes(space.Reserve)))
+		}
+	}
+	if health.Scrub.Fault != nil {
+		problems = append(problems, fmt.Sprintf("scrub: %v", health.Scrub.Fault))
+	}
+	if count := health.Damage.Count; count > 0 {
+		problems = append(problems, fmt.Sprintf("%d blobs are damaged: publish the same content again, under any name, or delete their files; the log says what is wrong", count))
+	}
+	return problems
+}
+
+// serveHealth answers with the health of all registries, or of those with a root.
+func serveHealth(w http.ResponseWriter, r *http.Request) error {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return adminError(http.StatusMethodNotAllowed, errMethod)
+	}
+	root := r.URL.Query().Get("root")
+	entries := stores.joinAll(root)
+	if root != "" && len(entries) == 0 {
+		return adminError(http.StatusNotFound, fmt.Errorf("%w: none has the root %s", errNoRoot, root))
+	}
+	status, all := http.StatusOK, make([]healthJSON, 0, len(entries))
+	for _, e := range entries {
+		shown := healthOf(e)
+		stores.leave(e)
+		if !shown.Ready {
+			status = http.StatusServiceUnavailable
+		}
+		all = append(all, shown)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	return json.NewEncoder(w).Encode(all)
+}

@@ -1,0 +1,111 @@
+package module
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+// metricsPrefix begins the names of all metrics.
+const metricsPrefix = "caddy_generic_registry_"
+
+// Labels have the roots of the configuration and the two halves of a registry, never
+// anything of a request.
+const (
+	labelRoot  = "root"
+	labelStore = "store"
+)
+
+func metric(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc(metricsPrefix+name, help, append([]string{labelRoot}, labels...), nil)
+}
+
+var (
+	metricReady         = metric("ready", "Whether the registry takes changes: 1, or 0.")
+	metricDamaged       = metric("damaged_blobs", "Blobs that are known to be damaged.")
+	metricScrubbedBytes = metric("scrubbed_bytes_total", "Bytes read to compare blobs with their digests.")
+	metricScrubbedBlobs = metric("scrubbed_blobs_total", "Blobs read to compare them with their digests.")
+	metricJournal       = metric("journal_sequence", "Number of the last change in the journal.")
+	metricFree          = metric("free_bytes", "Bytes free on the disk of a store.", labelStore)
+	metricReserve       = metric("reserve_bytes", "Bytes that are to stay free on the disk of a store.", labelStore)
+
+	metrics = []*prometheus.Desc{
+		metricReady, metricDamaged, metricScrubbedBytes, metricScrubbedBlobs, metricJournal, metricFree, metricReserve,
+	}
+)
+
+// collector tells the health of the registries in a pool as metrics. It outlives
+// configurations, as the pool does; each has a registry of metrics of its own.
+type collector struct{ pool *pool }
+
+var allStores = collector{stores}
+
+// registerMetrics adds the metrics to those of a configuration.
+func registerMetrics(to *prometheus.Registry) error {
+	err := to.Register(allStores)
+	if already := (prometheus.AlreadyRegisteredError{}); errors.As(err, &already) {
+		return nil
+	}
+	return err
+}
+
+// Describe implements prometheus.Collector.
+func (c collector) Describe(to chan<- *prometheus.Desc) {
+	for _, desc := range metrics {
+		to <- desc
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c collector) Collect(to chan<- prometheus.Metric) {
+	entries := c.pool.joinAll("")
+	roots := make(map[string]int, len(entries))
+	for _, e := range entries {
+		roots[e.root()]++
+	}
+	for _, e := range entries {
+		label := strings.ToValidUTF8(e.root(), "\uFFFD")
+		if roots[e.root()] > 1 { // with directories of their own
+			label = fmt.Sprintf("%s (%s)", label, strings.ToValidUTF8(e.key.metadata, "\uFFFD"))
+		}
+		collect(to, e, label)
+		c.pool.leave(e)
+	}
+}
+
+// collect tells the metrics of one registry. One that is not open is only not ready.
+func collect(to chan<- prometheus.Metric, e *entry, root string) {
+	gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
+		to <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, append([]string{root}, labels...)...)
+	}
+	counter := func(desc *prometheus.Desc, value int64) {
+		to <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(value), root)
+	}
+	health, err := e.health()
+	if err != nil {
+		gauge(metricReady, 0)
+		return
+	}
+	ready := 0.0
+	if health.Ready() {
+		ready = 1
+	}
+	gauge(metricReady, ready)
+	gauge(metricDamaged, float64(health.Damage.Count))
+	gauge(metricJournal, float64(health.Metadata.Journal.Sequence))
+	counter(metricScrubbedBytes, health.Scrub.TotalBytes)
+	counter(metricScrubbedBlobs, health.Scrub.TotalBlobs)
+	for store, space := range map[string]registry.Space{"metadata": health.Metadata.Space, "blobs": health.Blobs.Space} {
+		if space == (registry.Space{}) {
+			continue // it has no disk
+		}
+		gauge(metricFree, float64(space.Free), store)
+		gauge(metricReserve, float64(space.Reserve), store)
+	}
+}
+
+var _ prometheus.Collector = allStores

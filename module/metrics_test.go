@@ -1,0 +1,57 @@
+package module
+
+import (
+	"testing"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+// TestMetrics: every metric, of two registries and of two that have the same root.
+func TestMetrics(t *testing.T) {
+	first := inPool(t, "/srv/a", newConditionedBackend(), true)
+	damageOne(t, first)
+	inPool(t, "/srv/\xff", newConditionedBackend(), true)
+	for _, own := range []string{"/srv/one", "/srv/two"} {
+		h := inPool(t, own, newConditionedBackend(), true)
+		same := "/srv/same"
+		e := stores.join(h.store)
+		e.named.Store(&same)
+		stores.leave(e)
+	}
+	e := stores.join(first.store)
+	defer stores.leave(e)
+	store, err := e.wait(t.Context(), openWait)
+	if err != nil {
+		t.Fatal(err)
+	}
+	publishSized(t, store, "ten", 10)
+	publishSized(t, store, "more", 2000)
+	report, err := store.Verify(t.Context(), registry.VerifyOptions{}, nil)
+	if err != nil || report.Scrub.Blobs != 3 {
+		t.Fatalf("%v, %+v", err, report)
+	}
+	got := scrape(t)
+	for name, want := range map[string]float64{
+		`ready{root="/srv/a"}`:                                      1,
+		`damaged_blobs{root="/srv/a"}`:                              1,
+		`scrubbed_blobs_total{root="/srv/a"}`:                       3,
+		`scrubbed_bytes_total{root="/srv/a"}`:                       2010,
+		`journal_sequence{root="/srv/a"}`:                           7,
+		`free_bytes{root="/srv/a",store="metadata"}`:                100,
+		`free_bytes{root="/srv/a",store="blobs"}`:                   100,
+		`reserve_bytes{root="/srv/a",store="metadata"}`:             10,
+		`reserve_bytes{root="/srv/a",store="blobs"}`:                10,
+		"ready{root=\"/srv/\uFFFD\"}":                               1,
+		`ready{root="/srv/same (metadata at /srv/one)"}`:            1,
+		`ready{root="/srv/same (metadata at /srv/two)"}`:            1,
+		`damaged_blobs{root="/srv/same (metadata at /srv/two)"}`:    0,
+		`journal_sequence{root="/srv/same (metadata at /srv/one)"}`: 7,
+	} {
+		if value, ok := got[name]; !ok || value != want {
+			t.Errorf("%s is %v, %v; want %v", name, value, ok, want)
+		}
+	}
+	if len(got) != 4*9 {
+		t.Errorf("%d metrics, want 9 of each registry: %v", len(got), got)
+	}
+}
