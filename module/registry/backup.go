@@ -8,13 +8,6 @@ import (
 	"io"
 )
 
-// What of a journal is in memory at once: so many lines, mostly about a MiB, or a
-// little more than so many bytes.
-const (
-	linesAtOnce = 4096
-	bytesAtOnce = 4 << 20
-)
-
 // BackupOptions say what a backup has.
 type BackupOptions struct {
 	// Since is the position of an earlier backup that this one continues. Zero makes
@@ -127,21 +120,18 @@ func (b *backup) run(ctx context.Context) (BackupSummary, error) {
 func (b *backup) readLines(ctx context.Context, use func(linePiece) error) error {
 	to := b.snapshot.Position()
 	gathered := &lineGatherer{at: b.Since, use: use}
-	for gathered.at.Sequence < to.Sequence {
-		last := min(gathered.at.Sequence+linesAtOnce, to.Sequence)
-		err := b.journal.ReadJournal(ctx, gathered.at.Sequence, last, gathered)
-		if err == nil {
-			err = gathered.flush()
-		}
-		if gathered.failed != nil {
-			return gathered.failed
-		}
-		if err != nil {
-			return fmt.Errorf("reading the journal: %w", err)
-		}
-		if gathered.at.Sequence != last {
-			return fmt.Errorf("%w: the journal ends at change %d, not %d", ErrDamaged, gathered.at.Sequence, last)
-		}
+	err := b.journal.ReadJournal(ctx, b.Since.Sequence, to.Sequence, gathered)
+	if err == nil {
+		err = gathered.flush()
+	}
+	if gathered.failed != nil {
+		return gathered.failed
+	}
+	if err != nil {
+		return fmt.Errorf("reading the journal: %w", err)
+	}
+	if gathered.at.Sequence != to.Sequence {
+		return fmt.Errorf("%w: the journal ends at change %d, not %d", ErrDamaged, gathered.at.Sequence, to.Sequence)
 	}
 	if gathered.at != to {
 		return fmt.Errorf("%w: the journal has another change %d than the database", ErrDamaged, to.Sequence)

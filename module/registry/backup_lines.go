@@ -25,6 +25,9 @@ func ReadLines(lines []byte, after Position, use func(Change) error) (Position, 
 	return after, nil
 }
 
+// bytesAtOnce is how much of a journal is in memory at once, or a little more.
+const bytesAtOnce = 1 << 20
+
 // linePiece is some lines of a journal that follow each other.
 type linePiece struct {
 	first, last uint64

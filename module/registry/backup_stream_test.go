@@ -222,26 +222,6 @@ func tarOf(t *testing.T, entries ...string) []byte {
 	return stream.Bytes()
 }
 
-// TestIncompleteBackups: what a backup says it lacks may be wrong in it, and nothing
-// else.
-func TestIncompleteBackups(t *testing.T) {
-	b := newSampleBackup(t)
-	large := Digest(sha256.Sum256([]byte(b.contents[2])))
-	b.contents[2] = strings.Repeat("x", len(b.contents[2]))
-	b.damaged = []DamagedBlob{{Digest: large, Problem: "wrong digest"}}
-	if _, err := b.read(t, bytes.NewReader(b.write(t, 0, 1, 2, 3))); !errors.Is(err, ErrDamaged) {
-		t.Errorf("a backup that does not say it is incomplete: %v", err)
-	}
-	b.head.Incomplete = true
-	if got, err := b.read(t, bytes.NewReader(b.write(t, 0, 1, 2, 3))); err != nil || len(got) != 3 {
-		t.Errorf("one that does: %d contents, %v", len(got), err)
-	}
-	b.contents[1] = "eno"
-	if _, err := b.read(t, bytes.NewReader(b.write(t, 0, 1, 2, 3))); !errors.Is(err, ErrDamaged) {
-		t.Errorf("damage that it does not name: %v", err)
-	}
-}
-
 func TestFailureOfABackupIsTold(t *testing.T) {
 	b := newSampleBackup(t)
 	var stream bytes.Buffer
@@ -254,80 +234,6 @@ func TestFailureOfABackupIsTold(t *testing.T) {
 	}
 	if _, err := b.read(t, &stream); !errors.Is(err, ErrIncomplete) || !strings.Contains(err.Error(), "the disk is on fire") {
 		t.Errorf("error is %v", err)
-	}
-}
-
-// TestCopyBlobsStopsAtTheFirstError: of write, with others under way.
-func TestCopyBlobsStopsAtTheFirstError(t *testing.T) {
-	b := newSampleBackup(t)
-	reader, err := NewBackupReader(bytes.NewReader(b.write(t, 0, 1, 2, 3)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := reader.NextLines(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := reader.NextLines(); err != io.EOF {
-		t.Fatal(err)
-	}
-	err = reader.CopyBlobs(t.Context(), bytes.NewReader(b.lines), func(ctx context.Context, blob Blob, _ io.Reader) error {
-		if blob.Locator == b.locator(1) {
-			return errDisk
-		}
-		return nil
-	})
-	if !errors.Is(err, errDisk) {
-		t.Errorf("error is %v", err)
-	}
-}
-
-func TestNamesOfLines(t *testing.T) {
-	name := BackupLinesName(7, 12_345)
-	if want := "journal/0000000000000007-0000000000012345.jsonl"; name != want {
-		t.Errorf("name is %s, want %s", name, want)
-	}
-	if first, last, err := ParseBackupLinesName(name); first != 7 || last != 12_345 || err != nil {
-		t.Errorf("it reads as %d, %d, %v", first, last, err)
-	}
-	for _, wrong := range []string{"", "journal/", "journal/7-12345.jsonl", name + ".new", "journal/0000000000000007-0000000000012345.json", strings.Replace(name, "journal", "x", 1)} {
-		if _, _, err := ParseBackupLinesName(wrong); !errors.Is(err, ErrDamaged) {
-			t.Errorf("%q: %v", wrong, err)
-		}
-	}
-}
-
-// TestLinesAreGatheredInPieces: whatever the pieces are in which they come, and
-// however long they are.
-func TestLinesAreGatheredInPieces(t *testing.T) {
-	var lines []byte
-	var at Position
-	for at.Sequence < 50 {
-		change := Change{Sequence: at.Sequence + 1, Operation: OperationCreateToken, Token: &TokenChange{ID: "x", Owners: []string{strings.Repeat("o", 300_000)}}}
-		lines, at.Chain = mustAppend(t, lines, at.Chain, change)
-		at.Sequence++
-	}
-	var pieces int
-	var again []byte
-	g := &lineGatherer{use: func(piece linePiece) error {
-		pieces++
-		if len(piece.lines) > bytesAtOnce+1<<20 || len(piece.changes) != int(piece.last-piece.first+1) || piece.changes[0].Sequence != piece.first {
-			t.Errorf("a piece of %d bytes, %d changes from %d to %d", len(piece.lines), len(piece.changes), piece.first, piece.last)
-		}
-		again = append(again, piece.lines...)
-		return nil
-	}}
-	if _, err := io.CopyBuffer(struct{ io.Writer }{g}, struct{ io.Reader }{bytes.NewReader(lines)}, make([]byte, 77_777)); err != nil {
-		t.Fatal(err)
-	}
-	if err := g.flush(); err != nil {
-		t.Fatal(err)
-	}
-	if pieces < 3 || !bytes.Equal(again, lines) || g.at != at {
-		t.Errorf("%d pieces with %d of %d bytes, up to %d", pieces, len(again), len(lines), g.at.Sequence)
-	}
-	g = &lineGatherer{use: func(linePiece) error { return errDisk }}
-	if _, err := g.Write(lines); !errors.Is(err, errDisk) {
-		t.Errorf("an error of use: %v", err)
 	}
 }
 

@@ -78,7 +78,7 @@ type Journaled interface {
 
 	// ReadJournal writes the lines of the changes after one number up to and with
 	// another, each checked against the one before. ErrDamaged when they are not
-	// what was written.
+	// what was written. Nothing waits for w, however slow it is.
 	ReadJournal(ctx context.Context, after, to uint64, w io.Writer) error
 
 	// Check compares what is stored with itself and with the journal, and calls

@@ -83,7 +83,7 @@ func backupFlipped(f *backupFixture) {
 	want := f.history(stream)
 	random := rand.New(rand.NewPCG(3, 4))
 	var refused int
-	for range 150 {
+	for range 60 {
 		damaged := bytes.Clone(stream)
 		bit := random.IntN(8 * len(damaged))
 		damaged[bit/8] ^= 1 << (bit % 8)

@@ -67,6 +67,7 @@ func backupRestored(f *backupFixture) {
 func backupConsistent(f *backupFixture) {
 	const clients, steps = 8, 120
 	var working sync.WaitGroup
+	defer working.Wait() // also when the test ends early
 	for client := range clients {
 		working.Go(func() {
 			if err := f.churn(client, steps); err != nil {

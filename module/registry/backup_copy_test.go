@@ -1,0 +1,82 @@
+package registry
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+)
+
+// TestIncompleteBackups: what a backup says it lacks may be wrong in it, and nothing
+// else.
+func TestIncompleteBackups(t *testing.T) {
+	b := newSampleBackup(t)
+	large := Digest(sha256.Sum256([]byte(b.contents[2])))
+	b.contents[2] = strings.Repeat("x", len(b.contents[2]))
+	b.damaged = []DamagedBlob{{Digest: large, Problem: "wrong digest"}}
+	if _, err := b.read(t, bytes.NewReader(b.write(t, 0, 1, 2, 3))); !errors.Is(err, ErrDamaged) {
+		t.Errorf("a backup that does not say it is incomplete: %v", err)
+	}
+	b.head.Incomplete = true
+	if got, err := b.read(t, bytes.NewReader(b.write(t, 0, 1, 2, 3))); err != nil || len(got) != 3 {
+		t.Errorf("one that does: %d contents, %v", len(got), err)
+	}
+	b.contents[1] = "eno"
+	if _, err := b.read(t, bytes.NewReader(b.write(t, 0, 1, 2, 3))); !errors.Is(err, ErrDamaged) {
+		t.Errorf("damage that it does not name: %v", err)
+	}
+}
+
+// TestCopyBlobsStopsAtTheFirstError: of write, with others under way.
+func TestCopyBlobsStopsAtTheFirstError(t *testing.T) {
+	b := newSampleBackup(t)
+	reader, err := NewBackupReader(bytes.NewReader(b.write(t, 0, 1, 2, 3)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := reader.NextLines(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := reader.NextLines(); err != io.EOF {
+		t.Fatal(err)
+	}
+	err = reader.CopyBlobs(t.Context(), bytes.NewReader(b.lines), func(ctx context.Context, blob Blob, _ io.Reader) error {
+		if blob.Locator == b.locator(1) {
+			return errDisk
+		}
+		return nil
+	})
+	if !errors.Is(err, errDisk) {
+		t.Errorf("error is %v", err)
+	}
+}
+
+// TestCountsOfTheEnd: an entry that is gone, with nothing else that tells, shows.
+func TestCountsOfTheEnd(t *testing.T) {
+	for name, change := range map[string]func(end *BackupEnd){
+		"lines":    func(end *BackupEnd) { end.Lines++ },
+		"blobs":    func(end *BackupEnd) { end.Blobs++ },
+		"bytes":    func(end *BackupEnd) { end.Bytes++ },
+		"position": func(end *BackupEnd) { end.Position.Sequence++ },
+	} {
+		b := newSampleBackup(t)
+		var stream bytes.Buffer
+		w, err := NewBackupWriter(&stream, b.head)
+		if err == nil {
+			err = w.WriteLines(1, b.head.Position.Sequence, b.lines)
+		}
+		if err == nil {
+			change(&w.end)
+			_, err = w.End(nil)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.read(t, &stream); !errors.Is(err, ErrIncomplete) {
+			t.Errorf("other %s: %v", name, err)
+		}
+	}
+}

@@ -1,0 +1,232 @@
+package registry_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/storetest/memory"
+)
+
+// restoreTest is a place to restore to, whose parts fail where told.
+type restoreTest struct {
+	testing.TB
+	*memory.Metadata
+	blobs                         *memory.Blobs
+	imported                      int
+	importErr, openErr, createErr error
+	commitErr                     error
+	otherPosition                 bool
+	progress                      []registry.RestoreProgress
+	spool                         string
+}
+
+func newRestoreTest(t testing.TB) *restoreTest {
+	return &restoreTest{TB: t, Metadata: memory.NewMetadata(), blobs: memory.NewBlobs(), spool: t.TempDir()}
+}
+
+func (r *restoreTest) ImportJournal(ctx context.Context, root, id string, lines io.Reader, log *slog.Logger) error {
+	r.imported++
+	if r.importErr != nil {
+		return r.importErr
+	}
+	return r.Metadata.ImportJournal(ctx, root, id, lines, log)
+}
+
+func (r *restoreTest) OpenMetadata(ctx context.Context, root string, log *slog.Logger) (registry.MetadataStore, error) {
+	if r.openErr != nil {
+		return nil, r.openErr
+	}
+	store, err := r.Metadata.OpenMetadata(ctx, root, log)
+	if r.otherPosition && err == nil {
+		store = elsewhere{store}
+	}
+	return store, err
+}
+
+// elsewhere is at no position of a journal.
+type elsewhere struct{ registry.MetadataStore }
+
+func (elsewhere) Condition() registry.Condition { return registry.Condition{Readable: true} }
+
+func (r *restoreTest) OpenBlobs(context.Context, string, *slog.Logger) (registry.BlobStore, error) {
+	store, err := r.blobs.Open()
+	return failingBlobs{store, r}, err
+}
+
+type failingBlobs struct {
+	registry.BlobStore
+	r *restoreTest
+}
+
+func (b failingBlobs) Create(ctx context.Context, locator registry.Locator, size int64) (registry.BlobWriter, error) {
+	if b.r.createErr != nil {
+		return nil, b.r.createErr
+	}
+	writer, err := b.BlobStore.Create(ctx, locator, size)
+	return failingWriter{writer, b.r}, err
+}
+
+type failingWriter struct {
+	registry.BlobWriter
+	r *restoreTest
+}
+
+func (w failingWriter) Commit(ctx context.Context) error {
+	if w.r.commitErr != nil {
+		return w.r.commitErr
+	}
+	return w.BlobWriter.Commit(ctx)
+}
+
+func (r *restoreTest) restore(streams ...[]byte) (registry.RestoreSummary, error) {
+	var sources []registry.RestoreSource
+	for _, stream := range streams {
+		sources = append(sources, registry.RestoreSource{Name: "backup", Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(stream)), nil }})
+	}
+	return r.restoreSources(sources...)
+}
+
+func (r *restoreTest) restoreSources(sources ...registry.RestoreSource) (registry.RestoreSummary, error) {
+	summary, err := registry.Restore(r.Context(), registry.RestoreTarget{
+		Metadata: r, Blobs: r, Spool: r.spool, Progress: func(p registry.RestoreProgress) { r.progress = append(r.progress, p) },
+	}, sources...)
+	if entries, readErr := os.ReadDir(r.spool); readErr != nil || len(entries) > 0 {
+		r.Errorf("%d temporary files are left, %v", len(entries), readErr)
+	}
+	return summary, err
+}
+
+// sampleStream is a full backup of three files, with its head.
+func sampleStream(t testing.TB) ([]byte, registry.BackupHead) {
+	t.Helper()
+	b := newBackupTest(t, nil)
+	b.publish("small", "small")
+	b.publish("large", strings.Repeat("large", 200_000))
+	b.publish("again", "small")
+	var stream bytes.Buffer
+	if _, err := b.Backup(t.Context(), registry.BackupOptions{}, &stream); err != nil {
+		t.Fatal(err)
+	}
+	backup, err := registry.NewBackupReader(bytes.NewReader(stream.Bytes()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stream.Bytes(), backup.Head()
+}
+
+// emptyIncrement is a backup of no change since a position.
+func emptyIncrement(t testing.TB, store string, at registry.Position) []byte {
+	t.Helper()
+	var stream bytes.Buffer
+	w, err := registry.NewBackupWriter(&stream, registry.BackupHead{Store: store, Since: at, Position: at})
+	if err == nil {
+		_, err = w.End(nil)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stream.Bytes()
+}
+
+func TestRestoreTellsWhatItDid(t *testing.T) {
+	stream, head := sampleStream(t)
+	r := newRestoreTest(t)
+	summary, err := r.restore(stream, emptyIncrement(t, head.Store, head.Position))
+	if err != nil || summary.Store != head.Store || summary.Position != head.Position || summary.Blobs != 2 || summary.Bytes != 1_000_005 || summary.Missing != nil {
+		t.Errorf("summary is %+v, %v", summary, err)
+	}
+	last := r.progress[len(r.progress)-1]
+	if len(r.progress) != 4 || last.Blobs != 2 || last.Bytes != 1_000_005 || last.Source != "backup" {
+		t.Errorf("progress is %+v", r.progress)
+	}
+}
+
+// TestNothingCountsBeforeTheJournal: whatever fails before, no journal is imported.
+func TestNothingCountsBeforeTheJournal(t *testing.T) {
+	stream, head := sampleStream(t)
+	for name, test := range map[string]struct {
+		spoil   func(*restoreTest)
+		streams [][]byte
+		want    error
+	}{
+		"no room for a blob":            {func(r *restoreTest) { r.createErr = registry.ErrNoSpace }, [][]byte{stream}, registry.ErrNoSpace},
+		"a blob that cannot be synced":  {func(r *restoreTest) { r.commitErr = errInput }, [][]byte{stream}, errInput},
+		"an increment of another store": {func(*restoreTest) {}, [][]byte{stream, emptyIncrement(t, "other", head.Position)}, registry.ErrNotContinued},
+		"a cut increment":               {func(*restoreTest) {}, [][]byte{stream, emptyIncrement(t, head.Store, head.Position)[:1500]}, registry.ErrIncomplete},
+		"no directory for the lines":    {func(r *restoreTest) { r.spool += "/none" }, [][]byte{stream}, os.ErrNotExist},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRestoreTest(t)
+			spool := r.spool
+			test.spoil(r)
+			_, err := registry.Restore(t.Context(), registry.RestoreTarget{Metadata: r, Blobs: r, Spool: r.spool}, sourcesOf(test.streams)...)
+			if !errors.Is(err, test.want) || r.imported > 0 {
+				t.Errorf("error is %v, want %v; %d imports", err, test.want, r.imported)
+			}
+			r.spool, r.createErr, r.commitErr = spool, nil, nil
+			if _, err := r.restore(stream); err != nil { // both stores were closed
+				t.Errorf("again, with nothing in the way: %v", err)
+			}
+		})
+	}
+}
+
+func sourcesOf(streams [][]byte) (sources []registry.RestoreSource) {
+	for _, stream := range streams {
+		sources = append(sources, registry.RestoreSource{Name: "backup", Open: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(stream)), nil }})
+	}
+	return sources
+}
+
+func TestRestoreLooksAtWhatItMade(t *testing.T) {
+	stream, head := sampleStream(t)
+	for name, test := range map[string]struct {
+		spoil func(*restoreTest)
+		want  error
+	}{
+		"a journal that is not taken":    {func(r *restoreTest) { r.importErr = registry.ErrFormat }, registry.ErrFormat},
+		"a store that does not open":     {func(r *restoreTest) { r.openErr = errInput }, errInput},
+		"a store that is somewhere else": {func(r *restoreTest) { r.otherPosition = true }, registry.ErrDamaged},
+	} {
+		r := newRestoreTest(t)
+		test.spoil(r)
+		if _, err := r.restore(stream); !errors.Is(err, test.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	// A backup without a blob that its lines need, and that does not say so.
+	var without bytes.Buffer
+	w, err := registry.NewBackupWriter(&without, registry.BackupHead{Store: head.Store, Position: head.Position})
+	if err != nil {
+		t.Fatal(err)
+	}
+	backup, err := registry.NewBackupReader(bytes.NewReader(stream))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines, err := backup.NextLines()
+	if err == nil {
+		err = w.WriteLines(1, head.Position.Sequence, lines)
+	}
+	if err == nil {
+		_, err = w.End(nil)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if summary, err := newRestoreTest(t).restore(without.Bytes()); !errors.Is(err, registry.ErrDamaged) || !strings.Contains(err.Error(), "no backup has the bytes") {
+		t.Errorf("restored is %+v, %v", summary, err)
+	}
+	r := newRestoreTest(t)
+	fails := registry.RestoreSource{Name: "fails", Open: func() (io.ReadCloser, error) { return nil, errInput }}
+	if _, err := r.restoreSources(fails); !errors.Is(err, errInput) || !strings.Contains(err.Error(), "restoring fails") {
+		t.Errorf("a source that cannot be opened: %v", err)
+	}
+}
