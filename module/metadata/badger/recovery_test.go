@@ -140,6 +140,7 @@ func TestDamagedDatabasesAreMadeAnew(t *testing.T) {
 		{"a manifest that is cut", change("MANIFEST", func(text []byte) []byte { return text[:len(text)-3] }), true},
 		{"a table is gone", remove("*.sst"), true},
 		{"a table without a byte", change("*.sst", func([]byte) []byte { return nil }), true},
+		{"an empty table", change("*.sst", func([]byte) []byte { return nil }), true},
 		{"a table without its end", change("*.sst", func(text []byte) []byte { return text[:len(text)-40] }), true},
 		{"a flipped bit in a table", change("*.sst", func(text []byte) []byte { text[20] ^= 4; return text }), true},
 		{"a flipped bit in the end of a table", change("*.sst", func(text []byte) []byte { text[len(text)-6] ^= 64; return text }), true},
