@@ -5,6 +5,7 @@ import (
 	"errors"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -78,4 +79,51 @@ func openSmall(path string, fsys disk.FS) (*Store, error) {
 		return nil, errors.Join(err, p.claim.Release())
 	}
 	return s, nil
+}
+
+// TestNothingIsBuiltUponAFailedSync: the lines of an append whose sync failed can be
+// read, and no later sync makes them durable. What comes after them, once the store
+// has opened itself again, must survive a power cut all the same.
+func TestNothingIsBuiltUponAFailedSync(t *testing.T) {
+	// run publishes with a fault at an operation, and returns how many there were
+	// before the first publish, and what was acknowledged.
+	run := func(root string, operation int) (fsys *disktest.FS, opening int, acknowledged []int) {
+		fsys = disktest.New(root, disktest.Fault{Operation: operation, Mode: disktest.Fail, Err: syscall.EIO})
+		s, err := openSmall(filepath.Join(root, "metadata"), besideBadger{fsys})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer mustClose(t, s)
+		opening = len(fsys.Operations())
+		for i := range 5 {
+			if err := publishNumbered(s, "o", i); err == nil {
+				acknowledged = append(acknowledged, i)
+				continue
+			}
+			eventually(t, "changes are taken again", func() bool { return s.Condition().Fault == nil })
+		}
+		return fsys, opening, acknowledged
+	}
+	quiet, opening, _ := run(t.TempDir(), 0)
+	for i, operation := range quiet.Operations() {
+		if i < opening || operation.Kind != disktest.Sync || !strings.HasPrefix(operation.Name, "metadata/journal/") {
+			continue
+		}
+		root := t.TempDir()
+		fsys, _, acknowledged := run(root, i+1)
+		if err := fsys.PowerCut(); err != nil {
+			t.Fatal(err)
+		}
+		s, err := openSmall(filepath.Join(root, "metadata"), disk.OS{})
+		if err != nil {
+			t.Errorf("after a fault at %q: %v", operation, err)
+			continue
+		}
+		for _, number := range acknowledged {
+			if _, err := s.Lookup(t.Context(), numberedRef("o", number)); err != nil {
+				t.Errorf("after a fault at %q: file %d: %v", operation, number, err)
+			}
+		}
+		mustClose(t, s)
+	}
 }
