@@ -223,6 +223,31 @@ func (s *server) writeJSON(text []byte) string {
 	return name
 }
 
+// TestTestsOfContributing: those that its tables name are there.
+func TestTestsOfContributing(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../CONTRIBUTING.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := exec.CommandContext(t.Context(), "go", "list", "-f", "{{.Dir}}", "./...")
+	list.Dir = ".."
+	directories, err := list.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := testSources(t, strings.Fields(string(directories)))
+	named := regexp.MustCompile("`((?:Test|Fuzz|Benchmark)[A-Za-z0-9]+)`").FindAllStringSubmatch(string(text), -1)
+	if len(named) < 50 {
+		t.Errorf("%d tests are named", len(named))
+	}
+	for _, match := range named {
+		if !strings.Contains(tests, "func "+match[1]+"(") {
+			t.Errorf("there is no %s", match[1])
+		}
+	}
+}
+
 // TestCommandsOfContributing: the packages that the table's commands name are
 // there, and so are the tests and flags. Running them all is CI's, or takes hours.
 func TestCommandsOfContributing(t *testing.T) {
@@ -235,11 +260,11 @@ func TestCommandsOfContributing(t *testing.T) {
 		t.Fatal(err)
 	}
 	commands := regexp.MustCompile("(?m)^\\|.*\\| `([^`]*go test [^`]*)` \\|$").FindAllStringSubmatch(string(text), -1)
-	if len(commands) != 7 {
+	if len(commands) != 11 {
 		t.Errorf("%d commands in the table", len(commands))
 	}
 	for _, match := range commands {
-		command := strings.Fields(match[1])
+		command := strings.Fields(strings.ReplaceAll(match[1], `\|`, "|")) // as a table needs it
 		var packages []string
 		for _, word := range command {
 			if strings.HasPrefix(word, "./") {
@@ -267,7 +292,7 @@ func wantedOf(command []string) (wanted []*regexp.Regexp) {
 		switch word {
 		case "-run", "-fuzz", "-bench":
 			if name := strings.Trim(command[i+1], "'"); name != "^$" && name != "." {
-				wanted = append(wanted, regexp.MustCompile(`func (Test|Fuzz)?`+name))
+				wanted = append(wanted, regexp.MustCompile(`func (Test|Fuzz|Benchmark)?(`+name+`)`))
 			}
 		case "-update":
 			wanted = append(wanted, regexp.MustCompile(`flag\.Bool\("update"`))

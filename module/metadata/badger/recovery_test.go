@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -178,78 +177,6 @@ func numbers(n int) (all []int) {
 	return all
 }
 
-// TestADatabaseBehindItsJournalCatchesUp: changes that Badger lost are made again,
-// tokens and deletes as well, and equal a store that lost nothing.
-func TestADatabaseBehindItsJournalCatchesUp(t *testing.T) {
-	root := t.TempDir()
-	s := publishedStore(t, root, 5)
-	mustClose(t, s)
-	before := copyDatabase(t, root)
-	s = mustOpen(t, root)
-	act := registry.Act{User: "u", Time: time.Unix(9, 0)}
-	for _, err := range []error{
-		publishNumbered(s, "o", 5),
-		s.DeleteFile(t.Context(), numberedRef("o", 1), act),
-		s.DeleteVersion(t.Context(), numberedRef("o", 2).VersionRef, act),
-		publishNumbered(s, "o", 2),
-		s.AddToken(t.Context(), registry.Token{ID: "aaaaaaaaaa", Name: "kept", User: "u", Created: time.Unix(5, 0)}, registry.Digest{1}),
-		s.AddToken(t.Context(), registry.Token{ID: "bbbbbbbbbb", Name: "gone", User: "u", Created: time.Unix(5, 0)}, registry.Digest{2}),
-		s.DeleteToken(t.Context(), "bbbbbbbbbb", act),
-	} {
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	position := s.Condition().Journal
-	mustClose(t, s)
-	before(t)
-	again := mustOpen(t, root)
-	defer mustClose(t, again)
-	if got := again.Condition().Journal; got != position || position.Sequence != 12 {
-		t.Errorf("the journal is at %v, was at %v", got, position)
-	}
-	wantNumbered(t, again, 6, 0, 2, 3, 4, 5)
-	if token, secret, err := again.FindToken(t.Context(), "aaaaaaaaaa"); err != nil || token.Name != "kept" || secret != (registry.Digest{1}) {
-		t.Errorf("token: %v, %v", token, err)
-	}
-	if _, _, err := again.FindToken(t.Context(), "bbbbbbbbbb"); !errors.Is(err, registry.ErrTokenNotFound) {
-		t.Errorf("revoked token: %v", err)
-	}
-}
-
-// copyDatabase returns what puts Badger's files back as they are now.
-func copyDatabase(t *testing.T, root string) (restore func(t *testing.T)) {
-	t.Helper()
-	dir := filepath.Join(root, "metadata")
-	kept := make(map[string][]byte)
-	names, err := databaseFiles(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range names {
-		if kept[name], err = os.ReadFile(name); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return func(t *testing.T) {
-		t.Helper()
-		now, err := databaseFiles(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, name := range now {
-			if err := os.Remove(name); err != nil {
-				t.Fatal(err)
-			}
-		}
-		for name, text := range kept {
-			if err := os.WriteFile(name, text, 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-}
-
 // TestRecordsLostFromTheMiddleAreMissed: a database that was not closed and lost
 // records which later ones do not depend on is made anew.
 func TestRecordsLostFromTheMiddleAreMissed(t *testing.T) {
@@ -336,62 +263,6 @@ func eventually(t testing.TB, what string, reached func() bool) {
 	}
 }
 
-// TestAStoreOfAnEarlierLayoutGetsAJournal: what there is, is told to it.
-func TestAStoreOfAnEarlierLayoutGetsAJournal(t *testing.T) {
-	root := t.TempDir()
-	s := publishedStore(t, root, 5)
-	if err := s.opened.db.Update(func(txn *badger.Txn) error { return txn.Delete(stateKey) }); err != nil {
-		t.Fatal(err)
-	}
-	id := s.ID()
-	mustClose(t, s)
-	if err := os.RemoveAll(filepath.Join(root, "metadata", "journal")); err != nil {
-		t.Fatal(err)
-	}
-	writeFile(t, root, "FORMAT", layout+" 1\n")
-	for range 2 {
-		again := mustOpen(t, root)
-		wantNumbered(t, again, 5, numbers(5)...)
-		if again.ID() != id || again.Condition().Journal.Sequence != 5 {
-			t.Errorf("ID %s, was %s; journal at %d", again.ID(), id, again.Condition().Journal.Sequence)
-		}
-		mustClose(t, again)
-	}
-	// The journal is enough by itself.
-	for _, name := range []string{"MANIFEST"} {
-		if err := os.Remove(filepath.Join(root, "metadata", name)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	again := mustOpen(t, root)
-	defer mustClose(t, again)
-	wantNumbered(t, again, 5, numbers(5)...)
-}
-
-// TestRebuildCommands: both halves can be made from the other.
-func TestRebuildCommands(t *testing.T) {
-	root := t.TempDir()
-	backend := &Backend{Reserve: smallestReserve}
-	s := publishedStore(t, root, 9)
-	if err := backend.Rebuild(t.Context(), root, discard); !errors.Is(err, registry.ErrLocked) {
-		t.Errorf("rebuilding an open store: %v", err)
-	}
-	mustClose(t, s)
-	changeLine(t, root, 4)
-	if _, err := backend.OpenMetadata(t.Context(), root, discard); !errors.Is(err, registry.ErrDamaged) || !strings.Contains(err.Error(), "rebuild --journal") {
-		t.Fatalf("a hole in the journal: %v", err)
-	}
-	if err := backend.RebuildJournal(t.Context(), root, discard); err != nil {
-		t.Fatal(err)
-	}
-	if err := backend.Rebuild(t.Context(), root, discard); err != nil {
-		t.Fatal(err)
-	}
-	again := mustOpen(t, root)
-	defer mustClose(t, again)
-	wantNumbered(t, again, 9, numbers(9)...)
-}
-
 func numberedRef(owner string, i int) registry.Ref {
 	return registry.Ref{VersionRef: registry.VersionRef{Owner: owner, Package: "p", Version: fmt.Sprint(i)}, File: "f"}
 }
@@ -424,83 +295,4 @@ func TestAChangeThatIsNotJournalledIsNotMade(t *testing.T) {
 	again := mustOpen(t, crash(t, s, root))
 	defer mustClose(t, again)
 	wantNumbered(t, again, 4, 0, 1, 3)
-}
-
-// TestReplayedFilesShareTheirBytes: as they did, and the reaper is given nothing that
-// a file has.
-func TestReplayedFilesShareTheirBytes(t *testing.T) {
-	root := t.TempDir()
-	s := mustOpen(t, root)
-	var kept registry.Locator
-	for i := range 6 {
-		upload, err := s.BeginUpload(t.Context(), "o", 1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		confirmed := kept
-		if i == 3 {
-			confirmed = "" // the bytes were lost: these take their place for all
-		}
-		file, _, err := s.Publish(t.Context(), upload, registry.Publication{
-			Ref: numberedRef("o", i), Digest: registry.Digest{1}, Size: 1, Creator: "c", Created: time.Unix(1, 0), Confirmed: confirmed,
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		kept = file.Locator
-	}
-	mustClose(t, s)
-	if err := (&Backend{Reserve: smallestReserve}).Rebuild(t.Context(), root, discard); err != nil {
-		t.Fatal(err)
-	}
-	again := mustOpen(t, root)
-	defer mustClose(t, again)
-	for i := range 6 {
-		if file, err := again.Lookup(t.Context(), numberedRef("o", i)); err != nil || file.Locator != kept {
-			t.Errorf("file %d is at %s, %v; want %s", i, file.Locator, err, kept)
-		}
-	}
-	condemned, err := again.Condemned(t.Context(), 100)
-	if err != nil || slices.Contains(condemned, kept) {
-		t.Errorf("condemned: %v, %v", condemned, err)
-	}
-	for i := range 6 {
-		if err := again.DeleteFile(t.Context(), numberedRef("o", i), testAct); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if condemned, err = again.Condemned(t.Context(), 100); err != nil || !slices.Contains(condemned, kept) {
-		t.Errorf("condemned after the last: %v, %v", condemned, err)
-	}
-}
-
-// TestTwoHistoriesAreNotMixed: a journal that went on otherwise than the database,
-// from one that they share.
-func TestTwoHistoriesAreNotMixed(t *testing.T) {
-	for _, more := range []int{0, 2} {
-		root := t.TempDir()
-		mustClose(t, publishedStore(t, root, 3))
-		other := t.TempDir()
-		if err := copySparse(other, root); err != nil {
-			t.Fatal(err)
-		}
-		for place, first := range map[string]int{root: 10, other: 20} {
-			s := mustOpen(t, place)
-			count := 2
-			if place == other {
-				count += more
-			}
-			for i := range count {
-				if err := publishNumbered(s, "o", first+i); err != nil {
-					t.Fatal(err)
-				}
-			}
-			mustClose(t, s)
-		}
-		swapJournal(t, root, other)
-		_, err := (&Backend{Reserve: smallestReserve}).OpenMetadata(t.Context(), root, discard)
-		if !errors.Is(err, registry.ErrDamaged) || !strings.Contains(err.Error(), "two histories") {
-			t.Errorf("with %d changes more: %v", more, err)
-		}
-	}
 }

@@ -1,0 +1,93 @@
+package badger
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+// TestCheckTellsContradictions: each count and index of the database, and the
+// journal, when one record of it is another.
+func TestCheckTellsContradictions(t *testing.T) {
+	ref := numberedRef("o", 3)
+	// change puts another record in place of one.
+	change := func(key []byte, record codec, damage func()) func(txn *badger.Txn) error {
+		return func(txn *badger.Txn) error {
+			if found, err := get(txn, key, record); err != nil || !found {
+				return orNotFound(err, registry.ErrFileNotFound)
+			}
+			damage()
+			return txn.Set(key, encode(key, record))
+		}
+	}
+	var blob blobRecord
+	var version versionRecord
+	var owner ownerRecord
+	var pkg packageRecord
+	var file fileRecord
+	const versionID = 7 // of number 3: a version and its file take an id each, from 1
+	blobAt, versionAt := blobKey(registry.Digest{3}), versionKey(ref.VersionRef)
+	for _, test := range []struct {
+		name   string
+		damage func(txn *badger.Txn) error
+		says   string
+	}{
+		{"nothing", func(*badger.Txn) error { return nil }, ""},
+		{"one reference more", change(blobAt, &blob, func() { blob.references++ }), "references of blobs"},
+		{"a blob is gone", func(txn *badger.Txn) error { return txn.Delete(blobAt) }, "references of blobs"},
+		{"a version of more files", change(versionAt, &version, func() { version.files++ }), "as many files"},
+		{"a version of more bytes", change(versionAt, &version, func() { version.bytes++ }), "versions do not have as many bytes"},
+		{"an owner of more bytes", change(ownerKey("o"), &owner, func() { owner.bytes++ }), "owners do not have as many bytes"},
+		{"an owner of fewer versions", change(ownerKey("o"), &owner, func() { owner.versions-- }), "owners do not have as many versions"},
+		{"a package of more versions", change(packageKey(ref.VersionRef), &pkg, func() { pkg.versions++ }), "packages do not have as many versions"},
+		{"a larger file", change(fileKey(versionID, "f"), &file, func() { file.size++ }), "as many bytes"},
+		{"a file is gone", func(txn *badger.Txn) error { return txn.Delete(fileKey(versionID, "f")) }, "files are missing"},
+		{"a version is gone", func(txn *badger.Txn) error { return txn.Delete(versionAt) }, "versions are missing"},
+		{"an entry by time too many", func(txn *badger.Txn) error {
+			key := timeKey("o", testAct.Time, 99)
+			return txn.Set(key, encode(key, &timeRecord{"v/x"}))
+		}, "index by time"},
+		{"a token that nobody made", func(txn *badger.Txn) error {
+			key := tokenKey("aaaaaaaaaa")
+			return txn.Set(key, encode(key, &tokenRecord{token: registry.Token{ID: "aaaaaaaaaa"}}))
+		}, "tokens are missing, or came back"},
+		{"a flipped bit", func(txn *badger.Txn) error {
+			value := encode(blobAt, &blobRecord{size: 1, references: 1})
+			value[2] ^= 1
+			return txn.Set(blobAt, value)
+		}, "checksum"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := publishedStore(t, t.TempDir(), 6)
+			defer mustClose(t, s)
+			if err := s.opened.db.Update(test.damage); err != nil {
+				t.Fatal(err)
+			}
+			wantProblem(t, s, test.says)
+		})
+	}
+}
+
+// TestCheckReadsTheJournal, of which opening has read only the end.
+func TestCheckReadsTheJournal(t *testing.T) {
+	root := t.TempDir()
+	s := publishedStore(t, root, 6)
+	defer mustClose(t, s)
+	changeLine(t, root, 2)
+	wantProblem(t, s, "journal: ")
+}
+
+func wantProblem(t *testing.T, s *Store, says string) {
+	t.Helper()
+	var problems []string
+	if err := s.Check(t.Context(), func(problem string) { problems = append(problems, problem) }); err != nil {
+		t.Fatal(err)
+	}
+	all := strings.Join(problems, "\n")
+	if (says == "") != (len(problems) == 0) || !strings.Contains(all, says) {
+		t.Errorf("problems are %q, want one that says %q", all, says)
+	}
+}
