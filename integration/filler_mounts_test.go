@@ -21,6 +21,16 @@ type filler struct {
 	full chan struct{} // closed once there was nothing left to take
 }
 
+// free is how many bytes an ordinary program may still write.
+func (m *mount) free() int64 {
+	m.Helper()
+	var stat unix.Statfs_t
+	if err := unix.Statfs(m.path, &stat); err != nil {
+		m.Fatal(err)
+	}
+	return int64(stat.Bavail) * stat.Frsize
+}
+
 // fillUp starts to take the room of a disk, to the last block.
 func (m *mount) fillUp() *filler {
 	m.Helper()

@@ -17,6 +17,9 @@ import (
 const (
 	smallDisk = 256 << 20
 
+	floodReserve = 64 << 20
+	smallChange  = 4 << 20 // what metadata and directories may take of it
+
 	// recovery is how soon after room was made uploads must work again.
 	recovery = 5 * time.Second
 )
@@ -35,7 +38,8 @@ func newFlood(t testing.TB, disk *mount, writers int) *flood {
 	t.Helper()
 	f := &flood{server: newServer(t), disk: disk, clients: newClients(writers), other: freePort(t)}
 	f.root = filepath.Join(disk.path, "registry")
-	f.config = f.site("metadata badger {", "\treserve 64MiB", "}", "blobs filesystem {", "\treserve 64MiB", "}") + f.otherSite()
+	reserve := fmt.Sprintf("\treserve %d", floodReserve)
+	f.config = f.site("metadata badger {", reserve, "}", "blobs filesystem {", reserve, "}") + f.otherSite()
 	f.faults = []string{"not enough free disk space", "no space left on device", "the disk is full"}
 	for _, h := range f.clients {
 		h.refusals = []int{http.StatusInsufficientStorage, http.StatusServiceUnavailable}
@@ -188,6 +192,9 @@ func (f *flood) fillByUploads() {
 	f.Helper()
 	f.clients.each(f, f.pour)
 	f.eventuallyAnswers(http.StatusInsufficientStorage, "an upload to a full disk", f.publishOne)
+	if free := f.disk.free(); free < floodReserve-smallChange {
+		f.Errorf("uploads left %d MiB, the reserve is %d MiB", free>>20, int64(floodReserve>>20))
+	}
 	f.wantAllThere()
 	f.clients.each(f, f.deleteThird)
 	f.wantRecovery("deletes")
