@@ -184,3 +184,33 @@ func (r *rig) workUntil(happened func() bool) (refused int64, err error) {
 	})
 	return count.Load(), err
 }
+
+// TestEIOAtStart: a disk that fails while the store is opened is no fault of the
+// configuration. It is loaded, the other sites of it are served, and the store is
+// opened once the disk works.
+func TestEIOAtStart(t *testing.T) {
+	t.Parallel()
+	f := newFlood(t, newMount(t, "ext4", diskSize), 1)
+	f.faults = []string{"input/output error"}
+	f.start(f.config)
+	path := filePath("alice", "p", "1", "f")
+	f.put(path, []byte("there"))
+	f.kill()
+	f.start(f.global() + fmt.Sprintf("http://127.0.0.1:%d {\n\trespond \"no registry yet\"\n}\n", f.port))
+	tracer := f.inject("fsync,fdatasync,msync", "1+")
+	f.mustReload(f.config)
+	stop := f.probe()
+	for _, method := range []string{http.MethodPut, http.MethodGet} {
+		if got := f.want(http.StatusServiceUnavailable, method, path, "alice", nil); got.header.Get("Retry-After") == "" {
+			t.Errorf("%s: no Retry-After", method)
+		}
+	}
+	if len(tracer.injected()) == 0 {
+		t.Error("no call has failed")
+	}
+	tracer.detach()
+	f.eventually("the store is open", func() bool { return f.do(http.MethodGet, path, "alice", nil).status == http.StatusOK })
+	f.wantBytes(path, []byte("there"))
+	f.wantRecovery("the disk works")
+	stop()
+}

@@ -35,13 +35,16 @@ func newFlood(t testing.TB, disk *mount, writers int) *flood {
 	t.Helper()
 	f := &flood{server: newServer(t), disk: disk, clients: newClients(writers), other: freePort(t)}
 	f.root = filepath.Join(disk.path, "registry")
-	f.config = f.site("metadata badger {", "\treserve 64MiB", "}", "blobs filesystem {", "\treserve 64MiB", "}") +
-		fmt.Sprintf("http://127.0.0.1:%d {\n\trespond \"another site\"\n}\n", f.other)
+	f.config = f.site("metadata badger {", "\treserve 64MiB", "}", "blobs filesystem {", "\treserve 64MiB", "}") + f.otherSite()
 	f.faults = []string{"not enough free disk space", "no space left on device", "the disk is full"}
 	for _, h := range f.clients {
 		h.refusals = []int{http.StatusInsufficientStorage, http.StatusServiceUnavailable}
 	}
 	return f
+}
+
+func (f *flood) otherSite() string {
+	return fmt.Sprintf("http://127.0.0.1:%d {\n\trespond \"another site\"\n}\n", f.other)
 }
 
 // probe asks the other site all the time, until the returned function is called,
