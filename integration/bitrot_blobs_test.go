@@ -70,6 +70,9 @@ func (s *server) wantDamage(damaged map[string][]byte) {
 			s.Errorf("verify did not find %s", digest)
 		}
 	}
+	if _, is := s.health(); is.Damaged.Count != len(damaged) || is.Healthy != (len(damaged) == 0) {
+		s.Errorf("health is %+v, want %d damaged", is, len(damaged))
+	}
 	if found != len(damaged) {
 		s.Errorf("verify found %d damaged blobs, want %d\n%s", found, len(damaged), output)
 	}

@@ -168,6 +168,9 @@ func serveFlipped(t *testing.T, kept storeKept, kind string, random *rand.Rand) 
 			t.Errorf("not available, and the log does not say why:\n%s", s.logTail())
 		}
 		s.want(http.StatusServiceUnavailable, http.MethodPut, filePath("alice", "new", "1", "f"), "alice", []byte("new"))
+		if _, is := s.health(); is.Healthy || !strings.Contains(strings.Join(is.Problems, "\n"), "stored data is damaged") {
+			t.Errorf("not available, and health is %+v", is)
+		}
 		return "not available"
 	}
 	if err != nil {
