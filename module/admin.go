@@ -68,20 +68,13 @@ type tokenJSON struct {
 func tokenToJSON(token registry.Token, text string) tokenJSON {
 	shown := tokenJSON{
 		ID: token.ID, Name: token.Name, User: token.User, Text: text,
-		Owners: textsOf(token.Scope.Owners), Packages: textsOf(token.Scope.Packages),
+		Owners: registry.PatternTexts(token.Scope.Owners), Packages: registry.PatternTexts(token.Scope.Packages),
 		Created: orNil(token.Created), Expires: orNil(token.Expires), LastUsed: orNil(token.LastUsed),
 	}
 	for _, action := range token.Scope.Actions {
 		shown.Actions = append(shown.Actions, string(action))
 	}
 	return shown
-}
-
-func textsOf(patterns []registry.Pattern) (texts []string) {
-	for _, pattern := range patterns {
-		texts = append(texts, pattern.String())
-	}
-	return texts
 }
 
 func orNil(at time.Time) *time.Time {
@@ -97,27 +90,16 @@ func (t tokenJSON) draft() (draft registry.Token, err error) {
 	for _, action := range t.Actions {
 		draft.Scope.Actions = append(draft.Scope.Actions, registry.Action(action))
 	}
-	if draft.Scope.Owners, err = parsePatterns(t.Owners); err != nil {
+	if draft.Scope.Owners, err = registry.ParsePatterns(t.Owners); err != nil {
 		return draft, fmt.Errorf("owners: %w", err)
 	}
-	if draft.Scope.Packages, err = parsePatterns(t.Packages); err != nil {
+	if draft.Scope.Packages, err = registry.ParsePatterns(t.Packages); err != nil {
 		return draft, fmt.Errorf("packages: %w", err)
 	}
 	if t.Expires != nil {
 		draft.Expires = t.Expires.UTC()
 	}
 	return draft, nil
-}
-
-func parsePatterns(texts []string) (patterns []registry.Pattern, err error) {
-	for _, text := range texts {
-		pattern, err := registry.ParsePattern(text)
-		if err != nil {
-			return nil, err
-		}
-		patterns = append(patterns, pattern)
-	}
-	return patterns, nil
 }
 
 const maxAdminRequest = 1 << 20

@@ -89,17 +89,7 @@ func readAll(stream []byte) (*registry.BackupReader, error) {
 	if err != nil {
 		return nil, err
 	}
-	for err == nil {
-		_, err = backup.NextLines()
-	}
-	for err == io.EOF {
-		if _, _, _, err = backup.NextBlob(); err == io.EOF {
-			return backup, nil
-		} else if err == nil {
-			err = io.EOF
-		}
-	}
-	return nil, err
+	return backup, readThrough(backup, func(int64) {})
 }
 
 func TestAdminStreamsABackup(t *testing.T) {

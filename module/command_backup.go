@@ -144,32 +144,41 @@ func (b *backupCommand) toOutput(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for err == nil {
-		_, err = backup.NextLines()
-	}
-	if err != io.EOF {
-		return err
-	}
 	progress := b.beginProgress()
 	defer progress.end()
-	for {
-		_, size, content, err := backup.NextBlob()
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return err
-		}
-		if _, err := io.Copy(io.Discard, content); err != nil {
-			return err
-		}
-		progress.add(size)
+	if err := readThrough(backup, progress.add); err != nil {
+		return err
 	}
 	if _, err := io.Copy(io.Discard, copied); err != nil { // the padding
 		return fmt.Errorf("copying the backup: %w", err)
 	}
 	progress.end()
 	return b.report(b.notes, backup, began)
+}
+
+// readThrough reads a backup to its end. Nil means that it is whole; its bytes are
+// held against nothing.
+func readThrough(backup *registry.BackupReader, count func(size int64)) error {
+	for {
+		if _, err := backup.NextLines(); err == io.EOF {
+			break
+		} else if err != nil {
+			return err
+		}
+	}
+	for {
+		_, size, content, err := backup.NextBlob()
+		if err == io.EOF {
+			return nil
+		}
+		if err == nil {
+			_, err = io.Copy(io.Discard, content)
+		}
+		if err != nil {
+			return err
+		}
+		count(size)
+	}
 }
 
 // toDirectory makes or continues the backup in a directory.
@@ -198,6 +207,7 @@ func (b *backupCommand) toDirectory(ctx context.Context, path string) (err error
 	if err := directory.unpack(ctx, backup, progress.add); err != nil {
 		return err
 	}
+	_, _ = io.Copy(io.Discard, stream) // the padding: who writes it is not cut off
 	progress.end()
 	return b.report(b.out, backup, began)
 }
@@ -218,13 +228,13 @@ func (b *backupCommand) report(out io.Writer, backup *registry.BackupReader, beg
 	if head.Since.Sequence > 0 {
 		kind = fmt.Sprintf("backup since change %d", head.Since.Sequence)
 	}
-	fmt.Fprintf(out, "%s of registry %s as of change %d (%s): %d changes, %s, in %s\n",
-		kind, head.Store, head.Position.Sequence, head.Created.Format(time.RFC3339), end.Lines, amount(end.Blobs, "blob", end.Bytes), elapsed(began))
+	fmt.Fprintf(out, "%s of registry %s as of change %d (%s): %s, %s, in %s\n",
+		kind, head.Store, head.Position.Sequence, head.Created.Format(time.RFC3339), counted(end.Lines, "change"), amount(end.Blobs, "blob", end.Bytes), elapsed(began))
 	for _, damaged := range backup.Damaged() {
 		fmt.Fprintf(b.notes, "damaged: %s (%d bytes): %s\n", damaged.Digest, damaged.Size, damaged.Problem)
 	}
 	if n := len(backup.Damaged()); n > 0 {
-		fmt.Fprintf(b.notes, "%d blobs are damaged and not in the backup: see `caddy generic-registry verify`\n", n)
+		fmt.Fprintf(b.notes, "damaged and not in the backup: %s; verify lists what is damaged\n", counted(int64(n), "blob"))
 	}
 	return nil
 }

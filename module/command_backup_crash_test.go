@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
@@ -19,11 +20,17 @@ var errCrash = errors.New("the process is gone")
 // crashingFS is the disk until an operation, from which on nothing happens any more.
 type crashingFS struct {
 	disk.FS
-	left int
+	left atomic.Int64
+}
+
+func newCrashingFS(steps int) *crashingFS {
+	f := &crashingFS{FS: disk.OS{}}
+	f.left.Store(int64(steps))
+	return f
 }
 
 func (f *crashingFS) step() error {
-	if f.left--; f.left < 0 {
+	if f.left.Add(-1) < 0 {
 		return errCrash
 	}
 	return nil
@@ -38,11 +45,14 @@ func (f *crashingFS) Create(name string) (disk.File, error) {
 }
 
 func (f *crashingFS) Rename(from, to string) error {
-	return errors.Join(f.step(), f.unless(func() error { return f.FS.Rename(from, to) }))
+	if err := f.step(); err != nil {
+		return err
+	}
+	return f.FS.Rename(from, to)
 }
 
 func (f *crashingFS) Remove(name string) error {
-	if f.left < 0 {
+	if f.left.Load() < 0 {
 		return errCrash
 	}
 	return f.FS.Remove(name)
@@ -60,13 +70,6 @@ func (f *crashingFS) SyncDirectory(name string) error {
 		return err
 	}
 	return f.FS.SyncDirectory(name)
-}
-
-func (f *crashingFS) unless(do func() error) error {
-	if f.left < 0 {
-		return nil
-	}
-	return do()
 }
 
 type crashingFile struct {
@@ -157,7 +160,7 @@ func TestABackupThatIsInterrupted(t *testing.T) {
 				if test.before >= 0 {
 					mustUnpack(t, path, disk.OS{}, streams[test.before])
 				}
-				err := unpackOnto(t, path, &crashingFS{FS: disk.OS{}, left: steps}, streams[test.stream])
+				err := unpackOnto(t, path, newCrashingFS(steps), streams[test.stream])
 				if err != nil && !errors.Is(err, errCrash) {
 					t.Fatalf("after %d steps: %v", steps, err)
 				}

@@ -220,7 +220,7 @@ func TestDamagedBytesInABackup(t *testing.T) {
 	c.wantRestored(backup) // as it was before
 	c.published[refOf("alice", "p", "1", "f4")] = rest
 	_, notes, err := c.run("backup", backup, "--offline", "--root", c.root, "--skip-damaged")
-	if err != nil || !strings.Contains(notes, "1 blobs are damaged") {
+	if err != nil || !strings.Contains(notes, "damaged and not in the backup: 1 blob;") {
 		t.Errorf("with --skip-damaged: %v\n%s", err, notes)
 	}
 	_, notes, err = c.run("restore", backup, "--root", c.path("restored"))

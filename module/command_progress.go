@@ -70,12 +70,17 @@ func (p *progressLine) end() {
 	}
 }
 
-// amount is a number of things and their bytes.
-func amount(count int64, what string, bytes int64) string {
+// counted is a number of things.
+func counted(count int64, what string) string {
 	if count != 1 {
 		what += "s"
 	}
-	return fmt.Sprintf("%s %s, %s", humanize.Comma(count), what, humanize.IBytes(uint64(max(0, bytes))))
+	return humanize.Comma(count) + " " + what
+}
+
+// amount is a number of things and their bytes.
+func amount(count int64, what string, bytes int64) string {
+	return counted(count, what) + ", " + humanize.IBytes(uint64(max(0, bytes)))
 }
 
 func elapsed(since time.Time) string {

@@ -77,7 +77,7 @@ func (r *rebuildCommand) run(ctx context.Context) error {
 	if err := store.Close(); err != nil {
 		return fmt.Errorf("closing what was made: %w", err)
 	}
-	_, err = fmt.Fprintf(r.out, "the %s is made anew: %d changes, in %s\n", what, at.Sequence, elapsed(began))
+	_, err = fmt.Fprintf(r.out, "the %s is made anew: %s, in %s\n", what, counted(int64(at.Sequence), "change"), elapsed(began))
 	return err
 }
 

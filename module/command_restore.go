@@ -89,7 +89,7 @@ func (r *restoreCommand) run(ctx context.Context, arguments []string) error {
 		fmt.Fprintf(r.notes, "missing: %s (%d bytes): %s\n", missing.Digest, missing.Size, missing.Problem)
 	}
 	if n := len(summary.Missing); n > 0 {
-		fmt.Fprintf(r.notes, "%d blobs were damaged when the backup was made, and are missing: publish the same content under any name to heal them\n", n)
+		fmt.Fprintf(r.notes, "damaged when the backup was made, and missing now: %s; publishing the same content again, under any name, heals the files that had it\n", counted(int64(n), "blob"))
 	}
 	return nil
 }

@@ -116,8 +116,8 @@ func (v *verifyCommand) run(ctx context.Context) error {
 	if err := v.print(report); err != nil {
 		return err
 	}
-	fmt.Fprintf(v.notes, "%s checked in %s: %d damaged, %d problems of the metadata\n",
-		amount(report.Blobs, "blob", report.Bytes), elapsed(began), report.Damaged, len(report.Problems))
+	fmt.Fprintf(v.notes, "%s checked in %s: %d damaged, %s of the metadata\n",
+		amount(report.Blobs, "blob", report.Bytes), elapsed(began), report.Damaged, counted(int64(len(report.Problems)), "problem"))
 	if checkErr != nil {
 		return fmt.Errorf("not everything could be checked: %w", checkErr)
 	}

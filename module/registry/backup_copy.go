@@ -14,10 +14,10 @@ import (
 
 // copiesAtOnce is how many blobs of a backup are written at once: they wait for the
 // disk together.
-const copiesAtOnce = 16
+const copiesAtOnce = 32
 
 // CopyBlobs reads all blobs of a backup, whose lines NextLines has returned and are
-// given again, and calls write for each, up to 16 at once. The content given to write
+// given again, and calls write for each, up to 32 at once. The content given to write
 // fails with ErrDamaged instead of ending where the bytes are not those of the
 // digest in the lines; write must then leave nothing behind. It may return without
 // reading. Returns nil when the backup is whole.

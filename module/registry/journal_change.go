@@ -34,7 +34,7 @@ func DeleteVersionChange(ref VersionRef, act Act) Change {
 func CreateTokenChange(token Token, secret Digest) Change {
 	made := &TokenChange{
 		ID: token.ID, Name: token.Name, User: token.User, Actions: token.Scope.Actions,
-		Owners: patternTexts(token.Scope.Owners), Packages: patternTexts(token.Scope.Packages),
+		Owners: PatternTexts(token.Scope.Owners), Packages: PatternTexts(token.Scope.Packages),
 		Created: timeOrNil(token.Created), Expires: timeOrNil(token.Expires), Secret: secret.String(),
 	}
 	return Change{Time: token.Created, Operation: OperationCreateToken, Token: made}
@@ -43,13 +43,6 @@ func CreateTokenChange(token Token, secret Digest) Change {
 // RevokeTokenChange is what a journal says of a revoked token.
 func RevokeTokenChange(id string, act Act) Change {
 	return Change{Time: act.Time, Operation: OperationRevokeToken, User: act.User, Token: &TokenChange{ID: id}}
-}
-
-func patternTexts(patterns []Pattern) (texts []string) {
-	for _, pattern := range patterns {
-		texts = append(texts, pattern.String())
-	}
-	return texts
 }
 
 func timeOrNil(at time.Time) *time.Time {
@@ -65,10 +58,10 @@ func (t *TokenChange) Parse() (token Token, secret Digest, err error) {
 		return token, secret, errors.New("no token")
 	}
 	token = Token{ID: t.ID, Name: t.Name, User: t.User, Scope: Scope{Actions: t.Actions}}
-	if token.Scope.Owners, err = parsePatterns(t.Owners); err != nil {
+	if token.Scope.Owners, err = ParsePatterns(t.Owners); err != nil {
 		return token, secret, fmt.Errorf("owners: %w", err)
 	}
-	if token.Scope.Packages, err = parsePatterns(t.Packages); err != nil {
+	if token.Scope.Packages, err = ParsePatterns(t.Packages); err != nil {
 		return token, secret, fmt.Errorf("packages: %w", err)
 	}
 	if t.Created != nil {
@@ -79,15 +72,4 @@ func (t *TokenChange) Parse() (token Token, secret Digest, err error) {
 	}
 	secret, err = ParseDigest(t.Secret)
 	return token, secret, err
-}
-
-func parsePatterns(texts []string) (patterns []Pattern, err error) {
-	for _, text := range texts {
-		pattern, err := ParsePattern(text)
-		if err != nil {
-			return nil, err
-		}
-		patterns = append(patterns, pattern)
-	}
-	return patterns, nil
 }

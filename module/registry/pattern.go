@@ -61,3 +61,23 @@ func (p Pattern) Covers(other Pattern) bool {
 	beginning, found := strings.CutSuffix(p.folded, "*")
 	return found && Pattern{folded: beginning}.isLiteral() && strings.HasPrefix(other.folded, beginning)
 }
+
+// ParsePatterns parses each of some texts. The error is the first one's.
+func ParsePatterns(texts []string) (patterns []Pattern, err error) {
+	for _, text := range texts {
+		pattern, err := ParsePattern(text)
+		if err != nil {
+			return nil, err
+		}
+		patterns = append(patterns, pattern)
+	}
+	return patterns, nil
+}
+
+// PatternTexts returns what ParsePatterns parses.
+func PatternTexts(patterns []Pattern) (texts []string) {
+	for _, pattern := range patterns {
+		texts = append(texts, pattern.String())
+	}
+	return texts
+}

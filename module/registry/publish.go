@@ -68,7 +68,14 @@ func (r *Registry) Publish(ctx context.Context, ref Ref, creator string, content
 	case errors.Is(err, ErrExists), errors.Is(err, ErrQuotaBytes), errors.Is(err, ErrQuotaVersions):
 		return File{}, err
 	}
-	return File{}, errors.Join(fmt.Errorf("publishing: %w", err), r.metadata.AbandonUpload(settled, upload))
+	err = fmt.Errorf("publishing: %w", err)
+	if errors.Is(err, ErrNoSpace) || errors.Is(err, ErrUnavailable) {
+		// It did not happen: nothing refers to the bytes, and the room may be needed.
+		err = errors.Join(err, r.blobs.Delete(settled, upload.Locator))
+	}
+	err = errors.Join(err, r.metadata.AbandonUpload(settled, upload))
+	wake(r.unswept) // for what is still there
+	return File{}, err
 }
 
 // store writes the content to the blob store and returns what was written,

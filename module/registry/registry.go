@@ -90,19 +90,27 @@ func (r *Registry) startBackground(ctx context.Context, sweepInterval time.Durat
 }
 
 // repeat runs work at once, then at each interval and each wake-up, until ctx
-// ends. Its errors are logged and tried again at the next turn.
+// ends. Its errors are logged and tried again soon.
 func (r *Registry) repeat(ctx context.Context, what string, interval time.Duration, wake <-chan struct{}, work func(context.Context) (int, error)) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
-		switch done, err := work(ctx); {
+		done, err := work(ctx)
+		next := interval
+		switch {
 		case ctx.Err() != nil:
 			return
 		case err != nil:
-			r.log.Error(what, slog.Int("done", done), slog.Any("error", err))
+			next = min(interval, reapRetryInterval)
+			level := slog.LevelError
+			if errors.Is(err, ErrUnavailable) {
+				level = slog.LevelWarn // which the store has logged
+			}
+			r.log.Log(ctx, level, what, slog.Int("done", done), slog.Any("error", err))
 		case done > 0:
 			r.log.Debug(what, slog.Int("done", done))
 		}
+		ticker.Reset(next)
 		select {
 		case <-ctx.Done():
 			return

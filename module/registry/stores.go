@@ -33,8 +33,9 @@ type MetadataStore interface {
 	//
 	// ErrExists when the version has a file of that name; ErrQuotaBytes or
 	// ErrQuotaVersions when the owner would have more than p.Quota with it. The
-	// upload's locator is then condemned too. ErrUnavailable. After any other error
-	// the outcome is unknown and the caller must leave the upload's bytes alone.
+	// upload's locator is then condemned too. After ErrNoSpace and ErrUnavailable
+	// nothing refers to the upload's bytes, and the caller deletes them. After any
+	// other error the outcome is unknown and the caller must leave them alone.
 	Publish(ctx context.Context, upload Upload, p Publication) (file File, condemned bool, err error)
 
 	// Lookup finds a file. ErrPackageNotFound when the version does not exist,

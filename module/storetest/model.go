@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,8 +27,9 @@ type PairPlace func(t testing.TB) (metadata MetadataPlace, blobs BlobPlace, cras
 func Model(t *testing.T, place PairPlace) {
 	rapid.Check(t, func(rt *rapid.T) {
 		metadata, blobs, crash := place(t)
-		m := &model{pairFixture: newPairFixture(quiet{t, rt}, metadata, blobs), files: make(map[registry.Ref]published), now: epoch}
-		m.clock = func() time.Time { return m.now }
+		m := &model{pairFixture: newPairFixture(quiet{t, rt}, metadata, blobs), files: make(map[registry.Ref]published)}
+		m.now.Store(&epoch)
+		m.clock = func() time.Time { return *m.now.Load() }
 		m.reopen() // with that clock
 		defer func() { m.noError(m.Registry.Close()) }()
 		steps := map[string]func(*rapid.T){
@@ -55,7 +57,8 @@ type published struct {
 
 // turnClock sets the clock years forward or back.
 func (m *model) turnClock(t *rapid.T) {
-	m.now = epoch.AddDate(rapid.IntRange(-60, 100).Draw(t, "years"), 0, 0)
+	now := epoch.AddDate(rapid.IntRange(-60, 100).Draw(t, "years"), 0, 0)
+	m.now.Store(&now)
 }
 
 // quiet gives a fixture the test's directories but reports to rapid, and leaves
@@ -73,7 +76,7 @@ func (q quiet) Cleanup(func())                    {}
 type model struct {
 	*pairFixture
 	files map[registry.Ref]published // by folded ref
-	now   time.Time
+	now   atomic.Pointer[time.Time] // which background work reads too
 }
 
 var (
@@ -96,7 +99,7 @@ func (m *model) publishOne(t *rapid.T) {
 		return
 	}
 	m.noError(err)
-	m.files[r.Key()] = published{content, m.now}
+	m.files[r.Key()] = published{content, m.clock()}
 }
 
 func (m *model) deleteOne(t *rapid.T) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"path/filepath"
 	"time"
@@ -21,7 +20,9 @@ const (
 	// A store that failed is tried again at this interval.
 	retryInterval = time.Second
 
-	probeFile = "probe"
+	// A disk that fails takes a write now and then. It must take so many in a row.
+	probeWrites = 8
+	probeFile   = "probe"
 )
 
 // watch keeps the ballast, and opens a store again that has failed.
@@ -76,20 +77,17 @@ func (s *Store) recover() {
 	s.log.Info("the store is opened again and checked; changes are taken")
 }
 
-// probe finds out whether the disk takes a durable write, before anything is
-// closed for it.
+// probe finds out whether the disk takes durable writes, before anything is closed
+// for it: reads go on until then.
 func (s *Store) probe() error {
 	if err := s.room.forOpening(); err != nil {
 		return err
 	}
 	name := filepath.Join(s.path(), probeFile)
-	for _, leftover := range []string{name, disk.Temporary(name)} {
-		if err := s.fsys.Remove(leftover); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("removing a probe of the disk: %w", err)
+	for range probeWrites {
+		if err := disk.WriteFile(s.fsys, name, "written to see whether the disk takes it\n"); err != nil {
+			return fmt.Errorf("probing the disk: %w", err)
 		}
-	}
-	if err := disk.WriteFile(s.fsys, name, "written to see whether the disk takes it\n"); err != nil {
-		return fmt.Errorf("probing the disk: %w", err)
 	}
 	return s.fsys.Remove(name)
 }
