@@ -125,7 +125,11 @@ func (s *Store) commitTogether(operations []*operation) error {
 	}
 	b := newBatch(s.opened)
 	defer b.txn.Discard()
-	if err := b.run(operations); err != nil || b.writes == 0 {
+	err := b.run(operations)
+	if lost := s.checkCompaction(); lost != nil {
+		return lost
+	}
+	if err != nil || b.writes == 0 {
 		return err
 	}
 	if err := s.journal(b); err != nil {

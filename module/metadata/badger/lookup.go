@@ -11,7 +11,7 @@ import (
 
 // Lookup implements registry.MetadataStore.
 func (s *Store) Lookup(ctx context.Context, ref registry.Ref) (file registry.File, err error) {
-	err = s.view(ctx, func(txn *badger.Txn) error {
+	err = s.find(ctx, func(txn *badger.Txn) error {
 		var version versionRecord
 		if found, err := get(txn, versionKey(ref.VersionRef), &version); err != nil || !found {
 			return orNotFound(err, registry.ErrPackageNotFound)
@@ -47,7 +47,7 @@ func (s *Store) Usage(ctx context.Context, owner string) (usage registry.Usage, 
 
 // FindBlob implements registry.MetadataStore.
 func (s *Store) FindBlob(ctx context.Context, digest registry.Digest) (blob registry.Blob, err error) {
-	err = s.view(ctx, func(txn *badger.Txn) error {
+	err = s.find(ctx, func(txn *badger.Txn) error {
 		blob, err = findBlob(txn, digest)
 		return err
 	})

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -27,6 +28,9 @@ type opened struct {
 	id      string
 	nextID  uint64
 	state   stateRecord
+
+	checked atomic.Pointer[shape] // of the tables when all records were compared
+	lost    atomic.Bool           // records, in a compaction
 }
 
 // read reads the database's own records. A new database has none.

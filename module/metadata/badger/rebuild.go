@@ -82,7 +82,7 @@ func (p *place) makeAside() (string, error) {
 
 // remakeJournal makes the journal anew from the database, beside the old one first.
 func (p *place) remakeJournal(ctx context.Context) error {
-	db, _, err := p.openDatabase()
+	db, err := p.openDatabase()
 	if err != nil {
 		return err
 	}
@@ -103,7 +103,7 @@ func (p *place) writeJournal(ctx context.Context, o *opened) error {
 		return fmt.Errorf("%w: there is no database in %s", registry.ErrDamaged, p.path())
 	}
 	if o.state != (stateRecord{}) {
-		if err := o.checkSums(); err != nil {
+		if err := o.checkAll(ctx); err != nil {
 			return err
 		}
 	}

@@ -2,6 +2,7 @@ package badger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -31,6 +32,9 @@ func (s *Store) Snapshot(ctx context.Context) (registry.Snapshot, error) {
 	if s.closed || s.opened == nil {
 		return nil, s.unavailable()
 	}
+	if err := s.trust(); err != nil {
+		return nil, err
+	}
 	taken := &snapshot{store: s, txn: s.opened.db.NewTransaction(false)}
 	var state stateRecord
 	if _, err := get(taken.txn, stateKey, &state); err != nil {
@@ -49,6 +53,22 @@ func (v *snapshot) Position() registry.Position { return v.position }
 
 // FindBlob implements registry.Snapshot.
 func (v *snapshot) FindBlob(digest registry.Digest) (registry.Blob, error) {
+	blob, err := v.find(digest)
+	if !errors.Is(err, registry.ErrBlobNotFound) {
+		return blob, err
+	}
+	v.store.use.RLock()
+	defer v.store.use.RUnlock()
+	if v.store.closed || v.store.opened == nil {
+		return registry.Blob{}, v.store.unavailable()
+	}
+	if lost := v.store.trust(); lost != nil {
+		return registry.Blob{}, lost
+	}
+	return blob, err
+}
+
+func (v *snapshot) find(digest registry.Digest) (registry.Blob, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.txn == nil {

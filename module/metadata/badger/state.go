@@ -3,7 +3,6 @@ package badger
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"fmt"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -73,18 +72,4 @@ func sumUp(txn *badger.Txn) (s sums, err error) {
 		},
 	)
 	return s, err
-}
-
-// checkSums compares the sums with what is there. It reads every file's record.
-func (o *opened) checkSums() error {
-	return o.db.View(func(txn *badger.Txn) error {
-		found, err := sumUp(txn)
-		if err != nil {
-			return err
-		}
-		if found != o.state.sums {
-			return fmt.Errorf("%w: records are missing, or came back", errDatabase)
-		}
-		return nil
-	})
 }

@@ -132,8 +132,17 @@ func get(txn *badger.Txn, key []byte, record codec) (found bool, err error) {
 	return true, item.Value(func(value []byte) error { return decode(key, value, record) })
 }
 
-// view runs a read, unless the store is closed.
+// view runs a read, unless the store is closed. What it did not find was not there.
 func (s *Store) view(ctx context.Context, read func(txn *badger.Txn) error) error {
+	return s.read(ctx, read, false)
+}
+
+// find is view for a read that has found what it wanted when it returns nil.
+func (s *Store) find(ctx context.Context, read func(txn *badger.Txn) error) error {
+	return s.read(ctx, read, true)
+}
+
+func (s *Store) read(ctx context.Context, read func(txn *badger.Txn) error, finds bool) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -142,7 +151,14 @@ func (s *Store) view(ctx context.Context, read func(txn *badger.Txn) error) erro
 	if s.closed || s.opened == nil {
 		return s.unavailable()
 	}
-	return s.opened.db.View(read)
+	err := s.opened.db.View(read)
+	if err == nil && finds {
+		return nil
+	}
+	if lost := s.trust(); lost != nil {
+		return lost
+	}
+	return err
 }
 
 // BeginUpload implements registry.MetadataStore.

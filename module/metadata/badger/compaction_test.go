@@ -1,0 +1,194 @@
+package badger
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/dgraph-io/badger/v4/table"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+const (
+	compactedRounds = 6
+	compactedFiles  = 20 * compactedRounds
+)
+
+// compactible returns a store with tables on two levels, which Flatten makes one of.
+// With five of them Badger compacts by itself; then there is one more.
+func compactible(t *testing.T, root string) *Store {
+	t.Helper()
+	for round := range compactedRounds {
+		s := mustOpen(t, root)
+		eventually(t, "tables are compacted", func() bool { return len(s.opened.db.Tables()) < 5 })
+		for i := range 20 {
+			if err := publishNumbered(s, "o", round*20+i); err != nil {
+				t.Fatal(err)
+			}
+		}
+		mustClose(t, s) // writes a table
+	}
+	return mustOpen(t, root)
+}
+
+// block takes the names of the next tables, so that none can be created.
+func block(t *testing.T, s *Store) {
+	t.Helper()
+	var last uint64
+	for _, known := range s.opened.db.Tables() {
+		last = max(last, known.ID)
+	}
+	for id := last + 1; id < last+20; id++ {
+		if err := os.WriteFile(table.NewFilename(id, s.path()), []byte("in the way"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// flatten compacts, and holds that something was.
+func flatten(t *testing.T, s *Store) {
+	t.Helper()
+	before := shapeOf(s.opened.db)
+	if err := s.opened.db.Flatten(1); err != nil {
+		t.Fatal(err)
+	}
+	if now := shapeOf(s.opened.db); !before.isCompacted(now) {
+		t.Fatalf("nothing was compacted: %v, %v", before, now)
+	}
+}
+
+// TestACompactionThatLosesATable: from the moment on nobody hears that a file is not
+// there, no file is published over another, no bytes are said to be nobody's, and
+// the database is made anew.
+func TestACompactionThatLosesATable(t *testing.T) {
+	never := func(t *testing.T, what string, err error, allowed ...error) {
+		t.Helper()
+		for _, fine := range append(allowed, registry.ErrUnavailable) {
+			if errors.Is(err, fine) {
+				return
+			}
+		}
+		t.Errorf("%s: %v", what, err)
+	}
+	for name, first := range map[string]func(t *testing.T, s *Store){
+		"a file is looked up": func(t *testing.T, s *Store) {
+			_, err := s.Lookup(t.Context(), numberedRef("o", 7))
+			never(t, "looking up", err, nil)
+		},
+		"a file is published again": func(t *testing.T, s *Store) {
+			never(t, "publishing", publishNumbered(s, "o", 7), registry.ErrExists)
+		},
+		"a file is deleted": func(t *testing.T, s *Store) {
+			never(t, "deleting", s.DeleteFile(t.Context(), numberedRef("o", compactedFiles), testAct), registry.ErrPackageNotFound)
+		},
+		"bytes are swept": func(t *testing.T, s *Store) {
+			upload, err := s.BeginUpload(t.Context(), "o", 1)
+			never(t, "beginning upload", err, nil)
+			never(t, "abandoning upload", s.AbandonUpload(t.Context(), upload), nil)
+			unnamed, err := s.Unnamed(t.Context(), []registry.Locator{upload.Locator})
+			if err == nil {
+				t.Errorf("unnamed: %v", unnamed)
+			}
+		},
+		"a backup begins": func(t *testing.T, s *Store) {
+			snapshot, err := s.Snapshot(t.Context())
+			if err == nil {
+				snapshot.Close()
+				t.Error("a snapshot was taken")
+			}
+		},
+		"the store is closed": func(t *testing.T, s *Store) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			s := compactible(t, root)
+			block(t, s)
+			flatten(t, s)
+			first(t, s)
+			if name == "the store is closed" {
+				mustClose(t, s)
+				s = mustOpen(t, root)
+			}
+			defer func() { mustClose(t, s) }()
+			eventually(t, "all is there again", func() bool {
+				for i := range compactedFiles {
+					_, err := s.Lookup(t.Context(), numberedRef("o", i))
+					never(t, "looking up", err, nil)
+					if err != nil {
+						return false
+					}
+				}
+				return true
+			})
+			wantNumbered(t, s, compactedFiles, numbers(compactedFiles)...)
+			if err := publishNumbered(s, "o", compactedFiles); err != nil {
+				t.Errorf("publishing afterwards: %v", err)
+			}
+		})
+	}
+}
+
+// TestASnapshotThatLosesATable: a blob that is not found in it may have been there.
+func TestASnapshotThatLosesATable(t *testing.T) {
+	s := compactible(t, t.TempDir())
+	defer mustClose(t, s)
+	snapshot, err := s.Snapshot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer snapshot.Close()
+	block(t, s)
+	flatten(t, s)
+	if _, err := snapshot.FindBlob(registry.Digest{7}); err != nil && !errors.Is(err, registry.ErrUnavailable) {
+		t.Errorf("finding blob: %v", err)
+	}
+}
+
+// TestACompactionIsNoFault: one that works is checked once, and nothing is put aside.
+func TestACompactionIsNoFault(t *testing.T) {
+	root := t.TempDir()
+	s := compactible(t, root)
+	defer mustClose(t, s)
+	flatten(t, s)
+	if _, err := s.Lookup(t.Context(), numberedRef("o", compactedFiles)); !errors.Is(err, registry.ErrPackageNotFound) {
+		t.Errorf("looking up what is not there: %v", err)
+	}
+	if s.opened.isUnchecked() {
+		t.Error("the compaction is not checked")
+	}
+	if err := publishNumbered(s, "o", compactedFiles); err != nil {
+		t.Errorf("publishing: %v", err)
+	}
+	wantNumbered(t, s, compactedFiles+1, numbers(compactedFiles+1)...)
+	if aside, err := filepath.Glob(filepath.Join(root, "metadata", "damaged-*")); err != nil || len(aside) > 0 {
+		t.Errorf("put aside: %v, %v", aside, err)
+	}
+}
+
+func TestShapesAfterACompaction(t *testing.T) {
+	before := shape{{tables: 5, bytes: 500}, {}, {}, {}, {}, {}, {tables: 2, bytes: 200}}
+	for name, test := range map[string]struct {
+		change    func(s *shape)
+		compacted bool
+	}{
+		"nothing":                              {func(s *shape) {}, false},
+		"a memtable was written":               {func(s *shape) { s[0].tables++; s[0].bytes += 100 }, false},
+		"the first level was compacted":        {func(s *shape) { s[0] = shape{}[0]; s[6].bytes += 500 }, true},
+		"and nothing came of it":               {func(s *shape) { s[0] = shape{}[0] }, true},
+		"tables of the first level became one": {func(s *shape) { s[0].tables = 1 }, true},
+		"one became smaller":                   {func(s *shape) { s[0].bytes-- }, true},
+		"a deeper level lost a table":          {func(s *shape) { s[6].tables-- }, true},
+		"a table went deeper":                  {func(s *shape) { s[6].tables--; s[5].tables++ }, true},
+		"with a memtable that was written":     {func(s *shape) { s[0].tables++; s[0].bytes += 100; s[6].bytes-- }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			now := before
+			test.change(&now)
+			if got := before.isCompacted(now); got != test.compacted {
+				t.Errorf("compacted: %v", got)
+			}
+		})
+	}
+}
