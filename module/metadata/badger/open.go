@@ -163,6 +163,11 @@ func (p *place) settle(ctx context.Context, o *opened, unclean bool) error {
 	if replayed > 0 {
 		p.log.Warn("the database was behind its journal; the changes it lacked are made again", slog.Uint64("changes", replayed))
 	}
+	if replayed > 0 {
+		if err := o.emptyGraves(); err != nil {
+			return fmt.Errorf("cleaning up versions that were deleted: %w", err)
+		}
+	}
 	if unclean || replayed > 0 {
 		return o.checkSums()
 	}
