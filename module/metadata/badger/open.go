@@ -122,12 +122,12 @@ func (p *place) journalFault(err error) error {
 
 // openOver opens the database with its journal, nil for a store that has none yet.
 func (p *place) openOver(ctx context.Context, j *journal.Journal) (*opened, error) {
-	db, unclean, err := p.openDatabase()
+	db, err := p.openDatabase()
 	if err != nil {
 		return nil, err
 	}
 	o := &opened{db: db, journal: j}
-	if err := p.settle(ctx, o, unclean); err != nil {
+	if err := p.settle(ctx, o); err != nil {
 		return nil, errors.Join(err, closeDatabase(db))
 	}
 	return o, nil
@@ -135,7 +135,7 @@ func (p *place) openOver(ctx context.Context, j *journal.Journal) (*opened, erro
 
 // settle makes sure that database and journal belong together and are at one
 // position.
-func (p *place) settle(ctx context.Context, o *opened, unclean bool) error {
+func (p *place) settle(ctx context.Context, o *opened) error {
 	known, err := o.read()
 	if err != nil {
 		return errors.Join(errDatabase, err)
@@ -168,17 +168,16 @@ func (p *place) settle(ctx context.Context, o *opened, unclean bool) error {
 			return fmt.Errorf("cleaning up versions that were deleted: %w", err)
 		}
 	}
-	if unclean || replayed > 0 {
-		return o.checkSums()
-	}
-	return nil
+	// Badger can lose tables without a word, in a compaction too: a clean close
+	// proves nothing.
+	return o.checkSums()
 }
 
 // openDatabase opens Badger's files, once they have been looked at.
-func (p *place) openDatabase() (db *badger.DB, unclean bool, err error) {
+func (p *place) openDatabase() (db *badger.DB, err error) {
 	options := databaseOptions(p.path(), p.log)
-	if unclean, err = checkFiles(p.path(), options, p.log); err != nil {
-		return nil, false, err
+	if err = checkFiles(p.path(), options, p.log); err != nil {
+		return nil, err
 	}
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -187,12 +186,12 @@ func (p *place) openDatabase() (db *badger.DB, unclean bool, err error) {
 	}()
 	db, err = badger.Open(options)
 	if err == nil {
-		return db, unclean, nil
+		return db, nil
 	}
 	if directory.IsRefusal(err) {
-		return nil, false, fmt.Errorf("opening database in %s: %w", p.path(), err)
+		return nil, fmt.Errorf("opening database in %s: %w", p.path(), err)
 	}
-	return nil, false, fmt.Errorf("%w: opening it: %w", errDatabase, err)
+	return nil, fmt.Errorf("%w: opening it: %w", errDatabase, err)
 }
 
 // databaseLog passes Badger's messages on. Its Info is for developers.

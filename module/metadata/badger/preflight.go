@@ -19,25 +19,21 @@ var databasePatterns = []string{badger.ManifestFilename, "*.sst", "*.mem", "*.vl
 
 // checkFiles looks at the files before Badger does: what it would find damaged, it
 // would pass over, delete, or panic about in a goroutine of its own. It returns
-// errDatabase for those, and tells whether the database was not closed.
-func checkFiles(path string, options badger.Options, log *slog.Logger) (unclean bool, err error) {
+// errDatabase for those.
+func checkFiles(path string, options badger.Options, log *slog.Logger) error {
 	if err := removeEmptyFiles(path, log); err != nil {
-		return false, err
-	}
-	memtables, err := filepath.Glob(filepath.Join(path, "*.mem"))
-	if err != nil {
-		return false, fmt.Errorf("looking for memtables: %w", err)
+		return err
 	}
 	tables, err := checkManifest(path, options)
 	if err != nil {
-		return false, err
+		return err
 	}
 	for id, manifest := range tables {
 		if err := checkTable(table.NewFilename(id, path), options, manifest); err != nil {
-			return false, err
+			return err
 		}
 	}
-	return len(memtables) > 0, nil
+	return nil
 }
 
 // checkManifest reads the list of tables. Without it Badger would take the database

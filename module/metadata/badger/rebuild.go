@@ -89,7 +89,7 @@ func (p *place) makeAside() (string, error) {
 
 // remakeJournal makes the journal anew from the database, beside the old one first.
 func (p *place) remakeJournal(ctx context.Context) error {
-	db, _, err := p.openDatabase()
+	db, err := p.openDatabase()
 	if err != nil {
 		return err
 	}
