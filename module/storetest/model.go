@@ -76,7 +76,7 @@ func (q quiet) Cleanup(func())                    {}
 type model struct {
 	*pairFixture
 	files map[registry.Ref]published // by folded ref
-	now   atomic.Pointer[time.Time] // which background work reads too
+	now   atomic.Pointer[time.Time]  // which background work reads too
 }
 
 var (

@@ -165,13 +165,20 @@ func (p *place) settle(ctx context.Context, o *opened) error {
 	if replayed > 0 {
 		p.log.Warn("the database was behind its journal; the changes it lacked are made again", slog.Uint64("changes", replayed))
 	}
+	if replayed > 0 {
+		if err := o.emptyGraves(); err != nil {
+			return fmt.Errorf("cleaning up versions that were deleted: %w", err)
+		}
+	}
+	// Badger can lose tables without a word, in a compaction too: a clean close
+	// proves nothing.
 	return o.checkAll(ctx)
 }
 
 // openDatabase opens Badger's files, once they have been looked at.
 func (p *place) openDatabase() (db *badger.DB, err error) {
 	options := databaseOptions(p.path(), p.log)
-	if err := checkFiles(p.path(), options, p.log); err != nil {
+	if err = checkFiles(p.path(), options, p.log); err != nil {
 		return nil, err
 	}
 	defer func() {

@@ -25,7 +25,11 @@ func (p *place) remake(ctx context.Context, j *journal.Journal, damage error) (*
 	if err := j.Verify(ctx); err != nil {
 		return nil, fmt.Errorf("%w; the journal cannot replace it: %w; restore a backup", damage, err)
 	}
-	p.log.Error("the database is damaged; making it anew from the journal", slog.Any("damage", damage))
+	if errors.Is(damage, errAsked) {
+		p.log.Info("making the database anew from the journal")
+	} else {
+		p.log.Error("the database is damaged; making it anew from the journal", slog.Any("damage", damage))
+	}
 	aside, err := p.putAside()
 	if err != nil {
 		return nil, err
@@ -34,10 +38,13 @@ func (p *place) remake(ctx context.Context, j *journal.Journal, damage error) (*
 	if err != nil {
 		return nil, fmt.Errorf("making the database anew: %w", err)
 	}
-	p.log.Warn("the database is made anew; the damaged one is put aside and can be deleted",
+	p.log.Warn("the database is made anew; the old one is put aside and can be deleted",
 		slog.String("aside", aside), slog.Uint64("changes", j.Position().Sequence))
 	return o, nil
 }
+
+// errAsked: an administrator wants the database made anew.
+var errAsked = errors.New("asked for")
 
 // putAside moves Badger's files into a directory of their own. A crash in between
 // leaves tables without a manifest, which is damage again.
@@ -198,7 +205,7 @@ func (b *Backend) Rebuild(ctx context.Context, root string, log *slog.Logger) er
 		if err != nil {
 			return p.journalFault(err)
 		}
-		o, err := p.remake(ctx, j, errors.New("asked for"))
+		o, err := p.remake(ctx, j, errAsked)
 		if err != nil {
 			return err
 		}

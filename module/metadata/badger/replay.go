@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/dgraph-io/badger/v4"
+
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
@@ -117,4 +119,36 @@ func (b *batch) republish(ref registry.Ref, change registry.Change) error {
 		Creator: change.User, Created: change.Time, Confirmed: change.Locator,
 	})
 	return err
+}
+
+// emptyGraves releases the files of deleted versions at once. After a replay their
+// bytes may be long gone, and no blob may be known that nobody has.
+func (o *opened) emptyGraves() error {
+	var graves []uint64
+	err := o.db.View(func(txn *badger.Txn) error {
+		return scan(txn, []byte(gravePrefix), nil, func(key, _ []byte) error {
+			id, err := graveID(key)
+			graves = append(graves, id)
+			return err
+		})
+	})
+	for err == nil && len(graves) > 0 {
+		var emptied bool
+		if emptied, err = o.emptyGrave(graves[0]); emptied {
+			graves = graves[1:]
+		}
+	}
+	return err
+}
+
+// emptyGrave releases some files of a deleted version, and tells whether they were
+// the last.
+func (o *opened) emptyGrave(id uint64) (emptied bool, err error) {
+	b := newBatch(o)
+	defer b.txn.Discard()
+	if err := firstError(func() error { return b.emptyGrave(id) }, b.seal, b.txn.Commit); err != nil {
+		return false, err
+	}
+	b.settle(o)
+	return len(b.emptied) > 0, nil
 }

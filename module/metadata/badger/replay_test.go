@@ -220,3 +220,26 @@ func copyDatabase(t *testing.T, root string) (restore func(t *testing.T)) {
 		}
 	}
 }
+
+// TestAReplayKnowsNoBlobsOfDeletedVersions: their bytes are gone, which is no damage.
+func TestAReplayKnowsNoBlobsOfDeletedVersions(t *testing.T) {
+	root := t.TempDir()
+	s := publishedStore(t, root, 4)
+	if err := s.DeleteVersion(t.Context(), numberedRef("o", 2).VersionRef, testAct); err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, s)
+	if err := (&Backend{Reserve: smallestReserve}).Rebuild(t.Context(), root, discard); err != nil {
+		t.Fatal(err)
+	}
+	again := mustOpen(t, root)
+	defer mustClose(t, again)
+	blobs, err := again.Blobs(t.Context(), registry.Digest{}, 10)
+	if err != nil || len(blobs) != 2 { // the digest of the first is zero, which comes before all
+		t.Errorf("%d blobs, %v", len(blobs), err)
+	}
+	if _, err := again.FindBlob(t.Context(), registry.Digest{2}); !errors.Is(err, registry.ErrBlobNotFound) {
+		t.Errorf("the deleted version's blob: %v", err)
+	}
+	wantNumbered(t, again, 4, 0, 1, 3)
+}
