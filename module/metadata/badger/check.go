@@ -3,8 +3,11 @@ package badger
 import (
 	"context"
 	"fmt"
+	"hash/maphash"
+	"sync"
 
 	"github.com/dgraph-io/badger/v4"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
@@ -26,8 +29,7 @@ func (s *Store) Check(ctx context.Context, report func(problem string)) error {
 	if view.txn == nil {
 		return fmt.Errorf("%w: the store was closed meanwhile", registry.ErrUnavailable)
 	}
-	a := audit{txn: view.txn, report: report, graves: make(map[uint64]bool)}
-	return a.run(ctx)
+	return newAudit(view.txn, report).run(ctx)
 }
 
 func (s *Store) checkJournal(ctx context.Context, to registry.Position, report func(string)) error {
@@ -57,8 +59,11 @@ func (s *Store) checkJournal(ctx context.Context, to registry.Position, report f
 // audit compares the records of a database with each other.
 type audit struct {
 	txn    *badger.Txn
-	report func(string)
 	graves map[uint64]bool
+	seed   maphash.Seed
+
+	reporting sync.Mutex
+	report    func(string)
 
 	// Each pair must be equal: what is counted, and what there is.
 	references, referred uint64
@@ -70,41 +75,40 @@ type audit struct {
 	found                sums
 }
 
+func newAudit(txn *badger.Txn, report func(string)) *audit {
+	return &audit{txn: txn, report: report, graves: make(map[uint64]bool), seed: maphash.MakeSeed()}
+}
+
+// run reads everything once: on two threads, since a start may wait for it. Their
+// steps add to different sums.
 func (a *audit) run(ctx context.Context) error {
 	var state stateRecord
-	steps := []func() error{
-		func() error { _, err := get(a.txn, stateKey, &state); return a.note(err) },
-		func() error { return a.each(ctx, gravePrefix, new(graveRecord), a.grave) },
-		func() error {
-			v := new(versionRecord)
-			return a.each(ctx, versionPrefix, v, func([]byte) error { return a.version(v) })
-		},
-		func() error {
-			f := new(fileRecord)
-			return a.each(ctx, filePrefix, f, func(key []byte) error { return a.file(key, f) })
-		},
-		func() error {
-			b := new(blobRecord)
-			return a.each(ctx, blobPrefix, b, func(key []byte) error { return a.blob(key, b) })
-		},
-		func() error {
-			o := new(ownerRecord)
-			return a.each(ctx, ownerPrefix, o, func(key []byte) error { return a.owner(key, o) })
-		},
-		func() error {
-			p := new(packageRecord)
-			return a.each(ctx, packagePrefix, p, func(key []byte) error { return a.pkg(key, p) })
-		},
-		func() error {
-			t := new(timeRecord)
-			return a.each(ctx, timePrefix, t, func([]byte) error { return a.time(t) })
-		},
-		func() error {
-			t := new(tokenRecord)
-			return a.each(ctx, tokenPrefix, t, func([]byte) error { return a.token(t) })
-		},
+	_, err := get(a.txn, stateKey, &state)
+	a.note(err)
+	if err := a.each(ctx, gravePrefix, new(graveRecord), a.grave); err != nil {
+		return err
 	}
-	if err := firstError(steps...); err != nil {
+	v, t, o, p := new(versionRecord), new(timeRecord), new(ownerRecord), new(packageRecord)
+	f, b, k := new(fileRecord), new(blobRecord), new(tokenRecord)
+	both := new(errgroup.Group)
+	both.Go(func() error {
+		return firstError(
+			func() error {
+				return a.each(ctx, versionPrefix, v, func(key []byte) error { return a.version(key, v) })
+			},
+			func() error { return a.each(ctx, timePrefix, t, func([]byte) error { return a.time(t) }) },
+			func() error { return a.each(ctx, ownerPrefix, o, func(key []byte) error { return a.owner(key, o) }) },
+			func() error { return a.each(ctx, packagePrefix, p, func(key []byte) error { return a.pkg(key, p) }) },
+		)
+	})
+	both.Go(func() error {
+		return firstError(
+			func() error { return a.each(ctx, filePrefix, f, func(key []byte) error { return a.file(key, f) }) },
+			func() error { return a.each(ctx, blobPrefix, b, func(key []byte) error { return a.blob(key, b) }) },
+			func() error { return a.each(ctx, tokenPrefix, k, func([]byte) error { return a.token(k) }) },
+		)
+	})
+	if err := both.Wait(); err != nil {
 		return err
 	}
 	a.compare(state.sums)
@@ -140,19 +144,26 @@ func (a *audit) each(ctx context.Context, prefix string, record codec, fn func(k
 			return err
 		}
 		if err := decode(key, value, record); err != nil {
-			return a.note(err)
+			a.note(err)
+			return nil
 		}
-		return a.note(fn(key))
+		a.note(fn(key))
+		return nil
 	})
 }
 
 // note reports a fault of one record and lets the others be looked at.
-func (a *audit) note(err error) error {
-	if err != nil {
-		a.report(fmt.Sprintf("database: %v", err))
+func (a *audit) note(err error) {
+	if err == nil {
+		return
 	}
-	return nil
+	a.reporting.Lock()
+	defer a.reporting.Unlock()
+	a.report(fmt.Sprintf("database: %v", err))
 }
+
+// scatter makes a number of a name that does not cancel out against another's.
+func (a *audit) scatter(name []byte) uint64 { return maphash.Bytes(a.seed, name) }
 
 func (a *audit) grave(key []byte) error {
 	id, err := graveID(key)
@@ -160,21 +171,25 @@ func (a *audit) grave(key []byte) error {
 	return err
 }
 
-func (a *audit) version(v *versionRecord) error {
-	ref := registry.VersionRef{Owner: v.owner, Package: v.name, Version: v.version}
+func (a *audit) version(key []byte, v *versionRecord) error {
+	owner, pkg, err := versionNames(key)
+	if err != nil {
+		return err
+	}
+	ofOwner := a.scatter(owner)
 	a.found.versions += scatter(v.id)
 	a.files += scatter(v.id) * v.files
 	a.bytes += scatter(v.id) * v.bytes
-	a.versionsOf[0] += scatterText(string(ownerKey(v.owner)))
-	a.versionsOf[1] += scatterText(string(packageKey(ref)))
-	a.storedOf += scatterText(string(ownerKey(v.owner))) * v.bytes
-	a.timesOf += scatterText(string(versionKey(ref)))
+	a.versionsOf[0] += ofOwner
+	a.versionsOf[1] += a.scatter(pkg)
+	a.storedOf += ofOwner * v.bytes
+	a.timesOf += a.scatter(key)
 	return nil
 }
 
 func (a *audit) file(key []byte, f *fileRecord) error {
 	a.found.files += scatter(f.id)
-	a.referred += scatterText(string(blobKey(f.digest)))
+	a.referred += a.scatter(f.digest[:])
 	id, err := fileVersion(key)
 	if err != nil || a.graves[id] {
 		return err
@@ -185,23 +200,24 @@ func (a *audit) file(key []byte, f *fileRecord) error {
 }
 
 func (a *audit) blob(key []byte, b *blobRecord) error {
-	a.references += scatterText(string(key)) * b.references
+	a.references += a.scatter(key[len(blobPrefix):]) * b.references
 	return nil
 }
 
 func (a *audit) owner(key []byte, o *ownerRecord) error {
-	a.versions[0] += scatterText(string(key)) * o.versions
-	a.stored += scatterText(string(key)) * o.bytes
+	ofOwner := a.scatter(key[len(ownerPrefix):])
+	a.versions[0] += ofOwner * o.versions
+	a.stored += ofOwner * o.bytes
 	return nil
 }
 
 func (a *audit) pkg(key []byte, p *packageRecord) error {
-	a.versions[1] += scatterText(string(key)) * p.versions
+	a.versions[1] += a.scatter(key[len(packagePrefix):]) * p.versions
 	return nil
 }
 
 func (a *audit) time(t *timeRecord) error {
-	a.times += scatterText(t.versionKey)
+	a.times += maphash.String(a.seed, t.versionKey)
 	return nil
 }
 

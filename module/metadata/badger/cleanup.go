@@ -187,6 +187,7 @@ var errEnough = errors.New("enough")
 func scan(txn *badger.Txn, prefix, from []byte, fn func(key, value []byte) error) error {
 	options := badger.DefaultIteratorOptions
 	options.Prefix = prefix
+	options.PrefetchValues = false // they lie beside the keys; a goroutine each costs more
 	iterator := txn.NewIterator(options)
 	defer iterator.Close()
 	if from == nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -14,41 +15,28 @@ import (
 // Badger 4.9.6 forgets records when a compaction cannot create one of its tables, as
 // when the disk fails or no descriptor is left: it deletes the tables that the new
 // one was made of, and neither returns nor logs the error (levels.go defers its report
-// before there is one). So once after each compaction all records are compared with
-// each other, before anything is decided by one that is not there: what is missing
-// could be published again, and its bytes swept.
+// before there is one). So before anything is decided by a record that is not there,
+// the tables of compactions are counted (ledger.go); if one is missing, all records
+// are compared with each other. What is missing could be published again, and its
+// bytes swept.
 
-// shape tells whether a database was compacted: the number and the bytes of the
-// tables of each level.
-type shape [8]struct {
-	tables int
-	bytes  int64
-}
+const (
+	// A compaction that ended can be accounted for once those under way have ended
+	// too. One that shows nothing for so long is not waited for: the records say.
+	compactionPatience = 2 * time.Second
 
-func shapeOf(db *badger.DB) (s shape) {
-	for i, level := range db.Levels() {
-		if i < len(s) {
-			s[i].tables, s[i].bytes = level.NumTables, level.Size
-		}
-	}
-	return s
-}
-
-// isCompacted tells whether there was a compaction on the way to another shape. A
-// memtable that is written only adds a table to the first level.
-func (s shape) isCompacted(now shape) bool {
-	if now[0].tables < s[0].tables || now[0].bytes < s[0].bytes {
-		return true
-	}
-	now[0] = s[0]
-	return now != s
-}
+	// Badger tells nobody when a compaction ends.
+	compactionPoll = time.Millisecond
+)
 
 // checkAll compares all records with each other, and with the last transaction.
 func (o *opened) checkAll(ctx context.Context) error {
-	now := shapeOf(o.db) // first: a compaction from here on is another
+	_, at, err := o.ledger.balance() // first: a compaction from here on is another
+	if err != nil {
+		return err
+	}
 	var problems []error
-	err := o.db.View(func(txn *badger.Txn) error {
+	err = o.db.View(func(txn *badger.Txn) error {
 		var state stateRecord
 		if _, err := get(txn, stateKey, &state); err != nil {
 			return err
@@ -56,12 +44,11 @@ func (o *opened) checkAll(ctx context.Context) error {
 		if state != o.state {
 			problems = append(problems, errors.New("the last transaction is missing"))
 		}
-		a := audit{txn: txn, graves: make(map[uint64]bool), report: func(problem string) {
+		return newAudit(txn, func(problem string) {
 			if len(problems) == 0 { // one says enough
 				problems = append(problems, errors.New(problem))
 			}
-		}}
-		return a.run(ctx)
+		}).run(ctx)
 	})
 	if err != nil {
 		return err
@@ -69,29 +56,45 @@ func (o *opened) checkAll(ctx context.Context) error {
 	if len(problems) > 0 {
 		return fmt.Errorf("%w: %w", errDatabase, errors.Join(problems...))
 	}
-	o.checked.Store(&now)
+	o.ledger.accept(at)
 	return nil
 }
 
-// isUnchecked tells whether the database was compacted since its records were
-// compared.
-func (o *opened) isUnchecked() bool { return o.checked.Load().isCompacted(shapeOf(o.db)) }
+// checkUnlessKnown compares all records of a database that was just opened, unless
+// the mark says that it was done and nothing happened since.
+func (o *opened) checkUnlessKnown(ctx context.Context, log *slog.Logger) error {
+	known, _, err := o.ledger.balance()
+	if err != nil || known {
+		return err
+	}
+	if o.state != (stateRecord{}) {
+		log.Info(comparing)
+	}
+	return o.checkAll(ctx)
+}
 
-// checkCompaction compares all records if there was a compaction since it was done
-// last. With something missing the store fails, to be made anew from the journal.
-// The committer's.
+// What is logged before all records are compared: it takes seconds for a million files.
+const (
+	comparing   = "comparing all records: it is not known whether the last start or stop came to its end"
+	unaccounted = "comparing all records: a compaction was under way, or a table of it is missing"
+)
+
+// checkCompaction makes sure that no compaction lost anything. With something missing
+// the store fails, to be made anew from the journal. The committer's.
 func (s *Store) checkCompaction() error {
 	o := s.opened
 	if o.lost.Load() {
 		return errLost
 	}
-	now := shapeOf(o.db)
-	if !o.checked.Load().isCompacted(now) {
-		o.checked.Store(&now)
+	balanced, err := s.awaitBalance()
+	if err != nil {
+		return fmt.Errorf("%w: %w", registry.ErrUnavailable, err)
+	}
+	if balanced {
 		return nil
 	}
-	err := o.checkAll(context.Background())
-	if err == nil {
+	s.log.Info(unaccounted)
+	if err = o.checkAll(context.Background()); err == nil {
 		return nil
 	}
 	o.lost.Store(true)
@@ -99,6 +102,25 @@ func (s *Store) checkCompaction() error {
 	s.log.Error("the database lost records in a compaction; refusing changes until it is made anew from the journal", slog.Any("error", err))
 	s.wakeWatch()
 	return errLost
+}
+
+// awaitBalance waits for compactions under way, as long as they show that they are.
+func (s *Store) awaitBalance() (bool, error) {
+	var last [2]int64
+	var since time.Time
+	for {
+		balanced, at, err := s.opened.ledger.balance()
+		if err != nil || balanced {
+			return balanced, err
+		}
+		if at != last || since.IsZero() {
+			last, since = at, time.Now()
+		}
+		if !s.opened.ledger.isWorthWaiting() || time.Since(since) > s.patience {
+			return false, nil
+		}
+		time.Sleep(compactionPoll)
+	}
 }
 
 var errLost = fmt.Errorf("%w: the database lost records in a compaction", registry.ErrUnavailable)
@@ -109,7 +131,7 @@ func (s *Store) trust() error {
 	if s.opened.lost.Load() {
 		return errLost
 	}
-	if !s.opened.isUnchecked() {
+	if balanced, _, err := s.opened.ledger.balance(); err == nil && balanced {
 		return nil
 	}
 	s.committer.Lock()

@@ -1,6 +1,7 @@
 package badger
 
 import (
+	"bytes"
 	"encoding/binary"
 	"time"
 
@@ -56,6 +57,18 @@ func versionKey(ref registry.VersionRef) []byte {
 	key = appendName(key, ref.Owner)
 	key = appendName(key, ref.Package)
 	return appendName(key, ref.Version)
+}
+
+// versionNames reads the owner out of a version's key, and owner and package: what
+// follows the prefix in their own keys.
+func versionNames(key []byte) (owner, pkg []byte, err error) {
+	names := bytes.TrimPrefix(key, []byte(versionPrefix))
+	end := bytes.IndexByte(names, separator) + 1
+	next := bytes.IndexByte(names[end:], separator) + 1
+	if end == 0 || next == 0 {
+		return nil, nil, damaged(key, "names in key")
+	}
+	return names[:end], names[:end+next], nil
 }
 
 func packageKey(ref registry.VersionRef) []byte {

@@ -31,9 +31,9 @@ const (
 
 // databaseOptions are small on purpose: millions of files are a few hundred
 // megabytes of metadata, and the process has other work.
-func databaseOptions(path string, log *slog.Logger) badger.Options {
+func databaseOptions(path string, log databaseLog) badger.Options {
 	return badger.DefaultOptions(path).
-		WithLogger(databaseLog{log}).
+		WithLogger(log).
 		// Off by default; without it a power cut loses what was acknowledged.
 		WithSyncWrites(true).
 		// Damage is found when a table is read, not passed on.
@@ -57,9 +57,9 @@ type place struct {
 	fsys  disk.FS
 
 	// Tests have these otherwise.
-	segment     int64 // size of the journal's segments; 0 is the default
-	inline      bool  // compress them at once
-	idle, retry time.Duration
+	segment               int64 // size of the journal's segments; 0 is the default
+	inline                bool  // compress them at once
+	idle, retry, patience time.Duration
 }
 
 func (p *place) path() string { return p.claim.Path }
@@ -79,7 +79,7 @@ func take(path string, reserve int64, log *slog.Logger, fsys disk.FS) (*place, e
 	p := &place{
 		claim: claim, log: log, fsys: fsys,
 		room: &room{path: claim.Path, fsys: fsys, log: log},
-		idle: idleInterval, retry: retryInterval,
+		idle: idleInterval, retry: retryInterval, patience: compactionPatience,
 	}
 	p.room.reserve.Store(reserve)
 	return p, nil
@@ -122,13 +122,13 @@ func (p *place) journalFault(err error) error {
 
 // openOver opens the database with its journal, nil for a store that has none yet.
 func (p *place) openOver(ctx context.Context, j *journal.Journal) (*opened, error) {
-	db, err := p.openDatabase()
+	o, err := p.openDatabase()
 	if err != nil {
 		return nil, err
 	}
-	o := &opened{db: db, journal: j}
+	o.journal = j
 	if err := p.settle(ctx, o); err != nil {
-		return nil, errors.Join(err, closeDatabase(db))
+		return nil, errors.Join(err, closeDatabase(o.db))
 	}
 	return o, nil
 }
@@ -170,15 +170,16 @@ func (p *place) settle(ctx context.Context, o *opened) error {
 			return fmt.Errorf("cleaning up versions that were deleted: %w", err)
 		}
 	}
-	// Badger can lose tables without a word, in a compaction too: a clean close
-	// proves nothing.
-	return o.checkAll(ctx)
+	return o.checkUnlessKnown(ctx, p.log)
 }
 
 // openDatabase opens Badger's files, once they have been looked at.
-func (p *place) openDatabase() (db *badger.DB, err error) {
-	options := databaseOptions(p.path(), p.log)
-	if err = checkFiles(p.path(), options, p.log); err != nil {
+func (p *place) openDatabase() (o *opened, err error) {
+	if err = checkFiles(p.path(), databaseOptions(p.path(), databaseLog{log: p.log}), p.log); err != nil {
+		return nil, err
+	}
+	o = new(opened)
+	if o.ledger, err = newLedger(p.path()); err != nil {
 		return nil, err
 	}
 	defer func() {
@@ -186,29 +187,12 @@ func (p *place) openDatabase() (db *badger.DB, err error) {
 			err = fmt.Errorf("%w: opening it: %v", errDatabase, cause)
 		}
 	}()
-	db, err = badger.Open(options)
+	o.db, err = badger.Open(databaseOptions(p.path(), databaseLog{p.log, o.ledger}))
 	if err == nil {
-		return db, nil
+		return o, nil
 	}
 	if directory.IsRefusal(err) {
 		return nil, fmt.Errorf("opening database in %s: %w", p.path(), err)
 	}
 	return nil, fmt.Errorf("%w: opening it: %w", errDatabase, err)
-}
-
-// databaseLog passes Badger's messages on. Its Info is for developers.
-type databaseLog struct{ log *slog.Logger }
-
-func (l databaseLog) Errorf(format string, args ...any) {
-	l.log.Error("badger", slog.String("message", fmt.Sprintf(format, args...)))
-}
-
-func (l databaseLog) Warningf(format string, args ...any) {
-	l.log.Warn("badger", slog.String("message", fmt.Sprintf(format, args...)))
-}
-
-func (l databaseLog) Infof(format string, args ...any) { l.Debugf(format, args...) }
-
-func (l databaseLog) Debugf(format string, args ...any) {
-	l.log.Debug("badger", slog.String("message", fmt.Sprintf(format, args...)))
 }

@@ -24,13 +24,13 @@ var errDatabase = fmt.Errorf("%w: the database is not what was written", registr
 // After opening it is the committer's, but for reads of the database.
 type opened struct {
 	db      *badger.DB
+	ledger  *ledger
 	journal *journal.Journal
 	id      string
 	nextID  uint64
 	state   stateRecord
 
-	checked atomic.Pointer[shape] // of the tables when all records were compared
-	lost    atomic.Bool           // records, in a compaction
+	lost atomic.Bool // records, in a compaction
 }
 
 // read reads the database's own records. A new database has none.
@@ -94,6 +94,9 @@ func (o *opened) close() error {
 	err := closeDatabase(o.db)
 	if errors.Is(err, errHangs) {
 		return err
+	}
+	if err == nil {
+		err = o.ledger.mark()
 	}
 	return errors.Join(err, o.journal.Close())
 }

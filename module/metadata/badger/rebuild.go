@@ -89,13 +89,12 @@ func (p *place) makeAside() (string, error) {
 
 // remakeJournal makes the journal anew from the database, beside the old one first.
 func (p *place) remakeJournal(ctx context.Context) error {
-	db, err := p.openDatabase()
+	o, err := p.openDatabase()
 	if err != nil {
 		return err
 	}
-	o := &opened{db: db}
 	err = p.writeJournal(ctx, o)
-	if err = errors.Join(err, closeDatabase(db)); err != nil {
+	if err = errors.Join(err, closeDatabase(o.db)); err != nil {
 		return fmt.Errorf("making the journal anew: %w", err)
 	}
 	return nil

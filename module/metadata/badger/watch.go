@@ -39,6 +39,7 @@ func (s *Store) watch() {
 		case <-timer.C:
 			s.room.balance()
 			s.recover()
+			s.mark()
 		}
 		interval := s.idle
 		now := s.commits.Load()
@@ -50,6 +51,18 @@ func (s *Store) watch() {
 		}
 		seen = now
 		timer.Reset(interval)
+	}
+}
+
+// mark keeps, now and then, what a start would otherwise have to find out.
+func (s *Store) mark() {
+	s.use.RLock()
+	defer s.use.RUnlock()
+	if s.closed || s.opened == nil || s.failed.Load() {
+		return
+	}
+	if err := s.opened.ledger.mark(); err != nil {
+		s.log.Debug("marking the database as checked", slog.Any("error", err))
 	}
 }
 

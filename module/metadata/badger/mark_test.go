@@ -1,0 +1,177 @@
+package badger
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+// messages is a log that a test asks.
+type messages struct {
+	mu   sync.Mutex
+	said []string
+}
+
+func (m *messages) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelInfo }
+func (m *messages) WithAttrs([]slog.Attr) slog.Handler               { return m }
+func (m *messages) WithGroup(string) slog.Handler                    { return m }
+
+func (m *messages) Handle(_ context.Context, r slog.Record) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.said = append(m.said, r.Message)
+	return nil
+}
+
+func (m *messages) has(message string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Contains(m.said, message)
+}
+
+func mustOpenLogged(t testing.TB, root string, log slog.Handler) *Store {
+	t.Helper()
+	store, err := (&Backend{Reserve: smallestReserve}).OpenMetadata(context.Background(), root, slog.New(log))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store.(*Store)
+}
+
+// fill publishes files, each as a version of its own, from many at once.
+func fill(t testing.TB, s *Store, files int, creator string) {
+	t.Helper()
+	numbers := make(chan int)
+	var clients sync.WaitGroup
+	for range 64 {
+		clients.Go(func() {
+			for i := range numbers {
+				if err := publishBy(s, fmt.Sprint("owner", i%100), i, creator); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for i := range files {
+		numbers <- i
+	}
+	close(numbers)
+	clients.Wait()
+}
+
+// TestWhatIsKnownIsNotComparedAgain: a store that was closed, or killed while nothing
+// was being compacted, opens without comparing its records; any doubt has them
+// compared, and that finds what is missing.
+func TestWhatIsKnownIsNotComparedAgain(t *testing.T) {
+	const files = 50
+	for name, test := range map[string]struct {
+		change   func(t *testing.T, dir string)
+		compares bool
+	}{
+		"closed": {func(*testing.T, string) {}, false},
+		"without a mark": {func(t *testing.T, dir string) {
+			if err := os.Remove(filepath.Join(dir, markFile)); err != nil {
+				t.Fatal(err)
+			}
+		}, true},
+		"with a damaged mark": {func(t *testing.T, dir string) {
+			if err := os.WriteFile(filepath.Join(dir, markFile), []byte("damaged"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}, true},
+		"with the mark of an earlier manifest": {func(t *testing.T, dir string) {
+			mark, err := os.ReadFile(filepath.Join(dir, markFile))
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := mustOpen(t, filepath.Dir(dir))
+			if err := publishNumbered(s, "o", files); err != nil {
+				t.Fatal(err)
+			}
+			mustClose(t, s)
+			if err := os.WriteFile(filepath.Join(dir, markFile), mark, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			s := mustOpen(t, root)
+			for i := range files {
+				if err := publishNumbered(s, "o", i); err != nil {
+					t.Fatal(err)
+				}
+			}
+			mustClose(t, s)
+			test.change(t, filepath.Join(root, "metadata"))
+			var log messages
+			s = mustOpenLogged(t, root, &log)
+			defer mustClose(t, s)
+			if got := log.has(comparing); got != test.compares {
+				t.Errorf("compared: %v", got)
+			}
+			wantNumbered(t, s, files, numbers(files)...)
+		})
+	}
+}
+
+// TestAKilledStoreThatWasMarked opens without comparing its records: the log of one
+// memtable can lose only its end, which the journal has.
+func TestAKilledStoreThatWasMarked(t *testing.T) {
+	root, killed := t.TempDir(), t.TempDir()
+	s := mustOpen(t, root)
+	defer mustClose(t, s)
+	for i := range 50 {
+		if err := publishNumbered(s, "o", i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.mark()
+	if err := publishNumbered(s, "o", 50); err != nil {
+		t.Fatal(err)
+	}
+	if err := copySparse(killed, root); err != nil {
+		t.Fatal(err)
+	}
+	var log messages
+	again := mustOpenLogged(t, killed, &log)
+	defer mustClose(t, again)
+	if log.has(comparing) {
+		t.Error("all records were compared")
+	}
+	wantNumbered(t, again, 51, numbers(51)...)
+}
+
+// BenchmarkOpen opens a store that was closed, and one of which nothing is known, as
+// after a kill at a bad moment.
+func BenchmarkOpen(b *testing.B) {
+	for _, files := range []int{100_000, 1_000_000} {
+		if files > 100_000 && os.Getenv(long) == "" {
+			continue
+		}
+		root := b.TempDir()
+		s := mustOpen(b, root)
+		began := time.Now()
+		fill(b, s, files, "creator")
+		b.Logf("%d files published in %s", files, time.Since(began))
+		mustClose(b, s)
+		for _, known := range []bool{true, false} {
+			b.Run(fmt.Sprintf("files=%d/known=%v", files, known), func(b *testing.B) {
+				for b.Loop() {
+					if !known {
+						if err := os.Remove(filepath.Join(root, "metadata", markFile)); err != nil {
+							b.Fatal(err)
+						}
+					}
+					mustClose(b, mustOpen(b, root))
+				}
+			})
+		}
+	}
+}
