@@ -190,11 +190,11 @@ func TestManyCompactionsAreNoFault(t *testing.T) {
 	var log messages
 	s := mustOpenLogged(t, t.TempDir(), &log)
 	defer mustClose(t, s)
-	files := 4_000
+	files := 8_000
 	if os.Getenv(long) != "" {
 		files = 100_000
 	}
-	fill(t, s, files, strings.Repeat("creator", 1600)) // more to compact
+	fill(t, s, files, strings.Repeat("creator", 600)) // more to compact
 	if made := s.opened.ledger.planned.Load(); made < 5 {
 		t.Errorf("compactions made %d tables: too few to tell", made)
 	}
