@@ -190,7 +190,7 @@ func TestCompactionsUnderLoadAreNoFault(t *testing.T) {
 	var log messages
 	s := mustOpenLogged(t, t.TempDir(), &log)
 	defer mustClose(t, s)
-	files := 8_000
+	files := 4_500
 	if os.Getenv(long) != "" {
 		files = 100_000
 	}
