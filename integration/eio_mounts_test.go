@@ -50,7 +50,7 @@ func TestEIO(t *testing.T) {
 		rounds = 9
 	}
 	r := newRig(t, "ext4", 2, 8)
-	r.server.faults = []string{"input/output error", "request failed", "whether it was stored is being found out", "a commit failed", "making it anew from the journal"}
+	r.server.faults = []string{"input/output error", "request failed", "whether it was stored is being found out", "a commit failed", "making it anew from the journal", "the database lost records in a compaction"}
 	for _, h := range r.clients {
 		h.refusals = []int{http.StatusServiceUnavailable}
 		h.unclear = []int{http.StatusInternalServerError}

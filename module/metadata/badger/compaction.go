@@ -25,8 +25,8 @@ const (
 	// too. One that shows nothing for so long is not waited for: the records say.
 	compactionPatience = 2 * time.Second
 
-	// Badger tells nobody when a compaction ends.
-	compactionPoll = time.Millisecond
+	// Badger tells nobody when a compaction ends, or a memtable is written.
+	badgerPoll = time.Millisecond
 )
 
 // checkAll compares all records with each other, and with the last transaction.
@@ -119,7 +119,7 @@ func (s *Store) awaitBalance() (bool, error) {
 		if !s.opened.ledger.isWorthWaiting() || time.Since(since) > s.patience {
 			return false, nil
 		}
-		time.Sleep(compactionPoll)
+		time.Sleep(badgerPoll)
 	}
 }
 

@@ -68,9 +68,9 @@ func (l *ledger) isMarked() (bool, error) {
 	if decode(markKey, written, &l.marked) != nil {
 		return false, nil
 	}
-	logs, err := filepath.Glob(filepath.Join(l.path, "*.mem"))
+	logs, err := memtableLogs(l.path)
 	if err != nil {
-		return false, fmt.Errorf("looking for memtables: %w", err)
+		return false, err
 	}
 	now, _ := l.state()
 	return l.marked == now && len(logs) <= 1, nil

@@ -139,11 +139,21 @@ func TestAKilledStoreThatWasMarked(t *testing.T) {
 	if err := copySparse(killed, root); err != nil {
 		t.Fatal(err)
 	}
+	logs, err := filepath.Glob(filepath.Join(killed, "metadata", "*.mem"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	var log messages
 	again := mustOpenLogged(t, killed, &log)
 	defer mustClose(t, again)
 	if log.has(comparing) {
 		t.Error("all records were compared")
+	}
+	for _, name := range logs {
+		// The next memtable's, set aside, is empty.
+		if info, err := os.Stat(name); err == nil && info.Size() > 0 {
+			t.Errorf("%s is not a table yet", filepath.Base(name))
+		}
 	}
 	wantNumbered(t, again, 51, numbers(51)...)
 }

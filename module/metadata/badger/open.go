@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -173,26 +174,72 @@ func (p *place) settle(ctx context.Context, o *opened) error {
 	return o.checkUnlessKnown(ctx, p.log)
 }
 
-// openDatabase opens Badger's files, once they have been looked at.
-func (p *place) openDatabase() (o *opened, err error) {
-	if err = checkFiles(p.path(), databaseOptions(p.path(), databaseLog{log: p.log}), p.log); err != nil {
+// openDatabase opens Badger's files, once they have been looked at. What it holds is
+// durable then.
+func (p *place) openDatabase() (*opened, error) {
+	if err := checkFiles(p.path(), databaseOptions(p.path(), databaseLog{log: p.log}), p.log); err != nil {
 		return nil, err
 	}
-	o = new(opened)
-	if o.ledger, err = newLedger(p.path()); err != nil {
+	l, err := newLedger(p.path())
+	if err != nil {
 		return nil, err
 	}
+	logs, err := memtableLogs(p.path())
+	if err != nil {
+		return nil, err
+	}
+	o := &opened{ledger: l}
+	if o.db, err = openBadger(databaseOptions(p.path(), databaseLog{p.log, l})); err != nil {
+		return nil, fmt.Errorf("opening database in %s: %w", p.path(), err)
+	}
+	if err := awaitFlush(logs); err != nil {
+		return nil, errors.Join(err, closeDatabase(o.db))
+	}
+	return o, nil
+}
+
+// openBadger returns errDatabase for what Badger cannot make sense of.
+func openBadger(options badger.Options) (db *badger.DB, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			err = fmt.Errorf("%w: opening it: %v", errDatabase, cause)
 		}
 	}()
-	o.db, err = badger.Open(databaseOptions(p.path(), databaseLog{p.log, o.ledger}))
-	if err == nil {
-		return o, nil
+	db, err = badger.Open(options)
+	if err != nil && !directory.IsRefusal(err) {
+		err = fmt.Errorf("%w: opening it: %w", errDatabase, err)
 	}
-	if directory.IsRefusal(err) {
-		return nil, fmt.Errorf("opening database in %s: %w", p.path(), err)
+	return db, err
+}
+
+// memtableLogs are those of memtables that were not written as tables yet.
+func memtableLogs(path string) ([]string, error) {
+	logs, err := filepath.Glob(filepath.Join(path, "*.mem"))
+	if err != nil {
+		return nil, fmt.Errorf("looking for memtables: %w", err)
 	}
-	return nil, fmt.Errorf("%w: opening it: %w", errDatabase, err)
+	return logs, nil
+}
+
+// awaitFlush waits until memtables of an earlier run are tables. Their logs can be
+// read without being on disk, if a sync failed or never came: what they say must not
+// have bytes deleted before it is.
+func awaitFlush(logs []string) error {
+	deadline := time.Now().Add(closeTimeout)
+	for _, log := range logs {
+		for {
+			_, err := os.Stat(log)
+			if errors.Is(err, fs.ErrNotExist) {
+				break
+			}
+			if err != nil {
+				return fmt.Errorf("asking for memtable: %w", err)
+			}
+			if time.Now().After(deadline) {
+				return fmt.Errorf("%w: the database does not write what is in its logs", registry.ErrUnavailable)
+			}
+			time.Sleep(badgerPoll)
+		}
+	}
+	return nil
 }

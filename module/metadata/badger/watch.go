@@ -54,11 +54,13 @@ func (s *Store) watch() {
 	}
 }
 
-// mark keeps, now and then, what a start would otherwise have to find out.
+// mark keeps, now and then, what a start would otherwise have to find out. What a
+// compaction lost can bring back what was deleted, so that reads find it: that must
+// not last.
 func (s *Store) mark() {
 	s.use.RLock()
 	defer s.use.RUnlock()
-	if s.closed || s.opened == nil || s.failed.Load() {
+	if s.closed || s.opened == nil || s.failed.Load() || s.trust() != nil {
 		return
 	}
 	if err := s.opened.ledger.mark(); err != nil {
