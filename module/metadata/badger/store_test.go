@@ -34,16 +34,14 @@ func mustClose(t testing.TB, s *Store) {
 	}
 }
 
-func publishNumbered(s *Store, owner string, i int) error { return publishBy(s, owner, i, "c") }
-
-func publishBy(s *Store, owner string, i int, creator string) error {
+func publishNumbered(s *Store, owner string, i int) error {
 	upload, err := s.BeginUpload(context.Background(), owner, 1)
 	if err != nil {
 		return err
 	}
 	_, _, err = s.Publish(context.Background(), upload, registry.Publication{
 		Ref:    registry.Ref{VersionRef: registry.VersionRef{Owner: owner, Package: "p", Version: fmt.Sprint(i)}, File: "f"},
-		Digest: registry.Digest{byte(i), byte(i >> 8), byte(i >> 16)}, Size: 1, Creator: creator, Created: time.Unix(1, 0),
+		Digest: registry.Digest{byte(i), byte(i >> 8), byte(i >> 16)}, Size: 1, Creator: "c", Created: time.Unix(1, 0),
 	})
 	return err
 }
