@@ -23,8 +23,10 @@ type faultHistory struct {
 	pending [][]registry.Ref
 }
 
-// inPlace is what may be true of a content's bytes.
-type inPlace struct{ good, gone bool }
+// inPlace is what may be true of a content's bytes: they may be good, or gone. With a
+// publish open that may have put new ones in the place of those that are gone, only
+// the old ones are known by name.
+type inPlace struct{ good, gone, renewed bool }
 
 func newFaultHistory(unclear bool) *faultHistory {
 	return &faultHistory{unclear: unclear, files: make(map[registry.Ref]map[string]bool), bytes: make(map[string]inPlace)}
@@ -63,7 +65,8 @@ func (h *faultHistory) published(target registry.Ref, content string, err error)
 	case h.changesNothing(err):
 	case may[absent]:
 		may[content] = true
-		h.bytes[content] = inPlace{good: true, gone: h.bytes[content].gone}
+		gone := h.bytes[content].gone
+		h.bytes[content] = inPlace{good: true, gone: gone, renewed: gone}
 	}
 	return err
 }
@@ -104,7 +107,8 @@ func (h *faultHistory) looked(target registry.Ref, err error) error {
 
 // quarantined notes what came of putting a content's bytes aside.
 func (h *faultHistory) quarantined(content string, err error) {
-	h.bytes[content] = inPlace{good: err != nil && h.bytes[content].good, gone: true}
+	was := h.bytes[content]
+	h.bytes[content] = inPlace{good: (err != nil || was.renewed) && was.good, gone: true, renewed: was.renewed}
 }
 
 // read judges what reading a file gave.

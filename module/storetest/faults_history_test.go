@@ -55,6 +55,8 @@ func TestHistoryKnowsWhatMayBe(t *testing.T) {
 		{name: "quarantined, deleted and published again", done: in(published(nil), quarantined(nil), deleted(nil), published(nil)), x: true},
 		{name: "quarantined, and healing it failed", unclear: true, done: in(published(nil), quarantined(nil), deleted(nil), published(syscall.EIO)),
 			wrong: true, x: true, missing: true, damaged: true},
+		{name: "quarantined again while healing it is open", unclear: true, done: in(published(nil), quarantined(nil), deleted(nil), published(syscall.EIO), quarantined(nil)),
+			x: true, missing: true, damaged: true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			h := newFaultHistory(test.unclear)
