@@ -100,7 +100,7 @@ func (r *result) round(ctx context.Context, round int, progress io.Writer) error
 			order[i] = (i + round) % len(order)
 		}
 	}
-	fmt.Fprintf(progress, "%s  round %d: %s:", time.Now().Format(time.TimeOnly), round+1, r.name)
+	said := ""
 	for _, i := range order {
 		side := r.sides[i]
 		if side.check != nil && len(r.samples[i]) == 0 {
@@ -113,9 +113,9 @@ func (r *result) round(ctx context.Context, round int, progress io.Writer) error
 			return err
 		}
 		r.samples[i] = append(r.samples[i], s)
-		fmt.Fprintf(progress, "  %s %s", side.name, figure(r.measure.of(s), r.measure.unit))
+		said += fmt.Sprintf("  %s %s", side.name, figure(r.measure.of(s), r.measure.unit))
 	}
-	fmt.Fprintln(progress)
+	fmt.Fprintf(progress, "%s  round %d: %s:%s\n", time.Now().Format(time.TimeOnly), round+1, r.name, said)
 	return nil
 }
 

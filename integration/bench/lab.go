@@ -44,8 +44,10 @@ type lab struct {
 	stock     *endpoint
 	stockRoot string
 	sendfile  *endpoint
+	filled    *filled   // nil unless there are cells of many files
 	peer      *endpoint // nil without one
 
+	progress io.Writer
 	pkg      string // package of this run's files
 	sequence atomic.Int64
 	offered  map[place]bool // files that servers have
@@ -58,11 +60,14 @@ type place struct {
 }
 
 // newLab starts the servers. Closing is needed after an error too.
-func newLab(ctx context.Context, s scope, dir, caddy, stock string, peer *endpoint) (*lab, error) {
-	l := &lab{scope: s, dir: dir, caddy: caddy, stockPath: stock, peer: peer,
+func newLab(ctx context.Context, s scope, dir, caddy, stock string, peer *endpoint, progress io.Writer) (*lab, error) {
+	l := &lab{scope: s, dir: dir, caddy: caddy, stockPath: stock, peer: peer, progress: progress,
 		pkg: "bench-" + strings.ToLower(rand.Text()[:10]), offered: map[place]bool{}}
 	var err error
 	if l.registry, err = startRegistry(ctx, caddy, filepath.Join(dir, "registry")); err != nil {
+		return l, err
+	}
+	if err = l.registry.makeToken(ctx); err != nil {
 		return l, err
 	}
 	if l.stock, l.stockRoot, err = startStock(ctx, stock, filepath.Join(dir, "stock")); err != nil {
@@ -75,6 +80,9 @@ func newLab(ctx context.Context, s scope, dir, caddy, stock string, peer *endpoi
 func (l *lab) close() {
 	if l.registry != nil {
 		l.registry.kill()
+	}
+	if l.filled != nil && l.filled.registryServer != nil {
+		l.filled.kill()
 	}
 	if l.stock != nil {
 		l.stock.process.kill()

@@ -40,7 +40,7 @@ type options struct {
 func main() {
 	var o options
 	flag.IntVar(&o.rounds, "rounds", 5, "how often each cell is measured (1 with -quick)")
-	flag.Float64Var(&o.seconds, "seconds", 2, "how long each side of a cell runs in a round; CPU times have a unit of 10 ms (0.1 with -quick)")
+	flag.Float64Var(&o.seconds, "seconds", 2, "how long each side of a cell runs in a round; CPU times have a unit of 10 ms (0.05 with -quick)")
 	flag.StringVar(&o.cells, "cells", "", "measure only the cells whose name matches this regular expression")
 	flag.BoolVar(&o.quick, "quick", false, "every kind of cell at tiny sizes: shows that it works, measures nothing")
 	flag.IntVar(&o.scale, "scale", 0, "fill a registry with this many files and measure it beside an empty one (0: do not; 300 with -quick)")
@@ -89,12 +89,12 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	setting := describe(ctx, dir, o.stock, os.Args[1:], o.rounds)
-	lab, err := newLab(ctx, s, dir, o.caddy, o.stock, peer)
+	lab, err := newLab(ctx, s, dir, o.caddy, o.stock, peer, os.Stderr)
 	defer lab.close()
 	if err != nil {
 		return err
 	}
-	results, err := measureAll(ctx, lab.cells(), match, o.rounds, os.Stderr)
+	results, err := measureAll(ctx, lab.cells(), match, o.rounds, lab.progress)
 	if err != nil {
 		return err
 	}
@@ -111,7 +111,7 @@ func (o *options) scope() scope {
 			o.rounds = 1
 		}
 		if !given["seconds"] {
-			o.seconds = 0.1
+			o.seconds = 0.05
 		}
 	}
 	if given["scale"] {

@@ -21,8 +21,9 @@ const (
 type registryServer struct {
 	*process
 	password *endpoint // with a password, for basic_auth; reads of this one send none
-	token    *endpoint // of a second site of the same registry, with a token
+	token    *endpoint // of a second site of the same registry, for generic_registry_auth
 	root     string
+	admin    string // address
 }
 
 // startRegistry starts one on an empty folder.
@@ -70,14 +71,10 @@ http://%[3]s {
 	if _, err := process.start(ctx); err != nil {
 		return nil, err
 	}
-	s := &registryServer{process: process, root: root}
+	s := &registryServer{process: process, root: root, admin: addresses[0]}
 	s.password = local("registry", "this Caddy", addresses[1], process)
 	s.password.authorization = basic(user + ":" + password)
-	s.token = local("registry", "this Caddy, with a token", addresses[2], process)
-	if s.token.authorization, err = process.makeToken(ctx, addresses[0]); err != nil {
-		process.kill()
-		return nil, err
-	}
+	s.token = local("registry", "this Caddy", addresses[2], process)
 	return s, nil
 }
 
@@ -85,18 +82,19 @@ func local(name, label, address string, p *process) *endpoint {
 	return &endpoint{name: name, label: label, address: address, host: address, owner: owner, process: p}
 }
 
-// makeToken returns the header that authenticates with a new token.
-func (p *process) makeToken(ctx context.Context, admin string) (string, error) {
-	command := exec.CommandContext(ctx, p.binary, "generic-registry", "token", "create",
-		"--address", admin, "--name", "bench", "--user", user, "--scope", "write", "--owner", owner)
-	command.Env = append(os.Environ(), "HOME="+p.dir)
+// makeToken makes the token that clients of the second site send.
+func (s *registryServer) makeToken(ctx context.Context) error {
+	command := exec.CommandContext(ctx, s.binary, "generic-registry", "token", "create",
+		"--address", s.admin, "--name", "bench", "--user", user, "--scope", "write", "--owner", owner)
+	command.Env = append(os.Environ(), "HOME="+s.dir)
 	var complaint strings.Builder
 	command.Stderr = &complaint
 	token, err := command.Output()
 	if err != nil {
-		return "", fmt.Errorf("making a token: %w\n%s", err, complaint.String())
+		return fmt.Errorf("making a token: %w\n%s", err, complaint.String())
 	}
-	return "Bearer " + strings.TrimSpace(string(token)), nil
+	s.token.authorization = "Bearer " + strings.TrimSpace(string(token))
+	return nil
 }
 
 // startStock starts stock Caddy with the file server, on a folder in which files have

@@ -19,51 +19,53 @@ type row struct {
 	cell, with, chart  string
 	ours, theirs       string
 	ratio, least, most float64
-	less               bool // less is better
+	less               bool    // less is better
+	goal               float64 // ratio aimed at; 0 without one
 	cpu, memory        string
+	cpuRatio, cpuGoal  float64
 	target             string
 	met                bool
 }
 
 // comparison is what a target judges.
 type comparison struct {
-	with             string  // name of the other side
-	ours, ratio      float64 // medians
-	difference       float64 // this minus the other
-	cpuRatio         float64
-	mostSent         int64
-	hasCPU, isFigure bool
+	ours, ratio float64 // medians
+	difference  float64 // this minus the other
+	cpuRatio    float64
+	mostSent    int64
 }
 
 // target is what the project wants of a cell.
 type target struct {
-	with string // name of the side; "" for the first row of a cell
+	with string // name of the side; "" for the last one
 	text string
 	met  func(comparison) bool
+
+	goal, cpuGoal float64 // ratios, for the chart
 }
 
 func atLeast(with string, ratio float64) target {
-	return target{with, fmt.Sprintf("≥ %.2g ×", ratio), func(c comparison) bool { return c.ratio >= ratio }}
+	return target{with: with, goal: ratio, text: fmt.Sprintf("≥ %.2g ×", ratio), met: func(c comparison) bool { return c.ratio >= ratio }}
 }
 
 func cpuAtMost(with string, ratio float64) target {
-	return target{with, fmt.Sprintf("CPU ≤ %.2g ×", ratio), func(c comparison) bool { return c.cpuRatio <= ratio }}
+	return target{with: with, cpuGoal: ratio, text: fmt.Sprintf("CPU ≤ %.2g ×", ratio), met: func(c comparison) bool { return c.cpuRatio <= ratio }}
 }
 
 func atMostMore(with string, mib float64) target {
-	return target{with, fmt.Sprintf("≤ + %.0f MiB", mib), func(c comparison) bool { return c.difference <= mib }}
+	return target{with: with, text: fmt.Sprintf("≤ + %.0f MiB", mib), met: func(c comparison) bool { return c.difference <= mib }}
 }
 
 func below(figure float64) target {
-	return target{"", fmt.Sprintf("< %.3g ms", figure), func(c comparison) bool { return c.ours < figure }}
+	return target{text: fmt.Sprintf("< %.3g ms", figure), met: func(c comparison) bool { return c.ours < figure }}
 }
 
 func atMostSeconds(figure float64) target {
-	return target{"", fmt.Sprintf("≤ %.3g s", figure), func(c comparison) bool { return c.ours <= figure }}
+	return target{text: fmt.Sprintf("≤ %.3g s", figure), met: func(c comparison) bool { return c.ours <= figure }}
 }
 
 func nothingSent() target {
-	return target{"", "no byte sent", func(c comparison) bool { return c.mostSent == 0 }}
+	return target{text: "no byte sent", met: func(c comparison) bool { return c.mostSent == 0 }}
 }
 
 // rows compares a cell's first side with each other one.
@@ -78,7 +80,7 @@ func (r *result) row(other int) row {
 	ours, theirs := r.figures(0, r.measure.of), r.figures(other, r.measure.of)
 	ratios := divided(ours, theirs)
 	side := r.sides[other]
-	c := comparison{with: side.name, ours: median(ours), ratio: median(ratios), difference: median(ours) - median(theirs)}
+	c := comparison{ours: median(ours), ratio: median(ratios), difference: median(ours) - median(theirs)}
 	for _, s := range r.samples[0] {
 		c.mostSent = max(c.mostSent, s.sent)
 	}
@@ -94,6 +96,7 @@ func (r *result) row(other int) row {
 		out.cpu, c.cpuRatio = beside(r.figures(0, r.measure.cpu), r.figures(other, r.measure.cpu), r.measure.cpuUnit)
 	}
 	peak := func(s sample) float64 { return float64(s.peak) / mebibyte }
+	out.cpuRatio = c.cpuRatio
 	out.memory, _ = beside(r.figures(0, peak), r.figures(other, peak), "MiB")
 	var texts []string
 	for _, t := range r.targets {
@@ -102,6 +105,7 @@ func (r *result) row(other int) row {
 		}
 		texts = append(texts, t.text+" "+map[bool]string{true: "met", false: "**missed**"}[t.met(c)])
 		out.met = out.met && t.met(c)
+		out.goal, out.cpuGoal = max(out.goal, t.goal), max(out.cpuGoal, t.cpuGoal)
 	}
 	out.target = strings.Join(texts, "; ")
 	return out
