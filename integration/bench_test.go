@@ -102,6 +102,7 @@ func TestBenchmarksCompareEverything(t *testing.T) {
 		}
 	}
 	checkTable(t, table, want)
+	peer.eventually("nothing is left on the peer", func() bool { committed, _ := peer.blobs(); return len(committed) == 0 })
 }
 
 // checkTable compares the rows of a table with those that it must have, and looks

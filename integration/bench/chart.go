@@ -20,7 +20,6 @@ const (
 type panel struct {
 	title, axis string
 	bars        []bar
-	oneOther    bool // all are compared with the same
 }
 
 // bar is a ratio on a logarithmic axis: from 1, where both are equal, to what it is.
@@ -62,10 +61,23 @@ func panelsOf(rows []row) (panels []panel) {
 			add("Time and memory", "times the time or the memory (less is better)", bar{wrapped(r.cell), r.with, r.ratio, r.least, r.most, 0, !r.met})
 		}
 	}
-	for i, p := range panels {
-		panels[i].oneOther = !slices.ContainsFunc(p.bars, func(b bar) bool { return b.with != p.bars[0].with })
+	for i := range panels {
+		panels[i].nameOnce()
 	}
 	return panels
+}
+
+// nameOnce has the title say what all are compared with, where that is the same.
+func (p *panel) nameOnce() {
+	with := p.bars[0].with
+	if len(p.bars) == 1 || slices.ContainsFunc(p.bars, func(b bar) bool { return b.with != with }) {
+		return
+	}
+	p.title, _, _ = strings.Cut(p.title, ", against ")
+	p.title += ", against " + plain(with)
+	for i := range p.bars {
+		p.bars[i].with = ""
+	}
 }
 
 // chart draws the comparisons. Colours follow the reader's light or dark scheme.
@@ -87,12 +99,6 @@ func chart(s setting, rows []row) string {
 }
 
 func (d *drawing) panel(p panel, y float64) float64 {
-	if p.oneOther {
-		p.title += ": " + plain(p.bars[0].with)
-		for i := range p.bars {
-			p.bars[i].with = ""
-		}
-	}
 	d.text(20, y, "panel", "", p.title)
 	axis := axisOf(p.bars)
 	top := y + 14

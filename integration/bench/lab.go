@@ -53,6 +53,24 @@ type lab struct {
 	offered  map[place]bool // files that servers have
 }
 
+// cleanPeer deletes what this run left there; it is somebody else's.
+func (l *lab) cleanPeer() error {
+	if l.peer == nil {
+		return nil
+	}
+	c := &connection{endpoint: l.peer}
+	defer c.close()
+	for at := range l.offered {
+		if at.address != l.peer.address {
+			continue
+		}
+		if err := c.remove(context.Background(), at.path); err != nil { // after an interrupt too
+			return err
+		}
+	}
+	return nil
+}
+
 // place is where a file is.
 type place struct {
 	process       *process

@@ -9,6 +9,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -44,7 +45,7 @@ func main() {
 	flag.StringVar(&o.cells, "cells", "", "measure only the cells whose name matches this regular expression")
 	flag.BoolVar(&o.quick, "quick", false, "every kind of cell at tiny sizes: shows that it works, measures nothing")
 	flag.IntVar(&o.scale, "scale", 0, "fill a registry with this many files and measure it beside an empty one (0: do not; 300 with -quick)")
-	flag.StringVar(&o.dir, "dir", "", "directory for everything that is written (default: a new one in the working directory, removed at the end)")
+	flag.StringVar(&o.dir, "dir", "", "directory on the disk to measure; a new one in it is removed at the end (default: the working directory)")
 	flag.StringVar(&o.caddy, "caddy", "", "binary to measure in place of this Caddy")
 	flag.StringVar(&o.stock, "stock", "", "binary to measure in place of stock Caddy")
 	flag.StringVar(&o.peer, "peer", "", "base URL of another registry to compare with, such as a Gitea")
@@ -74,17 +75,15 @@ func run(ctx context.Context, o options) error {
 			return err
 		}
 	}
-	dir, err := os.MkdirTemp(o.dir, ".bench-")
-	if o.dir == "" {
-		dir, err = os.MkdirTemp(".", ".bench-")
+	above, err := filepath.Abs(o.dir)
+	if err != nil {
+		return err
 	}
+	dir, err := os.MkdirTemp(above, ".bench-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	if dir, err = filepath.Abs(dir); err != nil {
-		return err
-	}
 	if err := buildBoth(ctx, &o, dir); err != nil {
 		return err
 	}
@@ -95,7 +94,7 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	results, err := measureAll(ctx, lab.cells(), match, o.rounds, lab.progress)
-	if err != nil {
+	if err := errors.Join(err, lab.cleanPeer()); err != nil {
 		return err
 	}
 	return o.report(os.Stdout, setting, results)

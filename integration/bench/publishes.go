@@ -61,7 +61,10 @@ func (l *lab) publishing(e *endpoint, clients int, ownVersion bool) side {
 		if err := c.publish(ctx, f.path, f.content); err != nil {
 			return err
 		}
-		return c.holds(ctx, f.path, f.content)
+		if err := c.holds(ctx, f.path, f.content); err != nil {
+			return err
+		}
+		return c.remove(ctx, f.path)
 	}
 	run := func(ctx context.Context) (sample, error) {
 		s, files, err := l.publish(ctx, e, amount{clients: clients, duration: l.seconds}, l.small, ownVersion)
