@@ -29,6 +29,7 @@ var rooms = []struct {
 	{"integration/caddy", []string{"."}, nil},
 	{"integration", belowIntegration, nil},
 	{"integration/*", belowIntegration, nil},
+	{"integration/bench/stock", nil, nil},
 	{".", []string{"caddyfile"}, nil},
 	{"caddyfile", []string{"module", "module/registry"}, nil},
 	{"module", []string{"module/metadata/*", "module/blobs/*", "module/directory", "module/disk", "module/registry"}, suites},
