@@ -38,15 +38,27 @@ func newBufferPool(budget int64) *bufferPool {
 // function that gives it back.
 func (p *bufferPool) get(size int64) (buffer []byte, release func()) {
 	if size < 0 || size > smallBuffer {
-		if p.used.Add(largeBuffer) <= p.budget {
-			array := p.large.Get().(*[largeBuffer]byte)
-			return array[:], func() {
-				p.large.Put(array)
-				p.used.Add(-largeBuffer)
-			}
+		if buffer, release, ok := p.takeLarge(); ok {
+			return buffer, release
 		}
-		p.used.Add(-largeBuffer)
 	}
+	return p.takeSmall()
+}
+
+// takeLarge returns a large buffer, unless the budget is spent.
+func (p *bufferPool) takeLarge() (buffer []byte, release func(), ok bool) {
+	if p.used.Add(largeBuffer) > p.budget {
+		p.used.Add(-largeBuffer)
+		return nil, nil, false
+	}
+	array := p.large.Get().(*[largeBuffer]byte)
+	return array[:], func() {
+		p.large.Put(array)
+		p.used.Add(-largeBuffer)
+	}, true
+}
+
+func (p *bufferPool) takeSmall() (buffer []byte, release func()) {
 	array := p.small.Get().(*[smallBuffer]byte)
 	return array[:], func() { p.small.Put(array) }
 }
