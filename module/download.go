@@ -2,8 +2,10 @@ package module
 
 import (
 	"encoding/base64"
+	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
@@ -39,8 +41,24 @@ func (h *Handler) download(w http.ResponseWriter, r *http.Request, store *regist
 		return h.serveVerified(w, r, store, file, content, record.route)
 	}
 	setDownloadHeaders(w.Header(), file)
-	http.ServeContent(w, r, "", file.Created, content)
+	h.serveContent(w, r, file, content, record.route)
 	return nil
+}
+
+// serveContent answers with a file. What was promised and cannot be read ends the
+// response before its end.
+func (h *Handler) serveContent(w http.ResponseWriter, r *http.Request, file registry.File, content io.ReadSeeker, rt route) {
+	onDisk, ok := content.(*os.File)
+	if !ok {
+		http.ServeContent(w, r, "", file.Created, content)
+		return
+	}
+	writer := newFileWriter(w, r, &fileContent{file: onDisk, size: file.Size})
+	http.ServeContent(writer, r, "", file.Created, writer.content)
+	if writer.failure != nil {
+		h.logFailure(http.StatusInternalServerError, r.Method, rt, writer.failure)
+		panic(http.ErrAbortHandler)
+	}
 }
 
 func setDownloadHeaders(header http.Header, file registry.File) {
