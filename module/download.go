@@ -27,16 +27,21 @@ const maxRanges = 100
 // download answers GET and HEAD. Ranges and conditions are http.ServeContent's
 // (RFC 9110 sections 13 and 14).
 func (h *Handler) download(w http.ResponseWriter, r *http.Request, store *registry.Registry, ref registry.Ref, record *record) error {
-	file, content, err := store.Open(r.Context(), ref)
-	if err != nil {
-		return err
-	}
-	defer content.Close()
-	record.found(file)
 	if strings.Count(r.Header.Get("Range"), ",") >= maxRanges {
 		r = r.Clone(r.Context())
 		r.Header.Del("Range")
 	}
+	file, content, err := store.OpenIf(r.Context(), ref, func(file registry.File) bool { return sendsBytes(r, file) })
+	if err != nil {
+		return err
+	}
+	record.found(file)
+	if content == nil {
+		setDownloadHeaders(w.Header(), file)
+		http.ServeContent(w, r, "", file.Created, noBytes(file.Size))
+		return nil
+	}
+	defer content.Close()
 	if h.VerifyReads {
 		return h.serveVerified(w, r, store, file, content, record.route)
 	}

@@ -22,14 +22,19 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/storetest/memory"
 )
 
-// rottenBlobs have another last bit in every blob, and count the bytes read.
+// rottenBlobs have another last bit in every blob, or none, and count how often they
+// are opened and the bytes read.
 type rottenBlobs struct {
 	registry.BlobStore
-	rotten atomic.Bool
-	read   atomic.Int64
+	rotten, missing atomic.Bool
+	opened, read    atomic.Int64
 }
 
 func (b *rottenBlobs) Open(ctx context.Context, locator registry.Locator, size int64) (io.ReadSeekCloser, error) {
+	b.opened.Add(1)
+	if b.missing.Load() {
+		return nil, registry.ErrBlobNotFound
+	}
 	content, err := b.BlobStore.Open(ctx, locator, size)
 	if err != nil {
 		return nil, err
