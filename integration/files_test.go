@@ -94,10 +94,16 @@ func patternFile(t testing.TB, name string, size int64) {
 // certificate of Caddy's own authority.
 func (s *server) startSecure(settings ...string) (port int, authority string) {
 	s.Helper()
+	return s.startSecureWith(func(text string) string { return text }, settings...)
+}
+
+// startSecureWith is startSecure with a Caddyfile that is changed before.
+func (s *server) startSecureWith(change func(string) string, settings ...string) (port int, authority string) {
+	s.Helper()
 	port = freePort(s)
 	text := strings.Replace(s.site(settings...), "{\n", "{\n\tskip_install_trust\n\tauto_https disable_redirects\n", 1)
 	site := strings.Replace(s.siteAt(port, s.root, settings...), fmt.Sprintf("http://127.0.0.1:%d {\n", port), fmt.Sprintf("https://localhost:%d {\n\ttls internal\n", port), 1)
-	s.start(text + site)
+	s.start(change(text + site))
 	authority = filepath.Join(s.dir, "data", "caddy", "pki", "authorities", "local", "root.crt")
 	s.eventually("there is a certificate", func() bool {
 		return exec.Command("curl", "--silent", "--output", os.DevNull, "--cacert", authority, fmt.Sprintf("https://localhost:%d/", port)).Run() == nil

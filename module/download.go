@@ -2,8 +2,10 @@ package module
 
 import (
 	"encoding/base64"
+	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
@@ -25,22 +27,43 @@ const maxRanges = 100
 // download answers GET and HEAD. Ranges and conditions are http.ServeContent's
 // (RFC 9110 sections 13 and 14).
 func (h *Handler) download(w http.ResponseWriter, r *http.Request, store *registry.Registry, ref registry.Ref, record *record) error {
-	file, content, err := store.Open(r.Context(), ref)
-	if err != nil {
-		return err
-	}
-	defer content.Close()
-	record.found(file)
 	if strings.Count(r.Header.Get("Range"), ",") >= maxRanges {
 		r = r.Clone(r.Context())
 		r.Header.Del("Range")
 	}
+	file, content, err := store.OpenIf(r.Context(), ref, func(file registry.File) bool { return sendsBytes(r, file) })
+	if err != nil {
+		return err
+	}
+	record.found(file)
+	if content == nil {
+		setDownloadHeaders(w.Header(), file)
+		http.ServeContent(w, r, "", file.Created, noBytes(file.Size))
+		return nil
+	}
+	defer content.Close()
 	if h.VerifyReads {
 		return h.serveVerified(w, r, store, file, content, record.route)
 	}
 	setDownloadHeaders(w.Header(), file)
-	http.ServeContent(w, r, "", file.Created, content)
+	h.serveContent(w, r, file, content, record.route)
 	return nil
+}
+
+// serveContent answers with a file. What was promised and cannot be read ends the
+// response before its end.
+func (h *Handler) serveContent(w http.ResponseWriter, r *http.Request, file registry.File, content io.ReadSeeker, rt route) {
+	onDisk, ok := content.(*os.File)
+	if !ok {
+		http.ServeContent(w, r, "", file.Created, content)
+		return
+	}
+	writer := newFileWriter(w, r, &fileContent{file: onDisk, size: file.Size})
+	http.ServeContent(writer, r, "", file.Created, writer.content)
+	if writer.failure != nil {
+		h.logFailure(http.StatusInternalServerError, r.Method, rt, writer.failure)
+		panic(http.ErrAbortHandler)
+	}
 }
 
 func setDownloadHeaders(header http.Header, file registry.File) {

@@ -47,31 +47,3 @@ func verifyWhole(r *http.Request, store *registry.Registry, file registry.File, 
 	}
 	return err
 }
-
-// statusOfContent is what http.ServeContent is going to answer: whether conditions
-// hold and ranges can be served is its to say. It reads nothing.
-func statusOfContent(r *http.Request, file registry.File) int {
-	rehearsal := &rehearsedWriter{header: make(http.Header)}
-	setDownloadHeaders(rehearsal.header, file)
-	head := r.WithContext(r.Context())
-	head.Method = http.MethodHead
-	http.ServeContent(rehearsal, head, "", file.Created, io.NewSectionReader(nothing{}, 0, file.Size))
-	return rehearsal.status
-}
-
-// rehearsedWriter is a response that nobody gets.
-type rehearsedWriter struct {
-	header http.Header
-	status int
-}
-
-func (w *rehearsedWriter) Header() http.Header { return w.header }
-
-func (w *rehearsedWriter) WriteHeader(status int) { w.status = status }
-
-func (w *rehearsedWriter) Write(p []byte) (int, error) { return len(p), nil }
-
-// nothing has a size and no bytes.
-type nothing struct{}
-
-func (nothing) ReadAt([]byte, int64) (int, error) { return 0, io.ErrUnexpectedEOF }

@@ -6,10 +6,8 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -20,19 +18,23 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
-	"github.com/generic-registry/caddy-generic-registry/module/blobs/filesystem"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/storetest/memory"
 )
 
-// rottenBlobs have another last bit in every blob, and count the bytes read.
+// rottenBlobs have another last bit in every blob, or none, and count how often they
+// are opened and the bytes read.
 type rottenBlobs struct {
 	registry.BlobStore
-	rotten atomic.Bool
-	read   atomic.Int64
+	rotten, missing atomic.Bool
+	opened, read    atomic.Int64
 }
 
 func (b *rottenBlobs) Open(ctx context.Context, locator registry.Locator, size int64) (io.ReadSeekCloser, error) {
+	b.opened.Add(1)
+	if b.missing.Load() {
+		return nil, registry.ErrBlobNotFound
+	}
 	content, err := b.BlobStore.Open(ctx, locator, size)
 	if err != nil {
 		return nil, err
@@ -218,43 +220,4 @@ func TestAClientThatIsGoneIsNoDamage(t *testing.T) {
 	}()
 	err = h.serveVerified(httptest.NewRecorder(), r.WithContext(ctx), store, file, content, route{})
 	t.Errorf("answered with %v", err)
-}
-
-// TestPlainReadsAreTheKernels: without verify_reads a file reaches the connection as
-// it is, so that the kernel can send it.
-func TestPlainReadsAreTheKernels(t *testing.T) {
-	metadata, err := memory.NewMetadata().Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	backend := &filesystem.Backend{Dir: t.TempDir(), Reserve: 1}
-	blobs, err := backend.OpenBlobs(t.Context(), "", slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	store := registry.New(metadata, blobs, registry.Options{ScrubRate: -1})
-	defer store.Close()
-	publishSized(t, store, strconv.Itoa(smallFile), smallFile)
-	w := &sendingWriter{ResponseRecorder: httptest.NewRecorder()}
-	if err := new(Handler).download(w, httptest.NewRequest(http.MethodGet, "/", nil), store, refOf("o", "p", "1", strconv.Itoa(smallFile)), new(record)); err != nil {
-		t.Fatal(err)
-	}
-	limited, ok := w.from.(*io.LimitedReader)
-	if !ok {
-		t.Fatalf("the connection reads from a %T", w.from)
-	}
-	if _, ok := limited.R.(*os.File); !ok {
-		t.Errorf("the connection reads from a limited %T", limited.R)
-	}
-}
-
-// sendingWriter is a connection that takes what it is to send from a reader.
-type sendingWriter struct {
-	*httptest.ResponseRecorder
-	from io.Reader
-}
-
-func (w *sendingWriter) ReadFrom(from io.Reader) (int64, error) {
-	w.from = from
-	return 0, nil
 }

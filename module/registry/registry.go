@@ -133,6 +133,13 @@ const lookupAttempts = 8
 // deleted. ErrPackageNotFound, ErrFileNotFound; ErrDamaged when the file is known
 // and its bytes are not there, which is noted as the scrub would.
 func (r *Registry) Open(ctx context.Context, ref Ref) (File, io.ReadSeekCloser, error) {
+	return r.OpenIf(ctx, ref, func(File) bool { return true })
+}
+
+// OpenIf is Open for who may do with knowing the file: there is no reader when its
+// bytes are not wanted. Bytes that are known to be damaged are opened all the same,
+// so that nobody hears of a file that nobody gets.
+func (r *Registry) OpenIf(ctx context.Context, ref Ref, wanted func(File) bool) (File, io.ReadSeekCloser, error) {
 	var missing Locator
 	for range lookupAttempts {
 		file, err := r.metadata.Lookup(ctx, ref)
@@ -142,6 +149,9 @@ func (r *Registry) Open(ctx context.Context, ref Ref) (File, io.ReadSeekCloser, 
 		if file.Locator == missing {
 			r.noteDamage(ctx, file.Blob, ErrBlobNotFound)
 			return File{}, nil, fmt.Errorf("%w: no bytes at %s", ErrDamaged, file.Locator)
+		}
+		if !wanted(file) && !r.damage.has(file.Blob) {
+			return file, nil, nil
 		}
 		content, err := r.blobs.Open(ctx, file.Locator, file.Size)
 		if err == nil {

@@ -1,5 +1,3 @@
-//go:build mounts
-
 package integration
 
 import (
@@ -9,12 +7,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 )
 
-// tracer is strace, attached to a server so that some of its system calls fail.
+// tracer is strace, attached to a server.
 type tracer struct {
 	testing.TB
 	command *exec.Cmd
@@ -26,13 +25,19 @@ type tracer struct {
 // thread ("3"), or all from that one on ("3+"). With paths, only calls on those.
 func (s *server) inject(calls, when string, paths ...string) *tracer {
 	s.Helper()
-	process := s.process.Process.Pid
-	f := &tracer{TB: s, log: filepath.Join(s.TempDir(), "strace")}
-	arguments := []string{"-f", "-y", "-q", "-o", f.log, "-p", fmt.Sprint(process),
-		"-e", "trace=" + calls, "-e", "inject=" + calls + ":error=EIO:when=" + when}
+	arguments := []string{"-e", "inject=" + calls + ":error=EIO:when=" + when}
 	for _, path := range paths {
 		arguments = append(arguments, "-P", path)
 	}
+	return s.trace(calls, arguments...)
+}
+
+// trace has calls written down, of every thread.
+func (s *server) trace(calls string, arguments ...string) *tracer {
+	s.Helper()
+	process := s.process.Process.Pid
+	f := &tracer{TB: s, log: filepath.Join(s.TempDir(), "strace")}
+	arguments = append([]string{"-f", "-y", "-q", "-o", f.log, "-p", fmt.Sprint(process), "-e", "trace=" + calls}, arguments...)
 	f.command = exec.Command("strace", arguments...)
 	var complaints bytes.Buffer
 	f.command.Stderr = &complaints
@@ -95,6 +100,44 @@ func (f *tracer) syncedAgain() (names []string) {
 		}
 	}
 	return names
+}
+
+// systemCall is one that ended well.
+type systemCall struct {
+	name, arguments string
+	result          int64
+}
+
+var (
+	tracedCall  = regexp.MustCompile(`^(\d+) +(\w+)\((.*)\) += (\d+)`)
+	startedCall = regexp.MustCompile(`^(\d+) +(\w+)\((.*) <unfinished \.\.\.>`)
+	resumedCall = regexp.MustCompile(`^(\d+) +<\.\.\. \w+ resumed>(.*)\) += (\d+)`)
+)
+
+// calls returns the calls that were written down. The tracer must be detached.
+func (f *tracer) calls() (calls []systemCall) {
+	f.Helper()
+	started := make(map[string]systemCall) // by thread
+	for line := range strings.Lines(readFile(f, f.log)) {
+		if m := startedCall.FindStringSubmatch(line); m != nil {
+			started[m[1]] = systemCall{name: m[2], arguments: m[3]}
+		} else if m := resumedCall.FindStringSubmatch(line); m != nil {
+			c := started[m[1]]
+			calls = append(calls, systemCall{c.name, c.arguments + m[2], f.number(m[3])})
+		} else if m := tracedCall.FindStringSubmatch(line); m != nil {
+			calls = append(calls, systemCall{m[2], m[3], f.number(m[4])})
+		}
+	}
+	return calls
+}
+
+func (f *tracer) number(text string) int64 {
+	f.Helper()
+	number, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		f.Fatal(err)
+	}
+	return number
 }
 
 // detach lets the server go on by itself.

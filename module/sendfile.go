@@ -1,0 +1,286 @@
+package module
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"sync"
+	"syscall"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+const (
+	// leastSent is what the kernel is asked to send at least. To copy less costs no
+	// more than asking.
+	leastSent = 64 << 10
+
+	// copySize is how much is copied at a time.
+	copySize = 32 << 10
+
+	// headSize is how much goes out together with the header.
+	headSize = 512
+)
+
+var copyBuffers = sync.Pool{New: func() any { return new([copySize]byte) }}
+
+var (
+	// errTail: what is left of a range is less than a piece that would be sent.
+	errTail = errors.New("not enough is left to be sent by the kernel")
+
+	// errFileEnded: the file had fewer bytes than it was opened with.
+	errFileEnded = errors.New("the file ended before the bytes that were asked for")
+
+	// errSentTooMuch: whoever is in front took pieces of another size than it said.
+	errSentTooMuch = errors.New("more of the file was sent than was asked for")
+)
+
+// fileWriter lets the kernel send ranges of a file, with Caddy's idle timeouts in
+// force. Caddy sends in pieces: it wraps its source in an io.LimitedReader, and so
+// does http.ServeContent; Go looks through one of them for a file. This one takes
+// ServeContent's away.
+//
+// Go then sends as much as Caddy's limit says, whatever ours is. So the kernel gets
+// whole pieces only, and the rest is copied.
+type fileWriter struct {
+	caddyhttp.ResponseWriterWrapper
+	content *fileContent
+	request *http.Request
+
+	// failure is why bytes that were promised could not be read.
+	failure error
+}
+
+func newFileWriter(w http.ResponseWriter, r *http.Request, content *fileContent) *fileWriter {
+	return &fileWriter{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, content: content, request: r}
+}
+
+// ReadFrom implements io.ReaderFrom.
+func (w *fileWriter) ReadFrom(source io.Reader) (int64, error) {
+	limited, ok := source.(*io.LimitedReader)
+	if !ok || limited.R != io.Reader(w.content) {
+		return w.ResponseWriterWrapper.ReadFrom(source) // the parts of several ranges
+	}
+	sent, err := w.send(limited.N)
+	limited.N -= sent
+	return sent, err
+}
+
+// send sends the next bytes of the file.
+func (w *fileWriter) send(size int64) (sent int64, err error) {
+	// Otherwise there is no connection that the kernel could send to.
+	if size >= headSize+leastSent && w.request.ProtoMajor == 1 && w.request.TLS == nil {
+		if sent, err = w.sendLarge(size); err != nil {
+			return sent, err
+		}
+	}
+	copied, err := w.copy(size - sent)
+	return sent + copied, err
+}
+
+// sendLarge sends the next bytes, but for fewer than leastSent at their end.
+func (w *fileWriter) sendLarge(size int64) (sent int64, err error) {
+	// The writers in front wait for the first bytes before they let the header go,
+	// net/http and encode among them, and would take them out of the first piece.
+	if sent, err = w.copy(headSize); err != nil {
+		return sent, err
+	}
+	if err := http.NewResponseController(w.ResponseWriter).Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return sent, err
+	}
+	idle := w.idleTimeouts()
+	if idle == nil {
+		n, err := w.settle(size-sent, io.LimitReader(w.content.file, size-sent))
+		return sent + n, err
+	}
+	for size-sent >= leastSent && err == nil {
+		var n int64
+		n, err = w.sendPieces(idle, size-sent)
+		sent += n
+	}
+	return sent, err
+}
+
+// sendPieces has the kernel send as much as makes whole pieces. What is less than
+// one piece becomes a piece of its own.
+func (w *fileWriter) sendPieces(idle *caddyhttp.IdleTimeoutWriter, size int64) (sent int64, err error) {
+	configured := idle.MaxChunk
+	piece := int64(configured)
+	if piece <= 0 {
+		piece = caddyhttp.DefaultMaxWriteChunk
+	}
+	if size < piece {
+		piece = size
+		idle.MaxChunk = int(piece)
+		defer func() { idle.MaxChunk = configured }()
+	}
+	size -= size % piece
+	pieces := w.content.pieces(size, piece)
+	sent, err = w.settle(size, pieces)
+	if pieces.left < 0 {
+		w.failure = errSentTooMuch
+		err = errSentTooMuch
+	}
+	return sent, err
+}
+
+// settle sends size bytes that source has of the file.
+func (w *fileWriter) settle(size int64, source io.Reader) (int64, error) {
+	n, err := w.ResponseWriterWrapper.ReadFrom(source)
+	w.content.sent(n)
+	if n < size && err == nil {
+		err = errFileEnded
+	}
+	if errors.Is(err, errFileEnded) || errors.Is(err, syscall.EIO) { // which no connection says
+		w.failure = err
+	}
+	return n, err
+}
+
+// copy sends the next bytes of the file through memory.
+func (w *fileWriter) copy(size int64) (copied int64, err error) {
+	if size == 0 {
+		return 0, nil
+	}
+	buffer := copyBuffers.Get().(*[copySize]byte)
+	defer copyBuffers.Put(buffer)
+	for copied < size {
+		read, err := w.content.Read(buffer[:min(size-copied, copySize)])
+		written, writeErr := w.Write(buffer[:read])
+		copied += int64(written)
+		if writeErr != nil {
+			return copied, writeErr
+		}
+		if err == io.EOF && copied < size {
+			err = errFileEnded
+		}
+		if err != nil && copied < size {
+			w.failure = err
+			return copied, err
+		}
+	}
+	return copied, nil
+}
+
+// idleTimeouts returns Caddy's writer that has the idle timeouts of the response, if
+// this one writes to it.
+func (w *fileWriter) idleTimeouts() *caddyhttp.IdleTimeoutWriter {
+	_, idle := caddyhttp.IdleTimeoutsFromContext(w.request.Context())
+	if idle == nil {
+		return nil
+	}
+	for next := w.ResponseWriter; next != http.ResponseWriter(idle); {
+		wrapper, ok := next.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return nil
+		}
+		next = wrapper.Unwrap()
+	}
+	return idle
+}
+
+// fileContent is a file of a known size. Going to a place in it costs nothing until
+// bytes are wanted from there.
+type fileContent struct {
+	file   *os.File
+	size   int64
+	at     int64 // where the reader is
+	placed int64 // where the file is
+}
+
+// Seek implements io.Seeker.
+func (c *fileContent) Seek(offset int64, whence int) (int64, error) {
+	switch whence {
+	case io.SeekCurrent:
+		offset += c.at
+	case io.SeekEnd:
+		offset += c.size
+	}
+	if offset < 0 {
+		return 0, os.ErrInvalid
+	}
+	c.at = offset
+	return offset, nil
+}
+
+// Read implements io.Reader.
+func (c *fileContent) Read(p []byte) (int, error) {
+	if err := c.place(); err != nil {
+		return 0, err
+	}
+	n, err := c.file.Read(p)
+	c.sent(int64(n))
+	return n, err
+}
+
+// place brings the file to where the reader is.
+func (c *fileContent) place() error {
+	if c.placed == c.at {
+		return nil
+	}
+	placed, err := c.file.Seek(c.at, io.SeekStart)
+	if err == nil {
+		c.placed = placed
+	}
+	return err
+}
+
+// sent says that bytes were taken from the file.
+func (c *fileContent) sent(n int64) { c.at, c.placed = c.at+n, c.placed+n }
+
+// filePieces are the bytes of a file up to a place, for the kernel as long as a whole
+// piece is left, for Read after that.
+type filePieces struct {
+	file  *os.File
+	left  int64
+	piece int64
+
+	end  int64
+	conn syscall.RawConn
+}
+
+// pieces returns the next size bytes, which are to be taken from it only.
+func (c *fileContent) pieces(size, piece int64) *filePieces {
+	return &filePieces{file: c.file, left: size, piece: piece, end: c.at + size}
+}
+
+// Read implements io.Reader.
+func (p *filePieces) Read(b []byte) (int, error) {
+	if p.left <= 0 {
+		return 0, io.EOF
+	}
+	n, err := p.file.Read(b[:min(p.left, int64(len(b)))])
+	p.left -= int64(n)
+	return n, err
+}
+
+// SyscallConn implements syscall.Conn, which is what Go looks for in a source that
+// the kernel can send.
+func (p *filePieces) SyscallConn() (syscall.RawConn, error) {
+	if p.left < p.piece {
+		return nil, errTail
+	}
+	if p.conn == nil {
+		conn, err := p.file.SyscallConn()
+		if err != nil {
+			return nil, err
+		}
+		p.conn = &filePiecesConn{conn, p}
+	}
+	return p.conn, nil
+}
+
+// filePiecesConn notices how much of the file was sent: where the file is tells it.
+type filePiecesConn struct {
+	syscall.RawConn
+	pieces *filePieces
+}
+
+// Read implements syscall.RawConn.
+func (c *filePiecesConn) Read(use func(descriptor uintptr) bool) error {
+	err := c.RawConn.Read(use)
+	at, seekErr := c.pieces.file.Seek(0, io.SeekCurrent)
+	c.pieces.left = c.pieces.end - at
+	return errors.Join(err, seekErr)
+}
