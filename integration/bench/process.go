@@ -16,9 +16,9 @@ import (
 
 const modulePath = "github.com/generic-registry/caddy-generic-registry"
 
-// build makes a program of this module.
+// build makes a program of this module, as small as xcaddy makes it.
 func build(ctx context.Context, pkg, output string) error {
-	said, err := exec.CommandContext(ctx, "go", "build", "-o", output, modulePath+"/"+pkg).CombinedOutput()
+	said, err := exec.CommandContext(ctx, "go", "build", "-ldflags=-s -w", "-o", output, modulePath+"/"+pkg).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("building %s: %w\n%s", pkg, err, said)
 	}

@@ -17,10 +17,10 @@ const (
 	user  = "bench" // may write to the owner of its name
 )
 
-// registryServer is this Caddy with one registry, seen by three kinds of clients.
+// registryServer is this Caddy with one registry, in two sites.
 type registryServer struct {
 	*process
-	password *endpoint // with a password, for basic_auth; reads of this one send none
+	password *endpoint // of a site with basic_auth; anonymous clients use it too
 	token    *endpoint // of a second site of the same registry, for generic_registry_auth
 	root     string
 	admin    string // address
