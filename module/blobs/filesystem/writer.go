@@ -6,17 +6,21 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"runtime"
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
-// writer writes one blob: into tmp first, then by a rename to its place.
+// writer writes one blob: into tmp first, then by a rename to its place. The sync
+// comes after the rename: one commit of the file system's journal then has bytes and
+// name, and the sync of the directory finds nothing left to do. Nobody is told of the
+// name before both: a file that a crash leaves without its bytes is named by no record.
 type writer struct {
 	store     *Store
 	file      disk.File
-	temporary string
+	name      string // now
 	directory string // of its place
 	place     string
 	allowance *allowance
@@ -40,12 +44,12 @@ func (s *Store) Create(ctx context.Context, locator registry.Locator, size int64
 	}
 	w := &writer{
 		store:     s,
-		temporary: filepath.Join(s.path, temporaryDirectory, name),
+		name:      filepath.Join(s.path, temporaryDirectory, name),
 		directory: filepath.Join(s.path, folder),
 		place:     filepath.Join(s.path, folder, name),
 		allowance: allowance,
 	}
-	if w.file, err = s.fsys.Create(w.temporary); err != nil {
+	if w.file, err = s.fsys.Create(w.name); err != nil {
 		allowance.end()
 		return nil, fmt.Errorf("creating file: %w", directory.Full(err))
 	}
@@ -99,26 +103,42 @@ func (w *writer) Commit(context.Context) error {
 	return directory.Full(w.store.names.wait(w.directory))
 }
 
-// put syncs the bytes and gives them their name.
+// put gives the bytes their name and syncs them.
 func (w *writer) put() error {
 	if err := w.usable(); err != nil {
 		return err
 	}
-	if err := w.file.Sync(); err != nil {
-		return fmt.Errorf("syncing file: %w", directory.Full(err))
+	first, then := w.move, w.sync
+	if runtime.GOOS == "windows" { // which does not rename open files
+		first, then = then, first
 	}
-	w.closed = true
-	if err := w.file.Close(); err != nil {
-		return fmt.Errorf("closing file: %w", directory.Full(err))
+	if err := first(); err != nil {
+		return err
 	}
+	return then()
+}
+
+func (w *writer) move() error {
 	if err := w.store.makeDirectory(w.directory); err != nil {
 		return err
 	}
 	if err := w.checkVacant(); err != nil {
 		return err
 	}
-	if err := w.store.fsys.Rename(w.temporary, w.place); err != nil {
+	if err := w.store.fsys.Rename(w.name, w.place); err != nil {
 		return fmt.Errorf("renaming file: %w", directory.Full(err))
+	}
+	w.name = w.place
+	return nil
+}
+
+func (w *writer) sync() error {
+	if err := w.file.Sync(); err != nil {
+		return fmt.Errorf("syncing file: %w", directory.Full(err))
+	}
+	w.closed = true
+	if err := w.file.Close(); err != nil {
+		return fmt.Errorf("closing file: %w", directory.Full(err))
 	}
 	return nil
 }
@@ -145,7 +165,7 @@ func (w *writer) Abort() error {
 	if !w.closed {
 		closing = w.file.Close()
 	}
-	if err := w.store.fsys.Remove(w.temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := w.store.fsys.Remove(w.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("removing file: %w", directory.Full(err))
 	}
 	if closing != nil {
