@@ -27,13 +27,13 @@ func (s *server) resident(figure string) (bytes int64) {
 }
 
 // TestMemoryOfUploads: memory does not grow with the size of files, and little
-// with how many are uploaded at once. Where the system tells, which is Linux.
+// with how many are uploaded fast at once. Where the system tells, which is Linux.
 func TestMemoryOfUploads(t *testing.T) {
 	t.Parallel()
-	const clients, allowance = 16, 64 << 20
-	size := 16 << 20
+	const clients, allowance = 64, 96 << 20
+	size := 4 << 20
 	if isLong() {
-		size = 256 << 20
+		size = 64 << 20
 	}
 	s := startServer(t)
 	s.put(filePath("alice", "warm", "1", "up"), []byte("x"))
@@ -52,14 +52,66 @@ func TestMemoryOfUploads(t *testing.T) {
 		})
 	}
 	uploads.Wait()
+	s.wantMemory(idle, allowance)
+}
+
+// wantMemory holds that the process never had more than it is allowed above idle.
+func (s *server) wantMemory(idle, allowance int64) {
+	s.Helper()
 	if runtime.GOOS != "linux" {
 		return
 	}
 	highest := s.resident("VmHWM")
-	t.Logf("idle %d MiB, highest %d MiB", idle>>20, highest>>20)
+	s.Logf("idle %d MiB, highest %d MiB", idle>>20, highest>>20)
 	if highest > idle+allowance {
-		t.Errorf("resident memory went from %d to %d MiB", idle>>20, highest>>20)
+		s.Errorf("resident memory went from %d to %d MiB", idle>>20, highest>>20)
 	}
+}
+
+// TestMemoryOfSlowUploads: a client that sends little at a time costs little, even
+// if it sent fast at first. All wait for each other with their files half sent.
+func TestMemoryOfSlowUploads(t *testing.T) {
+	t.Parallel()
+	const allowance = 160 << 20
+	const start, piece, pieces, size = 64 << 10, 1 << 10, 200, 64<<10 + 2*200<<10
+	clients := 250
+	if isLong() {
+		clients = 1_000
+	}
+	s := startServer(t)
+	s.put(filePath("alice", "warm", "1", "up"), []byte("x"))
+	var idle int64
+	if runtime.GOOS == "linux" {
+		idle = s.resident("VmRSS")
+	}
+	var uploads, halfway sync.WaitGroup
+	halfway.Add(clients)
+	for i := range clients {
+		uploads.Go(func() {
+			reader, writer := io.Pipe()
+			there := sync.OnceFunc(halfway.Done)
+			go func() {
+				defer there()
+				content := pattern(i, size)
+				_, err := writer.Write(content[:start])
+				for at := start; err == nil && at < size; at += piece {
+					if at == start+pieces*piece {
+						there()
+						halfway.Wait()
+					}
+					_, err = writer.Write(content[at : at+piece])
+				}
+				_ = writer.CloseWithError(err)
+			}()
+			got, err := s.try(http.MethodPut, filePath("alice", "slow", "1", fmt.Sprint(i)), "alice", reader)
+			if err != nil || got.status != http.StatusCreated {
+				t.Errorf("upload %d: %d, %v", i, got.status, err)
+			}
+			_ = reader.Close()
+		})
+	}
+	uploads.Wait()
+	s.wantMemory(idle, allowance)
 }
 
 // repeated reads a piece again and again.

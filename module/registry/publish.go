@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -41,13 +40,13 @@ func (r *Registry) Publish(ctx context.Context, ref Ref, creator string, content
 	if err != nil {
 		return File{}, fmt.Errorf("beginning upload: %w", err)
 	}
+	blob, err := r.store(ctx, upload, content)
+	if err != nil {
+		return File{}, err
+	}
 	// Once the bytes are durable the publish is finished even if the client has
 	// gone: its record costs less than sweeping the bytes.
 	settled := context.WithoutCancel(ctx)
-	blob, err := r.store(ctx, upload, content)
-	if err != nil {
-		return File{}, errors.Join(err, r.metadata.AbandonUpload(settled, upload))
-	}
 
 	file, condemned, err := r.metadata.Publish(settled, upload, Publication{
 		Ref:       ref,
@@ -79,50 +78,36 @@ func (r *Registry) Publish(ctx context.Context, ref Ref, creator string, content
 }
 
 // store writes the content to the blob store and returns what was written,
-// durable.
-func (r *Registry) store(ctx context.Context, upload Upload, content Content) (Blob, error) {
+// durable. Otherwise, and when the body panics, it leaves nothing of the upload.
+func (r *Registry) store(ctx context.Context, upload Upload, content Content) (blob Blob, err error) {
+	stored := false
+	defer func() {
+		if !stored {
+			err = errors.Join(err, r.metadata.AbandonUpload(context.WithoutCancel(ctx), upload))
+		}
+	}()
 	writer, err := r.blobs.Create(ctx, upload.Locator, content.Size)
 	if err != nil {
 		return Blob{}, fmt.Errorf("creating blob: %w", err)
 	}
-	blob := Blob{Locator: upload.Locator}
-	blob.Digest, blob.Size, err = transfer(writer, content)
-	if err == nil && content.SHA256 != nil && *content.SHA256 != blob.Digest {
-		err = &BodyError{Err: fmt.Errorf("%w: SHA-256 is %s", ErrDigest, blob.Digest)}
-	}
+	defer func() {
+		if !stored {
+			err = errors.Join(err, writer.Abort())
+		}
+	}()
+	blob.Locator = upload.Locator
+	blob.Digest, blob.Size, err = transfer(uploadBuffers, writer, content)
 	if err != nil {
-		return Blob{}, errors.Join(err, writer.Abort())
+		return Blob{}, err
+	}
+	if content.SHA256 != nil && *content.SHA256 != blob.Digest {
+		return Blob{}, &BodyError{Err: fmt.Errorf("%w: SHA-256 is %s", ErrDigest, blob.Digest)}
 	}
 	if err := writer.Commit(ctx); err != nil {
-		return Blob{}, errors.Join(fmt.Errorf("committing blob: %w", err), writer.Abort())
+		return Blob{}, fmt.Errorf("committing blob: %w", err)
 	}
+	stored = true
 	return blob, nil
-}
-
-// transfer copies the content and returns its digest and size.
-func transfer(writer io.Writer, content Content) (digest Digest, size int64, err error) {
-	buffer, release := uploadBuffers.get(content.Size)
-	defer release()
-	hash := sha256.New()
-	for {
-		n, readErr := fill(content.Body, buffer)
-		hash.Write(buffer[:n])
-		if _, err := writer.Write(buffer[:n]); err != nil {
-			return digest, size, fmt.Errorf("writing blob: %w", err)
-		}
-		size += int64(n)
-		if readErr == nil {
-			continue
-		}
-		if readErr == io.EOF && content.Size >= 0 && size != content.Size {
-			readErr = io.ErrUnexpectedEOF
-		}
-		if readErr != io.EOF {
-			return digest, size, &BodyError{Err: readErr}
-		}
-		hash.Sum(digest[:0])
-		return digest, size, nil
-	}
 }
 
 // fill reads until the buffer is full or the reader fails; io.EOF is its end.

@@ -153,39 +153,6 @@ type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-func TestTransfer(t *testing.T) {
-	content := bytes.Repeat([]byte("0123456789"), 70_000)
-	for name, wrap := range map[string]func(io.Reader) io.Reader{
-		"at once": func(r io.Reader) io.Reader { return r }, "in halves": iotest.HalfReader, "with the end": iotest.DataErrReader,
-	} {
-		for _, size := range []int{0, 1, smallBuffer, smallBuffer + 1, largeBuffer - 1, largeBuffer, largeBuffer + 1, len(content)} {
-			for _, announced := range []int64{-1, int64(size)} {
-				var written bytes.Buffer
-				digest, n, err := transfer(&written, Content{Body: wrap(bytes.NewReader(content[:size])), Size: announced})
-				if err != nil || n != int64(size) || digest != Digest(sha256.Sum256(content[:size])) || !bytes.Equal(written.Bytes(), content[:size]) {
-					t.Errorf("%s, %d bytes, announced %d: %d bytes, %v", name, size, announced, n, err)
-				}
-			}
-		}
-	}
-}
-
-func TestTransferOfABodyThatIsCut(t *testing.T) {
-	for name, body := range map[string]io.Reader{
-		"at once":     iotest.ErrReader(io.ErrUnexpectedEOF),
-		"later":       io.MultiReader(strings.NewReader("abc"), iotest.ErrReader(io.ErrUnexpectedEOF)),
-		"with bytes":  iotest.DataErrReader(io.MultiReader(strings.NewReader("abc"), iotest.ErrReader(io.ErrUnexpectedEOF))),
-		"is short":    strings.NewReader("abc"),
-		"is too long": strings.NewReader("abcdefghij"),
-	} {
-		_, _, err := transfer(io.Discard, Content{Body: body, Size: 5})
-		var bodyError *BodyError
-		if !errors.As(err, &bodyError) || !errors.Is(err, io.ErrUnexpectedEOF) {
-			t.Errorf("%s: error is %v", name, err)
-		}
-	}
-}
-
 func TestBuffersKeepTheirBudget(t *testing.T) {
 	p := newBufferPool(3 * largeBuffer)
 	var held []func()

@@ -10,8 +10,8 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
-// largeContent takes two writes: it is larger than the buffer of an upload.
-var largeContent = string(pattern(256<<10 + 1))
+// largeContent takes several writes, some of them beside the reading.
+var largeContent = string(pattern(3*256<<10 + 1))
 
 // fixedScenario has every kind of step, each where it has something to do.
 func fixedScenario() []faultStep {

@@ -2,13 +2,64 @@ package filesystem
 
 import (
 	"fmt"
+	"io"
 	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/storetest/memory"
 )
+
+// BenchmarkTransfer publishes a body on a disk, with metadata that cost nothing.
+func BenchmarkTransfer(b *testing.B) {
+	for _, size := range []int64{4 << 10, 1 << 20, 64 << 20} {
+		b.Run(fmt.Sprintf("size=%dKiB/to=disk", size>>10), func(b *testing.B) {
+			blobs, err := Open(b.TempDir(), 1, discard, disk.OS{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			metadata, err := memory.NewMetadata().Open()
+			if err != nil {
+				b.Fatal(err)
+			}
+			r := registry.New(metadata, blobs, registry.Options{Idle: true})
+			defer r.Close()
+			ref := registry.Ref{VersionRef: registry.VersionRef{Owner: "alice", Package: "p", Version: "1"}, File: "f"}
+			content := make([]byte, 1<<20)
+			b.SetBytes(size)
+			b.ResetTimer()
+			for i := range b.N {
+				content[0], content[1], content[2] = byte(i), byte(i>>8), byte(i>>16) // else one blob for all
+				body := io.LimitReader(&endless{content: content}, size)
+				if _, err := r.Publish(b.Context(), ref, "alice", registry.Content{Body: body, Size: size}, registry.Limits{}); err != nil {
+					b.Fatal(err)
+				}
+				b.StopTimer()
+				if err := r.DeleteFile(b.Context(), ref, "alice"); err != nil {
+					b.Fatal(err)
+				}
+				if _, err := r.Reap(b.Context()); err != nil {
+					b.Fatal(err)
+				}
+				b.StartTimer()
+			}
+		})
+	}
+}
+
+// endless reads its content again and again.
+type endless struct {
+	content []byte
+	at      int
+}
+
+func (e *endless) Read(p []byte) (int, error) {
+	n := copy(p, e.content[e.at:])
+	e.at = (e.at + n) % len(e.content)
+	return n, nil
+}
 
 func BenchmarkCommit(b *testing.B) {
 	for _, clients := range []int{1, 8, 32} {
