@@ -51,6 +51,11 @@ type File interface {
 	// the next call may succeed though the bytes are lost.
 	Sync() error
 
+	// Flush begins to write to the disk some bytes that were written, so that a later
+	// Sync has less to do. It makes nothing durable. Where the system cannot do it,
+	// nothing happens.
+	Flush(from, bytes int64) error
+
 	// Truncate cuts the file to a size.
 	Truncate(size int64) error
 
@@ -58,6 +63,10 @@ type File interface {
 	// them cannot fail for want of room. Its size stays. Where the file system
 	// cannot do it, nothing happens.
 	Allocate(bytes int64) error
+
+	// Allocated returns the bytes that the file takes of the disk, written or set
+	// aside: those that Free no longer counts. Zero where the system does not say.
+	Allocated() (int64, error)
 }
 
 // OS is the file system of the machine.
@@ -99,6 +108,12 @@ type osFile struct{ *os.File }
 
 // Allocate implements File.
 func (f osFile) Allocate(bytes int64) error { return allocate(f.File, bytes) }
+
+// Flush implements File.
+func (f osFile) Flush(from, bytes int64) error { return flush(f.File, from, bytes) }
+
+// Allocated implements File.
+func (f osFile) Allocated() (int64, error) { return allocated(f.File) }
 
 const temporarySuffix = ".new"
 

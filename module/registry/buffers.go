@@ -6,10 +6,11 @@ import (
 )
 
 const (
+	hugeBuffer  = 1 << 20
 	largeBuffer = 256 << 10
 	smallBuffer = 32 << 10
 
-	// bufferBudget bounds what all uploads of the process hold in large buffers.
+	// bufferBudget bounds what all uploads of the process hold in large and huge buffers.
 	bufferBudget = 32 << 20
 )
 
@@ -18,6 +19,7 @@ const (
 type bufferPool struct {
 	budget int64
 	used   atomic.Int64
+	huge   sync.Pool
 	large  sync.Pool
 	small  sync.Pool
 }
@@ -29,6 +31,7 @@ var uploadBuffers = newBufferPool(bufferBudget)
 func newBufferPool(budget int64) *bufferPool {
 	return &bufferPool{
 		budget: budget,
+		huge:   sync.Pool{New: func() any { return new([hugeBuffer]byte) }},
 		large:  sync.Pool{New: func() any { return new([largeBuffer]byte) }},
 		small:  sync.Pool{New: func() any { return new([smallBuffer]byte) }},
 	}
@@ -47,8 +50,7 @@ func (p *bufferPool) get(size int64) (buffer []byte, release func()) {
 
 // takeLarge returns a large buffer, unless the budget is spent.
 func (p *bufferPool) takeLarge() (buffer []byte, release func(), ok bool) {
-	if p.used.Add(largeBuffer) > p.budget {
-		p.used.Add(-largeBuffer)
+	if !p.spend(largeBuffer) {
 		return nil, nil, false
 	}
 	array := p.large.Get().(*[largeBuffer]byte)
@@ -56,6 +58,26 @@ func (p *bufferPool) takeLarge() (buffer []byte, release func(), ok bool) {
 		p.large.Put(array)
 		p.used.Add(-largeBuffer)
 	}, true
+}
+
+// takeHuge returns a huge buffer, or a large one when the budget has no more.
+func (p *bufferPool) takeHuge() (buffer []byte, release func(), ok bool) {
+	if !p.spend(hugeBuffer) {
+		return p.takeLarge()
+	}
+	array := p.huge.Get().(*[hugeBuffer]byte)
+	return array[:], func() {
+		p.huge.Put(array)
+		p.used.Add(-hugeBuffer)
+	}, true
+}
+
+func (p *bufferPool) spend(bytes int64) bool {
+	if p.used.Add(bytes) > p.budget {
+		p.used.Add(-bytes)
+		return false
+	}
+	return true
 }
 
 func (p *bufferPool) takeSmall() (buffer []byte, release func()) {

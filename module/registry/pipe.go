@@ -4,7 +4,7 @@ import "io"
 
 // queued is how many buffers wait to be written, at most. With the one that is being
 // filled and the one that is being written an upload has two more.
-const queued = 6
+const queued = 1
 
 // pipe writes pieces in their order, in a goroutine that ends with the first error.
 type pipe struct {

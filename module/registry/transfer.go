@@ -22,7 +22,7 @@ const slowReads = 8
 // An error of the writer comes before one of the body: it happened to earlier bytes,
 // or to the same.
 func transfer(pool *bufferPool, writer io.Writer, content Content) (digest Digest, size int64, err error) {
-	t := intake{pool: pool, body: content.Body, writer: writer, hash: sha256.New()}
+	t := intake{pool: pool, body: content.Body, announced: content.Size, writer: writer, hash: sha256.New()}
 	for t.end == nil && err == nil {
 		if err = t.copySlow(); err == nil && t.end == nil {
 			err = t.copyFast()
@@ -47,8 +47,10 @@ type intake struct {
 	body   io.Reader
 	writer io.Writer
 	hash   hash.Hash
-	size   int64 // read and hashed
-	end    error // of the body; nil while there is more
+
+	announced int64 // size, -1 when unknown
+	size      int64 // read and hashed
+	end       error // of the body; nil while there is more
 }
 
 // copySlow copies until the body ends or comes fast. The error is the writer's.
@@ -80,7 +82,7 @@ func (t *intake) copyFast() (err error) {
 	}()
 	stop := func(n, reads int) bool { return behind.failed() || n < (reads-slowReads)*quickRead }
 	for quick := true; t.end == nil && quick && !behind.failed(); {
-		buffer, release, ok := t.pool.takeLarge()
+		buffer, release, ok := t.take()
 		if !ok {
 			return nil
 		}
@@ -99,6 +101,14 @@ func (t *intake) copyFast() (err error) {
 	return nil
 }
 
+// take returns a buffer for what may come.
+func (t *intake) take() (buffer []byte, release func(), ok bool) {
+	if t.announced >= 0 && t.announced-t.size <= largeBuffer {
+		return t.pool.takeLarge()
+	}
+	return t.pool.takeHuge()
+}
+
 // fill reads and hashes until the buffer is full, the body ends, or stop, which may
 // be nil, says so on hearing how many bytes came in how many reads. It tells whether
 // the body came fast.
@@ -107,10 +117,10 @@ func (t *intake) fill(buffer []byte, stop func(n, reads int) bool) (n int, quick
 	for n < len(buffer) && t.end == nil && (stop == nil || !stop(n, reads)) {
 		var read int
 		read, t.end = t.body.Read(buffer[n:])
+		t.hash.Write(buffer[n : n+read]) // at once, while the processor has it at hand
 		n += read
 		reads++
 	}
-	t.hash.Write(buffer[:n])
 	t.size += int64(n)
 	return n, n >= reads*quickRead
 }

@@ -17,11 +17,11 @@ import (
 )
 
 func TestTransfer(t *testing.T) {
-	content := bytes.Repeat([]byte("0123456789"), 400_000)
+	content := bytes.Repeat([]byte("0123456789"), 500_000)
 	for name, wrap := range map[string]func(io.Reader) io.Reader{
 		"at once": func(r io.Reader) io.Reader { return r }, "in halves": iotest.HalfReader, "with the end": iotest.DataErrReader,
 	} {
-		for _, size := range []int{0, 1, smallBuffer, smallBuffer + 1, largeBuffer - 1, largeBuffer, largeBuffer + 1, smallBuffer + largeBuffer, smallBuffer + largeBuffer + 1, len(content)} {
+		for _, size := range []int{0, 1, smallBuffer, smallBuffer + 1, largeBuffer - 1, largeBuffer, largeBuffer + 1, smallBuffer + largeBuffer, smallBuffer + hugeBuffer, smallBuffer + hugeBuffer + 1, len(content)} {
 			for _, announced := range []int64{-1, int64(size)} {
 				var written bytes.Buffer
 				digest, n, err := transfer(uploadBuffers, &written, Content{Body: wrap(bytes.NewReader(content[:size])), Size: announced})
@@ -113,7 +113,7 @@ func transferred(pool *bufferPool, writer io.Writer, content Content) (digest Di
 // TestTransferIsAPlainCopy whatever the pieces, the buffers and what goes wrong.
 func TestTransferIsAPlainCopy(t *testing.T) {
 	before := goleak.IgnoreCurrent()
-	whole := make([]byte, 3<<20)
+	whole := make([]byte, 5<<20)
 	for i := range whole {
 		whole[i] = byte(i ^ i>>8 ^ i>>16)
 	}
@@ -134,7 +134,7 @@ func TestTransferIsAPlainCopy(t *testing.T) {
 			writer.panics = rapid.Bool().Draw(rt, "writer panics")
 		}
 		announced := rapid.SampledFrom([]int64{-1, int64(len(content)), int64(len(content)) + 1}).Draw(rt, "announced")
-		pool := newBufferPool(largeBuffer * rapid.Int64Range(0, queued+3).Draw(rt, "large buffers"))
+		pool := newBufferPool(largeBuffer * rapid.Int64Range(0, (queued+3)*hugeBuffer/largeBuffer).Draw(rt, "large buffers"))
 
 		digest, size, panicked, err := transferred(pool, writer, Content{Body: body, Size: announced})
 		writer.over = true
@@ -188,7 +188,7 @@ func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 // TestALargeBodyIsReadWhileItIsWritten: the first write in a goroutine waits until
 // there is nothing left that may be read beside it.
 func TestALargeBodyIsReadWhileItIsWritten(t *testing.T) {
-	const size, ahead = 16 << 20, smallBuffer + (1+queued)*largeBuffer
+	const size, ahead = 16 << 20, smallBuffer + (1+queued)*hugeBuffer
 	read, written := 0, 0
 	far := make(chan struct{})
 	body := readerFunc(func(p []byte) (int, error) {
@@ -223,7 +223,7 @@ func TestASmallBodyNeedsNoGoroutine(t *testing.T) {
 		most = max(most, runtime.NumGoroutine())
 		return len(p), nil
 	})
-	body := iotest.DataErrReader(bytes.NewReader(make([]byte, smallBuffer+largeBuffer)))
+	body := iotest.DataErrReader(bytes.NewReader(make([]byte, smallBuffer+hugeBuffer)))
 	if _, _, err := transfer(newBufferPool(bufferBudget), writer, Content{Body: body, Size: -1}); err != nil {
 		t.Fatal(err)
 	}
@@ -263,7 +263,7 @@ func TestASlowBodyHoldsNoLargeBuffer(t *testing.T) {
 
 // TestNoMoreIsReadThanCanBeWritten: once the writer has failed, reading ends.
 func TestNoMoreIsReadThanCanBeWritten(t *testing.T) {
-	const held = smallBuffer + (2+queued)*largeBuffer
+	const held = smallBuffer + (2+queued)*hugeBuffer
 	for _, failsAt := range []int{0, smallBuffer, 5 << 20} {
 		body := &io.LimitedReader{R: &endless{content: make([]byte, 1<<20)}, N: 64 << 20}
 		_, read, err := transfer(newBufferPool(bufferBudget), &drawnWriter{failsAt: failsAt}, Content{Body: body, Size: 64 << 20})
@@ -278,14 +278,14 @@ func TestAPanicLeavesNothing(t *testing.T) {
 	before := goleak.IgnoreCurrent()
 	f := new(fakeStores)
 	r := New(f, f, Options{Idle: true})
-	body := &drawnBody{content: make([]byte, 2<<20), sizes: []int{smallBuffer}, end: errClient, panics: true}
+	body := &drawnBody{content: make([]byte, 4<<20), sizes: []int{smallBuffer}, end: errClient, panics: true}
 	func() {
 		defer func() {
 			if recover() != errClient {
 				t.Error("the panic is lost")
 			}
 		}()
-		_, _ = r.Publish(context.Background(), Ref{}, "alice", Content{Body: body, Size: 2 << 20}, Limits{UserUploads: 1})
+		_, _ = r.Publish(context.Background(), Ref{}, "alice", Content{Body: body, Size: 4 << 20}, Limits{UserUploads: 1})
 	}()
 	if f.abandoned != 1 || f.aborted != 1 || len(f.published) > 0 || r.slots.all != 0 {
 		t.Errorf("abandoned %d, aborted %d, published %d times, %d slots taken", f.abandoned, f.aborted, len(f.published), r.slots.all)

@@ -10,8 +10,9 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
-// largeContent takes several writes, some of them beside the reading.
-var largeContent = string(pattern(3*256<<10 + 1))
+// largeContent takes several writes, some of them beside the reading, and is large
+// enough to have its blocks set aside.
+var largeContent = string(pattern(2<<20 + 1))
 
 // fixedScenario has every kind of step, each where it has something to do.
 func fixedScenario() []faultStep {

@@ -18,7 +18,18 @@ import (
 // faultyFile fails at its writes, sync or close.
 type faultyFile struct {
 	disk.File
-	write, sync, close error
+	allocate, write, flush, sync, close error
+}
+
+func (f *faultyFile) Flush(from, bytes int64) error {
+	return errors.Join(f.flush, f.File.Flush(from, bytes))
+}
+
+func (f *faultyFile) Allocate(bytes int64) error {
+	if f.allocate != nil {
+		return f.allocate
+	}
+	return f.File.Allocate(bytes)
 }
 
 func (f *faultyFile) Write(p []byte) (int, error) {
@@ -58,9 +69,13 @@ func TestFaultsOfAWrite(t *testing.T) {
 	}{
 		{"create", func(o *steps) { o.create = func(string) (disk.File, error) { return nil, errDisk } }, errDisk, false},
 		{"create on a full disk", func(o *steps) { o.create = func(string) (disk.File, error) { return nil, syscall.ENOSPC } }, registry.ErrNoSpace, false},
+		{"allocate", faultyCreate(faultyFile{allocate: errDisk}), errDisk, false},
+		{"allocate on a full disk", faultyCreate(faultyFile{allocate: syscall.ENOSPC}), registry.ErrNoSpace, false},
 		{"write", faultyCreate(faultyFile{write: errDisk}), errDisk, false},
 		{"write on a full disk", faultyCreate(faultyFile{write: syscall.ENOSPC}), registry.ErrNoSpace, false},
 		{"write over the quota", faultyCreate(faultyFile{write: syscall.EDQUOT}), registry.ErrNoSpace, false},
+		{"flush", faultyCreate(faultyFile{flush: errDisk}), errDisk, false},
+		{"flush on a full disk", faultyCreate(faultyFile{flush: syscall.ENOSPC}), registry.ErrNoSpace, false},
 		{"sync", faultyCreate(faultyFile{sync: errDisk}), errDisk, false},
 		{"sync on a full disk", faultyCreate(faultyFile{sync: syscall.ENOSPC}), registry.ErrNoSpace, false},
 		{"close", faultyCreate(faultyFile{close: errDisk}), errDisk, false},
@@ -86,7 +101,7 @@ func TestFaultsOfAWrite(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			s := newStore(t, 1, test.change)
 			locator := registry.NewLocator(1)
-			err := writeBlob(s, locator, 1000)
+			err := writeBlob(s, locator, flushStep)
 			if !errors.Is(err, test.want) {
 				t.Fatalf("error is %v, want %v", err, test.want)
 			}

@@ -53,8 +53,9 @@ func (s *space) give(bytes int64) {
 
 // allowance is one upload's share.
 type allowance struct {
-	space *space
-	left  int64
+	space     *space
+	left      int64
+	allocated int64 // not written yet, but the file system counts it already
 }
 
 func (s *space) allow(size int64) (*allowance, error) {
@@ -69,6 +70,7 @@ func (s *space) allow(size int64) (*allowance, error) {
 
 // need makes sure that bytes more may be written.
 func (a *allowance) need(bytes int64) error {
+	bytes -= min(bytes, a.allocated)
 	if bytes <= a.left {
 		return nil
 	}
@@ -80,10 +82,18 @@ func (a *allowance) need(bytes int64) error {
 	return nil
 }
 
+// allocate says that the file system has set all of the allowance aside.
+func (a *allowance) allocate() {
+	a.allocated += a.left
+	a.end()
+}
+
 // written says that bytes of the allowance are on disk.
 func (a *allowance) written(bytes int64) {
-	a.left -= bytes
-	a.space.give(bytes)
+	before := min(bytes, a.allocated)
+	a.allocated -= before
+	a.left -= bytes - before
+	a.space.give(bytes - before)
 }
 
 // end gives back what was not used. Ending twice is harmless.

@@ -9,14 +9,20 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
-// fakeDisk is a file system of which a test says how much is free.
-type fakeDisk struct{ free atomic.Int64 }
+// fakeDisk is a file system of which a test says how much is free, and whether it
+// sets room aside.
+type fakeDisk struct {
+	free      atomic.Int64
+	allocates bool
+	taken     map[string]int64 // by files
+}
 
 func newDisk(free int64) *fakeDisk {
-	d := new(fakeDisk)
+	d := &fakeDisk{taken: make(map[string]int64)}
 	d.free.Store(free)
 	return d
 }
@@ -25,14 +31,52 @@ func (d *fakeDisk) store(t *testing.T, reserve int64) *Store {
 	t.Helper()
 	return newStore(t, reserve, func(o *steps) {
 		o.free = func(string) (uint64, error) { return uint64(d.free.Load()), nil }
+		create, remove := o.create, o.remove
+		o.create = func(name string) (disk.File, error) {
+			file, err := create(name)
+			return &fakeFile{file, d, name, 0}, err
+		}
+		o.remove = func(name string) error {
+			d.take(name, -d.taken[name])
+			return remove(name)
+		}
 	})
 }
 
-// write writes bytes as the file system would count them.
-func (d *fakeDisk) write(t *testing.T, w registry.BlobWriter, bytes int) error {
-	t.Helper()
-	n, err := w.Write(make([]byte, bytes))
-	d.free.Add(int64(-n))
+func (d *fakeDisk) take(name string, bytes int64) {
+	d.taken[name] += bytes
+	d.free.Add(-bytes)
+}
+
+type fakeFile struct {
+	disk.File
+	disk *fakeDisk
+	name string
+	size int64
+}
+
+func (f *fakeFile) Write(p []byte) (int, error) {
+	f.size += int64(len(p))
+	f.disk.take(f.name, max(0, f.size-f.disk.taken[f.name]))
+	return len(p), nil
+}
+
+func (f *fakeFile) Allocate(bytes int64) error {
+	if f.disk.allocates {
+		f.disk.take(f.name, bytes)
+	}
+	return nil
+}
+
+func (f *fakeFile) Allocated() (int64, error) { return f.disk.taken[f.name], nil }
+
+func (f *fakeFile) Truncate(size int64) error {
+	f.disk.take(f.name, size-f.disk.taken[f.name])
+	return nil
+}
+
+func write(w registry.BlobWriter, bytes int) error {
+	_, err := w.Write(make([]byte, bytes))
 	return err
 }
 
@@ -61,13 +105,22 @@ func wantNoSpace(t *testing.T, s *Store, size int64) {
 	}
 }
 
+// TestUploadsUnderWayCount once, whether the file system sets their room aside or
+// not.
 func TestUploadsUnderWayCount(t *testing.T) {
+	for name, allocates := range map[string]bool{"promised": false, "set aside": true} {
+		t.Run(name, func(t *testing.T) { wantUploadsCounted(t, allocates) })
+	}
+}
+
+func wantUploadsCounted(t *testing.T, allocates bool) {
 	d := newDisk(110 * mebi)
+	d.allocates = allocates
 	s := d.store(t, 10*mebi)
 	first := s.mustCreate(t, 60*mebi)
 	wantNoSpace(t, s, 41*mebi)
 	wantNoSpace(t, s, 1<<60)
-	if err := d.write(t, first, 30*mebi); err != nil {
+	if err := write(first, 30*mebi); err != nil {
 		t.Fatal(err)
 	}
 	wantNoSpace(t, s, 41*mebi) // half of the first is written, half still promised
@@ -80,7 +133,7 @@ func TestUploadsUnderWayCount(t *testing.T) {
 	if err := s.mustCreate(t, 39*mebi).Abort(); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.write(t, first, 30*mebi); err != nil {
+	if err := write(first, 30*mebi); err != nil {
 		t.Fatal(err)
 	}
 	if err := first.Commit(t.Context()); err != nil {
@@ -88,6 +141,43 @@ func TestUploadsUnderWayCount(t *testing.T) {
 	}
 	if s.space.taken != 0 {
 		t.Errorf("%d bytes are still set aside", s.space.taken)
+	}
+	if free := d.free.Load(); free != 50*mebi {
+		t.Errorf("%d bytes are free", free)
+	}
+}
+
+// TestWhatIsSetAsideIsGivenBack when less is written than was announced, and no
+// more than was announced is free of charge.
+func TestWhatIsSetAsideIsGivenBack(t *testing.T) {
+	d := newDisk(50 * mebi)
+	d.allocates = true
+	s := d.store(t, 10*mebi)
+	short := s.mustCreate(t, 20*mebi)
+	if free := d.free.Load(); free != 30*mebi || s.space.taken != 0 {
+		t.Errorf("%d bytes are free and %d promised", free, s.space.taken)
+	}
+	if err := errors.Join(write(short, mebi), short.Commit(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	if free := d.free.Load(); free != 49*mebi {
+		t.Errorf("%d bytes are free", free)
+	}
+	long := s.mustCreate(t, 20*mebi)
+	if err := write(long, 21*mebi); err != nil {
+		t.Fatal(err)
+	}
+	if promised := s.space.taken; promised != unknownStep-mebi {
+		t.Errorf("%d bytes are promised", promised)
+	}
+	if err := write(long, 20*mebi); !errors.Is(err, registry.ErrNoSpace) {
+		t.Errorf("into the reserve: %v", err)
+	}
+	if err := long.Abort(); err != nil {
+		t.Fatal(err)
+	}
+	if free := d.free.Load(); free != 49*mebi || s.space.taken != 0 {
+		t.Errorf("%d bytes are free and %d promised", free, s.space.taken)
 	}
 }
 
@@ -98,7 +188,7 @@ func TestUploadsOfUnknownSizeCountAsTheyGrow(t *testing.T) {
 	written := 0
 	var err error
 	for ; err == nil && written < 100; written++ {
-		err = d.write(t, w, mebi)
+		err = write(w, mebi)
 	}
 	if !errors.Is(err, registry.ErrNoSpace) {
 		t.Errorf("error is %v", err)
@@ -118,10 +208,10 @@ func TestAnUploadLargerThanAnnouncedIsCounted(t *testing.T) {
 	d := newDisk(40 * mebi)
 	s := d.store(t, 10*mebi)
 	w := s.mustCreate(t, 1)
-	if err := d.write(t, w, 20*mebi); err != nil {
+	if err := write(w, 20*mebi); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.write(t, w, 11*mebi); !errors.Is(err, registry.ErrNoSpace) {
+	if err := write(w, 11*mebi); !errors.Is(err, registry.ErrNoSpace) {
 		t.Errorf("error is %v", err)
 	}
 	if err := w.Abort(); err != nil {

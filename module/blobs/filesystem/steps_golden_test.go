@@ -28,6 +28,7 @@ func TestSteps(t *testing.T) {
 	fsys := disktest.New(root, disktest.Fault{})
 	var s *Store
 	first, second, third := registry.NewLocator(1), registry.NewLocator(1), registry.NewLocator(1)
+	large, larger, shorter := registry.NewLocator(1), registry.NewLocator(1), registry.NewLocator(1)
 	ctx := t.Context()
 	var text strings.Builder
 	for _, step := range []struct {
@@ -38,10 +39,26 @@ func TestSteps(t *testing.T) {
 		{"bind it", func() error { return s.Bind(ctx, "one") }},
 		{"write a blob, the first of its directory", func() error { return writeBlob(s, first, 10) }},
 		{"write another", func() error { return writeBlob(s, second, 10) }},
+		{"write a large one", func() error { return writeBlob(s, large, allocateFrom) }},
+		{"write one that the disk begins with before it is whole", func() error {
+			w, err := s.Create(ctx, larger, 2*flushStep+1)
+			if err != nil {
+				return err
+			}
+			return errors.Join(write(w, flushStep), write(w, flushStep), write(w, 1), w.Commit(ctx))
+		}},
+		{"write less than was announced", func() error {
+			w, err := s.Create(ctx, shorter, 2*allocateFrom)
+			if err != nil {
+				return err
+			}
+			return errors.Join(write(w, 10), w.Commit(ctx))
+		}},
 		{"drop a third", func() error { return s.mustCreate(t, 10).Abort() }},
 		{"quarantine one, the first", func() error { return s.Quarantine(ctx, first) }},
 		{"quarantine one that is absent", func() error { return s.Quarantine(ctx, first) }},
 		{"delete one", func() error { return s.Delete(ctx, second) }},
+		{"delete the others", func() error { return errors.Join(s.Delete(ctx, large), s.Delete(ctx, larger), s.Delete(ctx, shorter)) }},
 		{"close", func() error { s.mustCreate(t, 10); return s.Close() }},
 		{"open again, with an upload that never ended", func() (err error) { s, err = Open(root, 1, discard, fsys); return err }},
 		{"bind again", func() error { return s.Bind(ctx, "one") }},

@@ -13,6 +13,14 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
+// allocateFrom is the size from which blocks are set aside in advance. For less it
+// costs more than it gives.
+const allocateFrom = 1 << 20
+
+// flushStep is after how many bytes the disk begins to work on them. Else it would
+// be idle until the sync, and what is not written yet would fill the memory.
+const flushStep = 8 << 20
+
 // writer writes one blob: into tmp first, then by a rename to its place. The sync
 // comes after the rename: one commit of the file system's journal then has bytes and
 // name, and the sync of the directory finds nothing left to do. Nobody is told of the
@@ -24,6 +32,9 @@ type writer struct {
 	directory string // of its place
 	place     string
 	allowance *allowance
+	size      int64
+	flushed   int64 // of size: the disk was told to write them
+	allocated int64 // blocks for so many bytes were asked for
 	failed    error // of a write: what is in the file is not what was sent
 	closed    bool  // the file
 	ended     bool
@@ -53,7 +64,26 @@ func (s *Store) Create(ctx context.Context, locator registry.Locator, size int64
 		allowance.end()
 		return nil, fmt.Errorf("creating file: %w", directory.Full(err))
 	}
+	if size >= allocateFrom {
+		if err := w.allocate(size); err != nil {
+			return nil, errors.Join(err, w.Abort())
+		}
+	}
 	return w, nil
+}
+
+// allocate sets blocks aside for a file of known size: it lies in few pieces then,
+// and is synced faster. From now on the file system counts them, if it has really
+// set them aside: some say so and do not.
+func (w *writer) allocate(size int64) error {
+	w.allocated = size
+	if err := w.file.Allocate(size); err != nil {
+		return fmt.Errorf("setting room aside: %w", directory.Full(err))
+	}
+	if bytes, err := w.file.Allocated(); err == nil && bytes >= size {
+		w.allowance.allocate()
+	}
+	return nil
 }
 
 var errClosed = fmt.Errorf("%w: writer is closed", registry.ErrUnavailable)
@@ -81,10 +111,24 @@ func (w *writer) append(p []byte) (int, error) {
 	}
 	n, err := w.file.Write(p)
 	w.allowance.written(int64(n))
+	w.size += int64(n)
 	if err != nil {
 		return n, fmt.Errorf("writing file: %w", directory.Full(err))
 	}
-	return n, nil
+	return n, w.flush()
+}
+
+// flush has the disk begin with what is there, once it is enough.
+func (w *writer) flush() error {
+	bytes := w.size - w.flushed
+	if bytes < flushStep {
+		return nil
+	}
+	if err := w.file.Flush(w.flushed, bytes); err != nil {
+		return fmt.Errorf("flushing file: %w", directory.Full(err))
+	}
+	w.flushed = w.size
+	return nil
 }
 
 // Commit implements registry.BlobWriter: the bytes are synced, then their name.
@@ -107,6 +151,12 @@ func (w *writer) Commit(context.Context) error {
 func (w *writer) put() error {
 	if err := w.usable(); err != nil {
 		return err
+	}
+	if w.size < w.allocated {
+		// To the size that it has: blocks beyond would stay.
+		if err := w.file.Truncate(w.size); err != nil {
+			return fmt.Errorf("giving room back: %w", directory.Full(err))
+		}
 	}
 	first, then := w.move, w.sync
 	if runtime.GOOS == "windows" { // which does not rename open files

@@ -42,6 +42,11 @@ func (f *file) Sync() error {
 	}, lose: func() { f.node.lost = true }})
 }
 
+// Flush implements disk.File. Nothing is durable by it.
+func (f *file) Flush(from, bytes int64) error {
+	return f.fsys.run(f.operation(Flush, bytes), action{do: func() error { return nil }})
+}
+
 // Truncate implements disk.File.
 func (f *file) Truncate(size int64) error {
 	return f.fsys.run(f.operation(Truncate, size), action{do: func() error {
@@ -55,6 +60,15 @@ func (f *file) Truncate(size int64) error {
 // Allocate implements disk.File.
 func (f *file) Allocate(bytes int64) error {
 	return f.fsys.run(f.operation(Allocate, bytes), action{do: func() error { return f.File.Allocate(bytes) }})
+}
+
+// Allocated implements disk.File.
+func (f *file) Allocated() (bytes int64, err error) {
+	err = f.fsys.run(f.operation(Allocated, 0), action{do: func() (err error) {
+		bytes, err = f.File.Allocated()
+		return err
+	}})
+	return bytes, err
 }
 
 // Close implements disk.File. The file is closed for the machine that the test runs

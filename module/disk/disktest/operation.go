@@ -19,8 +19,10 @@ const (
 	Append        Kind = "append"
 	Write         Kind = "write"
 	Sync          Kind = "sync"
+	Flush         Kind = "flush"
 	Truncate      Kind = "truncate"
 	Allocate      Kind = "allocate"
+	Allocated     Kind = "allocated"
 	Close         Kind = "close"
 	Rename        Kind = "rename"
 	Remove        Kind = "remove"
@@ -61,7 +63,7 @@ type Operation struct {
 	Name string
 	// To is the new name of a Rename.
 	To string
-	// Bytes of a Write, Truncate or Allocate.
+	// Bytes of a Write, Flush, Truncate or Allocate.
 	Bytes int64
 	// Err is what it returned.
 	Err error
@@ -73,7 +75,7 @@ func (o Operation) String() string {
 	switch o.Kind {
 	case Rename:
 		text += " to " + o.To
-	case Write, Truncate, Allocate:
+	case Write, Flush, Truncate, Allocate:
 		text += fmt.Sprintf(", %d bytes", o.Bytes)
 	}
 	return text + outcome(o.Err)
