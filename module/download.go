@@ -1,7 +1,9 @@
 package module
 
 import (
+	"context"
 	"encoding/base64"
+	"encoding/hex"
 	"io"
 	"net/http"
 	"net/url"
@@ -25,13 +27,13 @@ const (
 const maxRanges = 100
 
 // download answers GET and HEAD. Ranges and conditions are http.ServeContent's
-// (RFC 9110 sections 13 and 14).
-func (h *Handler) download(w http.ResponseWriter, r *http.Request, store *registry.Registry, ref registry.Ref, record *record) error {
+// (RFC 9110 sections 13 and 14). The request's own context may end before.
+func (h *Handler) download(ctx context.Context, w http.ResponseWriter, r *http.Request, store *registry.Registry, ref registry.Ref, record *record) error {
 	if strings.Count(r.Header.Get("Range"), ",") >= maxRanges {
 		r = r.Clone(r.Context())
 		r.Header.Del("Range")
 	}
-	file, content, err := store.OpenIf(r.Context(), ref, func(file registry.File) bool { return sendsBytes(r, file) })
+	file, content, err := store.OpenIf(ctx, ref, func(file registry.File) bool { return sendsBytes(r, file) })
 	if err != nil {
 		return err
 	}
@@ -43,7 +45,7 @@ func (h *Handler) download(w http.ResponseWriter, r *http.Request, store *regist
 	}
 	defer content.Close()
 	if h.VerifyReads {
-		return h.serveVerified(w, r, store, file, content, record.route)
+		return h.serveVerified(ctx, w, r, store, file, content, record.route)
 	}
 	setDownloadHeaders(w.Header(), file)
 	h.serveContent(w, r, file, content, record.route)
@@ -66,23 +68,41 @@ func (h *Handler) serveContent(w http.ResponseWriter, r *http.Request, file regi
 	}
 }
 
+// setDownloadHeaders sets them all in one piece of memory. Their names are in the
+// form that http.Header keeps them in.
 func setDownloadHeaders(header http.Header, file registry.File) {
-	header.Set("Content-Type", "application/octet-stream")
-	header.Set("Content-Disposition", contentDisposition(file.File))
-	header.Set("Cache-Control", downloadCacheControl)
-	header.Set("Content-Security-Policy", downloadPolicy)
-	header.Set("X-Content-Type-Options", "nosniff")
-	setValidators(header, file.Digest)
+	values := [...]string{
+		"application/octet-stream", contentDisposition(file.File), downloadCacheControl, downloadPolicy, "nosniff",
+		entityTag(file.Digest), reprDigest(file.Digest),
+	}
+	for i, name := range [len(values)]string{
+		"Content-Type", "Content-Disposition", "Cache-Control", "Content-Security-Policy", "X-Content-Type-Options",
+		"Etag", "Repr-Digest",
+	} {
+		header[name] = values[i : i+1 : i+1]
+	}
 }
 
 // setValidators sets what lets a client verify and revalidate a file: a strong
 // ETag (RFC 9110 section 8.8.3) and Repr-Digest (RFC 9530 section 3).
 func setValidators(header http.Header, digest registry.Digest) {
 	header.Set("ETag", entityTag(digest))
-	header.Set("Repr-Digest", "sha-256=:"+base64.StdEncoding.EncodeToString(digest[:])+":")
+	header.Set("Repr-Digest", reprDigest(digest))
 }
 
-func entityTag(digest registry.Digest) string { return `"` + digest.String() + `"` }
+func entityTag(digest registry.Digest) string {
+	var tag [2 + 2*len(digest)]byte
+	tag[0], tag[len(tag)-1] = '"', '"'
+	hex.Encode(tag[1:], digest[:])
+	return string(tag[:])
+}
+
+func reprDigest(digest registry.Digest) string {
+	text := make([]byte, 0, 64)
+	text = append(text, "sha-256=:"...)
+	text = base64.StdEncoding.AppendEncode(text, digest[:])
+	return string(append(text, ':'))
+}
 
 // contentDisposition names the file as an attachment (RFC 6266). A name outside
 // the documented set carries the extended form too (RFC 8187), for clients that

@@ -83,7 +83,7 @@ func FuzzRange(f *testing.F) {
 		}
 		for _, h := range []*Handler{{}, {VerifyReads: true}} {
 			w := httptest.NewRecorder()
-			if err := h.download(w, r, store, refOf("o", "p", "1", strconv.Itoa(len(content))), new(record)); err != nil {
+			if err := h.download(r.Context(), w, r, store, refOf("o", "p", "1", strconv.Itoa(len(content))), new(record)); err != nil {
 				t.Fatal(err)
 			}
 			checkRangeAnswer(t, w, content, head, strings.Count(ranges, ",")+1)

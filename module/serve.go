@@ -82,15 +82,14 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, rt route, who *i
 	}
 	// A client that half-closes its connection after the request ends the
 	// request's context, and still waits for the answer.
-	r = r.WithContext(context.WithoutCancel(r.Context()))
-
+	ctx := context.WithoutCancel(r.Context())
 	switch {
 	case r.Method == http.MethodPut:
-		return h.put(w, r, store, rt.Ref, wanted, record)
+		return h.put(w, r.WithContext(ctx), store, rt.Ref, wanted, record)
 	case r.Method == http.MethodDelete:
-		return remove(w, r, store, rt, who.user)
+		return remove(ctx, w, store, rt, who.user)
 	}
-	return h.download(w, r, store, rt.Ref, record)
+	return h.download(ctx, w, r, store, rt.Ref, record)
 }
 
 // actionOf tells what a request with an allowed method does.
@@ -137,12 +136,12 @@ func refusal(user string, what registry.Action) error {
 }
 
 // remove deletes a file or a version.
-func remove(w http.ResponseWriter, r *http.Request, store *registry.Registry, rt route, user string) error {
+func remove(ctx context.Context, w http.ResponseWriter, store *registry.Registry, rt route, user string) error {
 	var err error
 	if rt.File == "" {
-		err = store.DeleteVersion(r.Context(), rt.VersionRef, user)
+		err = store.DeleteVersion(ctx, rt.VersionRef, user)
 	} else {
-		err = store.DeleteFile(r.Context(), rt.Ref, user)
+		err = store.DeleteFile(ctx, rt.Ref, user)
 	}
 	if err != nil {
 		return err

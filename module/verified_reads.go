@@ -1,6 +1,7 @@
 package module
 
 import (
+	"context"
 	"io"
 	"net/http"
 
@@ -11,17 +12,17 @@ import (
 // those that were published. What is wrong before the answer begins is an error;
 // later the response is cut: over HTTP/1 it is shorter than it says, over HTTP/2 and
 // HTTP/3 its stream is reset.
-func (h *Handler) serveVerified(w http.ResponseWriter, r *http.Request, store *registry.Registry, file registry.File, content io.ReadSeeker, rt route) error {
+func (h *Handler) serveVerified(ctx context.Context, w http.ResponseWriter, r *http.Request, store *registry.Registry, file registry.File, content io.ReadSeeker, rt route) error {
 	body := content
 	if r.Method == http.MethodGet {
 		switch statusOfContent(r, file) {
 		case http.StatusPartialContent:
 			// A part says nothing of the digest: all of it is read before.
-			if err := verifyWhole(r, store, file, content); err != nil {
+			if err := verifyWhole(ctx, store, file, content); err != nil {
 				return err
 			}
 		case http.StatusOK:
-			whole := store.Verified(r.Context(), file, content)
+			whole := store.Verified(ctx, file, content)
 			defer whole.Release()
 			if err := whole.Begin(); err != nil {
 				return err
@@ -40,9 +41,9 @@ func (h *Handler) serveVerified(w http.ResponseWriter, r *http.Request, store *r
 
 // verifyWhole reads a file before a part of it is served. Nobody waits for an
 // answer when the client has gone meanwhile.
-func verifyWhole(r *http.Request, store *registry.Registry, file registry.File, content io.ReadSeeker) error {
-	err := store.VerifyContent(r.Context(), file, content)
-	if err != nil && r.Context().Err() != nil {
+func verifyWhole(ctx context.Context, store *registry.Registry, file registry.File, content io.ReadSeeker) error {
+	err := store.VerifyContent(ctx, file, content)
+	if err != nil && ctx.Err() != nil {
 		panic(http.ErrAbortHandler)
 	}
 	return err

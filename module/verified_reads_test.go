@@ -103,7 +103,7 @@ func publishSized(t *testing.T, store *registry.Registry, name string, size int)
 func (h *Handler) get(store *registry.Registry, r *http.Request, size int) (w *httptest.ResponseRecorder, panicked any, err error) {
 	w = httptest.NewRecorder()
 	defer func() { panicked = recover() }()
-	err = h.download(w, r, store, refOf("o", "p", "1", strconv.Itoa(size)), new(record))
+	err = h.download(r.Context(), w, r, store, refOf("o", "p", "1", strconv.Itoa(size)), new(record))
 	return w, nil, err
 }
 
@@ -218,6 +218,6 @@ func TestAClientThatIsGoneIsNoDamage(t *testing.T) {
 			t.Errorf("%d bytes were read, the damage is %+v", blobs.read.Load(), store.Health().Damage)
 		}
 	}()
-	err = h.serveVerified(httptest.NewRecorder(), r.WithContext(ctx), store, file, content, route{})
+	err = h.serveVerified(ctx, httptest.NewRecorder(), r, store, file, content, route{})
 	t.Errorf("answered with %v", err)
 }

@@ -21,6 +21,9 @@ type batch struct {
 	// changes are what the journal must have before the transaction is committed.
 	changes []registry.Change
 
+	// cached are the keys of records written that lookups may have in memory.
+	cached [][]byte
+
 	// What becomes true in memory once the transaction is committed.
 	condemned []registry.Locator
 	buried    []registry.Locator
@@ -69,6 +72,9 @@ func (b *batch) delete(key []byte) error { return b.write(key, b.txn.Delete(key)
 
 func (b *batch) write(key []byte, err error) error {
 	b.writes++
+	if isCached(key) {
+		b.cached = append(b.cached, key)
+	}
 	if err != nil {
 		return fmt.Errorf("%w: record %q: %w", errWrite, key, err)
 	}

@@ -167,9 +167,11 @@ func (s *Store) store(b *batch) error {
 	if err := b.seal(); err != nil {
 		return err
 	}
+	s.cache.begin(b.cached)
 	if err := s.commitTxn(b.txn); err != nil {
 		return err
 	}
+	s.cache.done()
 	b.settle(s.opened)
 	s.commits.Add(1)
 	s.room.followMemtable()

@@ -11,27 +11,63 @@ import (
 
 // Lookup implements registry.MetadataStore.
 func (s *Store) Lookup(ctx context.Context, ref registry.Ref) (file registry.File, err error) {
+	if err := ctx.Err(); err != nil {
+		return registry.File{}, err
+	}
+	if file, ok := s.recall(ref); ok {
+		return file, nil
+	}
+	seen := s.cache.seen()
 	err = s.find(ctx, func(txn *badger.Txn) error {
-		var version versionRecord
-		if found, err := get(txn, versionKey(ref.VersionRef), &version); err != nil || !found {
+		version, record, blob := new(versionRecord), new(fileRecord), new(blobRecord)
+		vKey := versionKey(ref.VersionRef)
+		if found, err := get(txn, vKey, version); err != nil || !found {
 			return orNotFound(err, registry.ErrPackageNotFound)
 		}
-		var record fileRecord
-		if found, err := get(txn, fileKey(version.id, ref.File), &record); err != nil || !found {
+		fKey := fileKey(version.id, ref.File)
+		if found, err := get(txn, fKey, record); err != nil || !found {
 			return orNotFound(err, registry.ErrFileNotFound)
 		}
-		var blob blobRecord
-		found, err := get(txn, blobKey(record.digest), &blob)
+		bKey := blobKey(record.digest)
+		found, err := get(txn, bKey, blob)
 		if err != nil {
 			return err
 		}
 		if !found || blob.size != record.size {
 			return fmt.Errorf("%w: file has no blob of %d bytes, digest %s", registry.ErrDamaged, record.size, record.digest)
 		}
-		file = published(version, record, blob.locator)
+		s.cache.put(vKey, version, seen)
+		s.cache.put(fKey, record, seen)
+		s.cache.put(bKey, blob, seen)
+		file = published(*version, *record, blob.locator)
 		return nil
 	})
 	return file, err
+}
+
+// recall is Lookup for a file all of whose records are in memory. They are read one
+// after the other, and belong together all the same: a file's record is written
+// while its version is there, under an id that is never used again, and never
+// changed; and a digest has the same bytes wherever they are.
+func (s *Store) recall(ref registry.Ref) (file registry.File, ok bool) {
+	s.use.RLock()
+	defer s.use.RUnlock()
+	if s.closed || s.opened == nil {
+		return registry.File{}, false
+	}
+	version, ok := s.cache.get(versionKey(ref.VersionRef)).(*versionRecord)
+	if !ok {
+		return registry.File{}, false
+	}
+	record, ok := s.cache.get(fileKey(version.id, ref.File)).(*fileRecord)
+	if !ok {
+		return registry.File{}, false
+	}
+	blob, ok := s.cache.get(blobKey(record.digest)).(*blobRecord)
+	if !ok || blob.size != record.size {
+		return registry.File{}, false
+	}
+	return published(*version, *record, blob.locator), true
 }
 
 // Usage implements registry.MetadataStore.

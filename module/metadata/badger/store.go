@@ -42,6 +42,8 @@ type Store struct {
 	appendTo  func(*journal.Journal, []registry.Change) (registry.Position, error)
 	commitTxn func(*badger.Txn) error
 
+	cache *cache
+
 	background sync.WaitGroup
 	stop       chan struct{}
 	wake       chan struct{}
@@ -79,6 +81,7 @@ func (p *place) openStore(ctx context.Context) (*Store, error) {
 		operations: make(chan *operation, queueLength),
 		appendTo:   (*journal.Journal).Append,
 		commitTxn:  (*badger.Txn).Commit,
+		cache:      newCache(),
 		stop:       make(chan struct{}),
 		wake:       make(chan struct{}, 1),
 		uploads:    make(map[registry.Locator]struct{}),
@@ -113,6 +116,7 @@ func (s *Store) load(o *opened) error {
 	if err != nil {
 		return err
 	}
+	s.cache.clear()
 	s.sequence.Store(max(s.sequence.Load(), o.nextID))
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,0 +1,148 @@
+package badger
+
+import (
+	"hash/maphash"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+const (
+	cacheShards = 16
+
+	// cacheBytes bounds what the cache holds, about 20,000 records.
+	cacheBytes = 8 << 20
+
+	// cacheOverhead is what an entry takes besides its key and its record's texts.
+	cacheOverhead = 256
+)
+
+// cache keeps records of versions, files and blobs that were looked up, so that what
+// is asked for often costs no transaction. A record is in it only while the database
+// has the same one.
+//
+// Commits are numbered; there is one at a time. Before a commit can be seen, begin
+// drops the records that it writes and notes its number with them. Who has read a
+// record puts it in with the number of the last commit that was over before he began
+// to read: he has seen that and all before, so the record is true unless a later one
+// that may write it has begun.
+type cache struct {
+	over   atomic.Uint64 // the last commit that all new readers see
+	seed   maphash.Seed
+	shards [cacheShards]cacheShard
+}
+
+// cacheShard has the records of some keys. Those in older, which is dropped as a
+// whole when recent is full, go back to recent when they are asked for.
+type cacheShard struct {
+	mu            sync.RWMutex
+	recent, older map[string]codec
+	size          int    // of recent, in bytes
+	begun         uint64 // the last commit that writes a record of the shard
+}
+
+func newCache() *cache { return &cache{seed: maphash.MakeSeed()} }
+
+// isCached tells whether lookups read the records under a key like this.
+func isCached(key []byte) bool {
+	for _, prefix := range [...]string{versionPrefix, filePrefix, blobPrefix} {
+		if strings.HasPrefix(string(key), prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *cache) shard(key []byte) *cacheShard {
+	return &c.shards[maphash.Bytes(c.seed, key)%cacheShards]
+}
+
+// seen is the number to put records in with that are read from now on.
+func (c *cache) seen() uint64 { return c.over.Load() }
+
+// get returns the record under a key, which nobody may change, or nil.
+func (c *cache) get(key []byte) codec {
+	s := c.shard(key)
+	s.mu.RLock()
+	record := s.recent[string(key)]
+	found := record != nil || s.older == nil
+	s.mu.RUnlock()
+	if found {
+		return record
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if record = s.recent[string(key)]; record != nil {
+		return record
+	}
+	if record = s.older[string(key)]; record != nil {
+		delete(s.older, string(key))
+		s.keep(string(key), record)
+	}
+	return record
+}
+
+// put keeps a record that was read after seen was asked for.
+func (c *cache) put(key []byte, record codec, seen uint64) {
+	s := c.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.begun <= seen && s.recent[string(key)] == nil {
+		s.keep(string(key), record)
+	}
+}
+
+// keep requires s.mu.
+func (s *cacheShard) keep(key string, record codec) {
+	if s.recent == nil {
+		s.recent = make(map[string]codec)
+	}
+	s.recent[key] = record
+	if s.size += weight(key, record); s.size > cacheBytes/cacheShards/2 {
+		s.older, s.recent, s.size = s.recent, nil, 0
+	}
+}
+
+// weight is about what an entry takes, in bytes.
+func weight(key string, record codec) int {
+	total := cacheOverhead + len(key)
+	switch r := record.(type) {
+	case *versionRecord:
+		total += len(r.owner) + len(r.name) + len(r.version) + len(r.creator)
+	case *fileRecord:
+		total += len(r.name) + len(r.creator)
+	case *blobRecord:
+		total += len(r.locator)
+	}
+	return total
+}
+
+// begin says that a commit writes the records of these keys. Until done, which a
+// commit that failed never comes to, none of their shards takes a record.
+func (c *cache) begin(keys [][]byte) {
+	number := c.over.Load() + 1
+	for _, key := range keys {
+		s := c.shard(key)
+		s.mu.Lock()
+		s.begun = number
+		delete(s.older, string(key))
+		if record := s.recent[string(key)]; record != nil {
+			s.size -= weight(string(key), record)
+			delete(s.recent, string(key))
+		}
+		s.mu.Unlock()
+	}
+}
+
+// done says that all readers see the commit from now on.
+func (c *cache) done() { c.over.Add(1) }
+
+// clear forgets everything. Nobody may be reading the database.
+func (c *cache) clear() {
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.mu.Lock()
+		s.recent, s.older, s.size, s.begun = nil, nil, 0, 0
+		s.mu.Unlock()
+	}
+}

@@ -1,0 +1,370 @@
+package badger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/dgraph-io/badger/v4"
+	"pgregory.net/rapid"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+// cacheModel is a database whose commits and readers go one step at a time.
+type cacheModel struct {
+	*cache
+	visible map[string]uint64 // what who begins to read sees, by key
+	next    uint64            // value
+
+	lost map[string]uint64 // what was visible before a compaction lost some of it, or nil
+
+	writing map[string]uint64 // of the commit that has begun, or nil
+	shown   bool              // whether readers see it
+	failed  bool              // a commit: nothing is committed until the database is opened again
+
+	readers []cacheReader
+}
+
+// cacheReader has begun to read: it sees what was visible then.
+type cacheReader struct {
+	seen     uint64
+	snapshot map[string]uint64
+}
+
+func record(value uint64) codec { return &fileRecord{id: value} }
+
+func (m *cacheModel) drawKey(t *rapid.T) string {
+	return "f/" + strconv.Itoa(rapid.IntRange(0, 5).Draw(t, "key"))
+}
+
+// beginCommit is of a commit that writes some keys; 0 deletes.
+func (m *cacheModel) beginCommit(t *rapid.T) {
+	if m.writing != nil || m.failed {
+		t.Skip("there is one at a time")
+	}
+	m.writing, m.shown = make(map[string]uint64), false
+	var keys [][]byte
+	for range rapid.IntRange(1, 3).Draw(t, "keys") {
+		key := m.drawKey(t)
+		m.next++
+		m.writing[key] = m.next * uint64(rapid.IntRange(0, 1).Draw(t, "deleted or not"))
+		keys = append(keys, []byte(key))
+	}
+	m.begin(keys)
+}
+
+// show lets readers see a commit, which may be before it is known to be over.
+func (m *cacheModel) show(t *rapid.T) {
+	if m.writing == nil || m.shown {
+		t.Skip("nothing to show")
+	}
+	m.visible, m.shown = maps.Clone(m.visible), true
+	maps.Copy(m.visible, m.writing)
+	maps.DeleteFunc(m.visible, func(_ string, value uint64) bool { return value == 0 })
+}
+
+func (m *cacheModel) endCommit(t *rapid.T) {
+	if m.writing == nil || !m.shown {
+		t.Skip("nothing to end")
+	}
+	m.writing = nil
+	m.done()
+}
+
+// failCommit leaves it open whether readers see it, even later.
+func (m *cacheModel) failCommit(t *rapid.T) {
+	if m.writing == nil || m.failed {
+		t.Skip("nothing to fail")
+	}
+	m.failed = true
+}
+
+// lose is a compaction that brings an old record back. It is noticed at once, but by
+// then somebody may have read it.
+func (m *cacheModel) lose(t *rapid.T) {
+	if m.writing != nil || m.failed {
+		t.Skip("not now")
+	}
+	m.lost, m.failed = m.visible, true
+	m.visible = maps.Clone(m.visible)
+	m.visible[m.drawKey(t)] = 1
+}
+
+// reopen ends all readers; the journal then decides.
+func (m *cacheModel) reopen(t *rapid.T) {
+	if !m.failed {
+		t.Skip("nothing failed")
+	}
+	if m.lost != nil {
+		m.visible, m.lost = m.lost, nil
+	}
+	if m.writing != nil && !m.shown && rapid.Bool().Draw(t, "it was journalled") {
+		m.show(t)
+	}
+	m.writing, m.failed, m.readers = nil, false, nil
+	m.clear()
+}
+
+func (m *cacheModel) beginRead(*rapid.T) {
+	m.readers = append(m.readers, cacheReader{m.seen(), m.visible})
+}
+
+// look begins to read between asking for the number and reading.
+func (m *cacheModel) look(t *rapid.T) {
+	if len(m.readers) == 0 {
+		t.Skip("nobody reads")
+	}
+	m.readers[rapid.IntRange(0, len(m.readers)-1).Draw(t, "reader")].snapshot = m.visible
+}
+
+// keepOne puts in what a reader found.
+func (m *cacheModel) keepOne(t *rapid.T) {
+	if len(m.readers) == 0 {
+		t.Skip("nobody reads")
+	}
+	i := rapid.IntRange(0, len(m.readers)-1).Draw(t, "reader")
+	r, key := m.readers[i], m.drawKey(t)
+	if value, found := r.snapshot[key]; found {
+		m.put([]byte(key), record(value), r.seen)
+	}
+	if rapid.Bool().Draw(t, "ends") {
+		m.readers = append(m.readers[:i], m.readers[i+1:]...)
+	}
+}
+
+// age is what a shard does that is full.
+func (m *cacheModel) age(*rapid.T) {
+	for i := range m.shards {
+		s := &m.shards[i]
+		s.older, s.recent, s.size = s.recent, nil, 0
+	}
+}
+
+// check: what is in the cache is what a reader that begins now would see.
+func (m *cacheModel) check(t *rapid.T) {
+	for i := range 6 {
+		key := "f/" + strconv.Itoa(i)
+		cached, ok := m.get([]byte(key)).(*fileRecord)
+		if ok && m.lost == nil && cached.id != m.visible[key] {
+			t.Fatalf("%s is %d in the cache and %d in the database", key, cached.id, m.visible[key])
+		}
+	}
+}
+
+// TestTheCacheIsNeverBehind: in whatever order commits and readers take their steps,
+// a record in the cache is the database's.
+func TestTheCacheIsNeverBehind(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := &cacheModel{cache: newCache(), visible: make(map[string]uint64)}
+		t.Repeat(map[string]func(*rapid.T){
+			"begin a commit": m.beginCommit,
+			"show it":        m.show,
+			"end it":         m.endCommit,
+			"fail it":        m.failCommit,
+			"lose a record":  m.lose,
+			"reopen":         m.reopen,
+			"begin to read":  m.beginRead,
+			"look":           m.look,
+			"keep":           m.keepOne,
+			"age":            m.age,
+			"":               m.check,
+		})
+	})
+}
+
+// TestTheCacheIsBounded: however much is looked up; what is asked for all the time
+// stays.
+func TestTheCacheIsBounded(t *testing.T) {
+	c := newCache()
+	hot := fileKey(1<<40, "hot")
+	c.put(hot, record(1), c.seen())
+	for i := range 200_000 {
+		key := fileKey(uint64(i), "file")
+		c.put(key, &fileRecord{name: "file", creator: "somebody"}, c.seen())
+		if c.get(hot) == nil {
+			t.Fatalf("the hot record is gone after %d", i)
+		}
+	}
+	total, count := 0, 0
+	for i := range c.shards {
+		for _, half := range []map[string]codec{c.shards[i].recent, c.shards[i].older} {
+			for key, r := range half {
+				total += weight(key, r)
+				count++
+			}
+		}
+	}
+	if total > cacheBytes || count < cacheBytes/cacheOverhead/4 {
+		t.Errorf("%d records of %d bytes", count, total)
+	}
+	for i := range 200_000 {
+		c.begin([][]byte{fileKey(uint64(i), "file")})
+		c.done()
+	}
+	for i := range c.shards {
+		if s := &c.shards[i]; len(s.recent)+len(s.older) > 1 || s.size > 2*cacheOverhead {
+			t.Errorf("%d and %d records, %d bytes are left", len(s.recent), len(s.older), s.size)
+		}
+	}
+}
+
+// TestWhoeverSeesACommitAllDo: while a delete is committed but not over, a lookup out
+// of memory finds no more than one in the database; and what was looked up before
+// does not come back.
+func TestWhoeverSeesACommitAllDo(t *testing.T) {
+	s := mustOpen(t, t.TempDir())
+	defer mustClose(t, s)
+	if err := publishNumbered(s, "o", 1); err != nil {
+		t.Fatal(err)
+	}
+	ctx, ref := context.Background(), numberedRef("o", 1)
+	look := func() error { _, err := s.Lookup(ctx, ref); return err }
+	if err := errors.Join(look(), look()); err != nil {
+		t.Fatal(err)
+	}
+	commit := s.commitTxn
+	s.commitTxn = func(txn *badger.Txn) error {
+		if err := look(); err != nil {
+			t.Errorf("before the commit: %v", err)
+		}
+		if err := commit(txn); err != nil {
+			return err
+		}
+		if err := look(); !errors.Is(err, registry.ErrPackageNotFound) {
+			t.Errorf("behind the commit: %v", err)
+		}
+		return nil
+	}
+	if err := s.DeleteFile(ctx, ref, registry.Act{User: "u"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := look(); !errors.Is(err, registry.ErrPackageNotFound) {
+		t.Errorf("after it: %v", err)
+	}
+}
+
+// TestReopeningForgetsTheCache: what a database told that was made anew since is
+// nobody's truth.
+func TestReopeningForgetsTheCache(t *testing.T) {
+	s := mustOpen(t, t.TempDir())
+	defer mustClose(t, s)
+	ctx, ref := context.Background(), numberedRef("o", 1)
+	s.cache.put(versionKey(ref.VersionRef), &versionRecord{id: 7}, s.cache.seen())
+	s.cache.put(fileKey(7, ref.File), &fileRecord{size: 1}, s.cache.seen())
+	s.cache.put(blobKey(registry.Digest{}), &blobRecord{size: 1}, s.cache.seen())
+	if _, err := s.Lookup(ctx, ref); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.reopen(); err != nil {
+		t.Fatal(err)
+	}
+	if file, err := s.Lookup(ctx, ref); !errors.Is(err, registry.ErrPackageNotFound) {
+		t.Errorf("still found as %+v, %v", file, err)
+	}
+}
+
+// TestLookupsBesideChanges: with publishes and deletes of files and versions under
+// way, what was acknowledged is found from then on, what was deleted is not, nobody
+// sees time go back, and the bytes are where the last publish of them put them.
+func TestLookupsBesideChanges(t *testing.T) {
+	s := mustOpen(t, t.TempDir())
+	defer mustClose(t, s)
+	rounds := 60
+	if testing.Short() {
+		rounds = 20
+	}
+	ctx := context.Background()
+	var over atomic.Bool
+	var readers, writers sync.WaitGroup
+	for w := range 4 {
+		ref := numberedRef("o", w)
+		for range 2 {
+			readers.Go(func() {
+				var newest int
+				for !over.Load() {
+					file, err := s.Lookup(ctx, ref)
+					switch {
+					case errors.Is(err, registry.ErrPackageNotFound), errors.Is(err, registry.ErrFileNotFound):
+						continue
+					case err != nil:
+						t.Errorf("looking up: %v", err)
+						return
+					}
+					generation, err := strconv.Atoi(file.Creator)
+					if err != nil || generation < newest {
+						t.Errorf("generation %q after %d", file.Creator, newest)
+						return
+					}
+					newest = generation
+				}
+			})
+		}
+		writers.Go(func() {
+			for generation := range rounds {
+				if err := changeAndLook(ctx, s, ref, w, generation); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	writers.Wait()
+	over.Store(true)
+	readers.Wait()
+}
+
+// changeAndLook publishes a file, gives its bytes another place, and deletes it,
+// and looks each time.
+func changeAndLook(ctx context.Context, s *Store, ref registry.Ref, writer, generation int) error {
+	publish := func(ref registry.Ref) (registry.File, error) {
+		upload, err := s.BeginUpload(ctx, ref.Owner, 1)
+		if err != nil {
+			return registry.File{}, err
+		}
+		file, _, err := s.Publish(ctx, upload, registry.Publication{
+			Ref: ref, Digest: registry.Digest{byte(writer), byte(generation % 3)}, Size: 1, Creator: strconv.Itoa(generation),
+		})
+		return file, err
+	}
+	wantAt := func(locator registry.Locator) error {
+		file, err := s.Lookup(ctx, ref)
+		if err != nil || file.Creator != strconv.Itoa(generation) || file.Locator != locator {
+			return fmt.Errorf("generation %d at %s: %+v, %w", generation, locator, file, err)
+		}
+		return nil
+	}
+	file, err := publish(ref)
+	if err != nil {
+		return fmt.Errorf("publishing: %w", err)
+	}
+	if err := wantAt(file.Locator); err != nil {
+		return err
+	}
+	twin := ref
+	twin.File = "twin"
+	// Nothing confirms the bytes that are there: its own take their place.
+	if file, err = publish(twin); err != nil {
+		return fmt.Errorf("publishing its twin: %w", err)
+	}
+	if err := wantAt(file.Locator); err != nil {
+		return err
+	}
+	if generation%2 == 0 {
+		err = s.DeleteVersion(ctx, ref.VersionRef, registry.Act{User: "u"})
+	} else {
+		err = errors.Join(s.DeleteFile(ctx, ref, registry.Act{User: "u"}), s.DeleteFile(ctx, twin, registry.Act{User: "u"}))
+	}
+	if err != nil {
+		return fmt.Errorf("deleting: %w", err)
+	}
+	if file, err := s.Lookup(ctx, ref); !errors.Is(err, registry.ErrPackageNotFound) {
+		return fmt.Errorf("deleted, and found as %+v, %w", file, err)
+	}
+	return nil
+}
