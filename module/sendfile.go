@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"os"
 	"sync"
 	"syscall"
 
@@ -178,109 +177,4 @@ func (w *fileWriter) idleTimeouts() *caddyhttp.IdleTimeoutWriter {
 		next = wrapper.Unwrap()
 	}
 	return idle
-}
-
-// fileContent is a file of a known size. Going to a place in it costs nothing until
-// bytes are wanted from there.
-type fileContent struct {
-	file   *os.File
-	size   int64
-	at     int64 // where the reader is
-	placed int64 // where the file is
-}
-
-// Seek implements io.Seeker.
-func (c *fileContent) Seek(offset int64, whence int) (int64, error) {
-	switch whence {
-	case io.SeekCurrent:
-		offset += c.at
-	case io.SeekEnd:
-		offset += c.size
-	}
-	if offset < 0 {
-		return 0, os.ErrInvalid
-	}
-	c.at = offset
-	return offset, nil
-}
-
-// Read implements io.Reader.
-func (c *fileContent) Read(p []byte) (int, error) {
-	if err := c.place(); err != nil {
-		return 0, err
-	}
-	n, err := c.file.Read(p)
-	c.sent(int64(n))
-	return n, err
-}
-
-// place brings the file to where the reader is.
-func (c *fileContent) place() error {
-	if c.placed == c.at {
-		return nil
-	}
-	placed, err := c.file.Seek(c.at, io.SeekStart)
-	if err == nil {
-		c.placed = placed
-	}
-	return err
-}
-
-// sent says that bytes were taken from the file.
-func (c *fileContent) sent(n int64) { c.at, c.placed = c.at+n, c.placed+n }
-
-// filePieces are the bytes of a file up to a place, for the kernel as long as a whole
-// piece is left, for Read after that.
-type filePieces struct {
-	file  *os.File
-	left  int64
-	piece int64
-
-	end  int64
-	conn syscall.RawConn
-}
-
-// pieces returns the next size bytes, which are to be taken from it only.
-func (c *fileContent) pieces(size, piece int64) *filePieces {
-	return &filePieces{file: c.file, left: size, piece: piece, end: c.at + size}
-}
-
-// Read implements io.Reader.
-func (p *filePieces) Read(b []byte) (int, error) {
-	if p.left <= 0 {
-		return 0, io.EOF
-	}
-	n, err := p.file.Read(b[:min(p.left, int64(len(b)))])
-	p.left -= int64(n)
-	return n, err
-}
-
-// SyscallConn implements syscall.Conn, which is what Go looks for in a source that
-// the kernel can send.
-func (p *filePieces) SyscallConn() (syscall.RawConn, error) {
-	if p.left < p.piece {
-		return nil, errTail
-	}
-	if p.conn == nil {
-		conn, err := p.file.SyscallConn()
-		if err != nil {
-			return nil, err
-		}
-		p.conn = &filePiecesConn{conn, p}
-	}
-	return p.conn, nil
-}
-
-// filePiecesConn notices how much of the file was sent: where the file is tells it.
-type filePiecesConn struct {
-	syscall.RawConn
-	pieces *filePieces
-}
-
-// Read implements syscall.RawConn.
-func (c *filePiecesConn) Read(use func(descriptor uintptr) bool) error {
-	err := c.RawConn.Read(use)
-	at, seekErr := c.pieces.file.Seek(0, io.SeekCurrent)
-	c.pieces.left = c.pieces.end - at
-	return errors.Join(err, seekErr)
 }
