@@ -5,6 +5,8 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
 const (
@@ -17,8 +19,8 @@ const (
 	cacheOverhead = 256
 )
 
-// cache keeps records of versions, files and blobs that were looked up, so that what
-// is asked for often costs no transaction. A record is in it only while the database
+// cache keeps records that were looked up, of versions, files, blobs and tokens, so
+// that what is asked for often costs no transaction. A record is in it only while the database
 // has the same one.
 //
 // Commits are numbered; there is one at a time. Before a commit can be seen, begin
@@ -45,7 +47,7 @@ func newCache() *cache { return &cache{seed: maphash.MakeSeed()} }
 
 // isCached tells whether lookups read the records under a key like this.
 func isCached(key []byte) bool {
-	for _, prefix := range [...]string{versionPrefix, filePrefix, blobPrefix} {
+	for _, prefix := range [...]string{versionPrefix, filePrefix, blobPrefix, tokenPrefix, tokenUsePrefix} {
 		if strings.HasPrefix(string(key), prefix) {
 			return true
 		}
@@ -113,6 +115,8 @@ func weight(key string, record codec) int {
 		total += len(r.name) + len(r.creator)
 	case *blobRecord:
 		total += len(r.locator)
+	case *tokenRecord:
+		total += 2*registry.MaxNameLength + 64*(len(r.token.Scope.Owners)+len(r.token.Scope.Packages))
 	}
 	return total
 }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 	"pgregory.net/rapid"
@@ -245,6 +246,48 @@ func TestWhoeverSeesACommitAllDo(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := look(); !errors.Is(err, registry.ErrPackageNotFound) {
+		t.Errorf("after it: %v", err)
+	}
+}
+
+// TestTokensOutOfMemory: a token is found with its latest use, and not from the moment
+// on at which its revocation can be seen.
+func TestTokensOutOfMemory(t *testing.T) {
+	s := mustOpen(t, t.TempDir())
+	defer mustClose(t, s)
+	ctx, secret := context.Background(), registry.Digest{7}
+	if err := s.AddToken(ctx, registry.Token{ID: "id", Name: "n", User: "u", Created: time.Unix(1, 0)}, secret); err != nil {
+		t.Fatal(err)
+	}
+	for _, used := range []time.Time{time.Unix(2, 0).UTC(), time.Unix(3, 0).UTC()} {
+		if err := s.UseTokens(ctx, map[string]time.Time{"id": used}); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 { // from the database, from memory
+			token, got, err := s.FindToken(ctx, "id")
+			if err != nil || got != secret || token.User != "u" || !token.LastUsed.Equal(used) {
+				t.Errorf("%+v with %v, %v; it was used at %v", token, got, err, used)
+			}
+		}
+	}
+	if _, _, ok := s.recallToken("id"); !ok {
+		t.Error("it is not in memory")
+	}
+	commit := s.commitTxn
+	s.commitTxn = func(txn *badger.Txn) error {
+		if _, _, err := s.FindToken(ctx, "id"); err != nil {
+			t.Errorf("before the commit: %v", err)
+		}
+		err := commit(txn)
+		if _, _, err := s.FindToken(ctx, "id"); !errors.Is(err, registry.ErrTokenNotFound) {
+			t.Errorf("behind the commit: %v", err)
+		}
+		return err
+	}
+	if err := s.DeleteToken(ctx, "id", registry.Act{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := s.FindToken(ctx, "id"); !errors.Is(err, registry.ErrTokenNotFound) {
 		t.Errorf("after it: %v", err)
 	}
 }

@@ -70,15 +70,46 @@ func (b *batch) addToken(token registry.Token, secret registry.Digest) error {
 
 // FindToken implements registry.TokenStore.
 func (s *Store) FindToken(ctx context.Context, id string) (token registry.Token, secret registry.Digest, err error) {
+	if err := ctx.Err(); err != nil {
+		return registry.Token{}, registry.Digest{}, err
+	}
+	if token, secret, ok := s.recallToken(id); ok {
+		return token, secret, nil
+	}
+	seen := s.cache.seen()
 	err = s.view(ctx, func(txn *badger.Txn) error {
-		var record tokenRecord
-		if found, err := get(txn, tokenKey(id), &record); err != nil || !found {
+		record, use := new(tokenRecord), new(useRecord)
+		if found, err := get(txn, tokenKey(id), record); err != nil || !found {
 			return orNotFound(err, registry.ErrTokenNotFound)
 		}
 		token, secret = record.token, record.secret
-		return lastUse(txn, &token)
+		found, err := get(txn, tokenUseKey(id), use)
+		if err != nil || !found {
+			return err
+		}
+		token.LastUsed = use.at
+		s.cache.put(tokenKey(id), record, seen)
+		s.cache.put(tokenUseKey(id), use, seen)
+		return nil
 	})
 	return token, secret, err
+}
+
+// recallToken is FindToken for a token that is in memory with its last use.
+func (s *Store) recallToken(id string) (token registry.Token, secret registry.Digest, ok bool) {
+	s.use.RLock()
+	defer s.use.RUnlock()
+	if s.closed || s.opened == nil {
+		return token, secret, false
+	}
+	record, known := s.cache.get(tokenKey(id)).(*tokenRecord)
+	use, used := s.cache.get(tokenUseKey(id)).(*useRecord)
+	if !known || !used {
+		return token, secret, false
+	}
+	token = record.token
+	token.LastUsed = use.at
+	return token, record.secret, true
 }
 
 // Tokens implements registry.TokenStore.
