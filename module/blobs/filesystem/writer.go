@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
-	"runtime"
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
@@ -21,10 +20,7 @@ const allocateFrom = 1 << 20
 // be idle until the sync, and what is not written yet would fill the memory.
 const flushStep = 8 << 20
 
-// writer writes one blob: into tmp first, then by a rename to its place. The sync
-// comes after the rename: one commit of the file system's journal then has bytes and
-// name, and the sync of the directory finds nothing left to do. Nobody is told of the
-// name before both: a file that a crash leaves without its bytes is named by no record.
+// writer writes one blob: into tmp first, then by a rename to its place.
 type writer struct {
 	store     *Store
 	file      disk.File
@@ -147,7 +143,7 @@ func (w *writer) Commit(context.Context) error {
 	return directory.Full(w.store.names.wait(w.directory))
 }
 
-// put gives the bytes their name and syncs them.
+// put syncs the bytes and gives them their name.
 func (w *writer) put() error {
 	if err := w.usable(); err != nil {
 		return err
@@ -158,14 +154,10 @@ func (w *writer) put() error {
 			return fmt.Errorf("giving room back: %w", directory.Full(err))
 		}
 	}
-	first, then := w.move, w.sync
-	if runtime.GOOS == "windows" { // which does not rename open files
-		first, then = then, first
-	}
-	if err := first(); err != nil {
+	if err := w.sync(); err != nil {
 		return err
 	}
-	return then()
+	return w.move()
 }
 
 func (w *writer) move() error {

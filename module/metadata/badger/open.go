@@ -175,7 +175,7 @@ func (p *place) settle(ctx context.Context, o *opened) error {
 }
 
 // openDatabase opens Badger's files, once they have been looked at. What it holds is
-// durable then.
+// durable once it is flushed.
 func (p *place) openDatabase() (*opened, error) {
 	if err := checkFiles(p.path(), databaseOptions(p.path(), databaseLog{log: p.log}), p.log); err != nil {
 		return nil, err
@@ -184,16 +184,12 @@ func (p *place) openDatabase() (*opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	logs, err := memtableLogs(p.path())
-	if err != nil {
+	o := &opened{ledger: l}
+	if o.logs, err = memtableLogs(p.path()); err != nil {
 		return nil, err
 	}
-	o := &opened{ledger: l}
 	if o.db, err = openBadger(databaseOptions(p.path(), databaseLog{p.log, l})); err != nil {
 		return nil, fmt.Errorf("opening database in %s: %w", p.path(), err)
-	}
-	if err := awaitFlush(logs); err != nil {
-		return nil, errors.Join(err, closeDatabase(o.db))
 	}
 	return o, nil
 }
@@ -221,25 +217,31 @@ func memtableLogs(path string) ([]string, error) {
 	return logs, nil
 }
 
-// awaitFlush waits until memtables of an earlier run are tables. Their logs can be
+// isFlushed tells whether memtables of an earlier run are tables. Their logs can be
 // read without being on disk, if a sync failed or never came: what they say must not
 // have bytes deleted before it is.
-func awaitFlush(logs []string) error {
-	deadline := time.Now().Add(closeTimeout)
-	for _, log := range logs {
-		for {
-			_, err := os.Stat(log)
-			if errors.Is(err, fs.ErrNotExist) {
-				break
-			}
-			if err != nil {
-				return fmt.Errorf("asking for memtable: %w", err)
-			}
-			if time.Now().After(deadline) {
-				return fmt.Errorf("%w: the database does not write what is in its logs", registry.ErrUnavailable)
-			}
-			time.Sleep(badgerPoll)
+func (o *opened) isFlushed() (bool, error) {
+	for _, log := range o.logs {
+		_, err := os.Stat(log)
+		if err == nil {
+			return false, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return false, fmt.Errorf("asking for memtable: %w", err)
 		}
 	}
-	return nil
+	return true, nil
+}
+
+// awaitFlush waits until it is.
+func (o *opened) awaitFlush() error {
+	for deadline := time.Now().Add(closeTimeout); ; time.Sleep(badgerPoll) {
+		flushed, err := o.isFlushed()
+		if err != nil || flushed {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%w: the database does not write what is in its logs", registry.ErrUnavailable)
+		}
+	}
 }

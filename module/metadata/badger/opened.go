@@ -25,6 +25,7 @@ var errDatabase = fmt.Errorf("%w: the database is not what was written", registr
 type opened struct {
 	db      *badger.DB
 	ledger  *ledger
+	logs    []string // of memtables that the last run left
 	journal *journal.Journal
 	id      string
 	nextID  uint64

@@ -37,6 +37,7 @@ type Store struct {
 	operations chan *operation
 	committer  sync.Mutex  // held while a batch is committed, and by reopening
 	failed     atomic.Bool // a commit failed: what is stored is unknown
+	flushing   bool        // it is opened again, and not durable yet; for watch
 
 	// The two steps of a commit. Tests put faults in their place.
 	appendTo  func(*journal.Journal, []registry.Change) (registry.Position, error)
@@ -87,7 +88,7 @@ func (p *place) openStore(ctx context.Context) (*Store, error) {
 		uploads:    make(map[registry.Locator]struct{}),
 		snapshots:  make(map[*snapshot]struct{}),
 	}
-	if err := s.load(o); err != nil {
+	if err := firstError(o.awaitFlush, func() error { return s.load(o) }); err != nil {
 		return nil, errors.Join(fmt.Errorf("loading database in %s: %w", p.path(), err), o.close())
 	}
 	s.room.balance()

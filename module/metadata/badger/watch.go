@@ -44,6 +44,8 @@ func (s *Store) watch() {
 		interval := s.idle
 		now := s.commits.Load()
 		switch {
+		case s.flushing:
+			interval = busyInterval
 		case s.failed.Load():
 			interval = s.retry
 		case now != seen:
@@ -81,15 +83,36 @@ func (s *Store) recover() {
 	if !s.failed.Load() {
 		return
 	}
-	err := s.probe()
+	var err error
+	if !s.flushing || s.opened.lost.Load() {
+		s.flushing = false
+		err = firstError(s.probe, s.reopen)
+	}
 	if err == nil {
-		err = s.reopen()
+		err = s.resume()
+	}
+	if s.flushing {
+		return
 	}
 	if err != nil {
 		s.log.Warn("the store cannot be opened again yet", slog.Any("error", err))
 		return
 	}
 	s.log.Info("the store is opened again and checked; changes are taken")
+}
+
+// resume takes changes again, once what the store holds is durable. Reads go on until
+// then.
+func (s *Store) resume() error {
+	flushed, err := s.opened.isFlushed()
+	if err != nil {
+		return err
+	}
+	s.flushing = !flushed
+	if flushed {
+		s.failed.Store(false)
+	}
+	return nil
 }
 
 // probe finds out whether the disk takes durable writes, before anything is closed
@@ -140,6 +163,5 @@ func (s *Store) reopen() error {
 		return err
 	}
 	s.opened = o
-	s.failed.Store(false)
 	return nil
 }
