@@ -92,6 +92,7 @@ func (p *place) openStore(ctx context.Context) (*Store, error) {
 		return nil, errors.Join(fmt.Errorf("loading database in %s: %w", p.path(), err), o.close())
 	}
 	s.room.balance()
+	s.mark()
 	s.background.Go(s.commitLoop)
 	s.background.Go(s.watch)
 	return s, nil
