@@ -178,26 +178,33 @@ func numbers(n int) (all []int) {
 }
 
 // TestRecordsLostFromTheMiddleAreMissed: a database that was not closed and lost
-// records which later ones do not depend on is made anew.
+// records which later ones do not depend on is made anew. Here a manifest has lost
+// its end, and Badger deletes the table that is not in it any more.
 func TestRecordsLostFromTheMiddleAreMissed(t *testing.T) {
 	root := t.TempDir()
-	s := publishedStore(t, root, 20)
-	// What Badger loses when a table is dropped from the manifest's end.
-	ref := numberedRef("o", 3)
-	err := s.opened.db.Update(func(txn *badger.Txn) error {
-		var version versionRecord
-		if _, err := get(txn, versionKey(ref.VersionRef), &version); err != nil {
-			return err
-		}
-		return errors.Join(txn.Delete(versionKey(ref.VersionRef)), txn.Delete(fileKey(version.id, ref.File)))
-	})
+	mustClose(t, publishedStore(t, root, 20))
+	info, err := os.Stat(filepath.Join(root, "metadata", badger.ManifestFilename))
 	if err != nil {
 		t.Fatal(err)
 	}
+	s := mustOpen(t, root)
+	for i := 20; i < 40; i++ {
+		if err := publishNumbered(s, "o", i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustClose(t, s) // into a table of its own
+	s = mustOpen(t, root)
+	if err := publishNumbered(s, "o", 40); err != nil {
+		t.Fatal(err)
+	}
 	crashed := crash(t, s, root)
+	if err := os.Truncate(filepath.Join(crashed, "metadata", badger.ManifestFilename), info.Size()); err != nil {
+		t.Fatal(err)
+	}
 	again := mustOpen(t, crashed)
 	defer mustClose(t, again)
-	wantNumbered(t, again, 20, numbers(20)...)
+	wantNumbered(t, again, 41, numbers(41)...)
 }
 
 // crash copies a store that is open, as a kill leaves it, and closes the original.
