@@ -30,29 +30,44 @@ func (s *server) resident(figure string) (bytes int64) {
 // with how many are uploaded fast at once. Where the system tells, which is Linux.
 func TestMemoryOfUploads(t *testing.T) {
 	t.Parallel()
-	const clients, allowance = 64, 96 << 20
-	size := 4 << 20
-	if isLong() {
-		size = 64 << 20
+	for _, test := range []struct {
+		clients, size, long int // bytes of each; in the long run
+		allowance           int64
+	}{
+		{clients: 16, size: 16 << 20, long: 256 << 20, allowance: 64 << 20},
+		{clients: 64, size: 4 << 20, long: 64 << 20, allowance: 96 << 20},
+	} {
+		t.Run(fmt.Sprintf("%d at once", test.clients), func(t *testing.T) {
+			t.Parallel()
+			size := test.size
+			if isLong() {
+				size = test.long
+			}
+			s, idle := startIdle(t)
+			var uploads sync.WaitGroup
+			for i := range test.clients {
+				uploads.Go(func() {
+					content := io.LimitReader(&repeated{piece: pattern(i, 1<<20)}, int64(size))
+					got, err := s.try(http.MethodPut, filePath("alice", "large", "1", fmt.Sprint(i)), "alice", content)
+					if err != nil || got.status != http.StatusCreated {
+						t.Errorf("upload %d: %d, %v", i, got.status, err)
+					}
+				})
+			}
+			uploads.Wait()
+			s.wantMemory(idle, test.allowance)
+		})
 	}
-	s := startServer(t)
+}
+
+// startIdle starts a registry that has had one upload, and tells what is resident.
+func startIdle(t *testing.T) (s *server, idle int64) {
+	s = startServer(t)
 	s.put(filePath("alice", "warm", "1", "up"), []byte("x"))
-	var idle int64
 	if runtime.GOOS == "linux" {
 		idle = s.resident("VmRSS")
 	}
-	var uploads sync.WaitGroup
-	for i := range clients {
-		uploads.Go(func() {
-			content := io.LimitReader(&repeated{piece: pattern(i, 1<<20)}, int64(size))
-			got, err := s.try(http.MethodPut, filePath("alice", "large", "1", fmt.Sprint(i)), "alice", content)
-			if err != nil || got.status != http.StatusCreated {
-				t.Errorf("upload %d: %d, %v", i, got.status, err)
-			}
-		})
-	}
-	uploads.Wait()
-	s.wantMemory(idle, allowance)
+	return s, idle
 }
 
 // wantMemory holds that the process never had more than it is allowed above idle.
@@ -78,12 +93,7 @@ func TestMemoryOfSlowUploads(t *testing.T) {
 	if isLong() {
 		clients = 1_000
 	}
-	s := startServer(t)
-	s.put(filePath("alice", "warm", "1", "up"), []byte("x"))
-	var idle int64
-	if runtime.GOOS == "linux" {
-		idle = s.resident("VmRSS")
-	}
+	s, idle := startIdle(t)
 	var uploads, halfway sync.WaitGroup
 	halfway.Add(clients)
 	for i := range clients {

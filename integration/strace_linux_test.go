@@ -114,7 +114,8 @@ var (
 	resumedCall = regexp.MustCompile(`^(\d+) +<\.\.\. \w+ resumed>(.*)\) += (\d+)`)
 )
 
-// calls returns the calls that were written down. The tracer must be detached.
+// calls returns the calls that were written down. Before the tracer is detached the
+// last may be cut, and one that has ended may be missing.
 func (f *tracer) calls() (calls []systemCall) {
 	f.Helper()
 	started := make(map[string]systemCall) // by thread

@@ -156,17 +156,30 @@ func (f *filled) deleteVersion(ctx context.Context) (*deletion, error) {
 			return nil, err
 		}
 	}
-	for left := before; left > before-f.scale/10; {
-		if time.Since(begin) > time.Hour {
-			return nil, fmt.Errorf("the bytes of a deleted version stay: %d of %d blobs are left", left, before)
-		}
-		time.Sleep(20 * time.Millisecond)
-		if left, err = countBlobs(f.root); err != nil {
-			return nil, err
-		}
+	if err := awaitBlobs(ctx, f.root, before-f.scale/10); err != nil {
+		return nil, err
 	}
 	d.gone = sample{operations: f.scale / 10, elapsed: time.Since(begin)}
 	return d, f.sound(ctx)
+}
+
+// awaitBlobs waits until a registry has no more than so many files on disk.
+func awaitBlobs(ctx context.Context, root string, most int) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Hour)
+	defer cancel()
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	for {
+		left, err := countBlobs(root)
+		if err != nil || left <= most {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the bytes of a deleted version stay: %d blobs are left, not %d: %w", left, most, ctx.Err())
+		case <-look.C:
+		}
+	}
 }
 
 // countBlobs is how many files a registry has on disk.

@@ -21,14 +21,19 @@ func (l *lab) fresh(ctx context.Context, do func(*registryServer) (sample, error
 }
 
 // idle is what a process that serves nobody has resident.
-func (l *lab) idle(p *process) (sample, error) {
-	time.Sleep(l.settle) // what starting took is given back to the system
+func (l *lab) idle(ctx context.Context, p *process) (sample, error) {
+	// What starting took is given back to the system: nothing says when.
+	select {
+	case <-time.After(l.settle):
+	case <-ctx.Done():
+		return sample{}, ctx.Err()
+	}
 	u, err := p.usage()
 	return sample{memory: u.resident, peak: u.peak}, err
 }
 
 func (l *lab) idleRegistry(ctx context.Context) (sample, error) {
-	return l.fresh(ctx, func(r *registryServer) (sample, error) { return l.idle(r.process) })
+	return l.fresh(ctx, func(r *registryServer) (sample, error) { return l.idle(ctx, r.process) })
 }
 
 func (l *lab) idleStock(ctx context.Context) (sample, error) {
@@ -39,7 +44,7 @@ func (l *lab) idleStock(ctx context.Context) (sample, error) {
 		return sample{}, err
 	}
 	defer e.process.kill()
-	return l.idle(e.process)
+	return l.idle(ctx, e.process)
 }
 
 func (l *lab) memoryCells() []*cell {
@@ -68,7 +73,7 @@ func (l *lab) busyMemory(name, benchmark string, targets []target, do func(conte
 		sides: []side{
 			{name: "registry", label: "this Caddy", run: func(ctx context.Context) (sample, error) {
 				return l.fresh(ctx, func(r *registryServer) (s sample, err error) {
-					if idle, err = l.idle(r.process); err != nil {
+					if idle, err = l.idle(ctx, r.process); err != nil {
 						return s, err
 					}
 					s, err = r.password.observe(func() (sample, error) { return sample{}, do(ctx, r.password) })

@@ -85,7 +85,8 @@ func (s *slowClients) client(ctx context.Context, i int, do func(*connection) er
 	return do(c)
 }
 
-// pacedConn moves one step at a time, for so many steps, and then what it can.
+// pacedConn moves one step at a time, for so many steps, and then what it can. It
+// sleeps in between: that is what a slow client does.
 type pacedConn struct {
 	net.Conn
 	left     int

@@ -36,7 +36,7 @@ func FuzzLocatorsStayInside(f *testing.F) {
 		}
 		upload := w.(*writer)
 		checkInside(t, s, upload.place, filepath.FromSlash(text))
-		checkInside(t, s, upload.name, filepath.Join(temporaryDirectory, filepath.Base(place)))
+		checkInside(t, s, upload.temporary, filepath.Join(temporaryDirectory, filepath.Base(place)))
 		if err := w.Abort(); err != nil {
 			t.Fatal(err)
 		}

@@ -24,7 +24,7 @@ const flushStep = 8 << 20
 type writer struct {
 	store     *Store
 	file      disk.File
-	name      string // now
+	temporary string
 	directory string // of its place
 	place     string
 	allowance *allowance
@@ -51,12 +51,12 @@ func (s *Store) Create(ctx context.Context, locator registry.Locator, size int64
 	}
 	w := &writer{
 		store:     s,
-		name:      filepath.Join(s.path, temporaryDirectory, name),
+		temporary: filepath.Join(s.path, temporaryDirectory, name),
 		directory: filepath.Join(s.path, folder),
 		place:     filepath.Join(s.path, folder, name),
 		allowance: allowance,
 	}
-	if w.file, err = s.fsys.Create(w.name); err != nil {
+	if w.file, err = s.fsys.Create(w.temporary); err != nil {
 		allowance.end()
 		return nil, fmt.Errorf("creating file: %w", directory.Full(err))
 	}
@@ -154,33 +154,21 @@ func (w *writer) put() error {
 			return fmt.Errorf("giving room back: %w", directory.Full(err))
 		}
 	}
-	if err := w.sync(); err != nil {
-		return err
-	}
-	return w.move()
-}
-
-func (w *writer) move() error {
-	if err := w.store.makeDirectory(w.directory); err != nil {
-		return err
-	}
-	if err := w.checkVacant(); err != nil {
-		return err
-	}
-	if err := w.store.fsys.Rename(w.name, w.place); err != nil {
-		return fmt.Errorf("renaming file: %w", directory.Full(err))
-	}
-	w.name = w.place
-	return nil
-}
-
-func (w *writer) sync() error {
 	if err := w.file.Sync(); err != nil {
 		return fmt.Errorf("syncing file: %w", directory.Full(err))
 	}
 	w.closed = true
 	if err := w.file.Close(); err != nil {
 		return fmt.Errorf("closing file: %w", directory.Full(err))
+	}
+	if err := w.store.makeDirectory(w.directory); err != nil {
+		return err
+	}
+	if err := w.checkVacant(); err != nil {
+		return err
+	}
+	if err := w.store.fsys.Rename(w.temporary, w.place); err != nil {
+		return fmt.Errorf("renaming file: %w", directory.Full(err))
 	}
 	return nil
 }
@@ -207,7 +195,7 @@ func (w *writer) Abort() error {
 	if !w.closed {
 		closing = w.file.Close()
 	}
-	if err := w.store.fsys.Remove(w.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := w.store.fsys.Remove(w.temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("removing file: %w", directory.Full(err))
 	}
 	if closing != nil {

@@ -20,14 +20,9 @@ import (
 // are compared with each other. What is missing could be published again, and its
 // bytes swept.
 
-const (
-	// A compaction that ended can be accounted for once those under way have ended
-	// too. One that shows nothing for so long is not waited for: the records say.
-	compactionPatience = 2 * time.Second
-
-	// Badger tells nobody when a compaction ends, or a memtable is written.
-	badgerPoll = time.Millisecond
-)
+// compactionPatience is how long compactions under way may show nothing before they
+// are not waited for: one that ended can be accounted for once they have ended too.
+const compactionPatience = 2 * time.Second
 
 // checkAll compares all records with each other, and with the last transaction.
 func (o *opened) checkAll(ctx context.Context) error {
@@ -105,22 +100,21 @@ func (s *Store) checkCompaction() error {
 }
 
 // awaitBalance waits for compactions under way, as long as they show that they are.
-func (s *Store) awaitBalance() (bool, error) {
+func (s *Store) awaitBalance() (balanced bool, err error) {
 	var last [2]int64
-	var since time.Time
-	for {
-		balanced, at, err := s.opened.ledger.balance()
-		if err != nil || balanced {
+	since := time.Now()
+	err = poll(context.Background(), func() (bool, error) {
+		var at [2]int64
+		var err error
+		if balanced, at, err = s.opened.ledger.balance(); err != nil || balanced {
 			return balanced, err
 		}
-		if at != last || since.IsZero() {
+		if at != last {
 			last, since = at, time.Now()
 		}
-		if !s.opened.ledger.isWorthWaiting() || time.Since(since) > s.patience {
-			return false, nil
-		}
-		time.Sleep(badgerPoll)
-	}
+		return !s.opened.ledger.isWorthWaiting() || time.Since(since) > s.patience, nil
+	})
+	return balanced, err
 }
 
 var errLost = fmt.Errorf("%w: the database lost records in a compaction", registry.ErrUnavailable)

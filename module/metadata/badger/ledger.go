@@ -49,17 +49,18 @@ type ledger struct {
 // compactor, records in the table, records left out, time.
 const compactionMessage = "[%d] LOG Compact. Added %d keys. Skipped %d keys. Iteration took: %v"
 
-// newLedger reads the manifest of a database that is not open, if there is one, and
+func newLedger(path string) *ledger { return &ledger{path: path, sum: sha256.New()} }
+
+// begin reads the manifest of a database that is not open yet, if there is one, and
 // what is known of it.
-func newLedger(path string) (*ledger, error) {
-	l := &ledger{path: path, sum: sha256.New()}
+func (l *ledger) begin() error {
 	if err := l.read(); err != nil {
-		return nil, err
+		return err
 	}
 	l.made, l.open = 0, false
 	known, err := l.isMarked()
 	l.unknown = !known
-	return l, err
+	return err
 }
 
 // hear takes a message of Badger's log.
@@ -78,6 +79,11 @@ func (l *ledger) hear(format string, args []any) {
 func (l *ledger) balance() (balanced bool, at [2]int64, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.settle()
+}
+
+// settle is balance. Requires l.mu.
+func (l *ledger) settle() (balanced bool, at [2]int64, err error) {
 	if err := l.read(); err != nil {
 		return false, at, err
 	}

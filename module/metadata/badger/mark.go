@@ -1,9 +1,7 @@
 package badger
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -30,13 +28,9 @@ var markKey = []byte(markFile)
 
 // mark keeps that all is accounted for, if it is and that is news.
 func (l *ledger) mark() error {
-	balanced, _, err := l.balance()
-	if err != nil || !balanced {
+	now, isNews, err := l.news()
+	if err != nil || !isNews {
 		return err
-	}
-	now, ok := l.state()
-	if !ok || now == l.marked {
-		return nil
 	}
 	if err := os.WriteFile(filepath.Join(l.path, markFile), encode(markKey, &now), 0o600); err != nil {
 		return fmt.Errorf("writing mark: %w", err)
@@ -45,33 +39,32 @@ func (l *ledger) mark() error {
 	return nil
 }
 
-// state is the manifest as far as it was read; ok when all is accounted for.
-func (l *ledger) state() (now markRecord, ok bool) {
+// news is the manifest, and whether it should be marked.
+func (l *ledger) news() (now markRecord, isNews bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now.size = uint64(l.offset)
-	l.sum.Sum(now.sum[:0])
-	return now, !l.open && !l.unknown
+	balanced, _, err := l.settle()
+	now = l.statement()
+	return now, balanced && now != l.marked, err
+}
+
+// statement is the manifest as far as it was read. Requires l.mu, or that nobody else
+// has the ledger.
+func (l *ledger) statement() (s markRecord) {
+	s.size = uint64(l.offset)
+	l.sum.Sum(s.sum[:0])
+	return s
 }
 
 // isMarked tells whether it is known of a database that is not open yet that no
 // record of its tables is lost, and whether none can be lost besides: when what else
-// there is lies in one memtable's log, which can lose nothing but its end.
+// there is lies in one memtable's log, which can lose nothing but its end. A mark that
+// cannot be read says nothing.
 func (l *ledger) isMarked() (bool, error) {
 	written, err := os.ReadFile(filepath.Join(l.path, markFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("reading mark: %w", err)
-	}
-	if decode(markKey, written, &l.marked) != nil {
+	if err != nil || decode(markKey, written, &l.marked) != nil {
 		return false, nil
 	}
 	logs, err := memtableLogs(l.path)
-	if err != nil {
-		return false, err
-	}
-	now, _ := l.state()
-	return l.marked == now && len(logs) <= 1, nil
+	return l.marked == l.statement() && len(logs) <= 1, err
 }

@@ -2,6 +2,7 @@ package badger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -10,6 +11,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/generic-registry/caddy-generic-registry/module/disk"
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
 // messages is a log that a test asks.
@@ -85,6 +89,12 @@ func TestWhatIsKnownIsNotComparedAgain(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, true},
+		"with a mark that cannot be read": {func(t *testing.T, dir string) {
+			name := filepath.Join(dir, markFile)
+			if err := errors.Join(os.Remove(name), os.Mkdir(name, 0o700)); err != nil {
+				t.Fatal(err)
+			}
+		}, true},
 		"with the mark of an earlier manifest": {func(t *testing.T, dir string) {
 			mark, err := os.ReadFile(filepath.Join(dir, markFile))
 			if err != nil {
@@ -155,6 +165,38 @@ func TestAKilledStoreThatWasMarked(t *testing.T) {
 		}
 	}
 	wantNumbered(t, again, 51, numbers(51)...)
+}
+
+// TestReadsGoOnUntilLogsAreTables: a store that failed and is opened again takes
+// changes only then.
+func TestReadsGoOnUntilLogsAreTables(t *testing.T) {
+	s, err := openSmall(filepath.Join(t.TempDir(), "metadata"), disk.OS{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mustClose(t, s)
+	if err := publishNumbered(s, "o", 0); err != nil {
+		t.Fatal(err)
+	}
+	unwritten := filepath.Join(t.TempDir(), "log")
+	if err := os.WriteFile(unwritten, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.opened.logs, s.flushing = []string{unwritten}, true
+	s.failed.Store(true)
+	for range 3 { // each is looked at before the next is taken
+		s.wake <- struct{}{}
+	}
+	if _, err := s.Lookup(t.Context(), numberedRef("o", 0)); err != nil {
+		t.Errorf("reading meanwhile: %v", err)
+	}
+	if err := publishNumbered(s, "o", 1); !errors.Is(err, registry.ErrUnavailable) {
+		t.Errorf("publishing meanwhile: %v", err)
+	}
+	if err := os.Remove(unwritten); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "changes are taken again", func() bool { return publishNumbered(s, "o", 1) == nil })
 }
 
 // fullLogs are the logs of memtables, but for the next one's, which is set aside.

@@ -28,6 +28,8 @@ const (
 	memTableSize     = 8 << 20
 	valueLogSize     = 1 << 20 // nothing is written to it
 	journalDirectory = "journal"
+
+	pollInterval = time.Millisecond
 )
 
 // databaseOptions are small on purpose: millions of files are a few hundred
@@ -165,8 +167,6 @@ func (p *place) settle(ctx context.Context, o *opened) error {
 	}
 	if replayed > 0 {
 		p.log.Warn("the database was behind its journal; the changes it lacked are made again", slog.Uint64("changes", replayed))
-	}
-	if replayed > 0 {
 		if err := o.emptyGraves(); err != nil {
 			return fmt.Errorf("cleaning up versions that were deleted: %w", err)
 		}
@@ -177,18 +177,19 @@ func (p *place) settle(ctx context.Context, o *opened) error {
 // openDatabase opens Badger's files, once they have been looked at. What it holds is
 // durable once it is flushed.
 func (p *place) openDatabase() (*opened, error) {
-	if err := checkFiles(p.path(), databaseOptions(p.path(), databaseLog{log: p.log}), p.log); err != nil {
+	o := &opened{ledger: newLedger(p.path())}
+	options := databaseOptions(p.path(), databaseLog{p.log, o.ledger})
+	if err := checkFiles(p.path(), options, p.log); err != nil {
 		return nil, err
 	}
-	l, err := newLedger(p.path())
-	if err != nil {
+	if err := o.ledger.begin(); err != nil {
 		return nil, err
 	}
-	o := &opened{ledger: l}
+	var err error
 	if o.logs, err = memtableLogs(p.path()); err != nil {
 		return nil, err
 	}
-	if o.db, err = openBadger(databaseOptions(p.path(), databaseLog{p.log, l})); err != nil {
+	if o.db, err = openBadger(options); err != nil {
 		return nil, fmt.Errorf("opening database in %s: %w", p.path(), err)
 	}
 	return o, nil
@@ -234,14 +235,27 @@ func (o *opened) isFlushed() (bool, error) {
 }
 
 // awaitFlush waits until it is.
-func (o *opened) awaitFlush() error {
-	for deadline := time.Now().Add(closeTimeout); ; time.Sleep(badgerPoll) {
-		flushed, err := o.isFlushed()
-		if err != nil || flushed {
+func (o *opened) awaitFlush(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, closeTimeout, errNotFlushed)
+	defer cancel()
+	return poll(ctx, o.isFlushed)
+}
+
+var errNotFlushed = fmt.Errorf("%w: the database does not write what is in its logs", registry.ErrUnavailable)
+
+// poll asks until the answer is yes, or until the context ends: Badger tells nobody
+// when a memtable is written, or a compaction ends.
+func poll(ctx context.Context, ask func() (bool, error)) error {
+	ticker := time.NewTicker(pollInterval)
+	defer ticker.Stop()
+	for {
+		if yes, err := ask(); yes || err != nil {
 			return err
 		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("%w: the database does not write what is in its logs", registry.ErrUnavailable)
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-ticker.C:
 		}
 	}
 }

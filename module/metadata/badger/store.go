@@ -88,7 +88,7 @@ func (p *place) openStore(ctx context.Context) (*Store, error) {
 		uploads:    make(map[registry.Locator]struct{}),
 		snapshots:  make(map[*snapshot]struct{}),
 	}
-	if err := firstError(o.awaitFlush, func() error { return s.load(o) }); err != nil {
+	if err := firstError(func() error { return o.awaitFlush(ctx) }, func() error { return s.load(o) }); err != nil {
 		return nil, errors.Join(fmt.Errorf("loading database in %s: %w", p.path(), err), o.close())
 	}
 	s.room.balance()
