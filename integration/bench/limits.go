@@ -17,9 +17,14 @@ import (
 // smallFiles is what the disk can do at most of what a publish must: create, write,
 // sync, rename, sync of the directory. The files are spread over directories, which
 // can be synced side by side; in one, each sync waits for those before.
+//
+// They stay until the lab is removed: ext4 without a journal makes no new file where it
+// has just deleted one, and searches long for another place.
 func smallFiles(ctx context.Context, dir string, directories int, size int64, a amount) (sample, error) {
-	dir = filepath.Join(dir, "limit")
-	defer os.RemoveAll(dir)
+	dir, err := os.MkdirTemp(dir, "limit-")
+	if err != nil {
+		return sample{}, err
+	}
 	for i := range directories {
 		if err := os.MkdirAll(filepath.Join(dir, strconv.Itoa(i)), 0o700); err != nil {
 			return sample{}, err

@@ -74,12 +74,12 @@ type OS struct{}
 
 // Create implements FS.
 func (OS) Create(name string) (File, error) {
-	return wrap(os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND, FilePermissions))
+	return wrap(openFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND))
 }
 
 // Append implements FS.
 func (OS) Append(name string) (File, error) {
-	return wrap(os.OpenFile(name, os.O_WRONLY|os.O_APPEND, FilePermissions))
+	return wrap(openFile(name, os.O_WRONLY|os.O_APPEND))
 }
 
 func wrap(file *os.File, err error) (File, error) {
@@ -114,6 +114,9 @@ func (f osFile) Flush(from, bytes int64) error { return flush(f.File, from, byte
 
 // Allocated implements File.
 func (f osFile) Allocated() (int64, error) { return allocated(f.File) }
+
+// Open opens a file for reading. fs.ErrNotExist when there is none.
+func Open(name string) (*os.File, error) { return openFile(name, os.O_RDONLY) }
 
 const temporarySuffix = ".new"
 

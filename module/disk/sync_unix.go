@@ -5,13 +5,12 @@ package disk
 import (
 	"errors"
 	"fmt"
-	"os"
 )
 
 // syncDirectory opens the directory anew each time, so that an error reaches the
 // caller who waits for it.
 func syncDirectory(path string) error {
-	directory, err := os.Open(path)
+	directory, err := Open(path)
 	if err != nil {
 		return fmt.Errorf("opening directory to sync it: %w", err)
 	}

@@ -111,7 +111,7 @@ func (s *Store) Open(ctx context.Context, locator registry.Locator, size int64) 
 	if err != nil {
 		return nil, err
 	}
-	file, err := openFile(name)
+	file, err := disk.Open(name)
 	if err != nil {
 		return nil, fmt.Errorf("opening file: %w", notFound(err))
 	}
