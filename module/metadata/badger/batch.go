@@ -32,7 +32,7 @@ type batch struct {
 }
 
 func newBatch(o *opened) *batch {
-	return &batch{txn: o.db.NewTransaction(true), nextID: o.nextID, state: o.state}
+	return &batch{txn: o.db.begin(), nextID: o.nextID, state: o.state}
 }
 
 // errWrite marks errors of writing to the transaction, which spoil all of it.

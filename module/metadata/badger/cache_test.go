@@ -235,11 +235,11 @@ func TestWhoeverSeesACommitAllDo(t *testing.T) {
 		t.Fatal(err)
 	}
 	commit := s.commitTxn
-	s.commitTxn = func(txn *badger.Txn) error {
+	s.commitTxn = func(db *database, txn *badger.Txn) error {
 		if err := look(); err != nil {
 			t.Errorf("before the commit: %v", err)
 		}
-		if err := commit(txn); err != nil {
+		if err := commit(db, txn); err != nil {
 			return err
 		}
 		if err := look(); !errors.Is(err, registry.ErrPackageNotFound) {
@@ -279,11 +279,11 @@ func TestTokensOutOfMemory(t *testing.T) {
 		t.Error("it is not in memory")
 	}
 	commit := s.commitTxn
-	s.commitTxn = func(txn *badger.Txn) error {
+	s.commitTxn = func(db *database, txn *badger.Txn) error {
 		if _, _, err := s.FindToken(ctx, "id"); err != nil {
 			t.Errorf("before the commit: %v", err)
 		}
-		err := commit(txn)
+		err := commit(db, txn)
 		if _, _, err := s.FindToken(ctx, "id"); !errors.Is(err, registry.ErrTokenNotFound) {
 			t.Errorf("behind the commit: %v", err)
 		}

@@ -63,7 +63,7 @@ func TestCheckTellsContradictions(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			s := publishedStore(t, t.TempDir(), 6)
 			defer mustClose(t, s)
-			if err := s.opened.db.Update(test.damage); err != nil {
+			if err := s.opened.db.update(test.damage); err != nil {
 				t.Fatal(err)
 			}
 			wantProblem(t, s, test.says)

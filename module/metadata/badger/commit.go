@@ -168,7 +168,7 @@ func (s *Store) store(b *batch) error {
 		return err
 	}
 	s.cache.begin(b.cached)
-	if err := s.commitTxn(b.txn); err != nil {
+	if err := s.commitTxn(s.opened.db, b.txn); err != nil {
 		return err
 	}
 	s.cache.done()

@@ -31,7 +31,7 @@ func (o *opened) checkAll(ctx context.Context) error {
 		return err
 	}
 	var problems []error
-	err = o.db.View(func(txn *badger.Txn) error {
+	err = o.db.view(func(txn *badger.Txn) error {
 		var state stateRecord
 		if _, err := get(txn, stateKey, &state); err != nil {
 			return err

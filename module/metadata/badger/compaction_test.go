@@ -26,7 +26,7 @@ func compactible(t *testing.T, root string) *Store {
 	t.Helper()
 	for round := range compactedRounds {
 		s := mustOpen(t, root)
-		eventually(t, "tables are compacted", func() bool { return len(s.opened.db.Tables()) < 5 })
+		eventually(t, "tables are compacted", func() bool { return len(s.opened.db.badger.Tables()) < 5 })
 		for i := range 20 {
 			if err := publishNumbered(s, "o", round*20+i); err != nil {
 				t.Fatal(err)
@@ -43,7 +43,7 @@ func compactible(t *testing.T, root string) *Store {
 func block(t *testing.T, s *Store) {
 	t.Helper()
 	var last uint64
-	for _, known := range s.opened.db.Tables() {
+	for _, known := range s.opened.db.badger.Tables() {
 		last = max(last, known.ID)
 	}
 	for id := last + 1; id < last+20; id++ {
@@ -57,7 +57,7 @@ func block(t *testing.T, s *Store) {
 func flatten(t *testing.T, s *Store) {
 	t.Helper()
 	before := s.opened.ledger.planned.Load()
-	if err := s.opened.db.Flatten(1); err != nil {
+	if err := s.opened.db.badger.Flatten(1); err != nil {
 		t.Fatal(err)
 	}
 	if s.opened.ledger.planned.Load() == before {
@@ -202,7 +202,10 @@ func TestCompactionsUnderLoadAreNoFault(t *testing.T) {
 		if i == 1000 {
 			t.Fatal("800 MiB, and no table of a compaction is counted")
 		}
-		if err := s.opened.db.Update(writeMuch); err != nil {
+		s.committer.Lock()
+		err := s.opened.db.update(writeMuch)
+		s.committer.Unlock()
+		if err != nil {
 			t.Fatal(err)
 		}
 	}

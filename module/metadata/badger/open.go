@@ -195,20 +195,6 @@ func (p *place) openDatabase() (*opened, error) {
 	return o, nil
 }
 
-// openBadger returns errDatabase for what Badger cannot make sense of.
-func openBadger(options badger.Options) (db *badger.DB, err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			err = fmt.Errorf("%w: opening it: %v", errDatabase, cause)
-		}
-	}()
-	db, err = badger.Open(options)
-	if err != nil && !directory.IsRefusal(err) {
-		err = fmt.Errorf("%w: opening it: %w", errDatabase, err)
-	}
-	return db, err
-}
-
 // memtableLogs are those of memtables that were not written as tables yet.
 func memtableLogs(path string) ([]string, error) {
 	logs, err := filepath.Glob(filepath.Join(path, "*.mem"))

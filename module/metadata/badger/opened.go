@@ -23,7 +23,7 @@ var errDatabase = fmt.Errorf("%w: the database is not what was written", registr
 // opened is what a store has open: the database and its journal, at one position.
 // After opening it is the committer's, but for reads of the database.
 type opened struct {
-	db      *badger.DB
+	db      *database
 	ledger  *ledger
 	logs    []string // of memtables that the last run left
 	journal *journal.Journal
@@ -36,7 +36,7 @@ type opened struct {
 
 // read reads the database's own records. A new database has none.
 func (o *opened) read() (known bool, err error) {
-	err = o.db.View(func(txn *badger.Txn) (err error) {
+	err = o.db.view(func(txn *badger.Txn) (err error) {
 		var store storeRecord
 		ids := idRecord{next: 1}
 		if known, err = get(txn, storeIDKey, &store); err != nil {
@@ -55,7 +55,7 @@ func (o *opened) read() (known bool, err error) {
 // name gives a new database the ID of its journal.
 func (o *opened) name() error {
 	o.id = o.journal.Store()
-	return o.db.Update(func(txn *badger.Txn) error {
+	return o.db.update(func(txn *badger.Txn) error {
 		return txn.Set(storeIDKey, encode(storeIDKey, &storeRecord{o.id}))
 	})
 }
@@ -104,9 +104,9 @@ func (o *opened) close() error {
 
 var errHangs = fmt.Errorf("closing database: no end after %s", closeTimeout)
 
-func closeDatabase(db *badger.DB) error {
+func closeDatabase(db *database) error {
 	closed := make(chan error, 1)
-	go func() { closed <- db.Close() }()
+	go func() { closed <- db.badger.Close() }()
 	timeout := time.NewTimer(closeTimeout)
 	defer timeout.Stop()
 	select {

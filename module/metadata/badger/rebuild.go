@@ -125,7 +125,7 @@ func (p *place) writeJournal(ctx context.Context, o *opened) error {
 	if err := p.replaceJournal(unfinished); err != nil {
 		return err
 	}
-	return o.db.Update(func(txn *badger.Txn) error {
+	return o.db.update(func(txn *badger.Txn) error {
 		return txn.Set(stateKey, encode(stateKey, &stateRecord{position: position, sums: sums}))
 	})
 }

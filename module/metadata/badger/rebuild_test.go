@@ -17,7 +17,7 @@ const long = "GENERIC_REGISTRY_LONG"
 // listing is everything that clients can tell of a store, in the order of its keys.
 func listing(t *testing.T, s *Store) (lines []string) {
 	t.Helper()
-	err := s.opened.db.View(func(txn *badger.Txn) error {
+	err := s.opened.db.view(func(txn *badger.Txn) error {
 		return scan(txn, []byte(versionPrefix), nil, func(key, value []byte) error {
 			var version versionRecord
 			if err := decode(key, value, &version); err != nil {

@@ -223,10 +223,10 @@ func crash(t *testing.T, s *Store, root string) string {
 func TestTheStoreHealsItself(t *testing.T) {
 	for _, test := range []struct {
 		name   string
-		commit func(*badger.Txn) error
+		commit func(*database, *badger.Txn) error
 	}{
-		{"it was stored", func(txn *badger.Txn) error { return errors.Join(txn.Commit(), errDisk) }},
-		{"it was not stored", func(*badger.Txn) error { return errDisk }},
+		{"it was stored", func(db *database, txn *badger.Txn) error { return errors.Join(db.commit(txn), errDisk) }},
+		{"it was not stored", func(*database, *badger.Txn) error { return errDisk }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := publishedStore(t, t.TempDir(), 2)
@@ -238,7 +238,7 @@ func TestTheStoreHealsItself(t *testing.T) {
 				t.Fatalf("the failed publish says %v", err)
 			}
 			s.committer.Lock()
-			s.commitTxn = (*badger.Txn).Commit
+			s.commitTxn = (*database).commit
 			s.committer.Unlock()
 			if _, err := s.Lookup(t.Context(), numberedRef("o", 0)); err != nil {
 				t.Errorf("reading: %v", err)

@@ -56,7 +56,7 @@ func (r *replay) flush() error {
 	if err := b.seal(); err != nil {
 		return err
 	}
-	if err := b.txn.Commit(); err != nil {
+	if err := r.opened.db.commit(b.txn); err != nil {
 		return fmt.Errorf("committing replayed changes: %w", err)
 	}
 	b.settle(r.opened)
@@ -125,7 +125,7 @@ func (b *batch) republish(ref registry.Ref, change registry.Change) error {
 // bytes may be long gone, and no blob may be known that nobody has.
 func (o *opened) emptyGraves() error {
 	var graves []uint64
-	err := o.db.View(func(txn *badger.Txn) error {
+	err := o.db.view(func(txn *badger.Txn) error {
 		return scan(txn, []byte(gravePrefix), nil, func(key, _ []byte) error {
 			id, err := graveID(key)
 			graves = append(graves, id)
@@ -146,7 +146,7 @@ func (o *opened) emptyGraves() error {
 func (o *opened) emptyGrave(id uint64) (emptied bool, err error) {
 	b := newBatch(o)
 	defer b.txn.Discard()
-	if err := firstError(func() error { return b.emptyGrave(id) }, b.seal, b.txn.Commit); err != nil {
+	if err := firstError(func() error { return b.emptyGrave(id) }, b.seal, func() error { return o.db.commit(b.txn) }); err != nil {
 		return false, err
 	}
 	b.settle(o)

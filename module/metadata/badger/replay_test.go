@@ -136,7 +136,7 @@ func TestTwoHistoriesAreNotMixed(t *testing.T) {
 func TestAStoreOfAnEarlierLayoutGetsAJournal(t *testing.T) {
 	root := t.TempDir()
 	s := publishedStore(t, root, 5)
-	if err := s.opened.db.Update(func(txn *badger.Txn) error { return txn.Delete(stateKey) }); err != nil {
+	if err := s.opened.db.update(func(txn *badger.Txn) error { return txn.Delete(stateKey) }); err != nil {
 		t.Fatal(err)
 	}
 	id := s.ID()

@@ -15,7 +15,7 @@ import (
 // their keys, not of their times: nothing depends on it.
 func (o *opened) retell(ctx context.Context) (total sums, err error) {
 	t := teller{opened: o}
-	err = o.db.View(func(txn *badger.Txn) error {
+	err = o.db.view(func(txn *badger.Txn) error {
 		return firstError(
 			func() (err error) { total, err = sumUp(txn); return err },
 			func() error {

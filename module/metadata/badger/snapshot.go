@@ -18,8 +18,9 @@ type snapshot struct {
 	store    *Store
 	position registry.Position
 
-	mu  sync.Mutex
-	txn *badger.Txn // nil once it has ended
+	mu      sync.Mutex
+	txn     *badger.Txn // nil once it has ended
+	discard func()
 }
 
 // Snapshot implements registry.Journaled.
@@ -35,7 +36,8 @@ func (s *Store) Snapshot(ctx context.Context) (registry.Snapshot, error) {
 	if err := s.trust(); err != nil {
 		return nil, err
 	}
-	taken := &snapshot{store: s, txn: s.opened.db.NewTransaction(false)}
+	taken := &snapshot{store: s}
+	taken.txn, taken.discard = s.opened.db.snapshot()
 	var state stateRecord
 	if _, err := get(taken.txn, stateKey, &state); err != nil {
 		taken.end()
@@ -89,7 +91,7 @@ func (v *snapshot) end() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.txn != nil {
-		v.txn.Discard()
+		v.discard()
 		v.txn = nil
 	}
 }

@@ -41,7 +41,7 @@ type Store struct {
 
 	// The two steps of a commit. Tests put faults in their place.
 	appendTo  func(*journal.Journal, []registry.Change) (registry.Position, error)
-	commitTxn func(*badger.Txn) error
+	commitTxn func(*database, *badger.Txn) error
 
 	cache *cache
 
@@ -81,7 +81,7 @@ func (p *place) openStore(ctx context.Context) (*Store, error) {
 		opened:     o,
 		operations: make(chan *operation, queueLength),
 		appendTo:   (*journal.Journal).Append,
-		commitTxn:  (*badger.Txn).Commit,
+		commitTxn:  (*database).commit,
 		cache:      newCache(),
 		stop:       make(chan struct{}),
 		wake:       make(chan struct{}, 1),
@@ -105,7 +105,7 @@ func (s *Store) ID() string { return s.id }
 func (s *Store) load(o *opened) error {
 	condemned := make(map[registry.Locator]struct{})
 	var graves []uint64
-	err := o.db.View(func(txn *badger.Txn) error {
+	err := o.db.view(func(txn *badger.Txn) error {
 		scanKeys(txn, condemnedPrefix, func(rest []byte) {
 			condemned[registry.Locator(rest)] = struct{}{}
 		})

@@ -217,14 +217,14 @@ func TestAfterAFailedCommitNothingIsPromised(t *testing.T) {
 	}
 	fsys.stuck.Store(true) // the store cannot heal
 	s.committer.Lock()
-	s.commitTxn = func(*badger.Txn) error { return errDisk }
+	s.commitTxn = func(*database, *badger.Txn) error { return errDisk }
 	s.committer.Unlock()
 	err = publishNumbered(s, "o", 2)
 	if !errors.Is(err, errDisk) || errors.Is(err, registry.ErrUnavailable) {
 		t.Fatalf("the failed publish says %v", err)
 	}
 	s.committer.Lock()
-	s.commitTxn = (*badger.Txn).Commit // works again, as a sync after a failed one does
+	s.commitTxn = (*database).commit // works again, as a sync after a failed one does
 	s.committer.Unlock()
 	if err := publishNumbered(s, "o", 3); !errors.Is(err, registry.ErrUnavailable) {
 		t.Errorf("the next publish says %v", err)
@@ -275,7 +275,7 @@ func TestARefusedOperationLeavesItsBatchAlone(t *testing.T) {
 		t.Errorf("refused: %v, good: %v", bad.err, good.err)
 	}
 	var record packageRecord
-	if err := s.opened.db.View(func(txn *badger.Txn) error { _, err := get(txn, []byte("p/x"), &record); return err }); err != nil || record.versions != 5 {
+	if err := s.opened.db.view(func(txn *badger.Txn) error { _, err := get(txn, []byte("p/x"), &record); return err }); err != nil || record.versions != 5 {
 		t.Errorf("stored %+v: %v", record, err)
 	}
 }
@@ -323,7 +323,7 @@ type counts struct {
 
 func (s *Store) counts(t *testing.T) (c counts) {
 	t.Helper()
-	err := s.opened.db.View(func(txn *badger.Txn) error {
+	err := s.opened.db.view(func(txn *badger.Txn) error {
 		for prefix, n := range map[string]*int{ownerPrefix: &c.owners, packagePrefix: &c.packages, versionPrefix: &c.versions, timePrefix: &c.times} {
 			scanKeys(txn, prefix, func([]byte) { *n++ })
 		}

@@ -39,7 +39,7 @@ func (s *Store) read(ctx context.Context, read func(txn *badger.Txn) error, find
 	if s.closed || s.opened == nil {
 		return s.unavailable()
 	}
-	err := s.opened.db.View(read)
+	err := s.opened.db.view(read)
 	if err == nil && finds {
 		return nil
 	}
