@@ -46,7 +46,7 @@ func panelsOf(rows []row) (panels []panel) {
 				continue
 			}
 			// The limits are out of reach: only what was aimed at can be missed.
-			behind := !r.met || r.ratio < 0.95 && (against == againstStock || against == againstPeer)
+			behind := r.ratio < r.goal || r.ratio < 0.95 && (against == againstStock || against == againstPeer)
 			add("Speed, against "+against, "times as fast (more is better)", bar{wrapped(r.cell), r.with, r.ratio, r.least, r.most, r.goal, behind})
 		}
 	}

@@ -131,10 +131,12 @@ func TestWhatIsKnownIsNotComparedAgain(t *testing.T) {
 	}
 }
 
-// TestAKilledStoreThatWasMarked opens without comparing its records: the log of one
-// memtable can lose only its end, which the journal has.
-func TestAKilledStoreThatWasMarked(t *testing.T) {
-	root, killed := t.TempDir(), t.TempDir()
+// killMarked publishes 51 files and returns a copy of the store as a kill would leave
+// it, marked before the last one.
+func killMarked(t *testing.T) (killed string) {
+	t.Helper()
+	killed = t.TempDir()
+	root := t.TempDir()
 	s := mustOpen(t, root)
 	defer mustClose(t, s)
 	for i := range 50 {
@@ -149,10 +151,17 @@ func TestAKilledStoreThatWasMarked(t *testing.T) {
 	if err := copySparse(killed, root); err != nil {
 		t.Fatal(err)
 	}
-	full := fullLogs(t, killed)
-	if len(full) == 0 {
+	if len(fullLogs(t, killed)) == 0 {
 		t.Fatal("nothing is in a memtable")
 	}
+	return killed
+}
+
+// TestAKilledStoreThatWasMarked opens without comparing its records: the log of one
+// memtable can lose only its end, which the journal has.
+func TestAKilledStoreThatWasMarked(t *testing.T) {
+	killed := killMarked(t)
+	full := fullLogs(t, killed)
 	var log messages
 	again := mustOpenLogged(t, killed, &log)
 	defer mustClose(t, again)
@@ -165,6 +174,58 @@ func TestAKilledStoreThatWasMarked(t *testing.T) {
 		}
 	}
 	wantNumbered(t, again, 51, numbers(51)...)
+}
+
+// TestAKilledStoreWithTwoLogs is compared: the first may have lost its end, which is
+// the middle of what the store has.
+func TestAKilledStoreWithTwoLogs(t *testing.T) {
+	killed := killMarked(t)
+	logs, err := memtableLogs(filepath.Join(killed, "metadata"))
+	if err != nil || len(logs) != 2 {
+		t.Fatalf("logs %v, %v; want one and an empty one", logs, err)
+	}
+	text, err := os.ReadFile(logs[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(logs[1], text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var log messages
+	again := mustOpenLogged(t, killed, &log)
+	defer mustClose(t, again)
+	if !log.has(comparing) {
+		t.Error("the records were not compared")
+	}
+	wantNumbered(t, again, 51, numbers(51)...)
+}
+
+// TestOnlyABalancedStoreIsMarked: not one with a compaction that is unaccounted for.
+func TestOnlyABalancedStoreIsMarked(t *testing.T) {
+	s := mustOpen(t, t.TempDir())
+	if err := publishNumbered(s, "o", 0); err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, s)
+	l := newLedger(s.path())
+	if err := l.begin(); err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(l.path, markFile)
+	if err := os.Remove(name); err != nil {
+		t.Fatal(err)
+	}
+	l.marked = markRecord{}
+	for _, missing := range []int64{1, 0} {
+		l.open = true
+		l.planned.Store(missing)
+		if err := l.mark(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(name); (err == nil) != (missing == 0) {
+			t.Errorf("with %d tables missing, asking for the mark: %v", missing, err)
+		}
+	}
 }
 
 // TestReadsGoOnUntilLogsAreTables: a store that failed and is opened again takes
