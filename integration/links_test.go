@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -43,12 +44,28 @@ func TestLinksOfTheDocuments(t *testing.T) {
 	}
 }
 
-// exists looks for a name from the root, or from a room of module/.
+// exists looks for a name from the root, or from a room of module/, and for the
+// heading that a link names.
 func exists(name string) bool {
+	name, heading, hasHeading := strings.Cut(name, "#")
+	if hasHeading {
+		text, err := os.ReadFile(filepath.Join("..", name))
+		return err == nil && slices.Contains(headings(string(text)), heading)
+	}
 	for _, base := range []string{"..", "../module/blobs", "../module/metadata"} {
 		if _, err := os.Stat(filepath.Join(base, name)); err == nil {
 			return true
 		}
 	}
 	return false
+}
+
+// headings are those of a document, as links name them.
+func headings(text string) (names []string) {
+	for line := range strings.Lines(text) {
+		if title, found := strings.CutPrefix(strings.TrimLeft(line, "#"), " "); found && strings.HasPrefix(line, "#") {
+			names = append(names, strings.ReplaceAll(strings.ToLower(strings.TrimSpace(title)), " ", "-"))
+		}
+	}
+	return names
 }
