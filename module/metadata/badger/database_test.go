@@ -13,7 +13,7 @@ var versionedKey = []byte("k")
 func mustOpenDatabase(t *testing.T, path string) *database {
 	t.Helper()
 	options := databaseOptions(path, databaseLog{slog.New(slog.DiscardHandler), newLedger(path)}).
-		WithMemTableSize(1 << 20).WithValueThreshold(1 << 10). // many tables soon
+		WithMemTableSize(256 << 10).WithValueThreshold(1 << 10). // many tables soon
 		WithSyncWrites(false)
 	db, err := openBadger(options)
 	if err != nil {
@@ -76,7 +76,7 @@ func versions(t *testing.T, db *database) (count int) {
 func TestASnapshotStaysWhatItWas(t *testing.T) {
 	path := t.TempDir()
 	db := mustOpenDatabase(t, path)
-	const many = 8_000
+	const many = 2_000
 	write(t, db, 0, 10)
 	early, endEarly := db.snapshot()
 	same, endSame := db.snapshot()
