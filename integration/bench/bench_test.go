@@ -111,3 +111,25 @@ func TestAxisReachesOverItsBars(t *testing.T) {
 		})
 	}
 }
+
+// TestBarsAreBehindTheirOwnTargets: a cell that misses one of two is not behind in
+// the other.
+func TestBarsAreBehindTheirOwnTargets(t *testing.T) {
+	for _, test := range []struct {
+		name              string
+		ratio, cpuRatio   float64
+		slow, takesCycles bool
+	}{
+		{"both met", 1.6, 0.4, false, false},
+		{"too slow", 1.4, 0.4, true, false},
+		{"too much of the CPU", 1.6, 0.5, false, true},
+	} {
+		panels := panelsOf([]row{{
+			cell: test.name, with: "stock", chart: againstStock, ratio: test.ratio, goal: 1.5, cpuRatio: test.cpuRatio, cpuGoal: 0.45,
+			met: !test.slow && !test.takesCycles,
+		}})
+		if len(panels) != 2 || panels[0].bars[0].behind != test.slow || panels[1].bars[0].behind != test.takesCycles {
+			t.Errorf("%s: %+v", test.name, panels)
+		}
+	}
+}
