@@ -69,3 +69,32 @@ func headings(text string) (names []string) {
 	}
 	return names
 }
+
+// TestTablesOfTheDocuments: each has one head, with as many columns as every row.
+func TestTablesOfTheDocuments(t *testing.T) {
+	t.Parallel()
+	rule := regexp.MustCompile(`^\|(-+\|)+$`)
+	for _, document := range []string{"README.md", "CONTRIBUTING.md"} {
+		tables, columns, before := 0, 0, ""
+		for number, line := range strings.Split(readFile(t, filepath.Join("..", document)), "\n") {
+			cells := strings.Count(line, "|") - strings.Count(line, `\|`)
+			switch {
+			case !strings.HasPrefix(line, "|"):
+				columns = 0
+			case rule.MatchString(line) && (!strings.HasPrefix(before, "|") || rule.MatchString(before)):
+				t.Errorf("%s:%d: a table without a head", document, number+1)
+			case rule.MatchString(line):
+				tables, columns = tables+1, cells
+				if head := strings.Count(before, "|"); head != columns {
+					t.Errorf("%s:%d: %d cells in the head of a table of %d", document, number, head, columns)
+				}
+			case columns > 0 && cells != columns:
+				t.Errorf("%s:%d: %d cells in a table of %d", document, number+1, cells, columns)
+			}
+			before = line
+		}
+		if tables == 0 {
+			t.Errorf("%s has no table", document)
+		}
+	}
+}
