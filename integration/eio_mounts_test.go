@@ -92,8 +92,10 @@ func (r *rig) fail(f fault, when int, heals bool) error {
 	}
 	tracer.detach()
 	for _, name := range tracer.syncedAgain() {
-		if strings.HasPrefix(name, filepath.Join(r.root, "blobs", "tmp")) {
-			return fmt.Errorf("%s was synced again after a sync of it failed", name)
+		for _, directory := range []string{"tmp", "wal"} {
+			if strings.HasPrefix(name, filepath.Join(r.root, "blobs", directory)) {
+				return fmt.Errorf("%s was synced again after a sync of it failed", name)
+			}
 		}
 	}
 	if heals {

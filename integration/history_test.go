@@ -22,6 +22,14 @@ const (
 	absent = ""
 )
 
+// smallOrLarge draws a size: most are written ahead, some are not.
+func smallOrLarge(random *rand.Rand) int {
+	if random.IntN(5) == 0 {
+		return 60_000 + random.IntN(20_000)
+	}
+	return 1 + random.IntN(9_000)
+}
+
 // history is what one client knows of its files: each operation that was not
 // answered may or may not have happened.
 type history struct {
@@ -53,7 +61,7 @@ func newHistory(client int) *history {
 		files:   make(map[string]possible),
 		pending: make(map[string]possible),
 		random:  rand.New(rand.NewPCG(uint64(client), 1)),
-		size:    func(random *rand.Rand) int { return 1 + random.IntN(9000) },
+		size:    smallOrLarge,
 	}
 }
 

@@ -142,14 +142,20 @@ func TestPowerCutLosesNothing(t *testing.T) {
 func TestPowerCutFindsMissingSyncs(t *testing.T) {
 	t.Parallel()
 	const cycles = 10
+	const writer, settle = "module/blobs/filesystem/writer.go", "module/blobs/filesystem/wal_settle.go"
 	database := edit{"module/metadata/badger/open.go", "WithSyncWrites(true)", "WithSyncWrites(false)"}
+	noneSmall := edit{writer, "size >= 0 && size <= s.wal.limits.small", "size < -1"}
+	smallSegments := edit{"module/blobs/filesystem/wal.go", "segmentSize = 16 << 20", "segmentSize = 16 << 10"}
 	for _, missing := range []struct {
 		name  string
 		edits []edit
 		loses bool
 	}{
-		{"the bytes of a blob", []edit{{"module/blobs/filesystem/writer.go", "err := w.file.Sync()", "err := error(nil)"}}, true},
-		{"the name of a blob", []edit{{"module/disk/sync_unix.go", "errors.Join(directory.Sync(), directory.Close())", "errors.Join(directory.Close())"}}, true},
+		{"the bytes of a blob", []edit{noneSmall, {writer, "err := w.file.Sync()", "err := error(nil)"}}, true},
+		{"the log of small blobs", []edit{{"module/blobs/filesystem/wal_segment.go", "if err := s.file.Sync(); err != nil {", "if err := error(nil); err != nil {"}}, true},
+		{"the files of a log that is removed", []edit{smallSegments, {settle, "directory.Full(s.volume.Sync())", "nil"}}, true},
+		{"nothing, with a log that is removed often", []edit{smallSegments}, false},
+		{"the name of a blob", []edit{noneSmall, {"module/disk/sync_unix.go", "errors.Join(directory.Sync(), directory.Close())", "errors.Join(directory.Close())"}}, true},
 		{"the metadata", []edit{{"module/metadata/badger/journal/journal.go", "if err := j.file.Sync(); err != nil {", "if err := error(nil); err != nil {"}, database}, true},
 		{"the database, with its journal synced", []edit{database}, false},
 	} {

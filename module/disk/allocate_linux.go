@@ -9,32 +9,22 @@ import (
 
 // allocate sets blocks aside with fallocate(2), which not every file system has.
 func allocate(file *os.File, bytes int64) error {
-	for {
-		err := unix.Fallocate(int(file.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, bytes)
-		switch {
-		case errors.Is(err, unix.EINTR):
-			continue
-		case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOSYS):
-			return nil
-		case err != nil:
-			return &os.PathError{Op: "fallocate", Path: file.Name(), Err: err}
-		}
+	err := uninterrupted(func() error { return unix.Fallocate(int(file.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, bytes) })
+	switch {
+	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOSYS):
 		return nil
+	case err != nil:
+		return &os.PathError{Op: "fallocate", Path: file.Name(), Err: err}
 	}
+	return nil
 }
 
 // allocated asks for the blocks of a file, which are of 512 bytes whatever the file
 // system's are (stat(3type)).
 func allocated(file *os.File) (int64, error) {
 	var stat unix.Stat_t
-	for {
-		err := unix.Fstat(int(file.Fd()), &stat)
-		switch {
-		case errors.Is(err, unix.EINTR):
-			continue
-		case err != nil:
-			return 0, &os.PathError{Op: "fstat", Path: file.Name(), Err: err}
-		}
-		return stat.Blocks * 512, nil
+	if err := uninterrupted(func() error { return unix.Fstat(int(file.Fd()), &stat) }); err != nil {
+		return 0, &os.PathError{Op: "fstat", Path: file.Name(), Err: err}
 	}
+	return stat.Blocks * 512, nil
 }

@@ -11,16 +11,14 @@ import (
 // take away the error that a later fsync(2) has to report: sync_file_range(2) does
 // that when it waits.
 func flush(file *os.File, from, bytes int64) error {
-	for {
-		err := unix.SyncFileRange(int(file.Fd()), from, bytes, unix.SYNC_FILE_RANGE_WRITE)
-		switch {
-		case errors.Is(err, unix.EINTR):
-			continue
-		case errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EINVAL), errors.Is(err, unix.ESPIPE):
-			return nil
-		case err != nil:
-			return &os.PathError{Op: "sync_file_range", Path: file.Name(), Err: err}
-		}
+	err := uninterrupted(func() error {
+		return unix.SyncFileRange(int(file.Fd()), from, bytes, unix.SYNC_FILE_RANGE_WRITE)
+	})
+	switch {
+	case errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EINVAL), errors.Is(err, unix.ESPIPE):
 		return nil
+	case err != nil:
+		return &os.PathError{Op: "sync_file_range", Path: file.Name(), Err: err}
 	}
+	return nil
 }

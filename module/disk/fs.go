@@ -41,6 +41,20 @@ type FS interface {
 	// Free returns the bytes that may still be written in the file system that
 	// holds a directory.
 	Free(name string) (uint64, error)
+
+	// OpenVolume opens the file system that holds a directory, to sync all of it.
+	// errors.ErrUnsupported where that cannot be done, or not be relied on.
+	OpenVolume(name string) (Volume, error)
+}
+
+// Volume is a file system as a whole.
+type Volume interface {
+	// Sync makes durable what was written in the file system before the call, files and
+	// names, by whomever. An error must not be retried: the next call may succeed though
+	// something is lost.
+	Sync() error
+
+	io.Closer
 }
 
 // File is a file that is being written.
@@ -103,6 +117,9 @@ func (OS) SyncDirectory(name string) error { return syncDirectory(name) }
 
 // Free implements FS.
 func (OS) Free(name string) (uint64, error) { return Free(name) }
+
+// OpenVolume implements FS.
+func (OS) OpenVolume(name string) (Volume, error) { return openVolume(name) }
 
 type osFile struct{ *os.File }
 

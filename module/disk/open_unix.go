@@ -3,7 +3,6 @@
 package disk
 
 import (
-	"errors"
 	"io/fs"
 	"os"
 	"syscall"
@@ -12,13 +11,12 @@ import (
 // openFile is os.OpenFile for files and directories of a disk. That one tries to have
 // the runtime poll them, which cannot be, with five system calls.
 func openFile(name string, flags int) (*os.File, error) {
-	for {
-		descriptor, err := syscall.Open(name, flags|syscall.O_CLOEXEC, uint32(FilePermissions))
-		if err == nil {
-			return os.NewFile(uintptr(descriptor), name), nil
-		}
-		if !errors.Is(err, syscall.EINTR) {
-			return nil, &fs.PathError{Op: "open", Path: name, Err: err}
-		}
+	var descriptor int
+	if err := uninterrupted(func() (err error) {
+		descriptor, err = syscall.Open(name, flags|syscall.O_CLOEXEC, uint32(FilePermissions))
+		return err
+	}); err != nil {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
+	return os.NewFile(uintptr(descriptor), name), nil
 }

@@ -13,17 +13,11 @@ import (
 // system that holds a directory.
 func Free(directory string) (uint64, error) {
 	var stat unix.Statfs_t
-	for {
-		err := unix.Statfs(directory, &stat)
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil {
-			return 0, fmt.Errorf("statfs %s: %w", directory, err)
-		}
-		// FreeBSD counts below zero when only the superuser's share is left.
-		return uint64(max(0, int64(stat.Bavail))) * blockSize(&stat), nil
+	if err := uninterrupted(func() error { return unix.Statfs(directory, &stat) }); err != nil {
+		return 0, fmt.Errorf("statfs %s: %w", directory, err)
 	}
+	// FreeBSD counts below zero when only the superuser's share is left.
+	return uint64(max(0, int64(stat.Bavail))) * blockSize(&stat), nil
 }
 
 // IsFull tells whether a write failed because there is no room, or no quota.

@@ -92,7 +92,7 @@ var (
 		return err
 	}}
 	orphanStep = faultStep{"write bytes that nothing names", func(r *faultRun) error {
-		upload, w, err := r.beginUpload()
+		upload, w, err := r.beginUpload(int64(len(orphan)))
 		if err != nil {
 			return err
 		}
@@ -103,7 +103,7 @@ var (
 		return r.metadata.AbandonUpload(context.Background(), upload)
 	}}
 	leaveStep = faultStep{"leave an upload", func(r *faultRun) error {
-		_, _, err := r.beginUpload()
+		_, _, err := r.beginUpload(-1)
 		if err == nil {
 			r.uploading++
 		}
@@ -111,17 +111,20 @@ var (
 	}}
 )
 
-func (r *faultRun) beginUpload() (registry.Upload, registry.BlobWriter, error) {
+const orphan = "orphan"
+
+// beginUpload writes an orphan that is not committed yet, and says that it has a size.
+func (r *faultRun) beginUpload(size int64) (registry.Upload, registry.BlobWriter, error) {
 	ctx := context.Background()
-	upload, err := r.metadata.BeginUpload(ctx, "alice", 6)
+	upload, err := r.metadata.BeginUpload(ctx, "alice", size)
 	if err != nil {
 		return upload, nil, err
 	}
-	w, err := r.blobs.Create(ctx, upload.Locator, 6)
+	w, err := r.blobs.Create(ctx, upload.Locator, size)
 	if err != nil {
 		return upload, nil, errors.Join(err, r.metadata.AbandonUpload(ctx, upload))
 	}
-	if _, err := w.Write([]byte("orphan")); err != nil {
+	if _, err := w.Write([]byte(orphan)); err != nil {
 		return upload, nil, errors.Join(err, w.Abort(), r.metadata.AbandonUpload(ctx, upload))
 	}
 	return upload, w, nil

@@ -255,7 +255,7 @@ func TestAFullDiskIsAFaultOfState(t *testing.T) {
 	take := func() (*directory.Claim, error) {
 		return nil, &fs.PathError{Op: "write", Path: t.TempDir(), Err: syscall.ENOSPC}
 	}
-	if _, err := open(take, 1, discard, disk.OS{}); !registry.IsState(err) || !errors.Is(err, registry.ErrNoSpace) {
+	if _, err := open(take, 1, discard, disk.OS{}, defaultTuning); !registry.IsState(err) || !errors.Is(err, registry.ErrNoSpace) {
 		t.Errorf("error is %v", err)
 	}
 }

@@ -27,18 +27,24 @@ func FuzzLocatorsStayInside(f *testing.F) {
 			checkInside(t, s, place, filepath.FromSlash(text))
 		}
 		followed := err == nil
-		w, err := s.Create(t.Context(), locator, 1)
-		if (err == nil) != followed {
-			t.Fatalf("%q is found: %v, created: %v", text, followed, err)
-		}
-		if err != nil {
-			return
-		}
-		upload := w.(*writer)
-		checkInside(t, s, upload.place, filepath.FromSlash(text))
-		checkInside(t, s, upload.temporary, filepath.Join(temporaryDirectory, filepath.Base(place)))
-		if err := w.Abort(); err != nil {
-			t.Fatal(err)
+		for _, size := range []int64{smallBlob, smallBlob + 1} {
+			w, err := s.Create(t.Context(), locator, size)
+			if (err == nil) != followed {
+				t.Fatalf("%q is found: %v, created: %v", text, followed, err)
+			}
+			if err != nil {
+				continue
+			}
+			switch w := w.(type) {
+			case *smallWriter:
+				checkInside(t, s, w.place, filepath.FromSlash(text))
+			case *writer:
+				checkInside(t, s, w.place, filepath.FromSlash(text))
+				checkInside(t, s, w.temporary, filepath.Join(temporaryDirectory, filepath.Base(place)))
+			}
+			if err := w.Abort(); err != nil {
+				t.Fatal(err)
+			}
 		}
 	})
 }

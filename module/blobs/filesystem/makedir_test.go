@@ -95,7 +95,7 @@ func TestADirectoryThatCannotBeRemovedIsNotUsed(t *testing.T) {
 // TestOpeningTrustsDirectoriesThatHaveBlobs, and nothing but them.
 func TestOpeningTrustsDirectoriesThatHaveBlobs(t *testing.T) {
 	path := t.TempDir()
-	s, err := Open(path, 1, discard, newSteps())
+	s, err := openWith(path, 1, newSteps(), allAlike)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func TestOpeningTrustsDirectoriesThatHaveBlobs(t *testing.T) {
 	o := newSteps()
 	d := &directorySteps{failRemoval: true}
 	d.change(o)
-	if s, err = Open(path, 1, discard, o); err != nil {
+	if s, err = openWith(path, 1, o, allAlike); err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
@@ -142,7 +142,7 @@ func TestOpeningFails(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			path, o := test.path(t), newSteps()
 			test.fail(o)
-			if _, err := Open(path, 1, discard, o); !errors.Is(err, errDisk) {
+			if _, err := openWith(path, 1, o, allAlike); !errors.Is(err, errDisk) {
 				t.Fatalf("error is %v", err)
 			}
 			openStore(t, path, 1, nil)
@@ -155,7 +155,7 @@ func emptyPath(t *testing.T) string { return t.TempDir() }
 func withUpload(t *testing.T) string {
 	t.Helper()
 	path := t.TempDir()
-	s, err := Open(path, 1, discard, newSteps())
+	s, err := openWith(path, 1, newSteps(), allAlike)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,12 +16,26 @@ import (
 )
 
 // prepare leaves the directory as a store that just opened has it: nothing in tmp,
-// no directory without blobs, all names durable, the reserve free.
+// nothing in the log, no directory without blobs, all names durable, the reserve free.
 func (s *Store) prepare(log *slog.Logger) error {
+	if s.claim.Version < layoutVersion {
+		if err := s.claim.Upgrade(layout, layoutVersion); err != nil {
+			return directory.Full(err)
+		}
+	}
+	switch volume, err := s.fsys.OpenVolume(s.path); {
+	case err == nil:
+		s.volume = volume
+	case !errors.Is(err, errors.ErrUnsupported):
+		return fmt.Errorf("opening file system: %w", directory.Full(err))
+	}
 	if err := s.clearTemporary(log); err != nil {
 		return err
 	}
 	if err := s.removeEmpty(); err != nil {
+		return err
+	}
+	if err := s.recover(log); err != nil {
 		return err
 	}
 	// What was restored or copied here may never have been synced.

@@ -41,6 +41,9 @@ func (s *Store) putAside(name string, locator registry.Locator) (moved bool, err
 	if vacant, err := isVacant(name); vacant || err != nil {
 		return false, err
 	}
+	if err := s.wal.drain(); err != nil { // it would bring the file back
+		return false, err
+	}
 	if err := s.makeDirectory(filepath.Join(s.path, quarantineDirectory)); err != nil {
 		return false, err
 	}

@@ -3,6 +3,7 @@ package filesystem
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -252,7 +253,7 @@ func TestFaultsOfOpening(t *testing.T) {
 	if _, err := (&Backend{Reserve: 1 << 61}).OpenBlobs(t.Context(), root, discard); !registry.IsState(err) || !errors.Is(err, registry.ErrNoSpace) {
 		t.Errorf("less room than the reserve: %v", err)
 	}
-	if err := os.WriteFile(filepath.Join(root, "blobs", "FORMAT"), []byte(layout+" 2\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(root, "blobs", "FORMAT"), fmt.Appendln(nil, layout, layoutVersion+1), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := (&Backend{Reserve: 1}).OpenBlobs(t.Context(), root, discard); !errors.Is(err, registry.ErrFormat) || registry.IsState(err) {
@@ -277,7 +278,7 @@ func TestOpeningTidiesUp(t *testing.T) {
 	if err := s.Delete(t.Context(), deleted); err != nil {
 		t.Fatal(err)
 	}
-	s.mustCreate(t, 100) // never ended
+	s.mustCreate(t, smallBlob+1) // never ended
 	foreign := filepath.Join(s.path, "Not-Ours.txt")
 	if err := os.WriteFile(foreign, []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
@@ -297,7 +298,7 @@ func TestOpeningTidiesUp(t *testing.T) {
 	for _, entry := range entries {
 		names = append(names, entry.Name())
 	}
-	if got := strings.Join(names, " "); got != ".lock 00000000 FORMAT Not-Ours.txt tmp" {
+	if got := strings.Join(names, " "); got != ".lock 00000000 FORMAT Not-Ours.txt tmp wal" {
 		t.Errorf("the directory has %s", got)
 	}
 	if entries, err := os.ReadDir(filepath.Join(s.path, temporaryDirectory)); err != nil || len(entries) > 0 {

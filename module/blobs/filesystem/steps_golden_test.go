@@ -54,12 +54,12 @@ func TestSteps(t *testing.T) {
 			}
 			return errors.Join(write(w, 10), w.Commit(ctx))
 		}},
-		{"drop a third", func() error { return s.mustCreate(t, 10).Abort() }},
+		{"drop a third", func() error { return s.mustCreate(t, smallBlob+1).Abort() }},
 		{"quarantine one, the first", func() error { return s.Quarantine(ctx, first) }},
 		{"quarantine one that is absent", func() error { return s.Quarantine(ctx, first) }},
 		{"delete one", func() error { return s.Delete(ctx, second) }},
 		{"delete the others", func() error { return errors.Join(s.Delete(ctx, large), s.Delete(ctx, larger), s.Delete(ctx, shorter)) }},
-		{"close", func() error { s.mustCreate(t, 10); return s.Close() }},
+		{"close", func() error { s.mustCreate(t, smallBlob+1); return s.Close() }},
 		{"open again, with an upload that never ended", func() (err error) { s, err = Open(root, 1, discard, fsys); return err }},
 		{"bind again", func() error { return s.Bind(ctx, "one") }},
 		{"write one", func() error { return writeBlob(s, third, 10) }},
@@ -106,12 +106,12 @@ func TestNoChangePassesByTheFileSystem(t *testing.T) {
 	if err := writeBlob(s, locator, 10); err != nil {
 		t.Fatal(err)
 	}
-	w := s.mustCreate(t, 10)
+	w, small := s.mustCreate(t, smallBlob+1), s.mustCreate(t, smallBlob)
 	fsys.Kill()
 	before := listed(t, root)
 	_, writing := w.Write([]byte("0123456789"))
 	_, creating := s.Create(ctx, registry.NewLocator(1), 10)
-	for _, err := range []error{writing, creating, w.Commit(ctx), s.Delete(ctx, locator), s.Quarantine(ctx, locator), s.Bind(ctx, "one")} {
+	for _, err := range []error{writing, creating, w.Commit(ctx), small.Commit(ctx), s.Delete(ctx, locator), s.Quarantine(ctx, locator), s.Bind(ctx, "one")} {
 		if !errors.Is(err, disktest.ErrCrashed) {
 			t.Errorf("error is %v", err)
 		}

@@ -3,6 +3,7 @@ package filesystem
 import (
 	"testing"
 
+	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 )
 
@@ -14,6 +15,11 @@ type steps struct {
 	makeDirectory func(name string) error
 	syncDirectory func(name string) error
 	free          func(name string) (uint64, error)
+	openVolume    func(name string) (disk.Volume, error)
+}
+
+func openWith(path string, reserve int64, fsys disk.FS, limits tuning) (*Store, error) {
+	return open(func() (*directory.Claim, error) { return directory.Take(path, layout, layoutVersion) }, reserve, discard, fsys, limits)
 }
 
 const plenty = 1 << 40
@@ -26,27 +32,38 @@ func newSteps() *steps {
 		makeDirectory: disk.OS{}.MakeDirectory,
 		syncDirectory: disk.OS{}.SyncDirectory,
 		free:          func(string) (uint64, error) { return plenty, nil },
+		openVolume:    disk.OS{}.OpenVolume,
 	}
 }
 
-func (s *steps) Create(name string) (disk.File, error) { return s.create(name) }
-func (s *steps) Append(name string) (disk.File, error) { return disk.OS{}.Append(name) }
-func (s *steps) Rename(from, to string) error          { return s.rename(from, to) }
-func (s *steps) Remove(name string) error              { return s.remove(name) }
-func (s *steps) MakeDirectory(name string) error       { return s.makeDirectory(name) }
-func (s *steps) SyncDirectory(name string) error       { return s.syncDirectory(name) }
-func (s *steps) Free(name string) (uint64, error)      { return s.free(name) }
+func (s *steps) Create(name string) (disk.File, error)       { return s.create(name) }
+func (s *steps) Append(name string) (disk.File, error)       { return disk.OS{}.Append(name) }
+func (s *steps) Rename(from, to string) error                { return s.rename(from, to) }
+func (s *steps) Remove(name string) error                    { return s.remove(name) }
+func (s *steps) MakeDirectory(name string) error             { return s.makeDirectory(name) }
+func (s *steps) SyncDirectory(name string) error             { return s.syncDirectory(name) }
+func (s *steps) Free(name string) (uint64, error)            { return s.free(name) }
+func (s *steps) OpenVolume(name string) (disk.Volume, error) { return s.openVolume(name) }
 
-// newStore opens a store; change, if not nil, then changes its steps.
+// newStore opens a store that writes nothing ahead; change, if not nil, then changes its
+// steps.
 func newStore(t *testing.T, reserve int64, change func(o *steps)) *Store {
 	t.Helper()
 	return openStore(t, t.TempDir(), reserve, change)
 }
 
+// allAlike has small blobs written as large ones are.
+var allAlike = tuning{small: -1}
+
 func openStore(t *testing.T, path string, reserve int64, change func(o *steps)) *Store {
 	t.Helper()
+	return openTuned(t, path, reserve, change, allAlike)
+}
+
+func openTuned(t *testing.T, path string, reserve int64, change func(o *steps), limits tuning) *Store {
+	t.Helper()
 	o := newSteps()
-	s, err := Open(path, reserve, discard, o)
+	s, err := openWith(path, reserve, o, limits)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,21 +18,26 @@ import (
 )
 
 const (
-	layout        = "generic_registry blobs filesystem"
-	layoutVersion = 1
+	layout = "generic_registry blobs filesystem"
+	// layoutVersion 2 has a log; 1 is given one when it is opened.
+	layoutVersion = 2
 
 	temporaryDirectory  = "tmp"
 	quarantineDirectory = "quarantine"
+	walDirectory        = "wal"
 )
 
 // Store is an open directory of blobs: <directory>/<random> for each, tmp for
-// those being written, and quarantine for those that are damaged.
+// those being written, wal for small ones that are not synced yet, and quarantine for
+// those that are damaged.
 type Store struct {
 	path   string
 	claim  *directory.Claim
 	fsys   disk.FS
 	space  *space
 	names  *directorySync
+	volume disk.Volume // nil where files are synced one by one
+	wal    *wal
 	closed atomic.Bool
 
 	mu   sync.Mutex
@@ -47,10 +52,11 @@ type Store struct {
 //
 // ErrLocked, ErrFormat; ErrNoSpace when less than the reserve is free.
 func Open(path string, reserve int64, log *slog.Logger, fsys disk.FS) (*Store, error) {
-	return open(func() (*directory.Claim, error) { return directory.Take(path, layout, layoutVersion) }, reserve, log, fsys)
+	take := func() (*directory.Claim, error) { return directory.Take(path, layout, layoutVersion) }
+	return open(take, reserve, log, fsys, defaultTuning)
 }
 
-func open(take func() (*directory.Claim, error), reserve int64, log *slog.Logger, fsys disk.FS) (*Store, error) {
+func open(take func() (*directory.Claim, error), reserve int64, log *slog.Logger, fsys disk.FS, limits tuning) (*Store, error) {
 	claim, err := take()
 	if err != nil {
 		return nil, directory.OpenFault(err)
@@ -64,8 +70,12 @@ func open(take func() (*directory.Claim, error), reserve int64, log *slog.Logger
 		made:  make(map[string]error),
 	}
 	s.space.reserve.Store(reserve)
+	s.wal = &wal{
+		limits: limits, turn: make(chan struct{}, 1), path: filepath.Join(s.path, walDirectory),
+		fsys: fsys, space: s.space, log: log, settle: s.settle, rewrite: s.rewrite,
+	}
 	if err := s.prepare(log); err != nil {
-		return nil, errors.Join(directory.OpenFault(err), claim.Release())
+		return nil, errors.Join(directory.OpenFault(err), s.closeVolume(), claim.Release())
 	}
 	return s, nil
 }
@@ -91,7 +101,7 @@ func (s *Store) find(ctx context.Context, locator registry.Locator) (string, err
 
 // isReserved tells whether a directory has the form of a locator's and is not one.
 func isReserved(directory string) bool {
-	return directory == temporaryDirectory || directory == quarantineDirectory
+	return directory == temporaryDirectory || directory == quarantineDirectory || directory == walDirectory
 }
 
 // split returns the parts of a locator that may be followed: what is in a reserved
@@ -169,7 +179,15 @@ func (s *Store) Close() error {
 	if s.closed.Swap(true) {
 		return nil
 	}
-	return s.claim.Release()
+	s.wal.close()
+	return errors.Join(s.closeVolume(), s.claim.Release())
+}
+
+func (s *Store) closeVolume() error {
+	if s.volume == nil {
+		return nil
+	}
+	return s.volume.Close()
 }
 
 func notFound(err error) error {

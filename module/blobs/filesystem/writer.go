@@ -20,7 +20,7 @@ const allocateFrom = 1 << 20
 // be idle until the sync, and what is not written yet would fill the memory.
 const flushStep = 8 << 20
 
-// writer writes one blob: into tmp first, then by a rename to its place.
+// writer writes one blob that is not small: into tmp first, then by a rename to its place.
 type writer struct {
 	store     *Store
 	file      disk.File
@@ -45,6 +45,9 @@ func (s *Store) Create(ctx context.Context, locator registry.Locator, size int64
 	if err != nil {
 		return nil, err
 	}
+	if size >= 0 && size <= s.wal.limits.small {
+		return s.createSmall(locator, folder, name, size)
+	}
 	allowance, err := s.space.allow(size)
 	if err != nil {
 		return nil, err
@@ -61,7 +64,8 @@ func (s *Store) Create(ctx context.Context, locator registry.Locator, size int64
 		return nil, fmt.Errorf("creating file: %w", directory.Full(err))
 	}
 	if size >= allocateFrom {
-		if err := w.allocate(size); err != nil {
+		w.allocated = size
+		if err := allocate(w.file, allowance, size); err != nil {
 			return nil, errors.Join(err, w.Abort())
 		}
 	}
@@ -71,13 +75,12 @@ func (s *Store) Create(ctx context.Context, locator registry.Locator, size int64
 // allocate sets blocks aside for a file of known size: it lies in few pieces then,
 // and is synced faster. From now on the file system counts them, if it has really
 // set them aside: some say so and do not.
-func (w *writer) allocate(size int64) error {
-	w.allocated = size
-	if err := w.file.Allocate(size); err != nil {
+func allocate(file disk.File, allowance *allowance, size int64) error {
+	if err := file.Allocate(size); err != nil {
 		return fmt.Errorf("setting room aside: %w", directory.Full(err))
 	}
-	if bytes, err := w.file.Allocated(); err == nil && bytes >= size {
-		w.allowance.allocate()
+	if bytes, err := file.Allocated(); err == nil && bytes >= size {
+		allowance.allocate()
 	}
 	return nil
 }

@@ -71,6 +71,15 @@ func (b *bench) sync(names ...string) {
 	}
 }
 
+func (b *bench) volume() disk.Volume {
+	b.Helper()
+	volume, err := b.OpenVolume(b.root)
+	b.must(err)
+	return volume
+}
+
+func (b *bench) syncVolume() { b.Helper(); b.must(b.volume().Sync()) }
+
 func (b *bench) rename(from, to string) { b.Helper(); b.must(b.Rename(b.at(from), b.at(to))) }
 func (b *bench) remove(name string)     { b.Helper(); b.must(b.Remove(b.at(name))) }
 func (b *bench) mkdir(name string)      { b.Helper(); b.must(b.MakeDirectory(b.at(name))) }
@@ -119,6 +128,8 @@ func TestEveryOperationFails(t *testing.T) {
 		{disktest.MakeDirectory, func(b *bench) error { return b.MakeDirectory(b.at("x")) }, start + " x/", start, false},
 		{disktest.SyncDirectory, func(b *bench) error { return b.SyncDirectory(b.root) }, start, start, true},
 		{disktest.Free, func(b *bench) error { _, err := b.Free(b.root); return err }, start, start, true},
+		{disktest.OpenVolume, func(b *bench) error { _, err := b.OpenVolume(b.root); return err }, start, start, true},
+		{disktest.SyncVolume, func(b *bench) error { return b.volume().Sync() }, start, start, true},
 		{disktest.Write, onFile(func(f disk.File) error { _, err := io.WriteString(f, "1234"); return err }), "d/ d/old=old1234 empty/", "d/ d/old=old12 empty/", false},
 		{disktest.Sync, onFile(disk.File.Sync), start, start, true},
 		{disktest.Flush, onFile(func(f disk.File) error { return f.Flush(0, 1) }), start, start, true},

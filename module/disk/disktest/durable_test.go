@@ -86,6 +86,18 @@ func TestPowerCuts(t *testing.T) {
 			b.must(b.write("d/old", "1").Sync())
 		}, start},
 		{"a directory is removed and made anew, synced above", func(b *bench) { b.remove("d/old"); b.remove("d"); b.mkdir("d"); b.sync("") }, "d/ empty/"},
+		{"the whole volume is synced", func(b *bench) {
+			b.mkdir("n")
+			b.write("n/x", "1")
+			b.rename("d/old", "x")
+			b.syncVolume()
+			b.write("n/y", "2")
+		}, "d/ empty/ n/ n/x=1 x=old"},
+		{"a write after the volume was synced", func(b *bench) {
+			file := b.write("x", "1")
+			b.syncVolume()
+			b.more(file, "2")
+		}, start + " x=1"},
 		{"a file was open", func(b *bench) { b.write("d/x", "1"); b.sync("d") }, "d/ d/old=old d/x= empty/"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -122,6 +134,11 @@ func TestWhatASyncLostStaysLost(t *testing.T) {
 		{"a name, synced again", 2, func(b *bench) error {
 			b.mkdir("x")
 			return errors.Join(b.SyncDirectory(b.root), b.SyncDirectory(b.root))
+		}, start},
+		{"bytes and names of a volume, synced again", 4, func(b *bench) error {
+			file := b.write("x", "1")
+			volume := b.volume()
+			return errors.Join(volume.Sync(), volume.Sync(), file.Sync(), b.SyncDirectory(b.root))
 		}, start},
 		{"a name, removed and made again", 2, func(b *bench) error {
 			b.mkdir("x")

@@ -225,4 +225,40 @@ func (f *FS) Free(name string) (free uint64, err error) {
 	return free, err
 }
 
+// OpenVolume implements disk.FS.
+func (f *FS) OpenVolume(name string) (disk.Volume, error) {
+	if err := f.run(Operation{Kind: OpenVolume, Name: name}, action{do: func() error { return nil }}); err != nil {
+		return nil, err
+	}
+	return volume{f, name}, nil
+}
+
+// volume is all that the FS knows of.
+type volume struct {
+	fsys *FS
+	name string
+}
+
+// Sync implements disk.Volume.
+func (v volume) Sync() error {
+	return v.fsys.run(Operation{Kind: SyncVolume, Name: v.name}, action{
+		do: func() error {
+			for _, n := range v.fsys.nodes {
+				n.syncBytes()
+				n.syncNames()
+			}
+			return nil
+		},
+		lose: func() {
+			for _, n := range v.fsys.nodes {
+				n.lost = n.lost || n.size > n.durable || n.back != nil
+				n.loseNames()
+			}
+		},
+	})
+}
+
+// Close implements disk.Volume.
+func (volume) Close() error { return nil }
+
 var _ disk.FS = (*FS)(nil)

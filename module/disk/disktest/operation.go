@@ -13,7 +13,7 @@ import (
 // Kind is what an operation does.
 type Kind string
 
-// The kinds: one for each method of disk.FS and disk.File.
+// The kinds: one for each method of disk.FS, disk.File and disk.Volume.
 const (
 	Create        Kind = "create"
 	Append        Kind = "append"
@@ -29,6 +29,8 @@ const (
 	MakeDirectory Kind = "make directory"
 	SyncDirectory Kind = "sync directory"
 	Free          Kind = "free"
+	OpenVolume    Kind = "open volume"
+	SyncVolume    Kind = "sync volume"
 )
 
 // Mode is what happens at the operation of a Fault.

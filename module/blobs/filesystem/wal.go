@@ -1,0 +1,204 @@
+package filesystem
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/generic-registry/caddy-generic-registry/module/directory"
+	"github.com/generic-registry/caddy-generic-registry/module/disk"
+)
+
+const (
+	// smallBlob is the most bytes of a blob that is written ahead.
+	smallBlob = 64 << 10
+
+	// segmentSize is about how many bytes are written ahead before the files are synced.
+	segmentSize = 16 << 20
+
+	// segmentAge is how long a segment is there at most: so long do bytes that were
+	// deleted stay in it.
+	segmentAge = 30 * time.Second
+
+	// unsettledSegments is how many may wait for their files to be synced. What comes
+	// while so many do is not written ahead.
+	unsettledSegments = 2
+)
+
+// wal is the write-ahead log of small blobs. To sync a small file and its name costs far
+// more than to write it: so those that are committed at one moment are written to their
+// places, and once more to a segment of the log, which is synced once for all of them.
+// When a segment is full or old it is settled: the files are synced together, and the
+// segment is removed. What a crash leaves of segments is written out anew before the
+// store opens (wal_recover.go).
+//
+// Whatever keeps a blob from being written ahead, short of an error after which nobody
+// knows what is on the disk, has its file synced as a large one's is.
+type wal struct {
+	limits tuning
+	path   string
+	fsys   disk.FS
+	space  *space
+	log    *slog.Logger
+
+	// settle makes files durable, with their names; rewrite does that for those of a
+	// segment that are still there, after writing them anew.
+	settle  func(places []string) error
+	rewrite func(segment string) error
+
+	mu        sync.Mutex
+	gathering *walRound // nil: none
+
+	turn    chan struct{} // full while somebody writes; the rest is his
+	segment *segment      // nil: none
+	number  uint64        // of the next
+	closed  bool
+
+	unsettled  atomic.Int32 // segments that are sealed and there
+	background sync.WaitGroup
+
+	settling sync.Mutex  // held while segments are settled
+	left     []string    // segments that could not be
+	retry    *time.Timer // of settling them; nil: none
+	retired  bool
+}
+
+// tuning is what tests have otherwise.
+type tuning struct {
+	small, segment int64
+	age            time.Duration
+	inline         bool // settle a segment before the append that fills it returns
+}
+
+var defaultTuning = tuning{small: smallBlob, segment: segmentSize, age: segmentAge}
+
+// walRound is the entries that are written with one sync.
+type walRound struct {
+	entries []entry
+	done    chan struct{}
+	err     error // valid once done is closed
+}
+
+// errNotAhead: the log does not take it; nothing is in it.
+var errNotAhead = errors.New("not written ahead")
+
+// append returns when an entry is durable in the log, with those that came meanwhile.
+// errNotAhead when it must be made durable otherwise. After any other error it may be in
+// the log or not.
+func (l *wal) append(e entry) error {
+	if len(e.content) > smallBlob {
+		return errNotAhead // more than was announced
+	}
+	round, leading := l.join(e)
+	if !leading {
+		<-round.done
+		return round.err
+	}
+	defer l.takeTurn()()
+	l.depart()
+	round.err = l.write(round.entries)
+	close(round.done)
+	return round.err
+}
+
+// join finds the round to write with. Who comes first leads it.
+func (l *wal) join(e entry) (round *walRound, leading bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if leading = l.gathering == nil; leading {
+		l.gathering = &walRound{done: make(chan struct{})}
+	}
+	l.gathering.entries = append(l.gathering.entries, e)
+	return l.gathering, leading
+}
+
+// depart closes the gathering round: who comes from now on needs the next.
+func (l *wal) depart() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.gathering = nil
+}
+
+// write requires l.turn.
+func (l *wal) write(entries []entry) error {
+	if err := l.prepare(weigh(entries)); err != nil {
+		return err
+	}
+	if err := l.segment.append(entries); err != nil {
+		l.seal() // what comes after a write that failed would not be found
+		return fmt.Errorf("writing ahead: %w", directory.Full(err))
+	}
+	if l.segment.size >= l.limits.segment {
+		l.seal()
+	}
+	return nil
+}
+
+// prepare has a segment with room for some bytes. Requires l.turn.
+func (l *wal) prepare(bytes int64) error {
+	if l.closed {
+		return errClosed
+	}
+	if l.segment != nil && l.segment.size > 0 && l.segment.size+bytes > l.limits.segment {
+		l.seal()
+	}
+	if l.segment != nil {
+		return nil
+	}
+	if l.unsettled.Load() >= unsettledSegments {
+		return errNotAhead
+	}
+	s, err := l.create()
+	if err != nil {
+		l.log.Warn("small files are synced one by one: the log for them cannot be written", slog.Any("error", err))
+		return errNotAhead
+	}
+	l.segment = s
+	s.expiry = time.AfterFunc(l.limits.age, func() { l.expire(s) })
+	return nil
+}
+
+// expire seals a segment that is old.
+func (l *wal) expire(s *segment) {
+	defer l.takeTurn()()
+	if l.segment == s {
+		l.seal()
+	}
+}
+
+// seal ends the segment and has it settled. Requires l.turn.
+func (l *wal) seal() {
+	s := l.segment
+	l.segment = nil
+	l.unsettled.Add(1)
+	if l.limits.inline {
+		l.finish(s)
+		return
+	}
+	l.background.Go(func() { l.finish(s) })
+}
+
+// takeTurn waits for who writes, and returns what ends the turn.
+func (l *wal) takeTurn() (end func()) {
+	l.turn <- struct{}{}
+	return func() { <-l.turn }
+}
+
+// end seals the last segment.
+func (l *wal) end() {
+	defer l.takeTurn()()
+	l.closed = true
+	if l.segment != nil {
+		l.seal()
+	}
+}
+
+// close settles what is in the log. Appends fail from now on.
+func (l *wal) close() {
+	l.end()
+	l.background.Wait()
+	l.retire()
+}

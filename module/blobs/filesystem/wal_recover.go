@@ -1,0 +1,146 @@
+package filesystem
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/generic-registry/caddy-generic-registry/module/directory"
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+// recover writes out what is in the log that a crash left, and removes it. Every file is
+// written anew, whatever is in its place: that one may be read and not be durable. One
+// that was deleted since comes back, named by nobody, and the sweep removes it.
+func (s *Store) recover(log *slog.Logger) error {
+	path := filepath.Join(s.path, walDirectory)
+	segments, err := os.ReadDir(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = directory.Full(s.fsys.MakeDirectory(path))
+	}
+	if err != nil {
+		return fmt.Errorf("opening the log: %w", err)
+	}
+	var places []string
+	for _, segment := range segments {
+		name := filepath.Join(path, segment.Name())
+		err := readSegment(name, func(e entry) error {
+			place, err := s.writeOut(e)
+			places = append(places, place)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("writing out the log: %w", directory.Full(err))
+		}
+	}
+	if len(places) > 0 {
+		log.Info("small files that were in the log are written out", slog.Int("files", len(places)))
+	}
+	if err := s.settle(places); err != nil {
+		return fmt.Errorf("writing out the log: %w", err)
+	}
+	for _, segment := range segments {
+		if err := s.fsys.Remove(filepath.Join(path, segment.Name())); err != nil {
+			return fmt.Errorf("removing the log: %w", directory.Full(err))
+		}
+	}
+	return nil
+}
+
+// writeOut gives an entry its file, which is not durable yet.
+func (s *Store) writeOut(e entry) (place string, err error) {
+	folder, name, err := split(e.locator)
+	if err != nil {
+		return "", err
+	}
+	temporary := filepath.Join(s.path, temporaryDirectory, name)
+	file, err := s.fsys.Create(temporary)
+	if err != nil {
+		return "", err
+	}
+	_, err = file.Write(e.content)
+	if err := errors.Join(err, file.Close()); err != nil {
+		return "", err
+	}
+	if err := s.makeDirectory(filepath.Join(s.path, folder)); err != nil {
+		return "", err
+	}
+	place = filepath.Join(s.path, folder, name)
+	return place, s.fsys.Rename(temporary, place)
+}
+
+// rewrite makes the files of a segment durable that are still in their places, after
+// writing them anew. One that is deleted at this moment comes back, for the sweep.
+func (s *Store) rewrite(segment string) error {
+	var places []string
+	err := readSegment(segment, func(e entry) error {
+		vacant, err := isVacant(filepath.Join(s.path, filepath.FromSlash(string(e.locator))))
+		if vacant || err != nil {
+			return err
+		}
+		place, err := s.writeOut(e)
+		places = append(places, place)
+		return err
+	})
+	if err == nil {
+		err = s.settle(places)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // removed, and said not to be
+		return fmt.Errorf("writing out a segment of the log: %w", directory.Full(err))
+	}
+	return nil
+}
+
+// readSegment calls take for each entry of a segment that is whole. It ends where no
+// head is: what was appended last may be cut off. An entry whose content is damaged is
+// left out; its file may be whole.
+func readSegment(name string, take func(entry) error) error {
+	file, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	reader := bufio.NewReaderSize(file, writeStep)
+	for {
+		e, sum, err := readEntry(reader)
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, errNoEntry) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if crc32.Checksum(e.content, castagnoli) != sum {
+			continue
+		}
+		if err := take(e); err != nil {
+			return err
+		}
+	}
+}
+
+var errNoEntry = errors.New("no entry")
+
+func readEntry(reader io.Reader) (e entry, sum uint32, err error) {
+	var head [headSize + 255]byte
+	if _, err := io.ReadFull(reader, head[:headSize]); err != nil {
+		return e, 0, err
+	}
+	whole := head[:headSize+int(head[headSize-1])]
+	if _, err := io.ReadFull(reader, whole[headSize:]); err != nil {
+		return e, 0, err
+	}
+	length := binary.LittleEndian.Uint32(whole[8:])
+	if len(whole) == headSize || length > smallBlob || crc32.Checksum(whole[4:], castagnoli) != binary.LittleEndian.Uint32(whole) {
+		return e, 0, errNoEntry
+	}
+	e = entry{locator: registry.Locator(whole[headSize:]), content: make([]byte, length)}
+	_, err = io.ReadFull(reader, e.content)
+	return e, binary.LittleEndian.Uint32(whole[4:]), err
+}

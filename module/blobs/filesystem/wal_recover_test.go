@@ -1,0 +1,227 @@
+package filesystem
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/generic-registry/caddy-generic-registry/module/disk"
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+// written is a segment of some entries.
+func written(entries ...entry) (segment []byte) {
+	for _, e := range entries {
+		segment = e.encode(segment)
+	}
+	return segment
+}
+
+func someEntries() (entries []entry) {
+	for i, size := range []int{0, 1, 300} {
+		entries = append(entries, entry{locator: registry.NewLocator(uint64(i)), content: bytes.Repeat([]byte{byte(i)}, size)})
+	}
+	return entries
+}
+
+func readBack(t testing.TB, segment []byte) (entries []entry) {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "1")
+	if err := os.WriteFile(name, segment, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	err := readSegment(name, func(e entry) error {
+		entries = append(entries, e)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return entries
+}
+
+func same(a, b entry) bool { return a.locator == b.locator && bytes.Equal(a.content, b.content) }
+
+// TestASegmentCutOff has the entries that are whole, and those only.
+func TestASegmentCutOff(t *testing.T) {
+	entries := someEntries()
+	whole := written(entries...)
+	for length := range len(whole) + 1 {
+		want, end := 0, 0
+		for _, e := range entries {
+			if end += int(e.size()); end <= length {
+				want++
+			}
+		}
+		for _, tail := range [][]byte{nil, make([]byte, 100)} { // blocks that were set aside are zeros
+			got := readBack(t, append(bytes.Clone(whole[:length]), tail...))
+			if len(got) != want {
+				t.Fatalf("of %d bytes %d entries, want %d", length, len(got), want)
+			}
+			for i, e := range got {
+				if !same(e, entries[i]) {
+					t.Fatalf("of %d bytes entry %d is %q", length, i, e.locator)
+				}
+			}
+		}
+	}
+}
+
+// TestADamagedSegment: a bit that flips in the content of an entry costs that entry, one
+// in its head those behind it too, and none is taken for what it is not.
+func TestADamagedSegment(t *testing.T) {
+	entries := someEntries()
+	whole := written(entries...)
+	start := 0
+	for number, e := range entries {
+		head := start + headSize + len(e.locator)
+		for at := start; at < start+int(e.size()); at++ {
+			damaged := bytes.Clone(whole)
+			damaged[at] ^= 1 << (at % 8)
+			want := append([]entry(nil), entries[:number]...)
+			if at >= head {
+				want = append(want, entries[number+1:]...)
+			}
+			got := readBack(t, damaged)
+			if len(got) != len(want) {
+				t.Fatalf("byte %d of entry %d: %d entries, want %d", at-start, number, len(got), len(want))
+			}
+			for i := range got {
+				if !same(got[i], want[i]) {
+					t.Fatalf("byte %d of entry %d: entry %d is %q", at-start, number, i, got[i].locator)
+				}
+			}
+		}
+		start += int(e.size())
+	}
+}
+
+// FuzzSegment: whatever is in a segment, reading it ends, and what it says is what was
+// written so.
+func FuzzSegment(f *testing.F) {
+	f.Add(written(someEntries()...))
+	f.Add(make([]byte, 1000))
+	f.Add([]byte("not a segment"))
+	f.Fuzz(func(t *testing.T, segment []byte) {
+		for _, e := range readBack(t, segment) {
+			if !bytes.Contains(segment, e.encode(nil)) {
+				t.Errorf("%q with %d bytes was not written", e.locator, len(e.content))
+			}
+		}
+	})
+}
+
+// TestOpeningWritesOutTheLog: every file that it has, whatever is in the place, and
+// nothing else.
+func TestOpeningWritesOutTheLog(t *testing.T) {
+	for _, fsys := range []disk.FS{newSteps(), oneByOne{newSteps()}} {
+		t.Run(fmt.Sprintf("%T", fsys), func(t *testing.T) {
+			root := t.TempDir()
+			if err := openTuned(t, root, 1, nil, defaultTuning).Close(); err != nil {
+				t.Fatal(err)
+			}
+			missing := entry{locator: registry.NewLocator(1), content: []byte("missing")}
+			short := entry{locator: registry.NewLocator(1), content: []byte("cut short")}
+			other := entry{locator: registry.NewLocator(1 << 30), content: []byte("damaged")}
+			log := filepath.Join(root, walDirectory)
+			for name, content := range map[string][]byte{
+				filepath.Join(log, "1"): written(missing, short),
+				filepath.Join(log, "7"): written(other)[:other.size()],
+				filepath.Join(log, "8"): []byte("nothing that was ever synced"),
+			} {
+				if err := os.WriteFile(name, content, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, e := range []entry{short, other} {
+				place := filepath.Join(root, filepath.FromSlash(string(e.locator)))
+				if err := os.MkdirAll(filepath.Dir(place), 0o700); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(place, []byte("cut"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s, err := openWith(root, 1, fsys, defaultTuning)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			for _, e := range []entry{missing, short, other} {
+				content, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(string(e.locator))))
+				if err != nil || !bytes.Equal(content, e.content) {
+					t.Errorf("%s is %q, %v", e.locator, content, err)
+				}
+			}
+			if got := s.segments(t); len(got) > 0 {
+				t.Errorf("there are segments %v", got)
+			}
+			if got := len(s.places(t)); got != 3 {
+				t.Errorf("%d files", got)
+			}
+			if left, err := os.ReadDir(filepath.Join(root, temporaryDirectory)); err != nil || len(left) > 0 {
+				t.Errorf("tmp has %v, %v", left, err)
+			}
+		})
+	}
+}
+
+// TestALogThatNamesNoBlob does not have the store write anywhere else.
+func TestALogThatNamesNoBlob(t *testing.T) {
+	for _, locator := range []registry.Locator{"../x", "tmp/x", "wal/x", "quarantine/x", "x", "A/b"} {
+		root := t.TempDir()
+		if err := openTuned(t, root, 1, nil, defaultTuning).Close(); err != nil {
+			t.Fatal(err)
+		}
+		before := listed(t, root)
+		if err := os.WriteFile(filepath.Join(root, walDirectory, "1"), written(entry{locator: locator}), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := openWith(root, 1, disk.OS{}, defaultTuning); !registry.IsState(err) {
+			t.Errorf("%s: %v", locator, err)
+		}
+		if err := os.Remove(filepath.Join(root, walDirectory, "1")); err != nil {
+			t.Fatal(err)
+		}
+		if after := listed(t, root); after != before {
+			t.Errorf("%s: there was\n%s\nand is\n%s", locator, before, after)
+		}
+	}
+}
+
+// TestAnOlderLayoutIsGivenALog, and its mark.
+func TestAnOlderLayoutIsGivenALog(t *testing.T) {
+	root := t.TempDir()
+	s := openTuned(t, root, 1, nil, allAlike)
+	locator := registry.NewLocator(1)
+	if err := writeBlob(s, locator, 10); err != nil {
+		t.Fatal(err)
+	}
+	format := filepath.Join(root, "FORMAT")
+	err := s.Close()
+	if err == nil {
+		err = os.Remove(filepath.Join(root, walDirectory))
+	}
+	if err == nil {
+		err = os.WriteFile(format, fmt.Appendln(nil, layout, 1), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s = openTuned(t, root, 1, nil, tuning{small: smallBlob, segment: segmentSize, age: time.Hour})
+	if err := writeBlob(s, registry.NewLocator(1), 10); err != nil {
+		t.Error(err)
+	}
+	if got := s.segments(t); len(got) != 1 {
+		t.Errorf("there are segments %v", got)
+	}
+	if size, err := s.Stat(t.Context(), locator); err != nil || size != 10 {
+		t.Errorf("the blob of before has %d bytes, %v", size, err)
+	}
+	if mark, err := os.ReadFile(format); err != nil || string(mark) != fmt.Sprintln(layout, layoutVersion) {
+		t.Errorf("the mark is %q, %v", mark, err)
+	}
+}

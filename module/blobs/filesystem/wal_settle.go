@@ -1,0 +1,150 @@
+package filesystem
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/generic-registry/caddy-generic-registry/module/directory"
+)
+
+// finish makes the files of a segment durable and removes it. If it cannot, the segment
+// stays, and its files are written anew before they are synced again: a second sync may
+// succeed although the first one lost something.
+func (l *wal) finish(s *segment) {
+	l.settling.Lock()
+	defer l.settling.Unlock()
+	err := s.end()
+	if err == nil {
+		err = l.settle(s.places)
+	}
+	if err == nil {
+		err = l.discard(s.path)
+	}
+	if err != nil {
+		l.left = append(l.left, s.path)
+		l.log.Error("small files could not be synced; they stay in the log, and are written anew", slog.Any("error", err))
+		l.retryLater()
+		return
+	}
+	if err := l.heal(); err != nil {
+		l.log.Error("small files could not be written anew; they stay in the log", slog.Any("error", err))
+	}
+}
+
+// discard removes a segment that is settled. Requires l.settling.
+func (l *wal) discard(segment string) error {
+	if err := l.fsys.Remove(segment); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("removing segment of the log: %w", directory.Full(err))
+	}
+	l.unsettled.Add(-1)
+	return nil
+}
+
+// heal settles the segments that could not be. Requires l.settling.
+func (l *wal) heal() error {
+	for len(l.left) > 0 {
+		err := l.rewrite(l.left[0])
+		if err == nil {
+			err = l.discard(l.left[0])
+		}
+		if err != nil {
+			l.retryLater()
+			return err
+		}
+		l.left = l.left[1:]
+		l.log.Info("small files that could not be synced are written anew")
+	}
+	return nil
+}
+
+// retryLater requires l.settling.
+func (l *wal) retryLater() {
+	if l.retry != nil {
+		l.retry.Stop()
+	}
+	l.retry = time.AfterFunc(l.limits.age, func() {
+		l.settling.Lock()
+		defer l.settling.Unlock()
+		if l.retired {
+			return
+		}
+		if err := l.heal(); err != nil {
+			l.log.Error("small files could not be written anew; they stay in the log", slog.Any("error", err))
+		}
+	})
+}
+
+// drain settles all that is in the log. When it returns nil no opening of the store will
+// write any of it again.
+func (l *wal) drain() error {
+	defer l.takeTurn()()
+	if l.segment != nil {
+		l.seal()
+	}
+	l.background.Wait()
+	l.settling.Lock()
+	defer l.settling.Unlock()
+	if err := l.heal(); err != nil {
+		return err
+	}
+	if err := l.fsys.SyncDirectory(l.path); err != nil {
+		return fmt.Errorf("emptying the log: %w", directory.Full(err))
+	}
+	return nil
+}
+
+// retire tries for the last time to settle what is left. What cannot be is written out
+// when the store is opened again.
+func (l *wal) retire() {
+	l.settling.Lock()
+	defer l.settling.Unlock()
+	l.retired = true
+	if err := l.heal(); err != nil {
+		l.log.Error("small files could not be written anew; they are when the store is opened again", slog.Any("error", err))
+	}
+	if l.retry != nil {
+		l.retry.Stop()
+	}
+}
+
+// settle makes files durable, with their names: all at once where the file system can do
+// that. Those that are gone are not missed.
+func (s *Store) settle(places []string) error {
+	if len(places) == 0 {
+		return nil
+	}
+	if s.volume != nil {
+		return directory.Full(s.volume.Sync())
+	}
+	var folders []string
+	for _, place := range places {
+		if err := s.syncFile(place); err != nil {
+			return fmt.Errorf("syncing file: %w", directory.Full(err))
+		}
+		if folder := filepath.Dir(place); !slices.Contains(folders, folder) {
+			folders = append(folders, folder)
+		}
+	}
+	for _, folder := range folders {
+		if err := s.names.wait(folder); err != nil {
+			return directory.Full(err)
+		}
+	}
+	return nil
+}
+
+func (s *Store) syncFile(place string) error {
+	file, err := s.fsys.Append(place)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(file.Sync(), file.Close())
+}

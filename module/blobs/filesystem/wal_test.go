@@ -1,0 +1,469 @@
+package filesystem
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/generic-registry/caddy-generic-registry/module/disk"
+	"github.com/generic-registry/caddy-generic-registry/module/disk/disktest"
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+// gate holds the syncs of segments, or of the volume, back, or fails one of them.
+type gate struct {
+	count   atomic.Int32
+	failing int32
+	release chan struct{} // the first sync waits for it
+}
+
+func (g *gate) pass() error {
+	round := g.count.Add(1)
+	if round == 1 {
+		<-g.release
+	}
+	if round == g.failing {
+		return errRound
+	}
+	return nil
+}
+
+// gatedFile is a segment whose syncs pass a gate.
+type gatedFile struct {
+	disk.File
+	gate *gate
+}
+
+func (f gatedFile) Sync() error { return f.gate.pass() }
+
+func (g *gate) segments(o *steps) {
+	create := o.create
+	o.create = func(name string) (disk.File, error) {
+		file, err := create(name)
+		if err == nil && filepath.Base(filepath.Dir(name)) == walDirectory {
+			file = gatedFile{file, g}
+		}
+		return file, err
+	}
+}
+
+// gatedVolume is a volume whose syncs pass a gate.
+type gatedVolume struct {
+	disk.Volume
+	gate *gate
+}
+
+func (v gatedVolume) Sync() error { return v.gate.pass() }
+
+// commitTogether commits one blob, and the followers while the sync of the first
+// one runs. It returns the followers' errors and the first one's.
+func (g *gate) commitTogether(t *testing.T, s *Store) (later []error, first error) {
+	t.Helper()
+	var commits sync.WaitGroup
+	commits.Go(func() { first = writeBlob(s, registry.NewLocator(1), 10) })
+	synctest.Wait() // in its sync
+	var returned atomic.Int32
+	later = make([]error, followers)
+	for i := range followers {
+		commits.Go(func() {
+			later[i] = writeBlob(s, registry.NewLocator(1), 10)
+			returned.Add(1)
+		})
+	}
+	synctest.Wait() // written, and waiting
+	if syncs, acknowledged := g.count.Load(), returned.Load(); syncs != 1 || acknowledged != 0 {
+		t.Errorf("while the first sync runs: %d syncs, %d commits returned", syncs, acknowledged)
+	}
+	close(g.release)
+	commits.Wait()
+	return later, first
+}
+
+// TestSmallBlobsShareASync: all that come while a sync of the log runs wait for the next
+// one together. One that fails fails its round and no other, and is not tried again: the
+// segment is left, and what comes next is in a new one.
+func TestSmallBlobsShareASync(t *testing.T) {
+	for _, failing := range []int32{0, 1, 2} {
+		synctest.Test(t, func(t *testing.T) {
+			g := &gate{release: make(chan struct{}), failing: failing}
+			s := openTuned(t, t.TempDir(), 1, g.segments, defaultTuning)
+			later, first := g.commitTogether(t, s)
+			if errors.Is(first, errRound) != (failing == 1) {
+				t.Errorf("sync %d fails: the first commit says %v", failing, first)
+			}
+			for _, err := range later {
+				if errors.Is(err, errRound) != (failing == 2) {
+					t.Errorf("sync %d fails: a follower says %v", failing, err)
+				}
+			}
+			if got := g.count.Load(); got != 2 {
+				t.Errorf("%d syncs for %d commits", got, followers+1)
+			}
+			if err := writeBlob(s, registry.NewLocator(1), 10); err != nil || g.count.Load() != 3 {
+				t.Errorf("the next commit: %v, %d syncs", err, g.count.Load())
+			}
+			want := followers + 2
+			switch failing {
+			case 1:
+				want--
+			case 2:
+				want -= followers
+			}
+			if got := len(s.places(t)); got != want {
+				t.Errorf("%d files are there, %d commits succeeded", got, want)
+			}
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+			wantNothingLeft(t, s)
+		})
+	}
+}
+
+// places are the locators of all files.
+func (s *Store) places(t *testing.T) (found []registry.Locator) {
+	t.Helper()
+	err := s.Walk(t.Context(), func(locator registry.Locator, _ int64, _ time.Time) error {
+		found = append(found, locator)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// segments are the names in the log.
+func (s *Store) segments(t *testing.T) (names []string) {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Join(s.path, walDirectory))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		names = append(names, entry.Name())
+	}
+	return names
+}
+
+// TestSegmentsAreSettled when they are full, when they are old, and when the store is
+// closed, and none is there when nothing was written.
+func TestSegmentsAreSettled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const each = 10 << 10
+		limits := tuning{small: smallBlob, segment: 3 * each, age: time.Minute}
+		s := openTuned(t, t.TempDir(), 1, nil, limits)
+		wantSegments := func(when string, want ...string) {
+			t.Helper()
+			synctest.Wait()
+			got := s.segments(t)
+			if len(got) != len(want) || len(got) == 1 && got[0] != want[0] {
+				t.Errorf("%s: there are segments %v, want %v", when, got, want)
+			}
+		}
+		put := func() {
+			t.Helper()
+			if err := writeBlob(s, registry.NewLocator(1), each); err != nil {
+				t.Fatal(err)
+			}
+		}
+		wantSegments("nothing was written")
+		put()
+		put()
+		wantSegments("two entries", "1")
+		put()
+		wantSegments("three, which are more than a segment", "2")
+		time.Sleep(limits.age - 1)
+		wantSegments("just before it is old", "2")
+		time.Sleep(1)
+		wantSegments("when it is old")
+		put()
+		wantSegments("another one", "3")
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		wantSegments("closed")
+		wantNothingLeft(t, s)
+	})
+}
+
+// TestTheLogIsNotWaitedFor: while segments wait for a slow disk, or there is no room for
+// one, small blobs are synced as large ones are.
+func TestTheLogIsNotWaitedFor(t *testing.T) {
+	t.Run("unsettled segments", func(t *testing.T) {
+		g := &gate{release: make(chan struct{})}
+		o := newSteps()
+		o.openVolume = func(name string) (disk.Volume, error) {
+			volume, err := disk.OS{}.OpenVolume(name)
+			return gatedVolume{volume, g}, err
+		}
+		s, err := openWith(t.TempDir(), 1, o, tuning{small: smallBlob, segment: 1, age: time.Hour})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		defer close(g.release)
+		for number := range unsettledSegments + 3 {
+			if err := writeBlob(s, registry.NewLocator(1), 10); err != nil {
+				t.Fatal(err)
+			}
+			if got, want := len(s.segments(t)), min(number+1, unsettledSegments); got != want {
+				t.Errorf("%d segments after %d blobs, want %d", got, number+1, want)
+			}
+		}
+	})
+	t.Run("no room", func(t *testing.T) {
+		s := openTuned(t, t.TempDir(), 1, func(o *steps) {
+			o.free = func(string) (uint64, error) { return segmentSize, nil } // less the reserve
+		}, defaultTuning)
+		if err := writeBlob(s, registry.NewLocator(1), 10); err != nil {
+			t.Error(err)
+		}
+		if got := s.segments(t); len(got) > 0 {
+			t.Errorf("there are segments %v", got)
+		}
+		wantNothingLeft(t, s)
+	})
+	t.Run("more than was announced", func(t *testing.T) {
+		s := openTuned(t, t.TempDir(), 1, nil, defaultTuning)
+		locator := registry.NewLocator(1)
+		w, err := s.Create(t.Context(), locator, 1)
+		if err == nil {
+			err = errors.Join(write(w, smallBlob+1), w.Commit(t.Context()))
+		}
+		if size, statErr := s.Stat(t.Context(), locator); err != nil || size != smallBlob+1 {
+			t.Errorf("it has %d bytes, %v, %v", size, statErr, err)
+		}
+		if got := s.segments(t); len(got) > 0 {
+			t.Errorf("there are segments %v", got)
+		}
+		wantNothingLeft(t, s)
+	})
+}
+
+// TestFaultsOfWritingAhead: each step that fails gives its error or is done without, and
+// nothing is left.
+func TestFaultsOfWritingAhead(t *testing.T) {
+	failing := func(in string, fault faultyFile) func(o *steps) {
+		return func(o *steps) {
+			create := o.create
+			o.create = func(name string) (disk.File, error) {
+				file, err := create(name)
+				if filepath.Base(filepath.Dir(name)) == in {
+					f := fault
+					f.File = file
+					return &f, err
+				}
+				return file, err
+			}
+		}
+	}
+	refusing := func(in string, why error) func(o *steps) {
+		return func(o *steps) {
+			create := o.create
+			o.create = func(name string) (disk.File, error) {
+				if filepath.Base(filepath.Dir(name)) == in {
+					return nil, why
+				}
+				return create(name)
+			}
+		}
+	}
+	const place = "00000000"
+	for _, test := range []struct {
+		name   string
+		change func(o *steps)
+		want   error
+	}{
+		{"create", refusing(place, errDisk), errDisk},
+		{"create on a full disk", refusing(place, syscall.ENOSPC), registry.ErrNoSpace},
+		{"write", failing(place, faultyFile{write: errDisk}), errDisk},
+		{"write on a full disk", failing(place, faultyFile{write: syscall.ENOSPC}), registry.ErrNoSpace},
+		{"close", failing(place, faultyFile{close: errDisk}), errDisk},
+		{"make directory", func(o *steps) { o.makeDirectory = func(string) error { return errDisk } }, errDisk},
+		{"create a segment", refusing(walDirectory, errDisk), nil},
+		{"allocate a segment", failing(walDirectory, faultyFile{allocate: syscall.ENOSPC}), nil},
+		{"sync the name of a segment", func(o *steps) {
+			o.syncDirectory = func(name string) error {
+				if filepath.Base(name) == walDirectory {
+					return errDisk
+				}
+				return nil
+			}
+		}, nil},
+		{"write to a segment", failing(walDirectory, faultyFile{write: errDisk}), errDisk},
+		{"write to a segment on a full disk", failing(walDirectory, faultyFile{write: syscall.ENOSPC}), registry.ErrNoSpace},
+		{"sync a segment", failing(walDirectory, faultyFile{sync: errDisk}), errDisk},
+		{"sync a segment on a full disk", failing(walDirectory, faultyFile{sync: syscall.EDQUOT}), registry.ErrNoSpace},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := openTuned(t, t.TempDir(), 1, test.change, defaultTuning)
+			locator := registry.NewLocator(1)
+			if err := writeBlob(s, locator, 10); !errors.Is(err, test.want) {
+				t.Errorf("error is %v, want %v", err, test.want)
+			}
+			if _, err := s.Stat(t.Context(), locator); errors.Is(err, registry.ErrBlobNotFound) != (test.want != nil) {
+				t.Errorf("in its place: %v", err)
+			}
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+			wantNothingLeft(t, s)
+			if got := s.segments(t); len(got) > 0 {
+				t.Errorf("there are segments %v", got)
+			}
+		})
+	}
+}
+
+// TestWhatCouldNotBeSyncedIsWrittenAnew: after a while, by itself, and it is not enough
+// to sync it again.
+func TestWhatCouldNotBeSyncedIsWrittenAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		root := t.TempDir()
+		s, err := openWith(root, 1, disktest.New(root, disktest.Fault{}), twoAhead)
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept, deleted := registry.NewLocator(1), registry.NewLocator(1)
+		if err := errors.Join(writeBlob(s, kept, 10), s.Close()); err != nil {
+			t.Fatal(err)
+		}
+		failing := numberOfSync(t, twoAhead)
+		fsys := disktest.New(root, disktest.Fault{Operation: failing, Mode: disktest.Fail, Err: syscall.EIO})
+		if s, err = openWith(root, 1, fsys, twoAhead); err != nil {
+			t.Fatal(err)
+		}
+		later := registry.NewLocator(1)
+		if err := errors.Join(writeBlob(s, deleted, 0), s.Delete(t.Context(), deleted), writeBlob(s, later, 10)); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.segments(t); !fsys.Struck() || len(got) != 2 { // one left, one being written
+			t.Fatalf("there are segments %v\n%s", got, fsys.Log(0))
+		}
+		time.Sleep(twoAhead.age)
+		synctest.Wait()
+		if got := s.segments(t); len(got) > 0 {
+			t.Errorf("there are segments %v", got)
+		}
+		if _, err := s.Stat(t.Context(), deleted); !errors.Is(err, registry.ErrBlobNotFound) {
+			t.Errorf("what was deleted: %v", err)
+		}
+		if err := fsys.PowerCut(); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		s = openTuned(t, root, 1, nil, twoAhead)
+		for _, locator := range []registry.Locator{kept, later} {
+			if size, err := s.Stat(t.Context(), locator); err != nil || size != 10 {
+				t.Errorf("%s has %d bytes, %v", locator, size, err)
+			}
+		}
+	})
+}
+
+// numberOfSync is the first operation that syncs a volume when two blobs are written to a
+// store that has one.
+func numberOfSync(t *testing.T, limits tuning) int {
+	t.Helper()
+	root := t.TempDir()
+	s, err := openWith(root, 1, disktest.New(root, disktest.Fault{}), limits)
+	if err == nil {
+		err = errors.Join(writeBlob(s, registry.NewLocator(1), 10), s.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	fsys := disktest.New(root, disktest.Fault{})
+	if s, err = openWith(root, 1, fsys, limits); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := errors.Join(writeBlob(s, registry.NewLocator(1), 10), writeBlob(s, registry.NewLocator(1), 10)); err != nil {
+		t.Fatal(err)
+	}
+	for i, o := range fsys.Operations() {
+		if o.Kind == disktest.SyncVolume {
+			return i + 1
+		}
+	}
+	t.Fatalf("no volume is synced\n%s", fsys.Log(0))
+	return 0
+}
+
+// TestAPowerCutUnderWriters: what was acknowledged is there, however many wrote at once
+// and whatever was settled meanwhile.
+func TestAPowerCutUnderWriters(t *testing.T) {
+	root := t.TempDir()
+	acknowledged := make(map[registry.Locator]byte)
+	for cycle := range 20 {
+		fsys := disktest.New(root, disktest.Fault{})
+		s, err := openWith(root, 1, fsys, tuning{small: smallBlob, segment: int64(300 + 700*(cycle%3)), age: time.Hour})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for locator, fill := range acknowledged {
+			wantFilled(t, s, locator, fill)
+		}
+		var mu sync.Mutex
+		answers := 0
+		var writers sync.WaitGroup
+		enough := make(chan struct{})
+		for writer := range 8 {
+			writers.Go(func() {
+				for n := 0; ; n++ {
+					locator, fill := registry.NewLocator(uint64(n)*5_000), byte(writer*16+n%16)
+					if writeFilled(s, locator, fill) != nil {
+						return
+					}
+					mu.Lock()
+					acknowledged[locator] = fill
+					if answers++; answers == 40+cycle {
+						close(enough)
+					}
+					mu.Unlock()
+				}
+			})
+		}
+		<-enough
+		if err := fsys.PowerCut(); err != nil {
+			t.Fatal(err)
+		}
+		writers.Wait()
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func filled(fill byte) []byte { return bytes.Repeat([]byte{fill}, 20+int(fill)) }
+
+func writeFilled(s *Store, locator registry.Locator, fill byte) error {
+	content := filled(fill)
+	w, err := s.Create(context.Background(), locator, int64(len(content)))
+	if err != nil {
+		return err
+	}
+	if _, err := w.Write(content); err != nil {
+		return errors.Join(err, w.Abort())
+	}
+	return w.Commit(context.Background())
+}
+
+func wantFilled(t *testing.T, s *Store, locator registry.Locator, fill byte) {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join(s.path, filepath.FromSlash(string(locator))))
+	if err != nil || !bytes.Equal(content, filled(fill)) {
+		t.Errorf("%s has %d bytes, %v", locator, len(content), err)
+	}
+}
