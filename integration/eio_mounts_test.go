@@ -93,7 +93,7 @@ func (r *rig) fail(f fault, when int, heals bool) error {
 	tracer.detach()
 	for _, name := range tracer.syncedAgain() {
 		for _, directory := range []string{"tmp", "wal"} {
-			if strings.HasPrefix(name, filepath.Join(r.root, "blobs", directory)) {
+			if strings.HasPrefix(name, filepath.Join(r.root, "blobs", directory)+"/") {
 				return fmt.Errorf("%s was synced again after a sync of it failed", name)
 			}
 		}

@@ -54,7 +54,8 @@ type wal struct {
 
 	turn    chan struct{} // full while somebody writes; the rest is his
 	segment *segment      // nil: none
-	number  uint64        // of the next
+	number  uint64        // of the last
+	pause   time.Time     // none is begun before
 	closed  bool
 
 	unsettled  atomic.Int32 // segments that are sealed and there
@@ -148,12 +149,13 @@ func (l *wal) prepare(bytes int64) error {
 	if l.segment != nil {
 		return nil
 	}
-	if l.unsettled.Load() >= unsettledSegments {
+	if l.unsettled.Load() >= unsettledSegments || time.Now().Before(l.pause) {
 		return errNotAhead
 	}
 	s, err := l.create()
 	if err != nil {
-		l.log.Warn("small files are synced one by one: the log for them cannot be written", slog.Any("error", err))
+		l.pause = time.Now().Add(l.limits.age) // neither asking the disk nor complaining for each file
+		l.log.Warn("small files are synced one by one for a while: the log for them cannot be written", slog.Any("error", err))
 		return errNotAhead
 	}
 	l.segment = s

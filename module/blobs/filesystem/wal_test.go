@@ -220,17 +220,31 @@ func TestTheLogIsNotWaitedFor(t *testing.T) {
 			}
 		}
 	})
-	t.Run("no room", func(t *testing.T) {
-		s := openTuned(t, t.TempDir(), 1, func(o *steps) {
-			o.free = func(string) (uint64, error) { return segmentSize, nil } // less the reserve
-		}, defaultTuning)
-		if err := writeBlob(s, registry.NewLocator(1), 10); err != nil {
-			t.Error(err)
-		}
-		if got := s.segments(t); len(got) > 0 {
-			t.Errorf("there are segments %v", got)
-		}
-		wantNothingLeft(t, s)
+	t.Run("no room, for a while", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			free := uint64(segmentSize) // and none for the reserve
+			s := openTuned(t, t.TempDir(), 1, func(o *steps) {
+				o.free = func(string) (uint64, error) { return free, nil }
+			}, defaultTuning)
+			wantSegments := func(when string, want int) {
+				t.Helper()
+				if err := writeBlob(s, registry.NewLocator(1), 10); err != nil {
+					t.Error(err)
+				}
+				if got := s.segments(t); len(got) != want {
+					t.Errorf("%s: there are segments %v", when, got)
+				}
+			}
+			wantSegments("without room", 0)
+			free++
+			wantSegments("with room again", 0)
+			time.Sleep(segmentAge)
+			wantSegments("after a while", 1)
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+			wantNothingLeft(t, s)
+		})
 	})
 	t.Run("more than was announced", func(t *testing.T) {
 		s := openTuned(t, t.TempDir(), 1, nil, defaultTuning)
