@@ -2,11 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
-
-	"github.com/generic-registry/caddy-generic-registry/module/disk"
 )
 
 // published is a file that a cell published.
@@ -72,9 +69,7 @@ func (l *lab) publishing(e *endpoint, clients int, ownVersion bool) side {
 	}
 	run := func(ctx context.Context) (sample, error) {
 		s, files, err := l.publish(ctx, e, amount{clients: clients, duration: l.seconds}, l.small, ownVersion)
-		if err == nil {
-			err = l.finish(&s)
-		}
+		s.finish()
 		if err == nil && e == l.peer { // which is somebody else's
 			_, err = l.removeAll(ctx, e, files, 8)
 		}
@@ -93,9 +88,7 @@ func (l *lab) syncing(clients, directories int) side {
 		name: fmt.Sprintf("disk-%d", directories), label: label, chart: againstLimits,
 		run: func(ctx context.Context) (sample, error) {
 			s, err := smallFiles(ctx, l.dir, directories, l.small, amount{clients: clients, duration: l.seconds})
-			if err == nil {
-				err = l.finish(&s)
-			}
+			s.finish()
 			return s, err
 		},
 	}
@@ -103,20 +96,10 @@ func (l *lab) syncing(clients, directories int) side {
 
 // finish counts the time in which the disk does what a side has left to it: what is
 // durable elsewhere has yet to be where it belongs. Else the next side would pay for it.
-func (l *lab) finish(s *sample) error {
+func (s *sample) finish() {
 	start := time.Now()
-	volume, err := disk.OS{}.OpenVolume(l.dir)
-	if errors.Is(err, errors.ErrUnsupported) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(volume.Sync(), volume.Close()); err != nil {
-		return err
-	}
+	syncDisks()
 	s.elapsed += time.Since(start)
-	return nil
 }
 
 func (l *lab) publishes() (cells []*cell) {

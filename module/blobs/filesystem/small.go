@@ -68,11 +68,12 @@ func (w *smallWriter) Commit(context.Context) error {
 	if err := w.store.makeDirectory(w.directory); err != nil {
 		return err
 	}
+	epoch := w.store.wal.epoch.Load()
 	file, err := w.store.fsys.Create(w.place)
 	if err != nil {
 		return fmt.Errorf("creating file: %w", directory.Full(err))
 	}
-	if err := w.put(file); err != nil {
+	if err := w.put(file, epoch); err != nil {
 		// Nobody names it. If it cannot be removed either, the sweep removes it.
 		return errors.Join(err, w.store.fsys.Remove(w.place))
 	}
@@ -80,13 +81,13 @@ func (w *smallWriter) Commit(context.Context) error {
 }
 
 // put writes the file and makes it durable.
-func (w *smallWriter) put(file disk.File) error {
+func (w *smallWriter) put(file disk.File, epoch uint64) error {
 	n, err := file.Write(w.content)
 	w.allowance.written(int64(n))
 	if err != nil {
 		return errors.Join(fmt.Errorf("writing file: %w", directory.Full(err)), file.Close())
 	}
-	err = w.store.wal.append(entry{w.locator, w.place, w.content})
+	err = w.store.wal.append(entry{w.locator, w.place, w.content, epoch})
 	if errors.Is(err, errNotAhead) {
 		err = w.sync(file)
 	}

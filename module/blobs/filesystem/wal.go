@@ -58,6 +58,10 @@ type wal struct {
 	pause   time.Time     // none is begun before
 	closed  bool
 
+	// epoch counts the syncs of files that failed: what was written before one may be
+	// lost, whichever segment it is in.
+	epoch atomic.Uint64
+
 	unsettled  atomic.Int32 // segments that are sealed and there
 	background sync.WaitGroup
 

@@ -17,6 +17,7 @@ type entry struct {
 	locator registry.Locator
 	place   string // of its file
 	content []byte
+	epoch   uint64 // of the log when the file was written
 }
 
 // A segment is entries, one after the other: the head, the locator, the content. The
@@ -54,6 +55,7 @@ type segment struct {
 	allowance *allowance
 	size      int64
 	places    []string // of what is in it
+	epoch     uint64   // the oldest of an entry
 	buffer    []byte
 	expiry    *time.Timer
 }
@@ -102,6 +104,9 @@ func (s *segment) append(entries []entry) error {
 		return err
 	}
 	for _, e := range entries {
+		if len(s.places) == 0 || e.epoch < s.epoch {
+			s.epoch = e.epoch
+		}
 		s.places = append(s.places, e.place)
 	}
 	return nil

@@ -19,6 +19,9 @@ func (l *wal) finish(s *segment) {
 	l.settling.Lock()
 	defer l.settling.Unlock()
 	err := s.end()
+	if err == nil && s.epoch < l.epoch.Load() {
+		err = errEpoch
+	}
 	if err == nil {
 		err = l.settle(s.places)
 	}
@@ -35,6 +38,8 @@ func (l *wal) finish(s *segment) {
 		l.log.Error("small files could not be written anew; they stay in the log", slog.Any("error", err))
 	}
 }
+
+var errEpoch = errors.New("a sync failed after they were written")
 
 // discard removes a segment that is settled. Requires l.settling.
 func (l *wal) discard(segment string) error {
@@ -118,6 +123,14 @@ func (s *Store) settle(places []string) error {
 	if len(places) == 0 {
 		return nil
 	}
+	err := s.syncAll(places)
+	if err != nil {
+		s.wal.epoch.Add(1)
+	}
+	return err
+}
+
+func (s *Store) syncAll(places []string) error {
 	if s.volume != nil {
 		return directory.Full(s.volume.Sync())
 	}

@@ -351,13 +351,16 @@ func TestWhatCouldNotBeSyncedIsWrittenAnew(t *testing.T) {
 		if err := errors.Join(writeBlob(s, kept, 10), s.Close()); err != nil {
 			t.Fatal(err)
 		}
-		failing := numberOfSync(t, twoAhead)
+		later := registry.NewLocator(1)
+		work := func(s *Store) error {
+			return errors.Join(writeBlob(s, deleted, 0), s.Delete(t.Context(), deleted), writeBlob(s, later, 10))
+		}
+		failing := numberOfSync(t, twoAhead, work)
 		fsys := disktest.New(root, disktest.Fault{Operation: failing, Mode: disktest.Fail, Err: syscall.EIO})
 		if s, err = openWith(root, 1, fsys, twoAhead); err != nil {
 			t.Fatal(err)
 		}
-		later := registry.NewLocator(1)
-		if err := errors.Join(writeBlob(s, deleted, 0), s.Delete(t.Context(), deleted), writeBlob(s, later, 10)); err != nil {
+		if err := work(s); err != nil {
 			t.Fatal(err)
 		}
 		if got := s.segments(t); !fsys.Struck() || len(got) != 2 { // one left, one being written
@@ -371,7 +374,8 @@ func TestWhatCouldNotBeSyncedIsWrittenAnew(t *testing.T) {
 		if _, err := s.Stat(t.Context(), deleted); !errors.Is(err, registry.ErrBlobNotFound) {
 			t.Errorf("what was deleted: %v", err)
 		}
-		if err := fsys.PowerCut(); err != nil {
+		// That the segment is gone is durable: only its files are left.
+		if err := errors.Join(fsys.SyncDirectory(filepath.Join(root, walDirectory)), fsys.PowerCut()); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.Close(); err != nil {
@@ -386,9 +390,9 @@ func TestWhatCouldNotBeSyncedIsWrittenAnew(t *testing.T) {
 	})
 }
 
-// numberOfSync is the first operation that syncs a volume when two blobs are written to a
-// store that has one.
-func numberOfSync(t *testing.T, limits tuning) int {
+// numberOfSync is the first operation that syncs a volume when that is done to a store
+// that has a blob.
+func numberOfSync(t *testing.T, limits tuning, work func(*Store) error) int {
 	t.Helper()
 	root := t.TempDir()
 	s, err := openWith(root, 1, disktest.New(root, disktest.Fault{}), limits)
@@ -403,7 +407,7 @@ func numberOfSync(t *testing.T, limits tuning) int {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if err := errors.Join(writeBlob(s, registry.NewLocator(1), 10), writeBlob(s, registry.NewLocator(1), 10)); err != nil {
+	if err := work(s); err != nil {
 		t.Fatal(err)
 	}
 	for i, o := range fsys.Operations() {
