@@ -157,6 +157,7 @@ func (s *Store) Delete(ctx context.Context, locator registry.Locator) error {
 	if err := s.fsys.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("removing file: %w", directory.Full(err))
 	}
+	s.wal.hasten()
 	return nil
 }
 

@@ -19,9 +19,10 @@ const (
 	// segmentSize is about how many bytes are written ahead before the files are synced.
 	segmentSize = 16 << 20
 
-	// segmentAge is how long a segment is there at most: so long do bytes that were
-	// deleted stay in it.
+	// segmentAge is after how long a segment is settled at the latest, and deletedAge
+	// after how long once something was deleted, whose bytes may be in it.
 	segmentAge = 30 * time.Second
+	deletedAge = 5 * time.Second
 
 	// unsettledSegments is how many may wait for their files to be synced. What comes
 	// while so many do is not written ahead.
@@ -50,7 +51,9 @@ type wal struct {
 	rewrite func(segment string) error
 
 	mu        sync.Mutex
-	gathering *walRound // nil: none
+	gathering *walRound   // nil: none
+	expiry    *time.Timer // of the segment; nil: none
+	expires   time.Time
 
 	turn    chan struct{} // full while somebody writes; the rest is his
 	segment *segment      // nil: none
@@ -163,8 +166,21 @@ func (l *wal) prepare(bytes int64) error {
 		return errNotAhead
 	}
 	l.segment = s
-	s.expiry = time.AfterFunc(l.limits.age, func() { l.expire(s) })
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.expires = time.Now().Add(l.limits.age)
+	l.expiry = time.AfterFunc(l.limits.age, func() { l.expire(s) })
 	return nil
+}
+
+// hasten has the segment settled soon: what was deleted may be in it.
+func (l *wal) hasten() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.expiry != nil && time.Until(l.expires) > deletedAge && l.expiry.Stop() {
+		l.expires = time.Now().Add(deletedAge)
+		l.expiry.Reset(deletedAge)
+	}
 }
 
 // expire seals a segment that is old.
@@ -180,6 +196,10 @@ func (l *wal) seal() {
 	s := l.segment
 	l.segment = nil
 	l.unsettled.Add(1)
+	l.mu.Lock()
+	l.expiry.Stop()
+	l.expiry = nil
+	l.mu.Unlock()
 	if l.limits.inline {
 		l.finish(s)
 		return

@@ -6,7 +6,6 @@ import (
 	"hash/crc32"
 	"path/filepath"
 	"strconv"
-	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
@@ -57,7 +56,6 @@ type segment struct {
 	places    []string // of what is in it
 	epoch     uint64   // the oldest of an entry
 	buffer    []byte
-	expiry    *time.Timer
 }
 
 // writeStep bounds the buffer that entries are gathered in.
@@ -122,9 +120,6 @@ func (s *segment) write() error {
 
 // end closes the file and gives back the room that it did not take.
 func (s *segment) end() error {
-	if s.expiry != nil {
-		s.expiry.Stop()
-	}
 	s.allowance.end()
 	s.buffer = nil
 	return s.file.Close()

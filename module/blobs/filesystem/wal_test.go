@@ -154,8 +154,14 @@ func (s *Store) segments(t *testing.T) (names []string) {
 	return names
 }
 
-// TestSegmentsAreSettled when they are full, when they are old, and when the store is
-// closed, and none is there when nothing was written.
+// pass lets time go by: the bubble's, at once, when all are waiting.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+// TestSegmentsAreSettled when they are full, when they are old, soon after a deletion, and when
+// the store is closed, and none is there when nothing was written.
 func TestSegmentsAreSettled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const each = 10 << 10
@@ -181,12 +187,21 @@ func TestSegmentsAreSettled(t *testing.T) {
 		wantSegments("two entries", "1")
 		put()
 		wantSegments("three, which are more than a segment", "2")
-		time.Sleep(limits.age - 1)
+		pass(limits.age - 1)
 		wantSegments("just before it is old", "2")
-		time.Sleep(1)
+		pass(1)
 		wantSegments("when it is old")
 		put()
 		wantSegments("another one", "3")
+		if err := s.Delete(t.Context(), registry.NewLocator(1)); err != nil {
+			t.Fatal(err)
+		}
+		pass(deletedAge - 1)
+		wantSegments("a while after a blob was deleted", "3")
+		pass(1)
+		wantSegments("when what was deleted has to be gone")
+		put()
+		wantSegments("a last one", "4")
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
@@ -238,7 +253,7 @@ func TestTheLogIsNotWaitedFor(t *testing.T) {
 			wantSegments("without room", 0)
 			free++
 			wantSegments("with room again", 0)
-			time.Sleep(segmentAge)
+			pass(segmentAge)
 			wantSegments("after a while", 1)
 			if err := s.Close(); err != nil {
 				t.Error(err)
@@ -366,8 +381,7 @@ func TestWhatCouldNotBeSyncedIsWrittenAnew(t *testing.T) {
 		if got := s.segments(t); !fsys.Struck() || len(got) != 2 { // one left, one being written
 			t.Fatalf("there are segments %v\n%s", got, fsys.Log(0))
 		}
-		time.Sleep(twoAhead.age)
-		synctest.Wait()
+		pass(twoAhead.age)
 		if got := s.segments(t); len(got) > 0 {
 			t.Errorf("there are segments %v", got)
 		}
