@@ -253,6 +253,10 @@ func TestFullDiskAtStart(t *testing.T) {
 	taken := f.disk.fillUp()
 	<-taken.full
 	f.start(f.config)
+	f.eventually("the other site has its listener too", func() bool {
+		_, err := f.tryAt(f.Context(), f.other, http.MethodGet, "/", "", nil)
+		return err == nil
+	})
 	stop := f.probe()
 	f.want(http.StatusInsufficientStorage, http.MethodPut, f.clients[0].path(0, 99), "alice", []byte("no room"))
 	for _, method := range []string{http.MethodGet, http.MethodDelete} {

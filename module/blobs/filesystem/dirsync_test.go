@@ -13,38 +13,40 @@ import (
 
 const followers = 20
 
-// rounds counts the syncs of the blobs' directory. The first one lasts until
-// release is closed; the one numbered failing fails.
-type rounds struct {
+// gate is what syncs pass: the first one waits until release is closed, and the one
+// numbered failing fails.
+type gate struct {
 	count   atomic.Int32
 	release chan struct{}
 	failing int32
 }
 
+func (g *gate) pass() error {
+	round := g.count.Add(1)
+	if round == 1 {
+		<-g.release
+	}
+	if round == g.failing {
+		return errRound
+	}
+	return nil
+}
+
 var errRound = errors.New("input/output error of a round")
 
-func (r *rounds) store(t *testing.T) *Store {
-	t.Helper()
-	return newStore(t, 1, func(o *steps) {
-		o.syncDirectory = func(name string) error {
-			if filepath.Base(name) != "00000000" {
-				return nil // the store's own
-			}
-			round := r.count.Add(1)
-			if round == 1 {
-				<-r.release
-			}
-			if round == r.failing {
-				return errRound
-			}
-			return nil
+// directories has the syncs of the blobs' directory pass.
+func (g *gate) directories(o *steps) {
+	o.syncDirectory = func(name string) error {
+		if filepath.Base(name) != "00000000" {
+			return nil // the store's own
 		}
-	})
+		return g.pass()
+	}
 }
 
 // commitTogether commits one blob, and the followers while the sync of the first
 // one runs. It returns the followers' errors and the first one's.
-func (r *rounds) commitTogether(t *testing.T, s *Store) (later []error, first error) {
+func (g *gate) commitTogether(t *testing.T, s *Store) (later []error, first error) {
 	t.Helper()
 	var commits sync.WaitGroup
 	commits.Go(func() { first = writeBlob(s, registry.NewLocator(1), 10) })
@@ -57,11 +59,11 @@ func (r *rounds) commitTogether(t *testing.T, s *Store) (later []error, first er
 			returned.Add(1)
 		})
 	}
-	synctest.Wait() // renamed, and waiting
-	if syncs, acknowledged := r.count.Load(), returned.Load(); syncs != 1 || acknowledged != 0 {
+	synctest.Wait() // in their places, and waiting
+	if syncs, acknowledged := g.count.Load(), returned.Load(); syncs != 1 || acknowledged != 0 {
 		t.Errorf("while the first sync runs: %d syncs, %d commits returned", syncs, acknowledged)
 	}
-	close(r.release)
+	close(g.release)
 	commits.Wait()
 	return later, first
 }
@@ -70,13 +72,13 @@ func (r *rounds) commitTogether(t *testing.T, s *Store) (later []error, first er
 // runs wait for the next one together; the one that ran does not count for them.
 func TestCommitsShareASync(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := &rounds{release: make(chan struct{})}
-		s := r.store(t)
-		later, first := r.commitTogether(t, s)
+		g := &gate{release: make(chan struct{})}
+		s := newStore(t, 1, g.directories)
+		later, first := g.commitTogether(t, s)
 		if err := errors.Join(append(later, first)...); err != nil {
 			t.Error(err)
 		}
-		if got := r.count.Load(); got != 2 {
+		if got := g.count.Load(); got != 2 {
 			t.Errorf("%d syncs for %d commits", got, followers+1)
 		}
 		if len(s.names.queues) > 0 {
@@ -90,18 +92,18 @@ func TestCommitsShareASync(t *testing.T) {
 func TestAFailedSyncFailsItsRoundAndNoOther(t *testing.T) {
 	for failing := range int32(2) {
 		synctest.Test(t, func(t *testing.T) {
-			r := &rounds{release: make(chan struct{}), failing: failing + 1}
-			s := r.store(t)
-			later, first := r.commitTogether(t, s)
-			if errors.Is(first, errRound) != (r.failing == 1) {
-				t.Errorf("round %d fails: the first commit says %v", r.failing, first)
+			g := &gate{release: make(chan struct{}), failing: failing + 1}
+			s := newStore(t, 1, g.directories)
+			later, first := g.commitTogether(t, s)
+			if errors.Is(first, errRound) != (g.failing == 1) {
+				t.Errorf("round %d fails: the first commit says %v", g.failing, first)
 			}
 			for _, err := range later {
-				if errors.Is(err, errRound) != (r.failing == 2) {
-					t.Errorf("round %d fails: a follower says %v", r.failing, err)
+				if errors.Is(err, errRound) != (g.failing == 2) {
+					t.Errorf("round %d fails: a follower says %v", g.failing, err)
 				}
 			}
-			if got := r.count.Load(); got != 2 {
+			if got := g.count.Load(); got != 2 {
 				t.Errorf("%d syncs: a failed one was tried again", got)
 			}
 			if err := writeBlob(s, registry.NewLocator(1), 10); err != nil {

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -17,24 +16,6 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/disk/disktest"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
-
-// gate holds the syncs of segments, or of the volume, back, or fails one of them.
-type gate struct {
-	count   atomic.Int32
-	failing int32
-	release chan struct{} // the first sync waits for it
-}
-
-func (g *gate) pass() error {
-	round := g.count.Add(1)
-	if round == 1 {
-		<-g.release
-	}
-	if round == g.failing {
-		return errRound
-	}
-	return nil
-}
 
 // gatedFile is a segment whose syncs pass a gate.
 type gatedFile struct {
@@ -62,30 +43,6 @@ type gatedVolume struct {
 }
 
 func (v gatedVolume) Sync() error { return v.gate.pass() }
-
-// commitTogether commits one blob, and the followers while the sync of the first
-// one runs. It returns the followers' errors and the first one's.
-func (g *gate) commitTogether(t *testing.T, s *Store) (later []error, first error) {
-	t.Helper()
-	var commits sync.WaitGroup
-	commits.Go(func() { first = writeBlob(s, registry.NewLocator(1), 10) })
-	synctest.Wait() // in its sync
-	var returned atomic.Int32
-	later = make([]error, followers)
-	for i := range followers {
-		commits.Go(func() {
-			later[i] = writeBlob(s, registry.NewLocator(1), 10)
-			returned.Add(1)
-		})
-	}
-	synctest.Wait() // written, and waiting
-	if syncs, acknowledged := g.count.Load(), returned.Load(); syncs != 1 || acknowledged != 0 {
-		t.Errorf("while the first sync runs: %d syncs, %d commits returned", syncs, acknowledged)
-	}
-	close(g.release)
-	commits.Wait()
-	return later, first
-}
 
 // TestSmallBlobsShareASync: all that come while a sync of the log runs wait for the next
 // one together. One that fails fails its round and no other, and is not tried again: the
