@@ -30,6 +30,8 @@ func (l *wal) finish(s *segment) {
 	}
 	if err != nil {
 		l.left = append(l.left, s.path)
+	}
+	if err != nil && !errors.Is(err, errEpoch) {
 		l.log.Error("small files could not be synced; they stay in the log, and are written anew", slog.Any("error", err))
 		l.retryLater()
 		return
