@@ -15,7 +15,6 @@ import (
 type smallWriter struct {
 	store     *Store
 	locator   registry.Locator
-	directory string // of its place
 	place     string
 	allowance *allowance
 	content   []byte
@@ -23,7 +22,7 @@ type smallWriter struct {
 	ended     bool
 }
 
-func (s *Store) createSmall(locator registry.Locator, folder, name string, size int64) (*smallWriter, error) {
+func (s *Store) createSmall(locator registry.Locator, place string, size int64) (*smallWriter, error) {
 	allowance, err := s.space.allow(size)
 	if err != nil {
 		return nil, err
@@ -31,8 +30,7 @@ func (s *Store) createSmall(locator registry.Locator, folder, name string, size 
 	return &smallWriter{
 		store:     s,
 		locator:   locator,
-		directory: filepath.Join(s.path, folder),
-		place:     filepath.Join(s.path, folder, name),
+		place:     place,
 		allowance: allowance,
 		content:   make([]byte, 0, size),
 	}, nil
@@ -65,7 +63,7 @@ func (w *smallWriter) Commit(context.Context) error {
 	}
 	w.ended = true
 	defer w.allowance.end()
-	if err := w.store.makeDirectory(w.directory); err != nil {
+	if err := w.store.makeDirectory(filepath.Dir(w.place)); err != nil {
 		return err
 	}
 	epoch := w.store.wal.epoch.Load()
@@ -87,7 +85,7 @@ func (w *smallWriter) put(file disk.File, epoch uint64) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("writing file: %w", directory.Full(err)), file.Close())
 	}
-	err = w.store.wal.append(entry{w.locator, w.place, w.content, epoch})
+	err = w.store.wal.append(entry{w.locator, w.content, epoch})
 	if errors.Is(err, errNotAhead) {
 		err = w.sync(file)
 	}
@@ -102,7 +100,7 @@ func (w *smallWriter) sync(file disk.File) error {
 	if err := file.Sync(); err != nil {
 		return fmt.Errorf("syncing file: %w", err)
 	}
-	return w.store.names.wait(w.directory)
+	return w.store.names.wait(filepath.Dir(w.place))
 }
 
 // Abort implements registry.BlobWriter.

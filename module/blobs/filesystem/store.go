@@ -92,11 +92,21 @@ func (s *Store) find(ctx context.Context, locator registry.Locator) (string, err
 	if err := s.usable(ctx); err != nil {
 		return "", err
 	}
+	return s.place(locator)
+}
+
+// place returns the name of a locator's file.
+func (s *Store) place(locator registry.Locator) (string, error) {
 	directory, name, err := split(locator)
 	if err != nil {
 		return "", err
 	}
 	return filepath.Join(s.path, directory, name), nil
+}
+
+// temporary returns the name of a file until it gets its place.
+func (s *Store) temporary(place string) string {
+	return filepath.Join(s.path, temporaryDirectory, filepath.Base(place))
 }
 
 // isReserved tells whether a directory has the form of a locator's and is not one.

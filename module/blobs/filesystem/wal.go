@@ -10,6 +10,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
 const (
@@ -47,7 +48,7 @@ type wal struct {
 
 	// settle makes files durable, with their names; rewrite does that for those of a
 	// segment that are still there, after writing them anew.
-	settle  func(places []string) error
+	settle  func(locators []registry.Locator) error
 	rewrite func(segment string) error
 
 	mu        sync.Mutex

@@ -28,22 +28,18 @@ func (s *Store) recover(log *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("opening the log: %w", err)
 	}
-	var places []string
+	var written []registry.Locator
 	for _, segment := range segments {
-		name := filepath.Join(path, segment.Name())
-		err := readSegment(name, func(e entry) error {
-			place, err := s.writeOut(e)
-			places = append(places, place)
-			return err
-		})
+		locators, err := s.writeOut(filepath.Join(path, segment.Name()), func(string) (bool, error) { return true, nil })
 		if err != nil {
-			return fmt.Errorf("writing out the log: %w", directory.Full(err))
+			return err
 		}
+		written = append(written, locators...)
 	}
-	if len(places) > 0 {
-		log.Info("small files that were in the log are written out", slog.Int("files", len(places)))
+	if len(written) > 0 {
+		log.Info("small files that were in the log are written out", slog.Int("files", len(written)))
 	}
-	if err := s.settle(places); err != nil {
+	if err := s.settle(written); err != nil {
 		return fmt.Errorf("writing out the log: %w", err)
 	}
 	for _, segment := range segments {
@@ -54,46 +50,59 @@ func (s *Store) recover(log *slog.Logger) error {
 	return nil
 }
 
-// writeOut gives an entry its file, which is not durable yet.
-func (s *Store) writeOut(e entry) (place string, err error) {
-	folder, name, err := split(e.locator)
-	if err != nil {
-		return "", err
-	}
-	temporary := filepath.Join(s.path, temporaryDirectory, name)
-	file, err := s.fsys.Create(temporary)
-	if err != nil {
-		return "", err
-	}
-	_, err = file.Write(e.content)
-	if err := errors.Join(err, file.Close()); err != nil {
-		return "", err
-	}
-	if err := s.makeDirectory(filepath.Join(s.path, folder)); err != nil {
-		return "", err
-	}
-	place = filepath.Join(s.path, folder, name)
-	return place, s.fsys.Rename(temporary, place)
-}
-
 // rewrite makes the files of a segment durable that are still in their places, after
 // writing them anew. One that is deleted at this moment comes back, for the sweep.
 func (s *Store) rewrite(segment string) error {
-	var places []string
-	err := readSegment(segment, func(e entry) error {
-		vacant, err := isVacant(filepath.Join(s.path, filepath.FromSlash(string(e.locator))))
-		if vacant || err != nil {
+	written, err := s.writeOut(segment, func(place string) (bool, error) {
+		vacant, err := isVacant(place)
+		return !vacant, err
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // removed, and said not to be
+	}
+	if err != nil {
+		return err
+	}
+	return s.settle(written)
+}
+
+// writeOut writes the files of a segment anew whose places are wanted. They are not
+// durable yet.
+func (s *Store) writeOut(segment string, wanted func(place string) (bool, error)) (written []registry.Locator, err error) {
+	err = readSegment(segment, func(e entry) error {
+		place, err := s.place(e.locator)
+		if err != nil {
 			return err
 		}
-		place, err := s.writeOut(e)
-		places = append(places, place)
-		return err
+		if yes, err := wanted(place); err != nil || !yes {
+			return err
+		}
+		written = append(written, e.locator)
+		return s.replace(place, e.content)
 	})
-	if err == nil {
-		err = s.settle(places)
+	if err != nil {
+		return nil, fmt.Errorf("writing out the log: %w", directory.Full(err))
 	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) { // removed, and said not to be
-		return fmt.Errorf("writing out a segment of the log: %w", directory.Full(err))
+	return written, nil
+}
+
+// replace gives a place a new file.
+func (s *Store) replace(place string, content []byte) error {
+	temporary := s.temporary(place)
+	file, err := s.fsys.Create(temporary)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(content)
+	err = errors.Join(err, file.Close())
+	if err == nil {
+		err = s.makeDirectory(filepath.Dir(place))
+	}
+	if err == nil {
+		err = s.fsys.Rename(temporary, place)
+	}
+	if err != nil {
+		return errors.Join(err, s.fsys.Remove(temporary)) // its name is needed for the next try
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package filesystem
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -223,5 +224,48 @@ func TestAnOlderLayoutIsGivenALog(t *testing.T) {
 	}
 	if mark, err := os.ReadFile(format); err != nil || string(mark) != fmt.Sprintln(layout, layoutVersion) {
 		t.Errorf("the mark is %q, %v", mark, err)
+	}
+}
+
+// TestWritingAnewCanBeTriedAgain, whichever step of it failed.
+func TestWritingAnewCanBeTriedAgain(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		change func(o *steps)
+	}{
+		{"write", faultyCreate(faultyFile{write: errDisk})},
+		{"close", faultyCreate(faultyFile{close: errDisk})},
+		{"rename", func(o *steps) { o.rename = func(string, string) error { return errDisk } }},
+		{"sync", func(o *steps) { o.syncDirectory = func(string) error { return errDisk } }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			o := newSteps()
+			s, err := openWith(t.TempDir(), 1, oneByOne{o}, allAlike)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			e := entry{locator: registry.NewLocator(1), content: make([]byte, 10)}
+			segment := filepath.Join(s.path, walDirectory, "1")
+			if err := errors.Join(writeBlob(s, e.locator, 3), os.WriteFile(segment, written(e), 0o600)); err != nil {
+				t.Fatal(err)
+			}
+			whole := *o
+			test.change(o)
+			if err := s.rewrite(segment); !errors.Is(err, errDisk) {
+				t.Errorf("error is %v", err)
+			}
+			*o = whole
+			if err := s.rewrite(segment); err != nil {
+				t.Errorf("again: %v", err)
+			}
+			if size, err := s.Stat(t.Context(), e.locator); err != nil || size != 10 {
+				t.Errorf("it has %d bytes, %v", size, err)
+			}
+			wantNothingLeft(t, s)
+			if err := os.Remove(segment); err != nil {
+				t.Fatal(err)
+			}
+		})
 	}
 }

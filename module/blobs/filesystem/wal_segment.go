@@ -14,7 +14,6 @@ import (
 // entry is a blob to be written ahead.
 type entry struct {
 	locator registry.Locator
-	place   string // of its file
 	content []byte
 	epoch   uint64 // of the log when the file was written
 }
@@ -53,8 +52,8 @@ type segment struct {
 	file      disk.File
 	allowance *allowance
 	size      int64
-	places    []string // of what is in it
-	epoch     uint64   // the oldest of an entry
+	locators  []registry.Locator // of what is in it
+	epoch     uint64             // the oldest of an entry
 	buffer    []byte
 }
 
@@ -102,10 +101,10 @@ func (s *segment) append(entries []entry) error {
 		return err
 	}
 	for _, e := range entries {
-		if len(s.places) == 0 || e.epoch < s.epoch {
+		if len(s.locators) == 0 || e.epoch < s.epoch {
 			s.epoch = e.epoch
 		}
-		s.places = append(s.places, e.place)
+		s.locators = append(s.locators, e.locator)
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
 // finish makes the files of a segment durable and removes it. If it cannot, the segment
@@ -23,7 +24,7 @@ func (l *wal) finish(s *segment) {
 		err = errEpoch
 	}
 	if err == nil {
-		err = l.settle(s.places)
+		err = l.settle(s.locators)
 	}
 	if err == nil {
 		err = l.discard(s.path)
@@ -121,23 +122,27 @@ func (l *wal) retire() {
 
 // settle makes files durable, with their names: all at once where the file system can do
 // that. Those that are gone are not missed.
-func (s *Store) settle(places []string) error {
-	if len(places) == 0 {
+func (s *Store) settle(locators []registry.Locator) error {
+	if len(locators) == 0 {
 		return nil
 	}
-	err := s.syncAll(places)
+	err := s.syncAll(locators)
 	if err != nil {
 		s.wal.epoch.Add(1)
 	}
 	return err
 }
 
-func (s *Store) syncAll(places []string) error {
+func (s *Store) syncAll(locators []registry.Locator) error {
 	if s.volume != nil {
 		return directory.Full(s.volume.Sync())
 	}
 	var folders []string
-	for _, place := range places {
+	for _, locator := range locators {
+		place, err := s.place(locator)
+		if err != nil {
+			return err
+		}
 		if err := s.syncFile(place); err != nil {
 			return fmt.Errorf("syncing file: %w", directory.Full(err))
 		}

@@ -44,6 +44,26 @@ type gatedVolume struct {
 
 func (v gatedVolume) Sync() error { return v.gate.pass() }
 
+// openGated opens a store whose file system has its syncs pass a gate.
+func openGated(t *testing.T, g *gate, limits tuning) *Store {
+	t.Helper()
+	o := newSteps()
+	o.openVolume = func(name string) (disk.Volume, error) {
+		volume, err := disk.OS{}.OpenVolume(name)
+		return gatedVolume{volume, g}, err
+	}
+	s, err := openWith(t.TempDir(), 1, o, limits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
 // TestSmallBlobsShareASync: all that come while a sync of the log runs wait for the next
 // one together. One that fails fails its round and no other, and is not tried again: the
 // segment is left, and what comes next is in a new one.
@@ -172,16 +192,7 @@ func TestSegmentsAreSettled(t *testing.T) {
 func TestTheLogIsNotWaitedFor(t *testing.T) {
 	t.Run("unsettled segments", func(t *testing.T) {
 		g := &gate{release: make(chan struct{})}
-		o := newSteps()
-		o.openVolume = func(name string) (disk.Volume, error) {
-			volume, err := disk.OS{}.OpenVolume(name)
-			return gatedVolume{volume, g}, err
-		}
-		s, err := openWith(t.TempDir(), 1, o, tuning{small: smallBlob, segment: 1, age: time.Hour})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer s.Close()
+		s := openGated(t, g, tuning{small: smallBlob, segment: 1, age: time.Hour})
 		defer close(g.release)
 		for number := range unsettledSegments + 3 {
 			if err := writeBlob(s, registry.NewLocator(1), 10); err != nil {
@@ -310,54 +321,101 @@ func TestFaultsOfWritingAhead(t *testing.T) {
 	}
 }
 
-// TestWhatCouldNotBeSyncedIsWrittenAnew: after a while, by itself, and it is not enough
-// to sync it again.
+// doubtful is a store whose file system could not be synced when one segment was full and
+// the next one began: what is in either may be lost.
+type doubtful struct {
+	*Store
+	fsys                 *disktest.FS
+	root                 string
+	kept, deleted, later registry.Locator
+}
+
+func newDoubtful(t *testing.T) *doubtful {
+	t.Helper()
+	d := &doubtful{root: t.TempDir(), kept: registry.NewLocator(1), deleted: registry.NewLocator(1), later: registry.NewLocator(1)}
+	s, err := openWith(d.root, 1, disktest.New(d.root, disktest.Fault{}), twoAhead)
+	if err == nil {
+		err = errors.Join(writeBlob(s, d.kept, 10), s.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	work := func(s *Store) error {
+		return errors.Join(writeBlob(s, d.deleted, 0), s.Delete(t.Context(), d.deleted), writeBlob(s, d.later, 10))
+	}
+	d.fsys = disktest.New(d.root, disktest.Fault{Operation: numberOfSync(t, twoAhead, work), Mode: disktest.Fail, Err: syscall.EIO})
+	if d.Store, err = openWith(d.root, 1, d.fsys, twoAhead); err != nil {
+		t.Fatal(err)
+	}
+	if err := work(d.Store); err != nil {
+		t.Fatal(err)
+	}
+	if got := d.segments(t); !d.fsys.Struck() || len(got) != 2 {
+		t.Fatalf("there are segments %v\n%s", got, d.fsys.Log(0))
+	}
+	return d
+}
+
+// wantWhole cuts the power, after which nothing is in the log: only the files are left.
+func (d *doubtful) wantWhole(t *testing.T) {
+	t.Helper()
+	if _, err := d.Stat(t.Context(), d.deleted); !errors.Is(err, registry.ErrBlobNotFound) {
+		t.Errorf("what was deleted: %v", err)
+	}
+	if err := errors.Join(d.fsys.SyncDirectory(filepath.Join(d.root, walDirectory)), d.fsys.PowerCut()); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Close(); err != nil {
+		t.Error(err)
+	}
+	s := openTuned(t, d.root, 1, nil, twoAhead)
+	for _, locator := range []registry.Locator{d.kept, d.later} {
+		if size, err := s.Stat(t.Context(), locator); err != nil || size != 10 {
+			t.Errorf("%s has %d bytes, %v", locator, size, err)
+		}
+	}
+}
+
+// TestWhatCouldNotBeSyncedIsWrittenAnew, and all that may have been lost with it: to sync
+// it again is not enough.
 func TestWhatCouldNotBeSyncedIsWrittenAnew(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		root := t.TempDir()
-		s, err := openWith(root, 1, disktest.New(root, disktest.Fault{}), twoAhead)
-		if err != nil {
-			t.Fatal(err)
-		}
-		kept, deleted := registry.NewLocator(1), registry.NewLocator(1)
-		if err := errors.Join(writeBlob(s, kept, 10), s.Close()); err != nil {
-			t.Fatal(err)
-		}
-		later := registry.NewLocator(1)
-		work := func(s *Store) error {
-			return errors.Join(writeBlob(s, deleted, 0), s.Delete(t.Context(), deleted), writeBlob(s, later, 10))
-		}
-		failing := numberOfSync(t, twoAhead, work)
-		fsys := disktest.New(root, disktest.Fault{Operation: failing, Mode: disktest.Fail, Err: syscall.EIO})
-		if s, err = openWith(root, 1, fsys, twoAhead); err != nil {
-			t.Fatal(err)
-		}
-		if err := work(s); err != nil {
-			t.Fatal(err)
-		}
-		if got := s.segments(t); !fsys.Struck() || len(got) != 2 { // one left, one being written
-			t.Fatalf("there are segments %v\n%s", got, fsys.Log(0))
-		}
-		pass(twoAhead.age)
-		if got := s.segments(t); len(got) > 0 {
-			t.Errorf("there are segments %v", got)
-		}
-		if _, err := s.Stat(t.Context(), deleted); !errors.Is(err, registry.ErrBlobNotFound) {
-			t.Errorf("what was deleted: %v", err)
-		}
-		// That the segment is gone is durable: only its files are left.
-		if err := errors.Join(fsys.SyncDirectory(filepath.Join(root, walDirectory)), fsys.PowerCut()); err != nil {
-			t.Fatal(err)
-		}
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-		s = openTuned(t, root, 1, nil, twoAhead)
-		for _, locator := range []registry.Locator{kept, later} {
-			if size, err := s.Stat(t.Context(), locator); err != nil || size != 10 {
-				t.Errorf("%s has %d bytes, %v", locator, size, err)
+	t.Run("by itself, after a while", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			d := newDoubtful(t)
+			pass(twoAhead.age)
+			if got := d.segments(t); len(got) > 0 {
+				t.Errorf("there are segments %v", got)
 			}
-		}
+			d.wantWhole(t)
+		})
+	})
+	t.Run("without another segment", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			g := &gate{release: make(chan struct{}), failing: 1}
+			close(g.release)
+			s := openGated(t, g, defaultTuning)
+			if err := writeBlob(s, registry.NewLocator(1), 10); err != nil {
+				t.Fatal(err)
+			}
+			for _, want := range []int{1, 0} {
+				pass(segmentAge)
+				if got := s.segments(t); len(got) != want {
+					t.Errorf("after %d syncs there are segments %v", g.count.Load(), got)
+				}
+			}
+		})
+	})
+	t.Run("at once, when the next segment is full", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			d := newDoubtful(t)
+			if err := writeBlob(d.Store, registry.NewLocator(1), 10); err != nil {
+				t.Fatal(err)
+			}
+			if got := d.segments(t); len(got) != 1 || got[0] != "3" {
+				t.Errorf("there are segments %v", got)
+			}
+			d.wantWhole(t)
+		})
 	})
 }
 

@@ -41,12 +41,12 @@ func (s *Store) Create(ctx context.Context, locator registry.Locator, size int64
 	if err := s.usable(ctx); err != nil {
 		return nil, err
 	}
-	folder, name, err := split(locator)
+	place, err := s.place(locator)
 	if err != nil {
 		return nil, err
 	}
 	if size >= 0 && size <= s.wal.limits.small {
-		return s.createSmall(locator, folder, name, size)
+		return s.createSmall(locator, place, size)
 	}
 	allowance, err := s.space.allow(size)
 	if err != nil {
@@ -54,9 +54,9 @@ func (s *Store) Create(ctx context.Context, locator registry.Locator, size int64
 	}
 	w := &writer{
 		store:     s,
-		temporary: filepath.Join(s.path, temporaryDirectory, name),
-		directory: filepath.Join(s.path, folder),
-		place:     filepath.Join(s.path, folder, name),
+		temporary: s.temporary(place),
+		directory: filepath.Dir(place),
+		place:     place,
 		allowance: allowance,
 	}
 	if w.file, err = s.fsys.Create(w.temporary); err != nil {
