@@ -18,7 +18,7 @@ func flipBlobs(t *testing.T, kept storeKept, random *rand.Rand) {
 	s := newServer(t)
 	s.faults = []string{"damaged"}
 	copyStore(t, kept.root, s.root)
-	originals := s.damage(random)
+	originals := s.damage(kept.clients, random)
 	s.start(s.site())
 	s.wantDamage(originals)
 	for _, h := range kept.clients {
@@ -34,22 +34,36 @@ func flipBlobs(t *testing.T, kept storeKept, random *rand.Rand) {
 	s.wantDamage(nil)
 }
 
-// damage flips a bit in blobs, and returns what they were by digest.
-func (s *server) damage(random *rand.Rand) map[string][]byte {
+// damage flips a bit in blobs of files, and returns what they were by digest. The store
+// may have bytes besides that were deleted when it ended.
+func (s *server) damage(of clients, random *rand.Rand) map[string][]byte {
 	s.Helper()
+	named := make(map[string]bool)
+	for _, h := range of {
+		for _, contents := range h.files {
+			named[contents[0]] = true
+		}
+	}
 	names, _ := s.blobs()
 	random.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
 	originals := make(map[string][]byte)
-	for _, name := range names[:damagedBlobs] {
+	for _, name := range names {
 		content, err := os.ReadFile(name)
 		if err != nil {
 			s.Fatal(err)
 		}
+		if !named[digestOf(content)] {
+			continue
+		}
 		originals[digestOf(content)] = content
 		offset := flipBit(s, name, random)
 		s.Logf("%s, byte %d", strings.TrimPrefix(name, s.root), offset)
+		if len(originals) == damagedBlobs {
+			return originals
+		}
 	}
-	return originals
+	s.Fatalf("%d blobs of files", len(originals))
+	return nil
 }
 
 // wantDamage has the running server verify: it must find just that.

@@ -4,7 +4,6 @@ import (
 	"hash/maphash"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
@@ -23,13 +22,11 @@ const (
 // that what is asked for often costs no transaction. A record is in it only while the database
 // has the same one.
 //
-// Commits are numbered; there is one at a time. Before a commit can be seen, begin
-// drops the records that it writes and notes its number with them. Who has read a
-// record puts it in with the number of the last commit that was over before he began
-// to read: he has seen that and all before, so the record is true unless a later one
-// that may write it has begun.
+// The database numbers commits; there is one at a time. Before a commit can be seen,
+// begin drops the records that it writes and notes its number with them. Who has read
+// a record puts it in with the number of the last commit that he saw: he has seen all
+// before, so the record is true unless a later one that may write it has begun.
 type cache struct {
-	over   atomic.Uint64 // the last commit that all new readers see
 	seed   maphash.Seed
 	shards [cacheShards]cacheShard
 }
@@ -46,9 +43,9 @@ type cacheShard struct {
 func newCache() *cache { return &cache{seed: maphash.MakeSeed()} }
 
 // isCached tells whether lookups read the records under a key like this.
-func isCached(key []byte) bool {
+func isCached(key string) bool {
 	for _, prefix := range [...]string{versionPrefix, filePrefix, blobPrefix, tokenPrefix, tokenUsePrefix} {
-		if strings.HasPrefix(string(key), prefix) {
+		if strings.HasPrefix(key, prefix) {
 			return true
 		}
 	}
@@ -58,9 +55,6 @@ func isCached(key []byte) bool {
 func (c *cache) shard(key []byte) *cacheShard {
 	return &c.shards[maphash.Bytes(c.seed, key)%cacheShards]
 }
-
-// seen is the number to put records in with that are read from now on.
-func (c *cache) seen() uint64 { return c.over.Load() }
 
 // get returns the record under a key, which nobody may change, or nil.
 func (c *cache) get(key []byte) codec {
@@ -84,7 +78,7 @@ func (c *cache) get(key []byte) codec {
 	return record
 }
 
-// put keeps a record that was read after seen was asked for.
+// put keeps a record that was read by who saw commits up to a number.
 func (c *cache) put(key []byte, record codec, seen uint64) {
 	s := c.shard(key)
 	s.mu.Lock()
@@ -121,27 +115,25 @@ func weight(key string, record codec) int {
 	return total
 }
 
-// begin says that a commit writes the records of these keys. Until done, which a
-// commit that failed never comes to, none of their shards takes a record.
-func (c *cache) begin(keys [][]byte) {
-	number := c.over.Load() + 1
-	for _, key := range keys {
-		s := c.shard(key)
+// begin says that a commit is about to be seen that writes these records, by key.
+func (c *cache) begin(number uint64, records map[string][]byte) {
+	for key := range records {
+		if !isCached(key) {
+			continue
+		}
+		s := c.shard([]byte(key))
 		s.mu.Lock()
 		s.begun = number
-		delete(s.older, string(key))
-		if record := s.recent[string(key)]; record != nil {
-			s.size -= weight(string(key), record)
-			delete(s.recent, string(key))
+		delete(s.older, key)
+		if record := s.recent[key]; record != nil {
+			s.size -= weight(key, record)
+			delete(s.recent, key)
 		}
 		s.mu.Unlock()
 	}
 }
 
-// done says that all readers see the commit from now on.
-func (c *cache) done() { c.over.Add(1) }
-
-// clear forgets everything. Nobody may be reading the database.
+// clear forgets everything, and the numbers. Nobody may be reading the database.
 func (c *cache) clear() {
 	for i := range c.shards {
 		s := &c.shards[i]

@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/dgraph-io/badger/v4"
 	"pgregory.net/rapid"
 
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/journal"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
@@ -29,9 +29,9 @@ type cacheModel struct {
 
 	lost map[string]uint64 // what was visible before a compaction lost some of it, or nil
 
+	seen    uint64            // the number of the last commit that is visible
 	writing map[string]uint64 // of the commit that has begun, or nil
-	shown   bool              // whether readers see it
-	failed  bool              // a commit: nothing is committed until the database is opened again
+	failed  bool              // nothing is committed until the database is opened again
 
 	readers []cacheReader
 }
@@ -54,40 +54,31 @@ func (m *cacheModel) commit(t *rapid.T) {
 	case m.failed: // nothing is committed
 	case m.writing == nil:
 		m.beginCommit(t)
-	case !m.shown:
-		m.show()
 	default:
-		m.writing = nil
-		m.done()
+		m.show()
 	}
 }
 
 // beginCommit is of a commit that writes some keys; 0 deletes.
 func (m *cacheModel) beginCommit(t *rapid.T) {
-	m.writing, m.shown = make(map[string]uint64), false
-	var keys [][]byte
+	m.writing = make(map[string]uint64)
+	records := make(map[string][]byte)
 	for range rapid.IntRange(1, 3).Draw(t, "keys") {
 		key := m.drawKey(t)
 		m.next++
 		m.writing[key] = m.next * uint64(rapid.IntRange(0, 1).Draw(t, "deleted or not"))
-		keys = append(keys, []byte(key))
+		records[key] = nil
 	}
-	m.begin(keys)
+	m.begin(m.seen+1, records)
 }
 
-// show lets readers see a commit, which may be before it is known to be over.
+// show lets readers see a commit.
 func (m *cacheModel) show() {
-	m.visible, m.shown = maps.Clone(m.visible), true
+	m.visible = maps.Clone(m.visible)
 	maps.Copy(m.visible, m.writing)
 	maps.DeleteFunc(m.visible, func(_ string, value uint64) bool { return value == 0 })
-}
-
-// failCommit leaves it open whether readers see it, even later.
-func (m *cacheModel) failCommit(*rapid.T) {
-	if m.writing == nil || m.failed {
-		return // nothing to fail
-	}
-	m.failed = true
+	m.writing = nil
+	m.seen++
 }
 
 // lose is a compaction that brings an old record back. It is noticed at once, but by
@@ -102,30 +93,19 @@ func (m *cacheModel) lose(t *rapid.T) {
 }
 
 // reopen ends all readers; the journal then decides.
-func (m *cacheModel) reopen(t *rapid.T) {
+func (m *cacheModel) reopen(*rapid.T) {
 	if !m.failed {
 		return // nothing failed
 	}
 	if m.lost != nil {
 		m.visible, m.lost = m.lost, nil
 	}
-	if m.writing != nil && !m.shown && rapid.Bool().Draw(t, "it was journalled") {
-		m.show()
-	}
-	m.writing, m.failed, m.readers = nil, false, nil
+	m.seen, m.failed, m.readers = 0, false, nil
 	m.clear()
 }
 
 func (m *cacheModel) beginRead(*rapid.T) {
-	m.readers = append(m.readers, cacheReader{m.seen(), m.visible})
-}
-
-// look begins to read between asking for the number and reading.
-func (m *cacheModel) look(t *rapid.T) {
-	if len(m.readers) == 0 {
-		return // nobody reads
-	}
-	m.readers[rapid.IntRange(0, len(m.readers)-1).Draw(t, "reader")].snapshot = m.visible
+	m.readers = append(m.readers, cacheReader{m.seen, m.visible})
 }
 
 // keepOne puts in what a reader found.
@@ -171,11 +151,9 @@ func TestTheCacheIsNeverBehind(t *testing.T) {
 			m := &cacheModel{cache: newCache(), visible: make(map[string]uint64)}
 			t.Repeat(map[string]func(*rapid.T){
 				"commit":        m.commit,
-				"fail":          m.failCommit,
 				"lose a record": m.lose,
 				"reopen":        m.reopen,
 				"begin to read": m.beginRead,
-				"look":          m.look,
 				"keep":          m.keepOne,
 				"age":           m.age,
 				"":              m.check,
@@ -189,10 +167,10 @@ func TestTheCacheIsNeverBehind(t *testing.T) {
 func TestTheCacheIsBounded(t *testing.T) {
 	c := newCache()
 	hot := fileKey(1<<40, "hot")
-	c.put(hot, record(1), c.seen())
+	c.put(hot, record(1), 0)
 	for i := range 200_000 {
 		key := fileKey(uint64(i), "file")
-		c.put(key, &fileRecord{name: "file", creator: "somebody"}, c.seen())
+		c.put(key, &fileRecord{name: "file", creator: "somebody"}, 0)
 		if c.get(hot) == nil {
 			t.Fatalf("the hot record is gone after %d", i)
 		}
@@ -210,8 +188,7 @@ func TestTheCacheIsBounded(t *testing.T) {
 		t.Errorf("%d records of %d bytes", count, total)
 	}
 	for i := range 200_000 {
-		c.begin([][]byte{fileKey(uint64(i), "file")})
-		c.done()
+		c.begin(1, map[string][]byte{string(fileKey(uint64(i), "file")): nil})
 	}
 	for i := range c.shards {
 		if s := &c.shards[i]; len(s.recent)+len(s.older) > 1 || s.size > 2*cacheOverhead {
@@ -220,12 +197,13 @@ func TestTheCacheIsBounded(t *testing.T) {
 	}
 }
 
-// TestWhoeverSeesACommitAllDo: while a delete is committed but not over, a lookup out
-// of memory finds no more than one in the database; and what was looked up before
-// does not come back.
+// TestWhoeverSeesACommitAllDo: while a delete is journalled a lookup finds the file,
+// and none does from the moment on at which the delete is over, long before the
+// database has it.
 func TestWhoeverSeesACommitAllDo(t *testing.T) {
-	s := mustOpen(t, t.TempDir())
+	s, release := held(t, t.TempDir())
 	defer mustClose(t, s)
+	defer release(nil)
 	if err := publishNumbered(s, "o", 1); err != nil {
 		t.Fatal(err)
 	}
@@ -234,24 +212,27 @@ func TestWhoeverSeesACommitAllDo(t *testing.T) {
 	if err := errors.Join(look(), look()); err != nil {
 		t.Fatal(err)
 	}
-	commit := s.commitTxn
-	s.commitTxn = func(db *database, txn *badger.Txn) error {
+	whileJournalling(s, func() {
 		if err := look(); err != nil {
 			t.Errorf("before the commit: %v", err)
 		}
-		if err := commit(db, txn); err != nil {
-			return err
-		}
-		if err := look(); !errors.Is(err, registry.ErrPackageNotFound) {
-			t.Errorf("behind the commit: %v", err)
-		}
-		return nil
-	}
+	})
 	if err := s.DeleteFile(ctx, ref, registry.Act{User: "u"}); err != nil {
 		t.Fatal(err)
 	}
 	if err := look(); !errors.Is(err, registry.ErrPackageNotFound) {
 		t.Errorf("after it: %v", err)
+	}
+}
+
+// whileJournalling has something done before each change is journalled.
+func whileJournalling(s *Store, do func()) {
+	s.committer.Lock()
+	defer s.committer.Unlock()
+	appendTo := s.appendTo
+	s.appendTo = func(j *journal.Journal, changes []registry.Change) (registry.Position, error) {
+		do()
+		return appendTo(j, changes)
 	}
 }
 
@@ -278,17 +259,11 @@ func TestTokensOutOfMemory(t *testing.T) {
 	if _, _, ok := s.recallToken("id"); !ok {
 		t.Error("it is not in memory")
 	}
-	commit := s.commitTxn
-	s.commitTxn = func(db *database, txn *badger.Txn) error {
+	whileJournalling(s, func() {
 		if _, _, err := s.FindToken(ctx, "id"); err != nil {
 			t.Errorf("before the commit: %v", err)
 		}
-		err := commit(db, txn)
-		if _, _, err := s.FindToken(ctx, "id"); !errors.Is(err, registry.ErrTokenNotFound) {
-			t.Errorf("behind the commit: %v", err)
-		}
-		return err
-	}
+	})
 	if err := s.DeleteToken(ctx, "id", registry.Act{}); err != nil {
 		t.Fatal(err)
 	}
@@ -303,9 +278,9 @@ func TestReopeningForgetsTheCache(t *testing.T) {
 	s := mustOpen(t, t.TempDir())
 	defer mustClose(t, s)
 	ctx, ref := context.Background(), numberedRef("o", 1)
-	s.cache.put(versionKey(ref.VersionRef), &versionRecord{id: 7}, s.cache.seen())
-	s.cache.put(fileKey(7, ref.File), &fileRecord{size: 1}, s.cache.seen())
-	s.cache.put(blobKey(registry.Digest{}), &blobRecord{size: 1}, s.cache.seen())
+	s.cache.put(versionKey(ref.VersionRef), &versionRecord{id: 7}, 9)
+	s.cache.put(fileKey(7, ref.File), &fileRecord{size: 1}, 9)
+	s.cache.put(blobKey(registry.Digest{}), &blobRecord{size: 1}, 9)
 	if _, err := s.Lookup(ctx, ref); err != nil {
 		t.Fatal(err)
 	}

@@ -6,7 +6,6 @@ import (
 	"hash/maphash"
 	"sync"
 
-	"github.com/dgraph-io/badger/v4"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
@@ -26,10 +25,10 @@ func (s *Store) Check(ctx context.Context, report func(problem string)) error {
 	}
 	view.mu.Lock()
 	defer view.mu.Unlock()
-	if view.txn == nil {
+	if view.ended {
 		return fmt.Errorf("%w: the store was closed meanwhile", registry.ErrUnavailable)
 	}
-	return newAudit(view.txn, report).run(ctx)
+	return newAudit(view.reader, report).run(ctx)
 }
 
 func (s *Store) checkJournal(ctx context.Context, to registry.Position, report func(string)) error {
@@ -58,7 +57,7 @@ func (s *Store) checkJournal(ctx context.Context, to registry.Position, report f
 
 // audit compares the records of a database with each other.
 type audit struct {
-	txn    *badger.Txn
+	reader reader
 	graves map[uint64]bool
 	seed   maphash.Seed
 
@@ -75,15 +74,15 @@ type audit struct {
 	found                sums
 }
 
-func newAudit(txn *badger.Txn, report func(string)) *audit {
-	return &audit{txn: txn, report: report, graves: make(map[uint64]bool), seed: maphash.MakeSeed()}
+func newAudit(r reader, report func(string)) *audit {
+	return &audit{reader: r, report: report, graves: make(map[uint64]bool), seed: maphash.MakeSeed()}
 }
 
 // run reads everything once: on two threads, since a start may wait for it. Their
 // steps add to different sums.
 func (a *audit) run(ctx context.Context) error {
 	var state stateRecord
-	_, err := get(a.txn, stateKey, &state)
+	_, err := a.reader.get(stateKey, &state)
 	a.note(err)
 	if err := a.each(ctx, gravePrefix, new(graveRecord), a.grave); err != nil {
 		return err
@@ -139,7 +138,7 @@ func (a *audit) compare(known sums) {
 
 // each reads every record with a prefix. One that is damaged is reported.
 func (a *audit) each(ctx context.Context, prefix string, record codec, fn func(key []byte) error) error {
-	return scan(a.txn, []byte(prefix), nil, func(key, value []byte) error {
+	return a.reader.scan([]byte(prefix), nil, func(key, value []byte) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}

@@ -4,8 +4,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/dgraph-io/badger/v4"
-
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
@@ -14,13 +12,13 @@ import (
 func TestCheckTellsContradictions(t *testing.T) {
 	ref := numberedRef("o", 3)
 	// change puts another record in place of one.
-	change := func(key []byte, record codec, damage func()) func(txn *badger.Txn) error {
-		return func(txn *badger.Txn) error {
-			if found, err := get(txn, key, record); err != nil || !found {
-				return orNotFound(err, registry.ErrFileNotFound)
+	change := func(key []byte, record codec, damage func()) func(b *batch) {
+		return func(b *batch) {
+			if found, err := b.get(key, record); err != nil || !found {
+				t.Errorf("record %q: %v, %v", key, found, err)
 			}
 			damage()
-			return txn.Set(key, encode(key, record))
+			b.put(key, record)
 		}
 	}
 	var blob blobRecord
@@ -32,40 +30,38 @@ func TestCheckTellsContradictions(t *testing.T) {
 	blobAt, versionAt := blobKey(registry.Digest{3}), versionKey(ref.VersionRef)
 	for _, test := range []struct {
 		name   string
-		damage func(txn *badger.Txn) error
+		damage func(b *batch)
 		says   string
 	}{
-		{"nothing", func(*badger.Txn) error { return nil }, ""},
+		{"nothing", func(*batch) {}, ""},
 		{"one reference more", change(blobAt, &blob, func() { blob.references++ }), "references of blobs"},
-		{"a blob is gone", func(txn *badger.Txn) error { return txn.Delete(blobAt) }, "references of blobs"},
+		{"a blob is gone", func(b *batch) { b.delete(blobAt) }, "references of blobs"},
 		{"a version of more files", change(versionAt, &version, func() { version.files++ }), "as many files"},
 		{"a version of more bytes", change(versionAt, &version, func() { version.bytes++ }), "versions do not have as many bytes"},
 		{"an owner of more bytes", change(ownerKey("o"), &owner, func() { owner.bytes++ }), "owners do not have as many bytes"},
 		{"an owner of fewer versions", change(ownerKey("o"), &owner, func() { owner.versions-- }), "owners do not have as many versions"},
 		{"a package of more versions", change(packageKey(ref.VersionRef), &pkg, func() { pkg.versions++ }), "packages do not have as many versions"},
 		{"a larger file", change(fileKey(versionID, "f"), &file, func() { file.size++ }), "as many bytes"},
-		{"a file is gone", func(txn *badger.Txn) error { return txn.Delete(fileKey(versionID, "f")) }, "files are missing"},
-		{"a version is gone", func(txn *badger.Txn) error { return txn.Delete(versionAt) }, "versions are missing"},
-		{"an entry by time too many", func(txn *badger.Txn) error {
+		{"a file is gone", func(b *batch) { b.delete(fileKey(versionID, "f")) }, "files are missing"},
+		{"a version is gone", func(b *batch) { b.delete(versionAt) }, "versions are missing"},
+		{"an entry by time too many", func(b *batch) {
 			key := timeKey("o", testAct.Time, 99)
-			return txn.Set(key, encode(key, &timeRecord{"v/x"}))
+			b.put(key, &timeRecord{"v/x"})
 		}, "index by time"},
-		{"a token that nobody made", func(txn *badger.Txn) error {
+		{"a token that nobody made", func(b *batch) {
 			key := tokenKey("aaaaaaaaaa")
-			return txn.Set(key, encode(key, &tokenRecord{token: registry.Token{ID: "aaaaaaaaaa"}}))
+			b.put(key, &tokenRecord{token: registry.Token{ID: "aaaaaaaaaa"}})
 		}, "tokens are missing, or came back"},
-		{"a flipped bit", func(txn *badger.Txn) error {
+		{"a flipped bit", func(b *batch) {
 			value := encode(blobAt, &blobRecord{size: 1, references: 1})
 			value[2] ^= 1
-			return txn.Set(blobAt, value)
+			b.write(blobAt, value)
 		}, "checksum"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := publishedStore(t, t.TempDir(), 6)
 			defer mustClose(t, s)
-			if err := s.opened.db.update(test.damage); err != nil {
-				t.Fatal(err)
-			}
+			write(t, s, test.damage)
 			wantProblem(t, s, test.says)
 		})
 	}

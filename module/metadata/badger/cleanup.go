@@ -9,8 +9,6 @@ import (
 	"log/slog"
 	"slices"
 
-	"github.com/dgraph-io/badger/v4"
-
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
@@ -26,7 +24,7 @@ const (
 // is or none are left.
 func (s *Store) Condemned(ctx context.Context, limit int) ([]registry.Locator, error) {
 	for {
-		if err := s.usable(ctx); err != nil {
+		if err := firstError(func() error { return s.usable(ctx) }, func() error { return s.awaitStored(ctx) }); err != nil {
 			return nil, err
 		}
 		locators, grave, found := s.remains(limit)
@@ -83,18 +81,16 @@ func (b *batch) emptyGrave(id uint64) error {
 		}
 		grave.lastFile = registry.Fold(file.name)
 		b.state.sums.files -= scatter(file.id)
-		if err := firstError(
-			func() error { return b.delete(fileKey(id, file.name)) },
-			func() error { return b.release(file.digest, blob) },
-		); err != nil {
-			return err
-		}
+		b.delete(fileKey(id, file.name))
+		b.release(file.digest, blob)
 	}
 	if len(files) == cleanupFiles {
-		return b.put(key, &grave)
+		b.put(key, &grave)
+		return nil
 	}
 	b.emptied = append(b.emptied, id)
-	return b.delete(key)
+	b.delete(key)
+	return nil
 }
 
 func (b *batch) filesAfter(id uint64, last string) ([]fileRecord, error) {
@@ -103,7 +99,7 @@ func (b *batch) filesAfter(id uint64, last string) ([]fileRecord, error) {
 	if last != "" {
 		from = fileKey(id, last)
 	}
-	err := scan(b.txn, filesKey(id), from, func(key, value []byte) error {
+	err := b.scan(filesKey(id), from, func(key, value []byte) error {
 		if len(files) == cleanupFiles {
 			return errEnough
 		}
@@ -125,9 +121,7 @@ func (s *Store) Buried(ctx context.Context, locators []registry.Locator) error {
 	for chunk := range slices.Chunk(locators, batchWeight) {
 		err := s.submit(ctx, len(chunk), func(b *batch) error {
 			for _, locator := range chunk {
-				if err := b.delete(condemnedKey(locator)); err != nil {
-					return err
-				}
+				b.delete(condemnedKey(locator))
 			}
 			b.buried = append(b.buried, chunk...)
 			return nil
@@ -155,9 +149,12 @@ func (s *Store) Unnamed(ctx context.Context, locators []registry.Locator) ([]reg
 		delete(unnamed, locator)
 	}
 	s.mu.Unlock()
-	err := s.view(ctx, func(txn *badger.Txn) error {
-		scanKeys(txn, condemnedPrefix, func(rest []byte) { delete(unnamed, registry.Locator(rest)) })
-		return scan(txn, []byte(blobPrefix), nil, func(key, value []byte) error {
+	err := s.view(ctx, func(r reader) error {
+		err := r.eachCondemned(func(locator registry.Locator) { delete(unnamed, locator) })
+		if err != nil {
+			return err
+		}
+		return r.scan([]byte(blobPrefix), nil, func(key, value []byte) error {
 			var blob blobRecord
 			if err := decode(key, value, &blob); err != nil {
 				return err // no guessing about whose bytes these are
@@ -182,37 +179,22 @@ func (s *Store) Unnamed(ctx context.Context, locators []registry.Locator) ([]reg
 // errEnough ends a scan.
 var errEnough = errors.New("enough")
 
-// scan calls fn for each record whose key has the prefix, in order, from a key on
-// (nil for the first). Key and value are valid during the call.
-func scan(txn *badger.Txn, prefix, from []byte, fn func(key, value []byte) error) error {
-	options := badger.DefaultIteratorOptions
-	options.Prefix = prefix
-	options.PrefetchValues = false // they lie beside the keys; a goroutine each costs more
-	iterator := txn.NewIterator(options)
-	defer iterator.Close()
-	if from == nil {
-		from = prefix
-	}
-	for iterator.Seek(from); iterator.Valid(); iterator.Next() {
-		item := iterator.Item()
-		err := item.Value(func(value []byte) error { return fn(item.Key(), value) })
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+// eachCondemned calls fn for each locator whose bytes are condemned.
+func (r reader) eachCondemned(fn func(registry.Locator)) error {
+	return r.scan([]byte(condemnedPrefix), nil, func(key, _ []byte) error {
+		fn(registry.Locator(key[len(condemnedPrefix):]))
+		return nil
+	})
 }
 
-// scanKeys calls fn with what follows the prefix in each key that has it.
-func scanKeys(txn *badger.Txn, prefix string, fn func(rest []byte)) {
-	options := badger.DefaultIteratorOptions
-	options.PrefetchValues = false
-	options.Prefix = []byte(prefix)
-	iterator := txn.NewIterator(options)
-	defer iterator.Close()
-	for iterator.Rewind(); iterator.Valid(); iterator.Next() {
-		fn(bytes.TrimPrefix(iterator.Item().Key(), options.Prefix))
-	}
+// graves returns the ids of deleted versions that have files left.
+func (r reader) graves() (ids []uint64, err error) {
+	err = r.scan([]byte(gravePrefix), nil, func(key, _ []byte) error {
+		id, err := graveID(key)
+		ids = append(ids, id)
+		return err
+	})
+	return ids, err
 }
 
 // graveID reads the version id out of a grave's key.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/journal"
@@ -14,8 +13,8 @@ import (
 const (
 	queueLength = 1024
 
-	// batchWeight bounds the records of one transaction, far enough below what a
-	// memtable of 8 MiB takes for the longest names.
+	// batchWeight bounds the records of one batch, far enough below what a
+	// transaction takes with memtables of 8 MiB, for the longest names.
 	batchWeight = 1024
 
 	// operationWeight is more than the records that any publish or delete writes.
@@ -60,9 +59,10 @@ func (s *Store) enqueue(ctx context.Context, o *operation) error {
 	}
 }
 
-// commitLoop is the committer: it takes what is waiting, commits it as one
-// transaction, and answers everybody. While it syncs, the next batch gathers.
+// commitLoop is the committer: it takes what is waiting, commits it as one batch, and
+// answers everybody. While it syncs, the next batch gathers.
 func (s *Store) commitLoop() {
+	defer close(s.committed)
 	var next *operation
 	for {
 		if next == nil {
@@ -101,8 +101,8 @@ func (s *Store) gather(first *operation) (operations []*operation, next *operati
 	}
 }
 
-// commit applies the operations, journals what they changed, commits it, and sets
-// the result of each.
+// commit applies the operations, journals what they changed, has everybody see it,
+// and sets the result of each. The database gets it later (behind.go).
 func (s *Store) commit(operations []*operation) {
 	s.committer.Lock()
 	defer s.committer.Unlock()
@@ -123,25 +123,21 @@ func (s *Store) commitTogether(operations []*operation) error {
 	if err := s.room.forChange(); err != nil {
 		return err
 	}
-	b := newBatch(s.opened)
-	defer b.txn.Discard()
-	err := b.run(operations)
-	if lost := s.checkCompaction(); lost != nil {
-		return lost
+	if err := s.opened.db.awaitRoom(context.Background()); err != nil {
+		return err
 	}
-	if err != nil || b.writes == 0 {
+	b := newBatch(s.opened)
+	defer b.end()
+	b.run(operations)
+	if err := s.checkCompaction(); err != nil || len(b.records) == 0 {
 		return err
 	}
 	if err := s.journal(b); err != nil {
 		return err
 	}
-	if err := s.store(b); err != nil {
-		// Whether it was stored is unknown, and a next sync may succeed without
-		// having stored it. The journal has it: opening again makes it so.
-		s.fail("committing", err)
-		return fmt.Errorf("committing: %w", err)
-	}
-	s.remember(b)
+	s.cache.begin(b.seen+1, b.records)
+	b.commit(s.opened)
+	s.follow()
 	return nil
 }
 
@@ -160,44 +156,4 @@ func (s *Store) journal(b *batch) error {
 	}
 	b.state.position = position
 	return nil
-}
-
-// store commits what is journalled.
-func (s *Store) store(b *batch) error {
-	if err := b.seal(); err != nil {
-		return err
-	}
-	s.cache.begin(b.cached)
-	if err := s.commitTxn(s.opened.db, b.txn); err != nil {
-		return err
-	}
-	s.cache.done()
-	b.settle(s.opened)
-	s.commits.Add(1)
-	s.room.followMemtable()
-	return nil
-}
-
-// fail stops all changes until the store is opened again.
-func (s *Store) fail(what string, err error) {
-	s.failed.Store(true)
-	s.log.Error("a change may or may not be stored; refusing changes until the store is opened again and checked",
-		slog.String("failed", what), slog.Any("error", err))
-	s.wakeWatch()
-}
-
-// remember brings memory up to date with what is committed.
-func (s *Store) remember(b *batch) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, locator := range b.condemned {
-		s.condemned[locator] = struct{}{}
-	}
-	for _, locator := range b.buried {
-		delete(s.condemned, locator)
-	}
-	s.graves = append(s.graves, b.opened...)
-	for _, id := range b.emptied {
-		s.graves = removeID(s.graves, id)
-	}
 }

@@ -7,8 +7,6 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/dgraph-io/badger/v4"
-
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
@@ -31,15 +29,15 @@ func (o *opened) checkAll(ctx context.Context) error {
 		return err
 	}
 	var problems []error
-	err = o.db.view(func(txn *badger.Txn) error {
+	err = o.db.view(func(r reader) error {
 		var state stateRecord
-		if _, err := get(txn, stateKey, &state); err != nil {
+		if _, err := r.get(stateKey, &state); err != nil {
 			return err
 		}
 		if state != o.state {
 			problems = append(problems, errors.New("the last transaction is missing"))
 		}
-		return newAudit(txn, func(problem string) {
+		return newAudit(r, func(problem string) {
 			if len(problems) == 0 { // one says enough
 				problems = append(problems, errors.New(problem))
 			}
@@ -93,9 +91,8 @@ func (s *Store) checkCompaction() error {
 		return nil
 	}
 	o.lost.Store(true)
-	s.failed.Store(true)
 	s.log.Error("the database lost records in a compaction; refusing changes until it is made anew from the journal", slog.Any("error", err))
-	s.wakeWatch()
+	s.refuse()
 	return errLost
 }
 

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/table"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
@@ -202,12 +201,7 @@ func TestCompactionsUnderLoadAreNoFault(t *testing.T) {
 		if i == 1000 {
 			t.Fatal("800 MiB, and no table of a compaction is counted")
 		}
-		s.committer.Lock()
-		err := s.opened.db.update(writeMuch)
-		s.committer.Unlock()
-		if err != nil {
-			t.Fatal(err)
-		}
+		write(t, s, writeMuch)
 	}
 	load.Wait()
 	if err := publishNumbered(s, "o", files); err != nil {
@@ -219,11 +213,23 @@ func TestCompactionsUnderLoadAreNoFault(t *testing.T) {
 }
 
 // writeMuch fills memtables with what is no record of ours.
-func writeMuch(txn *badger.Txn) error {
+func writeMuch(b *batch) {
 	for i := range 100 {
-		if err := txn.Set(fmt.Appendf(nil, "much/%d", i), make([]byte, 8<<10)); err != nil {
-			return err
-		}
+		b.write(fmt.Appendf(nil, "much/%d", i), make([]byte, 8<<10))
 	}
-	return nil
+}
+
+// write has the database take what no operation writes, and waits until it has.
+func write(t *testing.T, s *Store, records func(b *batch)) {
+	t.Helper()
+	s.committer.Lock()
+	defer s.committer.Unlock()
+	b := newBatch(s.opened)
+	defer b.end()
+	records(b)
+	s.opened.db.commit(b.layer)
+	s.follow()
+	if err := s.opened.db.awaitStored(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -1,25 +1,43 @@
 package badger
 
 import (
+	"context"
 	"fmt"
 	"sync"
 
 	"github.com/dgraph-io/badger/v4"
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
-// database is Badger's, with its transactions numbered here. Badger's own numbers have
-// whoever begins to read wait for the commit that is under way, and so for the disk; here a
-// read sees what is committed when it begins. Reads may run concurrently with everything
-// but close; begin, commit and update are for one goroutine at a time.
+// storeSize bounds what Badger is given in one transaction, far below what one may
+// have with memtables of 8 MiB. A single layer may be larger: batchWeight bounds it.
+const storeSize = 512 << 10
+
+// maxAhead bounds what is ahead of Badger, and so the memory that it takes and what
+// a start after a crash replays.
+const maxAhead = 4 * storeSize
+
+// database is Badger's, with what is committed and what Badger has told apart: a
+// commit is a layer that all reads see from then on, and Badger is given several at
+// once, behind. Its transactions are numbered here: with Badger's own numbers whoever
+// begins to read waits for the one that is under way, and so for the disk.
+//
+// Everything but close may run concurrently; commit is for one goroutine at a time,
+// and so is store.
 type database struct {
 	badger *badger.DB
-	last   uint64 // the last number that a commit got, whatever became of it
+	last   uint64 // the last number that a transaction got, whatever became of it
 
-	mu      sync.Mutex
-	visible uint64         // the last commit that reads see
-	readers map[uint64]int // reads under way, by the commit that they see
+	mu        sync.Mutex
+	ahead     []*layer       // committed, and not in Badger yet, the oldest first
+	size      int            // of those
+	committed uint64         // layers since it was opened
+	stored    uint64         // the last transaction that Badger has for certain
+	readers   map[uint64]int // reads under way, by the transaction that they see
+	stopped   bool           // Badger gets nothing any more
+	changed   chan struct{}  // closed when ahead got shorter, or the database stopped
 }
 
 // openBadger returns errDatabase for what Badger cannot make sense of.
@@ -37,33 +55,36 @@ func openBadger(options badger.Options) (db *database, err error) {
 		return nil, err
 	}
 	newest := opened.MaxVersion()
-	db = &database{badger: opened, last: newest, visible: newest, readers: make(map[uint64]int)}
+	db = &database{
+		badger: opened, last: newest, stored: newest,
+		readers: make(map[uint64]int), changed: make(chan struct{}),
+	}
 	db.release()
 	return db, nil
 }
 
 // view runs a read of what is committed.
-func (d *database) view(read func(txn *badger.Txn) error) error {
-	txn, end := d.snapshot()
+func (d *database) view(read func(r reader) error) error {
+	r, end := d.snapshot()
 	defer end()
-	return read(txn)
+	return read(r)
 }
 
 // snapshot begins a read of what is committed, which must be ended once.
-func (d *database) snapshot() (txn *badger.Txn, end func()) {
-	at := d.enter()
-	txn = d.badger.NewTransactionAt(at, false)
-	return txn, func() {
-		txn.Discard()
+func (d *database) snapshot() (reader, func()) {
+	at, r := d.enter()
+	r.txn = d.badger.NewTransactionAt(at, false)
+	return r, func() {
+		r.txn.Discard()
 		d.leave(at)
 	}
 }
 
-func (d *database) enter() (at uint64) {
+func (d *database) enter() (at uint64, r reader) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.readers[d.visible]++
-	return d.visible
+	d.readers[d.stored]++
+	return d.stored, reader{ahead: d.ahead, seen: d.committed}
 }
 
 func (d *database) leave(at uint64) {
@@ -74,41 +95,131 @@ func (d *database) leave(at uint64) {
 	}
 }
 
-// begin begins a transaction that changes what is committed. It must be discarded.
-func (d *database) begin() *badger.Txn {
+// commit has all reads that begin from now on see a layer.
+func (d *database) commit(l *layer) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.badger.NewTransactionAt(d.visible, true)
+	d.ahead = append(d.ahead, l)
+	d.size += l.size
+	d.committed++
 }
 
-// commit has all reads that begin from now on see a transaction. After an error nobody
-// sees it before the database is opened again, and perhaps not then.
-func (d *database) commit(txn *badger.Txn) error {
+// store gives Badger the oldest layers that it does not have, durably, and returns
+// them; none when it has all. After an error nobody knows whether Badger has them.
+func (d *database) store() ([]*layer, error) {
+	layers := d.next()
+	if len(layers) == 0 {
+		return nil, nil
+	}
 	d.last++
+	txn := d.badger.NewTransactionAt(d.last, true)
+	defer txn.Discard()
+	for _, l := range layers {
+		if err := l.writeTo(txn); err != nil {
+			return nil, err
+		}
+	}
 	if err := txn.CommitAt(d.last, nil); err != nil {
-		return err
+		return nil, err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.visible = d.last
+	d.stored = d.last
+	d.ahead = d.ahead[len(layers):]
+	if len(d.ahead) == 0 {
+		d.ahead = nil
+	}
+	for _, l := range layers {
+		d.size -= l.size
+	}
 	d.release()
-	return nil
+	d.signal()
+	return layers, nil
 }
 
-// update commits what write does.
-func (d *database) update(write func(txn *badger.Txn) error) error {
-	txn := d.begin()
-	defer txn.Discard()
-	if err := write(txn); err != nil {
-		return err
+// next returns the layers of the next transaction.
+func (d *database) next() []*layer {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	size := 0
+	for i, l := range d.ahead {
+		if size += l.size; size > storeSize && i > 0 {
+			return d.ahead[:i]
+		}
 	}
-	return d.commit(txn)
+	return d.ahead
+}
+
+// storeAll gives Badger all that it does not have.
+func (d *database) storeAll() error {
+	for {
+		if layers, err := d.store(); err != nil || len(layers) == 0 {
+			return err
+		}
+	}
+}
+
+// stop says that Badger gets nothing any more, to those who wait for it. Reads go on.
+func (d *database) stop() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.stopped = true
+	d.signal()
+}
+
+// signal requires d.mu.
+func (d *database) signal() {
+	close(d.changed)
+	d.changed = make(chan struct{})
+}
+
+// awaitRoom waits until no more than maxAhead is ahead of Badger. Its errors are
+// those of await.
+func (d *database) awaitRoom(ctx context.Context) error {
+	return d.await(ctx, func() bool { return d.size <= maxAhead })
+}
+
+// awaitStored waits until Badger has what is committed now. Its errors are those of
+// await.
+func (d *database) awaitStored(ctx context.Context) error {
+	d.mu.Lock()
+	last := d.committed
+	d.mu.Unlock()
+	return d.await(ctx, func() bool { return d.committed-uint64(len(d.ahead)) >= last })
+}
+
+// await waits until Badger has got so much that a condition holds, which is asked
+// with d.mu held. ErrUnavailable when it gets nothing any more.
+func (d *database) await(ctx context.Context, reached func() bool) error {
+	for {
+		d.mu.Lock()
+		over, stopped, changed := reached(), d.stopped, d.changed
+		d.mu.Unlock()
+		switch {
+		case over:
+			return nil
+		case stopped:
+			return fmt.Errorf("%w: a commit failed", registry.ErrUnavailable)
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// isFarBehind tells whether a transaction's worth is ahead of Badger.
+func (d *database) isFarBehind() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.size >= storeSize
 }
 
 // release lets compactions drop what no read sees any more. Requires d.mu, or that
 // nobody else has the database.
 func (d *database) release() {
-	oldest := d.visible
+	oldest := d.stored
 	for at := range d.readers {
 		oldest = min(oldest, at)
 	}

@@ -22,48 +22,43 @@ func mustOpenDatabase(t *testing.T, path string) *database {
 	return db
 }
 
-// write commits versions of one key, each with a record besides.
-func write(t *testing.T, db *database, from, to int) {
+// writeVersions has Badger take versions of one key, each with a record besides.
+func writeVersions(t *testing.T, db *database, from, to int) {
 	t.Helper()
 	for i := from; i < to; i++ {
-		err := db.update(func(txn *badger.Txn) error {
-			return firstError(
-				func() error { return txn.Set(versionedKey, fmt.Append(nil, i)) },
-				func() error { return txn.Set(fmt.Appendf(nil, "besides/%d", i), make([]byte, 900)) },
-			)
-		})
-		if err != nil {
+		l := newLayer()
+		l.put(versionedKey, &idRecord{uint64(i)})
+		l.write(fmt.Appendf(nil, "besides/%d", i), make([]byte, 900))
+		db.commit(l)
+		if err := db.storeAll(); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-func wantVersion(t *testing.T, txn *badger.Txn, want int) {
+func wantVersion(t *testing.T, r reader, want uint64) {
 	t.Helper()
-	item, err := txn.Get(versionedKey)
-	if err != nil {
-		t.Fatalf("version %d: %v", want, err)
-	}
-	if got, err := item.ValueCopy(nil); err != nil || string(got) != fmt.Sprint(want) {
-		t.Errorf("read version %s, %v, want %d", got, err, want)
+	var got idRecord
+	if found, err := r.get(versionedKey, &got); err != nil || !found || got.next != want {
+		t.Errorf("read version %d, %v, %v, want %d", got.next, found, err, want)
 	}
 }
 
-func wantLatest(t *testing.T, db *database, want int) {
+func wantLatest(t *testing.T, db *database, want uint64) {
 	t.Helper()
-	txn, end := db.snapshot()
+	r, end := db.snapshot()
 	defer end()
-	wantVersion(t, txn, want)
+	wantVersion(t, r, want)
 }
 
 // versions counts those of the key that are kept.
 func versions(t *testing.T, db *database) (count int) {
 	t.Helper()
-	txn, end := db.snapshot()
+	r, end := db.snapshot()
 	defer end()
 	options := badger.DefaultIteratorOptions
 	options.AllVersions, options.PrefetchValues = true, false
-	found := txn.NewKeyIterator(versionedKey, options)
+	found := r.txn.NewKeyIterator(versionedKey, options)
 	defer found.Close()
 	for found.Rewind(); found.Valid(); found.Next() {
 		count++
@@ -77,19 +72,19 @@ func TestASnapshotStaysWhatItWas(t *testing.T) {
 	path := t.TempDir()
 	db := mustOpenDatabase(t, path)
 	const many = 2_000
-	write(t, db, 0, 10)
+	writeVersions(t, db, 0, 10)
 	early, endEarly := db.snapshot()
 	same, endSame := db.snapshot()
-	write(t, db, 10, many)
+	writeVersions(t, db, 10, many)
 	late, endLate := db.snapshot()
 	for round := 1; round <= 2; round++ {
-		write(t, db, round*many, (round+1)*many)
+		writeVersions(t, db, round*many, (round+1)*many)
 		if err := db.badger.Flatten(1); err != nil {
 			t.Fatal(err)
 		}
 		wantVersion(t, early, 9)
 		wantVersion(t, late, many-1)
-		wantLatest(t, db, (round+1)*many-1)
+		wantLatest(t, db, uint64(round+1)*many-1)
 		if round == 1 {
 			wantVersion(t, same, 9)
 			endSame()
@@ -108,44 +103,50 @@ func TestASnapshotStaysWhatItWas(t *testing.T) {
 	if count := versions(t, db); count > many/10 {
 		t.Errorf("%d versions are kept that nobody can read", count)
 	}
-	write(t, db, 3*many, 3*many+1)
+	writeVersions(t, db, 3*many, 3*many+1)
 	wantLatest(t, db, 3*many)
 	if err := closeDatabase(db); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// TestNobodySeesWhatIsNotCommitted: a transaction is seen by reads that begin after
-// it, as a whole, and one that failed by none.
-func TestNobodySeesWhatIsNotCommitted(t *testing.T) {
+// TestReadsSeeWhatIsCommitted: a layer is seen by reads that begin after it, as a
+// whole, before Badger has it, and in no other way once it has; and one that Badger
+// refuses still is.
+func TestReadsSeeWhatIsCommitted(t *testing.T) {
 	db := mustOpenDatabase(t, t.TempDir())
-	write(t, db, 0, 1)
-	txn := db.begin()
-	defer txn.Discard()
-	if err := txn.Set(versionedKey, []byte("1")); err != nil {
-		t.Fatal(err)
-	}
+	writeVersions(t, db, 0, 1)
 	before, end := db.snapshot()
-	wantVersion(t, before, 0)
-	if err := db.commit(txn); err != nil {
-		t.Fatal(err)
+	commit := func(version uint64) {
+		l := newLayer()
+		l.put(versionedKey, &idRecord{version})
+		db.commit(l)
 	}
-	wantVersion(t, before, 0)
+	commit(1)
+	between, endBetween := db.snapshot()
+	commit(2)
+	wantAll := func() {
+		t.Helper()
+		wantVersion(t, before, 0)
+		wantVersion(t, between, 1)
+		wantLatest(t, db, 2)
+	}
+	wantAll()
+	if layers, err := db.store(); err != nil || len(layers) != 2 || len(db.ahead) != 0 {
+		t.Fatalf("Badger took %d, %v", len(layers), err)
+	}
+	wantAll()
 	end()
-	wantLatest(t, db, 1)
+	endBetween()
 	if err := closeDatabase(db); err != nil {
 		t.Fatal(err)
 	}
-	txn = db.begin()
-	defer txn.Discard()
-	if err := txn.Set(versionedKey, []byte("2")); err != nil {
-		t.Fatal(err)
+	commit(3)
+	stored := db.stored
+	if _, err := db.store(); err == nil {
+		t.Error("a closed database takes a layer")
 	}
-	last := db.visible
-	if err := db.commit(txn); err == nil {
-		t.Error("a closed database takes a commit")
-	}
-	if db.visible != last || db.last == last {
-		t.Errorf("reads see commit %d of %d after one that failed", db.visible, db.last)
+	if db.stored != stored || db.last == stored || len(db.ahead) != 1 {
+		t.Errorf("transaction %d of %d is stored, and %d layers are ahead after one that failed", db.stored, db.last, len(db.ahead))
 	}
 }

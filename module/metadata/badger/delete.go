@@ -13,7 +13,8 @@ func (s *Store) DeleteFile(ctx context.Context, ref registry.Ref, act registry.A
 		if err := b.deleteFile(ref); err != nil {
 			return err
 		}
-		return b.record(registry.DeleteFileChange(ref, act))
+		b.record(registry.DeleteFileChange(ref, act))
+		return nil
 	})
 }
 
@@ -41,17 +42,15 @@ func (b *batch) deleteFile(ref registry.Ref) error {
 	version.files--
 	version.bytes -= file.size
 	tally.owner.bytes -= file.size
-	return firstError(
-		func() error { return b.delete(fKey) },
-		func() error { return b.release(file.digest, blob) },
-		func() error {
-			if version.files > 0 {
-				return b.put(vKey, &version)
-			}
-			return b.removeVersion(vKey, version, &tally)
-		},
-		func() error { return b.putTally(ref.VersionRef, tally) },
-	)
+	b.delete(fKey)
+	b.release(file.digest, blob)
+	if version.files > 0 {
+		b.put(vKey, &version)
+	} else {
+		b.removeVersion(vKey, version, &tally)
+	}
+	b.putTally(ref.VersionRef, tally)
+	return nil
 }
 
 // DeleteVersion implements registry.MetadataStore.
@@ -60,7 +59,8 @@ func (s *Store) DeleteVersion(ctx context.Context, ref registry.VersionRef, act 
 		if err := b.deleteVersion(ref); err != nil {
 			return err
 		}
-		return b.record(registry.DeleteVersionChange(ref, act))
+		b.record(registry.DeleteVersionChange(ref, act))
+		return nil
 	})
 }
 
@@ -78,23 +78,20 @@ func (b *batch) deleteVersion(ref registry.VersionRef) error {
 	}
 	tally.owner.bytes -= version.bytes
 	b.opened = append(b.opened, version.id)
-	return firstError(
-		func() error { return b.put(graveKey(version.id), &graveRecord{}) },
-		func() error { return b.removeVersion(vKey, version, &tally) },
-		func() error { return b.putTally(ref, tally) },
-	)
+	b.put(graveKey(version.id), &graveRecord{})
+	b.removeVersion(vKey, version, &tally)
+	b.putTally(ref, tally)
+	return nil
 }
 
 // removeVersion deletes the records of a version itself and takes it off the
 // counts.
-func (b *batch) removeVersion(vKey []byte, version versionRecord, tally *tally) error {
+func (b *batch) removeVersion(vKey []byte, version versionRecord, tally *tally) {
 	b.state.sums.versions -= scatter(version.id)
 	tally.pkg.versions--
 	tally.owner.versions--
-	return firstError(
-		func() error { return b.delete(vKey) },
-		func() error { return b.delete(timeKey(version.owner, version.created, version.id)) },
-	)
+	b.delete(vKey)
+	b.delete(timeKey(version.owner, version.created, version.id))
 }
 
 // referredBlob reads the blob of a file that is being deleted.
@@ -110,13 +107,12 @@ func (b *batch) referredBlob(file fileRecord) (blob blobRecord, err error) {
 }
 
 // release takes one reference off a blob; without any its bytes are condemned.
-func (b *batch) release(digest registry.Digest, blob blobRecord) error {
+func (b *batch) release(digest registry.Digest, blob blobRecord) {
 	key := blobKey(digest)
 	if blob.references--; blob.references > 0 {
-		return b.put(key, &blob)
+		b.put(key, &blob)
+		return
 	}
-	return firstError(
-		func() error { return b.delete(key) },
-		func() error { return b.condemn(blob.locator) },
-	)
+	b.delete(key)
+	b.condemn(blob.locator)
 }

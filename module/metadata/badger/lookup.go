@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/dgraph-io/badger/v4"
-
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
@@ -17,28 +15,27 @@ func (s *Store) Lookup(ctx context.Context, ref registry.Ref) (file registry.Fil
 	if file, ok := s.recall(ref); ok {
 		return file, nil
 	}
-	seen := s.cache.seen()
-	err = s.find(ctx, func(txn *badger.Txn) error {
+	err = s.find(ctx, func(r reader) error {
 		version, record, blob := new(versionRecord), new(fileRecord), new(blobRecord)
 		vKey := versionKey(ref.VersionRef)
-		if found, err := get(txn, vKey, version); err != nil || !found {
+		if found, err := r.get(vKey, version); err != nil || !found {
 			return orNotFound(err, registry.ErrPackageNotFound)
 		}
 		fKey := fileKey(version.id, ref.File)
-		if found, err := get(txn, fKey, record); err != nil || !found {
+		if found, err := r.get(fKey, record); err != nil || !found {
 			return orNotFound(err, registry.ErrFileNotFound)
 		}
 		bKey := blobKey(record.digest)
-		found, err := get(txn, bKey, blob)
+		found, err := r.get(bKey, blob)
 		if err != nil {
 			return err
 		}
 		if !found || blob.size != record.size {
 			return fmt.Errorf("%w: file has no blob of %d bytes, digest %s", registry.ErrDamaged, record.size, record.digest)
 		}
-		s.cache.put(vKey, version, seen)
-		s.cache.put(fKey, record, seen)
-		s.cache.put(bKey, blob, seen)
+		s.cache.put(vKey, version, r.seen)
+		s.cache.put(fKey, record, r.seen)
+		s.cache.put(bKey, blob, r.seen)
 		file = published(*version, *record, blob.locator)
 		return nil
 	})
@@ -72,9 +69,9 @@ func (s *Store) recall(ref registry.Ref) (file registry.File, ok bool) {
 
 // Usage implements registry.MetadataStore.
 func (s *Store) Usage(ctx context.Context, owner string) (usage registry.Usage, err error) {
-	err = s.view(ctx, func(txn *badger.Txn) error {
+	err = s.view(ctx, func(r reader) error {
 		var record ownerRecord
-		_, err := get(txn, ownerKey(owner), &record)
+		_, err := r.get(ownerKey(owner), &record)
 		usage = record.usage()
 		return err
 	})
@@ -83,16 +80,16 @@ func (s *Store) Usage(ctx context.Context, owner string) (usage registry.Usage, 
 
 // FindBlob implements registry.MetadataStore.
 func (s *Store) FindBlob(ctx context.Context, digest registry.Digest) (blob registry.Blob, err error) {
-	err = s.find(ctx, func(txn *badger.Txn) error {
-		blob, err = findBlob(txn, digest)
+	err = s.find(ctx, func(r reader) error {
+		blob, err = findBlob(r, digest)
 		return err
 	})
 	return blob, err
 }
 
-func findBlob(txn *badger.Txn, digest registry.Digest) (registry.Blob, error) {
+func findBlob(r reader, digest registry.Digest) (registry.Blob, error) {
 	var record blobRecord
-	if found, err := get(txn, blobKey(digest), &record); err != nil || !found {
+	if found, err := r.get(blobKey(digest), &record); err != nil || !found {
 		return registry.Blob{}, orNotFound(err, registry.ErrBlobNotFound)
 	}
 	return registry.Blob{Locator: record.locator, Digest: digest, Size: int64(record.size)}, nil

@@ -63,6 +63,7 @@ type place struct {
 	segment               int64 // size of the journal's segments; 0 is the default
 	inline                bool  // compress them at once
 	idle, retry, patience time.Duration
+	delay                 time.Duration // storeDelay
 }
 
 func (p *place) path() string { return p.claim.Path }
@@ -82,7 +83,7 @@ func take(path string, reserve int64, log *slog.Logger, fsys disk.FS) (*place, e
 	p := &place{
 		claim: claim, log: log, fsys: fsys,
 		room: &room{path: claim.Path, fsys: fsys, log: log},
-		idle: idleInterval, retry: retryInterval, patience: compactionPatience,
+		idle: idleInterval, retry: retryInterval, patience: compactionPatience, delay: storeDelay,
 	}
 	p.room.reserve.Store(reserve)
 	return p, nil

@@ -8,8 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/dgraph-io/badger/v4"
-
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/journal"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
@@ -36,17 +34,17 @@ type opened struct {
 
 // read reads the database's own records. A new database has none.
 func (o *opened) read() (known bool, err error) {
-	err = o.db.view(func(txn *badger.Txn) (err error) {
+	err = o.db.view(func(r reader) (err error) {
 		var store storeRecord
 		ids := idRecord{next: 1}
-		if known, err = get(txn, storeIDKey, &store); err != nil {
+		if known, err = r.get(storeIDKey, &store); err != nil {
 			return err
 		}
-		if _, err = get(txn, nextIDKey, &ids); err != nil {
+		if _, err = r.get(nextIDKey, &ids); err != nil {
 			return err
 		}
 		o.id, o.nextID = store.id, ids.next
-		_, err = get(txn, stateKey, &o.state)
+		_, err = r.get(stateKey, &o.state)
 		return err
 	})
 	return known, err
@@ -55,9 +53,15 @@ func (o *opened) read() (known bool, err error) {
 // name gives a new database the ID of its journal.
 func (o *opened) name() error {
 	o.id = o.journal.Store()
-	return o.db.update(func(txn *badger.Txn) error {
-		return txn.Set(storeIDKey, encode(storeIDKey, &storeRecord{o.id}))
-	})
+	return o.write(storeIDKey, &storeRecord{o.id})
+}
+
+// write has the database take a record of its own, at once.
+func (o *opened) write(key []byte, record codec) error {
+	l := newLayer()
+	l.put(key, record)
+	o.db.commit(l)
+	return o.db.storeAll()
 }
 
 func newStoreID() string { return rand.Text() }

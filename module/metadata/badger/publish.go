@@ -13,7 +13,8 @@ func (s *Store) Publish(ctx context.Context, upload registry.Upload, p registry.
 		if file, condemned, err = b.publishFile(upload.Locator, p); err != nil {
 			return err
 		}
-		return b.record(registry.PublishChange(p.Ref, file))
+		b.record(registry.PublishChange(p.Ref, file))
+		return nil
 	})
 	if err != nil && !refused(err) {
 		return registry.File{}, false, err
@@ -70,16 +71,11 @@ func (b *batch) publishFile(own registry.Locator, p registry.Publication) (regis
 		return b.refuse(own, err)
 	}
 
-	condemned, err := b.refer(bKey, &blob, blobKnown, own, p)
-	if err != nil {
-		return registry.File{}, false, err
-	}
+	condemned := b.refer(bKey, &blob, blobKnown, own, p)
 	if !versionKnown {
 		version.id = b.takeID()
 		b.state.sums.versions += scatter(version.id)
-		if err := b.put(timeKey(p.Ref.Owner, version.created, version.id), &timeRecord{versionKey: string(vKey)}); err != nil {
-			return registry.File{}, false, err
-		}
+		b.put(timeKey(p.Ref.Owner, version.created, version.id), &timeRecord{versionKey: string(vKey)})
 	}
 	version.files++
 	version.bytes += uint64(p.Size)
@@ -88,38 +84,33 @@ func (b *batch) publishFile(own registry.Locator, p registry.Publication) (regis
 		creator: p.Creator, created: p.Created,
 	}
 	b.state.sums.files += scatter(file.id)
-	err = firstError(
-		func() error { return b.put(vKey, &version) },
-		func() error { return b.put(fileKey(version.id, p.Ref.File), &file) },
-		func() error { return b.putTally(p.Ref.VersionRef, tally) },
-	)
-	return published(version, file, blob.locator), condemned, err
+	b.put(vKey, &version)
+	b.put(fileKey(version.id, p.Ref.File), &file)
+	b.putTally(p.Ref.VersionRef, tally)
+	return published(version, file, blob.locator), condemned, nil
 }
 
 // refuse condemns the bytes of a publish that is decided against.
 func (b *batch) refuse(own registry.Locator, why error) (registry.File, bool, error) {
-	if err := b.condemn(own); err != nil {
-		return registry.File{}, false, err
-	}
+	b.condemn(own)
 	return registry.File{}, true, why
 }
 
 // refer adds a reference to the blob of a digest. A blob that was confirmed is
 // shared and the upload's own bytes are condemned; otherwise they take its place.
-func (b *batch) refer(key []byte, blob *blobRecord, known bool, own registry.Locator, p registry.Publication) (condemned bool, err error) {
+func (b *batch) refer(key []byte, blob *blobRecord, known bool, own registry.Locator, p registry.Publication) (condemned bool) {
 	surplus := own
 	if !known || blob.locator != p.Confirmed || blob.size != uint64(p.Size) {
 		surplus, blob.locator = blob.locator, own
 		blob.size = uint64(p.Size)
 	}
 	blob.references++
-	if err := b.put(key, blob); err != nil {
-		return false, err
-	}
+	b.put(key, blob)
 	if surplus == "" {
-		return false, nil
+		return false
 	}
-	return true, b.condemn(surplus)
+	b.condemn(surplus)
+	return true
 }
 
 // published puts a file together from its records.
@@ -150,21 +141,17 @@ func (b *batch) tally(ref registry.VersionRef) (t tally, err error) {
 }
 
 // putTally writes the counts, and no record where nothing is left to count.
-func (b *batch) putTally(ref registry.VersionRef, t tally) error {
-	return firstError(
-		func() error {
-			if t.pkg.versions == 0 {
-				return b.delete(packageKey(ref))
-			}
-			return b.put(packageKey(ref), &t.pkg)
-		},
-		func() error {
-			if t.owner.versions == 0 {
-				return b.delete(ownerKey(ref.Owner))
-			}
-			return b.put(ownerKey(ref.Owner), &t.owner)
-		},
-	)
+func (b *batch) putTally(ref registry.VersionRef, t tally) {
+	b.putCount(packageKey(ref), &t.pkg, t.pkg.versions)
+	b.putCount(ownerKey(ref.Owner), &t.owner, t.owner.versions)
+}
+
+func (b *batch) putCount(key []byte, record codec, versions uint64) {
+	if versions == 0 {
+		b.delete(key)
+		return
+	}
+	b.put(key, record)
 }
 
 // firstError runs steps until one fails.

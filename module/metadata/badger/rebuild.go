@@ -11,8 +11,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/dgraph-io/badger/v4"
-
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/journal"
@@ -125,9 +123,7 @@ func (p *place) writeJournal(ctx context.Context, o *opened) error {
 	if err := p.replaceJournal(unfinished); err != nil {
 		return err
 	}
-	return o.db.update(func(txn *badger.Txn) error {
-		return txn.Set(stateKey, encode(stateKey, &stateRecord{position: position, sums: sums}))
-	})
+	return o.write(stateKey, &stateRecord{position: position, sums: sums})
 }
 
 // createJournal makes a journal that does not count yet.

@@ -7,8 +7,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/dgraph-io/badger/v4"
 )
 
 // long makes the same tests run at full size.
@@ -17,18 +15,18 @@ const long = "GENERIC_REGISTRY_LONG"
 // listing is everything that clients can tell of a store, in the order of its keys.
 func listing(t *testing.T, s *Store) (lines []string) {
 	t.Helper()
-	err := s.opened.db.view(func(txn *badger.Txn) error {
-		return scan(txn, []byte(versionPrefix), nil, func(key, value []byte) error {
+	err := s.opened.db.view(func(r reader) error {
+		return r.scan([]byte(versionPrefix), nil, func(key, value []byte) error {
 			var version versionRecord
 			if err := decode(key, value, &version); err != nil {
 				return err
 			}
-			return scan(txn, filesKey(version.id), nil, func(key, value []byte) error {
+			return r.scan(filesKey(version.id), nil, func(key, value []byte) error {
 				var file fileRecord
 				if err := decode(key, value, &file); err != nil {
 					return err
 				}
-				blob, err := findBlob(txn, file.digest)
+				blob, err := findBlob(r, file.digest)
 				lines = append(lines, fmt.Sprintf("%s/%s/%s/%s %s %v %d %s", version.owner, version.name, version.version, file.name, file.creator, file.created, file.size, blob.Locator))
 				return err
 			})

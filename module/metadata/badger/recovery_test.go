@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -222,34 +223,56 @@ func crash(t *testing.T, s *Store, root string) string {
 // and once the disk takes writes the journal says what was stored.
 func TestTheStoreHealsItself(t *testing.T) {
 	for _, test := range []struct {
-		name   string
-		commit func(*database, *badger.Txn) error
+		name  string
+		store func(*database) ([]*layer, error)
 	}{
-		{"it was stored", func(db *database, txn *badger.Txn) error { return errors.Join(db.commit(txn), errDisk) }},
-		{"it was not stored", func(*database, *badger.Txn) error { return errDisk }},
+		{"it was stored", func(db *database) ([]*layer, error) {
+			layers, err := db.store()
+			return layers, errors.Join(err, errDisk)
+		}},
+		{"it was not stored", func(*database) ([]*layer, error) { return nil, errDisk }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := publishedStore(t, t.TempDir(), 2)
 			defer mustClose(t, s)
-			s.committer.Lock()
-			s.commitTxn = test.commit
-			s.committer.Unlock()
-			if err := publishNumbered(s, "o", 2); !errors.Is(err, errDisk) || errors.Is(err, registry.ErrUnavailable) {
-				t.Fatalf("the failed publish says %v", err)
+			var failed sync.Once
+			setStore(s, func(db *database) (layers []*layer, err error) {
+				store := (*database).store
+				failed.Do(func() { store = test.store })
+				return store(db)
+			})
+			before := s.database()
+			if err := publishNumbered(s, "o", 2); err != nil { // the journal has it
+				t.Fatal(err)
 			}
-			s.committer.Lock()
-			s.commitTxn = (*database).commit
-			s.committer.Unlock()
-			if _, err := s.Lookup(t.Context(), numberedRef("o", 0)); err != nil {
-				t.Errorf("reading: %v", err)
+			for i := range 3 {
+				if _, err := s.Lookup(t.Context(), numberedRef("o", i)); err != nil {
+					t.Errorf("reading %d: %v", i, err)
+				}
 			}
-			eventually(t, "changes are taken again", func() bool { return s.Condition().Fault == nil })
-			wantNumbered(t, s, 3, 0, 1, 2) // the journal has it
+			eventually(t, "it is opened again and takes changes", func() bool {
+				return s.database() != before && s.Condition().Fault == nil
+			})
+			wantNumbered(t, s, 3, 0, 1, 2)
 			if err := publishNumbered(s, "o", 3); err != nil {
 				t.Errorf("publishing afterwards: %v", err)
 			}
 		})
 	}
+}
+
+// database returns the one that is open.
+func (s *Store) database() *database {
+	s.use.RLock()
+	defer s.use.RUnlock()
+	return s.opened.db
+}
+
+// setStore has the database written to in another way.
+func setStore(s *Store, store func(*database) ([]*layer, error)) {
+	s.storer.Lock()
+	defer s.storer.Unlock()
+	s.store = store
 }
 
 var errDisk error = &os.PathError{Op: "fsync", Path: "disk", Err: syscall.EIO}

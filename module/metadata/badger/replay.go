@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/dgraph-io/badger/v4"
-
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
@@ -35,7 +33,7 @@ func (r *replay) take(_ []byte, change registry.Change, chain registry.Digest) e
 		r.batch = newBatch(r.opened)
 	}
 	if err := r.batch.apply(change); err != nil {
-		r.batch.txn.Discard()
+		r.batch.end()
 		return fmt.Errorf("replaying change %d: %w", change.Sequence, contradiction(err))
 	}
 	r.batch.state.position = registry.Position{Sequence: change.Sequence, Chain: chain}
@@ -52,14 +50,11 @@ func (r *replay) flush() error {
 	}
 	b := r.batch
 	r.batch, r.count = nil, 0
-	defer b.txn.Discard()
-	if err := b.seal(); err != nil {
-		return err
-	}
-	if err := r.opened.db.commit(b.txn); err != nil {
+	defer b.end()
+	b.commit(r.opened)
+	if err := r.opened.db.storeAll(); err != nil {
 		return fmt.Errorf("committing replayed changes: %w", err)
 	}
-	b.settle(r.opened)
 	return nil
 }
 
@@ -125,12 +120,9 @@ func (b *batch) republish(ref registry.Ref, change registry.Change) error {
 // bytes may be long gone, and no blob may be known that nobody has.
 func (o *opened) emptyGraves() error {
 	var graves []uint64
-	err := o.db.view(func(txn *badger.Txn) error {
-		return scan(txn, []byte(gravePrefix), nil, func(key, _ []byte) error {
-			id, err := graveID(key)
-			graves = append(graves, id)
-			return err
-		})
+	err := o.db.view(func(r reader) (err error) {
+		graves, err = r.graves()
+		return err
 	})
 	for err == nil && len(graves) > 0 {
 		var emptied bool
@@ -145,10 +137,10 @@ func (o *opened) emptyGraves() error {
 // the last.
 func (o *opened) emptyGrave(id uint64) (emptied bool, err error) {
 	b := newBatch(o)
-	defer b.txn.Discard()
-	if err := firstError(func() error { return b.emptyGrave(id) }, b.seal, func() error { return o.db.commit(b.txn) }); err != nil {
+	defer b.end()
+	if err := b.emptyGrave(id); err != nil {
 		return false, err
 	}
-	b.settle(o)
-	return len(b.emptied) > 0, nil
+	b.commit(o)
+	return len(b.emptied) > 0, o.db.storeAll()
 }

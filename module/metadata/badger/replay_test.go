@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/dgraph-io/badger/v4"
-
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
@@ -136,9 +134,7 @@ func TestTwoHistoriesAreNotMixed(t *testing.T) {
 func TestAStoreOfAnEarlierLayoutGetsAJournal(t *testing.T) {
 	root := t.TempDir()
 	s := publishedStore(t, root, 5)
-	if err := s.opened.db.update(func(txn *badger.Txn) error { return txn.Delete(stateKey) }); err != nil {
-		t.Fatal(err)
-	}
+	write(t, s, func(b *batch) { b.delete(stateKey) })
 	id := s.ID()
 	mustClose(t, s)
 	if err := os.RemoveAll(filepath.Join(root, "metadata", "journal")); err != nil {

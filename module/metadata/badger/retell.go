@@ -5,8 +5,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/dgraph-io/badger/v4"
-
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
@@ -15,11 +13,11 @@ import (
 // their keys, not of their times: nothing depends on it.
 func (o *opened) retell(ctx context.Context) (total sums, err error) {
 	t := teller{opened: o}
-	err = o.db.view(func(txn *badger.Txn) error {
+	err = o.db.view(func(r reader) error {
 		return firstError(
-			func() (err error) { total, err = sumUp(txn); return err },
+			func() (err error) { total, err = sumUp(r); return err },
 			func() error {
-				return scan(txn, []byte(versionPrefix), nil, func(key, value []byte) error {
+				return r.scan([]byte(versionPrefix), nil, func(key, value []byte) error {
 					var version versionRecord
 					if err := decode(key, value, &version); err != nil {
 						return err
@@ -27,11 +25,11 @@ func (o *opened) retell(ctx context.Context) (total sums, err error) {
 					if err := ctx.Err(); err != nil {
 						return err
 					}
-					return t.version(txn, version)
+					return t.version(r, version)
 				})
 			},
 			func() error {
-				return scan(txn, []byte(tokenPrefix), nil, func(key, value []byte) error {
+				return r.scan([]byte(tokenPrefix), nil, func(key, value []byte) error {
 					var token tokenRecord
 					if err := decode(key, value, &token); err != nil {
 						return err
@@ -54,14 +52,14 @@ type teller struct {
 	changes []registry.Change
 }
 
-func (t *teller) version(txn *badger.Txn, version versionRecord) error {
-	return scan(txn, filesKey(version.id), nil, func(key, value []byte) error {
+func (t *teller) version(r reader, version versionRecord) error {
+	return r.scan(filesKey(version.id), nil, func(key, value []byte) error {
 		var file fileRecord
 		if err := decode(bytes.Clone(key), value, &file); err != nil {
 			return err
 		}
 		var blob blobRecord
-		if found, err := get(txn, blobKey(file.digest), &blob); err != nil || !found {
+		if found, err := r.get(blobKey(file.digest), &blob); err != nil || !found {
 			return orNotFound(err, fmt.Errorf("%w: file has no blob, digest %s", registry.ErrDamaged, file.digest))
 		}
 		told := published(version, file, blob.locator)

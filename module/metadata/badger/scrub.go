@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"github.com/dgraph-io/badger/v4"
-
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
@@ -23,8 +21,8 @@ func (r *scrubRecord) fields(f *fields) {
 
 // Blobs implements registry.MetadataStore.
 func (s *Store) Blobs(ctx context.Context, after registry.Digest, limit int) (blobs []registry.Blob, err error) {
-	err = s.view(ctx, func(txn *badger.Txn) error {
-		return scan(txn, []byte(blobPrefix), blobKey(after), func(key, value []byte) error {
+	err = s.view(ctx, func(r reader) error {
+		return r.scan([]byte(blobPrefix), blobKey(after), func(key, value []byte) error {
 			digest, err := blobDigest(key)
 			if err != nil || digest == after {
 				return err
@@ -58,14 +56,17 @@ func blobDigest(key []byte) (digest registry.Digest, err error) {
 
 // SaveScrub implements registry.MetadataStore.
 func (s *Store) SaveScrub(ctx context.Context, scrub registry.Scrub) error {
-	return s.submit(ctx, 1, func(b *batch) error { return b.put(scrubKey, &scrubRecord{scrub}) })
+	return s.submit(ctx, 1, func(b *batch) error {
+		b.put(scrubKey, &scrubRecord{scrub})
+		return nil
+	})
 }
 
 // LastScrub implements registry.MetadataStore.
 func (s *Store) LastScrub(ctx context.Context) (scrub registry.Scrub, err error) {
-	err = s.view(ctx, func(txn *badger.Txn) error {
+	err = s.view(ctx, func(r reader) error {
 		var record scrubRecord
-		_, err := get(txn, scrubKey, &record)
+		_, err := r.get(scrubKey, &record)
 		scrub = record.scrub
 		return err
 	})

@@ -7,8 +7,6 @@ import (
 	"io"
 	"sync"
 
-	"github.com/dgraph-io/badger/v4"
-
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
@@ -19,8 +17,9 @@ type snapshot struct {
 	position registry.Position
 
 	mu      sync.Mutex
-	txn     *badger.Txn // nil once it has ended
+	reader  reader
 	discard func()
+	ended   bool
 }
 
 // Snapshot implements registry.Journaled.
@@ -37,9 +36,9 @@ func (s *Store) Snapshot(ctx context.Context) (registry.Snapshot, error) {
 		return nil, err
 	}
 	taken := &snapshot{store: s}
-	taken.txn, taken.discard = s.opened.db.snapshot()
+	taken.reader, taken.discard = s.opened.db.snapshot()
 	var state stateRecord
-	if _, err := get(taken.txn, stateKey, &state); err != nil {
+	if _, err := taken.reader.get(stateKey, &state); err != nil {
 		taken.end()
 		return nil, err
 	}
@@ -73,10 +72,10 @@ func (v *snapshot) FindBlob(digest registry.Digest) (registry.Blob, error) {
 func (v *snapshot) find(digest registry.Digest) (registry.Blob, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.txn == nil {
+	if v.ended {
 		return registry.Blob{}, fmt.Errorf("%w: the snapshot has ended", registry.ErrUnavailable)
 	}
-	return findBlob(v.txn, digest)
+	return findBlob(v.reader, digest)
 }
 
 // Close implements registry.Snapshot.
@@ -90,9 +89,9 @@ func (v *snapshot) Close() {
 func (v *snapshot) end() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if v.txn != nil {
+	if !v.ended {
 		v.discard()
-		v.txn = nil
+		v.ended = true
 	}
 }
 

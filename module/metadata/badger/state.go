@@ -4,8 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 
-	"github.com/dgraph-io/badger/v4"
-
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
@@ -44,10 +42,10 @@ func scatterText(text string) uint64 {
 }
 
 // sumUp counts what is there.
-func sumUp(txn *badger.Txn) (s sums, err error) {
+func sumUp(r reader) (s sums, err error) {
 	err = firstError(
 		func() error {
-			return scan(txn, []byte(filePrefix), nil, func(key, value []byte) error {
+			return r.scan([]byte(filePrefix), nil, func(key, value []byte) error {
 				var file fileRecord
 				err := decode(key, value, &file)
 				s.files += scatter(file.id)
@@ -55,7 +53,7 @@ func sumUp(txn *badger.Txn) (s sums, err error) {
 			})
 		},
 		func() error {
-			return scan(txn, []byte(versionPrefix), nil, func(key, value []byte) error {
+			return r.scan([]byte(versionPrefix), nil, func(key, value []byte) error {
 				var version versionRecord
 				err := decode(key, value, &version)
 				s.versions += scatter(version.id)
@@ -63,7 +61,7 @@ func sumUp(txn *badger.Txn) (s sums, err error) {
 			})
 		},
 		func() error {
-			return scan(txn, []byte(tokenPrefix), nil, func(key, value []byte) error {
+			return r.scan([]byte(tokenPrefix), nil, func(key, value []byte) error {
 				var token tokenRecord
 				err := decode(key, value, &token)
 				s.tokens += scatterText(token.token.ID)

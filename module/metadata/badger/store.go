@@ -8,8 +8,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/dgraph-io/badger/v4"
-
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/journal"
@@ -17,8 +15,9 @@ import (
 )
 
 // Store is an open Badger metadata store. Reads go to the database at once;
-// every mutation goes through one committer (commit.go) and its journal. When it is
-// not known whether a change was stored, the store opens its files again (watch.go).
+// every mutation goes through one committer (commit.go) and its journal, and then to
+// the database (behind.go). When it is not known whether a change was stored, the
+// store opens its files again (watch.go).
 type Store struct {
 	*place
 	id string
@@ -35,13 +34,17 @@ type Store struct {
 	fault  error   // why
 
 	operations chan *operation
-	committer  sync.Mutex  // held while a batch is committed, and by reopening
-	failed     atomic.Bool // a commit failed: what is stored is unknown
-	flushing   bool        // it is opened again, and not durable yet; for watch
+	committer  sync.Mutex    // held while a batch is committed, and by reopening
+	committed  chan struct{} // closed when no batch comes any more
+	storer     sync.Mutex    // held while the database is written to, and by reopening
+	ahead      chan struct{} // something is ahead of the database
+	urgent     chan struct{} // and much
+	failed     atomic.Bool   // a commit failed: what is stored is unknown
+	flushing   bool          // it is opened again, and not durable yet; for watch
 
-	// The two steps of a commit. Tests put faults in their place.
-	appendTo  func(*journal.Journal, []registry.Change) (registry.Position, error)
-	commitTxn func(*database, *badger.Txn) error
+	// The two steps of making a change durable. Tests put faults in their place.
+	appendTo func(*journal.Journal, []registry.Change) (registry.Position, error)
+	store    func(*database) ([]*layer, error)
 
 	cache *cache
 
@@ -80,8 +83,11 @@ func (p *place) openStore(ctx context.Context) (*Store, error) {
 		id:         o.id,
 		opened:     o,
 		operations: make(chan *operation, queueLength),
+		committed:  make(chan struct{}),
+		ahead:      make(chan struct{}, 1),
+		urgent:     make(chan struct{}, 1),
 		appendTo:   (*journal.Journal).Append,
-		commitTxn:  (*database).commit,
+		store:      (*database).store,
 		cache:      newCache(),
 		stop:       make(chan struct{}),
 		wake:       make(chan struct{}, 1),
@@ -94,6 +100,7 @@ func (p *place) openStore(ctx context.Context) (*Store, error) {
 	s.room.balance()
 	s.mark()
 	s.background.Go(s.commitLoop)
+	s.background.Go(s.storeLoop)
 	s.background.Go(s.watch)
 	return s, nil
 }
@@ -105,15 +112,9 @@ func (s *Store) ID() string { return s.id }
 func (s *Store) load(o *opened) error {
 	condemned := make(map[registry.Locator]struct{})
 	var graves []uint64
-	err := o.db.view(func(txn *badger.Txn) error {
-		scanKeys(txn, condemnedPrefix, func(rest []byte) {
-			condemned[registry.Locator(rest)] = struct{}{}
-		})
-		return scan(txn, []byte(gravePrefix), nil, func(key, _ []byte) error {
-			id, err := graveID(key)
-			graves = append(graves, id)
-			return err
-		})
+	err := o.db.view(func(r reader) (err error) {
+		graves, err = r.graves()
+		return errors.Join(err, r.eachCondemned(func(locator registry.Locator) { condemned[locator] = struct{}{} }))
 	})
 	if err != nil {
 		return err

@@ -7,8 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/dgraph-io/badger/v4"
-
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
@@ -47,7 +45,8 @@ func (s *Store) AddToken(ctx context.Context, token registry.Token, secret regis
 		if err := b.addToken(token, secret); err != nil {
 			return err
 		}
-		return b.record(registry.CreateTokenChange(token, secret))
+		b.record(registry.CreateTokenChange(token, secret))
+		return nil
 	})
 }
 
@@ -62,10 +61,9 @@ func (b *batch) addToken(token registry.Token, secret registry.Digest) error {
 		}
 	}
 	b.state.sums.tokens += scatterText(token.ID)
-	return firstError(
-		func() error { return b.put(key, &tokenRecord{token, secret}) },
-		func() error { return b.put(nameKey, &nameRecord{token.ID}) },
-	)
+	b.put(key, &tokenRecord{token, secret})
+	b.put(nameKey, &nameRecord{token.ID})
+	return nil
 }
 
 // FindToken implements registry.TokenStore.
@@ -76,20 +74,19 @@ func (s *Store) FindToken(ctx context.Context, id string) (token registry.Token,
 	if token, secret, ok := s.recallToken(id); ok {
 		return token, secret, nil
 	}
-	seen := s.cache.seen()
-	err = s.view(ctx, func(txn *badger.Txn) error {
+	err = s.view(ctx, func(r reader) error {
 		record, use := new(tokenRecord), new(useRecord)
-		if found, err := get(txn, tokenKey(id), record); err != nil || !found {
+		if found, err := r.get(tokenKey(id), record); err != nil || !found {
 			return orNotFound(err, registry.ErrTokenNotFound)
 		}
 		token, secret = record.token, record.secret
-		found, err := get(txn, tokenUseKey(id), use)
+		found, err := r.get(tokenUseKey(id), use)
 		if err != nil || !found {
 			return err
 		}
 		token.LastUsed = use.at
-		s.cache.put(tokenKey(id), record, seen)
-		s.cache.put(tokenUseKey(id), use, seen)
+		s.cache.put(tokenKey(id), record, r.seen)
+		s.cache.put(tokenUseKey(id), use, r.seen)
 		return nil
 	})
 	return token, secret, err
@@ -114,13 +111,13 @@ func (s *Store) recallToken(id string) (token registry.Token, secret registry.Di
 
 // Tokens implements registry.TokenStore.
 func (s *Store) Tokens(ctx context.Context) (tokens []registry.Token, err error) {
-	err = s.view(ctx, func(txn *badger.Txn) error {
-		return scan(txn, []byte(tokenPrefix), nil, func(key, value []byte) error {
+	err = s.view(ctx, func(r reader) error {
+		return r.scan([]byte(tokenPrefix), nil, func(key, value []byte) error {
 			var record tokenRecord
 			if err := decode(key, value, &record); err != nil {
 				return err
 			}
-			if err := lastUse(txn, &record.token); err != nil {
+			if err := lastUse(r, &record.token); err != nil {
 				return err
 			}
 			tokens = append(tokens, record.token)
@@ -134,9 +131,9 @@ func (s *Store) Tokens(ctx context.Context) (tokens []registry.Token, err error)
 	return tokens, nil
 }
 
-func lastUse(txn *badger.Txn, token *registry.Token) error {
+func lastUse(r reader, token *registry.Token) error {
 	var use useRecord
-	found, err := get(txn, tokenUseKey(token.ID), &use)
+	found, err := r.get(tokenUseKey(token.ID), &use)
 	if found {
 		token.LastUsed = use.at
 	}
@@ -149,7 +146,8 @@ func (s *Store) DeleteToken(ctx context.Context, id string, act registry.Act) er
 		if err := b.deleteToken(id); err != nil {
 			return err
 		}
-		return b.record(registry.RevokeTokenChange(id, act))
+		b.record(registry.RevokeTokenChange(id, act))
+		return nil
 	})
 }
 
@@ -159,11 +157,10 @@ func (b *batch) deleteToken(id string) error {
 		return orNotFound(err, registry.ErrTokenNotFound)
 	}
 	b.state.sums.tokens -= scatterText(id)
-	return firstError(
-		func() error { return b.delete(tokenKey(id)) },
-		func() error { return b.delete(tokenNameKey(record.token.Name)) },
-		func() error { return b.delete(tokenUseKey(id)) },
-	)
+	b.delete(tokenKey(id))
+	b.delete(tokenNameKey(record.token.Name))
+	b.delete(tokenUseKey(id))
+	return nil
 }
 
 // UseTokens implements registry.TokenStore.
@@ -177,9 +174,7 @@ func (s *Store) UseTokens(ctx context.Context, uses map[string]time.Time) error 
 					}
 					continue // revoked meanwhile
 				}
-				if err := b.put(tokenUseKey(id), &useRecord{uses[id]}); err != nil {
-					return err
-				}
+				b.put(tokenUseKey(id), &useRecord{uses[id]})
 			}
 			return nil
 		})

@@ -70,12 +70,7 @@ func (s *Store) mark() {
 	}
 }
 
-func (s *Store) wakeWatch() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
-}
+func (s *Store) wakeWatch() { signal(s.wake) }
 
 // recover opens a failed store again: the journal then says what was stored. Reads
 // go on until that begins, which is only when the disk takes writes.
@@ -136,6 +131,8 @@ func (s *Store) reopen() error {
 	defer s.use.Unlock()
 	s.committer.Lock()
 	defer s.committer.Unlock()
+	s.storer.Lock()
+	defer s.storer.Unlock()
 	if s.closed || errors.Is(s.fault, errHangs) {
 		return s.fault
 	}

@@ -1,0 +1,162 @@
+package badger
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+// layer is what one commit writes. Once it is committed nobody changes it.
+type layer struct {
+	records map[string][]byte // values by key, nil for a record that is deleted
+	size    int               // about what they take in a memtable, in bytes
+
+	// What becomes true in memory once the database has the records.
+	condemned []registry.Locator
+	buried    []registry.Locator
+	opened    []uint64 // graves
+	emptied   []uint64
+}
+
+// recordOverhead is what a record takes in a memtable besides its key and its value.
+const recordOverhead = 100
+
+func newLayer() *layer { return &layer{records: make(map[string][]byte)} }
+
+func (l *layer) put(key []byte, record codec) { l.write(key, encode(key, record)) }
+
+func (l *layer) delete(key []byte) { l.write(key, nil) }
+
+func (l *layer) write(key, value []byte) {
+	l.records[string(key)] = value
+	l.size += len(key) + len(value) + recordOverhead
+}
+
+// condemn leaves the bytes of a locator to the reaper.
+func (l *layer) condemn(locator registry.Locator) {
+	l.condemned = append(l.condemned, locator)
+	l.put(condemnedKey(locator), &condemnedRecord{})
+}
+
+// writeTo has a transaction write the records.
+func (l *layer) writeTo(txn *badger.Txn) error {
+	for key, value := range l.records {
+		write := func() error { return txn.Set([]byte(key), value) }
+		if value == nil {
+			write = func() error { return txn.Delete([]byte(key)) }
+		}
+		if err := write(); err != nil {
+			return fmt.Errorf("writing record %q: %w", key, err)
+		}
+	}
+	return nil
+}
+
+// reader reads what was committed at one moment: what Badger has, and over it the
+// layers that it does not have yet, the newest last. It may be used concurrently.
+type reader struct {
+	txn   *badger.Txn
+	ahead []*layer
+	seen  uint64 // the number of the last commit
+}
+
+// get reads the record under a key. One that is not there is not an error.
+func (r reader) get(key []byte, record codec) (found bool, err error) {
+	for _, l := range slices.Backward(r.ahead) {
+		if value, ok := l.records[string(key)]; ok {
+			if value == nil {
+				return false, nil
+			}
+			return true, decode(key, value, record)
+		}
+	}
+	item, err := r.txn.Get(key)
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("reading record %q: %w", key, err)
+	}
+	return true, item.Value(func(value []byte) error { return decode(key, value, record) })
+}
+
+// scan calls fn for each record whose key has the prefix, in order, from a key on
+// (nil for the first). Key and value are valid during the call.
+func (r reader) scan(prefix, from []byte, fn func(key, value []byte) error) error {
+	if from == nil {
+		from = prefix
+	}
+	options := badger.DefaultIteratorOptions
+	options.Prefix = prefix
+	options.PrefetchValues = false // they lie beside the keys; a goroutine each costs more
+	iterator := r.txn.NewIterator(options)
+	defer iterator.Close()
+	over := r.over(prefix, from)
+	for iterator.Seek(from); iterator.Valid(); iterator.Next() {
+		item := iterator.Item()
+		var covered bool
+		var err error
+		if over, covered, err = passOver(over, item.Key(), fn); err != nil {
+			return err
+		}
+		if covered {
+			continue
+		}
+		if err := item.Value(func(value []byte) error { return fn(item.Key(), value) }); err != nil {
+			return err
+		}
+	}
+	for _, record := range over {
+		if err := record.tell(fn); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// written is a record of a layer; one that is deleted has no value.
+type written struct{ key, value []byte }
+
+func (w written) tell(fn func(key, value []byte) error) error {
+	if w.value == nil {
+		return nil
+	}
+	return fn(w.key, w.value)
+}
+
+// over returns what the layers have of a prefix, from a key on, in order.
+func (r reader) over(prefix, from []byte) (records []written) {
+	newest := make(map[string]struct{})
+	for _, l := range slices.Backward(r.ahead) {
+		for key, value := range l.records {
+			if _, covered := newest[key]; covered || key < string(from) || !bytes.HasPrefix([]byte(key), prefix) {
+				continue
+			}
+			newest[key] = struct{}{}
+			records = append(records, written{[]byte(key), value})
+		}
+	}
+	slices.SortFunc(records, func(a, b written) int { return bytes.Compare(a.key, b.key) })
+	return records
+}
+
+// passOver calls fn for the records before a key, and for that of the key itself,
+// which covers what lies below. It returns those that come after.
+func passOver(over []written, key []byte, fn func(key, value []byte) error) (rest []written, covered bool, err error) {
+	for len(over) > 0 && !covered {
+		order := bytes.Compare(over[0].key, key)
+		if order > 0 {
+			break
+		}
+		if err := over[0].tell(fn); err != nil {
+			return over, false, err
+		}
+		over, covered = over[1:], order == 0
+	}
+	return over, covered, nil
+}
