@@ -10,7 +10,7 @@ import (
 // MetadataStore knows which files there are. All methods may run concurrently.
 //
 // A mutation that returned nil survives a crash of the process and of the
-// machine. A mutation that returned an error other than those named may or may
+// machine, unless its comment says otherwise. A mutation that returned an error other than those named may or may
 // not have happened. After Close, every method returns ErrUnavailable.
 type MetadataStore interface {
 	// BeginUpload gives out a fresh locator for bytes of the given size (-1 when
@@ -69,7 +69,8 @@ type MetadataStore interface {
 	Condemned(ctx context.Context, limit int) ([]Locator, error)
 
 	// Buried says that the bytes of condemned locators are gone. Locators that
-	// are not condemned are ignored.
+	// are not condemned are ignored. It may be lost in a crash: then they are
+	// condemned still.
 	Buried(ctx context.Context, locators []Locator) error
 
 	// Unnamed returns those of the given locators that no blob has, that are not

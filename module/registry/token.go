@@ -53,13 +53,29 @@ type Token struct {
 	LastUsed time.Time
 }
 
+// maxScope is far more than a person writes, and far less than a metadata store may
+// refuse.
+const maxScope = 32 << 10
+
 // Scope is what a token may be used for: it takes away from what its user may do,
-// and never adds.
+// and never adds. A token's scope has at most 32768 bytes of actions and patterns.
 type Scope struct {
 	// Actions that the token covers. Who may write or delete may read.
 	Actions []Action
 	// Owners and Packages select what it is for. Empty is all of them.
 	Owners, Packages []Pattern
+}
+
+func (s Scope) size() (bytes int) {
+	for _, action := range s.Actions {
+		bytes += len(action) + 1
+	}
+	for _, patterns := range [][]Pattern{s.Owners, s.Packages} {
+		for _, pattern := range patterns {
+			bytes += len(pattern.String()) + 1
+		}
+	}
+	return bytes
 }
 
 // Covers tells whether the scope has an action on an owner's package.
@@ -81,6 +97,8 @@ func (t Token) check(now time.Time) error {
 		return fmt.Errorf("%w: the user must be 1 to %d bytes without control characters or white space at either end", ErrInvalidToken, MaxNameLength)
 	case len(t.Scope.Actions) == 0:
 		return fmt.Errorf("%w: the scope has no action: %s, %s or %s", ErrInvalidToken, ActionRead, ActionWrite, ActionDelete)
+	case t.Scope.size() > maxScope:
+		return fmt.Errorf("%w: the scope may have at most %d bytes of actions and patterns: make several tokens, or wider patterns", ErrInvalidToken, maxScope)
 	case !t.Expires.IsZero() && !t.Expires.After(now):
 		return fmt.Errorf("%w: it would have expired already", ErrInvalidToken)
 	}

@@ -31,12 +31,20 @@ func newBatch(o *opened) *batch {
 	}
 }
 
-// run applies each operation. A refusal is the operation's own result.
-func (b *batch) run(operations []*operation) {
-	for _, o := range operations {
+// run applies operations while there is room, and returns the others. A refusal is the
+// operation's own result.
+func (b *batch) run(operations []*operation) (rest []*operation) {
+	for i, o := range operations {
+		if b.isFull() {
+			return operations[i:]
+		}
 		o.err = o.apply(b)
 	}
+	return nil
 }
+
+// isFull tells whether the layer is as large as what Badger is given at once.
+func (b *batch) isFull() bool { return b.size >= storeSize }
 
 // commit has everybody see the layer, with what every one has: the state, and the
 // next id if it moved.

@@ -11,15 +11,7 @@ import (
 // and a start after a crash replays it.
 
 // storeDelay is how long the database is let wait for more.
-const storeDelay = 10 * time.Millisecond
-
-// follow has the database follow a commit: at once when much is ahead of it.
-func (s *Store) follow() {
-	signal(s.ahead)
-	if s.opened.db.isFarBehind() {
-		signal(s.urgent)
-	}
-}
+const storeDelay = 50 * time.Millisecond
 
 func signal(c chan struct{}) {
 	select {
@@ -52,23 +44,33 @@ func (s *Store) awaitMore() {
 	}
 }
 
-// storeAhead gives the database all that is ahead of it, unless the store has failed:
-// then the journal is replayed.
+// storeAhead gives the database all that is ahead of it, unless it has failed: then
+// the journal is replayed.
 func (s *Store) storeAhead() {
 	s.storer.Lock()
 	defer s.storer.Unlock()
-	for !s.failed.Load() {
-		layers, err := s.store(s.opened.db)
+	if s.opened != nil {
+		s.storeAll()
+	}
+}
+
+// storeAll requires s.storer, and that the store is open.
+func (s *Store) storeAll() {
+	db := s.opened.db
+	for !db.isStopped() {
+		layers, err := s.store(db)
 		if err != nil {
-			// Whether it was stored is unknown, and a next sync may succeed without
-			// having stored it. The journal has it: opening again makes it so.
-			s.fail("committing", err)
+			// A next sync may succeed without having stored it, and the journal has it:
+			// opening again makes it so.
+			s.log.Error("the database could not be written; refusing changes until the store is opened again and checked", slog.Any("error", err))
+			s.stopStoring()
 			return
 		}
 		if len(layers) == 0 {
 			return
 		}
 		s.remember(layers)
+		db.followed(layers)
 		s.commits.Add(1)
 		s.room.followMemtable()
 	}
@@ -93,7 +95,7 @@ func (s *Store) remember(layers []*layer) {
 	}
 }
 
-// awaitStored waits until the database has what is committed now.
+// awaitStored has the database get what is committed now, and waits until it has.
 func (s *Store) awaitStored(ctx context.Context) error {
 	s.use.RLock()
 	if s.closed || s.opened == nil {
@@ -102,19 +104,28 @@ func (s *Store) awaitStored(ctx context.Context) error {
 	}
 	db := s.opened.db
 	s.use.RUnlock()
+	signal(s.urgent)
 	return db.awaitStored(ctx)
 }
 
-// fail stops all changes until the store is opened again.
-func (s *Store) fail(what string, err error) {
-	s.log.Error("a change may or may not be stored; refusing changes until the store is opened again and checked",
-		slog.String("failed", what), slog.Any("error", err))
-	s.refuse()
+// awaitRoom waits until the database is not too far behind for another commit.
+// ErrUnavailable when it gets nothing any more. The committer's.
+func (s *Store) awaitRoom() error {
+	db := s.opened.db
+	if !db.hasRoom() {
+		signal(s.urgent)
+	}
+	return db.awaitRoom(context.Background())
 }
 
-// refuse has changes refused from now on. Requires s.committer or s.storer.
+// refuse has changes refused until the store is opened again.
 func (s *Store) refuse() {
 	s.failed.Store(true)
-	s.opened.db.stop()
 	s.wakeWatch()
+}
+
+// stopStoring has the database get nothing any more besides. Requires s.committer or s.storer.
+func (s *Store) stopStoring() {
+	s.opened.db.stop()
+	s.refuse()
 }

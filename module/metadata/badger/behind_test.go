@@ -4,8 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/journal"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
@@ -95,6 +99,73 @@ func TestNoBytesGoBeforeTheDatabaseKnows(t *testing.T) {
 	}
 }
 
+// TestTheReaperIsToldOfAllThatIsStored: not while the database has a deletion and memory
+// does not.
+func TestTheReaperIsToldOfAllThatIsStored(t *testing.T) {
+	s := publishedStore(t, t.TempDir(), 1)
+	defer mustClose(t, s)
+	stored, hold := make(chan struct{}), make(chan struct{})
+	setStore(s, func(db *database) ([]*layer, error) {
+		layers, err := db.store()
+		select {
+		case <-hold:
+		default:
+			close(stored)
+			<-hold
+		}
+		return layers, err
+	})
+	if err := s.DeleteFile(t.Context(), numberedRef("o", 0), testAct); err != nil {
+		t.Fatal(err)
+	}
+	<-stored
+	ctx, cancel := context.WithTimeout(t.Context(), storeDelay)
+	defer cancel()
+	if locators, err := s.Condemned(ctx, 10); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the reaper is told %v, %v", locators, err)
+	}
+	close(hold)
+	if locators, err := s.Condemned(t.Context(), 10); err != nil || len(locators) != 1 {
+		t.Errorf("the reaper is told %v, %v", locators, err)
+	}
+}
+
+// TestAReplayThatMeetsDamage has the database made anew: a store that ran well opens
+// after a crash too.
+func TestAReplayThatMeetsDamage(t *testing.T) {
+	root, killed := t.TempDir(), t.TempDir()
+	s := publishedStore(t, root, 3)
+	write(t, s, func(b *batch) { b.write(blobKey(registry.Digest{1}), []byte("damaged")) })
+	hold := make(chan struct{})
+	setStore(s, func(db *database) ([]*layer, error) { <-hold; return db.store() })
+	if err := s.DeleteVersion(t.Context(), numberedRef("o", 0).VersionRef, testAct); err != nil {
+		t.Fatal(err)
+	}
+	upload, err := s.BeginUpload(t.Context(), "o", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeAhead(s, func(b *batch) { // only the replay meets the damage
+		b.put(blobKey(registry.Digest{1}), &blobRecord{locator: "00000000/own", size: 1, references: 1})
+	})
+	if _, _, err := s.Publish(t.Context(), upload, registry.Publication{
+		Ref: numberedRef("o", 4), Digest: registry.Digest{1}, Size: 1, Creator: "c", Created: time.Unix(1, 0),
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := copySparse(killed, root); err != nil {
+		t.Fatal(err)
+	}
+	close(hold)
+	mustClose(t, s)
+	again := mustOpen(t, killed)
+	defer mustClose(t, again)
+	wantNumbered(t, again, 5, 1, 2, 4)
+	if aside, err := filepath.Glob(filepath.Join(killed, "metadata", "damaged-*")); err != nil || len(aside) != 1 {
+		t.Errorf("put aside are %v, %v", aside, err)
+	}
+}
+
 // TestWhatIsAheadIsBounded: changes wait for a database that does not follow, and go
 // on when it does, or end when it fails.
 func TestWhatIsAheadIsBounded(t *testing.T) {
@@ -128,6 +199,133 @@ func TestWhatIsAheadIsBounded(t *testing.T) {
 			if err := <-results; errors.Is(err, registry.ErrUnavailable) != (fault != nil) {
 				t.Errorf("the one that waited says %v", err)
 			}
+		})
+	}
+}
+
+// TestABatchIsWhatBadgerTakes: however much the operations write that wait at one moment,
+// all of it is stored, and made again from the journal.
+func TestABatchIsWhatBadgerTakes(t *testing.T) {
+	root := t.TempDir()
+	s := mustOpen(t, root)
+	const tokens, patterns = 60, 30 << 10 // of which two would be too many for a transaction of 20
+	add := func(i int) error {
+		scope := registry.Scope{Actions: []registry.Action{registry.ActionRead}, Packages: mustParsePatterns(t, strings.Repeat("x", patterns))}
+		token := registry.Token{ID: fmt.Sprintf("id%08d", i), Name: fmt.Sprint("n", i), User: "u", Scope: scope, Created: time.Unix(1, 0)}
+		return s.AddToken(context.Background(), token, registry.Digest{1})
+	}
+	results := make(chan error, tokens)
+	s.committer.Lock()
+	for i := range tokens {
+		go func() { results <- add(i) }()
+	}
+	eventually(t, "all of them wait", func() bool { return len(s.operations) >= tokens-1 })
+	s.committer.Unlock()
+	for range tokens {
+		if err := <-results; err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.awaitStored(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, s)
+	if err := (&Backend{Reserve: smallestReserve}).Rebuild(t.Context(), root, discard); err != nil {
+		t.Fatal(err)
+	}
+	again := mustOpen(t, root)
+	defer mustClose(t, again)
+	if found, err := again.Tokens(t.Context()); err != nil || len(found) != tokens {
+		t.Errorf("%d tokens of %d, %v", len(found), tokens, err)
+	}
+}
+
+func mustParsePatterns(t *testing.T, texts ...string) []registry.Pattern {
+	t.Helper()
+	patterns, err := registry.ParsePatterns(texts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return patterns
+}
+
+// TestAFailedJournalCostsNothing: what was acknowledged before reaches the database,
+// before the files are opened again and when the store is closed.
+func TestAFailedJournalCostsNothing(t *testing.T) {
+	for _, end := range []string{"opened again", "closed"} {
+		t.Run(end, func(t *testing.T) {
+			fsys := new(stuckDisk)
+			s, err := open(t.Context(), filepath.Join(t.TempDir(), "metadata"), smallestReserve, discard, fsys)
+			if err != nil {
+				t.Fatal(err)
+			}
+			fsys.stuck.Store(end == "closed") // it cannot be opened again
+			before := s.opened.db
+			hold := make(chan struct{})
+			setStore(s, func(db *database) ([]*layer, error) { <-hold; return db.store() })
+			if err := publishNumbered(s, "o", 1); err != nil {
+				t.Fatal(err)
+			}
+			s.committer.Lock()
+			s.appendTo = func(*journal.Journal, []registry.Change) (registry.Position, error) {
+				return registry.Position{}, journal.ErrUnclear
+			}
+			s.committer.Unlock()
+			if err := publishNumbered(s, "o", 2); !errors.Is(err, journal.ErrUnclear) {
+				t.Fatalf("publishing: %v", err)
+			}
+			close(hold)
+			if end == "opened again" {
+				eventually(t, end, func() bool { return s.database() != before })
+			}
+			mustClose(t, s)
+			if before.behind > 0 {
+				t.Errorf("%d batches did not reach the database", before.behind)
+			}
+		})
+	}
+}
+
+// TestRebuildingTheJournalAfterACrash keeps what only the old journal had, as far as it
+// is whole: the database was behind it.
+func TestRebuildingTheJournalAfterACrash(t *testing.T) {
+	const files, stored = 9, 3
+	for _, test := range []struct {
+		name string
+		line int // that is damaged, or 0
+		want int // files that are left
+	}{
+		{"a whole journal", 0, files},
+		{"damage to what the database has", stored - 1, files},
+		{"damage behind it", stored + 3, stored + 2},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			root, killed := t.TempDir(), t.TempDir()
+			s := publishedStore(t, root, stored)
+			if err := s.awaitStored(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			hold := make(chan struct{})
+			setStore(s, func(db *database) ([]*layer, error) { <-hold; return db.store() })
+			for i := stored; i < files; i++ {
+				if err := publishNumbered(s, "o", i); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := copySparse(killed, root); err != nil {
+				t.Fatal(err)
+			}
+			close(hold)
+			mustClose(t, s)
+			if test.line > 0 {
+				changeLine(t, killed, test.line)
+			}
+			if err := (&Backend{Reserve: smallestReserve}).RebuildJournal(t.Context(), killed, discard); err != nil {
+				t.Fatal(err)
+			}
+			again := mustOpen(t, killed)
+			defer mustClose(t, again)
+			wantNumbered(t, again, files, numbers(test.want)...)
 		})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/journal"
@@ -13,8 +14,8 @@ import (
 const (
 	queueLength = 1024
 
-	// batchWeight bounds the records of one batch, far enough below what a
-	// transaction takes with memtables of 8 MiB, for the longest names.
+	// batchWeight bounds the records of one batch, and of one operation. What they
+	// take is bounded besides (storeSize).
 	batchWeight = 1024
 
 	// operationWeight is more than the records that any publish or delete writes.
@@ -106,29 +107,39 @@ func (s *Store) gather(first *operation) (operations []*operation, next *operati
 func (s *Store) commit(operations []*operation) {
 	s.committer.Lock()
 	defer s.committer.Unlock()
-	err := s.commitTogether(operations)
-	if err == nil {
-		return
-	}
-	for _, o := range operations {
-		o.err = err
+	for len(operations) > 0 {
+		operations = s.commitTogether(operations)
 	}
 }
 
-// commitTogether returns an error that is the result of every operation.
-func (s *Store) commitTogether(operations []*operation) error {
+// commitTogether commits as many of the operations as fit a batch, and returns the
+// others.
+func (s *Store) commitTogether(operations []*operation) (rest []*operation) {
+	b, err := s.beginBatch()
+	if err == nil {
+		defer b.end()
+		rest = b.run(operations)
+		err = s.commitBatch(b)
+	}
+	if err != nil {
+		for _, o := range operations[:len(operations)-len(rest)] {
+			o.err = err
+		}
+	}
+	return rest
+}
+
+func (s *Store) beginBatch() (*batch, error) {
 	if s.failed.Load() {
-		return fmt.Errorf("%w: a commit failed", registry.ErrUnavailable)
+		return nil, fmt.Errorf("%w: a change failed", registry.ErrUnavailable)
 	}
-	if err := s.room.forChange(); err != nil {
-		return err
+	if err := firstError(s.awaitRoom, s.room.forChange); err != nil {
+		return nil, err
 	}
-	if err := s.opened.db.awaitRoom(context.Background()); err != nil {
-		return err
-	}
-	b := newBatch(s.opened)
-	defer b.end()
-	b.run(operations)
+	return newBatch(s.opened), nil
+}
+
+func (s *Store) commitBatch(b *batch) error {
 	if err := s.checkCompaction(); err != nil || len(b.records) == 0 {
 		return err
 	}
@@ -137,7 +148,7 @@ func (s *Store) commitTogether(operations []*operation) error {
 	}
 	s.cache.begin(b.seen+1, b.records)
 	b.commit(s.opened)
-	s.follow()
+	signal(s.ahead)
 	return nil
 }
 
@@ -149,7 +160,8 @@ func (s *Store) journal(b *batch) error {
 	position, err := s.appendTo(s.opened.journal, b.changes)
 	if err != nil {
 		if errors.Is(err, journal.ErrUnclear) {
-			s.fail("journalling", err)
+			s.log.Error("a change may or may not be in the journal; refusing changes until the store is opened again and checked", slog.Any("error", err))
+			s.refuse()
 			return fmt.Errorf("journalling: %w", err) // not ErrNoSpace, which says that nothing happened
 		}
 		return fmt.Errorf("journalling: %w", directory.Full(err))

@@ -92,7 +92,7 @@ func (s *Store) checkCompaction() error {
 	}
 	o.lost.Store(true)
 	s.log.Error("the database lost records in a compaction; refusing changes until it is made anew from the journal", slog.Any("error", err))
-	s.refuse()
+	s.stopStoring()
 	return errLost
 }
 

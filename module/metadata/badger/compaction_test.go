@@ -222,14 +222,18 @@ func writeMuch(b *batch) {
 // write has the database take what no operation writes, and waits until it has.
 func write(t *testing.T, s *Store, records func(b *batch)) {
 	t.Helper()
+	writeAhead(s, records)
+	if err := s.awaitStored(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func writeAhead(s *Store, records func(b *batch)) {
 	s.committer.Lock()
 	defer s.committer.Unlock()
 	b := newBatch(s.opened)
 	defer b.end()
 	records(b)
 	s.opened.db.commit(b.layer)
-	s.follow()
-	if err := s.opened.db.awaitStored(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	signal(s.ahead)
 }

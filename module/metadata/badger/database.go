@@ -11,8 +11,8 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
-// storeSize bounds what Badger is given in one transaction, far below what one may
-// have with memtables of 8 MiB. A single layer may be larger: batchWeight bounds it.
+// storeSize bounds what Badger is given in one transaction, but for what one operation
+// may add: a transaction may have 15 % of a memtable, which is 1.2 MiB.
 const storeSize = 512 << 10
 
 // maxAhead bounds what is ahead of Badger, and so the memory that it takes and what
@@ -34,6 +34,7 @@ type database struct {
 	ahead     []*layer       // committed, and not in Badger yet, the oldest first
 	size      int            // of those
 	committed uint64         // layers since it was opened
+	behind    int            // layers of which nobody was told yet that Badger has them
 	stored    uint64         // the last transaction that Badger has for certain
 	readers   map[uint64]int // reads under way, by the transaction that they see
 	stopped   bool           // Badger gets nothing any more
@@ -102,10 +103,12 @@ func (d *database) commit(l *layer) {
 	d.ahead = append(d.ahead, l)
 	d.size += l.size
 	d.committed++
+	d.behind++
 }
 
 // store gives Badger the oldest layers that it does not have, durably, and returns
-// them; none when it has all. After an error nobody knows whether Badger has them.
+// them, for followed; none when it has all. After an error nobody knows whether Badger
+// has them.
 func (d *database) store() ([]*layer, error) {
 	layers := d.next()
 	if len(layers) == 0 {
@@ -133,8 +136,15 @@ func (d *database) store() ([]*layer, error) {
 		d.size -= l.size
 	}
 	d.release()
-	d.signal()
 	return layers, nil
+}
+
+// followed says that Badger has layers, to those who wait for it.
+func (d *database) followed(layers []*layer) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.behind -= len(layers)
+	d.signal()
 }
 
 // next returns the layers of the next transaction.
@@ -153,9 +163,11 @@ func (d *database) next() []*layer {
 // storeAll gives Badger all that it does not have.
 func (d *database) storeAll() error {
 	for {
-		if layers, err := d.store(); err != nil || len(layers) == 0 {
+		layers, err := d.store()
+		if err != nil || len(layers) == 0 {
 			return err
 		}
+		d.followed(layers)
 	}
 }
 
@@ -176,7 +188,7 @@ func (d *database) signal() {
 // awaitRoom waits until no more than maxAhead is ahead of Badger. Its errors are
 // those of await.
 func (d *database) awaitRoom(ctx context.Context) error {
-	return d.await(ctx, func() bool { return d.size <= maxAhead })
+	return d.await(ctx, d.isWithin)
 }
 
 // awaitStored waits until Badger has what is committed now. Its errors are those of
@@ -185,7 +197,7 @@ func (d *database) awaitStored(ctx context.Context) error {
 	d.mu.Lock()
 	last := d.committed
 	d.mu.Unlock()
-	return d.await(ctx, func() bool { return d.committed-uint64(len(d.ahead)) >= last })
+	return d.await(ctx, func() bool { return d.committed-uint64(d.behind) >= last })
 }
 
 // await waits until Badger has got so much that a condition holds, which is asked
@@ -199,7 +211,7 @@ func (d *database) await(ctx context.Context, reached func() bool) error {
 		case over:
 			return nil
 		case stopped:
-			return fmt.Errorf("%w: a commit failed", registry.ErrUnavailable)
+			return fmt.Errorf("%w: the database could not be written", registry.ErrUnavailable)
 		}
 		select {
 		case <-changed:
@@ -209,11 +221,20 @@ func (d *database) await(ctx context.Context, reached func() bool) error {
 	}
 }
 
-// isFarBehind tells whether a transaction's worth is ahead of Badger.
-func (d *database) isFarBehind() bool {
+// hasRoom tells whether Badger is not too far behind for another commit.
+func (d *database) hasRoom() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.size >= storeSize
+	return d.isWithin()
+}
+
+// isWithin requires d.mu.
+func (d *database) isWithin() bool { return d.size <= maxAhead }
+
+func (d *database) isStopped() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.stopped
 }
 
 // release lets compactions drop what no read sees any more. Requires d.mu, or that

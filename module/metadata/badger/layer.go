@@ -46,12 +46,14 @@ func (l *layer) condemn(locator registry.Locator) {
 // writeTo has a transaction write the records.
 func (l *layer) writeTo(txn *badger.Txn) error {
 	for key, value := range l.records {
-		write := func() error { return txn.Set([]byte(key), value) }
+		var err error
 		if value == nil {
-			write = func() error { return txn.Delete([]byte(key)) }
+			err = txn.Delete([]byte(key))
+		} else {
+			err = txn.Set([]byte(key), value)
 		}
-		if err := write(); err != nil {
-			return fmt.Errorf("writing record %q: %w", key, err)
+		if err != nil {
+			return fmt.Errorf("writing a record of %d and %d bytes: %w", len(key), len(value), err)
 		}
 	}
 	return nil

@@ -19,7 +19,7 @@ const closeTimeout = 30 * time.Second
 var errDatabase = fmt.Errorf("%w: the database is not what was written", registry.ErrDamaged)
 
 // opened is what a store has open: the database and its journal, at one position.
-// After opening it is the committer's, but for reads of the database.
+// After opening it is the committer's, but for the database.
 type opened struct {
 	db      *database
 	ledger  *ledger

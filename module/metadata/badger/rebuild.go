@@ -111,6 +111,9 @@ func (p *place) writeJournal(ctx context.Context, o *opened) error {
 			return err
 		}
 	}
+	if err := p.salvage(o); err != nil {
+		return err
+	}
 	unfinished := disk.Temporary(p.journalPath())
 	if o.journal, err = p.createJournal(unfinished, o.id); err != nil {
 		return err
@@ -124,6 +127,28 @@ func (p *place) writeJournal(ctx context.Context, o *opened) error {
 		return err
 	}
 	return o.write(stateKey, &stateRecord{position: position, sums: sums})
+}
+
+// salvage brings the database to where the old journal is, as far as that can be read:
+// it follows the journal, and a crash leaves it behind.
+func (p *place) salvage(o *opened) error {
+	r := replay{opened: o}
+	from := o.state.position
+	end, beyond, err := journal.Salvage(p.journalPath(), o.id, from, func(change registry.Change, chain registry.Digest) error {
+		return r.take(nil, change, chain)
+	})
+	if err = errors.Join(err, r.flush()); err != nil {
+		return fmt.Errorf("taking what only the old journal has: %w", err)
+	}
+	if end != from {
+		p.log.Warn("the database was behind its journal; the changes it lacked are made again",
+			slog.Uint64("changes", end.Sequence-from.Sequence))
+	}
+	if beyond > end.Sequence {
+		p.log.Error("the old journal names changes that it does not have whole; they are lost with it",
+			slog.Uint64("after", end.Sequence), slog.Uint64("to", beyond))
+	}
+	return nil
 }
 
 // createJournal makes a journal that does not count yet.

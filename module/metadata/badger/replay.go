@@ -34,10 +34,11 @@ func (r *replay) take(_ []byte, change registry.Change, chain registry.Digest) e
 	}
 	if err := r.batch.apply(change); err != nil {
 		r.batch.end()
+		r.batch = nil // nothing of it is stored
 		return fmt.Errorf("replaying change %d: %w", change.Sequence, contradiction(err))
 	}
 	r.batch.state.position = registry.Position{Sequence: change.Sequence, Chain: chain}
-	if r.count++; r.count == replayBatch {
+	if r.count++; r.count == replayBatch || r.batch.isFull() {
 		return r.flush()
 	}
 	return nil
@@ -58,15 +59,21 @@ func (r *replay) flush() error {
 	return nil
 }
 
-// contradiction: a change that was made once is refused now.
+// contradiction: a change that was made once is refused now, or meets a damaged record.
 func contradiction(err error) error {
-	for _, refusal := range []error{registry.ErrExists, registry.ErrPackageNotFound, registry.ErrFileNotFound, registry.ErrTokenExists, registry.ErrTokenNotFound} {
+	if errors.Is(err, errLine) {
+		return err
+	}
+	for _, refusal := range []error{registry.ErrDamaged, registry.ErrExists, registry.ErrPackageNotFound, registry.ErrFileNotFound, registry.ErrTokenExists, registry.ErrTokenNotFound} {
 		if errors.Is(err, refusal) {
 			return fmt.Errorf("%w: %w", errDatabase, err)
 		}
 	}
 	return err
 }
+
+// errLine: a line of the journal is whole, and says what no change can.
+var errLine = fmt.Errorf("%w: line of the journal", registry.ErrDamaged)
 
 // apply makes a change that the journal has.
 func (b *batch) apply(change registry.Change) error {
@@ -82,12 +89,12 @@ func (b *batch) apply(change registry.Change) error {
 	case registry.OperationCreateToken:
 		token, secret, err := change.Token.Parse()
 		if err != nil {
-			return fmt.Errorf("%w: token: %w", registry.ErrDamaged, err)
+			return fmt.Errorf("%w: token: %w", errLine, err)
 		}
 		return b.addToken(token, secret)
 	case registry.OperationRevokeToken:
 		if change.Token == nil {
-			return fmt.Errorf("%w: no token", registry.ErrDamaged)
+			return fmt.Errorf("%w: no token", errLine)
 		}
 		return b.deleteToken(change.Token.ID)
 	}
@@ -98,7 +105,7 @@ func (b *batch) apply(change registry.Change) error {
 func (b *batch) republish(ref registry.Ref, change registry.Change) error {
 	digest, err := registry.ParseDigest(change.Digest)
 	if err != nil {
-		return fmt.Errorf("%w: digest: %w", registry.ErrDamaged, err)
+		return fmt.Errorf("%w: digest: %w", errLine, err)
 	}
 	var blob blobRecord
 	known, err := b.get(blobKey(digest), &blob)

@@ -194,7 +194,7 @@ func (r *room) makeNext() error {
 }
 
 // followMemtable makes the next log once Badger has taken the one that was made in
-// advance. The committer's.
+// advance. Requires s.storer.
 func (r *room) followMemtable() {
 	if r.next != "" {
 		if info, err := os.Stat(r.next); err == nil && info.Size() == 0 {

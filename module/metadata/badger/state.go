@@ -7,7 +7,7 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
-// stateRecord is written by every transaction: the journal's position that the
+// stateRecord is written by every batch: the journal's position that the
 // database has reached, and sums over what there is. Badger can lose tables and
 // memtables out of the middle without a word; the sums then no longer hold.
 type stateRecord struct {

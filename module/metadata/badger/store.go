@@ -30,7 +30,7 @@ type Store struct {
 	// reopening, so that the database is never touched after it is closed.
 	use    sync.RWMutex
 	closed bool
-	opened *opened // nil while it cannot be opened again; the committer's besides
+	opened *opened // nil while it cannot be opened again; the committer's and the storer's besides
 	fault  error   // why
 
 	operations chan *operation

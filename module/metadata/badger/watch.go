@@ -127,14 +127,17 @@ func (s *Store) probe() error {
 
 // reopen closes and opens what the store has open. Reads wait meanwhile.
 func (s *Store) reopen() error {
+	s.storer.Lock()
+	defer s.storer.Unlock()
+	if s.opened != nil {
+		s.storeAll() // what failed may have been the journal
+	}
 	s.use.Lock()
 	defer s.use.Unlock()
 	s.committer.Lock()
 	defer s.committer.Unlock()
-	s.storer.Lock()
-	defer s.storer.Unlock()
 	if s.closed || errors.Is(s.fault, errHangs) {
-		return s.fault
+		return s.unavailable()
 	}
 	s.endSnapshots()
 	if s.opened != nil {

@@ -76,6 +76,26 @@ func parseSequence(text string) (uint64, bool) {
 // and compressed it is the plain one: the name of the other may not be durable.
 // ErrDamaged when changes are missing between two.
 func list(directory string) ([]segment, error) {
+	segments, err := segmentsIn(directory)
+	if err != nil {
+		return nil, err
+	}
+	next := uint64(1)
+	for i := range segments {
+		s := &segments[i]
+		if s.first != next {
+			return nil, fmt.Errorf("%w: the journal in %s lacks the changes %d to %d", registry.ErrDamaged, directory, next, s.first-1)
+		}
+		if !s.compressed && i+1 < len(segments) {
+			s.last = segments[i+1].first - 1
+		}
+		next = s.last + 1
+	}
+	return segments, nil
+}
+
+// segmentsIn is list without a look at what is missing.
+func segmentsIn(directory string) ([]segment, error) {
 	entries, err := os.ReadDir(directory)
 	if err != nil {
 		return nil, fmt.Errorf("reading journal: %w", err)
@@ -92,19 +112,7 @@ func list(directory string) ([]segment, error) {
 		}
 		return cmp.Compare(a.first, b.first)
 	})
-	segments = slices.CompactFunc(segments, func(a, b segment) bool { return a.first == b.first })
-	next := uint64(1)
-	for i := range segments {
-		s := &segments[i]
-		if s.first != next {
-			return nil, fmt.Errorf("%w: the journal in %s lacks the changes %d to %d", registry.ErrDamaged, directory, next, s.first-1)
-		}
-		if !s.compressed && i+1 < len(segments) {
-			s.last = segments[i+1].first - 1
-		}
-		next = s.last + 1
-	}
-	return segments, nil
+	return slices.CompactFunc(segments, func(a, b segment) bool { return a.first == b.first }), nil
 }
 
 // makeSegment makes the segment after a position with lines that are good already:
