@@ -38,7 +38,7 @@ var compared = []struct {
 	{"DELETE files of 4 KiB, 8 clients", "peer; publishing them"},
 	{"publish 8 MiB, 1 client", "peer; the disk: write and SHA-256 in turn, fsync; the disk: write and SHA-256 at once, fsync"},
 	{"refuse a duplicate of 256 KiB, with Expect: 100-continue; refuse a duplicate of 256 KiB, without Expect", "peer; publishing it"},
-	{"memory, idle; memory at 300 files; memory at 300 files, at most", "idle stock Caddy"},
+	{"memory, idle; memory at 300 files; memory at 300 files, at most; memory at 300 files, a minute later; memory at 300 files, without pages of files", "idle stock Caddy"},
 	{"memory, 8 uploads of 256 KiB at once; memory, 20 slow uploads and 20 slow downloads at once", "itself, idle"},
 	{"GET 4 KiB beside 20 slow uploads and 20 slow downloads at once, 1 client", "without them"},
 	{"publish 4 KiB at 300 files, 32 clients; publish into a version with 30 files, 8 clients; publish into a package with 30 versions, 8 clients", "an empty registry"},

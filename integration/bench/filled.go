@@ -86,14 +86,17 @@ func (f *filled) remember(s sample, err error) (sample, error) {
 	return s, err
 }
 
-// memory is what the process has resident now, or had at most.
-func (f *filled) memory(atMost bool) (sample, error) {
+// memory is what the process has resident, in one of several ways to count, now or a
+// little later.
+func (f *filled) memory(ctx context.Context, wait time.Duration, of func(usage) int64) (sample, error) {
+	select {
+	case <-time.After(wait):
+	case <-ctx.Done():
+		return sample{}, ctx.Err()
+	}
 	u, err := f.usage()
 	f.peak = max(f.peak, u.peak)
-	if atMost {
-		return sample{memory: f.peak}, err
-	}
-	return sample{memory: u.resident}, err
+	return sample{memory: of(u)}, err
 }
 
 // restart ends a registry and starts it again; the time is that until it serves.

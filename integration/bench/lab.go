@@ -22,12 +22,12 @@ type scope struct {
 	slow                int           // uploads, and downloads, that are slow, at once
 	slowTime            time.Duration
 	slowSize            int64         // of a slow download
-	settle              time.Duration // before idle memory is read
+	settle, later       time.Duration // before idle memory is read, and after much was done
 	scale               int           // files that a registry is filled with; 0 for none
 }
 
 var (
-	full = scope{small: 4 * kibibyte, medium: 64 * mebibyte, huge: gibibyte, uploads: 64, slow: 1000, slowTime: 8 * time.Second, slowSize: 4 * mebibyte, settle: 2 * time.Second}
+	full = scope{small: 4 * kibibyte, medium: 64 * mebibyte, huge: gibibyte, uploads: 64, slow: 1000, slowTime: 8 * time.Second, slowSize: 4 * mebibyte, settle: 2 * time.Second, later: time.Minute}
 
 	// quick is every kind of cell, at sizes that only show that it works.
 	quick = scope{small: 4 * kibibyte, medium: 256 * kibibyte, huge: 8 * mebibyte, uploads: 8, slow: 20, slowTime: 400 * time.Millisecond, slowSize: mebibyte, scale: 300}

@@ -27,8 +27,10 @@ func (l *lab) scaleCells() []*cell {
 			f.publishing(8, func(e *endpoint, n int64) string { return e.path("many-versions", fmt.Sprintf("2.0.%d", n), "file") })),
 		f.against("GET any file"+at+", 8 clients", "Get", operations, nil, f.getting),
 		f.against("DELETE"+at+", 8 clients", "Delete", operations, nil, f.deleting),
-		f.memoryCell("memory"+at, "Memory", false),
-		f.memoryCell("memory"+at+", at most", "MemoryPeak", true),
+		f.memoryCell("memory"+at, "Memory", 0, func(u usage) int64 { return u.resident }),
+		f.memoryCell("memory"+at+", at most", "MemoryPeak", 0, func(usage) int64 { return f.peak }),
+		f.memoryCell("memory"+at+", a minute later", "MemoryIdle", l.later, func(u usage) int64 { return u.resident }),
+		f.memoryCell("memory"+at+", without pages of files", "MemoryOwn", 0, func(u usage) int64 { return u.own }),
 		f.against("start"+at+", after a clean stop", "Start/after=stop", seconds, []target{atMostSeconds(2)},
 			func(ctx context.Context, r *registryServer, _ int) (sample, error) { return l.restart(ctx, r, false) }),
 		f.against("start"+at+", after kill -9", "Start/after=kill", seconds, []target{atMostSeconds(5)},
@@ -120,11 +122,11 @@ func (f *filled) deleting(ctx context.Context, r *registryServer, n int) (sample
 	})
 }
 
-func (f *filled) memoryCell(name, benchmark string, atMost bool) *cell {
+func (f *filled) memoryCell(name, benchmark string, wait time.Duration, of func(usage) int64) *cell {
 	return &cell{
 		name: name, benchmark: f.benchmark(benchmark), measure: resident, targets: []target{atMostMore("stock", 120)},
 		sides: []side{
-			{name: "registry", label: "this Caddy", check: f.fill, run: func(context.Context) (sample, error) { return f.memory(atMost) }},
+			{name: "registry", label: "this Caddy", check: f.fill, run: func(ctx context.Context) (sample, error) { return f.memory(ctx, wait, of) }},
 			{name: "stock", label: "idle stock Caddy", chart: againstStock, run: f.idleStock},
 		},
 	}

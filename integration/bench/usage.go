@@ -16,7 +16,8 @@ const clockTick = 10 * time.Millisecond
 type usage struct {
 	cpu      time.Duration
 	resident int64 // bytes
-	peak     int64 // bytes, since the last reset
+	own      int64 // bytes of those that are no pages of files, which the system may drop
+	peak     int64 // bytes resident, since the last reset
 }
 
 func (p *process) usage() (usage, error) {
@@ -26,13 +27,14 @@ func (p *process) usage() (usage, error) {
 		if err != nil {
 			return usage{}, err
 		}
-		resident, peak, err := memory(pid)
+		memory, err := memory(pid)
 		if err != nil {
 			return usage{}, err
 		}
 		sum.cpu += cpu
-		sum.resident += resident
-		sum.peak += peak
+		sum.resident += memory.resident
+		sum.own += memory.own
+		sum.peak += memory.peak
 	}
 	return sum, nil
 }
@@ -86,25 +88,27 @@ func cpuTime(pid int) (time.Duration, error) {
 	return time.Duration(ticks) * clockTick, nil
 }
 
-func memory(pid int) (resident, peak int64, err error) {
+func memory(pid int) (u usage, err error) {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
-		return 0, 0, fmt.Errorf("reading memory: %w", err)
+		return u, fmt.Errorf("reading memory: %w", err)
 	}
 	for line := range strings.Lines(string(status)) {
 		var field *int64
 		switch name, _, _ := strings.Cut(line, ":"); name {
 		case "VmRSS":
-			field = &resident
+			field = &u.resident
+		case "RssAnon":
+			field = &u.own
 		case "VmHWM":
-			field = &peak
+			field = &u.peak
 		default:
 			continue
 		}
 		if _, err := fmt.Sscanf(line[strings.Index(line, ":")+1:], "%d kB", field); err != nil {
-			return 0, 0, fmt.Errorf("reading memory: %q: %w", line, err)
+			return u, fmt.Errorf("reading memory: %q: %w", line, err)
 		}
 		*field *= kibibyte
 	}
-	return resident, peak, nil
+	return u, nil
 }
