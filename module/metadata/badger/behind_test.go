@@ -214,14 +214,18 @@ func TestABatchIsWhatBadgerTakes(t *testing.T) {
 		token := registry.Token{ID: fmt.Sprintf("id%08d", i), Name: fmt.Sprint("n", i), User: "u", Scope: scope, Created: time.Unix(1, 0)}
 		return s.AddToken(context.Background(), token, registry.Digest{1})
 	}
-	results := make(chan error, tokens)
-	s.committer.Lock()
+	results := make(chan error, tokens+1)
+	begun, release := make(chan struct{}), make(chan struct{})
+	go func() {
+		results <- s.submit(context.Background(), 1, func(*batch) error { close(begun); <-release; return nil })
+	}()
+	<-begun
 	for i := range tokens {
 		go func() { results <- add(i) }()
 	}
-	eventually(t, "all of them wait", func() bool { return len(s.operations) >= tokens-1 })
-	s.committer.Unlock()
-	for range tokens {
+	eventually(t, "all of them wait", func() bool { return len(s.operations) == tokens })
+	close(release)
+	for range cap(results) {
 		if err := <-results; err != nil {
 			t.Fatal(err)
 		}
