@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -107,6 +108,7 @@ func (l *wal) append(e entry) error {
 		return round.err
 	}
 	defer l.takeTurn()()
+	runtime.Gosched() // whoever can go on comes too
 	l.depart()
 	round.err = l.write(round.entries)
 	close(round.done)

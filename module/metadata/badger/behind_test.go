@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -58,6 +59,37 @@ func TestTheDatabaseFollows(t *testing.T) {
 	wantNumbered(t, stopped, 5, 0, 1, 2, 4)
 	if log.has("the database was behind its journal; the changes it lacked are made again") {
 		t.Error("a store that was stopped is behind its journal")
+	}
+}
+
+// TestClosingWaitsForTheDatabase, which has all that was acknowledged then: what came
+// just after it was given the rest too.
+func TestClosingWaitsForTheDatabase(t *testing.T) {
+	for range 8 {
+		s := publishedStore(t, t.TempDir(), 1)
+		db, stored, hold := s.database(), make(chan struct{}), make(chan struct{})
+		var first sync.Once
+		setStore(s, func(db *database) ([]*layer, error) {
+			layers, err := db.store()
+			if len(layers) == 0 {
+				first.Do(func() { close(stored); <-hold })
+			}
+			return layers, err
+		})
+		if err := publishNumbered(s, "o", 1); err != nil {
+			t.Fatal(err)
+		}
+		<-stored
+		if err := publishNumbered(s, "o", 2); err != nil {
+			t.Fatal(err)
+		}
+		closed := make(chan error)
+		go func() { closed <- s.Close() }()
+		<-s.committed
+		close(hold)
+		if err := <-closed; err != nil || db.behind > 0 {
+			t.Fatalf("%d batches did not reach the database, %v", db.behind, err)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/journal"
@@ -72,6 +73,8 @@ func (s *Store) commitLoop() {
 				return
 			}
 		}
+		// Whoever can go on comes first: publishes of one moment are synced together.
+		runtime.Gosched()
 		var operations []*operation
 		operations, next = s.gather(next)
 		s.commit(operations)

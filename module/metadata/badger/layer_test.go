@@ -14,6 +14,7 @@ import (
 // read like: records by key, as they are now and as each reader began to see them.
 type layerModel struct {
 	db      *database
+	space   string // begins every key: nobody else has it
 	now     map[string]uint64
 	next    uint64
 	readers []layerReader
@@ -46,8 +47,8 @@ func (m *layerModel) commit(t *rapid.T) {
 
 // drawKey has prefixes of which one begins with the other, and keys before, between
 // and behind them.
-func (*layerModel) drawKey(t *rapid.T) string {
-	return rapid.SampledFrom([]string{"a", "b", "p", "q"}).Draw(t, "prefix") +
+func (m *layerModel) drawKey(t *rapid.T) string {
+	return m.space + rapid.SampledFrom([]string{"p", "p", "o", "q"}).Draw(t, "prefix") +
 		rapid.SampledFrom([]string{"", "/", "/1", "/2", "/\xff", "0"}).Draw(t, "rest")
 }
 
@@ -69,23 +70,29 @@ func (m *layerModel) endRead(*rapid.T) {
 	}
 }
 
+func (m *layerModel) endAll() {
+	for len(m.readers) > 0 {
+		m.endRead(nil)
+	}
+}
+
 // check reads every way there is, for a reader that begins now and for one other.
 func (m *layerModel) check(t *rapid.T) {
 	m.beginRead(t)
 	last := len(m.readers) - 1
-	m.readers[last].check(t, m.drawKey(t))
-	m.readers[rapid.IntRange(0, last).Draw(t, "reader")].check(t, m.drawKey(t))
+	m.readers[last].check(t, m.space, m.drawKey(t))
+	m.readers[rapid.IntRange(0, last).Draw(t, "reader")].check(t, m.space, m.drawKey(t))
 	m.readers[last].end()
 	m.readers = m.readers[:last]
 }
 
-func (r layerReader) check(t *rapid.T, key string) {
+func (r layerReader) check(t *rapid.T, space, key string) {
 	var record idRecord
 	found, err := r.get([]byte(key), &record)
 	if want, there := r.records[key]; err != nil || found != there || record.next != want {
 		t.Fatalf("%q is %d, %v, %v; want %d, %v", key, record.next, found, err, want, there)
 	}
-	prefix := []byte("p/")
+	prefix := []byte(space + "p/")
 	var from []byte
 	if bytes.HasPrefix([]byte(key), prefix) {
 		from = []byte(key)
@@ -115,8 +122,11 @@ func TestReadsAreOfOneMoment(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	m := &layerModel{db: db, now: make(map[string]uint64)}
+	histories := 0
 	rapid.Check(t, func(t *rapid.T) {
+		histories++
+		m := &layerModel{db: db, space: fmt.Sprint(histories, "/"), now: make(map[string]uint64)}
+		defer m.endAll()
 		t.Repeat(map[string]func(*rapid.T){
 			"commit":        m.commit,
 			"store":         m.store,
@@ -125,7 +135,4 @@ func TestReadsAreOfOneMoment(t *testing.T) {
 			"":              m.check,
 		})
 	})
-	for len(m.readers) > 0 {
-		m.endRead(nil)
-	}
 }
