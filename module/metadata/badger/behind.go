@@ -76,6 +76,19 @@ func (s *Store) storeAll() {
 	}
 }
 
+// storeRest gives a database that has not failed what is ahead of it, when something
+// else has. Requires s.storer.
+func (s *Store) storeRest() error {
+	if s.opened == nil || s.opened.db.isStopped() {
+		return nil
+	}
+	s.storeAll()
+	if s.opened.db.isStopped() {
+		return errNotWritten
+	}
+	return nil
+}
+
 // remember brings memory up to date with what the database has for certain: nobody
 // deletes bytes before.
 func (s *Store) remember(layers []*layer) {

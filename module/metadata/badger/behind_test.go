@@ -365,3 +365,18 @@ func TestRebuildingTheJournalAfterACrash(t *testing.T) {
 		})
 	}
 }
+
+// TestRebuildingTheJournalOfAnother takes nothing from a journal that is not the store's,
+// though its changes would follow.
+func TestRebuildingTheJournalOfAnother(t *testing.T) {
+	root, other := t.TempDir(), t.TempDir()
+	mustClose(t, mustOpen(t, root))
+	mustClose(t, publishedStore(t, other, 3))
+	swapJournal(t, root, other)
+	if err := (&Backend{Reserve: smallestReserve}).RebuildJournal(t.Context(), root, discard); err != nil {
+		t.Fatal(err)
+	}
+	s := mustOpen(t, root)
+	defer mustClose(t, s)
+	wantNumbered(t, s, 3)
+}

@@ -211,7 +211,7 @@ func (d *database) await(ctx context.Context, reached func() bool) error {
 		case over:
 			return nil
 		case stopped:
-			return fmt.Errorf("%w: the database could not be written", registry.ErrUnavailable)
+			return errNotWritten
 		}
 		select {
 		case <-changed:
@@ -236,6 +236,8 @@ func (d *database) isStopped() bool {
 	defer d.mu.Unlock()
 	return d.stopped
 }
+
+var errNotWritten = fmt.Errorf("%w: the database could not be written", registry.ErrUnavailable)
 
 // release lets compactions drop what no read sees any more. Requires d.mu, or that
 // nobody else has the database.

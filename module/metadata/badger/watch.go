@@ -129,8 +129,8 @@ func (s *Store) probe() error {
 func (s *Store) reopen() error {
 	s.storer.Lock()
 	defer s.storer.Unlock()
-	if s.opened != nil {
-		s.storeAll() // what failed may have been the journal
+	if err := s.storeRest(); err != nil {
+		return err // reads go on
 	}
 	s.use.Lock()
 	defer s.use.Unlock()
