@@ -157,6 +157,10 @@ func refusedTokens(f *clockFixture) {
 		func(t *registry.Token) { t.Scope.Actions = nil },
 		func(t *registry.Token) { t.Scope.Actions = []registry.Action{registry.ActionRead, "admin"} },
 		func(t *registry.Token) { t.Expires = epoch },
+		func(t *registry.Token) { t.Scope.Actions = slices.Repeat(t.Scope.Actions, 32<<10/4) },
+		func(t *registry.Token) {
+			t.Scope.Packages, _ = registry.ParsePatterns([]string{strings.Repeat("a", 32<<10)})
+		},
 	} {
 		bad := good
 		spoil(&bad)

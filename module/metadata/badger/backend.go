@@ -17,8 +17,9 @@ import (
 
 func init() { caddy.RegisterModule(&Backend{}) }
 
-// smallestReserve leaves room above the floor for the deletes that make some.
-const smallestReserve = 2 * floor
+// smallestReserve leaves room above the floor for the deletes that make some, and for
+// the ballast.
+const smallestReserve = 64 << 20
 
 // Backend keeps metadata in a Badger database of this process. It suits one
 // machine; two processes cannot share it. Do not put it on a network file system.
@@ -29,7 +30,7 @@ type Backend struct {
 
 	// Bytes of the disk that stay free: with less, files are not published and the
 	// database is not opened, because Badger does not survive a full disk. With less
-	// than 33554432 (32 MiB) nothing is deleted either. Zero means the default,
+	// than 50331648 (48 MiB) nothing is deleted either. Zero means the default,
 	// 268435456 (256 MiB); the least is 67108864 (64 MiB). It takes effect on a
 	// reload.
 	Reserve int64 `json:"reserve,omitempty"`

@@ -49,42 +49,28 @@ func (s *Store) awaitMore() {
 func (s *Store) storeAhead() {
 	s.storer.Lock()
 	defer s.storer.Unlock()
-	if s.opened != nil {
-		s.storeAll()
-	}
+	_ = s.storeAll() // it is logged, and the store opened again
 }
 
-// storeAll requires s.storer, and that the store is open.
-func (s *Store) storeAll() {
-	db := s.opened.db
-	for !db.isStopped() {
+// storeAll is storeAhead, and an error when that has just failed. Requires s.storer.
+func (s *Store) storeAll() error {
+	for s.opened != nil && !s.opened.db.isStopped() {
+		db := s.opened.db
 		layers, err := s.store(db)
 		if err != nil {
 			// A next sync may succeed without having stored it, and the journal has it:
 			// opening again makes it so.
 			s.log.Error("the database could not be written; refusing changes until the store is opened again and checked", slog.Any("error", err))
 			s.stopStoring()
-			return
+			return errNotWritten
 		}
 		if len(layers) == 0 {
-			return
+			return nil
 		}
 		s.remember(layers)
 		db.followed(layers)
 		s.commits.Add(1)
 		s.room.followMemtable()
-	}
-}
-
-// storeRest gives a database that has not failed what is ahead of it, when something
-// else has. Requires s.storer.
-func (s *Store) storeRest() error {
-	if s.opened == nil || s.opened.db.isStopped() {
-		return nil
-	}
-	s.storeAll()
-	if s.opened.db.isStopped() {
-		return errNotWritten
 	}
 	return nil
 }
@@ -121,14 +107,15 @@ func (s *Store) awaitStored(ctx context.Context) error {
 	return db.awaitStored(ctx)
 }
 
-// awaitRoom waits until the database is not too far behind for another commit.
-// ErrUnavailable when it gets nothing any more. The committer's.
-func (s *Store) awaitRoom() error {
-	db := s.opened.db
-	if !db.hasRoom() {
-		signal(s.urgent)
+// awaitRoom waits until the database is not too far behind for another commit, or will
+// get nothing any more. Nobody who reads waits for it.
+func (s *Store) awaitRoom() {
+	s.use.RLock()
+	o := s.opened
+	s.use.RUnlock()
+	if o != nil {
+		_ = o.db.awaitRoom(context.Background()) // then the store has failed, and refuses
 	}
-	return db.awaitRoom(context.Background())
 }
 
 // refuse has changes refused until the store is opened again.
@@ -137,7 +124,8 @@ func (s *Store) refuse() {
 	s.wakeWatch()
 }
 
-// stopStoring has the database get nothing any more besides. Requires s.committer or s.storer.
+// stopStoring refuses changes, and has the database get nothing any more either. Requires
+// s.committer or s.storer.
 func (s *Store) stopStoring() {
 	s.opened.db.stop()
 	s.refuse()

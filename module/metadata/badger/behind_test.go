@@ -206,7 +206,8 @@ func TestWhatIsAheadIsBounded(t *testing.T) {
 			s, release := held(t, t.TempDir())
 			defer mustClose(t, s)
 			const fits = 2 * maxAhead / storeSize
-			results := make(chan error, fits+1)
+			const waiting = 16
+			results := make(chan error, fits+waiting)
 			for range cap(results) {
 				go func() {
 					results <- s.submit(context.Background(), batchWeight, func(b *batch) error {
@@ -220,16 +221,17 @@ func TestWhatIsAheadIsBounded(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			eventually(t, "the next one waits", func() bool {
-				if s.committer.TryLock() {
-					s.committer.Unlock()
-					return false
-				}
-				return true
-			})
+			// The committer has taken one, and seen that the next does not fit.
+			eventually(t, "the others wait", func() bool { return len(s.operations) == waiting-2 })
+			if _, err := s.Usage(t.Context(), "nobody"); err != nil {
+				t.Errorf("reading meanwhile: %v", err)
+			}
 			release(fault)
 			if err := <-results; errors.Is(err, registry.ErrUnavailable) != (fault != nil) {
 				t.Errorf("the one that waited says %v", err)
+			}
+			for range waiting - 1 {
+				<-results // refused or not: the store opens itself again
 			}
 		})
 	}
@@ -240,7 +242,7 @@ func TestWhatIsAheadIsBounded(t *testing.T) {
 func TestABatchIsWhatBadgerTakes(t *testing.T) {
 	root := t.TempDir()
 	s := mustOpen(t, root)
-	const tokens, patterns = 60, 30 << 10 // of which two would be too many for a transaction of 20
+	const tokens, patterns = 60, 30 << 10 // 1.8 MiB, where a transaction takes 1.2
 	add := func(i int) error {
 		scope := registry.Scope{Actions: []registry.Action{registry.ActionRead}, Packages: mustParsePatterns(t, strings.Repeat("x", patterns))}
 		token := registry.Token{ID: fmt.Sprintf("id%08d", i), Name: fmt.Sprint("n", i), User: "u", Scope: scope, Created: time.Unix(1, 0)}

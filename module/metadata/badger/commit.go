@@ -77,10 +77,8 @@ func (s *Store) commitLoop() {
 		runtime.Gosched()
 		var operations []*operation
 		operations, next = s.gather(next)
+		s.awaitRoom()
 		s.commit(operations)
-		for _, o := range operations {
-			close(o.done)
-		}
 	}
 }
 
@@ -106,12 +104,16 @@ func (s *Store) gather(first *operation) (operations []*operation, next *operati
 }
 
 // commit applies the operations, journals what they changed, has everybody see it,
-// and sets the result of each. The database gets it later (behind.go).
+// and answers. The database gets it later (behind.go).
 func (s *Store) commit(operations []*operation) {
 	s.committer.Lock()
 	defer s.committer.Unlock()
 	for len(operations) > 0 {
-		operations = s.commitTogether(operations)
+		rest := s.commitTogether(operations)
+		for _, o := range operations[:len(operations)-len(rest)] {
+			close(o.done)
+		}
+		operations = rest
 	}
 }
 
@@ -136,7 +138,7 @@ func (s *Store) beginBatch() (*batch, error) {
 	if s.failed.Load() {
 		return nil, fmt.Errorf("%w: a change failed", registry.ErrUnavailable)
 	}
-	if err := firstError(s.awaitRoom, s.room.forChange); err != nil {
+	if err := s.room.forChange(); err != nil {
 		return nil, err
 	}
 	return newBatch(s.opened), nil

@@ -15,8 +15,8 @@ import (
 // may add: a transaction may have 15 % of a memtable, which is 1.2 MiB.
 const storeSize = 512 << 10
 
-// maxAhead bounds what is ahead of Badger, and so the memory that it takes and what
-// a start after a crash replays.
+// maxAhead bounds what is ahead of Badger but for the last batch, and so the memory that
+// it takes and what a start after a crash replays.
 const maxAhead = 4 * storeSize
 
 // database is Badger's, with what is committed and what Badger has told apart: a
@@ -38,7 +38,7 @@ type database struct {
 	stored    uint64         // the last transaction that Badger has for certain
 	readers   map[uint64]int // reads under way, by the transaction that they see
 	stopped   bool           // Badger gets nothing any more
-	changed   chan struct{}  // closed when ahead got shorter, or the database stopped
+	changed   chan struct{}  // closed when some have followed, or the database stopped
 }
 
 // openBadger returns errDatabase for what Badger cannot make sense of.
@@ -188,7 +188,7 @@ func (d *database) signal() {
 // awaitRoom waits until no more than maxAhead is ahead of Badger. Its errors are
 // those of await.
 func (d *database) awaitRoom(ctx context.Context) error {
-	return d.await(ctx, d.isWithin)
+	return d.await(ctx, func() bool { return d.size <= maxAhead })
 }
 
 // awaitStored waits until Badger has what is committed now. Its errors are those of
@@ -220,16 +220,6 @@ func (d *database) await(ctx context.Context, reached func() bool) error {
 		}
 	}
 }
-
-// hasRoom tells whether Badger is not too far behind for another commit.
-func (d *database) hasRoom() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.isWithin()
-}
-
-// isWithin requires d.mu.
-func (d *database) isWithin() bool { return d.size <= maxAhead }
 
 func (d *database) isStopped() bool {
 	d.mu.Lock()

@@ -45,8 +45,7 @@ func (m *layerModel) commit(t *rapid.T) {
 	m.now = now
 }
 
-// drawKey has prefixes of which one begins with the other, and keys before, between
-// and behind them.
+// drawKey has keys with the prefix that is read, and before and behind them.
 func (m *layerModel) drawKey(t *rapid.T) string {
 	return m.space + rapid.SampledFrom([]string{"p", "p", "o", "q"}).Draw(t, "prefix") +
 		rapid.SampledFrom([]string{"", "/", "/1", "/2", "/\xff", "0"}).Draw(t, "rest")

@@ -50,7 +50,6 @@ func databaseOptions(path string, log databaseLog) badger.Options {
 		WithCompression(options.None).
 		WithBaseTableSize(4 << 20).
 		WithBlockCacheSize(0). // what is not compressed is read where it is mapped
-		WithIndexCacheSize(16 << 20).
 		WithValueLogFileSize(valueLogSize).
 		WithMetricsEnabled(false)
 	// Badger builds tables in buffers that hold them compressed too, and keeps eight of
@@ -176,9 +175,6 @@ func (p *place) settle(ctx context.Context, o *opened) error {
 	}
 	if replayed > 0 {
 		p.log.Warn("the database was behind its journal; the changes it lacked are made again", slog.Uint64("changes", replayed))
-	}
-	if replayed > 0 && replayed == o.state.position.Sequence {
-		// It is made anew, and bytes of deleted files may be long gone.
 		if err := o.emptyGraves(); err != nil {
 			return fmt.Errorf("cleaning up versions that were deleted: %w", contradiction(err))
 		}

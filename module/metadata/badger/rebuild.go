@@ -86,19 +86,21 @@ func (p *place) makeAside() (string, error) {
 }
 
 // remakeJournal makes the journal anew from the database, beside the old one first.
-func (p *place) remakeJournal(ctx context.Context) error {
+func (p *place) remakeJournal(ctx context.Context, before func(context.Context, *opened) error) error {
 	o, err := p.openDatabase()
 	if err != nil {
 		return err
 	}
-	err = p.writeJournal(ctx, o)
+	err = p.writeJournal(ctx, o, before)
 	if err = errors.Join(err, closeDatabase(o.db)); err != nil {
 		return fmt.Errorf("making the journal anew: %w", err)
 	}
 	return nil
 }
 
-func (p *place) writeJournal(ctx context.Context, o *opened) error {
+// writeJournal tells a journal what there is, after something else is done with a
+// database that is good.
+func (p *place) writeJournal(ctx context.Context, o *opened, before func(context.Context, *opened) error) error {
 	known, err := o.read()
 	if err != nil {
 		return err
@@ -111,7 +113,7 @@ func (p *place) writeJournal(ctx context.Context, o *opened) error {
 			return err
 		}
 	}
-	if err := p.salvage(o); err != nil {
+	if err := before(ctx, o); err != nil {
 		return err
 	}
 	unfinished := disk.Temporary(p.journalPath())
@@ -129,24 +131,23 @@ func (p *place) writeJournal(ctx context.Context, o *opened) error {
 	return o.write(stateKey, &stateRecord{position: position, sums: sums})
 }
 
-// salvage brings the database to where the old journal is, as far as that can be read:
-// it follows the journal, and a crash leaves it behind.
-func (p *place) salvage(o *opened) error {
+// takeFromOld brings the database to where the old journal is, as far as that is whole:
+// a crash leaves the database behind it.
+func (p *place) takeFromOld(ctx context.Context, o *opened) error {
 	r := replay{opened: o}
 	from := o.state.position
-	end, beyond, err := journal.Salvage(p.journalPath(), o.id, from, func(change registry.Change, chain registry.Digest) error {
-		return r.take(nil, change, chain)
+	_, left, err := journal.Salvage(p.journalPath(), o.id, from, func(line []byte, change registry.Change, chain registry.Digest) error {
+		return firstError(ctx.Err, func() error { return r.take(line, change, chain) }, r.flush)
 	})
-	if err = errors.Join(err, r.flush()); err != nil {
-		return fmt.Errorf("taking what only the old journal has: %w", err)
+	if ctx.Err() != nil {
+		return ctx.Err()
 	}
-	if end != from {
-		p.log.Warn("the database was behind its journal; the changes it lacked are made again",
-			slog.Uint64("changes", end.Sequence-from.Sequence))
+	if taken := o.state.position.Sequence - from.Sequence; taken > 0 {
+		p.log.Warn("the database was behind its journal; the changes it lacked are made again", slog.Uint64("changes", taken))
 	}
-	if beyond > end.Sequence {
-		p.log.Error("the old journal names changes that it does not have whole; they are lost with it",
-			slog.Uint64("after", end.Sequence), slog.Uint64("to", beyond))
+	if err = errors.Join(err, left); err != nil {
+		p.log.Error("the old journal may have changes that cannot be taken from it: keep it",
+			slog.Uint64("after", o.state.position.Sequence), slog.Any("error", err))
 	}
 	return nil
 }
@@ -168,7 +169,7 @@ func (p *place) replaceJournal(by string) error {
 		if err := p.fsys.Rename(p.journalPath(), filepath.Join(aside, journalDirectory)); err != nil {
 			return fmt.Errorf("putting the journal aside: %w", err)
 		}
-		p.log.Warn("the old journal is put aside and can be deleted", slog.String("aside", aside))
+		p.log.Warn("the old journal is put aside", slog.String("aside", aside))
 	}
 	if err := p.fsys.Rename(by, p.journalPath()); err != nil {
 		return fmt.Errorf("naming the journal: %w", err)
@@ -179,7 +180,9 @@ func (p *place) replaceJournal(by string) error {
 // upgrade gives a store of an earlier layout its journal.
 func (p *place) upgrade(ctx context.Context) (*opened, error) {
 	p.log.Info("this store has no journal yet; making it from the database")
-	if err := p.remakeJournal(ctx); err != nil {
+	// One that is there is of an upgrade that was not finished.
+	nothing := func(context.Context, *opened) error { return nil }
+	if err := p.remakeJournal(ctx, nothing); err != nil {
 		return nil, directory.Full(err)
 	}
 	if err := p.claim.Upgrade(layout, layoutVersion); err != nil {
@@ -235,7 +238,7 @@ func (b *Backend) Rebuild(ctx context.Context, root string, log *slog.Logger) er
 
 // RebuildJournal implements registry.JournalBackend.
 func (b *Backend) RebuildJournal(ctx context.Context, root string, log *slog.Logger) error {
-	return b.offline(root, log, func(p *place) error { return p.remakeJournal(ctx) })
+	return b.offline(root, log, func(p *place) error { return p.remakeJournal(ctx, p.takeFromOld) })
 }
 
 // offline claims a store and does something with it that no server may see.

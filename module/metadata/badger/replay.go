@@ -21,13 +21,18 @@ type replay struct {
 
 // take applies one change. The first may be the database's last, which must be the
 // same one.
-func (r *replay) take(_ []byte, change registry.Change, chain registry.Digest) error {
+func (r *replay) take(line []byte, change registry.Change, chain registry.Digest) error {
 	at := r.opened.state.position.Sequence
 	if r.batch == nil && change.Sequence == at {
 		if chain != r.expected {
 			return errHistories
 		}
 		return nil
+	}
+	if r.batch != nil && r.batch.size+len(line) > storeSize {
+		if err := r.flush(); err != nil {
+			return err
+		}
 	}
 	if r.batch == nil {
 		r.batch = newBatch(r.opened)
@@ -38,7 +43,7 @@ func (r *replay) take(_ []byte, change registry.Change, chain registry.Digest) e
 		return fmt.Errorf("replaying change %d: %w", change.Sequence, contradiction(err))
 	}
 	r.batch.state.position = registry.Position{Sequence: change.Sequence, Chain: chain}
-	if r.count++; r.count == replayBatch || r.batch.isFull() {
+	if r.count++; r.count == replayBatch {
 		return r.flush()
 	}
 	return nil

@@ -2,6 +2,7 @@ package badger
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -130,15 +131,26 @@ func TestTwoHistoriesAreNotMixed(t *testing.T) {
 	}
 }
 
-// TestAStoreOfAnEarlierLayoutGetsAJournal: what there is, is told to it.
+// TestAStoreOfAnEarlierLayoutGetsAJournal: what there is, is told to it, and told again
+// when that was not finished.
 func TestAStoreOfAnEarlierLayoutGetsAJournal(t *testing.T) {
+	for _, unfinished := range []bool{false, true} {
+		t.Run(fmt.Sprintf("after one that was not finished: %v", unfinished), func(t *testing.T) {
+			getAJournal(t, unfinished)
+		})
+	}
+}
+
+func getAJournal(t *testing.T, unfinished bool) {
 	root := t.TempDir()
 	s := publishedStore(t, root, 5)
 	write(t, s, func(b *batch) { b.delete(stateKey) })
 	id := s.ID()
 	mustClose(t, s)
-	if err := os.RemoveAll(filepath.Join(root, "metadata", "journal")); err != nil {
-		t.Fatal(err)
+	if !unfinished {
+		if err := os.RemoveAll(filepath.Join(root, "metadata", "journal")); err != nil {
+			t.Fatal(err)
+		}
 	}
 	writeFile(t, root, "FORMAT", layout+" 1\n")
 	for range 2 {

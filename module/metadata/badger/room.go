@@ -21,7 +21,7 @@ const (
 	// floor is what Badger may write on its own account, flushing and compacting,
 	// after a change was accepted: below it no change is, because Badger's files are
 	// mapped and a write to one that gets no block kills the process.
-	floor = 32 << 20
+	floor = 48 << 20
 
 	// ballastSize is what a file holds back and gives up when the disk is full, so
 	// that deletes can still make room.

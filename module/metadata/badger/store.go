@@ -38,7 +38,7 @@ type Store struct {
 	committed  chan struct{} // closed when no batch comes any more
 	storer     sync.Mutex    // held while the database is written to, and by reopening
 	ahead      chan struct{} // something is ahead of the database
-	urgent     chan struct{} // and much
+	urgent     chan struct{} // and somebody waits
 	failed     atomic.Bool   // a commit failed: what is stored is unknown
 	flushing   bool          // it is opened again, and not durable yet; for watch
 
@@ -167,12 +167,14 @@ func (s *Store) usable(ctx context.Context) error {
 func (s *Store) unavailable() error {
 	switch {
 	case s.closed:
-		return fmt.Errorf("%w: closed", registry.ErrUnavailable)
+		return errClosed
 	case s.fault != nil:
 		return fmt.Errorf("%w: opening it again: %w", registry.ErrUnavailable, s.fault)
 	}
 	return fmt.Errorf("%w: a change failed, and whether it was stored is being found out", registry.ErrUnavailable)
 }
+
+var errClosed = fmt.Errorf("%w: closed", registry.ErrUnavailable)
 
 // Condition implements registry.MetadataStore.
 func (s *Store) Condition() registry.Condition {

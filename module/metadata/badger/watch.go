@@ -86,7 +86,7 @@ func (s *Store) recover() {
 	if err == nil {
 		err = s.resume()
 	}
-	if s.flushing {
+	if s.flushing || errors.Is(err, errClosed) {
 		return
 	}
 	if err != nil {
@@ -102,6 +102,11 @@ func (s *Store) resume() error {
 	flushed, err := s.opened.isFlushed()
 	if err != nil {
 		return err
+	}
+	s.committer.Lock()
+	defer s.committer.Unlock()
+	if s.opened.db.isStopped() {
+		return errNotWritten // a read has found a loss meanwhile
 	}
 	s.flushing = !flushed
 	if flushed {
@@ -129,7 +134,7 @@ func (s *Store) probe() error {
 func (s *Store) reopen() error {
 	s.storer.Lock()
 	defer s.storer.Unlock()
-	if err := s.storeRest(); err != nil {
+	if err := s.storeAll(); err != nil { // what failed may have been the journal
 		return err // reads go on
 	}
 	s.use.Lock()
