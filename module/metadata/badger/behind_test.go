@@ -382,3 +382,31 @@ func TestRebuildingTheJournalOfAnother(t *testing.T) {
 	defer mustClose(t, s)
 	wantNumbered(t, s, 3)
 }
+
+// TestADatabaseThatCannotBeWrittenEither stays open, for those who read, when the journal
+// has failed; the next try opens it again.
+func TestADatabaseThatCannotBeWrittenEither(t *testing.T) {
+	var log messages
+	s := mustOpenLogged(t, t.TempDir(), &log)
+	defer mustClose(t, s)
+	hold := make(chan struct{})
+	setStore(s, func(*database) ([]*layer, error) { <-hold; return nil, errDisk })
+	before := s.database()
+	if err := publishNumbered(s, "o", 1); err != nil {
+		t.Fatal(err)
+	}
+	s.committer.Lock()
+	s.appendTo = func(j *journal.Journal, changes []registry.Change) (registry.Position, error) {
+		s.appendTo = (*journal.Journal).Append
+		return registry.Position{}, journal.ErrUnclear
+	}
+	s.committer.Unlock()
+	if err := publishNumbered(s, "o", 2); !errors.Is(err, journal.ErrUnclear) {
+		t.Fatalf("publishing: %v", err)
+	}
+	close(hold)
+	eventually(t, "it is not opened again", func() bool { return log.has("the store cannot be opened again yet") })
+	setStore(s, (*database).store)
+	eventually(t, "the next try opens it", func() bool { return s.database() != before && s.Condition().Fault == nil })
+	wantNumbered(t, s, 3, 1)
+}

@@ -3,12 +3,14 @@ package badger
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/dgraph-io/badger/v4/options"
 	"github.com/dgraph-io/badger/v4/table"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
@@ -236,4 +238,34 @@ func writeAhead(s *Store, records func(b *batch)) {
 	records(b)
 	s.opened.db.commit(b.layer)
 	signal(s.ahead)
+}
+
+// TestTablesOfEarlierBuilds, which compressed them, are read.
+func TestTablesOfEarlierBuilds(t *testing.T) {
+	root := t.TempDir()
+	mustClose(t, compactible(t, root))
+	path := filepath.Join(root, "metadata")
+	compressed := databaseOptions(path, databaseLog{slog.New(slog.DiscardHandler), newLedger(path)}).
+		WithCompression(options.Snappy).WithBlockCacheSize(1 << 20)
+	if err := checkFiles(path, compressed, discard); err != nil {
+		t.Fatal(err)
+	}
+	db, err := openBadger(compressed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.badger.Flatten(1); err != nil {
+		t.Fatal(err)
+	}
+	for _, made := range db.badger.Tables() {
+		if made.OnDiskSize >= made.UncompressedSize {
+			t.Fatalf("a table of %d bytes for %d", made.OnDiskSize, made.UncompressedSize)
+		}
+	}
+	if err := closeDatabase(db); err != nil {
+		t.Fatal(err)
+	}
+	s := mustOpen(t, root)
+	defer mustClose(t, s)
+	wantNumbered(t, s, compactedFiles, numbers(compactedFiles)...)
 }
