@@ -2,8 +2,7 @@ package integration
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -43,15 +42,7 @@ func TestReadsDoNotWaitForTheDisk(t *testing.T) {
 // isStopped tells whether a traced thread is held at a system call.
 func isStopped(t *testing.T, process int) bool {
 	t.Helper()
-	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", process))
-	if err != nil || len(threads) == 0 {
-		t.Fatalf("no threads of process %d: %v", process, err)
-	}
-	for _, thread := range threads {
-		text, err := os.ReadFile(thread)
-		if err == nil && strings.Contains(string(text), "State:\tt (") {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(threadStatus(t, process), func(text string) bool {
+		return strings.Contains(text, "State:\tt (")
+	})
 }

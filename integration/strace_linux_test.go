@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -51,17 +52,24 @@ func (s *server) trace(calls string, arguments ...string) *tracer {
 
 func isTraced(t testing.TB, process int) bool {
 	t.Helper()
+	return !slices.ContainsFunc(threadStatus(t, process), func(text string) bool {
+		return text == "" || strings.Contains(text, "TracerPid:\t0\n")
+	})
+}
+
+// threadStatus returns what proc(5) says of each thread of a process; nothing of one
+// that has just ended.
+func threadStatus(t testing.TB, process int) (texts []string) {
+	t.Helper()
 	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", process))
 	if err != nil || len(threads) == 0 {
 		t.Fatalf("no threads of process %d: %v", process, err)
 	}
 	for _, thread := range threads {
-		text, err := os.ReadFile(thread)
-		if err != nil || strings.Contains(string(text), "TracerPid:\t0\n") {
-			return false
-		}
+		text, _ := os.ReadFile(thread)
+		texts = append(texts, string(text))
 	}
-	return true
+	return texts
 }
 
 // injected returns the calls that were made to fail.

@@ -96,22 +96,19 @@ func (s *Store) remember(layers []*layer) {
 
 // awaitStored has the database get what is committed now, and waits until it has.
 func (s *Store) awaitStored(ctx context.Context) error {
-	s.use.RLock()
-	if s.closed || s.opened == nil {
-		defer s.use.RUnlock()
-		return s.unavailable()
+	o, err := s.current()
+	if err != nil {
+		return err
 	}
-	db := s.opened.db
-	s.use.RUnlock()
 	signal(s.urgent)
-	return db.awaitStored(ctx)
+	return o.db.awaitStored(ctx)
 }
 
 // awaitRoom waits until the database is not too far behind for another commit, or will
 // get nothing any more. Nobody who reads waits for it.
 func (s *Store) awaitRoom() {
 	s.use.RLock()
-	o := s.opened
+	o := s.opened // of a store that is being closed too: what was queued is committed
 	s.use.RUnlock()
 	if o != nil {
 		_ = o.db.awaitRoom(context.Background()) // then the store has failed, and refuses

@@ -32,15 +32,12 @@ func (s *Store) Check(ctx context.Context, report func(problem string)) error {
 }
 
 func (s *Store) checkJournal(ctx context.Context, to registry.Position, report func(string)) error {
-	s.use.RLock()
-	if s.closed || s.opened == nil {
-		defer s.use.RUnlock()
-		return s.unavailable()
+	o, err := s.current()
+	if err != nil {
+		return err
 	}
-	j := s.opened.journal
-	s.use.RUnlock()
 	var last registry.Digest
-	err := j.Read(ctx, 0, to.Sequence, func(_ []byte, _ registry.Change, chain registry.Digest) error {
+	err = o.journal.Read(ctx, 0, to.Sequence, func(_ []byte, _ registry.Change, chain registry.Digest) error {
 		last = chain
 		return nil
 	})

@@ -107,14 +107,11 @@ func (s *Store) endSnapshots() {
 
 // ReadJournal implements registry.Journaled.
 func (s *Store) ReadJournal(ctx context.Context, after, to uint64, w io.Writer) error {
-	s.use.RLock()
-	if s.closed || s.opened == nil {
-		defer s.use.RUnlock()
-		return s.unavailable()
+	o, err := s.current()
+	if err != nil {
+		return err
 	}
-	j := s.opened.journal
-	s.use.RUnlock()
-	return j.Read(ctx, after, to, func(line []byte, _ registry.Change, _ registry.Digest) error {
+	return o.journal.Read(ctx, after, to, func(line []byte, _ registry.Change, _ registry.Digest) error {
 		_, err := w.Write(line)
 		return err
 	})

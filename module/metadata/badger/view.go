@@ -2,6 +2,16 @@ package badger
 
 import "context"
 
+// current returns what the store has open, which may be closed meanwhile.
+func (s *Store) current() (*opened, error) {
+	s.use.RLock()
+	defer s.use.RUnlock()
+	if s.closed || s.opened == nil {
+		return nil, s.unavailable()
+	}
+	return s.opened, nil
+}
+
 // view runs a read, unless the store is closed. What it did not find was not there.
 func (s *Store) view(ctx context.Context, read func(r reader) error) error {
 	return s.read(ctx, read, false)
