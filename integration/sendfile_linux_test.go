@@ -44,22 +44,37 @@ func (f *tracer) sentBy() (kernel, memory int64, sendfiles int) {
 	return kernel, memory, sendfiles
 }
 
+// largestPiece is how much the kernel was asked to send at most.
+func (f *tracer) largestPiece() (largest int64) {
+	f.Helper()
+	for _, c := range f.calls() {
+		if c.name == "sendfile" {
+			largest = max(largest, f.number(c.arguments[strings.LastIndex(c.arguments, " ")+1:]))
+		}
+	}
+	return largest
+}
+
 // TestTheKernelSendsFiles: with Caddy's own timeouts and without, and whatever is
 // around the registry, all of a file or of a range goes from the disk's cache to the
 // connection, but for fewer bytes than a piece.
 func TestTheKernelSendsFiles(t *testing.T) {
 	t.Parallel()
-	content := pattern(1, 5_000_000)
+	content := pattern(1, 20_000_000)
 	for _, test := range []struct {
-		name string
-		site func(s *server) string
+		name    string
+		site    func(s *server) string
+		largest int64 // piece, for a client that reads fast; 0: all at once
 	}{
-		{"as Caddy comes", func(s *server) string { return s.site() }},
-		{"without a timeout of writing", func(s *server) string { return inServers(s.site(), "\t\ttimeouts {\n\t\t\twrite_idle -1s\n\t\t}\n") }},
+		{"as Caddy comes", func(s *server) string { return s.site() }, 256 << 10},
+		{"without a timeout of writing", func(s *server) string { return inServers(s.site(), "\t\ttimeouts {\n\t\t\twrite_idle -1s\n\t\t}\n") }, 0},
+		{"in pieces of 100 kB", func(s *server) string {
+			return inServers(s.site(), "\t\ttimeouts {\n\t\t\twrite_max_chunk 100kB\n\t\t}\n")
+		}, 100_000},
 		{"in pieces of 1 MB", func(s *server) string {
 			return inServers(s.site(), "\t\ttimeouts {\n\t\t\twrite_max_chunk 1MB\n\t\t}\n")
-		}},
-		{"with a log, metrics, encode and headers around it", (*server).dressedSite},
+		}, 1_000_000},
+		{"with a log, metrics, encode and headers around it", (*server).dressedSite, 256 << 10},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -72,7 +87,7 @@ func TestTheKernelSendsFiles(t *testing.T) {
 				first, last int
 			}{
 				{"the whole file", 0, len(content) - 1},
-				{"a range in the middle", 1_000_001, 3_999_998},
+				{"a range in the middle", 1_000_001, 17_999_998},
 				{"a range to the end", 2_000_003, len(content) - 1},
 				{"a range of one piece", 77, 77 + 100_000},
 			} {
@@ -96,6 +111,9 @@ func TestTheKernelSendsFiles(t *testing.T) {
 				const piece, head = 64 << 10, 512 + 2048
 				if kernel+memory < int64(len(want)) || memory >= piece+head || sendfiles == 0 {
 					t.Errorf("%s: of %d bytes the kernel sent %d in %d calls, and %d were copied", part.name, len(want), kernel, sendfiles, memory)
+				}
+				if got := tracer.largestPiece(); test.largest > 0 && len(want) > 10_000_000 && got != test.largest {
+					t.Errorf("%s: the largest piece has %d bytes, want %d", part.name, got, test.largest)
 				}
 			}
 		})

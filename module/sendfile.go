@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
@@ -93,27 +94,21 @@ func (w *fileWriter) sendLarge(size int64) (sent int64, err error) {
 		n, err := w.settle(size-sent, io.LimitReader(w.content.file, size-sent))
 		return sent + n, err
 	}
+	defer func(configured int) { idle.MaxChunk = configured }(idle.MaxChunk)
+	pace := newPace(idle)
 	for size-sent >= leastSent && err == nil {
+		idle.MaxChunk = int(min(pace.piece(), size-sent))
+		start := time.Now()
 		var n int64
-		n, err = w.sendPieces(idle, size-sent)
+		n, err = w.sendPieces(int64(idle.MaxChunk), min(pace.bytes(), size-sent))
 		sent += n
+		pace.saw(n, time.Since(start))
 	}
 	return sent, err
 }
 
-// sendPieces has the kernel send as much as makes whole pieces. What is less than
-// one piece becomes a piece of its own.
-func (w *fileWriter) sendPieces(idle *caddyhttp.IdleTimeoutWriter, size int64) (sent int64, err error) {
-	configured := idle.MaxChunk
-	piece := int64(configured)
-	if piece <= 0 {
-		piece = caddyhttp.DefaultMaxWriteChunk
-	}
-	if size < piece {
-		piece = size
-		idle.MaxChunk = int(piece)
-		defer func() { idle.MaxChunk = configured }()
-	}
+// sendPieces has the kernel send as much as makes whole pieces.
+func (w *fileWriter) sendPieces(piece, size int64) (sent int64, err error) {
 	size -= size % piece
 	pieces := w.content.pieces(size, piece)
 	sent, err = w.settle(size, pieces)
