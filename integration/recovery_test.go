@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -88,6 +89,69 @@ func TestDatabaseIsMadeAnew(t *testing.T) {
 	}
 	s.mustCommand("backup", backup, "--full")
 	s.restored(backup).wantState(want)
+}
+
+// TestAJournalIsMadeAnewAfterAKill: the database lacks what was answered just before,
+// and the journal is damaged at its beginning. Nothing acknowledged is lost.
+func TestAJournalIsMadeAnewAfterAKill(t *testing.T) {
+	t.Parallel()
+	cycles := 6
+	if isLong() {
+		cycles = 60
+	}
+	s := startServer(t)
+	all := newClients(8)
+	behind := 0
+	for cycle := range cycles {
+		var answered atomic.Int64
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			all.each(t, func(h *history) error { return h.work(s, &answered) })
+		}()
+		s.eventually("the clients are at work", func() bool { return answered.Load() >= int64(60+29*(cycle%5)) || t.Failed() })
+		s.kill()
+		<-done
+		s.client.CloseIdleConnections()
+
+		s.damageJournal()
+		out, notes, err := s.command("rebuild", "--journal", "--root", s.root)
+		if err != nil {
+			t.Fatalf("in cycle %d: %v\n%s%s", cycle, err, out, notes)
+		}
+		if strings.Contains(notes, "the changes it lacked are made again") {
+			behind++
+		}
+		s.start(s.site())
+		all.each(t, func(h *history) error { return h.check(s) })
+		if t.Failed() {
+			t.Fatalf("in cycle %d\n%s\n%s", cycle, notes, s.logTail())
+		}
+		s.mustCommand("verify")
+	}
+	if behind == 0 {
+		t.Errorf("in %d cycles the database was never behind", cycles)
+	}
+	t.Logf("in %d of %d cycles the database was behind", behind, cycles)
+}
+
+// damageJournal flips a bit of the first change in the journal's last segment.
+func (s *server) damageJournal() {
+	s.Helper()
+	names, err := filepath.Glob(filepath.Join(s.root, "metadata", "journal", "*.jsonl"))
+	if err != nil || len(names) == 0 {
+		s.Fatalf("the journal has %v, %v", names, err)
+	}
+	name := names[len(names)-1]
+	text := []byte(readFile(s, name))
+	first := bytes.IndexByte(text, '\n') + 1
+	if first == len(text) {
+		s.Fatalf("%s has no change", name)
+	}
+	text[first+10] ^= 1
+	if err := os.WriteFile(name, text, 0o600); err != nil {
+		s.Fatal(err)
+	}
 }
 
 // TestVerifyTells damage by its exit status, online and offline, and publishing the
