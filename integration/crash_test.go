@@ -67,6 +67,21 @@ type failing struct{}
 
 func (failing) Read([]byte) (int, error) { return 0, errors.New("the client goes away") }
 
+// killUnder kills the server under clients that had some answers.
+func (s *server) killUnder(all clients, answers int64) {
+	s.Helper()
+	var answered atomic.Int64
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		all.each(s, func(h *history) error { return h.work(s, &answered) })
+	}()
+	s.eventually("the clients are at work", func() bool { return answered.Load() >= answers || s.Failed() })
+	s.kill()
+	<-done
+	s.client.CloseIdleConnections()
+}
+
 // TestKillLosesNothing kills the process under 8 clients that publish, delete and
 // publish again. Nothing acknowledged is lost, no delete is undone, and nothing
 // is left on disk but what is there.
@@ -79,16 +94,7 @@ func TestKillLosesNothing(t *testing.T) {
 	s := startServer(t)
 	all := newClients(8)
 	for cycle := range cycles {
-		var answered atomic.Int64
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			all.each(t, func(h *history) error { return h.work(s, &answered) })
-		}()
-		s.eventually("the clients are at work", func() bool { return answered.Load() >= int64(20+13*(cycle%7)) || t.Failed() })
-		s.kill()
-		<-done
-		s.client.CloseIdleConnections()
+		s.killUnder(all, int64(20+13*(cycle%7)))
 		s.start(s.site())
 		all.each(t, func(h *history) error { return h.check(s) })
 		if t.Failed() {

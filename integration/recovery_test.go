@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -103,17 +102,7 @@ func TestAJournalIsMadeAnewAfterAKill(t *testing.T) {
 	all := newClients(8)
 	behind := 0
 	for cycle := range cycles {
-		var answered atomic.Int64
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			all.each(t, func(h *history) error { return h.work(s, &answered) })
-		}()
-		s.eventually("the clients are at work", func() bool { return answered.Load() >= int64(60+29*(cycle%5)) || t.Failed() })
-		s.kill()
-		<-done
-		s.client.CloseIdleConnections()
-
+		s.killUnder(all, int64(60+29*(cycle%5)))
 		s.damageJournal()
 		out, notes, err := s.command("rebuild", "--journal", "--root", s.root)
 		if err != nil {
