@@ -79,7 +79,8 @@ func (w *fileWriter) send(size int64) (sent int64, err error) {
 	return sent + copied, err
 }
 
-// sendLarge sends the next bytes, but for fewer than leastSent at their end.
+// sendLarge sends the next bytes, but for fewer than leastSent at their end. Meanwhile
+// Caddy's pieces have the size that the client's pace allows.
 func (w *fileWriter) sendLarge(size int64) (sent int64, err error) {
 	// The writers in front wait for the first bytes before they let the header go,
 	// net/http and encode among them, and would take them out of the first piece.
@@ -97,10 +98,11 @@ func (w *fileWriter) sendLarge(size int64) (sent int64, err error) {
 	defer func(configured int) { idle.MaxChunk = configured }(idle.MaxChunk)
 	pace := newPace(idle)
 	for size-sent >= leastSent && err == nil {
-		idle.MaxChunk = int(min(pace.piece(), size-sent))
+		piece := min(pace.piece(), size-sent) // what is less than one is a piece of its own
+		idle.MaxChunk = int(piece)
 		start := time.Now()
 		var n int64
-		n, err = w.sendPieces(int64(idle.MaxChunk), min(pace.bytes(), size-sent))
+		n, err = w.sendPieces(piece, min(pace.bytes(), size-sent))
 		sent += n
 		pace.saw(n, time.Since(start))
 	}

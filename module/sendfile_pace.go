@@ -8,34 +8,39 @@ import (
 
 const (
 	// largePiece is what a client that reads fast is sent at a time: pieces of Caddy's
-	// size cost a third more processor time, larger ones than this no less.
+	// size cost 20 to 40 % more processor time, larger ones than this no less.
 	largePiece = 256 << 10
 
-	// paceBytes is after how many bytes it is looked how fast the client reads. Fewer
-	// would tell how fast the kernel's buffer is filled, of 4 MiB at most by default.
+	// paceBytes are sent between two looks at how fast the client reads. Fewer would
+	// tell how fast the kernel's buffer is filled, which is of 4 MiB by default.
 	paceBytes = 8 << 20
 
-	// patience is how many times the time of a large piece the idle timeout must be.
+	// patience is how many times as long as a large piece takes the idle timeout must be.
 	patience = 100
 )
 
-// pace chooses pieces by how fast a client reads. Caddy's idle timeout is for each as a
-// whole: so a slow client gets Caddy's own, and one that gets larger ones would have to
-// become a hundred times slower within one to be cut off.
+// pace chooses pieces by how fast a client reads. Caddy's idle timeout bounds each piece
+// as a whole: so a slow client gets Caddy's own, and one that gets larger ones would have
+// to become a hundred times slower within paceBytes to be cut off for them.
 type pace struct {
 	small, large int64
 	timeout      time.Duration
 	fast         bool
 }
 
-// newPace begins with Caddy's pieces, and stays with them where the site says another
-// size (write_max_chunk) than the default.
+// newPace begins with Caddy's pieces. It stays with them where the site says another size
+// than the default (write_max_chunk), or a least rate (write_idle), which can leave less
+// time for a piece than the timeout.
 func newPace(idle *caddyhttp.IdleTimeoutWriter) *pace {
-	small, large := int64(idle.MaxChunk), int64(idle.MaxChunk)
-	if small <= 0 || small == caddyhttp.DefaultMaxWriteChunk {
-		small, large = caddyhttp.DefaultMaxWriteChunk, largePiece
+	p := &pace{small: int64(idle.MaxChunk), timeout: idle.Deadline.Timeout}
+	if p.small <= 0 {
+		p.small = caddyhttp.DefaultMaxWriteChunk
 	}
-	return &pace{small: small, large: large, timeout: idle.Deadline.Timeout}
+	p.large = p.small
+	if p.small == caddyhttp.DefaultMaxWriteChunk && idle.Deadline.MinRate == 0 {
+		p.large = largePiece
+	}
+	return p
 }
 
 func (p *pace) piece() int64 {
