@@ -66,9 +66,9 @@ func open(take func() (*directory.Claim, error), reserve int64, log *slog.Logger
 		claim: claim,
 		fsys:  fsys,
 		space: &space{path: claim.Path, fsys: fsys},
-		names: newDirectorySync(fsys.SyncDirectory),
 		made:  make(map[string]error),
 	}
+	s.names = newDirectorySync(s.syncNames)
 	s.space.reserve.Store(reserve)
 	s.wal = &wal{
 		limits: limits, turn: make(chan struct{}, 1), path: filepath.Join(s.path, walDirectory),

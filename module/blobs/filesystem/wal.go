@@ -63,9 +63,11 @@ type wal struct {
 	pause   time.Time     // none is begun before
 	closed  bool
 
-	// epoch counts the syncs of files that failed: what was written before one may be
-	// lost, whichever segment it is in.
-	epoch atomic.Uint64
+	// epoch counts the syncs that failed, of files or of names: what was written before
+	// one may be lost, whichever segment it is in. syncing is held for reading while
+	// names are synced for others, until that is counted.
+	epoch   atomic.Uint64
+	syncing sync.RWMutex
 
 	unsettled  atomic.Int32 // segments that are sealed and there
 	background sync.WaitGroup

@@ -20,11 +20,11 @@ func (l *wal) finish(s *segment) {
 	l.settling.Lock()
 	defer l.settling.Unlock()
 	err := s.end()
-	if err == nil && s.epoch < l.epoch.Load() {
-		err = errEpoch
-	}
 	if err == nil {
 		err = l.settle(s.locators)
+	}
+	if err == nil && l.hasFailedSince(s.epoch) {
+		err = errEpoch
 	}
 	if err == nil {
 		err = l.discard(s.path)
@@ -44,6 +44,27 @@ func (l *wal) finish(s *segment) {
 
 var errEpoch = errors.New("a sync failed after they were written")
 
+// hasFailedSince tells whether a sync failed after an epoch, once those that began
+// before the call have ended: they may have lost what one that ended sooner did not have
+// to sync any more.
+func (l *wal) hasFailedSince(epoch uint64) bool {
+	l.syncing.Lock()
+	defer l.syncing.Unlock()
+	return l.epoch.Load() > epoch
+}
+
+// syncNames makes the names in a directory durable. If it cannot, those of small files
+// that were written ahead may be among the lost.
+func (s *Store) syncNames(directory string) error {
+	s.wal.syncing.RLock()
+	defer s.wal.syncing.RUnlock()
+	err := s.fsys.SyncDirectory(directory)
+	if err != nil {
+		s.wal.epoch.Add(1)
+	}
+	return err
+}
+
 // discard removes a segment that is settled. Requires l.settling.
 func (l *wal) discard(segment string) error {
 	if err := l.fsys.Remove(segment); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -56,7 +77,11 @@ func (l *wal) discard(segment string) error {
 // heal settles the segments that could not be. Requires l.settling.
 func (l *wal) heal() error {
 	for len(l.left) > 0 {
+		epoch := l.epoch.Load()
 		err := l.rewrite(l.left[0])
+		if err == nil && l.hasFailedSince(epoch) {
+			err = errEpoch
+		}
 		if err == nil {
 			err = l.discard(l.left[0])
 		}
