@@ -41,16 +41,10 @@ func TestNamesThatTheSyncOfALargeBlobLost(t *testing.T) {
 			if err := errors.Join(failure, s.Close()); err != nil {
 				t.Fatal(err)
 			}
-			number := 0
-			for i, o := range quiet.Operations() {
-				if o.Kind == disktest.SyncDirectory && o.Name == "00000000" {
-					number = i + 1
-					break
-				}
-			}
+			first := numbersOf(quiet, disktest.SyncDirectory, "00000000")[0]
 
 			root = t.TempDir()
-			fsys := disktest.New(root, disktest.Fault{Operation: number, Mode: disktest.Fail, Err: syscall.EIO})
+			fsys := disktest.New(root, disktest.Fault{Operation: first, Mode: disktest.Fail, Err: syscall.EIO})
 			s, failure = work(fsys, root)
 			if got := s.segments(t); !errors.Is(failure, syscall.EIO) || len(got) != 1 || got[0] != "2" {
 				t.Fatalf("the large blob: %v; there are segments %v\n%s", failure, got, fsys.Log(0))
@@ -155,4 +149,54 @@ func (v tellingVolume) Sync() error {
 	err := v.Volume.Sync()
 	v.ended <- struct{}{}
 	return err
+}
+
+// TestARemovedSegmentStaysEmpty: its removal is lost, with a sync of the log's names that
+// fails. What is put aside after that does not come back with it.
+func TestARemovedSegmentStaysEmpty(t *testing.T) {
+	before, after := registry.NewLocator(1), registry.NewLocator(1)
+	// work begins another segment.
+	work := func(fsys *disktest.FS, root string) *Store {
+		s, err := openWith(root, 1, fsys, twoAhead)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(writeBlob(s, before, 10), writeBlob(s, after, 10)); err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	root := t.TempDir()
+	quiet := disktest.New(root, disktest.Fault{})
+	if err := work(quiet, root).Close(); err != nil {
+		t.Fatal(err)
+	}
+	second := numbersOf(quiet, disktest.SyncDirectory, walDirectory)[1]
+
+	root = t.TempDir()
+	fsys := disktest.New(root, disktest.Fault{Operation: second, Mode: disktest.Fail, Err: syscall.EIO})
+	s := work(fsys, root)
+	if got := s.segments(t); !fsys.Struck() || len(got) > 0 {
+		t.Fatalf("there are segments %v\n%s", got, fsys.Log(0))
+	}
+	if err := errors.Join(s.Quarantine(t.Context(), before), fsys.PowerCut(), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	s = openTuned(t, root, 1, nil, twoAhead)
+	if _, err := s.Stat(t.Context(), before); !errors.Is(err, registry.ErrBlobNotFound) {
+		t.Errorf("what was put aside: %v", err)
+	}
+	if size, err := s.Stat(t.Context(), after); err != nil || size != 10 {
+		t.Errorf("the other has %d bytes, %v", size, err)
+	}
+}
+
+// numbersOf are the operations of a kind on a name, counted from one.
+func numbersOf(fsys *disktest.FS, kind disktest.Kind, name string) (numbers []int) {
+	for i, o := range fsys.Operations() {
+		if o.Kind == kind && o.Name == name {
+			numbers = append(numbers, i+1)
+		}
+	}
+	return numbers
 }

@@ -43,8 +43,8 @@ func (s *Store) recover(log *slog.Logger) error {
 		return fmt.Errorf("writing out the log: %w", err)
 	}
 	for _, segment := range segments {
-		if err := s.fsys.Remove(filepath.Join(path, segment.Name())); err != nil {
-			return fmt.Errorf("removing the log: %w", directory.Full(err))
+		if err := removeSegment(s.fsys, filepath.Join(path, segment.Name())); err != nil {
+			return err
 		}
 	}
 	return nil

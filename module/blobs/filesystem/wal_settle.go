@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
+	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
@@ -67,11 +68,37 @@ func (s *Store) syncNames(directory string) error {
 
 // discard removes a segment that is settled. Requires l.settling.
 func (l *wal) discard(segment string) error {
-	if err := l.fsys.Remove(segment); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("removing segment of the log: %w", directory.Full(err))
+	if err := removeSegment(l.fsys, segment); err != nil {
+		return err
 	}
 	l.unsettled.Add(-1)
 	return nil
+}
+
+// removeSegment empties a segment, durably, before it removes its name: that comes back
+// when a sync of the names fails, whatever the next one says, and files that were put
+// aside or deleted must not come back with it. One that is not there is not missed.
+func removeSegment(fsys disk.FS, segment string) error {
+	err := empty(fsys, segment)
+	if err == nil {
+		err = fsys.Remove(segment)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("removing segment of the log: %w", directory.Full(err))
+	}
+	return nil
+}
+
+func empty(fsys disk.FS, name string) error {
+	file, err := fsys.Append(name)
+	if err != nil {
+		return err
+	}
+	err = file.Truncate(0)
+	if err == nil {
+		err = file.Sync()
+	}
+	return errors.Join(err, file.Close())
 }
 
 // heal settles the segments that could not be. Requires l.settling.
