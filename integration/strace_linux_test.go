@@ -30,7 +30,7 @@ func (s *server) inject(calls, when string, paths ...string) *tracer {
 	for _, path := range paths {
 		arguments = append(arguments, "-P", path)
 	}
-	return s.trace(calls, arguments...)
+	return s.trace(calls+",ftruncate", arguments...) // for syncedAgain
 }
 
 // trace has calls written down, of every thread.
@@ -86,9 +86,11 @@ func (f *tracer) injected() (lines []string) {
 var (
 	tracedSync  = regexp.MustCompile(`^(\d+) +fsync\(\d+<([^>]+)>(.*)`)
 	resumedSync = regexp.MustCompile(`^(\d+) +<\.\.\. fsync resumed>(.*)`)
+	tracedCut   = regexp.MustCompile(`^\d+ +ftruncate\(\d+<([^>]+)>, 0\b`)
 )
 
-// syncedAgain returns files of which a sync failed and another was tried.
+// syncedAgain returns files of which a sync failed and another was tried. One that was
+// cut to nothing between the two has nothing that may be lost.
 func (f *tracer) syncedAgain() (names []string) {
 	f.Helper()
 	under, failed := make(map[string]string), make(map[string]bool)
@@ -102,6 +104,8 @@ func (f *tracer) syncedAgain() (names []string) {
 			}
 		} else if m := resumedSync.FindStringSubmatch(line); m != nil {
 			thread, outcome = m[1], m[2]
+		} else if m := tracedCut.FindStringSubmatch(line); m != nil {
+			delete(failed, m[1])
 		}
 		if strings.Contains(outcome, "(INJECTED)") {
 			failed[under[thread]] = true

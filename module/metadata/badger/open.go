@@ -187,7 +187,7 @@ func (p *place) settle(ctx context.Context, o *opened) error {
 func (p *place) openDatabase() (*opened, error) {
 	o := &opened{ledger: newLedger(p.path())}
 	options := databaseOptions(p.path(), databaseLog{p.log, o.ledger})
-	if err := checkFiles(p.path(), options, p.log); err != nil {
+	if err := firstError(func() error { return checkFiles(p.path(), options, p.log) }, p.room.makeDiscard); err != nil {
 		return nil, err
 	}
 	if err := o.ledger.begin(); err != nil {

@@ -15,7 +15,7 @@ import (
 )
 
 // databasePatterns are the files of a Badger database.
-var databasePatterns = []string{badger.ManifestFilename, "*.sst", "*.mem", "*.vlog", "KEYREGISTRY", "DISCARD"}
+var databasePatterns = []string{badger.ManifestFilename, "*.sst", "*.mem", "*.vlog", "KEYREGISTRY", discardFile}
 
 // checkFiles looks at the files before Badger does: what it would find damaged, it
 // would pass over, delete, or panic about in a goroutine of its own. It returns
@@ -66,6 +66,7 @@ func checkNoTables(path string) error {
 	if err != nil {
 		return err
 	}
+	found = slices.DeleteFunc(found, func(name string) bool { return filepath.Base(name) == discardFile }) // it is made first
 	if len(found) > 0 {
 		return fmt.Errorf("%w: %s has tables but no %s", errDatabase, path, badger.ManifestFilename)
 	}

@@ -28,6 +28,9 @@ const (
 	ballastSize = 16 << 20
 	ballastFile = "ballast"
 
+	discardFile = "DISCARD"
+	discardSize = 1 << 20 // Badger's
+
 	// memtableRoom is what a memtable's log can have before the next one begins.
 	memtableRoom = memTableSize + memTableSize/4
 )
@@ -126,15 +129,38 @@ func (r *room) balance() {
 	r.ballast = true
 }
 
-func (r *room) makeBallast() error {
-	name := filepath.Join(r.path, ballastFile)
+func (r *room) makeBallast() error { return r.make(ballastFile, ballastSize) }
+
+// makeDiscard makes Badger's statistics of value logs, of which it has none: when it
+// cannot make them itself it ends the process (value.go calls y.Check).
+func (r *room) makeDiscard() error {
+	name := filepath.Join(r.path, discardFile)
+	info, err := os.Stat(name)
+	if err == nil && info.Size() > 0 {
+		return nil
+	}
+	if err == nil {
+		err = r.fsys.Remove(name) // Badger would size it
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("looking for Badger's statistics: %w", err)
+	}
+	if err := r.make(discardFile, discardSize); err != nil {
+		return fmt.Errorf("making Badger's statistics: %w", err)
+	}
+	return nil
+}
+
+// make makes a file of zeros that has its blocks.
+func (r *room) make(name string, bytes int64) error {
+	name = filepath.Join(r.path, name)
 	file, err := r.fsys.Create(name)
 	if err != nil {
 		return fmt.Errorf("creating file: %w", err)
 	}
-	err = file.Allocate(ballastSize)
+	err = file.Allocate(bytes)
 	if err == nil {
-		err = file.Truncate(ballastSize) // shows how much it holds
+		err = file.Truncate(bytes) // shows how much it holds
 	}
 	if err = errors.Join(err, file.Close()); err != nil {
 		return errors.Join(fmt.Errorf("setting room aside: %w", err), r.fsys.Remove(name))
@@ -146,7 +172,7 @@ func (r *room) makeBallast() error {
 // write to them needs room, and makes the next memtable's log in advance: Badger
 // takes an empty file for a new one, and keeps the blocks that it has.
 func (r *room) setAside() error {
-	for pattern, bytes := range map[string]int64{"*.mem": memtableRoom, "*.vlog": 2 * valueLogSize, "DISCARD": 1 << 20} {
+	for pattern, bytes := range map[string]int64{"*.mem": memtableRoom, "*.vlog": 2 * valueLogSize, discardFile: discardSize} {
 		names, err := filepath.Glob(filepath.Join(r.path, pattern))
 		if err != nil {
 			return fmt.Errorf("looking for mapped files: %w", err)
