@@ -43,7 +43,7 @@ func (p *pacedResponse) ReadFrom(source io.Reader) (int64, error) {
 	}
 	piece := limited.N
 	took, left := p.needs(p.kernel, piece), time.Until(p.deadline)
-	time.Sleep(min(took, left))
+	time.Sleep(min(took, left)) // of the bubble's clock: what the client takes
 	if took > left {
 		return 0, os.ErrDeadlineExceeded
 	}
