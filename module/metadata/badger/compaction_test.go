@@ -139,6 +139,7 @@ func TestACompactionThatLosesATable(t *testing.T) {
 				}
 				return true
 			})
+			eventually(t, "changes are taken again", func() bool { return s.Condition().Fault == nil })
 			wantNumbered(t, s, compactedFiles, numbers(compactedFiles)...)
 			if err := publishNumbered(s, "o", compactedFiles); err != nil {
 				t.Errorf("publishing afterwards: %v", err)
