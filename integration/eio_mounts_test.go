@@ -62,7 +62,7 @@ func TestEIO(t *testing.T) {
 			err := r.fail(f, when, (i+when)%2 > 0)
 			if err != nil || t.Failed() {
 				r.keep(t.ArtifactDir())
-				t.Fatalf("with %s failing (lasting: %v, journal: %v), from the call %d of a thread: %v", f.calls, f.lasts, f.journal, when, err)
+				t.Fatalf("with %s failing (lasting: %v, journal: %v), at position %d: %v", f.calls, f.lasts, f.journal, when, err)
 			}
 		}
 	}
@@ -71,20 +71,12 @@ func TestEIO(t *testing.T) {
 // fail is one position. It ends with a server that works.
 func (r *rig) fail(f fault, when int, heals bool) error {
 	r.Helper()
-	position, paths := fmt.Sprint(when), []string(nil)
-	if f.lasts {
-		position += "+"
-	}
-	if f.journal {
-		paths = r.journal()
-	}
 	began := len(r.logText())
-	tracer := r.inject(f.calls, position, paths...)
-	r.tracer = tracer
-	refused, err := r.workUntil(func() bool { return len(tracer.injected()) > 0 })
+	refused, err := r.workUnder(f, when)
 	if err != nil {
 		return err
 	}
+	tracer := r.tracer.Load()
 	if refused == 0 && !f.silent {
 		return fmt.Errorf("nothing was refused after %q", tracer.injected())
 	}
@@ -119,7 +111,7 @@ func (r *rig) fail(f fault, when int, heals bool) error {
 // the test.
 func (r *rig) keep(directory string) {
 	r.Helper()
-	for _, name := range []string{r.logName(), r.tracer.log} {
+	for _, name := range []string{r.logName(), r.tracer.Load().log} {
 		if err := copyFile(name, filepath.Join(directory, filepath.Base(name))); err != nil {
 			r.Error(err)
 		}
@@ -169,9 +161,37 @@ const (
 	mostOperations  = 600
 )
 
+// workUnder has the clients work until a call has failed and a little longer. It
+// returns how many requests were refused. One that fails once is the when-th of a
+// thread. What fails from then on does so for all threads, from somewhere in the work:
+// the store, which tries the disk in a thread of its own, must not find it good.
+func (r *rig) workUnder(f fault, when int) (refused int64, err error) {
+	r.Helper()
+	inject := func(position string) {
+		var paths []string
+		if f.journal {
+			paths = r.journal()
+		}
+		r.tracer.Store(r.inject(f.calls, position, paths...))
+	}
+	r.tracer.Store(nil)
+	reached := func() bool {
+		tracer := r.tracer.Load()
+		return tracer != nil && len(tracer.injected()) > 0
+	}
+	if !f.lasts {
+		inject(fmt.Sprint(when))
+		return r.workUntil(reached, new(atomic.Int64))
+	}
+	err = r.beside(func(answered *atomic.Int64) (err error) {
+		refused, err = r.workUntil(reached, answered)
+		return err
+	}, int64(when), func() { inject("1+") })
+	return refused, err
+}
+
 // workUntil has the clients work until something has happened and a little longer.
-// It returns how many requests were refused.
-func (r *rig) workUntil(happened func() bool) (refused int64, err error) {
+func (r *rig) workUntil(happened func() bool, answered *atomic.Int64) (refused int64, err error) {
 	r.Helper()
 	var count, after atomic.Int64
 	err = r.clients.try(func(h *history) error {
@@ -183,6 +203,7 @@ func (r *rig) workUntil(happened func() bool) (refused int64, err error) {
 			if err != nil {
 				return err
 			}
+			answered.Add(1)
 			if status >= http.StatusInternalServerError {
 				count.Add(1)
 			}

@@ -19,7 +19,7 @@ type rig struct {
 	metadata string // its directory
 	clients  clients
 	config   string
-	tracer   *tracer // the last one
+	tracer   atomic.Pointer[tracer] // the last one
 }
 
 // newRig has the registry on one disk, or its metadata on a second one: then
@@ -41,27 +41,37 @@ func newRig(t testing.TB, system string, disks, writers int) *rig {
 // and returns what is not as they know it.
 func (r *rig) cut(answers int64) error {
 	r.Helper()
+	work := func(answered *atomic.Int64) error {
+		return r.clients.try(func(h *history) error { return h.work(r.server, answered) })
+	}
+	if err := r.beside(work, answers, r.fall); err != nil {
+		return err
+	}
+	return r.rise()
+}
+
+// beside has something happen while the clients work, once they had some answers. It
+// returns what the work does.
+func (r *rig) beside(work func(answered *atomic.Int64) error, answers int64, happens func()) error {
+	r.Helper()
 	var answered atomic.Int64
 	working := make(chan error, 1)
-	go func() { working <- r.clients.try(func(h *history) error { return h.work(r.server, &answered) }) }()
-	var wrong error
+	go func() { working <- work(&answered) }()
+	var err error
 	over := false
 	r.eventually("the clients are at work", func() bool {
 		select {
-		case wrong = <-working:
+		case err = <-working:
 			over = true
 		default:
 		}
 		return over || answered.Load() >= answers
 	})
-	r.fall()
+	happens()
 	if !over {
-		wrong = <-working
+		err = <-working
 	}
-	if wrong != nil {
-		return wrong
-	}
-	return r.rise()
+	return err
 }
 
 // fall is the moment without power.
