@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/journal"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
@@ -387,10 +389,14 @@ func TestRebuildingTheJournalOfAnother(t *testing.T) {
 // has failed; the next try opens it again.
 func TestADatabaseThatCannotBeWrittenEither(t *testing.T) {
 	var log messages
-	s := mustOpenLogged(t, t.TempDir(), &log)
+	s, err := openTuned(t.TempDir(), slog.New(&log), disk.OS{}, func(p *place) {
+		p.delay = time.Hour // whoever opens it again is the first to write the database
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer mustClose(t, s)
-	hold := make(chan struct{})
-	setStore(s, func(*database) ([]*layer, error) { <-hold; return nil, errDisk })
+	setStore(s, func(*database) ([]*layer, error) { return nil, errDisk })
 	before := s.database()
 	if err := publishNumbered(s, "o", 1); err != nil {
 		t.Fatal(err)
@@ -404,7 +410,6 @@ func TestADatabaseThatCannotBeWrittenEither(t *testing.T) {
 	if err := publishNumbered(s, "o", 2); !errors.Is(err, journal.ErrUnclear) {
 		t.Fatalf("publishing: %v", err)
 	}
-	close(hold)
 	eventually(t, "it is not opened again", func() bool { return log.has("the store cannot be opened again yet") })
 	setStore(s, (*database).store)
 	eventually(t, "the next try opens it", func() bool { return s.database() != before && s.Condition().Fault == nil })

@@ -3,6 +3,7 @@ package badger
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -69,11 +70,17 @@ func (b besideBadger) Append(name string) (disk.File, error) {
 // openSmall opens a store whose journal rotates after a few changes, and which does
 // nothing beside what it is asked to do.
 func openSmall(path string, fsys disk.FS) (*Store, error) {
-	p, err := take(path, smallestReserve, discard, fsys)
+	return openTuned(path, discard, fsys, func(p *place) {
+		p.segment, p.inline, p.idle, p.retry = 1500, true, time.Hour, time.Millisecond
+	})
+}
+
+func openTuned(path string, log *slog.Logger, fsys disk.FS, tune func(*place)) (*Store, error) {
+	p, err := take(path, smallestReserve, log, fsys)
 	if err != nil {
 		return nil, err
 	}
-	p.segment, p.inline, p.idle, p.retry = 1500, true, time.Hour, time.Millisecond
+	tune(p)
 	s, err := p.openStore(context.Background())
 	if err != nil {
 		return nil, errors.Join(err, p.claim.Release())
