@@ -1,5 +1,3 @@
-//go:build mounts
-
 package integration
 
 import (
@@ -51,18 +49,4 @@ func isFrozen(t testing.TB, process int) bool {
 		}
 	}
 	return true
-}
-
-// hasOpen tells whether a process has a file below a directory open.
-func hasOpen(process int, directory string) bool {
-	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", process))
-	if err != nil {
-		return false
-	}
-	for _, file := range files {
-		if target, err := os.Readlink(file); err == nil && strings.HasPrefix(target, directory+"/") {
-			return true
-		}
-	}
-	return false
 }
