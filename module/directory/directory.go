@@ -37,7 +37,7 @@ type Claim struct {
 // newer version.
 func Take(path, layout string, version int) (*Claim, error) {
 	path = Identity(path)
-	if err := makeAll(path); err != nil {
+	if err := makeAll(disk.OS{}, path); err != nil {
 		return nil, fmt.Errorf("making directory: %w", err)
 	}
 	lock := flock.New(filepath.Join(path, lockFile), flock.SetPermissions(disk.FilePermissions))
@@ -49,7 +49,7 @@ func Take(path, layout string, version int) (*Claim, error) {
 		return nil, fmt.Errorf("%w: %s; stop that process, or give each its own root", registry.ErrLocked, path)
 	}
 	claim := &Claim{Path: path, lock: lock}
-	if claim.Version, err = checkFormat(path, layout, version); err != nil {
+	if claim.Version, err = checkFormat(disk.OS{}, path, layout, version); err != nil {
 		return nil, errors.Join(err, claim.Release())
 	}
 	return claim, nil
@@ -57,7 +57,7 @@ func Take(path, layout string, version int) (*Claim, error) {
 
 // Upgrade says that the directory now holds a newer version of its layout.
 func (c *Claim) Upgrade(layout string, version int) error {
-	if err := markFormat(c.Path, layout, version); err != nil {
+	if err := disk.WriteFile(disk.OS{}, filepath.Join(c.Path, formatFile), mark(layout, version)); err != nil {
 		return err
 	}
 	c.Version = version
@@ -87,8 +87,9 @@ func Identity(path string) string {
 	}
 }
 
-// makeAll makes a directory and its parents, each durable in its own parent.
-func makeAll(path string) error {
+// makeAll makes a directory and its parents, each durable in its own parent. One that
+// cannot be made so is removed again: a later sync may succeed although its name is lost.
+func makeAll(fsys disk.FS, path string) error {
 	info, err := os.Stat(path)
 	if err == nil && !info.IsDir() {
 		return fmt.Errorf("%s is not a directory", path)
@@ -97,23 +98,26 @@ func makeAll(path string) error {
 		return err
 	}
 	parent := filepath.Dir(path)
-	if err := makeAll(parent); err != nil {
+	if err := makeAll(fsys, parent); err != nil {
 		return err
 	}
-	if err := os.Mkdir(path, disk.DirectoryPermissions); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := fsys.MakeDirectory(path); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return disk.OS{}.SyncDirectory(parent)
+	if err := fsys.SyncDirectory(parent); err != nil {
+		return errors.Join(err, fsys.Remove(path))
+	}
+	return nil
 }
 
 // checkFormat reads which layout a directory holds, and its version. One without a
 // mark gets it: it must be empty but for the lock, or its marks were lost and
 // nothing may be guessed.
-func checkFormat(path, layout string, version int) (int, error) {
+func checkFormat(fsys disk.FS, path, layout string, version int) (int, error) {
 	name := filepath.Join(path, formatFile)
 	text, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return version, writeFormat(path, layout, version)
+		return version, writeFormat(fsys, path, layout, version)
 	}
 	if err != nil {
 		return 0, fmt.Errorf("reading format: %w", err)
@@ -137,7 +141,7 @@ func cutLast(text string) (before, after string, found bool) {
 	return text[:i], text[i+1:], true
 }
 
-func writeFormat(path, layout string, version int) error {
+func writeFormat(fsys disk.FS, path, layout string, version int) error {
 	entries, err := os.ReadDir(path)
 	if err != nil {
 		return fmt.Errorf("reading directory: %w", err)
@@ -150,9 +154,7 @@ func writeFormat(path, layout string, version int) error {
 			return fmt.Errorf("%w: %s has %s but no %s; use an empty directory", registry.ErrFormat, path, entry.Name(), formatFile)
 		}
 	}
-	return markFormat(path, layout, version)
+	return disk.WriteNewFile(fsys, filepath.Join(path, formatFile), mark(layout, version))
 }
 
-func markFormat(path, layout string, version int) error {
-	return disk.WriteFile(disk.OS{}, filepath.Join(path, formatFile), fmt.Sprintf("%s %d\n", layout, version))
-}
+func mark(layout string, version int) string { return fmt.Sprintf("%s %d\n", layout, version) }

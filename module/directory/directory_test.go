@@ -2,11 +2,14 @@ package directory
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
+	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
@@ -119,5 +122,29 @@ func TestIdentityOfWhatIsNotThereYet(t *testing.T) {
 	t.Chdir(real)
 	if got, want := Identity("y"), filepath.Join(resolved, "y"); got != want {
 		t.Errorf("identity of a relative path is %s, want %s", got, want)
+	}
+}
+
+// failing is a file system whose syncs of directories fail.
+type failing struct{ disk.OS }
+
+func (failing) SyncDirectory(string) error { return syscall.EIO }
+
+// TestWhatIsNotDurableIsNotThere: what a sync has failed for would be taken for good by
+// the next try.
+func TestWhatIsNotDurableIsNotThere(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "new")
+	if err := makeAll(failing{}, path); !errors.Is(err, syscall.EIO) {
+		t.Errorf("making directory: %v", err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the directory: %v", err)
+	}
+	path = t.TempDir()
+	if _, err := checkFormat(failing{}, path, layout, 2); !errors.Is(err, syscall.EIO) {
+		t.Errorf("marking: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(path, formatFile)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the mark: %v", err)
 	}
 }

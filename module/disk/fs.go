@@ -159,6 +159,21 @@ func WriteFile(fsys FS, name, text string) error {
 	return nil
 }
 
+// WriteNewFile is WriteFile for a file that is not there yet. After an error it is not
+// there either, or the error says why: nobody may take one whose name may be lost for
+// durable.
+func WriteNewFile(fsys FS, name, text string) error {
+	err := WriteFile(fsys, name, text)
+	if err == nil {
+		return nil
+	}
+	removing := fsys.Remove(name)
+	if errors.Is(removing, fs.ErrNotExist) {
+		removing = nil
+	}
+	return errors.Join(err, removing)
+}
+
 func writeDurably(fsys FS, name, text string) error {
 	file, err := fsys.Create(name)
 	if err != nil {

@@ -25,7 +25,7 @@ func (s *Store) Bind(ctx context.Context, metadataID string) error {
 	name := filepath.Join(s.path, bindingFile)
 	bound, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return s.bindNow(name, metadataID)
+		return directory.Full(disk.WriteNewFile(s.fsys, name, metadataID+"\n"))
 	}
 	if err != nil {
 		return fmt.Errorf("reading binding: %w", err)
@@ -34,18 +34,4 @@ func (s *Store) Bind(ctx context.Context, metadataID string) error {
 		return fmt.Errorf("%w: the blobs in %s are of another metadata store; use that one, or an empty directory for blobs", registry.ErrMismatch, s.path)
 	}
 	return nil
-}
-
-// bindNow writes the binding. After an error it is removed, because the next Bind
-// would take one whose name may be lost for durable.
-func (s *Store) bindNow(name, metadataID string) error {
-	err := disk.WriteFile(s.fsys, name, metadataID+"\n")
-	if err == nil {
-		return nil
-	}
-	removing := s.fsys.Remove(name)
-	if errors.Is(removing, fs.ErrNotExist) {
-		removing = nil
-	}
-	return directory.Full(errors.Join(err, removing))
 }

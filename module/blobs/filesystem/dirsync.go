@@ -4,7 +4,8 @@ import "sync"
 
 // directorySync makes names durable for everybody who waits: commits that need
 // the same directory synced at the same moment share one sync of it. Opening the
-// directory anew for each round, an error reaches exactly those who waited on it.
+// directory anew for each round, an error reaches just those who waited on it. Who gave
+// a name meanwhile may have lost it too, and is told by the epoch (Store.confirm).
 type directorySync struct {
 	sync func(path string) error
 

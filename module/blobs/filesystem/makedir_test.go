@@ -102,7 +102,7 @@ func TestOpeningTrustsDirectoriesThatHaveBlobs(t *testing.T) {
 	if err := errors.Join(writeBlob(s, registry.NewLocator(1), 10), os.Mkdir(filepath.Join(path, "0000000z"), 0o700), s.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Remove(filepath.Join(path, temporaryDirectory)); err != nil {
+	if err := errors.Join(os.Remove(filepath.Join(path, temporaryDirectory)), os.Remove(filepath.Join(path, walDirectory))); err != nil {
 		t.Fatal(err)
 	}
 	o := newSteps()
@@ -112,7 +112,7 @@ func TestOpeningTrustsDirectoriesThatHaveBlobs(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	d.wantDone(t, "make", "remove 0000000z fails", "sync")
+	d.wantDone(t, "make", "remove 0000000z fails", "make", "sync")
 	if err := writeBlob(s, registry.NewLocator(1), 10); err != nil {
 		t.Error(err)
 	}

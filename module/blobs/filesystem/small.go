@@ -87,7 +87,7 @@ func (w *smallWriter) put(file disk.File, epoch uint64) error {
 	}
 	err = w.store.wal.append(entry{w.locator, w.content, epoch})
 	if errors.Is(err, errNotAhead) {
-		err = w.sync(file)
+		err = w.sync(file, epoch)
 	}
 	if err := errors.Join(err, file.Close()); err != nil {
 		return directory.Full(err)
@@ -96,11 +96,11 @@ func (w *smallWriter) put(file disk.File, epoch uint64) error {
 }
 
 // sync makes the file durable without the log.
-func (w *smallWriter) sync(file disk.File) error {
+func (w *smallWriter) sync(file disk.File, epoch uint64) error {
 	if err := file.Sync(); err != nil {
 		return fmt.Errorf("syncing file: %w", err)
 	}
-	return w.store.names.wait(filepath.Dir(w.place))
+	return w.store.confirm(filepath.Dir(w.place), epoch)
 }
 
 // Abort implements registry.BlobWriter.

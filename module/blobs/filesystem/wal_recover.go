@@ -21,10 +21,7 @@ import (
 // that was deleted since comes back, named by nobody, and the sweep removes it.
 func (s *Store) recover(log *slog.Logger) error {
 	path := filepath.Join(s.path, walDirectory)
-	segments, err := os.ReadDir(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		err = directory.Full(s.fsys.MakeDirectory(path))
-	}
+	segments, err := s.openLog(path)
 	if err != nil {
 		return fmt.Errorf("opening the log: %w", err)
 	}
@@ -50,16 +47,32 @@ func (s *Store) recover(log *slog.Logger) error {
 	return nil
 }
 
+// openLog returns what is in the log, which it makes. One with nothing in it is made anew:
+// an earlier sync of its name may have failed.
+func (s *Store) openLog(path string) ([]fs.DirEntry, error) {
+	segments, err := os.ReadDir(path)
+	missing := errors.Is(err, fs.ErrNotExist)
+	if len(segments) > 0 || err != nil && !missing {
+		return segments, err
+	}
+	if !missing {
+		if err := s.fsys.Remove(path); err != nil {
+			return nil, directory.Full(err)
+		}
+	}
+	return nil, directory.Full(s.fsys.MakeDirectory(path))
+}
+
 // rewrite makes the files of a segment durable that are still in their places, after
 // writing them anew. One that is deleted at this moment comes back, for the sweep.
 func (s *Store) rewrite(segment string) error {
+	if gone, err := isVacant(segment); gone || err != nil {
+		return err // removed, and said not to be
+	}
 	written, err := s.writeOut(segment, func(place string) (bool, error) {
 		vacant, err := isVacant(place)
 		return !vacant, err
 	})
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil // removed, and said not to be
-	}
 	if err != nil {
 		return err
 	}

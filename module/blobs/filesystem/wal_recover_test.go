@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -267,5 +268,28 @@ func TestWritingAnewCanBeTriedAgain(t *testing.T) {
 				t.Fatal(err)
 			}
 		})
+	}
+}
+
+// TestWritingAnewSaysWhatIsMissing: a file that cannot be made for want of its directory
+// is not taken for a segment that is gone, and the segment stays.
+func TestWritingAnewSaysWhatIsMissing(t *testing.T) {
+	s := openTuned(t, t.TempDir(), 1, nil, defaultTuning)
+	if err := writeBlob(s, registry.NewLocator(1), 10); err != nil {
+		t.Fatal(err)
+	}
+	s.wal.epoch.Add(1) // a sync failed
+	temporary := filepath.Join(s.path, temporaryDirectory)
+	if err := os.Remove(temporary); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.wal.drain(); !errors.Is(err, fs.ErrNotExist) || len(s.segments(t)) != 1 {
+		t.Errorf("draining: %v; there are segments %v", err, s.segments(t))
+	}
+	if err := os.Mkdir(temporary, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.wal.drain(); err != nil || len(s.segments(t)) > 0 {
+		t.Errorf("draining again: %v; there are segments %v", err, s.segments(t))
 	}
 }

@@ -43,7 +43,7 @@ func (l *wal) finish(s *segment) {
 	}
 }
 
-var errEpoch = errors.New("a sync failed after they were written")
+var errEpoch = errors.New("a sync failed meanwhile, and may have lost it")
 
 // hasFailedSince tells whether a sync failed after an epoch, once those that began
 // before the call have ended: they may have lost what one that ended sooner did not have
@@ -52,6 +52,20 @@ func (l *wal) hasFailedSince(epoch uint64) bool {
 	l.syncing.Lock()
 	defer l.syncing.Unlock()
 	return l.epoch.Load() > epoch
+}
+
+// confirm makes a name durable that was given after an epoch. A sync that failed since may
+// have lost it: the next one then had nothing to do any more, and succeeds. (One of the
+// whole file system that is under way is not waited for: what it loses of a directory
+// Linux reports to the next sync of that one too.)
+func (s *Store) confirm(folder string, epoch uint64) error {
+	if err := s.names.wait(folder); err != nil {
+		return err
+	}
+	if s.wal.epoch.Load() > epoch {
+		return errEpoch
+	}
+	return nil
 }
 
 // syncNames makes the names in a directory durable. If it cannot, those of small files

@@ -137,13 +137,14 @@ func (w *writer) Commit(context.Context) error {
 	if w.ended {
 		return errClosed
 	}
+	epoch := w.store.wal.epoch.Load()
 	if err := w.put(); err != nil {
 		return errors.Join(err, w.Abort())
 	}
 	// In place: if its name cannot be made durable the sweep removes it.
 	w.ended = true
 	w.allowance.end()
-	return directory.Full(w.store.names.wait(w.directory))
+	return directory.Full(w.store.confirm(w.directory, epoch))
 }
 
 // put syncs the bytes and gives them their name.

@@ -52,6 +52,7 @@ type Journal struct {
 	broken bool
 
 	compressing sync.WaitGroup
+	naming      sync.Mutex // held while a segment gets its name, until that is durable
 }
 
 // Store returns the ID of the metadata store whose journal it is.

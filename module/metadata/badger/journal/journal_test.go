@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -444,6 +445,44 @@ func TestASealedSegmentThatWasNotCompressedIs(t *testing.T) {
 	mustClose(t, again)
 	if all := names(t, path); len(all) != 2 || !strings.HasSuffix(all[0], compressedSuffix) {
 		t.Errorf("segments: %v", all)
+	}
+}
+
+// namingDisk finds a name that is given before the one before it is durable.
+type namingDisk struct {
+	disk.OS
+	naming   atomic.Bool
+	together atomic.Int32
+}
+
+func (d *namingDisk) Rename(from, to string) error {
+	if d.naming.Swap(true) {
+		d.together.Add(1)
+	}
+	return d.OS.Rename(from, to)
+}
+
+func (d *namingDisk) SyncDirectory(name string) error {
+	err := d.OS.SyncDirectory(name)
+	d.naming.Store(false)
+	return err
+}
+
+// TestNamesAreGivenOneByOne: segments are begun while others are compressed. A sync that
+// fails for one may lose the name of another, whose own then succeeds.
+func TestNamesAreGivenOneByOne(t *testing.T) {
+	d := new(namingDisk)
+	o := options(1000)
+	o.FS, o.Inline = d, false
+	path := filepath.Join(t.TempDir(), "journal")
+	j := mustCreate(t, path, o)
+	fill(t, j, 400, 1)
+	mustClose(t, j)
+	if got := d.together.Load(); got > 0 {
+		t.Errorf("%d names were given before another was durable", got)
+	}
+	if got := len(names(t, path)); got < 50 {
+		t.Errorf("%d segments are too few to tell", got)
 	}
 }
 

@@ -148,6 +148,8 @@ func (j *Journal) placeSegment(file disk.File, temporary, name string, text []by
 	if err := file.Sync(); err != nil {
 		return fmt.Errorf("syncing segment: %w", err)
 	}
+	j.naming.Lock() // a sync that fails loses this name, and no other's hides it
+	defer j.naming.Unlock()
 	if err := j.options.FS.Rename(temporary, name); err != nil {
 		return fmt.Errorf("naming segment: %w", err)
 	}
@@ -212,6 +214,8 @@ func (j *Journal) replace(sealed segment) error {
 	if err := j.writeCompressed(sealed, temporary); err != nil {
 		return err
 	}
+	j.naming.Lock()
+	defer j.naming.Unlock()
 	if err := j.options.FS.Rename(temporary, compressed.path(j.path)); err != nil {
 		return fmt.Errorf("naming segment: %w", err)
 	}

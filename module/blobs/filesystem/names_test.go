@@ -1,0 +1,177 @@
+package filesystem
+
+import (
+	"errors"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/generic-registry/caddy-generic-registry/module/disk"
+	"github.com/generic-registry/caddy-generic-registry/module/disk/disktest"
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+const firstFolder = "00000000" // of the locators of one store
+
+// meanwhile has something happen when the names of the first folder are about to be synced
+// for the first time.
+type meanwhile struct {
+	disk.FS
+	once sync.Once
+	do   func(folder string)
+}
+
+func (m *meanwhile) SyncDirectory(name string) error {
+	if filepath.Base(name) == firstFolder {
+		m.once.Do(func() { m.do(name) })
+	}
+	return m.FS.SyncDirectory(name)
+}
+
+// TestANameThatTheSyncForAnotherLost: a blob gets its name while names are synced for
+// another, which fails. The sync for its own then has nothing to do, and succeeds.
+func TestANameThatTheSyncForAnotherLost(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		size    int
+		waiting int32 // segments
+	}{
+		{"large ones", smallBlob + 1, 0},
+		{"small ones that are not written ahead", 10, unsettledSegments},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			first, second := registry.NewLocator(1), registry.NewLocator(1)
+			work := func(root string, fsys *disktest.FS) (s *Store, failures [2]error) {
+				m := &meanwhile{FS: fsys}
+				s, err := openWith(root, 1, m, defaultTuning)
+				if err != nil {
+					t.Fatal(err)
+				}
+				s.wal.unsettled.Store(test.waiting)
+				done := make(chan error, 1)
+				m.do = func(folder string) {
+					go func() { done <- writeBlob(s, second, test.size) }()
+					for !s.names.isGathering(folder) {
+						runtime.Gosched()
+					}
+				}
+				failures[0] = writeBlob(s, first, test.size)
+				failures[1] = <-done
+				return s, failures
+			}
+			root := t.TempDir()
+			quiet := disktest.New(root, disktest.Fault{})
+			s, failures := work(root, quiet)
+			if err := errors.Join(append(failures[:], s.Close())...); err != nil {
+				t.Fatal(err)
+			}
+			fault := disktest.Fault{
+				Operation: numbersOf(quiet, disktest.SyncDirectory, firstFolder)[0],
+				Mode:      disktest.Fail, Err: syscall.EIO,
+			}
+			root = t.TempDir()
+			fsys := disktest.New(root, fault)
+			s, failures = work(root, fsys)
+			if !errors.Is(failures[0], syscall.EIO) {
+				t.Errorf("the first: %v", failures[0])
+			}
+			if !errors.Is(failures[1], errEpoch) {
+				t.Errorf("the second, which is lost: %v\n%s", failures[1], fsys.Log(0))
+			}
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func (d *directorySync) isGathering(folder string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	queue := d.queues[folder]
+	return queue != nil && queue.gathering != nil
+}
+
+// TestANameThatTheSettlingOfTheLogLost: a large blob gets its name, a sync of all files
+// fails, and then the names of its directory are synced.
+func TestANameThatTheSettlingOfTheLogLost(t *testing.T) {
+	m := &meanwhile{FS: failingVolumes{disk.OS{}}}
+	s, err := openWith(t.TempDir(), 1, m, tuning{small: smallBlob, segment: 1 << 20, age: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := writeBlob(s, registry.NewLocator(1), 10); err != nil {
+		t.Fatal(err)
+	}
+	m.do = func(string) {
+		if err := s.settle([]registry.Locator{registry.NewLocator(1)}); !errors.Is(err, errDisk) {
+			t.Errorf("settling: %v", err)
+		}
+	}
+	if err := writeBlob(s, registry.NewLocator(1), smallBlob+1); !errors.Is(err, errEpoch) {
+		t.Errorf("the large one: %v", err)
+	}
+}
+
+type failingVolumes struct{ disk.FS }
+
+type failingVolume struct{}
+
+func (f failingVolumes) OpenVolume(string) (disk.Volume, error) { return failingVolume{}, nil }
+
+func (failingVolume) Sync() error  { return errDisk }
+func (failingVolume) Close() error { return nil }
+
+// TestAnOpeningThatFailedIsNotBuiltUpon: after a fault at each operation of the first
+// opening the next one succeeds, and what is written then survives a power cut.
+func TestAnOpeningThatFailedIsNotBuiltUpon(t *testing.T) {
+	take := func() string { // the claim is not made through a disk.FS
+		root := t.TempDir()
+		s, err := openWith(root, 1, disk.OS{}, defaultTuning)
+		if err == nil {
+			err = errors.Join(s.Close(), disk.OS{}.Remove(filepath.Join(root, temporaryDirectory)), disk.OS{}.Remove(filepath.Join(root, walDirectory)))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return root
+	}
+	root := take()
+	quiet := disktest.New(root, disktest.Fault{})
+	s, err := openWith(root, 1, quiet, defaultTuning)
+	if err != nil {
+		t.Fatal(err)
+	}
+	operations := quiet.Operations()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for i, o := range operations {
+		for _, mode := range []disktest.Mode{disktest.Fail, disktest.Done} {
+			root := take()
+			fsys := disktest.New(root, disktest.Fault{Operation: i + 1, Mode: mode, Err: syscall.EIO})
+			s, err := openWith(root, 1, fsys, defaultTuning)
+			if err != nil {
+				s, err = openWith(root, 1, fsys, defaultTuning)
+			}
+			if err != nil {
+				t.Errorf("the next opening after a fault at %q: %v", o, err)
+				continue
+			}
+			small, large := registry.NewLocator(1), registry.NewLocator(1)
+			if err := errors.Join(writeBlob(s, small, 10), writeBlob(s, large, smallBlob+1), fsys.PowerCut(), s.Close()); err != nil {
+				t.Errorf("after a fault at %q: %v", o, err)
+			}
+			s = openTuned(t, root, 1, nil, defaultTuning)
+			for locator, want := range map[registry.Locator]int64{small: 10, large: smallBlob + 1} {
+				if size, err := s.Stat(t.Context(), locator); err != nil || size != want {
+					t.Errorf("after a fault at %q there are %d bytes of %d, %v\n%s", o, size, want, err, fsys.Log(0))
+				}
+			}
+		}
+	}
+}
