@@ -86,14 +86,15 @@ func (f *tracer) injected() (lines []string) {
 var (
 	tracedSync  = regexp.MustCompile(`^(\d+) +fsync\(\d+<([^>]+)>(.*)`)
 	resumedSync = regexp.MustCompile(`^(\d+) +<\.\.\. fsync resumed>(.*)`)
-	tracedCut   = regexp.MustCompile(`^\d+ +ftruncate\(\d+<([^>]+)>, 0\b`)
+	tracedCut   = regexp.MustCompile(`^(\d+) +ftruncate\(\d+<([^>]+)>, 0(?:(\) += 0\n)| <unfinished)`)
+	resumedCut  = regexp.MustCompile(`^(\d+) +<\.\.\. ftruncate resumed>\) += 0\n`)
 )
 
 // syncedAgain returns files of which a sync failed and another was tried. One that was
 // cut to nothing between the two has nothing that may be lost.
 func (f *tracer) syncedAgain() (names []string) {
 	f.Helper()
-	under, failed := make(map[string]string), make(map[string]bool)
+	under, cut, failed := make(map[string]string), make(map[string]string), make(map[string]bool)
 	for line := range strings.Lines(readFile(f, f.log)) {
 		var thread, outcome string
 		if m := tracedSync.FindStringSubmatch(line); m != nil {
@@ -105,7 +106,12 @@ func (f *tracer) syncedAgain() (names []string) {
 		} else if m := resumedSync.FindStringSubmatch(line); m != nil {
 			thread, outcome = m[1], m[2]
 		} else if m := tracedCut.FindStringSubmatch(line); m != nil {
-			delete(failed, m[1])
+			cut[m[1]] = m[2]
+			if m[3] != "" {
+				delete(failed, m[2])
+			}
+		} else if m := resumedCut.FindStringSubmatch(line); m != nil {
+			delete(failed, cut[m[1]])
 		}
 		if strings.Contains(outcome, "(INJECTED)") {
 			failed[under[thread]] = true
@@ -171,5 +177,35 @@ func (f *tracer) detach() {
 		// It can wait for ever on a server that has ended.
 		_ = f.command.Process.Kill()
 		<-done
+	}
+}
+
+// TestSyncsThatAreTriedAgainAreSeen is the test of syncedAgain.
+func TestSyncsThatAreTriedAgainAreSeen(t *testing.T) {
+	const failed = "1  fsync(7</x/wal/3>)  = -1 EIO (Input/output error) (INJECTED)\n"
+	const again = "2  fsync(8</x/wal/3>)         = 0\n"
+	for name, test := range map[string]struct {
+		calls string
+		want  int
+	}{
+		"once":                     {failed, 0},
+		"of another file":          {failed + "2  fsync(8</x/wal/4>) = 0\n", 0},
+		"again":                    {failed + again, 1},
+		"interrupted":              {"1  fsync(7</x/wal/3> <unfinished ...>\n2  futex(0x1, 2) = 0\n1  <... fsync resumed>)  = -1 EIO (Input/output error) (INJECTED)\n" + again, 1},
+		"cut":                      {failed + "2  ftruncate(8</x/wal/3>, 0)  = 0\n" + again, 0},
+		"cut, interrupted":         {failed + "2  ftruncate(8</x/wal/3>, 0 <unfinished ...>\n2  <... ftruncate resumed>) = 0\n" + again, 0},
+		"cut to something":         {failed + "2  ftruncate(8</x/wal/3>, 10) = 0\n" + again, 1},
+		"not cut":                  {failed + "2  ftruncate(8</x/wal/3>, 0)  = -1 EIO (Input/output error) (INJECTED)\n" + again, 1},
+		"not cut, and interrupted": {failed + "2  ftruncate(8</x/wal/3>, 0 <unfinished ...>\n2  <... ftruncate resumed>) = -1 EIO (Input/output error) (INJECTED)\n" + again, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := &tracer{TB: t, log: filepath.Join(t.TempDir(), "strace")}
+			if err := os.WriteFile(f.log, []byte(test.calls), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if got := f.syncedAgain(); len(got) != test.want {
+				t.Errorf("synced again: %q, want %d", got, test.want)
+			}
+		})
 	}
 }

@@ -44,18 +44,20 @@ type faultMode struct {
 	name     string
 	fault    disktest.Fault
 	powerCut bool
+	// sudden has nothing closed before, which would make durable what may not have been.
+	sudden bool
 }
 
 var faultModes = []faultMode{
-	{"EIO", disktest.Fault{Mode: disktest.Fail, Err: syscall.EIO}, false},
-	{"EIO, then a power cut", disktest.Fault{Mode: disktest.Fail, Err: syscall.EIO}, true},
-	{"ENOSPC, then a power cut", disktest.Fault{Mode: disktest.Fail, Err: syscall.ENOSPC}, true},
-	{"half a write", disktest.Fault{Mode: disktest.Short, Err: syscall.ENOSPC}, true},
-	{"EIO after it was done", disktest.Fault{Mode: disktest.Done, Err: syscall.EIO}, true},
-	{"a crash before it", disktest.Fault{Mode: disktest.CrashBefore}, false},
-	{"a crash after it", disktest.Fault{Mode: disktest.CrashAfter}, false},
-	{"a power cut before it", disktest.Fault{Mode: disktest.CrashBefore}, true},
-	{"a power cut after it", disktest.Fault{Mode: disktest.CrashAfter}, true},
+	{"EIO", disktest.Fault{Mode: disktest.Fail, Err: syscall.EIO}, false, false},
+	{"EIO, then a power cut", disktest.Fault{Mode: disktest.Fail, Err: syscall.EIO}, true, true},
+	{"ENOSPC, then a power cut", disktest.Fault{Mode: disktest.Fail, Err: syscall.ENOSPC}, true, false},
+	{"half a write", disktest.Fault{Mode: disktest.Short, Err: syscall.ENOSPC}, true, false},
+	{"EIO after it was done", disktest.Fault{Mode: disktest.Done, Err: syscall.EIO}, true, true},
+	{"a crash before it", disktest.Fault{Mode: disktest.CrashBefore}, false, true},
+	{"a crash after it", disktest.Fault{Mode: disktest.CrashAfter}, false, true},
+	{"a power cut before it", disktest.Fault{Mode: disktest.CrashBefore}, true, true},
+	{"a power cut after it", disktest.Fault{Mode: disktest.CrashAfter}, true, true},
 }
 
 // Faults lets each operation on the disk of a scenario fail in each way, one at a

@@ -70,6 +70,10 @@ func runFaults(place FaultPlace, steps []faultStep, root string, mode faultMode,
 	r.scenarioEnd = len(r.fsys.Operations())
 	if !r.fsys.Crashed() && r.Registry != nil {
 		r.wantWorks("before it is opened again")
+		// Nothing that comes after this one makes it durable by the way.
+		if err := r.patiently(publishStep(ref("last", "l", "1", "f"), "last")); err != nil {
+			r.violate("publishing the last: %v", err)
+		}
 	}
 	r.end()
 	r.checkLeft()
@@ -155,6 +159,9 @@ func (r *faultRun) stop() error {
 
 // end ends the process, or the machine.
 func (r *faultRun) end() {
+	if r.mode.sudden {
+		r.fsys.Kill()
+	}
 	err := r.stop()
 	if err != nil && !r.fsys.Crashed() && !r.fsys.Struck() {
 		r.violate("closing: %v", err)
