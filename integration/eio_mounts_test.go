@@ -40,16 +40,37 @@ var faults = []fault{
 	{calls: "fsync,msync,renameat,unlinkat,mkdirat,ftruncate,fallocate"},
 }
 
+// faultsOfTheLog are those of settling it, which no request waits for.
+var faultsOfTheLog = []fault{
+	{calls: "syncfs", silent: true},
+	{calls: "syncfs", lasts: true, silent: true},
+	{calls: "syncfs,fsync,msync", lasts: true, silent: true},
+}
+
 // TestEIO has the disk fail under the server, at one call or from one on. What was
 // acknowledged survives a power cut even then, reads go on, and when the disk works
 // again so does the registry.
 func TestEIO(t *testing.T) {
 	t.Parallel()
+	r := newRig(t, "ext4", 2, 8)
+	r.strike(faults)
+}
+
+// TestEIOOfTheLog is TestEIO for the log of small blobs, in segments that are soon full.
+func TestEIOOfTheLog(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, "ext4", 2, 8)
+	r.binary = mutant(t, smallSegments)
+	r.strike(faultsOfTheLog)
+}
+
+// strike starts the server and has it meet faults, at more and more positions.
+func (r *rig) strike(faults []fault) {
+	r.Helper()
 	rounds := 1
 	if isLong() {
 		rounds = 9
 	}
-	r := newRig(t, "ext4", 2, 8)
 	r.server.faults = []string{"input/output error", "request failed", "whether it was stored is being found out", "a commit failed", "making it anew from the journal", "the database lost records in a compaction"}
 	for _, h := range r.clients {
 		h.refusals = []int{http.StatusServiceUnavailable}
@@ -60,9 +81,9 @@ func TestEIO(t *testing.T) {
 	for when := 1; when <= rounds; when++ {
 		for i, f := range faults {
 			err := r.fail(f, when, (i+when)%2 > 0)
-			if err != nil || t.Failed() {
-				r.keep(t.ArtifactDir())
-				t.Fatalf("with %s failing (lasting: %v, journal: %v), at position %d: %v", f.calls, f.lasts, f.journal, when, err)
+			if err != nil || r.Failed() {
+				r.keep(r.ArtifactDir())
+				r.Fatalf("with %s failing (lasting: %v, journal: %v), at position %d: %v", f.calls, f.lasts, f.journal, when, err)
 			}
 		}
 	}

@@ -162,6 +162,9 @@ func TestPowerCutLosesNothing(t *testing.T) {
 	}
 }
 
+// smallSegments has the log of small blobs settled often.
+var smallSegments = edit{"module/blobs/filesystem/wal.go", "segmentSize = 16 << 20", "segmentSize = 16 << 10"}
+
 // TestPowerCutFindsMissingSyncs: each sync that is taken out of the sources loses
 // something acknowledged, except those of the database alone, which the journal
 // makes up for.
@@ -171,7 +174,6 @@ func TestPowerCutFindsMissingSyncs(t *testing.T) {
 	const writer, settle = "module/blobs/filesystem/writer.go", "module/blobs/filesystem/wal_settle.go"
 	database := edit{"module/metadata/badger/open.go", "WithSyncWrites(true)", "WithSyncWrites(false)"}
 	noneSmall := edit{writer, "size >= 0 && size <= s.wal.limits.small", "size < -1"}
-	smallSegments := edit{"module/blobs/filesystem/wal.go", "segmentSize = 16 << 20", "segmentSize = 16 << 10"}
 	for _, missing := range []struct {
 		name  string
 		edits []edit
