@@ -177,7 +177,8 @@ func (r *rig) journal() []string {
 }
 
 const (
-	// Operations of each client in a position: those after the fault, and all.
+	// Operations of each client in a position: those after the fault, and all that the
+	// tracer sees.
 	operationsAfter = 6
 	mostOperations  = 600
 )
@@ -216,7 +217,10 @@ func (r *rig) workUntil(happened func() bool, answered *atomic.Int64) (refused i
 	r.Helper()
 	var count, after atomic.Int64
 	err = r.clients.try(func(h *history) error {
-		for range mostOperations {
+		for operations := 0; operations < mostOperations; operations++ {
+			if r.tracer.Load() == nil {
+				operations = 0 // strace is not there yet
+			}
 			if after.Load() == 0 && happened() {
 				after.Store(1)
 			}

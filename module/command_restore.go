@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
@@ -65,7 +66,7 @@ func (r *restoreCommand) run(ctx context.Context, arguments []string) error {
 	for _, argument := range arguments {
 		sources = append(sources, registry.RestoreSource{Name: argument, Open: func() (io.ReadCloser, error) { return r.open(argument) }})
 	}
-	if err := os.MkdirAll(backends.root, 0o700); err != nil {
+	if err := directory.Make(backends.root); err != nil {
 		return fmt.Errorf("making the root: %w", err)
 	}
 	line := newProgressLine(r.notes)

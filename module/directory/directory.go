@@ -37,7 +37,7 @@ type Claim struct {
 // newer version.
 func Take(path, layout string, version int) (*Claim, error) {
 	path = Identity(path)
-	if err := makeAll(disk.OS{}, path); err != nil {
+	if err := Make(path); err != nil {
 		return nil, fmt.Errorf("making directory: %w", err)
 	}
 	lock := flock.New(filepath.Join(path, lockFile), flock.SetPermissions(disk.FilePermissions))
@@ -86,6 +86,9 @@ func Identity(path string) string {
 		existing = parent
 	}
 }
+
+// Make makes a directory and its parents, durably. One that is there is no error.
+func Make(path string) error { return makeAll(disk.OS{}, path) }
 
 // makeAll makes a directory and its parents, each durable in its own parent. One that
 // cannot be made so is removed again: a later sync may succeed although its name is lost.

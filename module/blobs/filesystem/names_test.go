@@ -1,6 +1,7 @@
 package filesystem
 
 import (
+	"context"
 	"errors"
 	"path/filepath"
 	"runtime"
@@ -16,49 +17,62 @@ import (
 
 const firstFolder = "00000000" // of the locators of one store
 
-// meanwhile has something happen when the names of the first folder are about to be synced
-// for the first time.
+// meanwhile has something happen when the names of a folder are about to be synced for the
+// first time.
 type meanwhile struct {
 	disk.FS
-	once sync.Once
-	do   func(folder string)
+	folder string
+	once   sync.Once
+	do     func(folder string)
 }
 
 func (m *meanwhile) SyncDirectory(name string) error {
-	if filepath.Base(name) == firstFolder {
+	if filepath.Base(name) == m.folder {
 		m.once.Do(func() { m.do(name) })
 	}
 	return m.FS.SyncDirectory(name)
 }
 
-// TestANameThatTheSyncForAnotherLost: a blob gets its name while names are synced for
+// TestANameThatTheSyncForAnotherLost: something gets its name while names are synced for
 // another, which fails. The sync for its own then has nothing to do, and succeeds.
 func TestANameThatTheSyncForAnotherLost(t *testing.T) {
+	write := func(size int) func(*Store, registry.Locator) error {
+		return func(s *Store, locator registry.Locator) error { return writeBlob(s, locator, size) }
+	}
+	first, second := registry.NewLocator(1), registry.NewLocator(1)
 	for _, test := range []struct {
 		name    string
-		size    int
-		waiting int32 // segments
+		folder  string
+		prepare func(s *Store) error
+		do      func(s *Store, locator registry.Locator) error
 	}{
-		{"large ones", smallBlob + 1, 0},
-		{"small ones that are not written ahead", 10, unsettledSegments},
+		{"large blobs", firstFolder, func(*Store) error { return nil }, write(smallBlob + 1)},
+		{"small blobs that are not written ahead", firstFolder, func(s *Store) error {
+			s.wal.unsettled.Store(unsettledSegments)
+			return nil
+		}, write(10)},
+		{"blobs that are put aside", quarantineDirectory, func(s *Store) error {
+			return errors.Join(writeBlob(s, first, 10), writeBlob(s, second, 10))
+		}, func(s *Store, locator registry.Locator) error { return s.Quarantine(context.Background(), locator) }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			first, second := registry.NewLocator(1), registry.NewLocator(1)
 			work := func(root string, fsys *disktest.FS) (s *Store, failures [2]error) {
-				m := &meanwhile{FS: fsys}
+				m := &meanwhile{FS: fsys, folder: test.folder}
 				s, err := openWith(root, 1, m, defaultTuning)
+				if err == nil {
+					err = test.prepare(s)
+				}
 				if err != nil {
 					t.Fatal(err)
 				}
-				s.wal.unsettled.Store(test.waiting)
 				done := make(chan error, 1)
 				m.do = func(folder string) {
-					go func() { done <- writeBlob(s, second, test.size) }()
-					for !s.names.isGathering(folder) {
+					go func() { done <- test.do(s, second) }()
+					for len(done) == 0 && !s.names.isGathering(folder) {
 						runtime.Gosched()
 					}
 				}
-				failures[0] = writeBlob(s, first, test.size)
+				failures[0] = test.do(s, first)
 				failures[1] = <-done
 				return s, failures
 			}
@@ -69,7 +83,7 @@ func TestANameThatTheSyncForAnotherLost(t *testing.T) {
 				t.Fatal(err)
 			}
 			fault := disktest.Fault{
-				Operation: numbersOf(quiet, disktest.SyncDirectory, firstFolder)[0],
+				Operation: numbersOf(quiet, disktest.SyncDirectory, test.folder)[0],
 				Mode:      disktest.Fail, Err: syscall.EIO,
 			}
 			root = t.TempDir()
@@ -98,7 +112,7 @@ func (d *directorySync) isGathering(folder string) bool {
 // TestANameThatTheSettlingOfTheLogLost: a large blob gets its name, a sync of all files
 // fails, and then the names of its directory are synced.
 func TestANameThatTheSettlingOfTheLogLost(t *testing.T) {
-	m := &meanwhile{FS: failingVolumes{disk.OS{}}}
+	m := &meanwhile{FS: failingVolumes{disk.OS{}}, folder: firstFolder}
 	s, err := openWith(t.TempDir(), 1, m, tuning{small: smallBlob, segment: 1 << 20, age: time.Hour})
 	if err != nil {
 		t.Fatal(err)

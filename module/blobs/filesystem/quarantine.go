@@ -22,43 +22,44 @@ func (s *Store) Quarantine(ctx context.Context, locator registry.Locator) error 
 	if err != nil {
 		return err
 	}
-	moved, err := s.putAside(name, locator)
+	epoch, moved, err := s.putAside(name, locator)
 	if err != nil || !moved {
 		return err
 	}
 	for _, folder := range []string{filepath.Join(s.path, quarantineDirectory), filepath.Dir(name)} {
-		if err := s.names.wait(folder); err != nil {
+		if err := s.confirm(folder, epoch); err != nil {
 			return fmt.Errorf("syncing quarantine: %w", directory.Full(err))
 		}
 	}
 	return nil
 }
 
-// putAside moves a file to quarantine and tells whether it was there.
-func (s *Store) putAside(name string, locator registry.Locator) (moved bool, err error) {
+// putAside moves a file to quarantine, after an epoch, and tells whether it was there.
+func (s *Store) putAside(name string, locator registry.Locator) (epoch uint64, moved bool, err error) {
 	s.quarantining.Lock() // the name that is found vacant stays so
 	defer s.quarantining.Unlock()
 	if vacant, err := isVacant(name); vacant || err != nil {
-		return false, err
+		return 0, false, err
 	}
 	if err := s.wal.drain(); err != nil { // it would bring the file back
-		return false, err
+		return 0, false, err
 	}
 	if err := s.makeDirectory(filepath.Join(s.path, quarantineDirectory)); err != nil {
-		return false, err
+		return 0, false, err
 	}
 	aside, err := s.placeAside(locator)
 	if err != nil {
-		return false, err
+		return 0, false, err
 	}
+	epoch = s.wal.epoch.Load()
 	err = s.fsys.Rename(name, aside)
 	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil // deleted meanwhile
+		return 0, false, nil // deleted meanwhile
 	}
 	if err != nil {
-		return false, fmt.Errorf("renaming file: %w", directory.Full(err))
+		return 0, false, fmt.Errorf("renaming file: %w", directory.Full(err))
 	}
-	return true, nil
+	return epoch, true, nil
 }
 
 // placeAside finds a name in quarantine. What is there already stays: a power cut

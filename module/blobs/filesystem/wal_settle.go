@@ -55,8 +55,9 @@ func (l *wal) hasFailedSince(epoch uint64) bool {
 }
 
 // confirm makes a name durable that was given after an epoch. A sync that failed since may
-// have lost it: the next one then had nothing to do any more, and succeeds. (One of the
-// whole file system that is under way is not waited for: what it loses of a directory
+// have lost it: the next one then had nothing to do any more, and succeeds. Those of one
+// directory follow each other, and a failure is counted before the next begins. (One of
+// the whole file system that is under way is not waited for: what it loses of a directory
 // Linux reports to the next sync of that one too.)
 func (s *Store) confirm(folder string, epoch uint64) error {
 	if err := s.names.wait(folder); err != nil {

@@ -137,8 +137,8 @@ func (w *writer) Commit(context.Context) error {
 	if w.ended {
 		return errClosed
 	}
-	epoch := w.store.wal.epoch.Load()
-	if err := w.put(); err != nil {
+	epoch, err := w.put()
+	if err != nil {
 		return errors.Join(err, w.Abort())
 	}
 	// In place: if its name cannot be made durable the sweep removes it.
@@ -147,34 +147,35 @@ func (w *writer) Commit(context.Context) error {
 	return directory.Full(w.store.confirm(w.directory, epoch))
 }
 
-// put syncs the bytes and gives them their name.
-func (w *writer) put() error {
+// put syncs the bytes and gives them their name, after an epoch.
+func (w *writer) put() (epoch uint64, err error) {
 	if err := w.usable(); err != nil {
-		return err
+		return 0, err
 	}
 	if w.size < w.allocated {
 		// To the size that it has: blocks beyond would stay.
 		if err := w.file.Truncate(w.size); err != nil {
-			return fmt.Errorf("giving room back: %w", directory.Full(err))
+			return 0, fmt.Errorf("giving room back: %w", directory.Full(err))
 		}
 	}
 	if err := w.file.Sync(); err != nil {
-		return fmt.Errorf("syncing file: %w", directory.Full(err))
+		return 0, fmt.Errorf("syncing file: %w", directory.Full(err))
 	}
 	w.closed = true
 	if err := w.file.Close(); err != nil {
-		return fmt.Errorf("closing file: %w", directory.Full(err))
+		return 0, fmt.Errorf("closing file: %w", directory.Full(err))
 	}
 	if err := w.store.makeDirectory(w.directory); err != nil {
-		return err
+		return 0, err
 	}
 	if err := w.checkVacant(); err != nil {
-		return err
+		return 0, err
 	}
+	epoch = w.store.wal.epoch.Load()
 	if err := w.store.fsys.Rename(w.temporary, w.place); err != nil {
-		return fmt.Errorf("renaming file: %w", directory.Full(err))
+		return 0, fmt.Errorf("renaming file: %w", directory.Full(err))
 	}
-	return nil
+	return epoch, nil
 }
 
 // checkVacant keeps a rename from replacing a blob, which happens only if a

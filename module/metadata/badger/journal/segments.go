@@ -148,7 +148,7 @@ func (j *Journal) placeSegment(file disk.File, temporary, name string, text []by
 	if err := file.Sync(); err != nil {
 		return fmt.Errorf("syncing segment: %w", err)
 	}
-	j.naming.Lock() // a sync that fails loses this name, and no other's hides it
+	j.naming.Lock() // no sync for another name runs, whose failure this one's would not tell
 	defer j.naming.Unlock()
 	if err := j.options.FS.Rename(temporary, name); err != nil {
 		return fmt.Errorf("naming segment: %w", err)
