@@ -45,6 +45,7 @@ type faultMode struct {
 	fault    disktest.Fault
 	powerCut bool
 	// sudden has nothing closed before, which would make durable what may not have been.
+	// A crash is that anyway.
 	sudden bool
 }
 
@@ -54,10 +55,10 @@ var faultModes = []faultMode{
 	{"ENOSPC, then a power cut", disktest.Fault{Mode: disktest.Fail, Err: syscall.ENOSPC}, true, false},
 	{"half a write", disktest.Fault{Mode: disktest.Short, Err: syscall.ENOSPC}, true, false},
 	{"EIO after it was done", disktest.Fault{Mode: disktest.Done, Err: syscall.EIO}, true, true},
-	{"a crash before it", disktest.Fault{Mode: disktest.CrashBefore}, false, true},
-	{"a crash after it", disktest.Fault{Mode: disktest.CrashAfter}, false, true},
-	{"a power cut before it", disktest.Fault{Mode: disktest.CrashBefore}, true, true},
-	{"a power cut after it", disktest.Fault{Mode: disktest.CrashAfter}, true, true},
+	{"a crash before it", disktest.Fault{Mode: disktest.CrashBefore}, false, false},
+	{"a crash after it", disktest.Fault{Mode: disktest.CrashAfter}, false, false},
+	{"a power cut before it", disktest.Fault{Mode: disktest.CrashBefore}, true, false},
+	{"a power cut after it", disktest.Fault{Mode: disktest.CrashAfter}, true, false},
 }
 
 // Faults lets each operation on the disk of a scenario fail in each way, one at a
