@@ -17,6 +17,10 @@ type batch struct {
 	ids    bool // some were taken
 	state  stateRecord
 
+	// replayed: the bytes that a change leaves without a file may be gone long since.
+	// What nothing names is left to the sweep.
+	replayed bool
+
 	// changes are what the journal must have before the layer is committed.
 	changes []registry.Change
 }
@@ -59,6 +63,13 @@ func (b *batch) commit(o *opened) {
 
 // record has the journal know of a change.
 func (b *batch) record(change registry.Change) { b.changes = append(b.changes, change) }
+
+// condemn leaves the bytes of a locator to the reaper.
+func (b *batch) condemn(locator registry.Locator) {
+	if !b.replayed {
+		b.await(condemnedKey(locator), &condemnedRecord{})
+	}
+}
 
 // takeID gives out an id. Ids are never given out twice: a batch that fails gives
 // its own back, and nobody has seen them.

@@ -3,6 +3,7 @@ package badger
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"time"
 )
 
@@ -75,23 +76,27 @@ func (s *Store) storeAll() error {
 	return nil
 }
 
-// remember brings memory up to date with what the database has for certain: nobody
-// deletes bytes before.
+// remember tells the reaper's memory what the database has for certain: nobody deletes
+// bytes before.
 func (s *Store) remember(layers []*layer) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	for _, l := range layers {
-		for _, locator := range l.condemned {
-			s.condemned[locator] = struct{}{}
+		for _, key := range l.waiting {
+			waiting, suffix := s.backlogOf(key)
+			waiting.add(suffix)
 		}
-		for _, locator := range l.buried {
-			delete(s.condemned, locator)
-		}
-		s.graves = append(s.graves, l.opened...)
-		for _, id := range l.emptied {
-			s.graves = removeID(s.graves, id)
+		for _, key := range l.done {
+			waiting, suffix := s.backlogOf(key)
+			waiting.remove(suffix)
 		}
 	}
+}
+
+// backlogOf returns the backlog that a key belongs to, and what follows the prefix.
+func (s *Store) backlogOf(key string) (*backlog, string) {
+	if suffix, found := strings.CutPrefix(key, gravePrefix); found {
+		return &s.graves, suffix
+	}
+	return &s.condemned, strings.TrimPrefix(key, condemnedPrefix)
 }
 
 // awaitStored has the database get what is committed now, and waits until it has.

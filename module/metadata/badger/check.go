@@ -55,7 +55,7 @@ func (s *Store) checkJournal(ctx context.Context, to registry.Position, report f
 // audit compares the records of a database with each other.
 type audit struct {
 	reader reader
-	graves map[uint64]bool
+	graves graveCursor
 	seed   maphash.Seed
 
 	reporting sync.Mutex
@@ -72,7 +72,7 @@ type audit struct {
 }
 
 func newAudit(r reader, report func(string)) *audit {
-	return &audit{reader: r, report: report, graves: make(map[uint64]bool), seed: maphash.MakeSeed()}
+	return &audit{reader: r, report: report, graves: graveCursor{reader: r}, seed: maphash.MakeSeed()}
 }
 
 // run reads everything once: on two threads, since a start may wait for it. Their
@@ -81,9 +81,6 @@ func (a *audit) run(ctx context.Context) error {
 	var state stateRecord
 	_, err := a.reader.get(stateKey, &state)
 	a.note(err)
-	if err := a.each(ctx, gravePrefix, new(graveRecord), a.grave); err != nil {
-		return err
-	}
 	v, t, o, p := new(versionRecord), new(timeRecord), new(ownerRecord), new(packageRecord)
 	f, b, k := new(fileRecord), new(blobRecord), new(tokenRecord)
 	both := new(errgroup.Group)
@@ -161,12 +158,6 @@ func (a *audit) note(err error) {
 // scatter makes a number of a name that does not cancel out against another's.
 func (a *audit) scatter(name []byte) uint64 { return maphash.Bytes(a.seed, name) }
 
-func (a *audit) grave(key []byte) error {
-	id, err := graveID(key)
-	a.graves[id] = true
-	return err
-}
-
 func (a *audit) version(key []byte, v *versionRecord) error {
 	owner, pkg, err := versionNames(key)
 	if err != nil {
@@ -187,7 +178,10 @@ func (a *audit) file(key []byte, f *fileRecord) error {
 	a.found.files += scatter(f.id)
 	a.referred += a.scatter(f.digest[:])
 	id, err := fileVersion(key)
-	if err != nil || a.graves[id] {
+	if err != nil {
+		return err
+	}
+	if deleted, err := a.graves.has(id); err != nil || deleted {
 		return err
 	}
 	a.filesOf += scatter(id)

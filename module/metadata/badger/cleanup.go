@@ -23,61 +23,79 @@ const (
 // releases files of deleted versions, a bounded number at a time, until something
 // is or none are left.
 func (s *Store) Condemned(ctx context.Context, limit int) ([]registry.Locator, error) {
+	s.reaping.Lock()
+	defer s.reaping.Unlock()
+	view := func(read func(reader) error) error { return s.view(ctx, read) }
 	for {
 		if err := firstError(func() error { return s.usable(ctx) }, func() error { return s.awaitStored(ctx) }); err != nil {
 			return nil, err
 		}
-		locators, grave, found := s.remains(limit)
-		if len(locators) > 0 || !found {
-			return locators, nil
-		}
-		err := s.submit(ctx, cleanupWeight, func(b *batch) error { return b.emptyGrave(grave) })
-		if errors.Is(err, registry.ErrDamaged) {
-			// Its bytes stay; the graves behind it must not.
-			s.log.Error("cleaning up a deleted version", slog.Uint64("id", grave), slog.Any("error", err))
-			s.mu.Lock()
-			s.graves = removeID(s.graves, grave)
-			s.mu.Unlock()
-			continue
-		}
+		suffixes, err := s.condemned.next(limit, view)
 		if err != nil {
-			return nil, fmt.Errorf("cleaning up a deleted version: %w", err)
+			return nil, fmt.Errorf("listing condemned locators: %w", err)
+		}
+		if len(suffixes) > 0 {
+			return locatorsOf(suffixes), nil
+		}
+		graves, err := s.graves.next(1, view)
+		if err != nil {
+			return nil, fmt.Errorf("listing deleted versions: %w", err)
+		}
+		if len(graves) == 0 {
+			return nil, nil
+		}
+		if err := s.emptyGrave(ctx, graves[0]); err != nil {
+			return nil, err
 		}
 	}
 }
 
-// remains returns condemned locators, and the oldest grave.
-func (s *Store) remains(limit int) (locators []registry.Locator, grave uint64, found bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for locator := range s.condemned {
-		if len(locators) == limit {
-			break
-		}
-		locators = append(locators, locator)
+func locatorsOf(suffixes []string) []registry.Locator {
+	locators := make([]registry.Locator, len(suffixes))
+	for i, suffix := range suffixes {
+		locators[i] = registry.Locator(suffix)
 	}
-	if len(s.graves) == 0 {
-		return locators, 0, false
-	}
-	return locators, s.graves[0], true
+	return locators
 }
 
-// emptyGrave releases the next files of a deleted version.
-func (b *batch) emptyGrave(id uint64) error {
+// emptyGrave releases some files of a deleted version. The files of a version that
+// cannot be read stay, and do not keep those of others.
+func (s *Store) emptyGrave(ctx context.Context, suffix string) error {
+	id, err := graveID([]byte(gravePrefix + suffix))
+	if err == nil {
+		err = s.submit(ctx, cleanupWeight, func(b *batch) error {
+			_, err := b.emptyGrave(id)
+			return err
+		})
+	}
+	if errors.Is(err, registry.ErrDamaged) {
+		s.log.Error("cleaning up a deleted version", slog.Uint64("id", id), slog.Any("error", err))
+		s.graves.remove(suffix)
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("cleaning up a deleted version: %w", err)
+	}
+	return nil
+}
+
+// emptyGrave releases the next files of a deleted version, and tells whether none are
+// left.
+func (b *batch) emptyGrave(id uint64) (emptied bool, err error) {
 	key := graveKey(id)
 	var grave graveRecord
 	if found, err := b.get(key, &grave); err != nil || !found {
-		return orNotFound(err, nil)
+		return true, err
 	}
 	files, err := b.filesAfter(id, grave.lastFile)
 	if err != nil {
-		return err
+		return false, err
 	}
 	for _, file := range files {
 		// Read one by one: two files may have the same blob.
 		blob, err := b.referredBlob(file)
 		if err != nil {
-			return err
+			return false, err
 		}
 		grave.lastFile = registry.Fold(file.name)
 		b.state.sums.files -= scatter(file.id)
@@ -86,11 +104,10 @@ func (b *batch) emptyGrave(id uint64) error {
 	}
 	if len(files) == cleanupFiles {
 		b.put(key, &grave)
-		return nil
+		return false, nil
 	}
-	b.emptied = append(b.emptied, id)
-	b.delete(key)
-	return nil
+	b.bury(key)
+	return true, nil
 }
 
 func (b *batch) filesAfter(id uint64, last string) ([]fileRecord, error) {
@@ -121,9 +138,8 @@ func (s *Store) Buried(ctx context.Context, locators []registry.Locator) error {
 	for chunk := range slices.Chunk(locators, batchWeight) {
 		err := s.submit(ctx, len(chunk), func(b *batch) error {
 			for _, locator := range chunk {
-				b.delete(condemnedKey(locator))
+				b.bury(condemnedKey(locator))
 			}
-			b.buried = append(b.buried, chunk...)
 			return nil
 		})
 		if err != nil {
@@ -187,16 +203,6 @@ func (r reader) eachCondemned(fn func(registry.Locator)) error {
 	})
 }
 
-// graves returns the ids of deleted versions that have files left.
-func (r reader) graves() (ids []uint64, err error) {
-	err = r.scan([]byte(gravePrefix), nil, func(key, _ []byte) error {
-		id, err := graveID(key)
-		ids = append(ids, id)
-		return err
-	})
-	return ids, err
-}
-
 // graveID reads the version id out of a grave's key.
 func graveID(key []byte) (uint64, error) {
 	rest := bytes.TrimPrefix(key, []byte(gravePrefix))
@@ -204,8 +210,4 @@ func graveID(key []byte) (uint64, error) {
 		return 0, damaged(key, "length of key")
 	}
 	return binary.BigEndian.Uint64(rest), nil
-}
-
-func removeID(ids []uint64, id uint64) []uint64 {
-	return slices.DeleteFunc(ids, func(other uint64) bool { return other == id })
 }

@@ -77,8 +77,7 @@ func (b *batch) deleteVersion(ref registry.VersionRef) error {
 		return err
 	}
 	tally.owner.bytes -= version.bytes
-	b.opened = append(b.opened, version.id)
-	b.put(graveKey(version.id), &graveRecord{})
+	b.await(graveKey(version.id), &graveRecord{})
 	b.removeVersion(vKey, version, &tally)
 	b.putTally(ref, tally)
 	return nil

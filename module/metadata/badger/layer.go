@@ -7,8 +7,6 @@ import (
 	"slices"
 
 	"github.com/dgraph-io/badger/v4"
-
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
 // layer is what one commit writes. Once it is committed nobody changes it.
@@ -16,11 +14,9 @@ type layer struct {
 	records map[string][]byte // values by key, nil for a record that is deleted
 	size    int               // about what they take in a memtable, in bytes
 
-	// What becomes true in memory once the database has the records.
-	condemned []registry.Locator
-	buried    []registry.Locator
-	opened    []uint64 // graves
-	emptied   []uint64
+	// Keys of what waits for the reaper, and of what does no more, once the database
+	// has the records.
+	waiting, done []string
 }
 
 // recordOverhead is what a record takes in a memtable besides its key and its value.
@@ -37,10 +33,16 @@ func (l *layer) write(key, value []byte) {
 	l.size += len(key) + len(value) + recordOverhead
 }
 
-// condemn leaves the bytes of a locator to the reaper.
-func (l *layer) condemn(locator registry.Locator) {
-	l.condemned = append(l.condemned, locator)
-	l.put(condemnedKey(locator), &condemnedRecord{})
+// await leaves what a record is of to the reaper.
+func (l *layer) await(key []byte, record codec) {
+	l.waiting = append(l.waiting, string(key))
+	l.put(key, record)
+}
+
+// bury says that the reaper has done what a record is of.
+func (l *layer) bury(key []byte) {
+	l.done = append(l.done, string(key))
+	l.delete(key)
 }
 
 // writeTo has a transaction write the records.

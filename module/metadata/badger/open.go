@@ -175,8 +175,8 @@ func (p *place) settle(ctx context.Context, o *opened) error {
 	}
 	if replayed > 0 {
 		p.log.Warn("the database was behind its journal; the changes it lacked are made again", slog.Uint64("changes", replayed))
-		if err := o.emptyGraves(); err != nil {
-			return fmt.Errorf("cleaning up versions that were deleted: %w", contradiction(err))
+		if err := o.emptyLeftGraves(ctx); err != nil {
+			return err
 		}
 	}
 	return o.checkUnlessKnown(ctx, p.log)

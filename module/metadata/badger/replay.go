@@ -1,6 +1,7 @@
 package badger
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -35,7 +36,7 @@ func (r *replay) take(line []byte, change registry.Change, chain registry.Digest
 		}
 	}
 	if r.batch == nil {
-		r.batch = newBatch(r.opened)
+		r.batch = r.opened.newReplayed()
 	}
 	if err := r.batch.apply(change); err != nil {
 		r.batch.end()
@@ -49,16 +50,32 @@ func (r *replay) take(line []byte, change registry.Change, chain registry.Digest
 	return nil
 }
 
-// flush commits what was taken.
+// flush commits what was taken, and releases the files of versions that it deleted: no
+// blob may be known that nobody has, for its bytes may be long gone.
 func (r *replay) flush() error {
 	if r.batch == nil {
 		return nil
 	}
 	b := r.batch
 	r.batch, r.count = nil, 0
+	return firstError(
+		func() error { return r.opened.storeBatch(b) },
+		func() error { return r.opened.emptyGraves(b.waiting) },
+	)
+}
+
+// newReplayed begins a batch of changes that were made before.
+func (o *opened) newReplayed() *batch {
+	b := newBatch(o)
+	b.replayed = true
+	return b
+}
+
+// storeBatch ends a batch, and has the database take it.
+func (o *opened) storeBatch(b *batch) error {
 	defer b.end()
-	b.commit(r.opened)
-	if err := r.opened.db.storeAll(); err != nil {
+	b.commit(o)
+	if err := o.db.storeAll(); err != nil {
 		return fmt.Errorf("committing replayed changes: %w", err)
 	}
 	return nil
@@ -128,31 +145,44 @@ func (b *batch) republish(ref registry.Ref, change registry.Change) error {
 	return err
 }
 
-// emptyGraves releases the files of deleted versions at once. After a replay their
-// bytes may be long gone, and no blob may be known that nobody has.
-func (o *opened) emptyGraves() error {
-	var graves []uint64
-	err := o.db.view(func(r reader) (err error) {
-		graves, err = r.graves()
-		return err
-	})
-	for err == nil && len(graves) > 0 {
-		var emptied bool
-		if emptied, err = o.emptyGrave(graves[0]); emptied {
-			graves = graves[1:]
+// emptyLeftGraves releases the files of versions that were deleted before a replay.
+func (o *opened) emptyLeftGraves(ctx context.Context) error {
+	left := backlog{prefix: gravePrefix}
+	left.reset()
+	for {
+		suffixes, err := left.next(batchWeight, o.db.view)
+		if err != nil || len(suffixes) == 0 {
+			return err
+		}
+		graves := make([]string, len(suffixes))
+		for i, suffix := range suffixes {
+			graves[i] = gravePrefix + suffix
+			left.remove(suffix)
+		}
+		if err := firstError(ctx.Err, func() error { return o.emptyGraves(graves) }); err != nil {
+			return err
 		}
 	}
-	return err
 }
 
-// emptyGrave releases some files of a deleted version, and tells whether they were
-// the last.
-func (o *opened) emptyGrave(id uint64) (emptied bool, err error) {
-	b := newBatch(o)
-	defer b.end()
-	if err := b.emptyGrave(id); err != nil {
-		return false, err
+// emptyGraves releases the files of deleted versions.
+func (o *opened) emptyGraves(graves []string) error {
+	if len(graves) == 0 {
+		return nil
 	}
-	b.commit(o)
-	return len(b.emptied) > 0, o.db.storeAll()
+	b := o.newReplayed()
+	for _, grave := range graves {
+		id, err := graveID([]byte(grave))
+		for emptied := false; err == nil && !emptied; {
+			if emptied, err = b.emptyGrave(id); err == nil && b.isFull() {
+				err = o.storeBatch(b)
+				b = o.newReplayed()
+			}
+		}
+		if err != nil {
+			b.end()
+			return fmt.Errorf("cleaning up a version that was deleted: %w", contradiction(err))
+		}
+	}
+	return o.storeBatch(b)
 }

@@ -55,9 +55,11 @@ type Store struct {
 
 	mu        sync.Mutex
 	uploads   map[registry.Locator]struct{} // under way
-	condemned map[registry.Locator]struct{} // and not buried
-	graves    []uint64                      // ids of deleted versions with files left, oldest first
 	snapshots map[*snapshot]struct{}        // not closed
+
+	reaping   sync.Mutex // held while the next of what follows is looked for
+	condemned backlog    // locators that are not buried
+	graves    backlog    // deleted versions with files left
 }
 
 // open claims a directory and opens the store in it.
@@ -93,8 +95,11 @@ func (p *place) openStore(ctx context.Context) (*Store, error) {
 		wake:       make(chan struct{}, 1),
 		uploads:    make(map[registry.Locator]struct{}),
 		snapshots:  make(map[*snapshot]struct{}),
+		condemned:  backlog{prefix: condemnedPrefix},
+		graves:     backlog{prefix: gravePrefix},
 	}
-	if err := firstError(func() error { return o.awaitFlush(ctx) }, func() error { return s.load(o) }); err != nil {
+	s.load(o)
+	if err := o.awaitFlush(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("loading database in %s: %w", p.path(), err), o.close())
 	}
 	s.room.balance()
@@ -108,23 +113,12 @@ func (p *place) openStore(ctx context.Context) (*Store, error) {
 // ID implements registry.MetadataStore.
 func (s *Store) ID() string { return s.id }
 
-// load reads what is kept in memory: condemned locators and graves.
-func (s *Store) load(o *opened) error {
-	condemned := make(map[registry.Locator]struct{})
-	var graves []uint64
-	err := o.db.view(func(r reader) (err error) {
-		graves, err = r.graves()
-		return errors.Join(err, r.eachCondemned(func(locator registry.Locator) { condemned[locator] = struct{}{} }))
-	})
-	if err != nil {
-		return err
-	}
+// load forgets what was known of the database that was open before.
+func (s *Store) load(o *opened) {
 	s.cache.clear()
 	s.sequence.Store(max(s.sequence.Load(), o.nextID))
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.condemned, s.graves = condemned, graves
-	return nil
+	s.condemned.reset()
+	s.graves.reset()
 }
 
 // BeginUpload implements registry.MetadataStore.

@@ -159,14 +159,10 @@ func (s *Store) reopen() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	o, err := s.open(ctx)
-	if err == nil {
-		if err = s.load(o); err != nil {
-			err = errors.Join(err, o.close())
-		}
-	}
 	if s.fault = err; err != nil {
 		return err
 	}
+	s.load(o)
 	s.opened = o
 	return nil
 }
