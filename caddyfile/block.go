@@ -20,6 +20,9 @@ func (d *directive) block(of string, known words, repeatable ...string) error {
 		word := d.Val()
 		read, ok := known[word]
 		if !ok {
+			if place, elsewhere := places[word]; elsewhere {
+				return d.Errf("%s does not belong in %s: write it in %s", word, of, place)
+			}
 			return d.Errf("unknown word %q in %s%s: write one of %s", word, of, suggestion(word, known), list(known))
 		}
 		if first, repeated := written[word]; repeated && !slices.Contains(repeatable, word) {
@@ -34,6 +37,25 @@ func (d *directive) block(of string, known words, repeatable ...string) error {
 		}
 	}
 	return nil
+}
+
+// places says where each word belongs. A word of several blocks has the one where it
+// is expected most.
+var places = make(map[string]string)
+
+func init() {
+	for _, block := range []struct {
+		place string
+		words words
+	}{
+		{"the block of " + authDirectiveName, authWords},
+		{"an owner block", ownerWords},
+		{"the block of " + directiveName, subdirectives},
+	} {
+		for word := range block.words {
+			places[word] = block.place
+		}
+	}
 }
 
 // opensBlock tells whether a block opens after the current token, without moving.

@@ -7,7 +7,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/generic-registry/caddy-generic-registry/module"
 )
@@ -15,18 +14,32 @@ import (
 const directiveName = "generic_registry"
 
 func init() {
-	httpcaddyfile.RegisterHandlerDirective(directiveName, parseCaddyfile)
+	httpcaddyfile.RegisterDirective(directiveName, parseCaddyfile)
 	// After authentication and respond, so that rules which deny win; before what
 	// answers every path.
 	httpcaddyfile.RegisterDirectiveOrder(directiveName, httpcaddyfile.Before, "reverse_proxy")
 }
 
-func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+// parseCaddyfile is what RegisterHandlerDirective would do, with a look at the matcher.
+func parseCaddyfile(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	h.Next() // the directive's name
+	written := h.RemainingArgs()
+	h.Reset()
+	h.Next()
+	matchers, err := h.ExtractMatcherSet()
+	if err != nil {
+		return nil, err
+	}
 	handler := new(module.Handler)
 	if err := parse(h.Dispenser, handler); err != nil {
 		return nil, err
 	}
-	return handler, nil
+	if paths, missed := missedPaths(matchers, handler); missed {
+		h.Reset()
+		h.Next()
+		return nil, h.Errf("%s", missedText(written, paths, handler))
+	}
+	return h.NewRoute(matchers, handler), nil
 }
 
 // subdirectives are the words of the block.

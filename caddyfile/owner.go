@@ -37,7 +37,7 @@ func (d *directive) owner() error {
 	d.owners[registry.Fold(name)] = d.position()
 
 	// Made here so that it has the line of the owner, not that of the brace.
-	empty := d.Errf("owner %s has no rule: write %s into its block", name, list(ownerWords))
+	empty := d.Errf("owner %s has no rule: use one of %s in its block", name, list(ownerWords))
 	d.handler.Owners = append(d.handler.Owners, module.OwnerRule{Owner: name})
 	rule := d.rule()
 	d.lines = &rule.Permissions
@@ -64,7 +64,7 @@ func (d *directive) packages() error {
 	if _, err := module.CheckPackagePattern(pattern); err != nil {
 		return d.Err(err.Error())
 	}
-	empty := d.Errf("package %s has no rule: write %s into its block", pattern, list(packageWords))
+	empty := d.Errf("package %s has no rule: use one of %s in its block", pattern, list(packageWords))
 	narrowed := module.PackageRule{Package: pattern}
 	around := d.lines
 	d.lines = &narrowed.Permissions

@@ -31,8 +31,9 @@ func TestAnyHandlerCanBeWritten(t *testing.T) {
 }
 
 func drawHandler(t *rapid.T) *module.Handler {
-	name := rapid.StringMatching(`[A-Za-zÀ-ž0-9{][A-Za-zÀ-ž0-9 {}#.*@_-]{0,10}[A-Za-z0-9}]`)
-	user := rapid.OneOf(rapid.StringMatching(`[A-Za-zÀ-ž0-9][A-Za-zÀ-ž0-9 #.*@_-]{0,10}[A-Za-z0-9]`), rapid.StringMatching(`[a-c]`))
+	name := rapid.StringMatching(`[A-Za-zÀ-ž0-9{][A-Za-zÀ-ž0-9 {}#.@_-]{0,10}[A-Za-z0-9}]`)
+	user := rapid.OneOf(rapid.StringMatching(`[A-Za-zÀ-ž0-9][A-Za-zÀ-ž0-9 #.@_-]{0,10}[A-Za-z0-9]`), rapid.StringMatching(`[a-c]`)).
+		Filter(func(s string) bool { return module.CheckUser(s) == nil })
 	principal := rapid.OneOf(user, rapid.SampledFrom([]string{"*", "@users", "@owner", "@group:g", "@group:Two Words"}))
 	owner := rapid.OneOf(user, rapid.Just("*"))
 	rule := rapid.Custom(func(t *rapid.T) module.OwnerRule {
@@ -89,7 +90,7 @@ func drawPackages(t *rapid.T, principal *rapid.Generator[string]) (packages []mo
 
 func drawClaim(t *rapid.T, label string) *module.Claim {
 	return rapid.SampledFrom([]*module.Claim{
-		nil, {Placeholder: "{http.vars.x}"}, {Placeholder: "{http.request.header.X}", Trusted: true}, {Placeholder: "{http.auth.user.x}", Trusted: true},
+		nil, {Placeholder: "{http.vars.x}", Trusted: true}, {Placeholder: "{http.auth.user.id}"}, {Placeholder: "{http.request.header.X}", Trusted: true}, {Placeholder: "{http.auth.user.x}", Trusted: true},
 	}).Draw(t, label)
 }
 

@@ -38,6 +38,9 @@ func (d *directive) path() (string, error) {
 	if !strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "{") {
 		return "", d.Errf("%s %q does not begin with /", word, path)
 	}
+	if err := module.CheckPathHasNoPattern(word, path); err != nil {
+		return "", d.Err(err.Error())
+	}
 	return path, nil
 }
 

@@ -22,7 +22,7 @@ type auditLine struct {
 func (s *server) auditLines() (lines []auditLine) {
 	for text := range strings.Lines(s.logText()) {
 		var line auditLine
-		if json.Unmarshal([]byte(text), &line) == nil && strings.HasSuffix(line.Logger, "generic_registry.audit") {
+		if json.Unmarshal([]byte(text), &line) == nil && line.Logger == "http.handlers.generic_registry.audit" {
 			lines = append(lines, line)
 		}
 	}
@@ -44,6 +44,9 @@ func TestEveryChangeIsAudited(t *testing.T) {
 	s.want(403, http.MethodDelete, path, "bob", nil)
 	s.want(401, http.MethodDelete, path, "", nil)
 	s.want(401, http.MethodDelete, path, "", nil, authorization("Bearer grt_x"))
+	s.want(401, http.MethodGet, path, "", nil, authorization("Bearer "+token[:len(token)-4]+"aaaa"))
+	s.want(401, http.MethodHead, path, "", nil, authorization(basic("mallory", "hunter2")))
+	s.want(401, http.MethodGet, path, "", nil, authorization(basic("grt_x", "hunter2")))
 	s.want(400, http.MethodPut, filePath("alice", "tool", "..", "f"), "alice", content)
 	s.want(204, http.MethodDelete, versionPath("alice", "tool", "1.0"), "alice", nil)
 	sum := sha256.Sum256(content)
@@ -55,7 +58,10 @@ func TestEveryChangeIsAudited(t *testing.T) {
 		{Msg: "refused", Action: "delete", Status: 403, Result: "the token's scope does not cover this", User: "alice", Token: "deploy", File: "File"},
 		{Msg: "refused", Action: "delete", Status: 403, Result: "writing to this owner's packages is not allowed", User: "bob", File: "File"},
 		{Msg: "refused", Action: "delete", Status: 401, Result: "authentication required", File: "File"},
-		{Msg: "refused", Action: "delete", Status: 401},
+		{Msg: "refused", Action: "delete", Status: 401, Result: "token does not exist: malformed"},
+		{Msg: "refused", Action: "read", Status: 401, Result: "token does not exist: wrong secret", User: "alice", Token: "deploy"},
+		{Msg: "refused", Action: "read", Status: 401, Result: "wrong user or password", User: "mallory"},
+		{Msg: "refused", Action: "read", Status: 401, Result: "token does not exist: malformed"},
 		{Msg: "refused", Action: "write", Status: 400, Result: "unsafe path", User: "alice"},
 		{Msg: "changed", Action: "delete", Status: 204, Result: "ok", User: "alice"},
 	}
@@ -70,6 +76,11 @@ func TestEveryChangeIsAudited(t *testing.T) {
 		}
 		if got.ClientIP != "127.0.0.1" || !strings.HasPrefix(got.RemoteAddr, "127.0.0.1:") {
 			t.Errorf("line %d is from %q, %q", i, got.RemoteAddr, got.ClientIP)
+		}
+	}
+	for _, secret := range []string{strings.TrimPrefix(token, "grt_"), "hunter2", "grt_x"} {
+		if strings.Contains(s.logText(), secret) {
+			t.Errorf("the log has %s", secret)
 		}
 	}
 	if first := lines[0]; first.Owner != "alice" || first.Package != "tool" || first.Version != "1.0" || first.Size == nil || *first.Size != int64(len(content)) {

@@ -10,7 +10,9 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
+	"io"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -68,7 +70,7 @@ func (s *server) clientAuthority() authority {
 }
 
 // issue makes the certificate of a client.
-func (a authority) issue(t *testing.T, name pkix.Name) tls.Certificate {
+func (a authority) issue(t testing.TB, name pkix.Name) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -91,30 +93,7 @@ func TestClientCertificatesOfTheReadme(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	clients := s.clientAuthority()
-	text := strings.ReplaceAll(readmeWith(t, "client_auth").text, "/etc/caddy/clients.pem", clients.file)
-	text = strings.Replace(text, "packages.example.com {\n\ttls {", fmt.Sprintf("https://localhost:%d {\n\ttls internal {", s.port), 1)
-	text = strings.Replace(text, "generic_registry {", "generic_registry {\n\t\troot "+s.root, 1)
-	s.start(strings.Replace(s.global(), "{\n", "{\n\tskip_install_trust\n\tauto_https disable_redirects\n", 1) + text)
-
-	roots := x509.NewCertPool()
-	s.eventually("there is a certificate", func() bool {
-		root, err := os.ReadFile(filepath.Join(s.dir, "data", "caddy", "pki", "authorities", "local", "root.crt"))
-		return err == nil && roots.AppendCertsFromPEM(root)
-	})
-	put := func(file string, certificates ...tls.Certificate) (int, error) {
-		client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, Certificates: certificates}}}
-		defer client.CloseIdleConnections()
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, fmt.Sprintf("https://localhost:%d%s", s.port, filePath("team", "p", "1", file)), strings.NewReader("x"))
-		if err != nil {
-			return 0, err
-		}
-		response, err := client.Do(request)
-		if err != nil {
-			return 0, err
-		}
-		return response.StatusCode, response.Body.Close()
-	}
-	s.eventually("the server has its certificate", func() bool { _, err := put("early"); return err == nil })
+	put := s.startWithCertificates(clients, readmeWith(t, "client_auth").text)
 	ci := pkix.Name{CommonName: "ci", Organization: []string{"Example"}}
 	other := clients.issue(t, pkix.Name{CommonName: "other", Organization: []string{"Example"}})
 	for name, test := range map[string]struct {
@@ -125,13 +104,77 @@ func TestClientCertificatesOfTheReadme(t *testing.T) {
 		"other":     {[]tls.Certificate{other}, http.StatusForbidden},
 		"anonymous": {nil, http.StatusUnauthorized},
 	} {
-		if got, err := put(name, test.certificates...); err != nil || got != test.want {
+		if got, err := put(name, nil, test.certificates...); err != nil || got != test.want {
 			t.Errorf("%s: %d, %v, want %d", name, got, err, test.want)
 		}
 	}
 	stranger := newServer(t).clientAuthority()
-	if got, err := put("stranger", stranger.issue(t, ci)); err == nil && got == http.StatusCreated {
+	if got, err := put("stranger", nil, stranger.issue(t, ci)); err == nil && got == http.StatusCreated {
 		t.Error("a certificate of another authority is accepted")
+	}
+}
+
+// startWithCertificates serves a Caddyfile of packages.example.com with TLS. The
+// function publishes a file of the owner team with certificates, in a TLS session that
+// the server may resume or not.
+func (s *server) startWithCertificates(clients authority, text string) func(file string, sessions tls.ClientSessionCache, certificates ...tls.Certificate) (int, error) {
+	s.Helper()
+	text = strings.ReplaceAll(text, "/etc/caddy/clients.pem", clients.file)
+	text = strings.Replace(text, "packages.example.com {\n\ttls {", fmt.Sprintf("https://localhost:%d {\n\ttls internal {", s.port), 1)
+	text = strings.Replace(text, "generic_registry {", "generic_registry {\n\t\troot "+s.root, 1)
+	s.start(strings.Replace(s.global(), "{\n", "{\n\tskip_install_trust\n\tauto_https disable_redirects\n", 1) + text)
+
+	roots := x509.NewCertPool()
+	s.eventually("there is a certificate", func() bool {
+		root, err := os.ReadFile(filepath.Join(s.dir, "data", "caddy", "pki", "authorities", "local", "root.crt"))
+		return err == nil && roots.AppendCertsFromPEM(root)
+	})
+	put := func(file string, sessions tls.ClientSessionCache, certificates ...tls.Certificate) (int, error) {
+		client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, Certificates: certificates, ClientSessionCache: sessions}}}
+		defer client.CloseIdleConnections()
+		request, err := http.NewRequestWithContext(s.Context(), http.MethodPut, fmt.Sprintf("https://localhost:%d%s", s.port, filePath("team", "p", "1", file)), strings.NewReader("x"))
+		if err != nil {
+			return 0, err
+		}
+		response, err := client.Do(request)
+		if err != nil {
+			return 0, err
+		}
+		_, err = io.Copy(io.Discard, response.Body)
+		return response.StatusCode, errors.Join(err, response.Body.Close())
+	}
+	s.eventually("the server has its certificate", func() bool {
+		_, err := put("early", nil, clients.issue(s, pkix.Name{CommonName: "early"}))
+		return err == nil
+	})
+	return put
+}
+
+// TestUnverifiedCertificatesAreNobody: the modes request and require of client_auth
+// verify nothing, and anybody can make a certificate of any subject.
+func TestUnverifiedCertificatesAreNobody(t *testing.T) {
+	t.Parallel()
+	ci := pkix.Name{CommonName: "ci", Organization: []string{"Example"}}
+	stranger := newServer(t).clientAuthority()
+	for mode, want := range map[string]int{"request": http.StatusUnauthorized, "require": http.StatusUnauthorized, "require_and_verify": 0} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t)
+			clients := s.clientAuthority()
+			put := s.startWithCertificates(clients, strings.Replace(readmeWith(t, "client_auth").text, "verify_if_given", mode, 1))
+			if got, err := put("evil", nil, stranger.issue(t, ci)); got != want || (err == nil) != (want != 0) {
+				t.Errorf("a stranger's certificate: %d, %v, want %d", got, err, want)
+			}
+			if mode != "require_and_verify" {
+				return
+			}
+			sessions, own := tls.NewLRUClientSessionCache(1), clients.issue(t, ci)
+			for _, file := range []string{"first", "again"} {
+				if got, err := put(file, sessions, own); err != nil || got != http.StatusCreated {
+					t.Errorf("a verified certificate, %s: %d, %v", file, got, err)
+				}
+			}
+		})
 	}
 }
 

@@ -136,7 +136,7 @@ func TestAccessByPackageGroupAndAction(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			who := &identity{user: test.user, found: splitGroups(test.groups), searched: true}
+			who := &identity{user: test.user, found: splitGroups(test.groups, true), searched: true}
 			var allowed []string
 			for _, action := range []registry.Action{registry.ActionRead, registry.ActionWrite, registry.ActionDelete} {
 				if compiled.allows(who, action, test.owner, test.pkg) {

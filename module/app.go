@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -34,8 +36,9 @@ type App struct {
 
 	mu       sync.Mutex
 	uses     map[storeKey]*use
-	returned bool     // the uses were given back
-	expected []string // roots whose tokens authenticators accept
+	returned bool       // the uses were given back
+	expected []string   // roots whose tokens authenticators accept
+	handlers []*Handler // of the configuration
 }
 
 // use is this configuration's use of one store.
@@ -103,6 +106,26 @@ func (a *App) use(root string, metadata, blobs caddy.Module, scrubRate int64) (s
 		settings: settings,
 	}
 	return key, nil
+}
+
+// serve notes that a handler has a registry.
+func (a *App) serve(h *Handler) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.handlers = append(a.handlers, h)
+}
+
+// isInside tells whether a request is for a handler of a root, by its path.
+func (a *App) isInside(root string, r *http.Request) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.ContainsFunc(a.handlers, func(h *Handler) bool {
+		if h.Root != root {
+			return false
+		}
+		_, inside, _ := parseRoute(h.prefix, r.URL.EscapedPath())
+		return inside
+	})
 }
 
 // expect notes that an authenticator accepts the tokens of a root.

@@ -27,10 +27,11 @@ const tokenVariable = "generic_registry.token"
 // A token is taken from `Authorization: Bearer <token>`, from `Authorization:
 // token <token>`, and from Basic credentials that have it as password or as user;
 // the other half then does not matter. Any other credentials are Basic ones, which
-// Caddy's own provider checks. A request without credentials passes as anonymous;
-// one with bad ones is answered 401.
+// Caddy's own provider checks. A request without credentials passes as anonymous,
+// unless credentials are required; one with bad ones is answered 401.
 //
-// What a token covers is judged by the handler of the registry.
+// What a token covers is judged by the handler of the registry. Elsewhere its bearer
+// is nobody: only the handler sets `{http.auth.user.id}` for a token.
 type Authenticator struct {
 	// The root of the registry that has the tokens, as its handler names it. There
 	// must be such a handler in the configuration. Placeholders are replaced when
@@ -38,8 +39,16 @@ type Authenticator struct {
 	Root string `json:"root,omitempty"`
 
 	// Users with passwords, as in Caddy's `http_basic` provider. Default: none;
-	// only tokens are accepted.
+	// only tokens are accepted. No two names may be the same without case. A few
+	// passwords are hashed at a time, in all of Caddy; a request that waits for that
+	// longer than ten seconds is answered 503.
 	Basic *caddyauth.HTTPBasicAuth `json:"basic,omitempty"`
+
+	// Whether a request without credentials is answered 401, as `http_basic` does,
+	// and one with a token outside of the registry's prefix too. Set it where the
+	// site serves other things that are not for everybody. Default: false;
+	// anonymous requests pass, and each handler decides what they may do.
+	Require bool `json:"require,omitempty"`
 
 	app   *App
 	audit *zap.Logger
@@ -55,12 +64,12 @@ func (*Authenticator) CaddyModule() caddy.ModuleInfo {
 
 // Provision implements caddy.Provisioner. It opens no store.
 func (a *Authenticator) Provision(ctx caddy.Context) (err error) {
-	a.audit = ctx.Logger().Named("audit")
+	a.audit = ctx.Logger(new(Handler)).Named("audit") // one logger has all of the audit
 	if a.Root, err = resolveRoot(a.Root); err != nil {
 		return err
 	}
 	if a.Basic != nil {
-		if err := a.Basic.Provision(ctx); err != nil {
+		if err := a.provisionBasic(ctx); err != nil {
 			return fmt.Errorf("basic: %w", err)
 		}
 	}
@@ -77,26 +86,48 @@ func (a *Authenticator) Provision(ctx caddy.Context) (err error) {
 func (a *Authenticator) Authenticate(w http.ResponseWriter, r *http.Request) (caddyauth.User, bool, error) {
 	credentials := r.Header.Values("Authorization")
 	if len(credentials) == 0 {
+		if a.Require {
+			return a.challenge(w, r)
+		}
 		return caddyauth.User{}, true, nil
 	}
 	if len(credentials) > 1 {
-		return a.refuse(w, r, errors.New("more than one Authorization header"))
+		return a.refuse(w, r, attempt{}, errors.New("more than one Authorization header"))
 	}
 	text, isToken := tokenIn(r, credentials[0])
 	if !isToken {
 		return a.checkBasic(w, r)
 	}
+	return a.checkToken(w, r, text)
+}
+
+// checkToken lets a token's bearer pass as nobody, with the token for the handler.
+func (a *Authenticator) checkToken(w http.ResponseWriter, r *http.Request, text string) (caddyauth.User, bool, error) {
 	token, err := a.find(r, text)
 	switch {
-	case err == nil:
-		caddyhttp.SetVar(r.Context(), tokenVariable, &token)
-		return caddyauth.User{ID: token.User, Metadata: map[string]string{"token": token.Name}}, true, nil
 	case errors.Is(err, registry.ErrTokenNotFound), errors.Is(err, registry.ErrTokenExpired):
-		return a.refuse(w, r, err)
+		return a.refuse(w, r, attempt{user: token.User, token: token.Name}, err)
+	case err != nil:
+		return a.postpone(w, r, err)
+	case a.Require && !a.app.isInside(a.Root, r):
+		return a.refuse(w, r, attempt{user: token.User, token: token.Name}, errTokenOutside)
 	}
-	// Nobody knows whether the token is good. To refuse it would have its bearer
-	// throw it away; the handler answers that the registry is not available.
-	caddyhttp.SetVar(r.Context(), tokenVariable, err)
+	caddyhttp.SetVar(r.Context(), tokenVariable, &token)
+	return caddyauth.User{}, true, nil
+}
+
+// errTokenOutside: somebody presents a registry's token to something else.
+var errTokenOutside = errors.New("a token counts in its registry only")
+
+// postpone leaves it to the handler to answer that credentials cannot be checked now:
+// to refuse them would have their bearer throw them away. Outside of the registry
+// their bearer is nobody.
+func (a *Authenticator) postpone(w http.ResponseWriter, r *http.Request, why error) (caddyauth.User, bool, error) {
+	if a.Require && !a.app.isInside(a.Root, r) {
+		return a.challenge(w, r)
+	}
+	w.Header().Del("WWW-Authenticate")
+	caddyhttp.SetVar(r.Context(), tokenVariable, why)
 	return caddyauth.User{}, true, nil
 }
 
@@ -136,26 +167,45 @@ func (a *Authenticator) find(r *http.Request, text string) (registry.Token, erro
 }
 
 func (a *Authenticator) checkBasic(w http.ResponseWriter, r *http.Request) (caddyauth.User, bool, error) {
+	name, _, _ := r.BasicAuth()
 	if a.Basic == nil {
-		return a.refuse(w, r, errors.New("no token"))
+		return a.refuse(w, r, attempt{user: name}, errors.New("no token"))
 	}
 	user, good, err := a.Basic.Authenticate(w, r)
-	if err != nil || !good {
-		return a.refuse(w, r, errors.Join(errors.New("wrong user or password"), err))
+	switch {
+	case errors.Is(err, errHashesBusy):
+		return a.postpone(w, r, err)
+	case err != nil || !good:
+		return a.refuse(w, r, attempt{user: name}, errors.Join(errors.New("wrong user or password"), err))
 	}
 	return user, true, nil
 }
 
-// refuse has Caddy answer 401.
-func (a *Authenticator) refuse(w http.ResponseWriter, r *http.Request, why error) (caddyauth.User, bool, error) {
+// attempt is whom refused credentials name.
+type attempt struct{ user, token string }
+
+// longestAttempt is how much of a name that a client made up is logged.
+const longestAttempt = registry.MaxNameLength
+
+// refuse has Caddy answer 401, and tells the audit log whose credentials they were.
+func (a *Authenticator) refuse(w http.ResponseWriter, r *http.Request, whose attempt, why error) (caddyauth.User, bool, error) {
+	user := whose.user
+	if len(user) > longestAttempt {
+		user = user[:longestAttempt]
+	}
+	a.audit.Info("refused",
+		zap.String("action", string(actionOf(r.Method))), zap.String("result", why.Error()), zap.Int("status", http.StatusUnauthorized),
+		zap.String("user", strings.ToValidUTF8(user, "\ufffd")), zap.String("token", whose.token), zap.String("path", r.URL.Path),
+		zap.String("remote_addr", r.RemoteAddr), zap.String("client_ip", clientIP(r)))
+	return a.challenge(w, r)
+}
+
+// challenge has Caddy answer 401.
+func (a *Authenticator) challenge(w http.ResponseWriter, r *http.Request) (caddyauth.User, bool, error) {
 	w.Header().Set("WWW-Authenticate", challenge)
 	if r.ProtoMajor == 1 && expectsContinue(r) {
 		// Else the client would wait for a 100 that does not come.
 		w.Header().Set("Connection", "close")
-	}
-	if r.Method == http.MethodPut || r.Method == http.MethodDelete {
-		a.audit.Info("refused", zap.String("action", string(actionOf(r.Method))), zap.Int("status", http.StatusUnauthorized),
-			zap.String("path", r.URL.Path), zap.String("remote_addr", r.RemoteAddr), zap.String("client_ip", clientIP(r)), zap.Error(why))
 	}
 	return caddyauth.User{}, false, nil
 }

@@ -25,8 +25,7 @@ func newAuthenticator(t testing.TB) (authenticator *Authenticator, token string)
 	app := &App{log: zap.NewNop(), slog: slog.New(slog.DiscardHandler), uses: make(map[storeKey]*use)}
 	root := t.TempDir()
 	metadata, blobs := new(badger.Backend), new(filesystem.Backend)
-	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
-	t.Cleanup(cancel)
+	ctx := caddyContext(t)
 	for _, err := range []error{metadata.Provision(ctx), blobs.Provision(ctx)} {
 		if err != nil {
 			t.Fatal(err)
@@ -53,7 +52,7 @@ func newAuthenticator(t testing.TB) (authenticator *Authenticator, token string)
 		HashRaw: json.RawMessage(`{"algorithm": "bcrypt"}`), HashCache: new(caddyauth.Cache),
 		AccountList: []caddyauth.Account{{Username: "alice", Password: string(hash)}},
 	}}
-	if err := authenticator.Basic.Provision(ctx); err != nil {
+	if err := authenticator.provisionBasic(ctx); err != nil {
 		t.Fatal(err)
 	}
 	store, err := stores.join(key).wait(t.Context(), openWait)
@@ -68,6 +67,12 @@ func newAuthenticator(t testing.TB) (authenticator *Authenticator, token string)
 		t.Fatal(err)
 	}
 	return authenticator, token
+}
+
+func caddyContext(t testing.TB) caddy.Context {
+	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
+	t.Cleanup(cancel)
+	return ctx
 }
 
 func requestWith(authorization ...string) *http.Request {
@@ -87,7 +92,7 @@ func TestAuthenticateTellsUsersFromAnonymous(t *testing.T) {
 		good, scoped  bool
 	}{
 		{"nothing", nil, "", true, false},
-		{"a token", []string{"Bearer " + token}, "ci", true, true},
+		{"a token", []string{"Bearer " + token}, "", true, true},
 		{"two tokens", []string{"Bearer " + token, "Bearer " + token}, "", false, false},
 		{"a password", []string{"Basic YWxpY2U6c2VjcmV0"}, "alice", true, false},
 		{"a wrong password", []string{"Basic YWxpY2U6d3Jvbmc="}, "", false, false},
@@ -123,6 +128,39 @@ func TestATokenOfAStoreThatIsAwayIsNotRefused(t *testing.T) {
 	who := (&Handler{}).identify(r.WithContext(context.WithValue(r.Context(), caddy.ReplacerCtxKey, replacer)))
 	if who.fault == nil || who.user != "" {
 		t.Errorf("identity is %+v", who)
+	}
+}
+
+// TestCredentialsCanBeRequired: a site that serves other things too is closed to
+// anonymous requests, and to tokens outside of the registry.
+func TestCredentialsCanBeRequired(t *testing.T) {
+	a, token := newAuthenticator(t)
+	a.Require = true
+	a.app.serve(&Handler{Root: a.Root, prefix: []string{"api", "packages"}})
+	a.app.serve(&Handler{Root: "/elsewhere", prefix: []string{"other"}})
+	const inside, outside = "/api/packages/team/generic/p/1/f", "/app"
+	for _, test := range []struct {
+		name, path    string
+		authorization []string
+		user          string
+		good          bool
+	}{
+		{"nothing, in the registry", inside, nil, "", false},
+		{"nothing, outside", outside, nil, "", false},
+		{"a password, outside", outside, []string{"Basic YWxpY2U6c2VjcmV0"}, "alice", true},
+		{"a token, in the registry", inside, []string{"Bearer " + token}, "", true},
+		{"a token, outside", outside, []string{"Bearer " + token}, "", false},
+		{"a token, in a registry of another root", "/other/team", []string{"Bearer " + token}, "", false},
+		{"a token, beside the prefix", "/api/packagesx/team", []string{"Bearer " + token}, "", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := requestWith(test.authorization...)
+			r.URL.Path = test.path
+			user, good, err := a.Authenticate(httptest.NewRecorder(), r)
+			if err != nil || good != test.good || user.ID != test.user {
+				t.Errorf("user %q, %v, %v, want %q, %v", user.ID, good, err, test.user, test.good)
+			}
+		})
 	}
 }
 

@@ -20,7 +20,9 @@ var (
 )
 
 const (
-	defaultPrefix    = "/api/packages"
+	// DefaultPrefix is the path that the API is under.
+	DefaultPrefix = "/api/packages"
+
 	defaultFileNames = registry.FileNamesDocumented
 )
 

@@ -48,14 +48,16 @@ type Handler struct {
 
 	// Where the user is found when no authentication handler named one in
 	// `{http.auth.user.id}`: a placeholder of the request, such as
-	// `{http.request.tls.client.subject}`. Absent or empty is anonymous. Default:
-	// nowhere.
+	// `{http.request.tls.client.subject}`. Absent or empty is anonymous, and so is a
+	// name with a letter beyond ASCII that case folding makes an ASCII letter.
+	// Default: nowhere.
 	User *Claim `json:"user,omitempty"`
 
 	// Where the user's groups are found, for principals of the form
 	// `@group:<name>`: a placeholder of the request, such as
-	// `{http.auth.user.roles}`. Its value is a list, or a text in which commas or
-	// white space separate the names. Default: nowhere; users have no groups.
+	// `{http.auth.user.roles}`. Its value is a list, or a text in which commas
+	// separate the names. In a text of `{http.auth.user.*}` without a comma, white
+	// space does. Default: nowhere; users have no groups.
 	Groups *Claim `json:"groups,omitempty"`
 
 	// The largest file that may be published, in bytes. Zero, the default, is no
@@ -153,8 +155,11 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("loading app %s: %w", AppID, err)
 	}
-	h.store, err = app.(*App).use(h.Root, metadata.(caddy.Module), blobs.(caddy.Module), h.ScrubRate)
-	return err
+	if h.store, err = app.(*App).use(h.Root, metadata.(caddy.Module), blobs.(caddy.Module), h.ScrubRate); err != nil {
+		return err
+	}
+	app.(*App).serve(h)
+	return nil
 }
 
 // provisionSettings fills in defaults and compiles what requests need.
@@ -167,7 +172,7 @@ func (h *Handler) provisionSettings() error {
 		return fmt.Errorf("prefix: %w", err)
 	}
 	if h.Prefix == "" {
-		h.Prefix = defaultPrefix
+		h.Prefix = DefaultPrefix
 	}
 	if h.prefix, err = parsePath("prefix", h.Prefix); err != nil {
 		return err

@@ -3,31 +3,41 @@ package module
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
 // userPlaceholder is set by Caddy's authentication handler. Its value is the
 // user; nothing is expanded, because an unset placeholder would expand to itself.
-const userPlaceholder = "http.auth.user.id"
+const userPlaceholder = authPlaceholders + "id"
+
+// authPlaceholders are those of a user whom an authentication handler let in.
+const authPlaceholders = "http.auth.user."
+
+// certificatePlaceholders begin with it: what a client's certificate says.
+const certificatePlaceholders = "http.request.tls.client."
 
 // Claim is a placeholder that says something of a request's user.
 type Claim struct {
 	// The placeholder, with its braces and nothing around them, such as
-	// `{http.request.tls.client.subject}`. Required.
+	// `{http.request.tls.client.subject}`. Required. Those of `{http.auth.user.*}`
+	// count as they are, and those of `{http.request.tls.client.*}` when Caddy has
+	// verified the certificate, which takes a `client_auth` mode that does.
 	Placeholder string `json:"placeholder"`
 
-	// Set it for a placeholder that reads what the client itself sends, such as
-	// `{http.request.header.Remote-User}`: a client could send it too and be
-	// whoever it likes. It is safe only where something in front, such as
-	// forward_auth, replaces or removes the header in every request. Without it
-	// such a placeholder is refused. Default: false.
+	// Set it for any other placeholder, such as `{http.request.header.Remote-User}`
+	// or `{http.vars.user}`: it can hold what the client sent, who could be whoever
+	// it likes. It is safe only where something in front, such as forward_auth,
+	// decides the value in every request. Without it such a placeholder is refused.
+	// Default: false.
 	Trusted bool `json:"trusted,omitempty"`
 }
 
@@ -35,7 +45,7 @@ type Claim struct {
 type identity struct {
 	user  string          // empty: anonymous
 	token *registry.Token // nil when it was not a token that authenticated the user
-	fault error           // why the token could not be looked up
+	fault error           // why the credentials could not be checked
 
 	replacer *caddy.Replacer
 	claim    string // key of the placeholder that has the groups, or empty
@@ -47,59 +57,98 @@ type identity struct {
 func (i *identity) groups() []string {
 	if !i.searched && i.replacer != nil && i.claim != "" {
 		value, _ := i.replacer.Get(i.claim)
-		i.found, i.searched = splitGroups(value), true
+		i.found, i.searched = splitGroups(value, strings.HasPrefix(i.claim, authPlaceholders)), true
 	}
 	return i.found
 }
 
-// splitGroups reads a list of groups: a list, or a text in which commas or white
-// space stand between them. A backslash keeps the character after it, as in the
-// distinguished names of certificates (RFC 4514 section 2.4).
-func splitGroups(value any) (groups []string) {
+// splitGroups reads a list of groups: a list, or a text in which commas stand between
+// them. A text without a comma is one group, because names of groups have spaces;
+// only an authentication handler's own text, of which some write white space between
+// roles, is split there then. A backslash keeps the character after it, as in the
+// distinguished names of certificates (RFC 4514 section 2.4). A group that would be
+// taken for another one is left out.
+func splitGroups(value any, spaced bool) (groups []string) {
 	switch list := value.(type) {
 	case []string:
-		return list
+		groups = slices.Clone(list)
 	case []any:
 		for _, element := range list {
 			groups = append(groups, fmt.Sprint(element))
 		}
-		return groups
 	case string:
-		escaped := false
-		return strings.FieldsFunc(list, func(r rune) bool {
-			if escaped {
-				escaped = false
-				return false
-			}
-			escaped = r == '\\'
-			return r == ',' || unicode.IsSpace(r)
+		separated := false
+		groups = fieldsOf(list, func(r rune) bool {
+			separated = separated || r == ','
+			return r == ','
 		})
+		if spaced && !separated {
+			groups = fieldsOf(list, unicode.IsSpace)
+		}
 	}
-	return nil
+	return slices.DeleteFunc(groups, registry.FoldsIntoASCII)
 }
 
-// identify finds out who makes a request: the user of an authentication handler,
-// else the one of the handler's own placeholder.
+// fieldsOf splits a text where a separator is not escaped, and drops white space
+// around the parts, and parts of nothing else.
+func fieldsOf(text string, separates func(rune) bool) (fields []string) {
+	escaped := false
+	for field := range strings.FieldsFuncSeq(text, func(r rune) bool {
+		if escaped {
+			escaped = false
+			return false
+		}
+		escaped = r == '\\'
+		return separates(r)
+	}) {
+		if field = strings.TrimSpace(field); field != "" {
+			fields = append(fields, field)
+		}
+	}
+	return fields
+}
+
+// identify finds out who makes a request: the bearer of a token, else the user of an
+// authentication handler, else the one of the handler's own placeholder.
 func (h *Handler) identify(r *http.Request) *identity {
 	replacer, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	if !ok {
 		return new(identity)
 	}
-	who := &identity{replacer: replacer, claim: h.groupsKey}
+	who := &identity{replacer: replacer}
+	if counts(r, h.groupsKey) {
+		who.claim = h.groupsKey
+	}
+	switch found := caddyhttp.GetVar(r.Context(), tokenVariable).(type) {
+	case *registry.Token:
+		who.token = found
+		// Only here: outside of the registry a token is nobody.
+		replacer.Set(userPlaceholder, found.User)
+	case error:
+		who.fault = found
+	}
 	who.user, _ = replacer.GetString(userPlaceholder)
-	if who.user == "" && h.userKey != "" {
+	if who.user == "" && counts(r, h.userKey) {
 		who.user, _ = replacer.GetString(h.userKey)
 	}
 	if !canBeUser(who.user) {
 		who.user = ""
 	}
-	switch found := caddyhttp.GetVar(r.Context(), tokenVariable).(type) {
-	case *registry.Token:
-		who.token = found
-	case error:
-		who.fault = found
+	if registry.FoldsIntoASCII(who.user) {
+		h.log.Warn("the user counts as anonymous: a letter of the name looks like an ASCII letter, and would be taken for it", zap.String("user", who.user))
+		who.user = ""
 	}
 	return who
+}
+
+// counts tells whether a placeholder can be asked in a request: what a certificate
+// says counts when it was verified. Caddy fills the placeholders for any
+// certificate, and with the modes `request` and `require` it verifies none.
+func counts(r *http.Request, key string) bool {
+	if !strings.HasPrefix(key, certificatePlaceholders) {
+		return key != ""
+	}
+	return r.TLS != nil && len(r.TLS.VerifiedChains) > 0
 }
 
 // canBeUser tells whether a name can be kept with what its bearer publishes.
@@ -114,15 +163,16 @@ func CheckClaim(c Claim) (key string, err error) {
 	if !opened || !closed || key == "" || strings.ContainsAny(key, "{}") {
 		return "", fmt.Errorf("%q is not one placeholder, such as {http.auth.user.id}", c.Placeholder)
 	}
-	if fromClient(key) && !c.Trusted {
-		return "", fmt.Errorf("%s is what the client sends, which could be anything: write \"trusted %s\" if something in front replaces it in every request",
+	if !isVerified(key) && !c.Trusted {
+		return "", fmt.Errorf("%s can hold what the client sends, which could be anything: write \"trusted %s\" if something in front decides it in every request",
 			c.Placeholder, c.Placeholder)
 	}
 	return key, nil
 }
 
-// fromClient tells whether a placeholder's value is the client's choice: all of
-// the request but its certificate, which Caddy has verified.
-func fromClient(key string) bool {
-	return strings.HasPrefix(key, "http.request.") && !strings.HasPrefix(key, "http.request.tls.client.")
+// isVerified tells whether Caddy fills a placeholder with what it has verified. All
+// others could be the client's choice: headers, and variables, matches of
+// expressions and maps that have it from there.
+func isVerified(key string) bool {
+	return strings.HasPrefix(key, authPlaceholders) || strings.HasPrefix(key, certificatePlaceholders)
 }

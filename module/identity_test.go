@@ -2,6 +2,8 @@ package module
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -10,6 +12,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
@@ -22,9 +25,18 @@ func TestCheckClaim(t *testing.T) {
 	}{
 		{Claim{Placeholder: "{http.auth.user.roles}"}, "http.auth.user.roles", ""},
 		{Claim{Placeholder: "{http.request.tls.client.subject}"}, "http.request.tls.client.subject", ""},
-		{Claim{Placeholder: "{http.vars.user}"}, "http.vars.user", ""},
+		{Claim{Placeholder: "{http.vars.user}", Trusted: true}, "http.vars.user", ""},
 		{Claim{Placeholder: "{http.request.header.Remote-User}", Trusted: true}, "http.request.header.Remote-User", ""},
 		{Claim{Placeholder: "{http.request.header.Remote-User}"}, "", "trusted"},
+		{Claim{Placeholder: "{http.vars.user}"}, "", "trusted"},
+		{Claim{Placeholder: "{http.regexp.usr.1}"}, "", "trusted"},
+		{Claim{Placeholder: "{mapped}"}, "", "trusted"},
+		{Claim{Placeholder: "{http.auth.candidate.id}"}, "", "trusted"},
+		{Claim{Placeholder: "{http.auth.users.id}"}, "", "trusted"},
+		{Claim{Placeholder: "{http.reverse_proxy.header.X-User}"}, "", "trusted"},
+		{Claim{Placeholder: "{http.error.message}"}, "", "trusted"},
+		{Claim{Placeholder: "{env.WHO}"}, "", "trusted"},
+		{Claim{Placeholder: "{http.request.tls.client_certificate}"}, "", "trusted"},
 		{Claim{Placeholder: "{http.request.cookie.user}"}, "", "trusted"},
 		{Claim{Placeholder: "{http.request.uri.query.user}"}, "", "trusted"},
 		{Claim{Placeholder: "{http.request.tls.server_name}"}, "", "trusted"},
@@ -43,28 +55,40 @@ func TestCheckClaim(t *testing.T) {
 
 func TestSplitGroups(t *testing.T) {
 	for _, test := range []struct {
-		value any
-		want  []string
+		name         string
+		value        any
+		want, spaced []string // of any placeholder, and of an authentication handler's
 	}{
-		{nil, nil},
-		{7, nil},
-		{"", nil},
-		{"admins", []string{"admins"}},
-		{"admins,dev", []string{"admins", "dev"}},
-		{" admins, dev\tops ", []string{"admins", "dev", "ops"}},
-		{`CN=x\,OU=admins,OU=dev`, []string{`CN=x\,OU=admins`, "OU=dev"}},
-		{`CN=x\\,OU=dev`, []string{`CN=x\\`, "OU=dev"}},
-		{[]string{"a b", "c"}, []string{"a b", "c"}},
-		{[]any{"a", 1}, []string{"a", "1"}},
+		{"nothing", nil, nil, nil},
+		{"a number", 7, nil, nil},
+		{"an empty text", "", nil, nil},
+		{"one name", "admins", []string{"admins"}, []string{"admins"}},
+		{"commas", "admins,dev", []string{"admins", "dev"}, []string{"admins", "dev"}},
+		{"commas with spaces around", " admins, dev ,, ops ", []string{"admins", "dev", "ops"}, []string{"admins", "dev", "ops"}},
+		{"spaces in names between commas", "not developers, Domain Admins", []string{"not developers", "Domain Admins"}, []string{"not developers", "Domain Admins"}},
+		{"a name with a space", "Domain Admins", []string{"Domain Admins"}, []string{"Domain", "Admins"}},
+		{"a name with a space and a comma after it", "Domain Admins,", []string{"Domain Admins"}, []string{"Domain Admins"}},
+		{"white space alone", "admins dev\tops", []string{"admins dev\tops"}, []string{"admins", "dev", "ops"}},
+		{"an escaped comma", `CN=x\,OU=admins,OU=dev`, []string{`CN=x\,OU=admins`, "OU=dev"}, []string{`CN=x\,OU=admins`, "OU=dev"}},
+		{"an escaped backslash", `CN=x\\,OU=dev`, []string{`CN=x\\`, "OU=dev"}, []string{`CN=x\\`, "OU=dev"}},
+		{"a list", []string{"a b", "c"}, []string{"a b", "c"}, []string{"a b", "c"}},
+		{"a list of anything", []any{"a", 1}, []string{"a", "1"}, []string{"a", "1"}},
+		{"the Kelvin sign for a k", "dev,\u212Aim", []string{"dev"}, []string{"dev"}},
+		{"the Kelvin sign in a list", []string{"\u212Aim", "ünique"}, []string{"ünique"}, []string{"ünique"}},
 	} {
-		if got := splitGroups(test.value); !slices.Equal(got, test.want) {
-			t.Errorf("%#v: %q, want %q", test.value, got, test.want)
-		}
+		t.Run(test.name, func(t *testing.T) {
+			if got := splitGroups(test.value, false); !slices.Equal(got, test.want) {
+				t.Errorf("%#v: %q, want %q", test.value, got, test.want)
+			}
+			if got := splitGroups(test.value, true); !slices.Equal(got, test.spaced) {
+				t.Errorf("%#v of an authentication handler: %q, want %q", test.value, got, test.spaced)
+			}
+		})
 	}
 }
 
 func TestIdentify(t *testing.T) {
-	token := &registry.Token{Name: "ci"}
+	token := &registry.Token{Name: "deploy", User: "ci"}
 	for _, test := range []struct {
 		name  string
 		set   map[string]any
@@ -83,7 +107,10 @@ func TestIdentify(t *testing.T) {
 		{name: "a name too long to keep is nobody", set: map[string]any{"claim.user": strings.Repeat("x", 256)}},
 		{name: "a name with a control character is nobody", set: map[string]any{"claim.user": "a\nb"}},
 		{name: "bytes that are no text are nobody", set: map[string]any{"claim.user": "\xff"}},
-		{name: "a token", set: map[string]any{userPlaceholder: "ci"}, vars: map[string]any{tokenVariable: token}, user: "ci", token: token},
+		{name: "a name of which folding makes another's", set: map[string]any{userPlaceholder: "\u212Aim"}},
+		{name: "the same in a claim", set: map[string]any{"claim.user": "K\u0130m"}},
+		{name: "other letters beyond ASCII", set: map[string]any{"claim.user": "Ünï"}, user: "Ünï"},
+		{name: "a token", set: map[string]any{userPlaceholder: ""}, vars: map[string]any{tokenVariable: token}, user: "ci", token: token},
 		{name: "a variable that somebody else set", vars: map[string]any{tokenVariable: "ci"}},
 		{name: "a token that could not be looked up", vars: map[string]any{tokenVariable: registry.ErrUnavailable}, fault: true},
 	} {
@@ -97,9 +124,40 @@ func TestIdentify(t *testing.T) {
 			}
 			ctx := context.WithValue(t.Context(), caddy.ReplacerCtxKey, replacer)
 			ctx = context.WithValue(ctx, caddyhttp.VarsCtxKey, test.vars)
-			who := (&Handler{userKey: "claim.user"}).identify(httptest.NewRequest(http.MethodGet, "/", nil).WithContext(ctx))
+			who := (&Handler{userKey: "claim.user", log: zap.NewNop()}).identify(httptest.NewRequest(http.MethodGet, "/", nil).WithContext(ctx))
 			if who.user != test.user || who.token != test.token || (who.fault != nil) != test.fault {
 				t.Errorf("identity is %+v", who)
+			}
+			if seen, _ := replacer.GetString(userPlaceholder); test.token != nil && seen != test.user {
+				t.Errorf("%s is %q", userPlaceholder, seen)
+			}
+		})
+	}
+}
+
+// TestCertificatesCountWhenVerified: Caddy fills their placeholders for any
+// certificate.
+func TestCertificatesCountWhenVerified(t *testing.T) {
+	chains := [][]*x509.Certificate{{new(x509.Certificate)}}
+	h := &Handler{userKey: "http.request.tls.client.subject", groupsKey: "http.request.tls.client.san.dns_names.0", log: zap.NewNop()}
+	for name, test := range map[string]struct {
+		state *tls.ConnectionState
+		user  string
+	}{
+		"no TLS":                     {nil, ""},
+		"a certificate":              {&tls.ConnectionState{PeerCertificates: chains[0]}, ""},
+		"a certificate and no chain": {&tls.ConnectionState{PeerCertificates: chains[0], VerifiedChains: [][]*x509.Certificate{}}, ""},
+		"a verified certificate":     {&tls.ConnectionState{PeerCertificates: chains[0], VerifiedChains: chains}, "CN=ci"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			replacer := caddy.NewReplacer()
+			replacer.Set(h.userKey, "CN=ci")
+			replacer.Set(h.groupsKey, "developers")
+			r := httptest.NewRequest(http.MethodGet, "/", nil)
+			r.TLS = test.state
+			who := h.identify(r.WithContext(context.WithValue(t.Context(), caddy.ReplacerCtxKey, replacer)))
+			if who.user != test.user || (len(who.groups()) > 0) != (test.user != "") {
+				t.Errorf("user %q, groups %q; want user %q", who.user, who.groups(), test.user)
 			}
 		})
 	}

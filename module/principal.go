@@ -1,6 +1,7 @@
 package module
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -24,6 +25,9 @@ var (
 	// would be taken as it stands and protect nobody.
 	errPlaceholder = errors.New("placeholders do not work in rules; write the name itself")
 
+	// errOwnerPattern: a rule for an owner of such a name would be for nobody.
+	errOwnerPattern = errors.New("an owner's name has no *: write the name, or owner * for every owner without a block; only package takes patterns")
+
 	errNegativeQuota = errors.New("quota and max_versions are numbers above zero, or left out")
 )
 
@@ -34,6 +38,9 @@ func CheckRuleOwner(name string) error {
 	}
 	if strings.ContainsAny(name, "{}") {
 		return errPlaceholder
+	}
+	if strings.Contains(name, "*") {
+		return errOwnerPattern
 	}
 	return registry.CheckOwner(name)
 }
@@ -50,8 +57,37 @@ func CheckPackagePattern(pattern string) (registry.Pattern, error) {
 	return parsed, nil
 }
 
+// meant says what was meant by words that would be taken for names of users.
+var meant = map[string]string{
+	"all": principalAnyone, "any": principalAnyone, "anonymous": principalAnyone, "anybody": principalAnyone,
+	"anyone": principalAnyone, "everybody": principalAnyone, "everyone": principalAnyone, "public": principalAnyone,
+	"authenticated": principalUsers, "users": principalUsers,
+	"owner": principalOwner,
+	"none":  "the name of an administrator", "nobody": "the name of an administrator", "noone": "the name of an administrator",
+}
+
+// checkMeant reports a word that is hardly meant as the name of a user.
+func checkMeant(word string) error {
+	folded := registry.Fold(word)
+	if instead, ok := meant[folded]; ok {
+		return fmt.Errorf("%s would be a user of that name: write %s", word, instead)
+	}
+	for _, prefix := range []string{"group:", "groups:", "@groups:"} {
+		if group, ok := strings.CutPrefix(folded, prefix); ok {
+			return fmt.Errorf("%s would be a user of that name: write %s%s", word, principalGroup, cmp.Or(group, "<name>"))
+		}
+	}
+	if user, ok := strings.CutPrefix(folded, "user:"); ok {
+		return fmt.Errorf("%s would be a user of that name: write %s", word, cmp.Or(user, "the name alone"))
+	}
+	if word != principalAnyone && strings.Contains(word, "*") {
+		return fmt.Errorf("%s would be a user of that name: a principal has no patterns; write %s", word, principalForms)
+	}
+	return nil
+}
+
 // CheckPrincipal reports a word that a line of a rule cannot have: an empty one,
-// one with @ that has no meaning, or a placeholder.
+// one with @ that has no meaning, a placeholder, or what is hardly a user's name.
 func CheckPrincipal(word string) error {
 	if word == "" {
 		return fmt.Errorf("empty principal: write %s", principalForms)
@@ -64,7 +100,7 @@ func CheckPrincipal(word string) error {
 	if strings.HasPrefix(word, "@") && !known {
 		return fmt.Errorf("unknown principal %s: write %s", word, principalForms)
 	}
-	return nil
+	return checkMeant(word)
 }
 
 func groupOf(word string) (group string, isGroup bool) {
@@ -79,12 +115,18 @@ func CheckUser(word string) error {
 	if strings.ContainsAny(word, "{}") {
 		return fmt.Errorf("user %s: %w", word, errPlaceholder)
 	}
+	if checkMeant(word) != nil {
+		return fmt.Errorf("%s is hardly the name of a user: write the names of users, one by one", word)
+	}
 	return nil
 }
 
 // CheckBasicUser reports a name that cannot be a user's with a password: with it
 // in Basic credentials, a token would be looked for.
 func CheckBasicUser(name string) error {
+	if registry.FoldsIntoASCII(name) {
+		return fmt.Errorf("%q cannot be a user: a letter looks like an ASCII letter, and would be taken for it", name)
+	}
 	if name == "" || strings.HasPrefix(name, registry.TokenPrefix) {
 		return fmt.Errorf("%q cannot be a user: names are not empty and do not begin with %s", name, registry.TokenPrefix)
 	}

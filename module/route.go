@@ -1,6 +1,7 @@
 package module
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -51,6 +52,9 @@ func parsePath(word, path string) ([]string, error) {
 	if !strings.HasPrefix(path, "/") {
 		return nil, fmt.Errorf("%s is %q: it must begin with /", word, path)
 	}
+	if err := CheckPathHasNoPattern(word, path); err != nil {
+		return nil, err
+	}
 	segments, err := splitPath(path)
 	if err != nil {
 		return nil, fmt.Errorf("%s is %q: %w", word, path, err)
@@ -61,6 +65,16 @@ func parsePath(word, path string) ([]string, error) {
 		}
 	}
 	return segments, nil
+}
+
+// CheckPathHasNoPattern reports a * in a path of the configuration, the value of a
+// word, which would stand for itself.
+func CheckPathHasNoPattern(word, path string) error {
+	if strings.Contains(path, "*") {
+		return fmt.Errorf("%s %q has a *: write the path alone, such as %s, because everything below it is meant anyway",
+			word, path, cmp.Or(strings.TrimRight(path[:strings.Index(path, "*")], "/"), "/"))
+	}
+	return nil
 }
 
 // splitPath splits an escaped path, drops empty segments and unescapes each of

@@ -117,7 +117,7 @@ func compileRule(r OwnerRule, fallback *rule) (*rule, error) {
 		return fail(err)
 	}
 	if r.Permissions.IsZero() && len(r.Packages) == 0 && r.Quota == 0 && r.MaxVersions == 0 {
-		return nil, fmt.Errorf("owner %q has no rule: write read, write, delete, package, quota or max_versions", r.Owner)
+		return nil, fmt.Errorf("owner %q has no rule: use one of read, write, delete, package, quota and max_versions", r.Owner)
 	}
 	if r.Quota < 0 || r.MaxVersions < 0 {
 		return fail(errNegativeQuota)
@@ -139,7 +139,7 @@ func compileRule(r OwnerRule, fallback *rule) (*rule, error) {
 			return fail(err)
 		}
 		if p.Permissions.IsZero() {
-			return fail(fmt.Errorf("package %q has no rule: write read, write or delete", p.Package))
+			return fail(fmt.Errorf("package %q has no rule: use one of read, write and delete", p.Package))
 		}
 		narrowed, err := compilePermissions(p.Permissions, own)
 		if err != nil {

@@ -1,6 +1,9 @@
 package registry
 
-import "strings"
+import (
+	"strings"
+	"unicode"
+)
 
 // VersionRef names one version of a package.
 //
@@ -22,6 +25,12 @@ type Ref struct {
 // Fold is the function that decides identity of owners, packages, versions,
 // files and users: Unicode lower case, without normalisation.
 func Fold(name string) string { return strings.ToLower(name) }
+
+// FoldsIntoASCII tells whether a name has a character beyond ASCII of which Fold makes
+// one of ASCII, such as the Kelvin sign. A user of such a name would be another user.
+func FoldsIntoASCII(name string) bool {
+	return strings.ContainsFunc(name, func(r rune) bool { return r > unicode.MaxASCII && unicode.ToLower(r) <= unicode.MaxASCII })
+}
 
 // Key returns the ref by which stores and rules compare: every name folded.
 func (r VersionRef) Key() VersionRef {

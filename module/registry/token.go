@@ -95,6 +95,10 @@ func (t Token) check(now time.Time) error {
 		return fmt.Errorf("%w: the name must be 1 to %d bytes without control characters or white space at either end", ErrInvalidToken, maxTokenName)
 	case !isLabel(t.User, MaxNameLength):
 		return fmt.Errorf("%w: the user must be 1 to %d bytes without control characters or white space at either end", ErrInvalidToken, MaxNameLength)
+	case t.Name == "." || t.Name == "..":
+		return fmt.Errorf("%w: %q cannot be a name: in a path it means a folder", ErrInvalidToken, t.Name)
+	case FoldsIntoASCII(t.User):
+		return fmt.Errorf("%w: a letter of the user looks like an ASCII letter, and would be taken for it", ErrInvalidToken)
 	case len(t.Scope.Actions) == 0:
 		return fmt.Errorf("%w: the scope has no action: %s, %s or %s", ErrInvalidToken, ActionRead, ActionWrite, ActionDelete)
 	case t.Scope.size() > maxScope:
@@ -104,7 +108,7 @@ func (t Token) check(now time.Time) error {
 	}
 	for _, action := range t.Scope.Actions {
 		if action != ActionRead && action != ActionWrite && action != ActionDelete {
-			return fmt.Errorf("%w: unknown action %q: write %s, %s or %s", ErrInvalidToken, action, ActionRead, ActionWrite, ActionDelete)
+			return fmt.Errorf("%w: unknown action %q: use %s, %s or %s", ErrInvalidToken, action, ActionRead, ActionWrite, ActionDelete)
 		}
 	}
 	return nil

@@ -72,6 +72,12 @@ func (r *Registry) CreateToken(ctx context.Context, draft Token) (token Token, t
 	if err := draft.check(draft.Created); err != nil {
 		return Token{}, "", err
 	}
+	switch other, _, err := store.FindToken(ctx, draft.Name); {
+	case err == nil:
+		return Token{}, "", fmt.Errorf("%w: %s is the ID of the token %s: whoever revokes one would mean the other", ErrInvalidToken, draft.Name, other.Name)
+	case !errors.Is(err, ErrTokenNotFound):
+		return Token{}, "", fmt.Errorf("looking for a token of that ID: %w", err)
+	}
 	id, secret := newTokenText()
 	draft.ID = id
 	if err := store.AddToken(ctx, draft, digestOfSecret(secret)); err != nil {
@@ -81,7 +87,8 @@ func (r *Registry) CreateToken(ctx context.Context, draft Token) (token Token, t
 }
 
 // CheckToken returns the token of a text. ErrTokenNotFound when there is none or
-// its secret is wrong, ErrTokenExpired, ErrNoTokens, ErrUnavailable.
+// its secret is wrong, ErrTokenExpired, ErrNoTokens, ErrUnavailable. With a wrong
+// secret, and with ErrTokenExpired, the token is whose ID the text has.
 func (r *Registry) CheckToken(ctx context.Context, text string) (Token, error) {
 	store, err := r.tokens()
 	if err != nil {
@@ -96,11 +103,11 @@ func (r *Registry) CheckToken(ctx context.Context, text string) (Token, error) {
 		return Token{}, err
 	}
 	if subtle.ConstantTimeCompare(secret[:], want[:]) != 1 {
-		return Token{}, fmt.Errorf("%w: wrong secret", ErrTokenNotFound)
+		return token, fmt.Errorf("%w: wrong secret", ErrTokenNotFound)
 	}
 	now := r.now()
 	if !token.Expires.IsZero() && !now.Before(token.Expires) {
-		return Token{}, ErrTokenExpired
+		return token, ErrTokenExpired
 	}
 	r.uses.add(id, now)
 	return token, nil

@@ -1,0 +1,55 @@
+package caddyfile
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/generic-registry/caddy-generic-registry/module"
+)
+
+// missedPaths returns the path matcher's patterns if no path of the registry matches
+// any of them. What depends on placeholders is not judged.
+func missedPaths(matchers caddy.ModuleMap, handler *module.Handler) (paths []string, missed bool) {
+	raw, found := matchers["path"]
+	if !found || json.Unmarshal(raw, &paths) != nil {
+		return nil, false
+	}
+	tops := []string{cmp.Or(handler.Prefix, module.DefaultPrefix)}
+	if handler.Health != "" {
+		tops = append(tops, handler.Health)
+	}
+	if strings.Contains(strings.Join(append(tops, paths...), ""), "{") {
+		return nil, false
+	}
+	return paths, !slices.ContainsFunc(paths, func(pattern string) bool {
+		return slices.ContainsFunc(tops, func(top string) bool { return meets(pattern, top) })
+	})
+}
+
+// meets tells whether a pattern of a path matcher, which ignores case, can match a
+// path below another one.
+func meets(pattern, top string) bool {
+	pattern, top = strings.ToLower(pattern), strings.TrimRight(strings.ToLower(top), "/")+"/"
+	wildcard := strings.IndexAny(pattern, "*?[")
+	if wildcard < 0 {
+		return strings.HasPrefix(pattern, top) && pattern != top
+	}
+	literal := pattern[:wildcard]
+	return strings.HasPrefix(literal, top) || strings.HasPrefix(top, literal)
+}
+
+// missedText says what to write in place of a matcher that matches nothing of the
+// registry.
+func missedText(written, paths []string, handler *module.Handler) string {
+	prefix := strings.TrimRight(cmp.Or(handler.Prefix, module.DefaultPrefix), "/")
+	text := fmt.Sprintf("the path matcher %s matches nothing under the prefix %s", strings.Join(paths, " "), prefix+"/")
+	if path := strings.TrimRight(strings.Join(written, ""), "/*"); len(written) == 1 && strings.HasPrefix(path, "/") && path != prefix {
+		return text + fmt.Sprintf(": write %s/*, or no matcher; a directory is written as root %s in a block, and the path of the API as prefix %s", prefix, path, path)
+	}
+	return text + fmt.Sprintf(": write %s/*, or no matcher", prefix)
+}

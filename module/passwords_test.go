@@ -1,0 +1,95 @@
+package module
+
+import (
+	"errors"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
+)
+
+// heldHash compares passwords when it is told to, and counts those that it compares.
+type heldHash struct {
+	begun   chan struct{}
+	goOn    chan struct{}
+	running atomic.Int32
+	most    atomic.Int32
+}
+
+func (h *heldHash) Compare(_, _ []byte) (bool, error) {
+	if now := h.running.Add(1); now > h.most.Load() {
+		h.most.Store(now)
+	}
+	defer h.running.Add(-1)
+	h.begun <- struct{}{}
+	<-h.goOn
+	return true, nil
+}
+
+// TestAFewPasswordsAreHashedAtATime: the others wait for a place.
+func TestAFewPasswordsAreHashedAtATime(t *testing.T) {
+	const places, requests = 2, 8
+	held := &heldHash{begun: make(chan struct{}, requests), goOn: make(chan struct{})}
+	bounded := &boundedHash{Comparer: held, places: make(chan struct{}, places), wait: hashWait}
+	answers := make(chan error)
+	for range requests {
+		go func() {
+			good, err := bounded.Compare(nil, nil)
+			if err == nil && !good {
+				err = errors.New("refused")
+			}
+			answers <- err
+		}()
+	}
+	for range places {
+		<-held.begun
+	}
+	for range requests {
+		held.goOn <- struct{}{}
+		if err := <-answers; err != nil {
+			t.Error(err)
+		}
+	}
+	if most := held.most.Load(); most > places {
+		t.Errorf("%d passwords are hashed at once, want %d", most, places)
+	}
+}
+
+// TestAPasswordThatCannotBeCheckedIsNotRefused: the handler answers that the registry
+// is not available, and outside of it a site that requires credentials answers 401.
+func TestAPasswordThatCannotBeCheckedIsNotRefused(t *testing.T) {
+	a, _ := newAuthenticator(t)
+	taken := make(chan struct{}, 1)
+	taken <- struct{}{}
+	a.Basic.Hash = &boundedHash{Comparer: a.Basic.Hash, places: taken, wait: 1}
+	r, w := requestWith("Basic YWxpY2U6c2VjcmV0"), httptest.NewRecorder()
+	user, good, err := a.Authenticate(w, r)
+	fault, _ := caddyhttp.GetVar(r.Context(), tokenVariable).(error)
+	if err != nil || !good || user.ID != "" || !errors.Is(fault, errHashesBusy) || w.Header().Get("WWW-Authenticate") != "" {
+		t.Errorf("user %q, %v, %v, fault %v, headers %v", user.ID, good, err, fault, w.Header())
+	}
+	a.Require = true
+	if _, good, err := a.Authenticate(httptest.NewRecorder(), requestWith("Basic YWxpY2U6c2VjcmV0")); err != nil || good {
+		t.Errorf("outside of the registry: %v, %v", good, err)
+	}
+}
+
+// TestUsersOfPasswordsAreComparedFolded: two accounts that rules take for one user
+// would have two passwords.
+func TestUsersOfPasswordsAreComparedFolded(t *testing.T) {
+	for name, users := range map[string][]string{
+		"other case":      {"kim", "Kim"},
+		"the Kelvin sign": {"\u212Aim"},
+		"a token's form":  {"grt_x"},
+	} {
+		a := &Authenticator{Basic: new(caddyauth.HTTPBasicAuth)}
+		for _, user := range users {
+			a.Basic.AccountList = append(a.Basic.AccountList, caddyauth.Account{Username: user, Password: "x"})
+		}
+		if err := a.provisionBasic(caddyContext(t)); err == nil {
+			t.Errorf("%s: %q are accepted", name, users)
+		}
+	}
+}
