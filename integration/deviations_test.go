@@ -22,7 +22,6 @@ var deviations = []deviation{
 	{[]int{308, 310, 312, 314, 443, 445, 535, 537, 539, 541}, []int{404}, "what was not published for its long name is not there"},
 	{[]int{515, 525, 527}, []int{400}, "backslashes and control characters in a version are refused: Caddy's matchers see another path"},
 	{[]int{516, 526, 528}, []int{400}, "backslashes and control characters are refused on every method"},
-	{[]int{611}, []int{200}, "a path outside the prefix goes to the next handler; Caddy's own answer is an empty 200"},
 }
 
 func deviationsByCase(t *testing.T) map[int]deviation {

@@ -32,6 +32,11 @@ const tokenVariable = "generic_registry.token"
 //
 // What a token covers is judged by the handler of the registry. Elsewhere its bearer
 // is nobody: only the handler sets `{http.auth.user.id}` for a token.
+//
+// It writes its 401 itself, with a text, and reads what the client is still sending, so
+// that the answer arrives. The site's `handle_errors` runs after that and changes
+// nothing of it. Beside other providers in one `http.handlers.authentication` the 401 is
+// Caddy's: with an empty body, or that of `handle_errors`.
 type Authenticator struct {
 	// The root of the registry that has the tokens, as its handler names it. There
 	// must be such a handler in the configuration. Placeholders are replaced when
@@ -50,9 +55,13 @@ type Authenticator struct {
 	// anonymous requests pass, and each handler decides what they may do.
 	Require bool `json:"require,omitempty"`
 
-	app   *App
-	audit *zap.Logger
+	app    *App
+	audit  *zap.Logger
+	shared bool // with other providers of the same handler
 }
+
+// errCredentials does not say which half is wrong.
+var errCredentials = errors.New("authentication failed: wrong user or password, or a token that is unknown, expired or revoked")
 
 // CaddyModule returns the Caddy module information.
 func (*Authenticator) CaddyModule() caddy.ModuleInfo {
@@ -65,6 +74,11 @@ func (*Authenticator) CaddyModule() caddy.ModuleInfo {
 // Provision implements caddy.Provisioner. It opens no store.
 func (a *Authenticator) Provision(ctx caddy.Context) (err error) {
 	a.audit = ctx.Logger(new(Handler)).Named("audit") // one logger has all of the audit
+	for _, module := range ctx.Modules() {
+		if handler, ok := module.(*caddyauth.Authentication); ok {
+			a.shared = len(handler.ProvidersRaw) > 1
+		}
+	}
 	if a.Root, err = resolveRoot(a.Root); err != nil {
 		return err
 	}
@@ -87,7 +101,7 @@ func (a *Authenticator) Authenticate(w http.ResponseWriter, r *http.Request) (ca
 	credentials := r.Header.Values("Authorization")
 	if len(credentials) == 0 {
 		if a.Require {
-			return a.challenge(w, r)
+			return a.challenge(w, r, errUnauthenticated)
 		}
 		return caddyauth.User{}, true, nil
 	}
@@ -124,7 +138,7 @@ var errTokenOutside = errors.New("a token counts in its registry only")
 // their bearer is nobody.
 func (a *Authenticator) postpone(w http.ResponseWriter, r *http.Request, why error) (caddyauth.User, bool, error) {
 	if a.Require && !a.app.isInside(a.Root, r) {
-		return a.challenge(w, r)
+		return a.challenge(w, r, errUnauthenticated)
 	}
 	w.Header().Del("WWW-Authenticate")
 	caddyhttp.SetVar(r.Context(), tokenVariable, why)
@@ -187,7 +201,7 @@ type attempt struct{ user, token string }
 // longestAttempt is how much of a name that a client made up is logged.
 const longestAttempt = registry.MaxNameLength
 
-// refuse has Caddy answer 401, and tells the audit log whose credentials they were.
+// refuse answers 401, and tells the audit log whose credentials they were.
 func (a *Authenticator) refuse(w http.ResponseWriter, r *http.Request, whose attempt, why error) (caddyauth.User, bool, error) {
 	user := whose.user
 	if len(user) > longestAttempt {
@@ -197,14 +211,23 @@ func (a *Authenticator) refuse(w http.ResponseWriter, r *http.Request, whose att
 		zap.String("action", string(actionOf(r.Method))), zap.String("result", why.Error()), zap.Int("status", http.StatusUnauthorized),
 		zap.String("user", strings.ToValidUTF8(user, "\ufffd")), zap.String("token", whose.token), zap.String("path", r.URL.Path),
 		zap.String("remote_addr", r.RemoteAddr), zap.String("client_ip", clientIP(r)))
-	return a.challenge(w, r)
+	if errors.Is(why, errTokenOutside) {
+		return a.challenge(w, r, errTokenOutside)
+	}
+	return a.challenge(w, r, errCredentials)
 }
 
-// challenge has Caddy answer 401.
-func (a *Authenticator) challenge(w http.ResponseWriter, r *http.Request) (caddyauth.User, bool, error) {
+// challenge answers 401 and listens to the rest of the request, as every refusal of the
+// registry does. What Caddy does once it hears that the request is not authenticated
+// comes after the answer: `handle_errors` runs and cannot change it. Beside other
+// providers, one of which may still let the request in, the answer is Caddy's.
+func (a *Authenticator) challenge(w http.ResponseWriter, r *http.Request, why error) (caddyauth.User, bool, error) {
 	w.Header().Set("WWW-Authenticate", challenge)
-	if r.ProtoMajor == 1 && expectsContinue(r) {
-		// Else the client would wait for a 100 that does not come.
+	switch {
+	case !a.shared:
+		denial{http.StatusUnauthorized, line(why.Error()), false}.answer(w, r, &requestBody{ReadCloser: r.Body})
+	case r.ProtoMajor == 1 && expectsContinue(r):
+		// Otherwise the client would wait for a 100 that does not come.
 		w.Header().Set("Connection", "close")
 	}
 	return caddyauth.User{}, false, nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"sync"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -20,7 +21,8 @@ func init() { caddy.RegisterModule(&Handler{}) }
 // deleted under an owner, a package name and a version, with the API of Gitea's
 // generic package registry.
 //
-// Requests whose path is not under the prefix go to the next handler. Users are
+// Requests whose path is not under the prefix go to the next handler; what nobody behind
+// answers is 404. Users are
 // those that an authentication handler in front of it found, such as
 // `http.handlers.authentication`; what each may do is decided here. Writes by
 // anonymous users are refused unless a rule says otherwise.
@@ -118,6 +120,7 @@ type Handler struct {
 	store     storeKey
 	log       *zap.Logger
 	audit     *zap.Logger
+	stripped  sync.Once // the notice that something strips the prefix
 }
 
 // CaddyModule returns the Caddy module information.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"time"
@@ -71,20 +72,22 @@ func (h *Handler) healthProbe(escaped string) (probe string, ours bool) {
 // answerProbe says whether the registry is live or ready, and not why: anyone may
 // ask.
 func (h *Handler) answerProbe(w http.ResponseWriter, r *http.Request, probe string) {
+	header := w.Header()
+	header.Set("Cache-Control", "no-store")
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		header.Set("Allow", "GET, HEAD")
+		denial{http.StatusMethodNotAllowed, line(errMethod.Error()), false}.answer(w, r, &requestBody{ReadCloser: r.Body})
+		return
+	}
 	status, text := http.StatusOK, "ok"
-	switch {
-	case r.Method != http.MethodGet && r.Method != http.MethodHead:
-		w.Header().Set("Allow", "GET, HEAD")
-		status, text = http.StatusMethodNotAllowed, errMethod.Error()
-	case !h.passes(probe):
+	if !h.passes(probe) {
 		status, text = http.StatusServiceUnavailable, "unavailable"
 	}
-	header := w.Header()
 	header.Set("Content-Type", "text/plain; charset=utf-8")
 	header.Set("X-Content-Type-Options", "nosniff")
-	header.Set("Cache-Control", "no-store")
 	header.Set("Content-Length", strconv.Itoa(len(text)))
-	writeText(w, status, text)
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, text) // the client may be gone
 }
 
 func (h *Handler) passes(probe string) bool {

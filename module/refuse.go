@@ -1,20 +1,15 @@
 package module
 
 import (
-	"io"
 	"net/http"
-	"strconv"
-	"strings"
-	"time"
+	"slices"
 
 	"go.uber.org/zap"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
 const (
-	// What a refused request may still send before its connection is closed.
-	discardBytes = 16 << 20
-	discardTime  = 2 * time.Second
-
 	// retryAfter, in seconds, is when a store in a state fault is tried again.
 	retryAfter = "5"
 
@@ -24,7 +19,7 @@ const (
 
 // refuse answers with an error's status and text. It writes the response itself:
 // returning the error to Caddy would give an empty body.
-func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, body *requestBody, rt route, err error) {
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, body *requestBody, rt route, who *identity, err error) {
 	status, text := statusOf(err)
 	if status >= http.StatusInternalServerError {
 		h.logFailure(status, r.Method, rt, err)
@@ -38,24 +33,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, body *requestBo
 	case http.StatusServiceUnavailable:
 		header.Set("Retry-After", retryAfter)
 	}
-	header.Set("Content-Type", "text/plain; charset=utf-8")
-	header.Set("X-Content-Type-Options", "nosniff")
-	header.Set("Content-Length", strconv.Itoa(len(text)))
-
-	if r.ContentLength == 0 || body.done {
-		writeText(w, status, text)
-		return
-	}
-	if r.ProtoMajor == 1 {
-		header.Set("Connection", "close")
-		if expectsContinue(r) && !body.touched {
-			// The client has sent no body and waits for this answer; reading from it
-			// would ask for the body (RFC 9110 section 10.1.1).
-			writeText(w, status, text)
-			return
-		}
-	}
-	refuseUnread(w, status, text, body)
+	denial{status, line(text), h.mayWrite(rt, who)}.answer(w, r, body)
 }
 
 func (h *Handler) logFailure(status int, method string, rt route, err error) {
@@ -68,46 +46,28 @@ func (h *Handler) logFailure(status int, method string, rt route, err error) {
 		zap.String("version", rt.Version), zap.String("file", rt.File), zap.Error(err))
 }
 
-// refuseUnread answers a client that is still sending. Ending the connection, or
-// with HTTP/2 the stream, on unread bytes would reset it, and many a client loses
-// the answer then: so the answer goes out first, and a bounded part of the body is
-// thrown away.
-func refuseUnread(w http.ResponseWriter, status int, text string, body io.Reader) {
-	control := http.NewResponseController(w)
-	// Without full duplex net/http reads the body before it writes. A writer that
-	// cannot do it answers late, but answers.
-	_ = control.EnableFullDuplex()
-	writeText(w, status, text)
-	if control.Flush() != nil {
-		return
+// recordedTexts are those that Gitea answers without a line feed at their end.
+var recordedTexts = []string{
+	registry.ErrExists.Error(), registry.ErrPackageNotFound.Error(), registry.ErrFileNotFound.Error(), internalError,
+}
+
+// line returns an error's text as clients get it: a line, unless the API's own answer
+// is none.
+func line(text string) string {
+	if slices.Contains(recordedTexts, text) {
+		return text
 	}
-	if control.SetReadDeadline(time.Now().Add(discardTime)) != nil {
-		return
+	return text + "\n"
+}
+
+// mayWrite tells whether a client may write where its request goes, which tells for how
+// long it is listened to after a refusal.
+func (h *Handler) mayWrite(rt route, who *identity) bool {
+	if registry.CheckOwner(rt.Owner) != nil || who.fault != nil {
+		return false
 	}
-	_, _ = io.CopyN(io.Discard, body, discardBytes)
-}
-
-func writeText(w http.ResponseWriter, status int, text string) {
-	w.WriteHeader(status)
-	_, _ = io.WriteString(w, text) // the client may be gone
-}
-
-func expectsContinue(r *http.Request) bool {
-	return strings.EqualFold(r.Header.Get("Expect"), "100-continue")
-}
-
-// requestBody knows how much of a body was read.
-type requestBody struct {
-	io.ReadCloser
-	touched bool // a read was tried
-	done    bool // it ended
-}
-
-func (b *requestBody) Read(p []byte) (int, error) {
-	b.touched = true
-	n, err := b.ReadCloser.Read(p)
-	if err == io.EOF {
-		b.done = true
+	if who.token != nil && !who.token.Scope.Covers(registry.ActionWrite, rt.Owner, rt.Package) {
+		return false
 	}
-	return n, err
+	return h.access.allows(who, registry.ActionWrite, rt.Owner, rt.Package)
 }

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
@@ -33,7 +35,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	rt, inside, err := parseRoute(h.prefix, r.URL.EscapedPath())
 	if !inside {
-		return next.ServeHTTP(w, r)
+		return h.pass(w, r, next)
 	}
 	body := &requestBody{ReadCloser: r.Body}
 	r.Body = body
@@ -47,9 +49,40 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		h.auditChange(r, record)
 	}
 	if err != nil {
-		h.refuse(w, r, body, rt, err)
+		h.refuse(w, r, body, rt, who, err)
 	}
 	return nil
+}
+
+// pass hands a request that is not the registry's on. One that nobody behind answers
+// gets a 404: Caddy's own answer is an empty 200, and a client that published to a wrong
+// path would take that for success.
+func (h *Handler) pass(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if err := next.ServeHTTP(w, r); err != nil {
+		return err
+	}
+	// Caddy's last handler sets it, and answers nothing.
+	if unhandled, _ := caddyhttp.GetVar(r.Context(), unhandledVariable).(bool); !unhandled {
+		return nil
+	}
+	caddyhttp.SetVar(r.Context(), unhandledVariable, false)
+	if _, inside, err := parseRoute(h.prefix, originalPath(r)); inside && err == nil {
+		h.stripped.Do(func() {
+			h.log.Warn("a request was not the registry's, because its prefix was stripped before; use handle in place of handle_path, or write prefix / in generic_registry",
+				zap.String("prefix", h.Prefix), zap.String("original_path", originalPath(r)), zap.String("path", r.URL.EscapedPath()))
+		})
+	}
+	denial{http.StatusNotFound, line(h.notHere()), false}.answer(w, r, &requestBody{ReadCloser: r.Body})
+	return nil
+}
+
+// unhandledVariable is the request variable in which Caddy's last handler says that
+// nobody answered.
+const unhandledVariable = "unhandled"
+
+// notHere is the text of a 404 outside the prefix. It names the path that the API has.
+func (h *Handler) notHere() string {
+	return "not found: packages are under " + strings.TrimSuffix(h.Prefix, "/") + "/"
 }
 
 // serve answers a request, or returns why not before anything was written.

@@ -45,6 +45,9 @@ var statuses = []struct {
 	{os.ErrDeadlineExceeded, http.StatusRequestTimeout, "request body came too slowly"},
 }
 
+// internalError is all that a client hears of a 500.
+const internalError = "internal server error"
+
 // statusOf returns the status and the text that a client sees for an error.
 func statusOf(err error) (status int, text string) {
 	var tooLarge *http.MaxBytesError
@@ -66,5 +69,5 @@ func statusOf(err error) (status int, text string) {
 	if errors.As(err, &body) {
 		return http.StatusBadRequest, "reading the request body failed"
 	}
-	return http.StatusInternalServerError, "internal server error"
+	return http.StatusInternalServerError, internalError
 }
