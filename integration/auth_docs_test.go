@@ -18,25 +18,11 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 )
-
-// readmeWith is the Caddyfile of README.md that has a word.
-func readmeWith(t *testing.T, word string) block {
-	t.Helper()
-	var found []block
-	for _, b := range blocks(t, "README.md", "caddyfile") {
-		if strings.Contains(b.text, word) {
-			found = append(found, b)
-		}
-	}
-	if len(found) != 1 {
-		t.Fatalf("%d Caddyfiles of README.md have %s", len(found), word)
-	}
-	return found[0]
-}
 
 // authority signs the certificates of clients.
 type authority struct {
@@ -87,13 +73,13 @@ func (a authority) issue(t testing.TB, name pkix.Name) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-// TestClientCertificatesOfTheReadme: the subject of a verified certificate is the
+// TestClientCertificatesOfTheDocuments: the subject of a verified certificate is the
 // user; without one, or with that of a stranger, nobody is.
-func TestClientCertificatesOfTheReadme(t *testing.T) {
+func TestClientCertificatesOfTheDocuments(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	clients := s.clientAuthority()
-	put := s.startWithCertificates(clients, readmeWith(t, "client_auth").text)
+	put := s.startWithCertificates(clients, caddyfileWith(t, "docs/auth.md", "client_auth").text)
 	ci := pkix.Name{CommonName: "ci", Organization: []string{"Example"}}
 	other := clients.issue(t, pkix.Name{CommonName: "other", Organization: []string{"Example"}})
 	for name, test := range map[string]struct {
@@ -161,7 +147,7 @@ func TestUnverifiedCertificatesAreNobody(t *testing.T) {
 			t.Parallel()
 			s := newServer(t)
 			clients := s.clientAuthority()
-			put := s.startWithCertificates(clients, strings.Replace(readmeWith(t, "client_auth").text, "verify_if_given", mode, 1))
+			put := s.startWithCertificates(clients, strings.Replace(caddyfileWith(t, "docs/auth.md", "client_auth").text, "verify_if_given", mode, 1))
 			if got, err := put("evil", nil, stranger.issue(t, ci)); got != want || (err == nil) != (want != 0) {
 				t.Errorf("a stranger's certificate: %d, %v, want %d", got, err, want)
 			}
@@ -178,9 +164,9 @@ func TestUnverifiedCertificatesAreNobody(t *testing.T) {
 	}
 }
 
-// TestPortalOfTheReadme: user and groups are those that the portal names, never
+// TestPortalOfTheDocuments: user and groups are those that the portal names, never
 // those that a client sends.
-func TestPortalOfTheReadme(t *testing.T) {
+func TestPortalOfTheDocuments(t *testing.T) {
 	t.Parallel()
 	portal := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/api/authz/forward-auth" {
@@ -196,7 +182,7 @@ func TestPortalOfTheReadme(t *testing.T) {
 	}))
 	t.Cleanup(portal.Close)
 	s := newServer(t)
-	text := strings.Replace(readmeWith(t, "forward_auth").text, "localhost:9091", strings.TrimPrefix(portal.URL, "http://"), 1)
+	text := strings.Replace(caddyfileWith(t, "docs/auth.md", "forward_auth").text, "localhost:9091", strings.TrimPrefix(portal.URL, "http://"), 1)
 	s.start(s.local(strings.Replace(text, "generic_registry {", "generic_registry {\n\t\troot "+s.root, 1)))
 	forged := []header{{"Remote-User", "alice"}, {"Remote-Groups", "developers"}}
 	for i, test := range []struct {
@@ -222,16 +208,22 @@ func TestPortalOfTheReadme(t *testing.T) {
 	}
 }
 
-// TestTeamWithTokensOfTheReadme: the team's site as it stands, with its socket.
-func TestTeamWithTokensOfTheReadme(t *testing.T) {
+// TestTeamWithTokensOfTheDocuments: the team's site as it stands, with its socket and
+// the token that README.md makes.
+func TestTeamWithTokensOfTheDocuments(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
-	b := readmeWith(t, "generic_registry_auth {")
-	s.start(s.local(b.text))
-	token := s.token("--name", "ci", "--user", "ci", "--scope", "write", "--owner", "team", "--package", "tool-*")
-	path := filePath("team", "tool-a", "1", "f")
+	s.start(s.local(caddyfileWith(t, "README.md", "generic_registry_auth {").text))
+	var token string
+	for _, b := range blocks(t, "README.md", "sh") {
+		if strings.Contains(b.text, "token create") {
+			token = regexp.MustCompile(`grt_\w+`).FindString(s.shell(b))
+		}
+	}
+	path := filePath("team", "tool", "1", "f")
 	s.want(201, http.MethodPut, path, "", []byte("x"), authorization("Bearer "+token))
 	s.want(401, http.MethodGet, path, "", nil)
 	s.want(200, http.MethodGet, path, "", nil, authorization("Bearer "+token))
-	s.want(403, http.MethodPut, filePath("team", "other", "1", "f"), "", []byte("x"), authorization("Bearer "+token))
+	s.want(403, http.MethodPut, filePath("ci", "tool", "1", "f"), "", []byte("x"), authorization("Bearer "+token))
+	s.want(403, http.MethodDelete, path, "", nil, authorization("Bearer "+token))
 }
