@@ -72,6 +72,5 @@ func (r *Registry) holdBytes(ctx context.Context) (release func(), err error) {
 	return func() {
 		letGo()
 		wake(r.condemned)
-		wake(r.unswept)
 	}, nil
 }

@@ -44,7 +44,10 @@ func (b *sampleBackup) add(t testing.TB, change Change) {
 	b.head.Position.Sequence++
 }
 
-func (b *sampleBackup) locator(i int) Locator { return Locator(fmt.Sprintf("00000000/blob%d", i)) }
+func (b *sampleBackup) locator(i int) Locator {
+	name := strings.NewReplacer("0", "a", "1", "b").Replace(fmt.Sprintf("%026o", i))
+	return Locator("00000000/" + name)
+}
 
 // write writes the stream; order are the blobs, by number.
 func (b *sampleBackup) write(t testing.TB, order ...int) []byte {
@@ -137,7 +140,7 @@ func TestBackupCanBeUnpackedWithTar(t *testing.T) {
 			t.Errorf("%s has mode %o and time %s", header.Name, header.Mode, header.ModTime)
 		}
 	}
-	want := []string{"backup.json", "journal/0000000000000001-0000000000000008.jsonl", "blobs/00000000/blob1", "damaged.json", "end.json"}
+	want := []string{"backup.json", "journal/0000000000000001-0000000000000008.jsonl", "blobs/" + string(b.locator(1)), "damaged.json", "end.json"}
 	if !slices.Equal(names, want) {
 		t.Errorf("entries are %q, want %q", names, want)
 	}

@@ -1,6 +1,9 @@
 package registry
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // File is a published file as a store knows it.
 type File struct {
@@ -24,27 +27,24 @@ type Blob struct {
 
 // Publication is what a client asks to publish, once its bytes are stored.
 type Publication struct {
-	Ref     Ref
-	Digest  Digest
-	Size    int64
+	Ref Ref
+	// Blob is the bytes. No other publication has their locator.
+	Blob
+	// Stored is when all bytes had been written, by MetadataStore.Clock.
+	Stored  time.Time
 	Creator string
 	Created time.Time
-
-	// Confirmed is the locator of the blob that was already known under Digest,
-	// when its bytes have just been found in place and of the right size. Empty
-	// when there is none. A store shares only a confirmed blob; otherwise the
-	// new upload takes its place, which heals a lost one under every name.
-	Confirmed Locator
-
 	// Quota is what the owner may have with this file.
 	Quota Quota
 }
 
-// Upload is an upload under way, as BeginUpload gave it out.
-type Upload struct {
-	Locator Locator
-	// Size in bytes, -1 when unknown.
-	Size int64
+// CheckAge reports, by the clock of a metadata store, that it is too late to publish
+// the bytes. ErrUnavailable.
+func (p Publication) CheckAge(now time.Time) error {
+	if age := now.Sub(p.Stored); age > PublishWithin {
+		return fmt.Errorf("%w: the bytes were stored %v ago", ErrUnavailable, age.Round(time.Second))
+	}
+	return nil
 }
 
 // Act is who makes a change, and when.

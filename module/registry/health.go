@@ -6,6 +6,7 @@ type Health struct {
 	Metadata, Blobs Condition
 	Scrub           ScrubHealth
 	Damage          DamageHealth
+	Sweep           SweepHealth
 }
 
 // ScrubHealth is how far the comparing of blobs with their digests came.
@@ -50,6 +51,7 @@ func (s Space) IsShort() bool { return s.Free < s.Reserve }
 func (r *Registry) Health() Health {
 	h := Health{Metadata: r.metadata.Condition(), Blobs: r.blobs.Condition()}
 	h.Damage.Count, h.Damage.Digests = r.damage.summary(healthDigests)
+	h.Sweep.Withheld = r.sweeper.withheld.Load()
 	s := &r.scrub
 	h.Scrub.TotalBlobs, h.Scrub.TotalBytes = s.readBlobs.Load(), s.readBytes.Load()
 	s.mu.Lock()

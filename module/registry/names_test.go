@@ -134,7 +134,7 @@ func TestLocators(t *testing.T) {
 	if len(directories) != 3 {
 		t.Errorf("%d directories for 30,000 locators", len(directories))
 	}
-	if directory, _, err := NewLocator(1<<64 - 1).Split(); err != nil || len(directory) > 13 {
+	if directory, _, err := NewLocator(1<<64 - 1).Split(); err != nil || len(directory) != directoryWidth {
 		t.Errorf("the last directory is %q: %v", directory, err)
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
+	"time"
 )
 
 // Content is the bytes that a client asks to publish.
@@ -36,11 +36,10 @@ func (r *Registry) Publish(ctx context.Context, ref Ref, creator string, content
 		return File{}, err
 	}
 	defer release()
-	upload, err := r.metadata.BeginUpload(ctx, ref.Owner, content.Size)
-	if err != nil {
-		return File{}, fmt.Errorf("beginning upload: %w", err)
+	if err := r.metadata.Admit(ctx); err != nil {
+		return File{}, fmt.Errorf("asking for room: %w", err)
 	}
-	blob, err := r.store(ctx, upload, content)
+	blob, stored, err := r.store(ctx, content)
 	if err != nil {
 		return File{}, err
 	}
@@ -48,14 +47,13 @@ func (r *Registry) Publish(ctx context.Context, ref Ref, creator string, content
 	// gone: its record costs less than sweeping the bytes.
 	settled := context.WithoutCancel(ctx)
 
-	file, condemned, err := r.metadata.Publish(settled, upload, Publication{
-		Ref:       ref,
-		Digest:    blob.Digest,
-		Size:      blob.Size,
-		Creator:   creator,
-		Created:   r.now(),
-		Confirmed: r.confirm(settled, blob),
-		Quota:     limits.Quota,
+	file, condemned, err := r.metadata.Publish(settled, Publication{
+		Ref:     ref,
+		Blob:    blob,
+		Stored:  stored,
+		Creator: creator,
+		Created: r.now(),
+		Quota:   limits.Quota,
 	})
 	if condemned {
 		r.wakeReaper()
@@ -70,44 +68,37 @@ func (r *Registry) Publish(ctx context.Context, ref Ref, creator string, content
 	err = fmt.Errorf("publishing: %w", err)
 	if errors.Is(err, ErrNoSpace) || errors.Is(err, ErrUnavailable) {
 		// It did not happen: nothing refers to the bytes, and the room may be needed.
-		err = errors.Join(err, r.blobs.Delete(settled, upload.Locator))
+		err = errors.Join(err, r.blobs.Delete(settled, blob.Locator))
 	}
-	err = errors.Join(err, r.metadata.AbandonUpload(settled, upload))
-	wake(r.unswept) // for what is still there
 	return File{}, err
 }
 
-// store writes the content to the blob store and returns what was written,
-// durable. Otherwise, and when the body panics, it leaves nothing of the upload.
-func (r *Registry) store(ctx context.Context, upload Upload, content Content) (blob Blob, err error) {
-	stored := false
-	defer func() {
-		if !stored {
-			err = errors.Join(err, r.metadata.AbandonUpload(context.WithoutCancel(ctx), upload))
-		}
-	}()
-	writer, err := r.blobs.Create(ctx, upload.Locator, content.Size)
+// store writes the content to the blob store and returns what was written, durable,
+// and when its last byte was. Otherwise, and when the body panics, it leaves nothing.
+func (r *Registry) store(ctx context.Context, content Content) (blob Blob, stored time.Time, err error) {
+	writer, err := r.blobs.Create(ctx, content.Size)
 	if err != nil {
-		return Blob{}, fmt.Errorf("creating blob: %w", err)
+		return Blob{}, stored, fmt.Errorf("creating blob: %w", err)
 	}
+	committed := false
 	defer func() {
-		if !stored {
+		if !committed {
 			err = errors.Join(err, writer.Abort())
 		}
 	}()
-	blob.Locator = upload.Locator
 	blob.Digest, blob.Size, err = transfer(uploadBuffers, writer, content)
 	if err != nil {
-		return Blob{}, err
+		return Blob{}, stored, err
 	}
 	if content.SHA256 != nil && *content.SHA256 != blob.Digest {
-		return Blob{}, &BodyError{Err: fmt.Errorf("%w: SHA-256 is %s", ErrDigest, blob.Digest)}
+		return Blob{}, stored, &BodyError{Err: fmt.Errorf("%w: SHA-256 is %s", ErrDigest, blob.Digest)}
 	}
-	if err := writer.Commit(ctx); err != nil {
-		return Blob{}, fmt.Errorf("committing blob: %w", err)
+	stored = r.metadata.Clock()
+	if blob.Locator, err = writer.Commit(ctx); err != nil {
+		return Blob{}, stored, fmt.Errorf("committing blob: %w", err)
 	}
-	stored = true
-	return blob, nil
+	committed = true
+	return blob, stored, nil
 }
 
 // fill reads until the buffer is full or the reader fails; io.EOF is its end.
@@ -120,27 +111,4 @@ func fill(reader io.Reader, buffer []byte) (n int, err error) {
 		n += read
 	}
 	return n, err
-}
-
-// confirm returns the locator of the blob already known under the digest when its
-// bytes are in place, so that the new file can share it. Any doubt means no: the
-// new bytes then replace the old.
-func (r *Registry) confirm(ctx context.Context, blob Blob) Locator {
-	known, err := r.metadata.FindBlob(ctx, blob.Digest)
-	if errors.Is(err, ErrBlobNotFound) {
-		return ""
-	}
-	var size int64
-	if err == nil && r.damage.has(known) {
-		err = ErrDamaged // of the right size, maybe
-	}
-	if err == nil {
-		size, err = r.blobs.Stat(ctx, known.Locator)
-	}
-	if err != nil || size != blob.Size {
-		r.log.Warn("known blob is not in place; the new upload replaces it",
-			slog.String("digest", blob.Digest.String()), slog.Int64("size", size), slog.Any("error", err))
-		return ""
-	}
-	return known.Locator
 }

@@ -18,39 +18,42 @@ import (
 type fakeStores struct {
 	MetadataStore
 	BlobStore
-	createErr, writeErr, commitErr, publishErr, findErr, statErr error
-	known                                                        Blob
-	statSize                                                     int64
+	admitErr, createErr, writeErr, commitErr, publishErr error
 
 	written             bytes.Buffer
-	abandoned, aborted  int
+	created, aborted    int
+	removed             []Locator
 	published           []Publication
 	publishContextEnded bool
-	begun               int
 	condemnedByPublish  bool
 	condemnedAsked      chan struct{}
 }
 
 func (f *fakeStores) Condition() Condition { return Condition{Readable: true} }
 
-func (f *fakeStores) BeginUpload(context.Context, string, int64) (Upload, error) {
-	f.begun++
-	return Upload{Locator: "00000000/own"}, nil
-}
+func (f *fakeStores) Admit(context.Context) error { return f.admitErr }
 
-func (f *fakeStores) AbandonUpload(context.Context, Upload) error { f.abandoned++; return nil }
+func (f *fakeStores) Clock() time.Time { return fakeTime }
 
-func (f *fakeStores) Publish(ctx context.Context, _ Upload, p Publication) (File, bool, error) {
+var fakeTime = time.Unix(1_000_000_000, 0)
+
+func (f *fakeStores) Publish(ctx context.Context, p Publication) (File, bool, error) {
 	f.publishContextEnded = ctx.Err() != nil
 	f.published = append(f.published, p)
-	return File{Ref: p.Ref, Blob: Blob{Digest: p.Digest, Size: p.Size}}, f.condemnedByPublish, f.publishErr
+	return File{Ref: p.Ref, Blob: p.Blob}, f.condemnedByPublish, f.publishErr
 }
 
-func (f *fakeStores) FindBlob(context.Context, Digest) (Blob, error) { return f.known, f.findErr }
+func (f *fakeStores) FindBlob(context.Context, Digest) (Blob, error) { return Blob{}, ErrBlobNotFound }
 
-func (f *fakeStores) Stat(context.Context, Locator) (int64, error) { return f.statSize, f.statErr }
+func (f *fakeStores) Stat(context.Context, Locator) (int64, error) { return 0, ErrBlobNotFound }
 
-func (f *fakeStores) Create(context.Context, Locator, int64) (BlobWriter, error) {
+func (f *fakeStores) Delete(_ context.Context, locator Locator) error {
+	f.removed = append(f.removed, locator)
+	return nil
+}
+
+func (f *fakeStores) Create(context.Context, int64) (BlobWriter, error) {
+	f.created++
 	return fakeWriter{f}, f.createErr
 }
 
@@ -78,7 +81,7 @@ func (w fakeWriter) Write(p []byte) (int, error) {
 	return w.f.written.Write(p)
 }
 
-func (w fakeWriter) Commit(context.Context) error { return w.f.commitErr }
+func (w fakeWriter) Commit(context.Context) (Locator, error) { return "own", w.f.commitErr }
 
 func (w fakeWriter) Abort() error { w.f.aborted++; return nil }
 
@@ -89,26 +92,25 @@ func TestHowAPublishEnds(t *testing.T) {
 	sum := Digest(sha256.Sum256(content))
 	var bodyError *BodyError
 	for _, test := range []struct {
-		name               string
-		stores             fakeStores
-		body               io.Reader
-		want               error
-		isBody             bool
-		abandoned, aborted int
-		confirmed          Locator
-		publishes          bool
+		name      string
+		stores    fakeStores
+		body      io.Reader
+		want      error
+		isBody    bool
+		aborted   int
+		publishes bool
+		removes   bool
 	}{
-		{name: "well", stores: fakeStores{findErr: ErrBlobNotFound}, publishes: true},
-		{name: "well, with bytes known", stores: fakeStores{known: Blob{Locator: "00000000/known"}, statSize: 7}, publishes: true, confirmed: "00000000/known"},
-		{name: "well, with bytes known but lost", stores: fakeStores{known: Blob{Locator: "00000000/known"}, statErr: ErrBlobNotFound}, publishes: true},
-		{name: "well, with bytes known of another size", stores: fakeStores{known: Blob{Locator: "00000000/known"}, statSize: 6}, publishes: true},
-		{name: "well, when what is known cannot be asked", stores: fakeStores{findErr: errDisk}, publishes: true},
-		{name: "blob cannot be made", stores: fakeStores{createErr: ErrNoSpace}, want: ErrNoSpace, abandoned: 1},
-		{name: "write fails", stores: fakeStores{writeErr: errDisk}, want: errDisk, abandoned: 1, aborted: 1},
-		{name: "commit fails", stores: fakeStores{commitErr: errDisk}, want: errDisk, abandoned: 1, aborted: 1},
-		{name: "body fails", body: iotest.ErrReader(errDisk), want: errDisk, isBody: true, abandoned: 1, aborted: 1},
+		{name: "well", publishes: true},
+		{name: "there is no room for a record", stores: fakeStores{admitErr: ErrNoSpace}, want: ErrNoSpace},
+		{name: "blob cannot be made", stores: fakeStores{createErr: ErrNoSpace}, want: ErrNoSpace},
+		{name: "write fails", stores: fakeStores{writeErr: errDisk}, want: errDisk, aborted: 1},
+		{name: "commit fails", stores: fakeStores{commitErr: errDisk}, want: errDisk, aborted: 1},
+		{name: "body fails", body: iotest.ErrReader(errDisk), want: errDisk, isBody: true, aborted: 1},
 		{name: "file is there", stores: fakeStores{publishErr: ErrExists}, want: ErrExists, publishes: true},
-		{name: "record fails", stores: fakeStores{publishErr: errDisk}, want: errDisk, abandoned: 1, publishes: true},
+		{name: "record fails", stores: fakeStores{publishErr: errDisk}, want: errDisk, publishes: true},
+		{name: "record did not happen", stores: fakeStores{publishErr: ErrUnavailable}, want: ErrUnavailable, publishes: true, removes: true},
+		{name: "no room for the record", stores: fakeStores{publishErr: ErrNoSpace}, want: ErrNoSpace, publishes: true, removes: true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := test.stores
@@ -122,21 +124,30 @@ func TestHowAPublishEnds(t *testing.T) {
 			if !errors.Is(err, test.want) || errors.As(err, &bodyError) != test.isBody {
 				t.Errorf("error is %v, want %v", err, test.want)
 			}
-			if f.abandoned != test.abandoned || f.aborted != test.aborted {
-				t.Errorf("abandoned %d, aborted %d times", f.abandoned, f.aborted)
+			if f.aborted != test.aborted {
+				t.Errorf("aborted %d times, want %d", f.aborted, test.aborted)
 			}
 			if (len(f.published) == 1) != test.publishes {
 				t.Fatalf("published %d times", len(f.published))
 			}
-			if test.publishes && (f.published[0].Confirmed != test.confirmed || f.published[0].Digest != sum || f.published[0].Creator != "alice") {
-				t.Errorf("published %+v", f.published[0])
+			if (len(f.removed) == 1) != test.removes {
+				t.Errorf("the bytes removed are %v, want so: %v", f.removed, test.removes)
+			}
+			want := Publication{Blob: Blob{Locator: "own", Digest: sum, Size: 7}, Stored: fakeTime, Creator: "alice"}
+			if !test.publishes {
+				return
+			}
+			got := f.published[0]
+			got.Created = time.Time{}
+			if got != want {
+				t.Errorf("published %+v, want %+v", got, want)
 			}
 		})
 	}
 }
 
 func TestAPublishWithDurableBytesIsFinished(t *testing.T) {
-	f := &fakeStores{findErr: ErrBlobNotFound}
+	f := &fakeStores{}
 	r := New(f, f, Options{})
 	defer r.Close()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -245,7 +256,7 @@ func TestOpenFollowsBytesThatMove(t *testing.T) {
 }
 
 func TestReaperIsWoken(t *testing.T) {
-	f := &fakeStores{publishErr: ErrExists, condemnedByPublish: true, findErr: ErrBlobNotFound, condemnedAsked: make(chan struct{})}
+	f := &fakeStores{publishErr: ErrExists, condemnedByPublish: true, condemnedAsked: make(chan struct{})}
 	r := New(f, f, Options{})
 	<-f.condemnedAsked // at start
 	done := make(chan error, 1)

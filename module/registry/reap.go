@@ -4,13 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 )
 
-const (
-	reapBatch  = 1_000
-	sweepBatch = 50_000
-)
+const reapBatch = 1_000
 
 func (r *Registry) wakeReaper() { wake(r.condemned) }
 
@@ -54,40 +50,6 @@ func (r *Registry) reapBatch(ctx context.Context) (removed int, err error) {
 	}
 	r.damage.gone(deleted)
 	return len(deleted), err
-}
-
-// Sweep deletes bytes that no record names: what an upload left that was cut
-// between storing its bytes and publishing them. It returns how many there were.
-// It runs in the background at start and at intervals; while a backup is made it
-// deletes nothing, and it runs right after that.
-func (r *Registry) Sweep(ctx context.Context) (removed int, err error) {
-	batch := make([]Locator, 0, 1024)
-	flush := func() error {
-		if len(batch) == 0 || !r.hold.begin() {
-			batch = batch[:0]
-			return nil
-		}
-		defer r.hold.end()
-		unnamed, err := r.metadata.Unnamed(ctx, batch)
-		if err != nil {
-			return fmt.Errorf("looking for unnamed blobs: %w", err)
-		}
-		batch = batch[:0]
-		deleted, err := r.remove(ctx, unnamed)
-		removed += len(deleted)
-		return err
-	}
-	err = r.blobs.Walk(ctx, func(locator Locator, _ int64, _ time.Time) error {
-		batch = append(batch, locator)
-		if len(batch) < sweepBatch {
-			return nil
-		}
-		return flush()
-	})
-	if err != nil {
-		return removed, fmt.Errorf("walking blobs: %w", err)
-	}
-	return removed, flush()
 }
 
 // remove deletes bytes and returns the locators of those that are gone. One that

@@ -3,7 +3,9 @@ package registry
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,6 +18,8 @@ type stubbornStores struct {
 	condemned, unnamed []Locator
 	stubborn           Locator
 	buried, deleted    []Locator
+	named              int       // blobs besides
+	modified           time.Time // all of unnamed; zero is long ago
 }
 
 func (s *stubbornStores) Condemned(context.Context, int) ([]Locator, error) {
@@ -37,8 +41,13 @@ func (s *stubbornStores) Delete(_ context.Context, locator Locator) error {
 }
 
 func (s *stubbornStores) Walk(_ context.Context, fn func(Locator, int64, time.Time) error) error {
-	for _, locator := range s.unnamed {
-		if err := fn(locator, 1, time.Time{}); err != nil {
+	for i := range s.named {
+		if err := fn(Locator(fmt.Sprintf("named %d", i)), 1, s.modified); err != nil {
+			return err
+		}
+	}
+	for _, locator := range slices.Clone(s.unnamed) {
+		if err := fn(locator, 1, s.modified); err != nil {
 			return err
 		}
 	}
@@ -46,14 +55,14 @@ func (s *stubbornStores) Walk(_ context.Context, fn func(Locator, int64, time.Ti
 }
 
 func (s *stubbornStores) Unnamed(_ context.Context, locators []Locator) ([]Locator, error) {
-	return slices.Clone(locators), nil
+	return slices.DeleteFunc(slices.Clone(locators), func(l Locator) bool { return strings.HasPrefix(string(l), "named") }), nil
 }
 
 // TestOneBlobThatStaysKeepsNoOther: it is tried again later, and only what is gone
 // is buried.
 func TestOneBlobThatStaysKeepsNoOther(t *testing.T) {
 	s := &stubbornStores{stubborn: "b"}
-	r := &Registry{metadata: s, blobs: s}
+	r := New(s, s, Options{Idle: true})
 	s.condemned = []Locator{"a", "b", "c"}
 	removed, err := r.Reap(t.Context())
 	if removed != 2 || !errors.Is(err, errDisk) {
@@ -68,6 +77,9 @@ func TestOneBlobThatStaysKeepsNoOther(t *testing.T) {
 	}
 
 	s.deleted, s.stubborn, s.unnamed = nil, "e", []Locator{"d", "e", "f"}
+	if removed, err := r.Sweep(t.Context()); removed != 0 || err != nil {
+		t.Errorf("the first sweep removed %d: %v", removed, err)
+	}
 	if removed, err := r.Sweep(t.Context()); removed != 2 || !errors.Is(err, errDisk) {
 		t.Errorf("swept %d: %v", removed, err)
 	}

@@ -24,8 +24,8 @@ type Registry struct {
 	slots      slots
 	uses       tokenUses
 	hold       hold
+	sweeper    sweeper
 	condemned  chan struct{} // holds one token when there may be bytes to reap
-	unswept    chan struct{} // the same for the sweep, which backups hold back
 	stop       context.CancelFunc
 	background sync.WaitGroup
 }
@@ -63,7 +63,6 @@ func New(metadata MetadataStore, blobs BlobStore, options Options) *Registry {
 		now:       options.Now,
 		log:       options.Log,
 		condemned: make(chan struct{}, 1),
-		unswept:   make(chan struct{}, 1),
 		stop:      stop,
 	}
 	if r.now == nil {
@@ -84,7 +83,7 @@ func (r *Registry) startBackground(ctx context.Context, sweepInterval time.Durat
 		sweepInterval = defaultSweepInterval
 	}
 	r.background.Go(func() { r.repeat(ctx, "reaping condemned blobs", reapRetryInterval, r.condemned, r.Reap) })
-	r.background.Go(func() { r.repeat(ctx, "sweeping unnamed blobs", sweepInterval, r.unswept, r.Sweep) })
+	r.background.Go(func() { r.repeat(ctx, "sweeping unnamed blobs", sweepInterval, nil, r.Sweep) })
 	r.background.Go(func() { r.repeat(ctx, "storing the last uses of tokens", useInterval, nil, r.storeUses) })
 	r.background.Go(func() { r.scrubbing(ctx) })
 }

@@ -201,7 +201,7 @@ func (r *restoring) restoreBlob(ctx context.Context, blob Blob, content io.Reade
 
 // storeBytes writes a blob, durable.
 func storeBytes(ctx context.Context, store BlobStore, blob Blob, content io.Reader) error {
-	writer, err := store.Create(ctx, blob.Locator, blob.Size)
+	writer, err := store.CreateAt(ctx, blob.Locator, blob.Size)
 	if err != nil {
 		return fmt.Errorf("creating blob: %w", err)
 	}
@@ -210,7 +210,7 @@ func storeBytes(ctx context.Context, store BlobStore, blob Blob, content io.Read
 	if _, err := io.CopyBuffer(struct{ io.Writer }{writer}, content, buffer); err != nil {
 		return errors.Join(fmt.Errorf("writing blob: %w", err), writer.Abort())
 	}
-	if err := writer.Commit(ctx); err != nil {
+	if _, err := writer.Commit(ctx); err != nil {
 		return errors.Join(fmt.Errorf("committing blob: %w", err), writer.Abort())
 	}
 	return nil

@@ -65,11 +65,11 @@ type failingBlobs struct {
 	r *restoreTest
 }
 
-func (b failingBlobs) Create(ctx context.Context, locator registry.Locator, size int64) (registry.BlobWriter, error) {
+func (b failingBlobs) CreateAt(ctx context.Context, locator registry.Locator, size int64) (registry.BlobWriter, error) {
 	if b.r.createErr != nil {
 		return nil, b.r.createErr
 	}
-	writer, err := b.BlobStore.Create(ctx, locator, size)
+	writer, err := b.BlobStore.CreateAt(ctx, locator, size)
 	return failingWriter{writer, b.r}, err
 }
 
@@ -78,9 +78,9 @@ type failingWriter struct {
 	r *restoreTest
 }
 
-func (w failingWriter) Commit(ctx context.Context) error {
+func (w failingWriter) Commit(ctx context.Context) (registry.Locator, error) {
 	if w.r.commitErr != nil {
-		return w.r.commitErr
+		return "", w.r.commitErr
 	}
 	return w.BlobWriter.Commit(ctx)
 }

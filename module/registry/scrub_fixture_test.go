@@ -208,11 +208,13 @@ func contentOf(seed, size int) []byte {
 // cut replaces a blob's bytes by fewer.
 func (f *fixture) cut(locator registry.Locator, size int) {
 	f.Helper()
-	w, err := f.blobs.Create(f.Context(), locator, int64(size))
+	f.check(f.blobs.Delete(f.Context(), locator))
+	w, err := f.blobs.CreateAt(f.Context(), locator, int64(size))
 	f.check(err)
 	_, err = w.Write(make([]byte, size))
 	f.check(err)
-	f.check(w.Commit(f.Context()))
+	_, err = w.Commit(f.Context())
+	f.check(err)
 }
 
 // pass waits for some time and until nobody works.

@@ -39,9 +39,8 @@ func TestScrubFindsDamage(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(string(kind.kind), func(t *testing.T) {
 			inBubble(t, func(f *fixture) {
-				files := f.publishMany(5, 300_000)
-				f.publish("same", contentOf(2, 300_000))
-				bad := files[2]
+				f.publishMany(5, 300_000)
+				bad := f.publish("same", contentOf(2, 300_000)) // in the place of the third
 				kind.cause(f, bad.Blob)
 				f.SetScrub(0)
 				f.pass(time.Minute)

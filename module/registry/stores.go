@@ -7,36 +7,48 @@ import (
 	"time"
 )
 
+const (
+	// SweepAfter is how old bytes are, by the time of their last write, before a
+	// sweep may delete them.
+	SweepAfter = 24 * time.Hour
+	// PublishWithin is how long after its bytes were stored a publish is taken. It
+	// is so much shorter than SweepAfter that no difference between clocks, and no
+	// publish that takes long, lets a sweep meet bytes that get a name. So nobody
+	// needs to know which uploads are in progress.
+	PublishWithin = SweepAfter / 2
+)
+
 // MetadataStore knows which files there are. All methods may run concurrently.
 //
 // A mutation that returned nil survives a crash of the process and of the
 // machine, unless its comment says otherwise. A mutation that returned an error other than those named may or may
 // not have happened. After Close, every method returns ErrUnavailable.
 type MetadataStore interface {
-	// BeginUpload gives out a fresh locator for bytes of the given size (-1 when
-	// unknown). Until Publish or AbandonUpload, Unnamed does not report it.
-	// ErrNoSpace when the store has no room for one more record, ErrUnavailable.
-	BeginUpload(ctx context.Context, owner string, size int64) (Upload, error)
+	// Admit tells, before the body of a publish is asked for, why the store would
+	// not take its record now. It answers at once. ErrNoSpace when there is no room
+	// for one more record, ErrUnavailable.
+	Admit(ctx context.Context) error
 
-	// AbandonUpload ends an upload that will not be published. Bytes that may lie
-	// under its locator are reported by Unnamed from now on. Abandoning twice, or
-	// after Publish, is not an error.
-	AbandonUpload(ctx context.Context, upload Upload) error
+	// Clock returns the time by the clock that Publish compares Publication.Stored
+	// with. A store on a server may return an earlier time, never a later one, so
+	// that it can answer at once. It works after Close too.
+	Clock() time.Time
 
-	// Publish makes the file visible, in one transaction, and ends the upload.
+	// Publish makes the file visible, in one transaction.
 	//
-	// The file refers to the blob known under p.Digest when that is p.Confirmed;
-	// the upload's own locator is then condemned. Otherwise the upload's bytes
-	// become the blob of that digest for every file, and the locator they replace
-	// is condemned. The file's Locator is the one kept; condemned tells whether
-	// there are bytes for the reaper.
+	// The bytes at p.Locator become the blob of p.Digest, for every file of that
+	// digest: they were hashed just now, so a file never rests on bytes that nobody
+	// looked at. The locator that they replace is condemned, and the blob's damage
+	// is forgotten. The condemned result tells whether there are bytes for the reaper.
 	//
 	// ErrExists when the version has a file of that name; ErrQuotaBytes or
-	// ErrQuotaVersions when the owner would have more than p.Quota with it. The
-	// upload's locator is then condemned too. After ErrNoSpace and ErrUnavailable
-	// nothing refers to the upload's bytes, and the caller deletes them. After any
-	// other error the outcome is unknown and the caller must leave them alone.
-	Publish(ctx context.Context, upload Upload, p Publication) (file File, condemned bool, err error)
+	// ErrQuotaVersions when the owner would have more than p.Quota with it.
+	// p.Locator is then condemned. After ErrNoSpace and ErrUnavailable nothing
+	// refers to p.Locator, and the caller deletes its bytes. ErrUnavailable too when
+	// the bytes were stored more than PublishWithin ago: a sweep may take them
+	// soon. After any other error the outcome is unknown and the caller must leave
+	// the bytes alone.
+	Publish(ctx context.Context, p Publication) (file File, condemned bool, err error)
 
 	// Lookup finds a file. ErrPackageNotFound when the version does not exist,
 	// ErrFileNotFound when it has no such file.
@@ -73,9 +85,9 @@ type MetadataStore interface {
 	// condemned still.
 	Buried(ctx context.Context, locators []Locator) error
 
-	// Unnamed returns those of the given locators that no blob has, that are not
-	// condemned, and whose upload is not under way. Every locator must have been
-	// seen in the blob store before the call.
+	// Unnamed returns those of the given locators that no blob has and that are not
+	// condemned. An upload that is not published yet is among them: who deletes
+	// bytes must look at their age (SweepAfter).
 	Unnamed(ctx context.Context, locators []Locator) ([]Locator, error)
 
 	// SaveScrub keeps how far a scrub has come; it may be lost in a crash.
@@ -100,9 +112,14 @@ type MetadataStore interface {
 // BlobStore keeps bytes under locators. All methods may run concurrently.
 type BlobStore interface {
 	// Create starts writing a blob of size bytes, -1 when unknown. Nothing is
-	// visible under the locator before the writer's Commit. ErrNoSpace when the
-	// bytes would not leave the store's reserve free.
-	Create(ctx context.Context, locator Locator, size int64) (BlobWriter, error)
+	// visible before the writer's Commit. ErrNoSpace when the bytes would not leave
+	// the store's reserve free.
+	Create(ctx context.Context, size int64) (BlobWriter, error)
+
+	// CreateAt is Create under a locator that a store of the same kind gave out: a
+	// restore puts bytes back where the journal names them. A locator that has a
+	// blob, or that the store could not have given out, is an error.
+	CreateAt(ctx context.Context, locator Locator, size int64) (BlobWriter, error)
 
 	// Open opens a blob of size bytes for reading; a reader keeps reading after
 	// the blob is deleted. ErrBlobNotFound when there is none, ErrDamaged when it
@@ -112,9 +129,10 @@ type BlobStore interface {
 	// Delete deletes a blob. One that is absent is not an error.
 	Delete(ctx context.Context, locator Locator) error
 
-	// Walk calls fn for each blob with its size and the time of its last write,
-	// in no particular order, until fn returns an error, which Walk returns. Blobs
-	// created or deleted meanwhile may or may not be seen.
+	// Walk calls fn for each blob with its size and the time of its last write or a
+	// later one, in no particular order, until fn returns an error, which Walk
+	// returns. Blobs created or deleted meanwhile may or may not be seen. What does
+	// not have the form of a locator that the store gives out is not a blob.
 	Walk(ctx context.Context, fn func(locator Locator, size int64, modified time.Time) error) error
 
 	// Stat returns the size of a blob. ErrBlobNotFound.
@@ -142,10 +160,11 @@ type BlobWriter interface {
 	// Write appends bytes. ErrNoSpace when the room is gone.
 	io.Writer
 
-	// Commit makes the blob visible. When it returns nil the bytes survive a
-	// crash and a power cut. After an error nothing is promised, and nothing may
-	// be retried: the bytes stay to be swept, or are gone.
-	Commit(ctx context.Context) error
+	// Commit makes the blob visible, and returns its locator, which is used for
+	// this blob and never again. When it returns nil the bytes survive a crash and
+	// a power cut. After an error nothing is promised, and nothing may be retried:
+	// the bytes stay to be swept, or are gone.
+	Commit(ctx context.Context) (Locator, error)
 
 	// Abort drops what was written.
 	Abort() error

@@ -114,13 +114,14 @@ func (f *backupFixture) spoil(r registry.Ref, replace bool) registry.File {
 	if !replace {
 		return file
 	}
-	w, err := f.blobs.Create(context.Background(), file.Locator, file.Size)
+	w, err := f.blobs.CreateAt(context.Background(), file.Locator, file.Size)
 	f.noError(err)
 	content := pattern(int(file.Size))
 	content[len(content)-1] ^= 1
 	_, err = w.Write(content)
 	f.noError(err)
-	f.noError(w.Commit(context.Background()))
+	_, err = w.Commit(context.Background())
+	f.noError(err)
 	return file
 }
 

@@ -16,28 +16,30 @@ import (
 // Blobs runs the contract of registry.BlobStore.
 func Blobs(t *testing.T, place BlobPlace) {
 	for name, test := range map[string]func(*blobFixture){
-		"what is committed is read back, after reopening too":    readBack,
-		"nothing is visible before commit":                       invisible,
-		"an aborted blob leaves nothing":                         aborted,
-		"a write that never ended is gone after reopening":       neverEnded,
-		"a missing blob is missing":                              missingBlob,
-		"a blob of another size is damaged":                      otherSize,
-		"a reader outlives the blob":                             readerOutlives,
-		"deleting twice is harmless":                             deleteTwice,
-		"walk sees every blob, stops on error and ended context": walk,
-		"8 writers at once all commit":                           writers,
-		"a malformed locator reaches nothing":                    malformed,
-		"a closed store is unavailable":                          closedBlobs,
-		"a store is bound to one metadata store for ever":        bound,
-		"the size may be unknown, wrong or nothing":              sizes,
-		"a writer ends once":                                     endsOnce,
-		"a closed store stops its writers, not its readers":      closedUnderWay,
-		"walk says when a blob was written":                      walkTimes,
-		"a quarantined blob is gone, after reopening too":        quarantined,
-		"a reader outlives the quarantine of its blob":           readerOutlivesQuarantine,
-		"quarantine touches no other blob":                       quarantineTouchesOne,
-		"of 8 quarantines at once all are done":                  quarantinedAtOnce,
-		"the condition is told when the store is closed too":     blobCondition,
+		"what is committed is read back, after reopening too":      readBack,
+		"nothing is visible before commit":                         invisible,
+		"an aborted blob leaves nothing":                           aborted,
+		"a write that never ended is gone after reopening":         neverEnded,
+		"every blob has a locator of its own, after reopening too": freshLocators,
+		"a locator that has a blob is not given another":           taken,
+		"a missing blob is missing":                                missingBlob,
+		"a blob of another size is damaged":                        otherSize,
+		"a reader outlives the blob":                               readerOutlives,
+		"deleting twice is harmless":                               deleteTwice,
+		"walk sees every blob, stops on error and ended context":   walk,
+		"8 writers at once all commit":                             writers,
+		"a malformed locator reaches nothing":                      malformed,
+		"a closed store is unavailable":                            closedBlobs,
+		"a store is bound to one metadata store for ever":          bound,
+		"the size may be unknown, wrong or nothing":                sizes,
+		"a writer ends once":                                       endsOnce,
+		"a closed store stops its writers, not its readers":        closedUnderWay,
+		"walk says when a blob was written":                        walkTimes,
+		"a quarantined blob is gone, after reopening too":          quarantined,
+		"a reader outlives the quarantine of its blob":             readerOutlivesQuarantine,
+		"quarantine touches no other blob":                         quarantineTouchesOne,
+		"of 8 quarantines at once all are done":                    quarantinedAtOnce,
+		"the condition is told when the store is closed too":       blobCondition,
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := goleak.IgnoreCurrent()
@@ -88,8 +90,14 @@ func (f *blobFixture) wantError(got, want error) {
 // write writes a blob in pieces, and returns its writer not ended.
 func (f *blobFixture) write(locator registry.Locator, content []byte, size int64) registry.BlobWriter {
 	f.Helper()
-	w, err := f.Create(context.Background(), locator, size)
+	w, err := f.CreateAt(context.Background(), locator, size)
 	f.noError(err)
+	f.fill(w, content)
+	return w
+}
+
+func (f *blobFixture) fill(w registry.BlobWriter, content []byte) {
+	f.Helper()
 	for len(content) > 0 {
 		n := min(len(content), 100_000)
 		written, err := w.Write(content[:n])
@@ -99,12 +107,21 @@ func (f *blobFixture) write(locator registry.Locator, content []byte, size int64
 		}
 		content = content[n:]
 	}
-	return w
+}
+
+// commit makes a blob visible that has a place.
+func (f *blobFixture) commit(w registry.BlobWriter, want registry.Locator) {
+	f.Helper()
+	got, err := w.Commit(context.Background())
+	f.noError(err)
+	if got != want {
+		f.Fatalf("the blob is at %s, want %s", got, want)
+	}
 }
 
 func (f *blobFixture) put(locator registry.Locator, content []byte) {
 	f.Helper()
-	f.noError(f.write(locator, content, int64(len(content))).Commit(context.Background()))
+	f.commit(f.write(locator, content, int64(len(content))), locator)
 }
 
 func (f *blobFixture) wantContent(locator registry.Locator, want []byte) {
@@ -199,7 +216,7 @@ func invisible(f *blobFixture) {
 	locator := registry.NewLocator(1)
 	w := f.write(locator, []byte("content"), 7)
 	f.wantNothing(locator)
-	f.noError(w.Commit(context.Background()))
+	f.commit(w, locator)
 	f.wantContent(locator, []byte("content"))
 	f.noError(w.Abort()) // after Commit it does nothing
 	f.wantContent(locator, []byte("content"))
@@ -222,7 +239,7 @@ func neverEnded(f *blobFixture) {
 	f.reopen()
 	f.wantNothing(cut)
 	f.wantContent(kept, []byte("kept"))
-	if err := w.Commit(context.Background()); err == nil {
+	if _, err := w.Commit(context.Background()); err == nil {
 		f.Error("a writer of a closed store commits")
 	}
 	f.wantNothing(cut)
@@ -278,8 +295,9 @@ func walk(f *blobFixture) {
 }
 
 func malformed(f *blobFixture) {
-	for _, locator := range []registry.Locator{"", "x", "/x", "x/", "../x", "x/..", "x/y/z", "x/Y", "/etc/passwd", `x\y`, "x/y\x00"} {
-		if _, err := f.Create(context.Background(), locator, 1); err == nil {
+	for _, locator := range []registry.Locator{"", "x", "/x", "x/", "../x", "x/..", "x/y/z", "x/Y", "/etc/passwd", `x\y`, "x/y\x00",
+		"mybackup/notes", "00000000/short", "00000000bak/abcdefghijklmnopqrstuvwxyz", "00000000/ABCDEFGHIJKLMNOPQRSTUVWXYZ", "00000000/../bcdefghijklmnopqrstuvw"} {
+		if _, err := f.CreateAt(context.Background(), locator, 1); err == nil {
 			f.Errorf("%q can be created", locator)
 		}
 		if _, err := f.Open(context.Background(), locator, 1); err == nil {
@@ -291,5 +309,50 @@ func malformed(f *blobFixture) {
 	}
 	if got := f.walked(); len(got) > 0 {
 		f.Errorf("walked %v", got)
+	}
+}
+
+func freshLocators(f *blobFixture) {
+	seen := make(map[registry.Locator][]byte)
+	for round := range 3 {
+		for i := range 30 {
+			size := []int{0, 1, 300_000}[i%3]
+			w, err := f.Create(context.Background(), []int64{int64(size), -1}[i%2])
+			f.noError(err)
+			content := pattern(size)
+			f.fill(w, content)
+			locator, err := w.Commit(context.Background())
+			f.noError(err)
+			if _, twice := seen[locator]; twice {
+				f.Fatalf("%s twice", locator)
+			}
+			if _, _, err := locator.Split(); err != nil {
+				f.Fatal(err)
+			}
+			if round == 2 {
+				f.noError(f.Delete(context.Background(), locator)) // one that is gone is not given again either
+			}
+			seen[locator] = content
+		}
+		f.reopen()
+	}
+	if walked := f.walked(); len(walked) != 60 {
+		f.Errorf("%d blobs are walked, want 60", len(walked))
+	}
+}
+
+func taken(f *blobFixture) {
+	for _, size := range []int{10, 300_000} {
+		locator := registry.NewLocator(1)
+		f.put(locator, pattern(size))
+		w, err := f.CreateAt(context.Background(), locator, 5)
+		if err == nil {
+			f.fill(w, []byte("other"))
+			_, err = w.Commit(context.Background())
+		}
+		if err == nil {
+			f.Errorf("a blob of %d bytes is replaced", size)
+		}
+		f.wantContent(locator, pattern(size))
 	}
 }

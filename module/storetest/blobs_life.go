@@ -41,7 +41,7 @@ func closedBlobs(f *blobFixture) {
 	f.wantError(err, registry.ErrLocked)
 	f.noError(f.Close())
 	f.noError(f.Close())
-	_, createErr := f.Create(ctx, registry.NewLocator(2), 1)
+	_, createErr := f.Create(ctx, 1)
 	_, openErr := f.Open(ctx, locator, 1)
 	_, statErr := f.Stat(ctx, locator)
 	walkErr := f.Walk(ctx, func(registry.Locator, int64, time.Time) error { return nil })
@@ -87,11 +87,11 @@ func writers(f *blobFixture) {
 func sizes(f *blobFixture) {
 	for _, announced := range []int64{-1, 0, 1, 299_999, 300_001, 40 << 20} {
 		locator := registry.NewLocator(1)
-		f.noError(f.write(locator, pattern(300_000), announced).Commit(context.Background()))
+		f.commit(f.write(locator, pattern(300_000), announced), locator)
 		f.wantContent(locator, pattern(300_000))
 	}
 	locator := registry.NewLocator(1)
-	f.noError(f.write(locator, nil, -1).Commit(context.Background()))
+	f.commit(f.write(locator, nil, -1), locator)
 	f.wantContent(locator, nil)
 }
 
@@ -99,13 +99,13 @@ func endsOnce(f *blobFixture) {
 	ctx := context.Background()
 	committed, aborted := registry.NewLocator(1), registry.NewLocator(1)
 	first, second := f.write(committed, []byte("content"), -1), f.write(aborted, []byte("content"), -1)
-	f.noError(first.Commit(ctx))
+	f.commit(first, committed)
 	f.noError(second.Abort())
 	for _, w := range []registry.BlobWriter{first, second} {
 		if n, err := w.Write([]byte("more")); err == nil || n != 0 {
 			f.Errorf("%d bytes are written after the end", n)
 		}
-		if err := w.Commit(ctx); err == nil {
+		if _, err := w.Commit(ctx); err == nil {
 			f.Error("a writer that ended commits")
 		}
 		f.noError(w.Abort())
@@ -127,7 +127,8 @@ func closedUnderWay(f *blobFixture) {
 
 	_, err = w.Write([]byte("rest"))
 	f.wantError(err, registry.ErrUnavailable)
-	f.wantError(w.Commit(ctx), registry.ErrUnavailable)
+	_, err = w.Commit(ctx)
+	f.wantError(err, registry.ErrUnavailable)
 	got, err := io.ReadAll(reader)
 	f.noError(err)
 	if !bytes.Equal(got, content) {

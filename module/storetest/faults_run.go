@@ -31,6 +31,7 @@ type faultRun struct {
 	aside       map[registry.Locator]string
 	uploading   int  // uploads that a step left
 	bound       bool // acknowledged
+	late        bool // the clock shows when the bytes of now are old
 	struck      bool // by the fault, in an earlier step
 	stepStarts  []int
 	stepNames   []string
@@ -127,7 +128,12 @@ func (r *faultRun) again(step faultStep) {
 	}
 }
 
-func (r *faultRun) clock() time.Time { return epoch }
+func (r *faultRun) clock() time.Time {
+	if r.late {
+		return time.Now().Add(registry.SweepAfter + time.Minute)
+	}
+	return epoch
+}
 
 // start opens the stores and binds them, as an app does. Blobs that were bound are
 // offered to another metadata store first.

@@ -85,25 +85,30 @@ var (
 	closeStep = faultStep{"close", (*faultRun).stop}
 	reapStep  = faultStep{"reap", func(r *faultRun) error { _, err := r.Reap(context.Background()); return err }}
 	sweepStep = faultStep{"sweep", func(r *faultRun) error {
-		_, err := r.Sweep(context.Background())
-		if err == nil {
-			clear(r.orphans)
+		r.late = true
+		defer func() { r.late = false }()
+		for range 2 { // the second deletes what both found
+			if _, err := r.Sweep(context.Background()); err != nil {
+				return err
+			}
 		}
-		return err
+		clear(r.orphans)
+		return nil
 	}}
 	orphanStep = faultStep{"write bytes that nothing names", func(r *faultRun) error {
-		upload, w, err := r.beginUpload(int64(len(orphan)))
+		w, err := r.beginUpload(int64(len(orphan)))
 		if err != nil {
 			return err
 		}
-		if err := w.Commit(context.Background()); err != nil {
-			return errors.Join(err, w.Abort(), r.metadata.AbandonUpload(context.Background(), upload))
+		locator, err := w.Commit(context.Background())
+		if err != nil {
+			return errors.Join(err, w.Abort())
 		}
-		r.orphans[upload.Locator] = true
-		return r.metadata.AbandonUpload(context.Background(), upload)
+		r.orphans[locator] = true
+		return nil
 	}}
 	leaveStep = faultStep{"leave an upload", func(r *faultRun) error {
-		_, _, err := r.beginUpload(-1)
+		_, err := r.beginUpload(-1)
 		if err == nil {
 			r.uploading++
 		}
@@ -114,20 +119,15 @@ var (
 const orphan = "orphan"
 
 // beginUpload writes an orphan that is not committed yet, and says that it has a size.
-func (r *faultRun) beginUpload(size int64) (registry.Upload, registry.BlobWriter, error) {
-	ctx := context.Background()
-	upload, err := r.metadata.BeginUpload(ctx, "alice", size)
+func (r *faultRun) beginUpload(size int64) (registry.BlobWriter, error) {
+	w, err := r.blobs.Create(context.Background(), size)
 	if err != nil {
-		return upload, nil, err
-	}
-	w, err := r.blobs.Create(ctx, upload.Locator, size)
-	if err != nil {
-		return upload, nil, errors.Join(err, r.metadata.AbandonUpload(ctx, upload))
+		return nil, err
 	}
 	if _, err := w.Write([]byte(orphan)); err != nil {
-		return upload, nil, errors.Join(err, w.Abort(), r.metadata.AbandonUpload(ctx, upload))
+		return nil, errors.Join(err, w.Abort())
 	}
-	return upload, w, nil
+	return w, nil
 }
 
 func (r *faultRun) publish(target registry.Ref, content string, digest *registry.Digest) error {

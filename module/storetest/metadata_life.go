@@ -26,36 +26,16 @@ func reopened(f *metadataFixture) {
 	f.wantCondemned(condemned)
 }
 
-func freshLocators(f *metadataFixture) {
-	seen := make(map[registry.Locator]bool)
-	for range 3 {
-		for i := range 50 {
-			upload, err := f.BeginUpload(context.Background(), "a", int64(i))
-			f.noError(err)
-			if seen[upload.Locator] {
-				f.Fatalf("%s twice", upload.Locator)
-			}
-			if _, _, err := upload.Locator.Split(); err != nil {
-				f.Fatal(err)
-			}
-			seen[upload.Locator] = true
-		}
-		f.reopen()
-	}
-}
-
 func endedContext(f *metadataFixture) {
 	file := f.mustPublish(ref("a", "p", "1", "f"), "x")
-	upload, err := f.BeginUpload(context.Background(), "a", 1)
-	f.noError(err)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	_, _, err = f.Publish(ctx, upload, registry.Publication{Ref: ref("a", "p", "1", "g"), Digest: digestOf("y"), Size: 1, Created: epoch})
+	p := f.publication(ref("a", "p", "1", "g"), "y")
+	_, _, err := f.Publish(ctx, p)
 	f.wantError(err, context.Canceled)
 	f.wantError(f.DeleteFile(ctx, file.Ref, act), context.Canceled)
 	f.wantError(f.DeleteVersion(ctx, file.VersionRef, act), context.Canceled)
-	_, err = f.BeginUpload(ctx, "a", 1)
-	f.wantError(err, context.Canceled)
+	f.wantError(f.Admit(ctx), context.Canceled)
 	_, err = f.Lookup(ctx, file.Ref)
 	f.wantError(err, context.Canceled)
 	_, err = f.Blobs(ctx, registry.Digest{}, 1)
@@ -65,34 +45,33 @@ func endedContext(f *metadataFixture) {
 	if f.mustLookup(file.Ref) != file {
 		f.Error("the file changed")
 	}
-	f.noError(f.AbandonUpload(ctx, upload))
-	if len(f.unnamed(upload.Locator)) != 1 {
-		f.Error("the abandoned upload is still under way")
+	if len(f.unnamed(p.Locator)) != 1 {
+		f.Error("the bytes of a publish that never was have a name")
 	}
 }
 
 func closedStore(f *metadataFixture) {
 	ctx := context.Background()
-	upload, err := f.BeginUpload(ctx, "a", 1)
-	f.noError(err)
-	_, err = f.open()
+	f.noError(f.Admit(ctx))
+	p := f.publication(ref("a", "p", "1", "f"), "x")
+	_, err := f.open()
 	f.wantError(err, registry.ErrLocked)
 	f.noError(f.Close())
 	f.noError(f.Close())
 	errs := map[string]error{
 		"DeleteFile":    f.DeleteFile(ctx, ref("a", "p", "1", "f"), act),
 		"DeleteVersion": f.DeleteVersion(ctx, ref("a", "p", "1", "").VersionRef, act),
-		"Buried":        f.Buried(ctx, []registry.Locator{upload.Locator}),
+		"Buried":        f.Buried(ctx, []registry.Locator{p.Locator}),
 		"SaveScrub":     f.SaveScrub(ctx, registry.Scrub{Started: epoch}),
 	}
-	_, errs["BeginUpload"] = f.BeginUpload(ctx, "a", 1)
-	_, _, errs["Publish"] = f.Publish(ctx, upload, registry.Publication{Ref: ref("a", "p", "1", "f"), Created: epoch})
+	errs["Admit"] = f.Admit(ctx)
+	_, _, errs["Publish"] = f.Publish(ctx, p)
 	_, errs["Lookup"] = f.Lookup(ctx, ref("a", "p", "1", "f"))
 	_, errs["FindBlob"] = f.FindBlob(ctx, digestOf("x"))
 	_, errs["Blobs"] = f.Blobs(ctx, registry.Digest{}, 1)
 	_, errs["LastScrub"] = f.LastScrub(ctx)
 	_, errs["Condemned"] = f.Condemned(ctx, 1)
-	_, errs["Unnamed"] = f.Unnamed(ctx, []registry.Locator{upload.Locator})
+	_, errs["Unnamed"] = f.Unnamed(ctx, []registry.Locator{p.Locator})
 	for method, err := range errs {
 		if err == nil {
 			f.Errorf("%s works on a closed store", method)

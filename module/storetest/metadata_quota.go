@@ -16,15 +16,13 @@ func (f *metadataFixture) wantUsage(owner string, bytes, versions int64) {
 	}
 }
 
-// publishWithin publishes fresh content under a quota.
-func (f *metadataFixture) publishWithin(quota registry.Quota, r registry.Ref, content string) (registry.Upload, error) {
+// publishWithin publishes fresh content under a quota, and returns where its bytes are.
+func (f *metadataFixture) publishWithin(quota registry.Quota, r registry.Ref, content string) (registry.Locator, error) {
 	f.Helper()
-	upload, err := f.BeginUpload(context.Background(), r.Owner, int64(len(content)))
-	f.noError(err)
-	_, _, err = f.Publish(context.Background(), upload, registry.Publication{
-		Ref: r, Digest: digestOf(content), Size: int64(len(content)), Creator: "alice", Created: epoch, Quota: quota,
-	})
-	return upload, err
+	p := f.publication(r, content)
+	p.Quota = quota
+	_, _, err := f.Publish(context.Background(), p)
+	return p.Locator, err
 }
 
 func usageCounted(f *metadataFixture) {
@@ -57,19 +55,19 @@ func quotaRefused(f *metadataFixture) {
 	f.noError(err)
 	large, err := f.publishWithin(quota, ref("a", "p", "1", "g"), "abcd")
 	f.wantError(err, registry.ErrQuotaBytes)
-	f.wantCondemned(large.Locator)
+	f.wantCondemned(large)
 	f.wantMissing(ref("a", "p", "1", "g"), registry.ErrFileNotFound)
 	_, err = f.publishWithin(quota, ref("a", "p", "2", "g"), "abc") // just fits
 	f.noError(err)
 	third, err := f.publishWithin(quota, ref("a", "p", "3", "g"), "")
 	f.wantError(err, registry.ErrQuotaVersions)
-	f.wantCondemned(third.Locator)
+	f.wantCondemned(third)
 	f.wantMissing(ref("a", "p", "3", "g"), registry.ErrPackageNotFound)
 	_, err = f.publishWithin(quota, ref("a", "p", "2", "empty"), "") // in a version that is there
 	f.noError(err)
 	duplicate, err := f.publishWithin(quota, ref("a", "p", "1", "f"), "xxxxxxx")
 	f.wantError(err, registry.ErrExists) // rather than the quota
-	f.wantCondemned(duplicate.Locator)
+	f.wantCondemned(duplicate)
 	f.wantUsage("a", 10, 2)
 	_, err = f.publishWithin(quota, ref("b", "p", "1", "f"), "another's quota is not touched"[:10])
 	f.noError(err)

@@ -28,8 +28,8 @@ func Model(t *testing.T, place PairPlace) {
 	rapid.Check(t, func(rt *rapid.T) {
 		metadata, blobs, crash := place(t)
 		m := &model{pairFixture: newPairFixture(quiet{t, rt}, metadata, blobs), files: make(map[registry.Ref]published)}
-		m.now.Store(&epoch)
-		m.clock = func() time.Time { return *m.now.Load() }
+		m.today.Store(&epoch)
+		m.clock = func() time.Time { return *m.today.Load() }
 		m.reopen() // with that clock
 		defer func() { m.noError(m.Registry.Close()) }()
 		steps := map[string]func(*rapid.T){
@@ -58,7 +58,7 @@ type published struct {
 // turnClock sets the clock years forward or back.
 func (m *model) turnClock(t *rapid.T) {
 	now := epoch.AddDate(rapid.IntRange(-60, 100).Draw(t, "years"), 0, 0)
-	m.now.Store(&now)
+	m.today.Store(&now)
 }
 
 // quiet gives a fixture the test's directories but reports to rapid, and leaves
@@ -76,7 +76,7 @@ func (q quiet) Cleanup(func())                    {}
 type model struct {
 	*pairFixture
 	files map[registry.Ref]published // by folded ref
-	now   atomic.Pointer[time.Time]  // which background work reads too
+	today atomic.Pointer[time.Time]  // which background work reads too
 }
 
 var (

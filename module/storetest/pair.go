@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -24,6 +25,7 @@ func Pair(t *testing.T, metadata MetadataPlace, blobs BlobPlace) {
 		"refused uploads leave nothing":                            pairRefused,
 		"readers under deletes and publishes see whole files":      pairReaders,
 		"publishing lost bytes again heals every name":             pairHeals,
+		"a publish over rotten bytes is good, and heals them":      pairRotten,
 		"bytes that a crash left are swept":                        pairCrashed,
 		"after everything is deleted nothing is left":              pairNothingLeft,
 		"the reaper follows a delete by itself":                    pairReaps,
@@ -45,6 +47,7 @@ type pairFixture struct {
 	openMetadata func() (registry.MetadataStore, error)
 	openBlobs    func() (registry.BlobStore, error)
 	clock        func() time.Time
+	later        atomic.Bool // the clock shows when the bytes of now are old
 }
 
 func newPairFixture(t testing.TB, metadata MetadataPlace, blobs BlobPlace) *pairFixture {
@@ -61,7 +64,14 @@ func (f *pairFixture) mustOpen() {
 	f.noError(err)
 	f.blobs, err = f.openBlobs()
 	f.noError(err)
-	f.Registry = registry.New(f.metadata, f.blobs, registry.Options{Now: f.clock})
+	f.Registry = registry.New(f.metadata, f.blobs, registry.Options{Now: f.now})
+}
+
+func (f *pairFixture) now() time.Time {
+	if f.later.Load() {
+		return time.Now().Add(registry.SweepAfter + time.Minute)
+	}
+	return f.clock()
 }
 
 func (f *pairFixture) reopen() {
@@ -123,9 +133,19 @@ func (f *pairFixture) settle() int {
 	f.Helper()
 	_, err := f.Reap(context.Background())
 	f.noError(err)
-	_, err = f.Sweep(context.Background())
-	f.noError(err)
+	f.sweepLater(2)
 	return f.blobCount()
+}
+
+// sweepLater sweeps so many times, when all bytes that are there are old.
+func (f *pairFixture) sweepLater(times int) {
+	f.Helper()
+	f.later.Store(true)
+	defer f.later.Store(false)
+	for range times {
+		_, err := f.Sweep(context.Background())
+		f.noError(err)
+	}
 }
 
 func (f *pairFixture) blobCount() (count int) {
@@ -266,19 +286,31 @@ func pairHeals(f *pairFixture) {
 
 func pairCrashed(f *pairFixture) {
 	f.noError(f.publish(ref("a", "p", "1", "f"), "kept"))
-	upload, err := f.metadata.BeginUpload(context.Background(), "a", 6)
-	f.noError(err)
-	w, err := f.blobs.Create(context.Background(), upload.Locator, 6)
+	w, err := f.blobs.Create(context.Background(), 6)
 	f.noError(err)
 	_, err = w.Write([]byte("orphan"))
 	f.noError(err)
-	f.noError(w.Commit(context.Background()))
-	if count := f.settle(); count != 2 {
-		f.Fatalf("%d blobs while the upload is under way", count)
+	_, err = w.Commit(context.Background()) // its publish was cut
+	f.noError(err)
+	for range 2 {
+		_, err := f.Sweep(context.Background())
+		f.noError(err)
 	}
-	f.reopen() // the upload was cut between its two halves
-	if count := f.settle(); count != 1 {
-		f.Errorf("%d blobs are left", count)
+	if count := f.blobCount(); count != 2 {
+		f.Fatalf("%d blobs after sweeps at once, want 2: the upload may be under way", count)
+	}
+	f.sweepLater(1)
+	if count := f.blobCount(); count != 2 {
+		f.Fatalf("%d blobs after one late sweep, want 2", count)
+	}
+	f.reopen()
+	f.sweepLater(1)
+	if count := f.blobCount(); count != 2 {
+		f.Fatalf("%d blobs after one late sweep of each of two processes, want 2", count)
+	}
+	f.sweepLater(1)
+	if count := f.blobCount(); count != 1 {
+		f.Errorf("%d blobs are left, want 1", count)
 	}
 	f.wantContent(ref("a", "p", "1", "f"), "kept")
 }

@@ -11,11 +11,12 @@ import (
 func (f *pairFixture) overwrite(locator registry.Locator, content []byte) {
 	f.Helper()
 	f.noError(f.blobs.Delete(context.Background(), locator))
-	w, err := f.blobs.Create(context.Background(), locator, int64(len(content)))
+	w, err := f.blobs.CreateAt(context.Background(), locator, int64(len(content)))
 	f.noError(err)
 	_, err = w.Write(content)
 	f.noError(err)
-	f.noError(w.Commit(context.Background()))
+	_, err = w.Commit(context.Background())
+	f.noError(err)
 }
 
 // pairVerifies: every way in which a blob of the store can be damaged is found, the
@@ -77,4 +78,31 @@ func (f *pairFixture) mustVerify() registry.VerifyReport {
 	report, err := f.Verify(context.Background(), registry.VerifyOptions{}, nil)
 	f.noError(err)
 	return report
+}
+
+// pairRotten: nothing has looked at the bytes since they rotted, and they have their size.
+func pairRotten(f *pairFixture) {
+	content := string(pattern(300_000))
+	first, second := ref("a", "p", "1", "f"), ref("b", "q", "2", "g")
+	for _, delete := range []bool{false, true} {
+		f.noError(f.publish(first, content))
+		file, err := f.Lookup(context.Background(), first)
+		f.noError(err)
+		rotten := []byte(content)
+		rotten[150_000] ^= 1
+		f.overwrite(file.Locator, rotten)
+		if delete { // the same name, as soon as it is free
+			f.noError(f.DeleteFile(context.Background(), first, "alice"))
+			f.noError(f.publish(first, content))
+			f.wantContent(first, content)
+			continue
+		}
+		f.noError(f.publish(second, content))
+		f.wantContent(first, content)
+		f.wantContent(second, content)
+		f.noError(f.DeleteFile(context.Background(), first, "alice"))
+	}
+	if count := f.settle(); count != 1 {
+		f.Errorf("%d blobs are left, want 1", count)
+	}
 }

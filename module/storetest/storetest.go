@@ -75,29 +75,22 @@ func (f *metadataFixture) wantError(got, want error) {
 	}
 }
 
-// publish publishes content under ref as a careful caller does: the blob known
-// under its digest counts as confirmed.
-func (f *metadataFixture) publish(r registry.Ref, content string) (registry.File, registry.Upload, error) {
-	f.Helper()
-	var confirmed registry.Locator
-	blob, err := f.FindBlob(context.Background(), digestOf(content))
-	if err == nil {
-		confirmed = blob.Locator
-	} else {
-		f.wantError(err, registry.ErrBlobNotFound)
+// publication is content whose bytes were stored just now, under a fresh locator.
+func (f *metadataFixture) publication(r registry.Ref, content string) registry.Publication {
+	return registry.Publication{
+		Ref:  r,
+		Blob: registry.Blob{Locator: registry.NewLocator(1), Digest: digestOf(content), Size: int64(len(content))},
+
+		Stored: f.Clock(), Creator: "alice", Created: epoch,
 	}
-	return f.publishWith(r, content, confirmed)
 }
 
-func (f *metadataFixture) publishWith(r registry.Ref, content string, confirmed registry.Locator) (registry.File, registry.Upload, error) {
+// publish publishes content under ref and returns the locator of its bytes.
+func (f *metadataFixture) publish(r registry.Ref, content string) (registry.File, registry.Locator, error) {
 	f.Helper()
-	upload, err := f.BeginUpload(context.Background(), r.Owner, int64(len(content)))
-	f.noError(err)
-	file, _, err := f.Publish(context.Background(), upload, registry.Publication{
-		Ref: r, Digest: digestOf(content), Size: int64(len(content)),
-		Creator: "alice", Created: epoch, Confirmed: confirmed,
-	})
-	return file, upload, err
+	p := f.publication(r, content)
+	file, _, err := f.Publish(context.Background(), p)
+	return file, p.Locator, err
 }
 
 func (f *metadataFixture) mustPublish(r registry.Ref, content string) registry.File {

@@ -22,7 +22,7 @@ func TestNoBlocksStayBeyondTheEnd(t *testing.T) {
 	for name, size := range map[string]int{"nothing": 0, "less": 1 << 20, "all": 8 << 20} {
 		locator := registry.NewLocator(1)
 		w := s.mustCreate(t, 8<<20)
-		if err := errors.Join(write(w, size), w.Commit(t.Context())); err != nil {
+		if err := errors.Join(write(w, size), commit(w)); err != nil {
 			t.Fatal(err)
 		}
 		info, err := os.Stat(filepath.Join(s.path, string(locator)[:9], filepath.Base(w.(*writer).place)))

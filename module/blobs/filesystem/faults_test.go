@@ -113,16 +113,21 @@ func TestFaultsOfAWrite(t *testing.T) {
 	}
 }
 
+func commit(w registry.BlobWriter) error {
+	_, err := w.Commit(context.Background())
+	return err
+}
+
 // writeBlob writes as a registry does: it aborts what fails.
 func writeBlob(s *Store, locator registry.Locator, size int) error {
-	w, err := s.Create(context.Background(), locator, int64(size))
+	w, err := s.CreateAt(context.Background(), locator, int64(size))
 	if err != nil {
 		return err
 	}
 	if _, err := w.Write(make([]byte, size)); err != nil {
 		return errors.Join(err, w.Abort())
 	}
-	if err := w.Commit(context.Background()); err != nil {
+	if err := commit(w); err != nil {
 		return errors.Join(err, w.Abort())
 	}
 	return nil
@@ -173,7 +178,7 @@ func TestNothingIsTriedTwice(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			locator := registry.NewLocator(1)
-			w, err := s.Create(t.Context(), locator, 100)
+			w, err := s.CreateAt(t.Context(), locator, 100)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -181,10 +186,10 @@ func TestNothingIsTriedTwice(t *testing.T) {
 			if _, err := w.Write([]byte("content")); errors.Is(err, errStumble) != test.writes {
 				t.Fatalf("writing: %v", err)
 			}
-			if err := w.Commit(t.Context()); !errors.Is(err, errStumble) {
+			if err := commit(w); !errors.Is(err, errStumble) {
 				t.Errorf("committing: %v", err)
 			}
-			if err := w.Commit(t.Context()); !errors.Is(err, registry.ErrUnavailable) {
+			if err := commit(w); !errors.Is(err, registry.ErrUnavailable) {
 				t.Errorf("committing again: %v", err)
 			}
 			if _, err := s.Stat(t.Context(), locator); !errors.Is(err, registry.ErrBlobNotFound) {
@@ -212,14 +217,14 @@ func wantNothingLeft(t *testing.T, s *Store) {
 func TestABlobIsNeverReplaced(t *testing.T) {
 	s := newStore(t, 1, nil)
 	locator := registry.NewLocator(1)
-	w, err := s.Create(t.Context(), locator, 10)
+	w, err := s.CreateAt(t.Context(), locator, 10)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := writeBlob(s, locator, 20); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("a second writer: %v", err)
 	}
-	if err := w.Commit(t.Context()); err != nil {
+	if err := commit(w); err != nil {
 		t.Fatal(err)
 	}
 	if err := writeBlob(s, locator, 20); !errors.Is(err, fs.ErrExist) {
@@ -241,7 +246,7 @@ func TestFaultsOfRemoving(t *testing.T) {
 	if s.space.taken != 0 {
 		t.Errorf("%d bytes are still set aside", s.space.taken)
 	}
-	if err := w.Commit(t.Context()); !errors.Is(err, registry.ErrUnavailable) {
+	if err := commit(w); !errors.Is(err, registry.ErrUnavailable) {
 		t.Errorf("committing what was aborted: %v", err)
 	}
 	if err := s.Delete(t.Context(), registry.NewLocator(1)); !errors.Is(err, errDisk) {

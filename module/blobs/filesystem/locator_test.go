@@ -28,7 +28,7 @@ func FuzzLocatorsStayInside(f *testing.F) {
 		}
 		followed := err == nil
 		for _, size := range []int64{smallBlob, smallBlob + 1} {
-			w, err := s.Create(t.Context(), locator, size)
+			w, err := s.CreateAt(t.Context(), locator, size)
 			if (err == nil) != followed {
 				t.Fatalf("%q is found: %v, created: %v", text, followed, err)
 			}
@@ -62,7 +62,7 @@ func checkInside(t *testing.T, s *Store, path, want string) {
 func TestUploadsCannotBeRead(t *testing.T) {
 	s := newStore(t, 1, nil)
 	locator := registry.NewLocator(1)
-	w, err := s.Create(t.Context(), locator, 0)
+	w, err := s.CreateAt(t.Context(), locator, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +77,7 @@ func TestUploadsCannotBeRead(t *testing.T) {
 	if err := s.Delete(t.Context(), upload); err == nil {
 		t.Error("an upload is deleted")
 	}
-	if err := w.Commit(t.Context()); err != nil {
+	if err := commit(w); err != nil {
 		t.Errorf("committing it: %v", err)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/dustin/go-humanize"
 
@@ -33,6 +34,9 @@ func (s *Store) prepare(log *slog.Logger) error {
 		return err
 	}
 	if err := s.removeEmpty(); err != nil {
+		return err
+	}
+	if err := s.continueSequence(); err != nil {
 		return err
 	}
 	if err := s.recover(log); err != nil {
@@ -144,6 +148,32 @@ func isEmpty(path string) (bool, error) {
 	return false, nil
 }
 
+// continueSequence has the next blob go where the last one went: into the last
+// directory that has some.
+func (s *Store) continueSequence() error {
+	directories, err := s.directories()
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Backward(directories) { // sorted by os.ReadDir
+		entries, err := os.ReadDir(filepath.Join(s.path, name))
+		if err != nil {
+			return fmt.Errorf("reading directory: %w", err)
+		}
+		blobs := 0
+		for _, entry := range entries {
+			if _, _, err := registry.Locator(name + "/" + entry.Name()).Split(); err == nil {
+				blobs++
+			}
+		}
+		if blobs > 0 {
+			s.sequence.Store(registry.LocatorSequence(name, blobs))
+			return nil
+		}
+	}
+	return nil
+}
+
 // directories returns the names of the directories of locators.
 func (s *Store) directories() ([]string, error) {
 	entries, err := os.ReadDir(s.path)
@@ -152,8 +182,7 @@ func (s *Store) directories() ([]string, error) {
 	}
 	var names []string
 	for _, entry := range entries {
-		_, _, err := registry.Locator(entry.Name() + "/x").Split()
-		if entry.IsDir() && !isReserved(entry.Name()) && err == nil {
+		if entry.IsDir() && registry.IsLocatorDirectory(entry.Name()) {
 			names = append(names, entry.Name())
 		}
 	}

@@ -72,7 +72,7 @@ func TestQuarantineIsNoPlaceOfBlobs(t *testing.T) {
 	if content, err := s.Open(t.Context(), inside, 1); err == nil {
 		t.Errorf("it is read: %v", content.Close())
 	}
-	if _, err := s.Create(t.Context(), inside, 1); err == nil {
+	if _, err := s.CreateAt(t.Context(), inside, 1); err == nil {
 		t.Error("it is written")
 	}
 	if s.Delete(t.Context(), inside) == nil || s.Quarantine(t.Context(), inside) == nil {

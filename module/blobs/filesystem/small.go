@@ -17,8 +17,8 @@ type smallWriter struct {
 	locator   registry.Locator
 	place     string
 	allowance *allowance
-	content   []byte
-	failed    error // what was kept is not what was sent
+	content   []byte // what came; nothing that was only announced takes memory
+	failed    error  // what was kept is not what was sent
 	ended     bool
 }
 
@@ -32,7 +32,6 @@ func (s *Store) createSmall(locator registry.Locator, place string, size int64) 
 		locator:   locator,
 		place:     place,
 		allowance: allowance,
-		content:   make([]byte, 0, size),
 	}, nil
 }
 
@@ -57,25 +56,25 @@ func (w *smallWriter) Write(p []byte) (int, error) {
 
 // Commit implements registry.BlobWriter: the file is written to its place, and made
 // durable by the log. As with a large one, no step may be tried twice.
-func (w *smallWriter) Commit(context.Context) error {
+func (w *smallWriter) Commit(context.Context) (registry.Locator, error) {
 	if err := w.usable(); err != nil {
-		return errors.Join(err, w.Abort())
+		return "", errors.Join(err, w.Abort())
 	}
 	w.ended = true
 	defer w.allowance.end()
 	if err := w.store.makeDirectory(filepath.Dir(w.place)); err != nil {
-		return err
+		return "", err
 	}
 	epoch := w.store.wal.epoch.Load()
 	file, err := w.store.fsys.Create(w.place)
 	if err != nil {
-		return fmt.Errorf("creating file: %w", directory.Full(err))
+		return "", fmt.Errorf("creating file: %w", directory.Full(err))
 	}
 	if err := w.put(file, epoch); err != nil {
 		// Nobody names it. If it cannot be removed either, the sweep removes it.
-		return errors.Join(err, w.store.fsys.Remove(w.place))
+		return "", errors.Join(err, w.store.fsys.Remove(w.place))
 	}
-	return nil
+	return w.locator, nil
 }
 
 // put writes the file and makes it durable.

@@ -85,7 +85,7 @@ const mebi = 1 << 20
 
 func (s *Store) mustCreate(t *testing.T, size int64) registry.BlobWriter {
 	t.Helper()
-	w, err := s.Create(context.Background(), registry.NewLocator(1), size)
+	w, err := s.CreateAt(context.Background(), registry.NewLocator(1), size)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +98,7 @@ func wantNoSpace(t *testing.T, s *Store, size int64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if w, err := s.Create(context.Background(), registry.NewLocator(1), size); !errors.Is(err, registry.ErrNoSpace) {
+	if w, err := s.CreateAt(context.Background(), registry.NewLocator(1), size); !errors.Is(err, registry.ErrNoSpace) {
 		t.Errorf("an upload of %d bytes: %v, %v", size, w, err)
 	}
 	if after, err := os.ReadDir(filepath.Join(s.path, temporaryDirectory)); err != nil || len(after) != len(before) {
@@ -137,7 +137,7 @@ func wantUploadsCounted(t *testing.T, allocates bool) {
 	if err := write(first, 30*mebi); err != nil {
 		t.Fatal(err)
 	}
-	if err := first.Commit(t.Context()); err != nil {
+	if err := commit(first); err != nil {
 		t.Fatal(err)
 	}
 	if s.space.taken != 0 {
@@ -158,7 +158,7 @@ func TestWhatIsSetAsideIsGivenBack(t *testing.T) {
 	if free := d.free.Load(); free != 30*mebi || s.space.taken != 0 {
 		t.Errorf("%d bytes are free and %d promised", free, s.space.taken)
 	}
-	if err := errors.Join(write(short, mebi), short.Commit(t.Context())); err != nil {
+	if err := errors.Join(write(short, mebi), commit(short)); err != nil {
 		t.Fatal(err)
 	}
 	if free := d.free.Load(); free != 49*mebi {

@@ -41,18 +41,18 @@ func TestSteps(t *testing.T) {
 		{"write another", func() error { return writeBlob(s, second, 10) }},
 		{"write a large one", func() error { return writeBlob(s, large, allocateFrom) }},
 		{"write one that the disk begins with before it is whole", func() error {
-			w, err := s.Create(ctx, larger, 2*flushStep+1)
+			w, err := s.CreateAt(ctx, larger, 2*flushStep+1)
 			if err != nil {
 				return err
 			}
-			return errors.Join(write(w, flushStep), write(w, flushStep), write(w, 1), w.Commit(ctx))
+			return errors.Join(write(w, flushStep), write(w, flushStep), write(w, 1), commit(w))
 		}},
 		{"write less than was announced", func() error {
-			w, err := s.Create(ctx, shorter, 2*allocateFrom)
+			w, err := s.CreateAt(ctx, shorter, 2*allocateFrom)
 			if err != nil {
 				return err
 			}
-			return errors.Join(write(w, 10), w.Commit(ctx))
+			return errors.Join(write(w, 10), commit(w))
 		}},
 		{"drop a third", func() error { return s.mustCreate(t, smallBlob+1).Abort() }},
 		{"quarantine one, the first", func() error { return s.Quarantine(ctx, first) }},
@@ -110,8 +110,8 @@ func TestNoChangePassesByTheFileSystem(t *testing.T) {
 	fsys.Kill()
 	before := listed(t, root)
 	_, writing := w.Write([]byte("0123456789"))
-	_, creating := s.Create(ctx, registry.NewLocator(1), 10)
-	for _, err := range []error{writing, creating, w.Commit(ctx), small.Commit(ctx), s.Delete(ctx, locator), s.Quarantine(ctx, locator), s.Bind(ctx, "one")} {
+	_, creating := s.CreateAt(ctx, registry.NewLocator(1), 10)
+	for _, err := range []error{writing, creating, commit(w), commit(small), s.Delete(ctx, locator), s.Quarantine(ctx, locator), s.Bind(ctx, "one")} {
 		if !errors.Is(err, disktest.ErrCrashed) {
 			t.Errorf("error is %v", err)
 		}

@@ -40,6 +40,10 @@ type Store struct {
 	wal    *wal
 	closed atomic.Bool
 
+	// sequence spreads locators over directories. After a restart it goes on in the
+	// directory that was being filled.
+	sequence atomic.Uint64
+
 	mu   sync.Mutex
 	made map[string]error // directories: nil once durable, else why they may be lost
 
@@ -97,7 +101,7 @@ func (s *Store) find(ctx context.Context, locator registry.Locator) (string, err
 
 // place returns the name of a locator's file.
 func (s *Store) place(locator registry.Locator) (string, error) {
-	directory, name, err := split(locator)
+	directory, name, err := locator.Split()
 	if err != nil {
 		return "", err
 	}
@@ -107,21 +111,6 @@ func (s *Store) place(locator registry.Locator) (string, error) {
 // temporary returns the name of a file until it gets its place.
 func (s *Store) temporary(place string) string {
 	return filepath.Join(s.path, temporaryDirectory, filepath.Base(place))
-}
-
-// isReserved tells whether a directory has the form of a locator's and is not one.
-func isReserved(directory string) bool {
-	return directory == temporaryDirectory || directory == quarantineDirectory || directory == walDirectory
-}
-
-// split returns the parts of a locator that may be followed: what is in a reserved
-// directory is not committed, or not good.
-func split(locator registry.Locator) (directory, name string, err error) {
-	directory, name, err = locator.Split()
-	if err == nil && isReserved(directory) {
-		err = fmt.Errorf("locator %q names no blob: %w", string(locator), registry.ErrDamaged)
-	}
-	return directory, name, err
 }
 
 // Open implements registry.BlobStore. What it returns is an *os.File, so that the

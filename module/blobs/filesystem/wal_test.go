@@ -232,9 +232,9 @@ func TestTheLogIsNotWaitedFor(t *testing.T) {
 	t.Run("more than was announced", func(t *testing.T) {
 		s := openTuned(t, t.TempDir(), 1, nil, defaultTuning)
 		locator := registry.NewLocator(1)
-		w, err := s.Create(t.Context(), locator, 1)
+		w, err := s.CreateAt(t.Context(), locator, 1)
 		if err == nil {
-			err = errors.Join(write(w, smallBlob+1), w.Commit(t.Context()))
+			err = errors.Join(write(w, smallBlob+1), commit(w))
 		}
 		if size, statErr := s.Stat(t.Context(), locator); err != nil || size != smallBlob+1 {
 			t.Errorf("it has %d bytes, %v, %v", size, statErr, err)
@@ -497,14 +497,14 @@ func filled(fill byte) []byte { return bytes.Repeat([]byte{fill}, 20+int(fill)) 
 
 func writeFilled(s *Store, locator registry.Locator, fill byte) error {
 	content := filled(fill)
-	w, err := s.Create(context.Background(), locator, int64(len(content)))
+	w, err := s.CreateAt(context.Background(), locator, int64(len(content)))
 	if err != nil {
 		return err
 	}
 	if _, err := w.Write(content); err != nil {
 		return errors.Join(err, w.Abort())
 	}
-	return w.Commit(context.Background())
+	return commit(w)
 }
 
 func wantFilled(t *testing.T, s *Store, locator registry.Locator, fill byte) {

@@ -23,6 +23,7 @@ const flushStep = 8 << 20
 // writer writes one blob that is not small: into tmp first, then by a rename to its place.
 type writer struct {
 	store     *Store
+	locator   registry.Locator
 	file      disk.File
 	temporary string
 	directory string // of its place
@@ -37,7 +38,12 @@ type writer struct {
 }
 
 // Create implements registry.BlobStore.
-func (s *Store) Create(ctx context.Context, locator registry.Locator, size int64) (registry.BlobWriter, error) {
+func (s *Store) Create(ctx context.Context, size int64) (registry.BlobWriter, error) {
+	return s.CreateAt(ctx, registry.NewLocator(s.sequence.Add(1)), size)
+}
+
+// CreateAt implements registry.BlobStore.
+func (s *Store) CreateAt(ctx context.Context, locator registry.Locator, size int64) (registry.BlobWriter, error) {
 	if err := s.usable(ctx); err != nil {
 		return nil, err
 	}
@@ -54,6 +60,7 @@ func (s *Store) Create(ctx context.Context, locator registry.Locator, size int64
 	}
 	w := &writer{
 		store:     s,
+		locator:   locator,
 		temporary: s.temporary(place),
 		directory: filepath.Dir(place),
 		place:     place,
@@ -133,18 +140,21 @@ func (w *writer) flush() error {
 // Commit implements registry.BlobWriter: the bytes are synced, then their name.
 // It ends the writer even when it fails, because no step may be tried twice:
 // after a failed sync the next one may succeed although the data is lost.
-func (w *writer) Commit(context.Context) error {
+func (w *writer) Commit(context.Context) (registry.Locator, error) {
 	if w.ended {
-		return errClosed
+		return "", errClosed
 	}
 	epoch, err := w.put()
 	if err != nil {
-		return errors.Join(err, w.Abort())
+		return "", errors.Join(err, w.Abort())
 	}
 	// In place: if its name cannot be made durable the sweep removes it.
 	w.ended = true
 	w.allowance.end()
-	return directory.Full(w.store.confirm(w.directory, epoch))
+	if err := w.store.confirm(w.directory, epoch); err != nil {
+		return "", directory.Full(err)
+	}
+	return w.locator, nil
 }
 
 // put syncs the bytes and gives them their name, after an epoch.

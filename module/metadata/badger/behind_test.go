@@ -175,16 +175,10 @@ func TestAReplayThatMeetsDamage(t *testing.T) {
 	if err := s.DeleteVersion(t.Context(), numberedRef("o", 0).VersionRef, testAct); err != nil {
 		t.Fatal(err)
 	}
-	upload, err := s.BeginUpload(t.Context(), "o", 1)
-	if err != nil {
-		t.Fatal(err)
-	}
 	writeAhead(s, func(b *batch) { // only the replay meets the damage
 		b.put(blobKey(registry.Digest{1}), &blobRecord{locator: "00000000/own", size: 1, references: 1})
 	})
-	if _, _, err := s.Publish(t.Context(), upload, registry.Publication{
-		Ref: numberedRef("o", 4), Digest: registry.Digest{1}, Size: 1, Creator: "c", Created: time.Unix(1, 0),
-	}); err != nil {
+	if _, _, err := s.Publish(t.Context(), publicationOf(numberedRef("o", 4), 1)); err != nil {
 		t.Fatal(err)
 	}
 	if err := copySparse(killed, root); err != nil {

@@ -80,3 +80,37 @@ func publishAll(b *testing.B, r *registry.Registry, clients int, durable func() 
 	running.Wait()
 	b.StopTimer()
 }
+
+// BenchmarkPublishEqualContent publishes one content under ever new names.
+func BenchmarkPublishEqualContent(b *testing.B) {
+	for _, size := range []int{4 << 10, 1 << 20} {
+		for _, clients := range []int{1, 8} {
+			b.Run(fmt.Sprintf("size=%d/clients=%d", size, clients), func(b *testing.B) {
+				r := registry.New(mustOpen(b, b.TempDir()), mustOpenBlobs(b), registry.Options{})
+				defer func() {
+					if err := r.Close(); err != nil {
+						b.Error(err)
+					}
+				}()
+				content := make([]byte, size)
+				var next atomic.Int64
+				var running sync.WaitGroup
+				b.SetBytes(int64(size))
+				b.ResetTimer()
+				for range clients {
+					running.Go(func() {
+						for i := next.Add(1); i <= int64(b.N); i = next.Add(1) {
+							body := registry.Content{Body: bytes.NewReader(content), Size: int64(size)}
+							if _, err := r.Publish(context.Background(), numberedRef("o", int(i)), "u", body, registry.Limits{}); err != nil {
+								b.Error(err)
+								return
+							}
+						}
+					})
+				}
+				running.Wait()
+				b.StopTimer()
+			})
+		}
+	}
+}

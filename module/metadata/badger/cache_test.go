@@ -346,13 +346,9 @@ func TestLookupsBesideChanges(t *testing.T) {
 // and looks each time.
 func changeAndLook(ctx context.Context, s *Store, ref registry.Ref, writer, generation int) error {
 	publish := func(ref registry.Ref) (registry.File, error) {
-		upload, err := s.BeginUpload(ctx, ref.Owner, 1)
-		if err != nil {
-			return registry.File{}, err
-		}
-		file, _, err := s.Publish(ctx, upload, registry.Publication{
-			Ref: ref, Digest: registry.Digest{byte(writer), byte(generation % 3)}, Size: 1, Creator: strconv.Itoa(generation),
-		})
+		p := publicationOf(ref, byte(writer), byte(generation%3))
+		p.Creator = strconv.Itoa(generation)
+		file, _, err := s.Publish(ctx, p)
 		return file, err
 	}
 	wantAt := func(locator registry.Locator) error {

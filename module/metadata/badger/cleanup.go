@@ -159,12 +159,6 @@ func (s *Store) Unnamed(ctx context.Context, locators []registry.Locator) ([]reg
 	for _, locator := range locators {
 		unnamed[locator] = struct{}{}
 	}
-	// Uploads first: one that ends after this is in the snapshot that is read next.
-	s.mu.Lock()
-	for locator := range s.uploads {
-		delete(unnamed, locator)
-	}
-	s.mu.Unlock()
 	err := s.view(ctx, func(r reader) error {
 		err := r.eachCondemned(func(locator registry.Locator) { delete(unnamed, locator) })
 		if err != nil {

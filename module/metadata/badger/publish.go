@@ -8,9 +8,12 @@ import (
 )
 
 // Publish implements registry.MetadataStore.
-func (s *Store) Publish(ctx context.Context, upload registry.Upload, p registry.Publication) (file registry.File, condemned bool, err error) {
+func (s *Store) Publish(ctx context.Context, p registry.Publication) (file registry.File, condemned bool, err error) {
 	err = s.submit(ctx, operationWeight, func(b *batch) (err error) {
-		if file, condemned, err = b.publishFile(upload.Locator, p); err != nil {
+		if err := p.CheckAge(s.Clock()); err != nil {
+			return err
+		}
+		if file, condemned, err = b.publishFile(p); err != nil {
 			return err
 		}
 		b.record(registry.PublishChange(p.Ref, file))
@@ -19,9 +22,6 @@ func (s *Store) Publish(ctx context.Context, upload registry.Upload, p registry.
 	if err != nil && !refused(err) {
 		return registry.File{}, false, err
 	}
-	s.mu.Lock()
-	delete(s.uploads, upload.Locator)
-	s.mu.Unlock()
 	return file, condemned, err
 }
 
@@ -30,9 +30,9 @@ func refused(err error) bool {
 	return errors.Is(err, registry.ErrExists) || errors.Is(err, registry.ErrQuotaBytes) || errors.Is(err, registry.ErrQuotaVersions)
 }
 
-// publishFile decides whether the file can be there, which bytes it gets, and
-// writes both. When it refuses, it has condemned the upload's bytes.
-func (b *batch) publishFile(own registry.Locator, p registry.Publication) (registry.File, bool, error) {
+// publishFile decides whether the file can be there, and writes it. When it refuses,
+// it has condemned the bytes.
+func (b *batch) publishFile(p registry.Publication) (registry.File, bool, error) {
 	version := versionRecord{
 		owner: p.Ref.Owner, name: p.Ref.Package, version: p.Ref.Version,
 		creator: p.Creator, created: p.Created,
@@ -48,13 +48,12 @@ func (b *batch) publishFile(own registry.Locator, p registry.Publication) (regis
 			return registry.File{}, false, err
 		}
 		if exists {
-			return b.refuse(own, registry.ErrExists)
+			return b.refuse(p.Locator, registry.ErrExists)
 		}
 	}
 	bKey := blobKey(p.Digest)
 	var blob blobRecord
-	blobKnown, err := b.get(bKey, &blob)
-	if err != nil {
+	if _, err := b.get(bKey, &blob); err != nil {
 		return registry.File{}, false, err
 	}
 	tally, err := b.tally(p.Ref.VersionRef)
@@ -68,10 +67,10 @@ func (b *batch) publishFile(own registry.Locator, p registry.Publication) (regis
 	}
 	tally.owner.bytes += uint64(p.Size)
 	if err := p.Quota.Check(tally.owner.usage()); err != nil {
-		return b.refuse(own, err)
+		return b.refuse(p.Locator, err)
 	}
 
-	condemned := b.refer(bKey, &blob, blobKnown, own, p)
+	condemned := b.refer(bKey, &blob, p)
 	if !versionKnown {
 		version.id = b.takeID()
 		b.state.sums.versions += scatter(version.id)
@@ -96,17 +95,15 @@ func (b *batch) refuse(own registry.Locator, why error) (registry.File, bool, er
 	return registry.File{}, true, why
 }
 
-// refer adds a reference to the blob of a digest. A blob that was confirmed is
-// shared and the upload's own bytes are condemned; otherwise they take its place.
-func (b *batch) refer(key []byte, blob *blobRecord, known bool, own registry.Locator, p registry.Publication) (condemned bool) {
-	surplus := own
-	if !known || blob.locator != p.Confirmed || blob.size != uint64(p.Size) {
-		surplus, blob.locator = blob.locator, own
-		blob.size = uint64(p.Size)
-	}
+// refer adds a reference to the blob of a digest, whose bytes are the publication's
+// from now on. Those that it had are condemned. They are the same ones where a journal
+// that was made anew out of the database is replayed.
+func (b *batch) refer(key []byte, blob *blobRecord, p registry.Publication) (condemned bool) {
+	surplus := blob.locator
+	blob.locator, blob.size = p.Locator, uint64(p.Size)
 	blob.references++
 	b.put(key, blob)
-	if surplus == "" {
+	if surplus == "" || surplus == p.Locator {
 		return false
 	}
 	b.condemn(surplus)

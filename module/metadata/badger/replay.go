@@ -129,18 +129,9 @@ func (b *batch) republish(ref registry.Ref, change registry.Change) error {
 	if err != nil {
 		return fmt.Errorf("%w: digest: %w", errLine, err)
 	}
-	var blob blobRecord
-	known, err := b.get(blobKey(digest), &blob)
-	if err != nil {
-		return err
-	}
-	own := change.Locator
-	if known && blob.locator == own {
-		own = "" // shared: the upload's own bytes, condemned then, are swept
-	}
-	_, _, err = b.publishFile(own, registry.Publication{
-		Ref: ref, Digest: digest, Size: change.Size,
-		Creator: change.User, Created: change.Time, Confirmed: change.Locator,
+	_, _, err = b.publishFile(registry.Publication{
+		Ref: ref, Blob: registry.Blob{Locator: change.Locator, Digest: digest, Size: change.Size},
+		Creator: change.User, Created: change.Time,
 	})
 	return err
 }

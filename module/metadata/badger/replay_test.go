@@ -52,24 +52,14 @@ func TestADatabaseBehindItsJournalCatchesUp(t *testing.T) {
 	}
 }
 
-// TestReplayedFilesShareTheirBytes: as they did, and the reaper is given nothing that
-// a file has.
+// TestReplayedFilesShareTheirBytes: they have the last ones that were published, and
+// the reaper is given nothing that a file has.
 func TestReplayedFilesShareTheirBytes(t *testing.T) {
 	root := t.TempDir()
 	s := mustOpen(t, root)
 	var kept registry.Locator
 	for i := range 6 {
-		upload, err := s.BeginUpload(t.Context(), "o", 1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		confirmed := kept
-		if i == 3 {
-			confirmed = "" // the bytes were lost: these take their place for all
-		}
-		file, _, err := s.Publish(t.Context(), upload, registry.Publication{
-			Ref: numberedRef("o", i), Digest: registry.Digest{1}, Size: 1, Creator: "c", Created: time.Unix(1, 0), Confirmed: confirmed,
-		})
+		file, _, err := s.Publish(t.Context(), publicationOf(numberedRef("o", i), 1))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -30,10 +30,7 @@ func TestMappedFilesHaveTheirBlocks(t *testing.T) {
 				for i := range 32 {
 					name := fmt.Sprintf("%s-%d-%d-%d", long[:200], round, client, i)
 					file := registry.File{Ref: registry.Ref{VersionRef: registry.VersionRef{Owner: name, Package: name, Version: name}, File: name}}
-					upload := registry.Upload{Locator: registry.NewLocator(1)}
-					if _, _, err := s.Publish(t.Context(), upload, registry.Publication{
-						Ref: file.Ref, Digest: registry.Digest{byte(i), byte(client), byte(round)}, Size: 1,
-					}); err != nil {
+					if _, _, err := s.Publish(t.Context(), publicationOf(file.Ref, byte(i), byte(client), byte(round))); err != nil {
 						t.Error(err)
 						return
 					}

@@ -95,14 +95,8 @@ func TestAStoreOnADiskThatFills(t *testing.T) {
 		{"nothing", 0, registry.ErrNoSpace, registry.ErrNoSpace, false},
 	} {
 		d.free.Store(step.free)
-		upload, err := s.BeginUpload(t.Context(), "o", 1)
-		if !errors.Is(err, step.upload) {
+		if err := s.Admit(t.Context()); !errors.Is(err, step.upload) {
 			t.Errorf("%s: an upload says %v", step.name, err)
-		}
-		if err == nil {
-			if err := s.AbandonUpload(t.Context(), upload); err != nil {
-				t.Error(err)
-			}
 		}
 		victim := map[bool]int{true: 4, false: 3}[step.deletes != nil]
 		if err := remove(victim); !errors.Is(err, step.deletes) {
@@ -133,10 +127,7 @@ func TestAStoreOnADiskThatFills(t *testing.T) {
 
 // publishRecord publishes without asking for room, as an upload under way does.
 func publishRecord(s *Store, i int) error {
-	upload := registry.Upload{Locator: registry.NewLocator(1), Size: 1}
-	_, _, err := s.Publish(context.Background(), upload, registry.Publication{
-		Ref: numberedRef("o", i), Digest: registry.Digest{byte(i)}, Size: 1, Creator: "c",
-	})
+	_, _, err := s.Publish(context.Background(), publicationOf(numberedRef("o", i), byte(i)))
 	return err
 }
 

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
@@ -21,10 +22,6 @@ import (
 type Store struct {
 	*place
 	id string
-
-	// sequence spreads locators over directories; it starts at the next id, so
-	// that a restart goes on in the directories being filled.
-	sequence atomic.Uint64
 
 	// use is held for reading by every operation and for writing by Close and by
 	// reopening, so that the database is never touched after it is closed.
@@ -54,8 +51,7 @@ type Store struct {
 	commits    atomic.Uint64
 
 	mu        sync.Mutex
-	uploads   map[registry.Locator]struct{} // under way
-	snapshots map[*snapshot]struct{}        // not closed
+	snapshots map[*snapshot]struct{} // not closed
 
 	reaping   sync.Mutex // held while the next of what follows is looked for
 	condemned backlog    // locators that are not buried
@@ -93,12 +89,11 @@ func (p *place) openStore(ctx context.Context) (*Store, error) {
 		cache:      newCache(),
 		stop:       make(chan struct{}),
 		wake:       make(chan struct{}, 1),
-		uploads:    make(map[registry.Locator]struct{}),
 		snapshots:  make(map[*snapshot]struct{}),
 		condemned:  backlog{prefix: condemnedPrefix},
 		graves:     backlog{prefix: gravePrefix},
 	}
-	s.load(o)
+	s.load()
 	if err := o.awaitFlush(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("loading database in %s: %w", p.path(), err), o.close())
 	}
@@ -114,35 +109,22 @@ func (p *place) openStore(ctx context.Context) (*Store, error) {
 func (s *Store) ID() string { return s.id }
 
 // load forgets what was known of the database that was open before.
-func (s *Store) load(o *opened) {
+func (s *Store) load() {
 	s.cache.clear()
-	s.sequence.Store(max(s.sequence.Load(), o.nextID))
 	s.condemned.reset()
 	s.graves.reset()
 }
 
-// BeginUpload implements registry.MetadataStore.
-func (s *Store) BeginUpload(ctx context.Context, _ string, size int64) (registry.Upload, error) {
+// Admit implements registry.MetadataStore.
+func (s *Store) Admit(ctx context.Context) error {
 	if err := s.usable(ctx); err != nil {
-		return registry.Upload{}, err
+		return err
 	}
-	if err := s.room.forUpload(); err != nil {
-		return registry.Upload{}, err
-	}
-	upload := registry.Upload{Locator: registry.NewLocator(s.sequence.Add(1)), Size: size}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.uploads[upload.Locator] = struct{}{}
-	return upload, nil
+	return s.room.forUpload()
 }
 
-// AbandonUpload implements registry.MetadataStore.
-func (s *Store) AbandonUpload(_ context.Context, upload registry.Upload) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.uploads, upload.Locator)
-	return nil
-}
+// Clock implements registry.MetadataStore.
+func (s *Store) Clock() time.Time { return time.Now() }
 
 // usable reports why the store takes no mutation, if it does not.
 func (s *Store) usable(ctx context.Context) error {

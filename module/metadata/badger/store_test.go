@@ -33,15 +33,19 @@ func mustClose(t testing.TB, s *Store) {
 }
 
 func publishNumbered(s *Store, owner string, i int) error {
-	upload, err := s.BeginUpload(context.Background(), owner, 1)
-	if err != nil {
+	if err := s.Admit(context.Background()); err != nil {
 		return err
 	}
-	_, _, err = s.Publish(context.Background(), upload, registry.Publication{
-		Ref:    registry.Ref{VersionRef: registry.VersionRef{Owner: owner, Package: "p", Version: fmt.Sprint(i)}, File: "f"},
-		Digest: registry.Digest{byte(i), byte(i >> 8), byte(i >> 16)}, Size: 1, Creator: "c", Created: time.Unix(1, 0),
-	})
+	_, _, err := s.Publish(context.Background(), publicationOf(numberedRef(owner, i), byte(i), byte(i>>8), byte(i>>16)))
 	return err
+}
+
+// publicationOf is of one byte that was stored just now. Its digest begins as told.
+func publicationOf(ref registry.Ref, digest ...byte) registry.Publication {
+	p := registry.Publication{Ref: ref, Stored: time.Now(), Creator: "c", Created: time.Unix(1, 0)}
+	p.Locator, p.Size = registry.NewLocator(1), 1
+	copy(p.Digest[:], digest)
+	return p
 }
 
 func TestFaultsOfOpening(t *testing.T) {
@@ -346,7 +350,7 @@ func TestReserveIsAskedBeforeAnUpload(t *testing.T) {
 	if err := (&Backend{Reserve: 1 << 61}).AdjustMetadata(s); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.BeginUpload(t.Context(), "o", 1); !errors.Is(err, registry.ErrNoSpace) {
+	if err := s.Admit(t.Context()); !errors.Is(err, registry.ErrNoSpace) {
 		t.Errorf("error is %v", err)
 	}
 	if err := s.DeleteFile(t.Context(), registry.Ref{}, registry.Act{}); !errors.Is(err, registry.ErrPackageNotFound) {

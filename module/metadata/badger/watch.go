@@ -162,7 +162,7 @@ func (s *Store) reopen() error {
 	if s.fault = err; err != nil {
 		return err
 	}
-	s.load(o)
+	s.load()
 	s.opened = o
 	return nil
 }

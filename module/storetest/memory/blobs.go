@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
@@ -41,8 +42,9 @@ func (b *Blobs) Open() (registry.BlobStore, error) {
 }
 
 type blobStore struct {
-	place  *Blobs
-	closed bool // guarded by place.mu
+	place    *Blobs
+	closed   bool          // guarded by place.mu
+	sequence atomic.Uint64 // of locators
 }
 
 func (s *blobStore) enter(ctx context.Context) (leave func(), err error) {
@@ -58,7 +60,11 @@ func (s *blobStore) enter(ctx context.Context) (leave func(), err error) {
 	return s.place.mu.Unlock, nil
 }
 
-func (s *blobStore) Create(ctx context.Context, locator registry.Locator, _ int64) (registry.BlobWriter, error) {
+func (s *blobStore) Create(ctx context.Context, size int64) (registry.BlobWriter, error) {
+	return s.CreateAt(ctx, registry.NewLocator(s.sequence.Add(1)), size)
+}
+
+func (s *blobStore) CreateAt(ctx context.Context, locator registry.Locator, _ int64) (registry.BlobWriter, error) {
 	leave, err := s.enter(ctx)
 	if err != nil {
 		return nil, err
@@ -193,18 +199,21 @@ func (w *blobWriter) Write(p []byte) (int, error) {
 	return w.content.Write(p)
 }
 
-func (w *blobWriter) Commit(ctx context.Context) error {
+func (w *blobWriter) Commit(ctx context.Context) (registry.Locator, error) {
 	leave, err := w.store.enter(ctx)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer leave()
 	if w.ended {
-		return errEnded
+		return "", errEnded
 	}
 	w.ended = true
+	if _, taken := w.store.place.blobs[w.locator]; taken {
+		return "", fmt.Errorf("%s has a blob", w.locator)
+	}
 	w.store.place.blobs[w.locator] = committed{content: w.content.Bytes(), modified: time.Now()}
-	return nil
+	return w.locator, nil
 }
 
 func (w *blobWriter) Abort() error {

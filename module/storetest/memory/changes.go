@@ -11,31 +11,25 @@ import (
 // Every change is journalled, then made from what the journal has: so a replay
 // makes the same.
 
-func (s *metadataStore) Publish(ctx context.Context, upload registry.Upload, p registry.Publication) (registry.File, bool, error) {
+func (s *metadataStore) Publish(ctx context.Context, p registry.Publication) (registry.File, bool, error) {
 	m, leave, err := s.enter(ctx)
 	if err != nil {
 		return registry.File{}, false, err
 	}
 	defer leave()
-	delete(s.uploads, upload.Locator)
+	if err := p.CheckAge(s.Clock()); err != nil {
+		return registry.File{}, false, err
+	}
 	if err := m.refusal(m.versions[p.Ref.VersionRef.Key()], p); err != nil {
-		m.condemned[upload.Locator] = true
+		m.condemned[p.Locator] = true
 		return registry.File{}, true, err
 	}
-	locator, surplus := upload.Locator, registry.Locator("")
-	if b := m.blobs[p.Digest]; b != nil {
-		if surplus = b.locator; b.locator == p.Confirmed {
-			locator, surplus = b.locator, upload.Locator
-		}
-	}
-	file := registry.File{Blob: registry.Blob{Locator: locator, Digest: p.Digest, Size: p.Size}, Creator: p.Creator, Created: p.Created}
+	_, replaces := m.blobs[p.Digest]
+	file := registry.File{Blob: p.Blob, Creator: p.Creator, Created: p.Created}
 	if err := m.change(registry.PublishChange(p.Ref, file)); err != nil {
 		return registry.File{}, false, err
 	}
-	if surplus != "" {
-		m.condemned[surplus] = true
-	}
-	return m.versions[p.Ref.VersionRef.Key()].files[registry.Fold(p.Ref.File)], surplus != "", nil
+	return m.versions[p.Ref.VersionRef.Key()].files[registry.Fold(p.Ref.File)], replaces, nil
 }
 
 func (s *metadataStore) DeleteFile(ctx context.Context, ref registry.Ref, act registry.Act) error {

@@ -9,15 +9,15 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
 // Metadata is a place for metadata: what one store leaves, the next one finds.
 type Metadata struct {
-	mu       sync.Mutex
-	isOpen   bool
-	sequence uint64 // of locators
+	mu     sync.Mutex
+	isOpen bool
 	state
 	journal
 }
@@ -65,13 +65,12 @@ func (m *Metadata) Open() (registry.MetadataStore, error) {
 		return nil, fmt.Errorf("%w: this place in memory", registry.ErrLocked)
 	}
 	m.isOpen = true
-	return &metadataStore{place: m, uploads: make(map[registry.Locator]bool)}, nil
+	return &metadataStore{place: m}, nil
 }
 
 type metadataStore struct {
-	place   *Metadata
-	closed  bool // guarded by place.mu, as is all else
-	uploads map[registry.Locator]bool
+	place  *Metadata
+	closed bool // guarded by place.mu, as is all else
 }
 
 // enter locks the place; leave with the function returned.
@@ -88,24 +87,16 @@ func (s *metadataStore) enter(ctx context.Context) (*Metadata, func(), error) {
 	return s.place, s.place.mu.Unlock, nil
 }
 
-func (s *metadataStore) BeginUpload(ctx context.Context, _ string, size int64) (registry.Upload, error) {
-	m, leave, err := s.enter(ctx)
+func (s *metadataStore) Admit(ctx context.Context) error {
+	_, leave, err := s.enter(ctx)
 	if err != nil {
-		return registry.Upload{}, err
+		return err
 	}
-	defer leave()
-	m.sequence++
-	upload := registry.Upload{Locator: registry.NewLocator(m.sequence), Size: size}
-	s.uploads[upload.Locator] = true
-	return upload, nil
-}
-
-func (s *metadataStore) AbandonUpload(_ context.Context, upload registry.Upload) error {
-	s.place.mu.Lock()
-	defer s.place.mu.Unlock()
-	delete(s.uploads, upload.Locator)
+	leave()
 	return nil
 }
+
+func (s *metadataStore) Clock() time.Time { return time.Now() }
 
 // refusal says why a publication cannot be, or nil. v is its version, if known.
 func (m *Metadata) refusal(v *version, p registry.Publication) error {
@@ -219,7 +210,7 @@ func (s *metadataStore) Unnamed(ctx context.Context, locators []registry.Locator
 	}
 	var unnamed []registry.Locator
 	for _, locator := range locators {
-		if !named[locator] && !m.condemned[locator] && !s.uploads[locator] {
+		if !named[locator] && !m.condemned[locator] {
 			unnamed = append(unnamed, locator)
 		}
 	}

@@ -1,0 +1,153 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// sweepBatch is how many locators the metadata store is asked for at a time.
+	sweepBatch = 50_000
+	// sweepMemory bounds how many locators are remembered from one sweep to the next.
+	sweepMemory = 100_000
+
+	// A sweep that would delete more than this number and this share of the blobs
+	// deletes nothing until an administrator says so.
+	usualSweep    = 1_000
+	usualFraction = 100
+)
+
+// sweeper is what a registry knows of its sweeps.
+type sweeper struct {
+	running sync.Mutex // one at a time; guards seen
+	seen    map[Locator]struct{}
+
+	withheld atomic.Int64
+}
+
+// SweepHealth is how the deleting of bytes that nothing names is.
+type SweepHealth struct {
+	// Withheld is how many blobs the last sweep found that nothing names, when they
+	// were too many to be deleted without being asked. Zero when it deletes.
+	Withheld int64
+}
+
+// Sweep deletes bytes that no record names: what a crash left between storing the
+// bytes and publishing them. It deletes those that are older than SweepAfter and
+// that the sweep before found too, and returns how many there were. When they are
+// unusually many it deletes none, until ConfirmSweep. It runs in the background at
+// start and at intervals. While a backup is made it deletes nothing.
+func (r *Registry) Sweep(ctx context.Context) (removed int, err error) {
+	return r.runSweep(ctx, false)
+}
+
+// ConfirmSweep deletes what sweeps withheld because it was unusually much. When
+// nothing is withheld it is an ordinary sweep.
+func (r *Registry) ConfirmSweep(ctx context.Context) (removed int, err error) {
+	return r.runSweep(ctx, r.sweeper.withheld.Load() > 0)
+}
+
+func (r *Registry) runSweep(ctx context.Context, confirmed bool) (removed int, err error) {
+	r.sweeper.running.Lock()
+	defer r.sweeper.running.Unlock()
+	pass := &sweepPass{
+		registry: r, confirmed: confirmed, before: r.now().Add(-SweepAfter),
+		known: r.sweeper.seen, found: make(map[Locator]struct{}),
+	}
+	err = r.blobs.Walk(ctx, func(locator Locator, _ int64, modified time.Time) error {
+		pass.walked++
+		if !modified.Before(pass.before) {
+			return nil
+		}
+		pass.batch = append(pass.batch, locator)
+		if len(pass.batch) < sweepBatch {
+			return nil
+		}
+		return pass.judge(ctx)
+	})
+	if err != nil {
+		err = fmt.Errorf("walking blobs: %w", err)
+	} else {
+		err = pass.judge(ctx)
+	}
+	if err != nil {
+		return pass.removed, err
+	}
+	r.sweeper.seen = pass.found
+	err = pass.end(ctx)
+	return pass.removed, err
+}
+
+// sweepPass is one sweep.
+type sweepPass struct {
+	registry  *Registry
+	confirmed bool
+	before    time.Time // older than this
+	known     map[Locator]struct{}
+
+	walked, unnamed int64
+	batch           []Locator
+	found           map[Locator]struct{} // old and unnamed
+	twice           []Locator            // of those, the ones that are known
+	removed         int
+}
+
+// judge finds which of a batch nothing names.
+func (p *sweepPass) judge(ctx context.Context) error {
+	if len(p.batch) == 0 {
+		return nil
+	}
+	unnamed, err := p.registry.metadata.Unnamed(ctx, p.batch)
+	if err != nil {
+		return fmt.Errorf("looking for unnamed blobs: %w", err)
+	}
+	p.batch = p.batch[:0]
+	p.unnamed += int64(len(unnamed))
+	if p.confirmed {
+		return p.remove(ctx, unnamed)
+	}
+	for _, locator := range unnamed {
+		if len(p.found) == sweepMemory {
+			break
+		}
+		p.found[locator] = struct{}{}
+		if _, known := p.known[locator]; known {
+			p.twice = append(p.twice, locator)
+		}
+	}
+	return nil
+}
+
+// end deletes what was found twice, unless it is unusually much.
+func (p *sweepPass) end(ctx context.Context) error {
+	r := p.registry
+	if many := int64(len(p.twice)); many > max(usualSweep, p.walked/usualFraction) {
+		if r.sweeper.withheld.Swap(p.unnamed) == 0 {
+			r.log.Error("nothing names unusually many blobs; none is deleted until an administrator confirms it",
+				slog.Int64("unnamed", p.unnamed), slog.Int64("blobs", p.walked))
+		}
+		return nil
+	}
+	r.sweeper.withheld.Store(0)
+	err := p.remove(ctx, p.twice)
+	if p.removed > 0 {
+		r.log.Info("deleted blobs that nothing names", slog.Int("deleted", p.removed), slog.Int64("blobs", p.walked))
+	}
+	return err
+}
+
+// remove deletes bytes, unless a backup reads some. No publish can name them any
+// more: they are too old.
+func (p *sweepPass) remove(ctx context.Context, locators []Locator) error {
+	if len(locators) == 0 || !p.registry.hold.begin() {
+		return nil
+	}
+	defer p.registry.hold.end()
+	deleted, err := p.registry.remove(ctx, locators)
+	p.removed += len(deleted)
+	return err
+}

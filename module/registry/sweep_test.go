@@ -1,0 +1,123 @@
+package registry
+
+import (
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+)
+
+// sweepTest is a registry whose bytes nothing names, under a clock of its own.
+type sweepTest struct {
+	testing.TB
+	*Registry
+	stores stubbornStores
+	clock  time.Time
+	log    strings.Builder
+}
+
+func newSweepTest(t testing.TB, unnamed int) *sweepTest {
+	s := &sweepTest{TB: t, clock: fakeTime}
+	s.stores.modified = fakeTime
+	for i := range unnamed {
+		s.stores.unnamed = append(s.stores.unnamed, Locator(fmt.Sprintf("%06d", i)))
+	}
+	s.Registry = New(&s.stores, &s.stores, Options{
+		Idle: true, Now: func() time.Time { return s.clock }, Log: slog.New(slog.NewTextHandler(&s.log, nil)),
+	})
+	return s
+}
+
+func (s *sweepTest) wantSwept(want int) {
+	s.Helper()
+	before := len(s.stores.deleted)
+	removed, err := s.Sweep(s.Context())
+	if deleted := len(s.stores.deleted) - before; err != nil || removed != want || deleted != want {
+		s.Errorf("a sweep at %v deletes %d and says %d, %v; want %d", s.clock.Sub(fakeTime), deleted, removed, err, want)
+	}
+}
+
+// TestTheSweepTakesWhatIsOldAndSeenTwice and says so.
+func TestTheSweepTakesWhatIsOldAndSeenTwice(t *testing.T) {
+	s := newSweepTest(t, 3)
+	for _, age := range []time.Duration{0, time.Hour, PublishWithin, SweepAfter - time.Second, SweepAfter} {
+		s.clock = fakeTime.Add(age)
+		s.wantSwept(0)
+		s.wantSwept(0)
+	}
+	s.clock = fakeTime.Add(SweepAfter + 1)
+	s.wantSwept(0) // seen once
+	if s.log.Len() > 0 {
+		t.Errorf("logged before anything is deleted: %s", s.log.String())
+	}
+	s.wantSwept(3)
+	if log := s.log.String(); !strings.Contains(log, "level=INFO") || !strings.Contains(log, "deleted=3") {
+		t.Errorf("logged: %q", log)
+	}
+}
+
+// TestAClockThatIsSetBackSparesBytes that seem to come from the future.
+func TestAClockThatIsSetBackSparesBytes(t *testing.T) {
+	s := newSweepTest(t, 3)
+	s.clock = fakeTime.AddDate(-10, 0, 0)
+	s.wantSwept(0)
+	s.wantSwept(0)
+}
+
+// TestBytesThatGetANameBetweenTwoSweepsStay.
+func TestBytesThatGetANameBetweenTwoSweepsStay(t *testing.T) {
+	s := newSweepTest(t, 3)
+	s.clock = fakeTime.Add(2 * SweepAfter)
+	s.wantSwept(0)
+	s.stores.unnamed = s.stores.unnamed[:2]
+	s.wantSwept(2)
+}
+
+// TestAnUnusualSweepWaitsForAnAdministrator: it deletes nothing, says so once, and
+// health tells; the last usual one does not wait.
+func TestAnUnusualSweepWaitsForAnAdministrator(t *testing.T) {
+	for _, test := range []struct{ unnamed, named, deleted int }{
+		{usualSweep, 0, usualSweep},
+		{usualSweep + 1, 0, 0},
+		{usualSweep + 1, (usualSweep+1)*usualFraction - usualSweep - 1, usualSweep + 1},
+		{usualSweep + 1, (usualSweep+1)*usualFraction - usualSweep - 2, 0},
+	} {
+		t.Run(fmt.Sprintf("%d of %d", test.unnamed, test.unnamed+test.named), func(t *testing.T) {
+			s := newSweepTest(t, test.unnamed)
+			s.stores.named = test.named
+			s.clock = fakeTime.Add(2 * SweepAfter)
+			s.wantSwept(0)
+			s.wantSwept(test.deleted)
+			if test.deleted > 0 {
+				return
+			}
+			s.wantSwept(0)
+			if log := s.log.String(); strings.Count(log, "level=ERROR") != 1 || !strings.Contains(log, fmt.Sprintf("unnamed=%d", test.unnamed)) {
+				t.Errorf("logged: %q", log)
+			}
+			if withheld := s.Health().Sweep.Withheld; withheld != int64(test.unnamed) {
+				t.Errorf("health says %d, want %d", withheld, test.unnamed)
+			}
+			if removed, err := s.ConfirmSweep(t.Context()); removed != test.unnamed || err != nil {
+				t.Errorf("confirmed, %d are deleted, %v; want %d", removed, err, test.unnamed)
+			}
+			s.stores.unnamed = nil
+			s.wantSwept(0)
+			if withheld := s.Health().Sweep.Withheld; withheld != 0 {
+				t.Errorf("afterwards health says %d", withheld)
+			}
+		})
+	}
+}
+
+// TestConfirmingAnOrdinarySweepIsOne: nothing was withheld, so age and two looks count.
+func TestConfirmingAnOrdinarySweepIsOne(t *testing.T) {
+	s := newSweepTest(t, 3)
+	s.clock = fakeTime.Add(2 * SweepAfter)
+	for _, want := range []int{0, 3} {
+		if removed, err := s.ConfirmSweep(t.Context()); removed != want || err != nil {
+			t.Errorf("%d are deleted, %v; want %d", removed, err, want)
+		}
+	}
+}
