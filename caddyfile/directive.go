@@ -1,5 +1,5 @@
-// Package caddyfile is the grammar of the generic_registry directive: tokens in, a
-// configured handler out.
+// Package caddyfile is the grammar of the directives generic_registry and
+// generic_registry_auth: tokens in, a configured handler or authenticator out.
 package caddyfile
 
 import (
