@@ -54,6 +54,7 @@ var subdirectives = words{
 	"max_uploads":          (*directive).maxUploads,
 	"max_user_uploads":     (*directive).maxUserUploads,
 	"upload_stall_timeout": (*directive).uploadStallTimeout,
+	"upload_least_rate":    (*directive).uploadLeastRate,
 	"file_names":           (*directive).fileNames,
 	"scrub":                (*directive).scrub,
 	"verify_reads":         (*directive).verifyReads,
@@ -95,6 +96,7 @@ type directive struct {
 //		max_uploads          <number>
 //		max_user_uploads     <number>
 //		upload_stall_timeout <duration>
+//		upload_least_rate    <rate>|off
 //		file_names           documented|gitea
 //		scrub                <rate>|off
 //		verify_reads
