@@ -9,23 +9,6 @@ import (
 	"testing"
 )
 
-// TestWhereIsNamesFiles: the table says for 25 behaviours and more in which file or
-// folder each is. TestLinksOfTheDocuments finds those that are not there.
-func TestWhereIsNamesFiles(t *testing.T) {
-	t.Parallel()
-	_, table, _ := strings.Cut(readFile(t, "../CONTRIBUTING.md"), "| behaviour | file |\n|---|---|\n")
-	table, _, _ = strings.Cut(table, "\n\n")
-	rows := strings.Split(table, "\n")
-	for _, row := range rows {
-		if len(mentioned.FindAllString(row, -1)) == 0 {
-			t.Errorf("no file is named in %s", row)
-		}
-	}
-	if len(rows) < 25 {
-		t.Errorf("the table has %d rows, want 25", len(rows))
-	}
-}
-
 // TestTestsOfContributing: those that its tables name are there.
 func TestTestsOfContributing(t *testing.T) {
 	t.Parallel()

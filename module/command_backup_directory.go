@@ -23,6 +23,7 @@ const (
 	backupHeadFile   = "backup.json"
 	backupEndFile    = "end.json"
 	backupDamageFile = "damaged.json"
+	backupCheckpoint = "checkpoint"
 	backupJournal    = "journal"
 	backupBlobs      = "blobs"
 
@@ -30,6 +31,9 @@ const (
 	// the one that is there. With a head in it, it is the one that counts.
 	unfinishedBackup = "unfinished"
 )
+
+// backupLineFolders are those with the lines of a backup, in their order.
+var backupLineFolders = []string{backupCheckpoint, backupJournal}
 
 // backupHead is the head of a backup in a directory.
 type backupHead struct {
@@ -150,7 +154,7 @@ func (d *backupDirectory) promote() error {
 	if _, done, err := readBackupHead(unfinished); err != nil || !done {
 		return err
 	}
-	for _, name := range []string{backupJournal, backupBlobs} {
+	for _, name := range []string{backupCheckpoint, backupJournal, backupBlobs} {
 		from, to := filepath.Join(unfinished, name), filepath.Join(d.path, name)
 		if _, err := os.Stat(from); errors.Is(err, fs.ErrNotExist) {
 			continue // it is there already

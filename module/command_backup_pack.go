@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
@@ -75,20 +74,21 @@ func readEntry(path, name string, value any) (found bool, err error) {
 	return true, nil
 }
 
-// linesUpTo returns the files with the lines of a backup, in their order. Others are
-// of a backup that was interrupted.
+// linesUpTo returns the files with the lines of a backup, in their order: those of its
+// checkpoint first. Others are of a backup that was interrupted.
 func linesUpTo(path string, at registry.Position) (names []string, err error) {
-	entries, err := os.ReadDir(filepath.Join(path, backupJournal))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("reading the journal of the backup: %w", err)
-	}
-	for _, entry := range entries {
-		name := backupJournal + "/" + entry.Name()
-		if first, _, err := registry.ParseBackupLinesName(name); err == nil && first <= at.Sequence {
-			names = append(names, name)
+	for _, folder := range backupLineFolders {
+		entries, err := os.ReadDir(filepath.Join(path, folder))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("reading the journal of the backup: %w", err)
+		}
+		for _, entry := range entries { // in the order of their names
+			name := folder + "/" + entry.Name()
+			if first, _, checkpoint, err := registry.ParseBackupLinesName(name); err == nil && (checkpoint || first <= at.Sequence) {
+				names = append(names, name)
+			}
 		}
 	}
-	slices.Sort(names)
 	return names, nil
 }
 
@@ -99,15 +99,11 @@ func packBackup(w io.Writer, path string, head backupHead, names []string) error
 		return err
 	}
 	for _, name := range names {
-		first, last, err := registry.ParseBackupLinesName(name)
-		if err != nil {
-			return err
-		}
 		lines, err := os.ReadFile(filepath.Join(path, name))
 		if err != nil {
 			return fmt.Errorf("reading the journal of the backup: %w", err)
 		}
-		if err := out.WriteLines(first, last, lines); err != nil {
+		if err := out.WriteLines(name, lines); err != nil {
 			return err
 		}
 	}

@@ -24,7 +24,7 @@ type unpacking struct {
 
 // makeDirectories makes the folders that every backup has.
 func (u *unpacking) makeDirectories() error {
-	for _, path := range []string{u.into, filepath.Join(u.into, backupJournal), filepath.Join(u.into, backupBlobs)} {
+	for _, path := range []string{u.into, filepath.Join(u.into, backupCheckpoint), filepath.Join(u.into, backupJournal), filepath.Join(u.into, backupBlobs)} {
 		if err := u.fsys.MakeDirectory(path); err != nil && !errors.Is(err, fs.ErrExist) {
 			return fmt.Errorf("making a directory of the backup: %w", err)
 		}
@@ -42,7 +42,6 @@ func (u *unpacking) writeLines(backup *registry.BackupReader) (names []string, e
 		return nil, err
 	}
 	for {
-		before := backup.At()
 		lines, err := backup.NextLines()
 		if err == io.EOF {
 			return names, nil
@@ -50,7 +49,7 @@ func (u *unpacking) writeLines(backup *registry.BackupReader) (names []string, e
 		if err != nil {
 			return nil, err
 		}
-		name := filepath.Join(u.into, registry.BackupLinesName(before.Sequence+1, backup.At().Sequence))
+		name := filepath.Join(u.into, backup.Name())
 		if err := disk.WriteFile(u.fsys, name, string(lines)); err != nil {
 			return nil, err
 		}
@@ -60,17 +59,19 @@ func (u *unpacking) writeLines(backup *registry.BackupReader) (names []string, e
 
 // removeLinesAfter removes the files with lines that come after a position.
 func removeLinesAfter(path string, at registry.Position) error {
-	entries, err := os.ReadDir(filepath.Join(path, backupJournal))
-	if err != nil {
-		return fmt.Errorf("reading the journal of the backup: %w", err)
-	}
-	for _, entry := range entries {
-		first, _, err := registry.ParseBackupLinesName(backupJournal + "/" + entry.Name())
-		if err == nil && first <= at.Sequence {
-			continue
+	for _, folder := range backupLineFolders {
+		entries, err := os.ReadDir(filepath.Join(path, folder))
+		if err != nil {
+			return fmt.Errorf("reading the journal of the backup: %w", err)
 		}
-		if err := os.Remove(filepath.Join(path, backupJournal, entry.Name())); err != nil {
-			return fmt.Errorf("removing what an interrupted backup left: %w", err)
+		for _, entry := range entries {
+			first, _, checkpoint, err := registry.ParseBackupLinesName(folder + "/" + entry.Name())
+			if err == nil && (first <= at.Sequence || checkpoint && at.Sequence > 0) {
+				continue
+			}
+			if err := os.Remove(filepath.Join(path, folder, entry.Name())); err != nil {
+				return fmt.Errorf("removing what an interrupted backup left: %w", err)
+			}
 		}
 	}
 	return nil
@@ -135,7 +136,7 @@ func (u *unpacking) sync() error {
 			return fmt.Errorf("syncing the backup: %w", err)
 		}
 	}
-	for _, path := range []string{filepath.Join(u.into, backupBlobs), filepath.Join(u.into, backupJournal), u.into} {
+	for _, path := range []string{filepath.Join(u.into, backupBlobs), filepath.Join(u.into, backupCheckpoint), filepath.Join(u.into, backupJournal), u.into} {
 		if err := u.fsys.SyncDirectory(path); err != nil {
 			return fmt.Errorf("syncing the backup: %w", err)
 		}

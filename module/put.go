@@ -40,7 +40,9 @@ func (h *Handler) put(w http.ResponseWriter, r *http.Request, store *registry.Re
 	if exists {
 		return registry.ErrExists
 	}
-	r.Body = h.pace(w, r.Body)
+	if h.UploadStallTimeout > 0 {
+		r.Body = &impatientBody{r.Body, http.NewResponseController(w), time.Duration(h.UploadStallTimeout)}
+	}
 	content, err := h.content(r, wanted)
 	if err != nil {
 		return err

@@ -71,7 +71,11 @@ func checkSince(ctx context.Context, journal Journaled, since, now Position) err
 		known = now
 	case since.Sequence > 0:
 		var line bytes.Buffer
-		if err := journal.ReadJournal(ctx, since.Sequence-1, since.Sequence, &line); err != nil {
+		err := journal.ReadJournal(ctx, since.Sequence-1, since.Sequence, &line)
+		if errors.Is(err, ErrNotContinued) {
+			return fmt.Errorf("%w; make a full backup", err)
+		}
+		if err != nil {
 			return fmt.Errorf("reading the journal: %w", err)
 		}
 		change, chain, err := LineChain(line.Bytes())
@@ -98,7 +102,7 @@ type backup struct {
 
 func (b *backup) run(ctx context.Context) (BackupSummary, error) {
 	err := b.readLines(ctx, func(piece linePiece) error {
-		return b.out.WriteLines(piece.first, piece.last, piece.lines)
+		return b.out.WriteLines(piece.name(), piece.lines)
 	})
 	if err == nil {
 		// Once more, for the blobs: so lines need not be in memory.

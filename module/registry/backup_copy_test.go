@@ -66,7 +66,7 @@ func TestCountsOfTheEnd(t *testing.T) {
 		var stream bytes.Buffer
 		w, err := NewBackupWriter(&stream, b.head)
 		if err == nil {
-			err = w.WriteLines(1, b.head.Position.Sequence, b.lines)
+			err = w.WriteLines(BackupLinesName(1, b.head.Position.Sequence), b.lines)
 		}
 		if err == nil {
 			change(&w.end)

@@ -13,11 +13,11 @@ func TestNamesOfLines(t *testing.T) {
 	if want := "journal/0000000000000007-0000000000012345.jsonl"; name != want {
 		t.Errorf("name is %s, want %s", name, want)
 	}
-	if first, last, err := ParseBackupLinesName(name); first != 7 || last != 12_345 || err != nil {
+	if first, last, checkpoint, err := ParseBackupLinesName(name); first != 7 || last != 12_345 || checkpoint || err != nil {
 		t.Errorf("it reads as %d, %d, %v", first, last, err)
 	}
 	for _, wrong := range []string{"", "journal/", "journal/7-12345.jsonl", name + ".new", "journal/0000000000000007-0000000000012345.json", strings.Replace(name, "journal", "x", 1)} {
-		if _, _, err := ParseBackupLinesName(wrong); !errors.Is(err, ErrDamaged) {
+		if _, _, _, err := ParseBackupLinesName(wrong); !errors.Is(err, ErrDamaged) {
 			t.Errorf("%q: %v", wrong, err)
 		}
 	}

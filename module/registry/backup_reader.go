@@ -3,6 +3,7 @@ package registry
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,6 +24,8 @@ type BackupReader struct {
 	tar     *tar.Reader
 	head    BackupHead
 	at      Position // of the lines read so far
+	begun   bool     // a checkpoint is being read
+	name    string   // of the entry that was read last
 	read    BackupEnd
 	damaged []DamagedBlob
 	next    *tar.Header // read already, used by neither NextLines nor NextBlob yet
@@ -73,6 +76,9 @@ func ParseBackupHead(text []byte, into any) error {
 // Head says what the backup is of.
 func (b *BackupReader) Head() BackupHead { return b.head }
 
+// Name is that of the entry whose lines NextLines returned last.
+func (b *BackupReader) Name() string { return b.name }
+
 // At is the position after the lines that were read so far.
 func (b *BackupReader) At() Position { return b.at }
 
@@ -83,7 +89,7 @@ func (b *BackupReader) NextLines() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !strings.HasPrefix(header.Name, backupLines) {
+	if !strings.HasPrefix(header.Name, backupLines) && !strings.HasPrefix(header.Name, backupFirst) {
 		b.next = header
 		if b.at != b.head.Position {
 			return nil, fmt.Errorf("%w: its lines end at change %d, not at %d, or on another chain", ErrIncomplete, b.at.Sequence, b.head.Position.Sequence)
@@ -94,12 +100,21 @@ func (b *BackupReader) NextLines() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	before := b.at
-	if b.at, err = ReadLines(lines, before, func(Change) error { b.read.Lines++; return nil }); err != nil {
-		return nil, fmt.Errorf("%s: %w", header.Name, err)
+	count := 0
+	gathered := lineGatherer{at: b.at, checkpoint: b.begun, pending: lines, use: func(piece linePiece) error {
+		count = len(piece.changes)
+		if header.Name != piece.name() {
+			return fmt.Errorf("%w: it has the lines %d to %d", ErrDamaged, piece.first, piece.last)
+		}
+		return nil
+	}}
+	if rest, handErr := gathered.hand(); handErr != nil || rest > 0 || count == 0 {
+		err = cmp.Or(handErr, fmt.Errorf("%w: it has other lines than its name says", ErrDamaged))
 	}
-	if header.Name != BackupLinesName(before.Sequence+1, b.at.Sequence) {
-		return nil, fmt.Errorf("%w: %s has the changes %d to %d", ErrDamaged, header.Name, before.Sequence+1, b.at.Sequence)
+	b.read.Lines += int64(count)
+	b.at, b.begun, b.name = gathered.at, gathered.checkpoint, header.Name
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", header.Name, err)
 	}
 	return lines, nil
 }

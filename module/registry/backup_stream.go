@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 )
 
@@ -14,13 +15,14 @@ import (
 // that it reads.
 const BackupFormat = 1
 
-// A backup is a tar stream of these entries, in this order: the head, the lines of
-// the journal in pieces, the bytes of blobs in the order in which the lines first
+// A backup is a tar stream of these entries, in this order: the head, the lines of a
+// checkpoint in pieces where the journal begins with one, those of the journal after it, the bytes of blobs in the order in which the lines first
 // name them, what was damaged, and the end, without which it is none. Where it
 // failed on its way it ends with why instead.
 const (
 	backupHead    = "backup.json"
 	backupLines   = "journal/"
+	backupFirst   = "checkpoint/"
 	backupBlobs   = "blobs/"
 	backupDamaged = "damaged.json"
 	backupEnd     = "end.json"
@@ -87,16 +89,33 @@ type backupFailed struct {
 }
 
 // BackupLinesName is the name of the entry with the lines of some changes.
-func BackupLinesName(first, last uint64) string {
-	return fmt.Sprintf("%s%016d-%016d%s", backupLines, first, last, linesSuffix)
+func BackupLinesName(first, last uint64) string { return linesName(backupLines, first, last) }
+
+// BackupCheckpointName is the name of the entry with some lines of a checkpoint.
+func BackupCheckpointName(first, last uint64) string { return linesName(backupFirst, first, last) }
+
+func linesName(prefix string, first, last uint64) string {
+	return fmt.Sprintf("%s%016d-%016d%s", prefix, first, last, linesSuffix)
 }
 
-// ParseBackupLinesName reads a name that BackupLinesName gave.
-func ParseBackupLinesName(name string) (first, last uint64, err error) {
-	if _, err := fmt.Sscanf(name, backupLines+"%d-%d"+linesSuffix, &first, &last); err != nil || BackupLinesName(first, last) != name {
-		return 0, 0, fmt.Errorf("%w: no name of lines: %q", ErrDamaged, name)
+// name is that of the entry with the lines.
+func (p linePiece) name() string {
+	if p.checkpoint {
+		return BackupCheckpointName(p.first, p.last)
 	}
-	return first, last, nil
+	return BackupLinesName(p.first, p.last)
+}
+
+// ParseBackupLinesName reads a name that BackupLinesName gave, or BackupCheckpointName.
+func ParseBackupLinesName(name string) (first, last uint64, checkpoint bool, err error) {
+	prefix := backupLines
+	if checkpoint = strings.HasPrefix(name, backupFirst); checkpoint {
+		prefix = backupFirst
+	}
+	if _, err := fmt.Sscanf(name, prefix+"%d-%d"+linesSuffix, &first, &last); err != nil || linesName(prefix, first, last) != name {
+		return 0, 0, false, fmt.Errorf("%w: no name of lines: %q", ErrDamaged, name)
+	}
+	return first, last, checkpoint, nil
 }
 
 // BackupBlobName is the name of the entry with the bytes at a locator.
@@ -117,11 +136,11 @@ func NewBackupWriter(w io.Writer, head BackupHead) (*BackupWriter, error) {
 	return b, b.writeJSON(backupHead, head)
 }
 
-// WriteLines adds lines of the journal, whole, with the numbers of the first and
-// the last.
-func (b *BackupWriter) WriteLines(first, last uint64, lines []byte) error {
+// WriteLines adds lines of the journal or of its checkpoint, whole, under the name that
+// BackupLinesName or BackupCheckpointName gives them.
+func (b *BackupWriter) WriteLines(name string, lines []byte) error {
 	b.end.Lines += int64(bytes.Count(lines, []byte{'\n'}))
-	return b.writeEntry(BackupLinesName(first, last), int64(len(lines)), bytes.NewReader(lines))
+	return b.writeEntry(name, int64(len(lines)), bytes.NewReader(lines))
 }
 
 // HasBlob tells whether the bytes at a locator are in the backup already, or are to

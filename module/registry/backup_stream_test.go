@@ -55,7 +55,7 @@ func (b *sampleBackup) write(t testing.TB, order ...int) []byte {
 	var stream bytes.Buffer
 	w, err := NewBackupWriter(&stream, b.head)
 	if err == nil {
-		err = w.WriteLines(b.head.Since.Sequence+1, b.head.Position.Sequence, b.lines)
+		err = w.WriteLines(BackupLinesName(b.head.Since.Sequence+1, b.head.Position.Sequence), b.lines)
 	}
 	for _, i := range order {
 		if err == nil {

@@ -28,6 +28,14 @@ const (
 	OperationRevokeToken   Operation = "revoke_token"
 )
 
+// What a checkpoint knows besides: its first line and its last, and the version that the
+// files after it are of. Its other lines publish files and make tokens.
+const (
+	OperationCheckpoint Operation = "checkpoint"
+	OperationVersion    Operation = "version"
+	OperationEnd        Operation = "end"
+)
+
 // Change is one committed change, as a journal has it: a line of JSON.
 type Change struct {
 	// Sequence numbers the changes without a gap.
@@ -54,6 +62,19 @@ type Change struct {
 
 	// Token that was made, or of which the ID was revoked.
 	Token *TokenChange `json:"token,omitempty"`
+
+	// ID of a version or a file that a checkpoint tells.
+	ID uint64 `json:"id,omitempty"`
+	// Checkpoint is in the first line and the last of one.
+	Checkpoint *CheckpointMark `json:"checkpoint,omitempty"`
+}
+
+// CheckpointMark says what a checkpoint stands for: all changes of a journal up to a
+// position. Its lines are numbered and chained from 1 on, apart from the journal's.
+type CheckpointMark struct {
+	At Position `json:"at"`
+	// NextID is the first ID that was not given out then.
+	NextID uint64 `json:"next_id"`
 }
 
 // TokenChange is a token in a journal. Its secret is there only as a digest.
@@ -79,6 +100,10 @@ type Journaled interface {
 	// ReadJournal writes the lines of the changes after one number up to and with
 	// another, each checked against the one before. ErrDamaged when they are not
 	// what was written. Nothing waits for w, however slow it is.
+	//
+	// After 0 the lines begin with a checkpoint where there is one, and go on with the
+	// changes after it. After any other number, ErrNotContinued when the journal has
+	// those changes no more. What a Snapshot's position needs stays until it is closed.
 	ReadJournal(ctx context.Context, after, to uint64, w io.Writer) error
 
 	// Check compares what is stored with itself and with the journal, and calls

@@ -27,17 +27,15 @@ type Content struct {
 // The caller has looked for an existing file already, to refuse it before its
 // body; here the store decides between those that race.
 func (r *Registry) Publish(ctx context.Context, ref Ref, creator string, content Content, limits Limits) (File, error) {
-	content, uncount, err := r.checkQuota(ctx, ref, content, limits.Quota)
+	content, err := r.checkQuota(ctx, ref, content, limits.Quota)
 	if err != nil {
 		return File{}, err
 	}
-	defer uncount()
-	body, release, err := r.slots.admit(creator, limits, content.Body)
+	release, err := r.slots.take(creator, limits)
 	if err != nil {
 		return File{}, err
 	}
 	defer release()
-	content.Body = body
 	if err := r.metadata.Admit(ctx); err != nil {
 		return File{}, fmt.Errorf("asking for room: %w", err)
 	}
@@ -45,7 +43,6 @@ func (r *Registry) Publish(ctx context.Context, ref Ref, creator string, content
 	if err != nil {
 		return File{}, err
 	}
-	uncount()
 	// Once the bytes are durable the publish is finished even if the client has
 	// gone: its record costs less than sweeping the bytes.
 	settled := context.WithoutCancel(ctx)

@@ -22,7 +22,6 @@ type Registry struct {
 	damage damageSet
 
 	slots      slots
-	arrived    arrivals
 	uses       tokenUses
 	hold       hold
 	sweeper    sweeper

@@ -236,8 +236,12 @@ func (r *restoring) check(ctx context.Context) (summary RestoreSummary, err erro
 	if at := metadata.Condition().Journal; at != r.head.Position {
 		return summary, fmt.Errorf("%w: the new store is at change %d, the backup at %d", ErrDamaged, at.Sequence, r.head.Position.Sequence)
 	}
-	// A replay leaves to the reaper what deletes left to it.
+	// A replay may leave to the reaper what deletes left to it.
 	if _, err := made.Reap(ctx); err != nil {
+		return summary, err
+	}
+	// An increment may have deleted what the backup before it has bytes of.
+	if err := made.removeUnnamed(ctx); err != nil {
 		return summary, err
 	}
 	err = made.eachBlob(ctx, Digest{}, func(blob Blob) error {

@@ -213,7 +213,7 @@ func TestRestoreLooksAtWhatItMade(t *testing.T) {
 	}
 	lines, err := backup.NextLines()
 	if err == nil {
-		err = w.WriteLines(1, head.Position.Sequence, lines)
+		err = w.WriteLines(registry.BackupLinesName(1, head.Position.Sequence), lines)
 	}
 	if err == nil {
 		_, err = w.End(nil)

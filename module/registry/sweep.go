@@ -58,23 +58,7 @@ func (r *Registry) runSweep(ctx context.Context, confirmed bool) (removed int, e
 		registry: r, confirmed: confirmed, before: r.now().Add(-SweepAfter),
 		known: r.sweeper.seen, found: make(map[Locator]struct{}),
 	}
-	err = r.blobs.Walk(ctx, func(locator Locator, _ int64, modified time.Time) error {
-		pass.walked++
-		if !modified.Before(pass.before) {
-			return nil
-		}
-		pass.batch = append(pass.batch, locator)
-		if len(pass.batch) < sweepBatch {
-			return nil
-		}
-		return pass.judge(ctx)
-	})
-	if err != nil {
-		err = fmt.Errorf("walking blobs: %w", err)
-	} else {
-		err = pass.judge(ctx)
-	}
-	if err != nil {
+	if err := pass.walk(ctx); err != nil {
 		return pass.removed, err
 	}
 	r.sweeper.seen = pass.found
@@ -94,6 +78,32 @@ type sweepPass struct {
 	found           map[Locator]struct{} // old and unnamed
 	twice           []Locator            // of those, the ones that are known
 	removed         int
+}
+
+// walk judges all blobs that are old enough.
+func (p *sweepPass) walk(ctx context.Context) error {
+	err := p.registry.blobs.Walk(ctx, func(locator Locator, _ int64, modified time.Time) error {
+		p.walked++
+		if !modified.Before(p.before) {
+			return nil
+		}
+		p.batch = append(p.batch, locator)
+		if len(p.batch) < sweepBatch {
+			return nil
+		}
+		return p.judge(ctx)
+	})
+	if err != nil {
+		return fmt.Errorf("walking blobs: %w", err)
+	}
+	return p.judge(ctx)
+}
+
+// removeUnnamed deletes what nothing names, however new, from stores that nobody
+// publishes to.
+func (r *Registry) removeUnnamed(ctx context.Context) error {
+	pass := &sweepPass{registry: r, confirmed: true, before: time.Unix(1<<40, 0)}
+	return pass.walk(ctx)
 }
 
 // judge finds which of a batch nothing names.

@@ -71,6 +71,7 @@ func (s *Store) storeAll() error {
 		s.remember(layers)
 		db.followed(layers)
 		s.commits.Add(1)
+		signal(s.due)
 		s.room.followMemtable()
 	}
 	return nil

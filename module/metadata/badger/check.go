@@ -2,12 +2,14 @@ package badger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/journal"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
@@ -20,7 +22,11 @@ func (s *Store) Check(ctx context.Context, report func(problem string)) error {
 	}
 	defer taken.Close()
 	view := taken.(*snapshot)
-	if err := s.checkJournal(ctx, view.position, report); err != nil {
+	o, err := s.current()
+	if err != nil {
+		return err
+	}
+	if err := s.checkJournal(ctx, o.journal, view.position, report); err != nil {
 		return err
 	}
 	view.mu.Lock()
@@ -31,23 +37,30 @@ func (s *Store) Check(ctx context.Context, report func(problem string)) error {
 	return newAudit(view.reader, report).run(ctx)
 }
 
-func (s *Store) checkJournal(ctx context.Context, to registry.Position, report func(string)) error {
-	o, err := s.current()
+// checkJournal reads all files of the journal.
+func (s *Store) checkJournal(ctx context.Context, j *journal.Journal, to registry.Position, report func(string)) error {
+	files, err := j.Files()
 	if err != nil {
 		return err
 	}
-	var last registry.Digest
-	err = o.journal.Read(ctx, 0, to.Sequence, func(_ []byte, _ registry.Change, chain registry.Digest) error {
-		last = chain
-		return nil
-	})
-	if ctx.Err() != nil {
-		return ctx.Err()
+	for _, name := range files {
+		damage, err := j.Verify(ctx, name, func(int) error { return nil })
+		if err != nil {
+			return err
+		}
+		if damage != nil {
+			report(fmt.Sprintf("journal: %v", damage.Err))
+		}
 	}
-	if err != nil {
+	if err := j.CheckWhole(); err != nil {
 		report(fmt.Sprintf("journal: %v", err))
-	} else if last != to.Chain {
+	}
+	err = j.Has(ctx, to)
+	switch {
+	case errors.Is(err, journal.ErrHistories):
 		report(fmt.Sprintf("journal: change %d is not the one that the database has", to.Sequence))
+	case err != nil && !errors.Is(err, registry.ErrDamaged): // which was reported
+		return err
 	}
 	return nil
 }

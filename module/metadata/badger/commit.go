@@ -79,6 +79,9 @@ func (s *Store) commitLoop() {
 		operations, next = s.gather(next)
 		s.awaitRoom()
 		s.commit(operations)
+		if s.inline {
+			_ = s.checkpointIfDue() // its errors are logged
+		}
 	}
 }
 

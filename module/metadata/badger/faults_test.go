@@ -67,11 +67,12 @@ func (b besideBadger) Append(name string) (disk.File, error) {
 	return b.FS.Append(name)
 }
 
-// openSmall opens a store whose journal rotates after a few changes, and which does
-// nothing beside what it is asked to do.
+// openSmall opens a store whose journal rotates after a few changes and has a checkpoint
+// after a few more, and which does nothing beside what it is asked to do.
 func openSmall(path string, fsys disk.FS) (*Store, error) {
 	return openTuned(path, discard, fsys, func(p *place) {
 		p.segment, p.inline, p.idle, p.retry = 1500, true, time.Hour, time.Millisecond
+		p.checkpointLeast = 5
 	})
 }
 

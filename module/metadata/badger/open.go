@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -22,8 +23,8 @@ import (
 const (
 	layout = "generic_registry metadata badger"
 
-	// layoutVersion 2 has a journal; 1 is given one when it is opened.
-	layoutVersion = 2
+	// layoutVersion is of a journal with checkpoints.
+	layoutVersion = 3
 
 	memTableSize     = 8 << 20
 	valueLogSize     = 1 << 20 // nothing is written to it
@@ -62,13 +63,15 @@ func databaseOptions(path string, log databaseLog) badger.Options {
 // place is where a store is, and how it gets at the disk.
 type place struct {
 	claim *directory.Claim
+	kept  atomic.Pointer[journal.Keep]
 	room  *room
 	log   *slog.Logger
 	fsys  disk.FS
 
 	// Tests have these otherwise.
 	segment               int64 // size of the journal's segments; 0 is the default
-	inline                bool  // compress them at once
+	inline                bool  // compress them, and make checkpoints, at once
+	checkpointLeast       int   // checkpointLeast
 	idle, retry, patience time.Duration
 	delay                 time.Duration // storeDelay
 }
@@ -76,6 +79,14 @@ type place struct {
 func (p *place) path() string { return p.claim.Path }
 
 func (p *place) journalPath() string { return filepath.Join(p.path(), journalDirectory) }
+
+// keep is which segments of the journal stay.
+func (p *place) keep() journal.Keep {
+	if kept := p.kept.Load(); kept != nil {
+		return *kept
+	}
+	return journal.Keep{}
+}
 
 func (p *place) journalOptions() journal.Options {
 	return journal.Options{FS: p.fsys, Log: p.log, SegmentSize: p.segment, Inline: p.inline}
@@ -87,10 +98,15 @@ func take(path string, reserve int64, log *slog.Logger, fsys disk.FS) (*place, e
 	if err != nil {
 		return nil, directory.OpenFault(err)
 	}
+	if claim.Version < layoutVersion {
+		return nil, errors.Join(fmt.Errorf("%w: %s was written by an earlier build, in version %d of the format; this release reads version %d only: start with an empty directory, and publish again or restore a backup",
+			registry.ErrFormat, claim.Path, claim.Version, layoutVersion), claim.Release())
+	}
 	p := &place{
 		claim: claim, log: log, fsys: fsys,
 		room: &room{path: claim.Path, fsys: fsys, log: log},
 		idle: idleInterval, retry: retryInterval, patience: compactionPatience, delay: storeDelay,
+		checkpointLeast: checkpointLeast,
 	}
 	p.room.reserve.Store(reserve)
 	return p, nil
@@ -106,9 +122,6 @@ func (p *place) open(ctx context.Context) (*opened, error) {
 	j, err := journal.Open(p.journalPath(), p.journalOptions())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, p.journalFault(err)
-	}
-	if p.claim.Version < layoutVersion {
-		return p.upgrade(ctx)
 	}
 	o, err := p.openOver(ctx, j)
 	if errors.Is(err, errDatabase) && j != nil {

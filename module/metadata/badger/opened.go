@@ -66,7 +66,8 @@ func (o *opened) write(key []byte, record codec) error {
 
 func newStoreID() string { return rand.Text() }
 
-// catchUp brings the database to the journal's end.
+// catchUp brings the database to the journal's end: an empty one from the newest
+// checkpoint that is whole.
 func (o *opened) catchUp(ctx context.Context) (replayed uint64, err error) {
 	have, want := o.state.position, o.journal.Position()
 	if have.Sequence > want.Sequence {
@@ -82,12 +83,30 @@ func (o *opened) catchUp(ctx context.Context) (replayed uint64, err error) {
 	if err := o.journal.Renew(); err != nil {
 		return 0, err
 	}
-	r := replay{opened: o, expected: have.Chain}
-	err = o.journal.Read(ctx, max(have.Sequence, 1)-1, want.Sequence, r.take)
+	if have.Sequence == 0 {
+		start, found, err := o.journal.Start(ctx, want.Sequence)
+		if err == nil && found {
+			err = o.fill(ctx, start)
+		}
+		if err != nil {
+			return 0, fmt.Errorf("making what the checkpoint has: %w", err)
+		}
+	}
+	have = o.state.position
+	r := replay{opened: o, total: want.Sequence - have.Sequence}
+	err = o.journal.Read(ctx, have, want.Sequence, func(line []byte, change registry.Change, chain registry.Digest) error {
+		return r.take(ctx, line, change, chain)
+	})
 	if err == nil {
 		err = r.flush()
 	}
-	return o.state.position.Sequence - have.Sequence, err
+	switch {
+	case errors.Is(err, journal.ErrHistories):
+		err = errHistories
+	case errors.Is(err, registry.ErrNotContinued):
+		err = fmt.Errorf("%w: it is older than all that the journal has: %w", errDatabase, err)
+	}
+	return o.state.position.Sequence - have.Sequence, errors.Join(err, r.abandon())
 }
 
 // errHistories: database and journal do not belong together.

@@ -9,9 +9,9 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
-	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/journal"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
@@ -20,7 +20,7 @@ import (
 // remake makes a damaged database anew from the journal, once all of that has been
 // read and found good.
 func (p *place) remake(ctx context.Context, j *journal.Journal, damage error) (*opened, error) {
-	if err := j.Verify(ctx); err != nil {
+	if err := p.verifyOnce(ctx, j); err != nil {
 		return nil, fmt.Errorf("%w; the journal cannot replace it: %w; restore a backup", damage, err)
 	}
 	if errors.Is(damage, errAsked) {
@@ -28,7 +28,13 @@ func (p *place) remake(ctx context.Context, j *journal.Journal, damage error) (*
 	} else {
 		p.log.Error("the database is damaged; making it anew from the journal", slog.Any("damage", damage))
 	}
-	aside, err := p.putAside()
+	var aside string
+	var err error
+	if errors.Is(damage, errUnfinished) {
+		err = p.removeDatabase()
+	} else {
+		aside, err = p.putAside()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -43,6 +49,67 @@ func (p *place) remake(ctx context.Context, j *journal.Journal, damage error) (*
 
 // errAsked: an administrator wants the database made anew.
 var errAsked = errors.New("asked for")
+
+// removeDatabase removes a database that has nothing of its own, the manifest first: what
+// a crash leaves then is no database that could be opened.
+func (p *place) removeDatabase() error {
+	names, err := databaseFiles(p.path())
+	for _, name := range names {
+		if err == nil {
+			err = os.Remove(name)
+		}
+	}
+	return err
+}
+
+// unreadable are the journals of this process that could not replace a database, and why:
+// each by its path, as it was then. Who tries again reads them again when they have changed.
+var unreadable sync.Map
+
+type unreadableJournal struct {
+	files string
+	err   error
+}
+
+// verifyOnce reads all that a database is made from.
+func (p *place) verifyOnce(ctx context.Context, j *journal.Journal) error {
+	files, err := journal.Size(p.journalPath())
+	if err != nil {
+		return err
+	}
+	if known, ok := unreadable.Load(p.journalPath()); ok && known.(unreadableJournal).files == files {
+		return known.(unreadableJournal).err
+	}
+	err = verifyStart(ctx, j)
+	if errors.Is(err, registry.ErrDamaged) {
+		unreadable.Store(p.journalPath(), unreadableJournal{files, err})
+	} else {
+		unreadable.Delete(p.journalPath())
+	}
+	return err
+}
+
+// verifyStart reads the newest checkpoint that is whole, and what follows it.
+func verifyStart(ctx context.Context, j *journal.Journal) error {
+	start, found, err := j.Start(ctx, j.Position().Sequence)
+	if err != nil {
+		return err
+	}
+	var from registry.Position
+	if found {
+		nothing := func([]byte, registry.Change) error { return nil }
+		mark, err := j.ReadCheckpoint(ctx, start, nothing)
+		if err != nil {
+			return err
+		}
+		from = mark.At
+	}
+	err = j.Read(ctx, from, j.Position().Sequence, func([]byte, registry.Change, registry.Digest) error { return nil })
+	if errors.Is(err, registry.ErrNotContinued) || errors.Is(err, journal.ErrHistories) {
+		return fmt.Errorf("%w: %w", registry.ErrDamaged, err)
+	}
+	return err
+}
 
 // putAside moves Badger's files into a directory of their own. A crash in between
 // leaves tables without a manifest, which is damage again.
@@ -98,8 +165,8 @@ func (p *place) remakeJournal(ctx context.Context, before func(context.Context, 
 	return nil
 }
 
-// writeJournal tells a journal what there is, after something else is done with a
-// database that is good.
+// writeJournal makes a journal of a checkpoint of what there is, at the position that the
+// database has, after something else is done with a database that is good.
 func (p *place) writeJournal(ctx context.Context, o *opened, before func(context.Context, *opened) error) error {
 	known, err := o.read()
 	if err != nil {
@@ -120,15 +187,23 @@ func (p *place) writeJournal(ctx context.Context, o *opened, before func(context
 	if o.journal, err = p.createJournal(unfinished, o.id); err != nil {
 		return err
 	}
-	sums, err := o.retell(ctx)
-	position := o.journal.Position()
+	if o.state.position.Sequence > 0 {
+		err = firstError(func() error {
+			_, err := o.journal.WriteCheckpoint(o.mark(), func(tell func(registry.Change) error) error {
+				return tellAll(ctx, o.state, o.db.view, tell)
+			})
+			return err
+		}, func() error { return o.journal.StartAfter(o.state.position) })
+	}
 	if err = errors.Join(err, o.journal.Close()); err != nil {
 		return err
 	}
-	if err := p.replaceJournal(unfinished); err != nil {
-		return err
-	}
-	return o.write(stateKey, &stateRecord{position: position, sums: sums})
+	return p.replaceJournal(unfinished)
+}
+
+// mark is what a checkpoint of the database stands for.
+func (o *opened) mark() registry.CheckpointMark {
+	return registry.CheckpointMark{At: o.state.position, NextID: o.nextID}
 }
 
 // takeFromOld brings the database to where the old journal is, as far as that is whole:
@@ -137,7 +212,7 @@ func (p *place) takeFromOld(ctx context.Context, o *opened) error {
 	r := replay{opened: o}
 	from := o.state.position
 	_, left, err := journal.Salvage(p.journalPath(), o.id, from, func(line []byte, change registry.Change, chain registry.Digest) error {
-		return firstError(ctx.Err, func() error { return r.take(line, change, chain) }, r.flush)
+		return firstError(ctx.Err, func() error { return r.take(ctx, line, change, chain) }, r.flush)
 	})
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -177,20 +252,6 @@ func (p *place) replaceJournal(by string) error {
 	return p.fsys.SyncDirectory(p.path())
 }
 
-// upgrade gives a store of an earlier layout its journal.
-func (p *place) upgrade(ctx context.Context) (*opened, error) {
-	p.log.Info("this store has no journal yet; making it from the database")
-	// One that is there is of an upgrade that was not finished.
-	nothing := func(context.Context, *opened) error { return nil }
-	if err := p.remakeJournal(ctx, nothing); err != nil {
-		return nil, directory.Full(err)
-	}
-	if err := p.claim.Upgrade(layout, layoutVersion); err != nil {
-		return nil, directory.Full(err)
-	}
-	return p.open(ctx)
-}
-
 // ImportJournal implements registry.JournalBackend.
 func (b *Backend) ImportJournal(ctx context.Context, root, id string, lines io.Reader, log *slog.Logger) error {
 	return b.offline(root, log, func(p *place) error {
@@ -202,7 +263,7 @@ func (b *Backend) ImportJournal(ctx context.Context, root, id string, lines io.R
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(j.Import(lines), j.Close()); err != nil {
+		if err := errors.Join(j.Import(ctx, lines), j.Close()); err != nil {
 			return err
 		}
 		return p.replaceJournal(unfinished)

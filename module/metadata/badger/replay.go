@@ -14,22 +14,23 @@ const replayBatch = batchWeight / operationWeight
 // replay brings a database to where its journal is, change by change, through the
 // code that made the changes.
 type replay struct {
-	opened   *opened
-	expected registry.Digest // the chain of the database's last change
-	batch    *batch
-	count    int
+	opened *opened
+	batch  *batch
+	count  int
+	done   uint64
+	total  uint64 // of the changes to be taken
 }
 
-// take applies one change. The first may be the database's last, which must be the
-// same one.
-func (r *replay) take(line []byte, change registry.Change, chain registry.Digest) error {
-	at := r.opened.state.position.Sequence
-	if r.batch == nil && change.Sequence == at {
-		if chain != r.expected {
-			return errHistories
-		}
-		return nil
-	}
+// take applies one change.
+func (r *replay) take(ctx context.Context, line []byte, change registry.Change, chain registry.Digest) error {
+	return r.takeWith(ctx, func(b *batch, change registry.Change) error {
+		err := b.apply(change)
+		b.state.position = registry.Position{Sequence: change.Sequence, Chain: chain}
+		return err
+	}, line, change)
+}
+
+func (r *replay) takeWith(ctx context.Context, apply func(*batch, registry.Change) error, line []byte, change registry.Change) error {
 	if r.batch != nil && r.batch.size+len(line) > storeSize {
 		if err := r.flush(); err != nil {
 			return err
@@ -38,14 +39,21 @@ func (r *replay) take(line []byte, change registry.Change, chain registry.Digest
 	if r.batch == nil {
 		r.batch = r.opened.newReplayed()
 	}
-	if err := r.batch.apply(change); err != nil {
-		r.batch.end()
-		r.batch = nil // nothing of it is stored
-		return fmt.Errorf("replaying change %d: %w", change.Sequence, contradiction(err))
+	if err := apply(r.batch, change); err != nil {
+		return errors.Join(fmt.Errorf("replaying change %d: %w", change.Sequence, contradiction(err)), r.abandon())
 	}
-	r.batch.state.position = registry.Position{Sequence: change.Sequence, Chain: chain}
+	r.done++
 	if r.count++; r.count == replayBatch {
 		return r.flush()
+	}
+	return nil
+}
+
+// abandon ends a batch of which nothing is stored.
+func (r *replay) abandon() error {
+	if r.batch != nil {
+		r.batch.end()
+		r.batch = nil
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package badger
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -119,47 +118,6 @@ func TestTwoHistoriesAreNotMixed(t *testing.T) {
 			t.Errorf("with %d changes more: %v", more, err)
 		}
 	}
-}
-
-// TestAStoreOfAnEarlierLayoutGetsAJournal: what there is, is told to it, and told again
-// when that was not finished.
-func TestAStoreOfAnEarlierLayoutGetsAJournal(t *testing.T) {
-	for _, unfinished := range []bool{false, true} {
-		t.Run(fmt.Sprintf("after one that was not finished: %v", unfinished), func(t *testing.T) {
-			getAJournal(t, unfinished)
-		})
-	}
-}
-
-func getAJournal(t *testing.T, unfinished bool) {
-	root := t.TempDir()
-	s := publishedStore(t, root, 5)
-	write(t, s, func(b *batch) { b.delete(stateKey) })
-	id := s.ID()
-	mustClose(t, s)
-	if !unfinished {
-		if err := os.RemoveAll(filepath.Join(root, "metadata", "journal")); err != nil {
-			t.Fatal(err)
-		}
-	}
-	writeFile(t, root, "FORMAT", layout+" 1\n")
-	for range 2 {
-		again := mustOpen(t, root)
-		wantNumbered(t, again, 5, numbers(5)...)
-		if again.ID() != id || again.Condition().Journal.Sequence != 5 {
-			t.Errorf("ID %s, was %s; journal at %d", again.ID(), id, again.Condition().Journal.Sequence)
-		}
-		mustClose(t, again)
-	}
-	// The journal is enough by itself.
-	for _, name := range []string{"MANIFEST"} {
-		if err := os.Remove(filepath.Join(root, "metadata", name)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	again := mustOpen(t, root)
-	defer mustClose(t, again)
-	wantNumbered(t, again, 5, numbers(5)...)
 }
 
 // TestRebuildCommands: both halves can be made from the other.

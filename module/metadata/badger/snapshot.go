@@ -7,6 +7,7 @@ import (
 	"io"
 	"sync"
 
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/journal"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
@@ -78,6 +79,16 @@ func (v *snapshot) find(digest registry.Digest) (registry.Blob, error) {
 	return findBlob(v.reader, digest)
 }
 
+// view reads what the database has for certain, and not what is ahead of it.
+func (v *snapshot) view(read func(reader) error) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.ended {
+		return fmt.Errorf("%w: the snapshot has ended", registry.ErrUnavailable)
+	}
+	return read(reader{txn: v.reader.txn})
+}
+
 // Close implements registry.Snapshot.
 func (v *snapshot) Close() {
 	v.store.mu.Lock()
@@ -111,10 +122,30 @@ func (s *Store) ReadJournal(ctx context.Context, after, to uint64, w io.Writer) 
 	if err != nil {
 		return err
 	}
-	return o.journal.Read(ctx, after, to, func(line []byte, _ registry.Change, _ registry.Digest) error {
+	from := registry.Position{Sequence: after}
+	if after == 0 {
+		if from, err = writeStart(ctx, o.journal, to, w); err != nil {
+			return err
+		}
+	}
+	return o.journal.Read(ctx, from, to, func(line []byte, _ registry.Change, _ registry.Digest) error {
 		_, err := w.Write(line)
 		return err
 	})
+}
+
+// writeStart writes the newest checkpoint of a journal that is whole and stands for no
+// more changes than are wanted, and returns the position that it stands for.
+func writeStart(ctx context.Context, j *journal.Journal, to uint64, w io.Writer) (registry.Position, error) {
+	start, found, err := j.Start(ctx, to)
+	if err != nil || !found {
+		return registry.Position{}, err
+	}
+	mark, err := j.ReadCheckpoint(ctx, start, func(line []byte, _ registry.Change) error {
+		_, err := w.Write(line)
+		return err
+	})
+	return mark.At, err
 }
 
 var _ registry.Journaled = (*Store)(nil)

@@ -45,6 +45,10 @@ type Store struct {
 
 	cache *cache
 
+	checkpoints  sync.Mutex    // held while one is made
+	checkpointed atomic.Uint64 // the last change that one stands for, as far as is known
+	due          chan struct{} // one may be
+
 	background sync.WaitGroup
 	stop       chan struct{}
 	wake       chan struct{}
@@ -84,6 +88,7 @@ func (p *place) openStore(ctx context.Context) (*Store, error) {
 		committed:  make(chan struct{}),
 		ahead:      make(chan struct{}, 1),
 		urgent:     make(chan struct{}, 1),
+		due:        make(chan struct{}, 1),
 		appendTo:   (*journal.Journal).Append,
 		store:      (*database).store,
 		cache:      newCache(),
@@ -102,6 +107,9 @@ func (p *place) openStore(ctx context.Context) (*Store, error) {
 	s.background.Go(s.commitLoop)
 	s.background.Go(s.storeLoop)
 	s.background.Go(s.watch)
+	if !s.inline {
+		s.background.Go(s.checkpointing)
+	}
 	return s, nil
 }
 

@@ -59,8 +59,13 @@ func TestFaultsOfOpening(t *testing.T) {
 	}{
 		{
 			name:    "a newer layout",
-			prepare: func(t *testing.T, root string) { writeFile(t, root, "FORMAT", layout+" 3\n") },
-			want:    registry.ErrFormat, says: "version 3",
+			prepare: func(t *testing.T, root string) { writeFile(t, root, "FORMAT", layout+" 4\n") },
+			want:    registry.ErrFormat, says: "version 4",
+		},
+		{
+			name:    "the layout of an earlier build",
+			prepare: func(t *testing.T, root string) { writeFile(t, root, "FORMAT", layout+" 2\n") },
+			want:    registry.ErrFormat, says: "this release reads version 3 only",
 		},
 		{
 			name:    "another layout",

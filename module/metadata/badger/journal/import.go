@@ -1,6 +1,9 @@
 package journal
 
 import (
+	"bufio"
+	"bytes"
+	"context"
 	"fmt"
 	"io"
 
@@ -10,11 +13,17 @@ import (
 // importChunk is how much of an import is made durable at a time.
 const importChunk = 1 << 20
 
-// Import appends lines that Read gave, as they are. Each must follow the one before
-// it, the first of all the journal's last. ErrDamaged when one does not; those
-// before it stay.
-func (j *Journal) Import(lines io.Reader) error {
-	s := newSource(lines, j.Position())
+// Import appends lines that were read of a journal, as they are. They may begin with a
+// checkpoint if the journal is empty. Each must follow the one before it, the first of
+// all the journal's last. ErrDamaged when one does not; those before it stay.
+func (j *Journal) Import(ctx context.Context, lines io.Reader) error {
+	reader := newReader(lines)
+	if j.Position().Sequence == 0 {
+		if err := j.importCheckpoint(ctx, reader); err != nil {
+			return fmt.Errorf("importing checkpoint: %w", err)
+		}
+	}
+	s := &source{reader: reader, position: j.Position()}
 	var chunk []byte
 	for {
 		line, _, err := s.next()
@@ -34,7 +43,33 @@ func (j *Journal) Import(lines io.Reader) error {
 	}
 }
 
-// newSource reads lines that follow a position.
-func newSource(lines io.Reader, after registry.Position) *source {
-	return &source{reader: newReader(lines), position: after}
+// firstLine is more than a checkpoint's first line has.
+const firstLine = 4 << 10
+
+// importCheckpoint writes the checkpoint that lines begin with, if they do.
+func (j *Journal) importCheckpoint(ctx context.Context, lines *bufio.Reader) error {
+	begin, _ := lines.Peek(firstLine) // what fails, fails again
+	end := bytes.IndexByte(begin, '\n') + 1
+	first, _, err := registry.LineChain(begin[:end])
+	if err != nil || first.Operation != registry.OperationCheckpoint || first.Checkpoint == nil {
+		return nil // the first of all changes, or damage that is found where it is read
+	}
+	s := &source{reader: lines}
+	var told registry.CheckpointMark
+	_, err = j.WriteCheckpoint(*first.Checkpoint, func(tell func(registry.Change) error) (err error) {
+		told, err = s.marked(ctx, func(_ []byte, change registry.Change) error {
+			if change.Operation == registry.OperationCheckpoint || change.Operation == registry.OperationEnd {
+				return nil
+			}
+			return tell(change)
+		})
+		return err
+	})
+	if err == nil && told != *first.Checkpoint {
+		err = registry.ErrDamaged
+	}
+	if err != nil {
+		return err
+	}
+	return j.StartAfter(told.At)
 }

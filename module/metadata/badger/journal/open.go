@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -15,12 +16,16 @@ import (
 // written, except that the remains of an append which a crash cut are passed over,
 // until Begin removes them.
 func Open(path string, options Options) (*Journal, error) {
-	segments, err := list(path)
+	segments, err := segmentsIn(path)
 	if err != nil {
 		return nil, err
 	}
 	if len(segments) == 0 {
-		return nil, fmt.Errorf("opening journal: %w in %s", fs.ErrNotExist, path)
+		checkpoints, err := checkpointsIn(path)
+		if err == nil && len(checkpoints) > 0 {
+			err = fmt.Errorf("%w: the journal in %s lacks the changes after %d", registry.ErrDamaged, path, checkpoints[0].Sequence)
+		}
+		return nil, cmp.Or(err, fmt.Errorf("opening journal: %w in %s", fs.ErrNotExist, path))
 	}
 	last := segments[len(segments)-1]
 	if last.compressed {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
@@ -32,16 +33,21 @@ type source struct {
 // header. fs.ErrNotExist when there is none, ErrDamaged when the header is not what
 // was written.
 func openSegment(directory, store string, of segment) (*source, error) {
-	file, err := os.Open(of.path(directory))
+	return openSource(of.path(directory), store, of)
+}
+
+func openSource(path, store string, of segment) (*source, error) {
+	file, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("opening segment of journal: %w", err)
 	}
 	s := &source{segment: of, close: []io.Closer{file}}
+	name := filepath.Base(path)
 	if err := s.begin(file); err != nil {
-		return nil, errors.Join(fmt.Errorf("reading segment %s of journal: %w", of.name(), err), s.Close())
+		return nil, errors.Join(fmt.Errorf("reading segment %s of journal: %w", name, err), s.Close())
 	}
 	if store != "" && s.store != store {
-		return nil, errors.Join(fmt.Errorf("%w: segment %s of the journal is of another store", registry.ErrDamaged, of.name()), s.Close())
+		return nil, errors.Join(fmt.Errorf("%w: segment %s of the journal is of another store", registry.ErrDamaged, name), s.Close())
 	}
 	return s, nil
 }
@@ -126,15 +132,20 @@ func (s *source) Close() error {
 	return errors.Join(errs...)
 }
 
-// Read calls fn with each change after one number up to and with another, and its
-// line, verified against the one before. The line is fn's to keep. ErrDamaged when
-// the journal is not what was written.
-func (j *Journal) Read(ctx context.Context, after, to uint64, fn func(line []byte, change registry.Change, chain registry.Digest) error) error {
+// ErrHistories: a journal has another change at a position than was thought.
+var ErrHistories = errors.New("the journal has another history")
+
+// Read calls fn with each change after a position up to and with a number, and its
+// line, verified against the one before. The line is fn's to keep. A position without
+// a chain is any. ErrHistories when the journal never had the position,
+// ErrNotContinued when it has those changes no more, ErrDamaged when it is not what
+// was written.
+func (j *Journal) Read(ctx context.Context, after registry.Position, to uint64, fn func(line []byte, change registry.Change, chain registry.Digest) error) error {
 	if to > j.Position().Sequence {
 		return fmt.Errorf("%w: the journal ends at change %d, before %d", registry.ErrDamaged, j.Position().Sequence, to)
 	}
 	var end *registry.Position // of the segment before
-	for next := after + 1; next <= to; {
+	for next := after.Sequence + 1; next <= to; {
 		s, err := j.find(next)
 		if err != nil {
 			return err
@@ -142,12 +153,33 @@ func (j *Journal) Read(ctx context.Context, after, to uint64, fn func(line []byt
 		if end != nil && s.position != *end {
 			return errors.Join(fmt.Errorf("%w: segment %s of the journal does not follow the one before", registry.ErrDamaged, s.segment.name()), s.Close())
 		}
-		err = s.read(ctx, next, to, fn)
+		if end == nil {
+			err = s.skip(ctx, after)
+		}
+		if err == nil {
+			err = s.read(ctx, next, to, fn)
+		}
 		end = &s.position
 		next = s.position.Sequence + 1
 		if err = errors.Join(err, s.Close()); err != nil {
 			return fmt.Errorf("reading segment %s of journal: %w", s.segment.name(), err)
 		}
+	}
+	return nil
+}
+
+// skip goes on to a position.
+func (s *source) skip(ctx context.Context, to registry.Position) error {
+	for s.position.Sequence < to.Sequence {
+		if _, _, err := s.next(); err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+	if to.Chain != (registry.Digest{}) && s.position != to {
+		return fmt.Errorf("%w: change %d is another one", ErrHistories, to.Sequence)
 	}
 	return nil
 }
@@ -190,7 +222,7 @@ func (s *source) read(ctx context.Context, from, to uint64, fn func([]byte, regi
 // name was read.
 func (j *Journal) find(sequence uint64) (*source, error) {
 	for attempt := 0; ; attempt++ {
-		segments, err := list(j.path)
+		segments, err := segmentsIn(j.path)
 		if err != nil {
 			return nil, err
 		}
@@ -200,8 +232,8 @@ func (j *Journal) find(sequence uint64) (*source, error) {
 				found = s
 			}
 		}
-		if found.first == 0 {
-			return nil, fmt.Errorf("%w: the journal in %s lacks change %d", registry.ErrDamaged, j.path, sequence)
+		if found.first == 0 || found.last > 0 && found.last < sequence {
+			return nil, j.lacks(sequence)
 		}
 		s, err := openSegment(j.path, j.store, found)
 		if errors.Is(err, fs.ErrNotExist) && attempt < 3 {
@@ -211,7 +243,12 @@ func (j *Journal) find(sequence uint64) (*source, error) {
 	}
 }
 
-// Verify reads all of the journal. ErrDamaged when it is not what was written.
-func (j *Journal) Verify(ctx context.Context) error {
-	return j.Read(ctx, 0, j.Position().Sequence, func([]byte, registry.Change, registry.Digest) error { return nil })
+// lacks tells a change that was removed, which a checkpoint stands for, from one that is
+// missing.
+func (j *Journal) lacks(sequence uint64) error {
+	checkpoints, err := j.Checkpoints()
+	if err == nil && len(checkpoints) > 0 && sequence <= checkpoints[0].Sequence {
+		return fmt.Errorf("%w: the journal has change %d no more, only what there was at change %d", registry.ErrNotContinued, sequence, checkpoints[0].Sequence)
+	}
+	return errors.Join(fmt.Errorf("%w: the journal in %s lacks change %d", registry.ErrDamaged, j.path, sequence), err)
 }

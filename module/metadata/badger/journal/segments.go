@@ -72,29 +72,9 @@ func parseSequence(text string) (uint64, bool) {
 	return n, err == nil && n > 0
 }
 
-// list returns the segments of a directory in order. Of one that is there both plain
-// and compressed it is the plain one: the name of the other may not be durable.
-// ErrDamaged when changes are missing between two.
-func list(directory string) ([]segment, error) {
-	segments, err := segmentsIn(directory)
-	if err != nil {
-		return nil, err
-	}
-	next := uint64(1)
-	for i := range segments {
-		s := &segments[i]
-		if s.first != next {
-			return nil, fmt.Errorf("%w: the journal in %s lacks the changes %d to %d", registry.ErrDamaged, directory, next, s.first-1)
-		}
-		if !s.compressed && i+1 < len(segments) {
-			s.last = segments[i+1].first - 1
-		}
-		next = s.last + 1
-	}
-	return segments, nil
-}
-
-// segmentsIn is list without a look at what is missing.
+// segmentsIn returns the segments of a directory in order. Of one that is there both
+// plain and compressed it is the plain one: the name of the other may not be durable.
+// Changes may be missing between two: who reads them finds out.
 func segmentsIn(directory string) ([]segment, error) {
 	entries, err := os.ReadDir(directory)
 	if err != nil {
@@ -112,7 +92,13 @@ func segmentsIn(directory string) ([]segment, error) {
 		}
 		return cmp.Compare(a.first, b.first)
 	})
-	return slices.CompactFunc(segments, func(a, b segment) bool { return a.first == b.first }), nil
+	segments = slices.CompactFunc(segments, func(a, b segment) bool { return a.first == b.first })
+	for i := range segments {
+		if s := &segments[i]; !s.compressed && i+1 < len(segments) {
+			s.last = segments[i+1].first - 1
+		}
+	}
+	return segments, nil
 }
 
 // makeSegment makes the segment after a position with lines that are good already:
@@ -163,7 +149,7 @@ func (j *Journal) placeSegment(file disk.File, temporary, name string, text []by
 // finishSealed does what an earlier process left undone: it removes what it had not
 // finished, and compresses what it had sealed.
 func (j *Journal) finishSealed() error {
-	segments, err := list(j.path)
+	segments, err := segmentsIn(j.path)
 	if err != nil {
 		return err
 	}
@@ -172,7 +158,11 @@ func (j *Journal) finishSealed() error {
 		return fmt.Errorf("reading journal: %w", err)
 	}
 	for _, entry := range entries {
-		s, ok := parseSegment(strings.TrimSuffix(entry.Name(), disk.Temporary("")))
+		name := strings.TrimSuffix(entry.Name(), disk.Temporary(""))
+		s, ok := parseSegment(name)
+		if name == checkpointPrefix {
+			ok = true
+		}
 		if !ok || slices.ContainsFunc(segments, func(kept segment) bool { return kept.name() == entry.Name() }) {
 			continue
 		}

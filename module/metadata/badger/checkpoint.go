@@ -1,0 +1,151 @@
+package badger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/journal"
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+const (
+	// A checkpoint is made when the changes after the last one are more than this share
+	// of what that has, so that making them costs a bounded part of each change.
+	checkpointShare = 2 // half of it
+
+	// checkpointLeast is how many changes there must be at least.
+	checkpointLeast = 20_000
+
+	// checkpointRetry is when one that failed is made again.
+	checkpointRetry = time.Minute
+)
+
+// checkpointing makes checkpoints beside all else, when they are due.
+func (s *Store) checkpointing() {
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-s.due:
+		}
+		if err := s.checkpointIfDue(); err == nil {
+			continue
+		}
+		select {
+		case <-s.stop:
+			return
+		case <-time.After(checkpointRetry):
+			signal(s.due)
+		}
+	}
+}
+
+// checkpointIfDue makes a checkpoint if it is time for one. Its errors are logged.
+func (s *Store) checkpointIfDue() error {
+	ctx, cancel := s.untilStop()
+	defer cancel()
+	due, err := s.isCheckpointDue()
+	if err == nil && due {
+		err = s.Checkpoint(ctx)
+	}
+	if err != nil && !errors.Is(err, registry.ErrUnavailable) && !errors.Is(err, context.Canceled) {
+		s.log.Error("making a checkpoint of the journal", slog.Any("error", err))
+	}
+	return err
+}
+
+// untilStop returns a context that ends when the store is closed.
+func (s *Store) untilStop() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		select {
+		case <-s.stop:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
+}
+
+// isCheckpointDue tells whether the changes after the last checkpoint are too many.
+func (s *Store) isCheckpointDue() (bool, error) {
+	o, err := s.current()
+	if err != nil {
+		return false, err
+	}
+	at := o.journal.Position().Sequence
+	if at-min(at, s.checkpointed.Load()) <= uint64(s.checkpointLeast) {
+		return false, nil // most often, and without a look at the disk
+	}
+	all, err := o.journal.Checkpoints()
+	if err != nil || len(all) == 0 {
+		return err == nil, err
+	}
+	s.checkpointed.Store(all[0].Sequence)
+	after := at - min(at, all[0].Sequence)
+	return after > uint64(s.checkpointLeast) && after > all[0].Records/checkpointShare, nil
+}
+
+// Checkpoint makes a checkpoint of the journal now, and removes what no longer is needed
+// after it. ErrUnavailable. errDatabase when the database is not what was written: then
+// the journal stays as it is.
+func (s *Store) Checkpoint(ctx context.Context) error {
+	s.checkpoints.Lock()
+	defer s.checkpoints.Unlock()
+	o, made, err := s.writeCheckpoint(ctx)
+	if err != nil || made == (journal.Checkpoint{}) {
+		return err
+	}
+	s.checkpointed.Store(made.Sequence)
+	s.log.Info("made a checkpoint of the journal", slog.Uint64("change", made.Sequence), slog.Uint64("records", made.Records))
+	if s.isRead() {
+		return nil // a backup reads what might go; the next checkpoint removes it
+	}
+	return o.journal.Prune(s.keep())
+}
+
+// writeCheckpoint makes a checkpoint of what the database has for certain. An empty store
+// has none.
+func (s *Store) writeCheckpoint(ctx context.Context) (o *opened, made journal.Checkpoint, err error) {
+	if err := s.awaitStored(ctx); err != nil {
+		return nil, made, err
+	}
+	if o, err = s.current(); err != nil {
+		return nil, made, err
+	}
+	taken, err := s.Snapshot(ctx)
+	if err != nil {
+		return nil, made, err
+	}
+	defer taken.Close()
+	view := func(read func(reader) error) error { return taken.(*snapshot).view(read) }
+	var state stateRecord
+	ids := idRecord{next: 1}
+	err = view(func(r reader) error {
+		return firstError(
+			func() error { _, err := r.get(stateKey, &state); return err },
+			func() error { _, err := r.get(nextIDKey, &ids); return err },
+		)
+	})
+	if err != nil || state.position.Sequence == 0 {
+		return o, made, err
+	}
+	mark := registry.CheckpointMark{At: state.position, NextID: ids.next}
+	made, err = o.journal.WriteCheckpoint(mark, func(tell func(registry.Change) error) error {
+		return tellAll(ctx, state, view, tell)
+	})
+	if err != nil {
+		return o, journal.Checkpoint{}, fmt.Errorf("telling the journal what there is: %w", err)
+	}
+	return o, made, nil
+}
+
+// isRead tells whether somebody reads the store as it was.
+func (s *Store) isRead() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.snapshots) > 0
+}

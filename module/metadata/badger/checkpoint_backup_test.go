@@ -1,0 +1,127 @@
+package badger
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/generic-registry/caddy-generic-registry/module/blobs/filesystem"
+	"github.com/generic-registry/caddy-generic-registry/module/disk"
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+// TestBackupsGoOnAcrossACheckpoint while the journal has the changes, and say that the
+// next must be a full one when it has not. A full one is of a checkpoint and what follows.
+func TestBackupsGoOnAcrossACheckpoint(t *testing.T) {
+	root := t.TempDir()
+	backend := &smallSegments{Backend{Reserve: smallestReserve}}
+	metadata, err := backend.OpenMetadata(t.Context(), root, discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := metadata.(*Store)
+	blobs, err := filesystem.Open(filepath.Join(root, "blobs"), 1, discard, disk.OS{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := registry.New(s, blobs, registry.Options{Idle: true})
+	defer r.Close()
+	if err := blobs.Bind(t.Context(), s.ID()); err != nil {
+		t.Fatal(err)
+	}
+	count := 0
+	churn := func(checkpoint bool) {
+		t.Helper()
+		for range 12 {
+			content := fmt.Sprint("content ", count)
+			body := registry.Content{Body: strings.NewReader(content), Size: int64(len(content))}
+			if _, err := r.Publish(t.Context(), numberedRef("o", count), "u", body, registry.Limits{}); err != nil {
+				t.Fatal(err)
+			}
+			if count%3 == 0 {
+				if err := r.DeleteFile(t.Context(), numberedRef("o", count), "u"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			count++
+		}
+		if checkpoint {
+			if err := s.Checkpoint(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	backup := func(since registry.Position) ([]byte, registry.Position, error) {
+		var stream bytes.Buffer
+		made, err := r.Backup(t.Context(), registry.BackupOptions{Since: since}, &stream)
+		return stream.Bytes(), made.Position, err
+	}
+	churn(false)
+	first, at, err := backup(registry.Position{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	churn(true)
+	second, after, err := backup(at)
+	if err != nil {
+		t.Fatalf("an increment across a checkpoint: %v", err)
+	}
+	restoreAndCompare(t, s, after, first, second)
+	churn(true)
+	churn(true)
+	if _, _, err := backup(at); !errors.Is(err, registry.ErrNotContinued) || !strings.Contains(err.Error(), "make a full backup") {
+		t.Errorf("an increment whose changes are gone: %v", err)
+	}
+	churn(false)
+	full, at, err := backup(registry.Position{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(full, []byte("checkpoint/0000000000000001-")) {
+		t.Error("the full backup has no checkpoint")
+	}
+	churn(true)
+	last, after, err := backup(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	restoreAndCompare(t, s, after, full, last)
+}
+
+// smallSegments are stores whose journal rotates after a few changes.
+type smallSegments struct{ Backend }
+
+func (b *smallSegments) OpenMetadata(_ context.Context, root string, log *slog.Logger) (registry.MetadataStore, error) {
+	return openTuned(b.dir(root), log, disk.OS{}, func(p *place) { p.segment, p.inline, p.checkpointLeast = 1_500, true, 1<<40 })
+}
+
+// restoreAndCompare restores backups and expects what a store has.
+func restoreAndCompare(t *testing.T, s *Store, at registry.Position, streams ...[]byte) {
+	t.Helper()
+	root := t.TempDir()
+	var sources []registry.RestoreSource
+	for i, stream := range streams {
+		sources = append(sources, registry.RestoreSource{Name: fmt.Sprint(i), Open: func() (io.ReadCloser, error) {
+			return io.NopCloser(bytes.NewReader(stream)), nil
+		}})
+	}
+	backend := &smallSegments{Backend{Reserve: smallestReserve}}
+	summary, err := registry.Restore(t.Context(), registry.RestoreTarget{
+		Root: root, Metadata: backend, Blobs: &filesystem.Backend{Reserve: 1}, Spool: t.TempDir(),
+	}, sources...)
+	if err != nil || summary.Position != at {
+		t.Fatalf("restored to %v, %v; want %v", summary.Position, err, at)
+	}
+	restored, err := backend.OpenMetadata(t.Context(), root, discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mustClose(t, restored.(*Store))
+	wantRecords(t, restored.(*Store), records(t, s))
+}

@@ -1,0 +1,177 @@
+package badger
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+// tellPage is about how many records of a checkpoint are in memory at once.
+const tellPage = 1_000
+
+// teller tells what there is as the lines of a checkpoint: versions in the order of their
+// keys, each followed by its files, then tokens. It reads a snapshot in pages, so that
+// nobody waits for it.
+type teller struct {
+	state   stateRecord
+	version []byte // where the versions that are left begin; nil is the first
+	file    []byte // the last file of the version at that key that was told; nil is none
+	token   []byte // as version
+	grave   []byte // as version
+	phase   int
+	told    sums // what was met on the way, deleted versions' files too
+	page    []registry.Change
+}
+
+// tellAll calls tell for every record that a view can read, whose pages it is asked for.
+// errDatabase when they are not those that the database has counted.
+func tellAll(ctx context.Context, state stateRecord, view func(func(reader) error) error, tell func(registry.Change) error) error {
+	t := &teller{state: state}
+	for done := false; !done; {
+		err := view(func(r reader) (err error) {
+			done, err = t.next(ctx, r)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		for _, change := range t.page {
+			if err := tell(change); err != nil {
+				return err
+			}
+		}
+	}
+	if t.told != state.sums {
+		return fmt.Errorf("%w: what there is does not add up to what was counted", errDatabase)
+	}
+	return nil
+}
+
+// next reads the next page, and tells whether it is the last.
+func (t *teller) next(ctx context.Context, r reader) (done bool, err error) {
+	t.page = t.page[:0]
+	for _, step := range []func(context.Context, reader) error{t.versions, t.tokens, t.graves}[t.phase:] {
+		err := step(ctx, r)
+		if errors.Is(err, errEnough) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		t.phase++
+	}
+	return true, nil
+}
+
+// filesOf begins to read files, of one version after the other: an iterator for each
+// costs more than reading it.
+func filesOf(r reader) *badger.Iterator {
+	options := badger.DefaultIteratorOptions
+	options.Prefix = []byte(filePrefix)
+	options.PrefetchValues = false
+	return r.txn.NewIterator(options)
+}
+
+func (t *teller) versions(ctx context.Context, r reader) error {
+	files := filesOf(r)
+	defer files.Close()
+	return r.scan([]byte(versionPrefix), t.version, func(key, value []byte) error {
+		var version versionRecord
+		if err := firstError(ctx.Err, func() error { return decode(key, value, &version) }); err != nil {
+			return err
+		}
+		if !bytes.Equal(key, t.version) { // else it was begun in the page before
+			t.version, t.file = bytes.Clone(key), nil
+		}
+		if t.file == nil {
+			t.told.versions += scatter(version.id)
+			t.page = append(t.page, version.change())
+		}
+		if err := t.files(r, files, version); err != nil {
+			return err
+		}
+		t.version, t.file = append(t.version, 0), nil
+		return t.enough()
+	})
+}
+
+func (t *teller) enough() error {
+	if len(t.page) < tellPage {
+		return nil
+	}
+	return errEnough
+}
+
+// files tells those of a version that are left.
+func (t *teller) files(r reader, files *badger.Iterator, version versionRecord) error {
+	prefix := filesKey(version.id)
+	from := prefix
+	if t.file != nil {
+		from = append(t.file, 0)
+	}
+	for files.Seek(from); files.ValidForPrefix(prefix); files.Next() {
+		item := files.Item()
+		var file fileRecord
+		if err := item.Value(func(value []byte) error { return decode(item.Key(), value, &file) }); err != nil {
+			return err
+		}
+		var blob blobRecord
+		if found, err := r.get(blobKey(file.digest), &blob); err != nil || !found {
+			return orNotFound(err, fmt.Errorf("%w: file has no blob, digest %s", errDatabase, file.digest))
+		}
+		change := registry.PublishChange(registry.Ref{}, published(version, file, blob.locator))
+		change.Owner, change.Package, change.Version, change.File = version.owner, version.name, version.version, file.name
+		change.ID = file.id
+		t.told.files += scatter(file.id)
+		t.page = append(t.page, change)
+		t.file = item.KeyCopy(t.file[:0])
+		if err := t.enough(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// change is what a checkpoint says of a version.
+func (v *versionRecord) change() registry.Change {
+	return registry.Change{
+		Operation: registry.OperationVersion, Time: v.created, User: v.creator,
+		Owner: v.owner, Package: v.name, Version: v.version, ID: v.id,
+	}
+}
+
+func (t *teller) tokens(ctx context.Context, r reader) error {
+	return r.scan([]byte(tokenPrefix), t.token, func(key, value []byte) error {
+		var token tokenRecord
+		if err := firstError(ctx.Err, func() error { return decode(key, value, &token) }); err != nil {
+			return err
+		}
+		t.told.tokens += scatterText(token.token.ID)
+		t.page = append(t.page, registry.CreateTokenChange(token.token, token.secret))
+		t.token = append(bytes.Clone(key), 0)
+		return t.enough()
+	})
+}
+
+// graves tells nothing: a checkpoint has no deleted versions. Their files are counted.
+func (t *teller) graves(ctx context.Context, r reader) error {
+	files := filesOf(r)
+	defer files.Close()
+	return r.scan([]byte(gravePrefix), t.grave, func(key, _ []byte) error {
+		id, err := graveID(key)
+		for files.Seek(filesKey(id)); err == nil && files.ValidForPrefix(filesKey(id)); files.Next() {
+			var file fileRecord
+			item := files.Item()
+			err = firstError(ctx.Err, func() error {
+				return item.Value(func(value []byte) error { return decode(item.Key(), value, &file) })
+			})
+			t.told.files += scatter(file.id)
+		}
+		return err
+	})
+}
