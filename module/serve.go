@@ -93,10 +93,10 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, rt route, who *i
 	if err := h.authorize(r, rt, who); err != nil {
 		return err
 	}
-	var wanted digests
+	var sums digests
 	if r.Method == http.MethodPut {
 		var err error
-		if wanted, err = h.checkPut(r, rt); err != nil {
+		if sums, err = h.checkPut(r, rt); err != nil {
 			return err
 		}
 	}
@@ -113,12 +113,11 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, rt route, who *i
 		}
 		return errors.Join(registry.ErrUnavailable, err)
 	}
-	// A client that half-closes its connection after the request ends the
-	// request's context, and still waits for the answer.
-	ctx := context.WithoutCancel(r.Context())
+	ctx, end := wanted(r)
+	defer end()
 	switch {
 	case r.Method == http.MethodPut:
-		return h.put(w, r.WithContext(ctx), store, rt.Ref, wanted, record)
+		return h.put(w, r.WithContext(ctx), store, rt.Ref, sums, record)
 	case r.Method == http.MethodDelete:
 		return remove(ctx, w, store, rt, who.user)
 	}

@@ -1,6 +1,7 @@
 package module
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"os"
@@ -40,10 +41,11 @@ var statuses = []struct {
 	{registry.ErrDigest, http.StatusBadRequest, ""},
 	{registry.ErrPackageNotFound, http.StatusNotFound, ""},
 	{registry.ErrFileNotFound, http.StatusNotFound, ""},
-	{registry.ErrUnavailable, http.StatusServiceUnavailable, "registry is not available, try again later"},
+	{registry.ErrUnavailable, http.StatusServiceUnavailable, unavailable},
 	{registry.ErrNoSpace, http.StatusInsufficientStorage, "not enough storage, try again later"},
-	{os.ErrDeadlineExceeded, http.StatusRequestTimeout, "request body came too slowly"},
 }
+
+const unavailable = "registry is not available, try again later"
 
 // internalError is all that a client hears of a 500.
 const internalError = "internal server error"
@@ -66,8 +68,20 @@ func statusOf(err error) (status int, text string) {
 		return s.status, s.text
 	}
 	var body *registry.BodyError
-	if errors.As(err, &body) {
+	switch {
+	case errors.As(err, &body) && errors.Is(body.Err, os.ErrDeadlineExceeded):
+		return http.StatusRequestTimeout, "request body came too slowly"
+	case errors.As(err, &body):
 		return http.StatusBadRequest, "reading the request body failed"
+	case isTimeout(err), errors.Is(err, context.Canceled):
+		return http.StatusServiceUnavailable, unavailable
 	}
 	return http.StatusInternalServerError, internalError
+}
+
+// isTimeout tells whether something did not answer in time: a store's disk or its
+// server. Of the body, only a BodyError tells.
+func isTimeout(err error) bool {
+	var timeout interface{ Timeout() bool }
+	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
 }

@@ -18,8 +18,8 @@ type volume struct{ *os.File }
 // openVolume keeps one descriptor for all syncs: errors of writing since it was opened,
 // or since the last sync of it, are what a sync reports.
 func openVolume(path string) (Volume, error) {
-	if !reportsErrors() {
-		return nil, fmt.Errorf("syncing a file system before Linux 5.8: %w", errors.ErrUnsupported)
+	if !reportsErrors(release()) {
+		return nil, fmt.Errorf("syncing a file system before Linux 5.17: %w", errors.ErrUnsupported)
 	}
 	directory, err := Open(path)
 	if err != nil {
@@ -43,15 +43,22 @@ func (v volume) Sync() error {
 	return nil
 }
 
-// reportsErrors tells whether syncfs(2) of this kernel says what could not be written.
-func reportsErrors() bool {
+// release returns the kernel's release, such as 6.1.0-18-amd64, or nothing.
+func release() string {
 	var name unix.Utsname
 	if err := unix.Uname(&name); err != nil {
-		return false
+		return ""
 	}
+	return unix.ByteSliceToString(name.Release[:])
+}
+
+// reportsErrors tells whether syncfs(2) of a kernel says what could not be written.
+// Since Linux 5.8 it tells of pages; only since 5.17 of what the file system itself
+// says when it commits names ("vfs: make sync_filesystem return errors from ->sync_fs").
+func reportsErrors(release string) bool {
 	var major, minor int
-	if _, err := fmt.Sscanf(unix.ByteSliceToString(name.Release[:]), "%d.%d", &major, &minor); err != nil {
+	if _, err := fmt.Sscanf(release, "%d.%d", &major, &minor); err != nil {
 		return false
 	}
-	return major > 5 || major == 5 && minor >= 8
+	return major > 5 || major == 5 && minor >= 17
 }

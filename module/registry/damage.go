@@ -195,7 +195,8 @@ func (r *Registry) noteDamage(ctx context.Context, blob Blob, err error) {
 		return
 	}
 	// Whether the client stays does not matter to the blob.
-	ctx = context.WithoutCancel(ctx)
+	ctx, cancel := settled(ctx)
+	defer cancel()
 	damage, err := r.judge(ctx, blob, err)
 	if err == nil {
 		_, err = r.report(ctx, damage)

@@ -36,8 +36,8 @@ func (r *Registry) Publish(ctx context.Context, ref Ref, creator string, content
 		return File{}, err
 	}
 	defer release()
-	if err := r.metadata.Admit(ctx); err != nil {
-		return File{}, fmt.Errorf("asking for room: %w", err)
+	if err := r.admit(ctx); err != nil {
+		return File{}, err
 	}
 	blob, stored, err := r.store(ctx, content)
 	if err != nil {
@@ -45,9 +45,9 @@ func (r *Registry) Publish(ctx context.Context, ref Ref, creator string, content
 	}
 	// Once the bytes are durable the publish is finished even if the client has
 	// gone: its record costs less than sweeping the bytes.
-	settled := context.WithoutCancel(ctx)
-
-	file, condemned, err := r.metadata.Publish(settled, Publication{
+	recording, cancel := settled(ctx)
+	defer cancel()
+	file, condemned, err := r.metadata.Publish(recording, Publication{
 		Ref:     ref,
 		Blob:    blob,
 		Stored:  stored,
@@ -68,17 +68,45 @@ func (r *Registry) Publish(ctx context.Context, ref Ref, creator string, content
 	err = fmt.Errorf("publishing: %w", err)
 	if errors.Is(err, ErrNoSpace) || errors.Is(err, ErrUnavailable) {
 		// It did not happen: nothing refers to the bytes, and the room may be needed.
-		err = errors.Join(err, r.blobs.Delete(settled, blob.Locator))
+		err = errors.Join(err, r.drop(ctx, blob.Locator))
 	}
 	return File{}, err
+}
+
+// admit asks whether the metadata store would take a record.
+func (r *Registry) admit(ctx context.Context) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	if err := r.metadata.Admit(ctx); err != nil {
+		return fmt.Errorf("asking for room: %w", err)
+	}
+	return nil
+}
+
+// drop deletes bytes that a publish stored and that nothing refers to.
+func (r *Registry) drop(ctx context.Context, locator Locator) error {
+	ctx, cancel := settled(ctx)
+	defer cancel()
+	return r.blobs.Delete(ctx, locator)
+}
+
+// create begins to write bytes.
+func (r *Registry) create(ctx context.Context, size int64) (BlobWriter, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	writer, err := r.blobs.Create(ctx, size)
+	if err != nil {
+		return nil, fmt.Errorf("creating blob: %w", err)
+	}
+	return writer, nil
 }
 
 // store writes the content to the blob store and returns what was written, durable,
 // and when its last byte was. Otherwise, and when the body panics, it leaves nothing.
 func (r *Registry) store(ctx context.Context, content Content) (blob Blob, stored time.Time, err error) {
-	writer, err := r.blobs.Create(ctx, content.Size)
+	writer, err := r.create(ctx, content.Size)
 	if err != nil {
-		return Blob{}, stored, fmt.Errorf("creating blob: %w", err)
+		return Blob{}, stored, err
 	}
 	committed := false
 	defer func() {
@@ -94,6 +122,8 @@ func (r *Registry) store(ctx context.Context, content Content) (blob Blob, store
 		return Blob{}, stored, &BodyError{Err: fmt.Errorf("%w: SHA-256 is %s", ErrDigest, blob.Digest)}
 	}
 	stored = r.metadata.Clock()
+	ctx, cancel := committing(ctx, blob.Size)
+	defer cancel()
 	if blob.Locator, err = writer.Commit(ctx); err != nil {
 		return Blob{}, stored, fmt.Errorf("committing blob: %w", err)
 	}

@@ -38,6 +38,8 @@ func (r *Registry) checkQuota(ctx context.Context, ref Ref, content Content, quo
 	if quota == (Quota{}) {
 		return content, nil
 	}
+	ctx, cancel := bounded(ctx)
+	defer cancel()
 	usage, err := r.metadata.Usage(ctx, ref.Owner)
 	if err != nil {
 		return content, fmt.Errorf("asking for the owner's usage: %w", err)

@@ -121,6 +121,8 @@ func (r *Registry) repeat(ctx context.Context, what string, interval time.Durati
 
 // Lookup finds a file. ErrPackageNotFound, ErrFileNotFound.
 func (r *Registry) Lookup(ctx context.Context, ref Ref) (File, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
 	return r.metadata.Lookup(ctx, ref)
 }
 
@@ -139,6 +141,8 @@ func (r *Registry) Open(ctx context.Context, ref Ref) (File, io.ReadSeekCloser, 
 // bytes are not wanted. Bytes that are known to be damaged are opened all the same,
 // so that nobody hears of a file that nobody gets.
 func (r *Registry) OpenIf(ctx context.Context, ref Ref, wanted func(File) bool) (File, io.ReadSeekCloser, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
 	var missing Locator
 	for range lookupAttempts {
 		file, err := r.metadata.Lookup(ctx, ref)
@@ -169,6 +173,8 @@ func (r *Registry) OpenIf(ctx context.Context, ref Ref, wanted func(File) bool) 
 // DeleteFile deletes a file, and its version when it was the last one.
 // ErrPackageNotFound, ErrFileNotFound, ErrNoSpace, ErrUnavailable.
 func (r *Registry) DeleteFile(ctx context.Context, ref Ref, user string) error {
+	ctx, cancel := settled(ctx)
+	defer cancel()
 	if err := r.metadata.DeleteFile(ctx, ref, Act{User: user, Time: r.now()}); err != nil {
 		return fmt.Errorf("deleting file: %w", err)
 	}
@@ -179,6 +185,8 @@ func (r *Registry) DeleteFile(ctx context.Context, ref Ref, user string) error {
 // DeleteVersion deletes a version with all its files. ErrPackageNotFound,
 // ErrNoSpace, ErrUnavailable.
 func (r *Registry) DeleteVersion(ctx context.Context, ref VersionRef, user string) error {
+	ctx, cancel := settled(ctx)
+	defer cancel()
 	if err := r.metadata.DeleteVersion(ctx, ref, Act{User: user, Time: r.now()}); err != nil {
 		return fmt.Errorf("deleting version: %w", err)
 	}

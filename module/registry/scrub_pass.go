@@ -82,7 +82,9 @@ func (r *Registry) readAll(ctx context.Context, scrub Scrub) error {
 	}
 	r.scrub.progress(pass.scrub, false)
 	// The turn may be over, or the registry be closing: what was done counts.
-	pass.save(context.WithoutCancel(ctx))
+	saving, cancel := settled(ctx)
+	defer cancel()
+	pass.save(saving)
 	if err == nil {
 		r.logScrub(ctx, pass.scrub)
 	}

@@ -22,7 +22,9 @@ const (
 //
 // A mutation that returned nil survives a crash of the process and of the
 // machine, unless its comment says otherwise. A mutation that returned an error other than those named may or may
-// not have happened. After Close, every method returns ErrUnavailable.
+// not have happened. After Close, every method returns ErrUnavailable. A call whose
+// context ends returns soon, with an error that is the context's and not
+// ErrUnavailable when a mutation may still happen.
 type MetadataStore interface {
 	// Admit tells, before the body of a publish is asked for, why the store would
 	// not take its record now. It answers at once. ErrNoSpace when there is no room
@@ -109,7 +111,9 @@ type MetadataStore interface {
 	Close() error
 }
 
-// BlobStore keeps bytes under locators. All methods may run concurrently.
+// BlobStore keeps bytes under locators. All methods may run concurrently. A context
+// bounds the call that has it, not what is done with the reader or writer that the
+// call returns.
 type BlobStore interface {
 	// Create starts writing a blob of size bytes, -1 when unknown. Nothing is
 	// visible before the writer's Commit. ErrNoSpace when the bytes would not leave

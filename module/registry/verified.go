@@ -145,7 +145,9 @@ func (r *Registry) compare(ctx context.Context, blob Blob, digest Digest) error 
 	}
 	damage := wrongDigest(blob, digest)
 	err := fmt.Errorf("%w: blob %s has %s", ErrDamaged, blob.Locator, damage.Found)
-	if _, reportErr := r.report(context.WithoutCancel(ctx), damage); reportErr != nil {
+	ctx, cancel := settled(ctx)
+	defer cancel()
+	if _, reportErr := r.report(ctx, damage); reportErr != nil {
 		err = errors.Join(err, reportErr)
 	}
 	return err

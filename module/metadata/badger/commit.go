@@ -34,7 +34,7 @@ type operation struct {
 }
 
 // submit queues an operation and waits for its batch to be committed. Once it is
-// queued, ctx does not matter any more: it will happen.
+// queued it will happen: when ctx ends before, its outcome is unknown.
 func (s *Store) submit(ctx context.Context, weight int, apply func(b *batch) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -43,8 +43,12 @@ func (s *Store) submit(ctx context.Context, weight int, apply func(b *batch) err
 	if err := s.enqueue(ctx, o); err != nil {
 		return err
 	}
-	<-o.done
-	return o.err
+	select {
+	case <-o.done:
+		return o.err
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for a change that is being stored: %w", ctx.Err())
+	}
 }
 
 func (s *Store) enqueue(ctx context.Context, o *operation) error {

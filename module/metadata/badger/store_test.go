@@ -448,3 +448,21 @@ func BenchmarkLookup(b *testing.B) {
 		}
 	}
 }
+
+// TestAChangeThatTakesTooLong: the caller hears so, and not that it did not happen.
+func TestAChangeThatTakesTooLong(t *testing.T) {
+	s := publishedStore(t, t.TempDir(), 1)
+	defer mustClose(t, s)
+	s.committer.Lock() // as a disk that does not answer keeps it
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	err := s.DeleteFile(ctx, numberedRef("o", 0), testAct)
+	s.committer.Unlock()
+	if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, registry.ErrUnavailable) {
+		t.Errorf("error is %v, want one that leaves the outcome open", err)
+	}
+	eventually(t, "the change has happened", func() bool {
+		_, err := s.Lookup(t.Context(), numberedRef("o", 0))
+		return errors.Is(err, registry.ErrPackageNotFound)
+	})
+}

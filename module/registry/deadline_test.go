@@ -1,0 +1,133 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// hungStores answer one kind of call only when its context ends.
+type hungStores struct {
+	fakeStores
+	call string
+}
+
+func (h *hungStores) wait(ctx context.Context, call string) error {
+	if call != h.call {
+		return nil
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func (h *hungStores) Admit(ctx context.Context) error { return h.wait(ctx, "Admit") }
+
+func (h *hungStores) Usage(ctx context.Context, _ string) (Usage, error) {
+	return Usage{}, h.wait(ctx, "Usage")
+}
+
+func (h *hungStores) Lookup(ctx context.Context, _ Ref) (File, error) {
+	return File{Blob: Blob{Locator: "x"}}, h.wait(ctx, "Lookup")
+}
+
+func (h *hungStores) Create(ctx context.Context, size int64) (BlobWriter, error) {
+	return hungWriter{fakeWriter{&h.fakeStores}, h}, h.wait(ctx, "Create")
+}
+
+func (h *hungStores) Publish(ctx context.Context, p Publication) (File, bool, error) {
+	if err := h.wait(ctx, "Publish"); err != nil {
+		return File{}, false, err
+	}
+	return File{}, false, h.publishErr
+}
+
+func (h *hungStores) Delete(ctx context.Context, _ Locator) error { return h.wait(ctx, "Delete") }
+
+func (h *hungStores) DeleteFile(ctx context.Context, _ Ref, _ Act) error {
+	return h.wait(ctx, "DeleteFile")
+}
+
+func (h *hungStores) DeleteVersion(ctx context.Context, _ VersionRef, _ Act) error {
+	return h.wait(ctx, "DeleteVersion")
+}
+
+func (h *hungStores) Open(ctx context.Context, _ Locator, _ int64) (io.ReadSeekCloser, error) {
+	return nil, h.wait(ctx, "Open")
+}
+
+type hungWriter struct {
+	fakeWriter
+	h *hungStores
+}
+
+func (w hungWriter) Commit(ctx context.Context) (Locator, error) {
+	return "own", w.h.wait(ctx, "Commit")
+}
+
+// TestNoRequestWaitsForEverForAStore: each call that a request makes has a deadline,
+// also when the client waits.
+func TestNoRequestWaitsForEverForAStore(t *testing.T) {
+	publish := func(r *Registry) error {
+		_, err := r.Publish(context.Background(), Ref{}, "alice", Content{Body: strings.NewReader("x"), Size: 1}, Limits{Quota: Quota{Bytes: 10}})
+		return err
+	}
+	for call, test := range map[string]struct {
+		do         func(r *Registry) error
+		publishErr error
+	}{
+		"Usage":         {do: publish},
+		"Admit":         {do: publish},
+		"Create":        {do: publish},
+		"Commit":        {do: publish},
+		"Publish":       {do: publish},
+		"Delete":        {do: publish, publishErr: ErrUnavailable},
+		"Lookup":        {do: func(r *Registry) error { _, err := r.Lookup(context.Background(), Ref{}); return err }},
+		"Open":          {do: func(r *Registry) error { _, _, err := r.Open(context.Background(), Ref{}); return err }},
+		"DeleteFile":    {do: func(r *Registry) error { return r.DeleteFile(context.Background(), Ref{}, "alice") }},
+		"DeleteVersion": {do: func(r *Registry) error { return r.DeleteVersion(context.Background(), VersionRef{}, "alice") }},
+	} {
+		t.Run(call, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := &hungStores{call: call}
+				h.publishErr = test.publishErr
+				r := New(h, h, Options{Idle: true})
+				began := time.Now()
+				err := test.do(r)
+				if took := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || took != storeTimeout {
+					t.Errorf("it ends after %v: %v; want after %v", took, err, storeTimeout)
+				}
+				if call == "Publish" && len(h.removed) > 0 {
+					t.Error("the bytes of a publish of unknown outcome are deleted")
+				}
+			})
+		})
+	}
+}
+
+// TestACommitHasTimeForItsBytes.
+func TestACommitHasTimeForItsBytes(t *testing.T) {
+	for size, want := range map[int64]time.Duration{0: storeTimeout, 10 << 20: storeTimeout + 10*time.Second, 1 << 40: storeTimeout + (1<<20)*time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := committing(t.Context(), size)
+			defer cancel()
+			if at, _ := ctx.Deadline(); time.Until(at) != want {
+				t.Errorf("%d bytes have %v, want %v", size, time.Until(at), want)
+			}
+		})
+	}
+}
+
+// TestAChangeThatHasBegunIsFinished although its client is gone.
+func TestAChangeThatHasBegunIsFinished(t *testing.T) {
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	ctx, end := settled(gone)
+	defer end()
+	if ctx.Err() != nil {
+		t.Errorf("the change depends on the client: %v", ctx.Err())
+	}
+}
