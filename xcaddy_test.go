@@ -97,19 +97,21 @@ func TestXcaddyBuildsWhatGoModRequires(t *testing.T) {
 	}
 }
 
-func TestReadmeBuildsWhatGoModRequires(t *testing.T) {
+func TestDocumentsBuildWhatGoModRequires(t *testing.T) {
 	path, version := goMod(t)
-	content, err := os.ReadFile("README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	commands := xcaddyBuilds(string(content))
-	if len(commands) == 0 {
-		t.Error("README.md does not say how to build: it has no line with xcaddy build")
-	}
-	for _, command := range commands {
-		if fault := checkBuild(command, path, version); fault != "" {
-			t.Errorf("README.md: %q %s", command, fault)
+	for _, document := range []string{"README.md", "generic_registry.go"} {
+		content, err := os.ReadFile(document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		commands := xcaddyBuilds(string(content))
+		if len(commands) == 0 {
+			t.Errorf("%s does not say how to build: it has no line with xcaddy build", document)
+		}
+		for _, command := range commands {
+			if fault := checkBuild(command, path, version); fault != "" {
+				t.Errorf("%s: %q %s", document, command, fault)
+			}
 		}
 	}
 }

@@ -9,13 +9,27 @@ import (
 	"testing"
 )
 
-// TestTestsOfContributing: those that its tables name are there.
-func TestTestsOfContributing(t *testing.T) {
+// TestWhereIsNamesFiles: the table says for 25 behaviours and more in which file or
+// folder each is. TestLinksOfTheDocuments finds those that are not there.
+func TestWhereIsNamesFiles(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("../CONTRIBUTING.md")
-	if err != nil {
-		t.Fatal(err)
+	_, table, _ := strings.Cut(readFile(t, "../CONTRIBUTING.md"), "| behaviour | file |\n|---|---|\n")
+	table, _, _ = strings.Cut(table, "\n\n")
+	rows := strings.Split(table, "\n")
+	for _, row := range rows {
+		if len(mentioned.FindAllString(row, -1)) == 0 {
+			t.Errorf("no file is named in %s", row)
+		}
 	}
+	if len(rows) < 25 {
+		t.Errorf("the table has %d rows, want 25", len(rows))
+	}
+}
+
+// TestNamedTestsAreThere: those that CONTRIBUTING.md and the package comment of
+// integration name exist.
+func TestNamedTestsAreThere(t *testing.T) {
+	t.Parallel()
 	list := exec.CommandContext(t.Context(), "go", "list", "-f", "{{.Dir}}", "./...")
 	list.Dir = ".."
 	directories, err := list.Output()
@@ -23,13 +37,14 @@ func TestTestsOfContributing(t *testing.T) {
 		t.Fatal(err)
 	}
 	tests := testSources(t, strings.Fields(string(directories)))
-	named := regexp.MustCompile("`((?:Test|Fuzz|Benchmark)[A-Za-z0-9]+)`").FindAllStringSubmatch(string(text), -1)
+	text := readFile(t, "../CONTRIBUTING.md") + readFile(t, "doc.go")
+	named := regexp.MustCompile(`\b(?:Test|Fuzz|Benchmark)[A-Z][A-Za-z0-9]*`).FindAllString(text, -1)
 	if len(named) < 50 {
-		t.Errorf("%d tests are named", len(named))
+		t.Errorf("%d tests are named, want those of the invariants and the incidents", len(named))
 	}
-	for _, match := range named {
-		if !strings.Contains(tests, "func "+match[1]+"(") {
-			t.Errorf("there is no %s", match[1])
+	for _, name := range named {
+		if !strings.Contains(tests, "func "+name+"(") {
+			t.Errorf("there is no %s", name)
 		}
 	}
 }

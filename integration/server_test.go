@@ -1,5 +1,3 @@
-// Package integration tests the real binary from outside: a Caddy with the
-// module, started as a process with folders and ports of its own.
 package integration
 
 import (

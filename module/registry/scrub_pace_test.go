@@ -14,6 +14,7 @@ import (
 const mib = 1 << 20
 
 // TestScrubKeepsItsRate: evenly, in every second of the pass.
+// Seen to fail with a scrub that forgets its rate.
 func TestScrubKeepsItsRate(t *testing.T) {
 	for _, rate := range []int64{mib, 0} {
 		inBubble(t, func(f *fixture) {
@@ -122,6 +123,7 @@ func repeats(locators []registry.Locator) int {
 }
 
 // TestProgressIsSaved each minute and every 1,000 blobs: a crash costs no more.
+// Seen to fail with a scrub that forgets how far it came.
 func TestProgressIsSaved(t *testing.T) {
 	saved := func(f *fixture) registry.Scrub {
 		scrub, err := f.metadata.LastScrub(f.Context())

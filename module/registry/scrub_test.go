@@ -35,6 +35,8 @@ var kinds = []struct {
 
 // TestScrubFindsDamage: each kind is found, told, put aside if there are wrong
 // bytes, and healed under every name by publishing the content again.
+// Seen to fail with damage that is not moved to quarantine; damage that is not forgotten
+// when it is healed.
 func TestScrubFindsDamage(t *testing.T) {
 	for _, kind := range kinds {
 		t.Run(string(kind.kind), func(t *testing.T) {
@@ -96,6 +98,7 @@ func quoted(text string) string {
 
 // TestWhatIsNoDamage: what was deleted or replaced after it was listed, a process
 // without descriptors, and a store that is closed.
+// Seen to fail with bytes moved to quarantine without a second look.
 func TestWhatIsNoDamage(t *testing.T) {
 	for name, test := range map[string]func(f *fixture, file registry.File){
 		"deleted while it is read": func(f *fixture, file registry.File) {

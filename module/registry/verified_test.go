@@ -33,6 +33,7 @@ func (f *fixture) verified(ctx context.Context, name string) (given []byte, begi
 
 // TestVerifiedReaderGivesNoWholeDamagedFile whatever the size and wherever a bit
 // is another, and each good file whole.
+// Seen to fail with the last piece given out before the digest is known.
 func TestVerifiedReaderGivesNoWholeDamagedFile(t *testing.T) {
 	for _, size := range []int{0, 1, 2, 32 << 10, piece - 1, piece, piece + 1, 2 * piece, 2*piece + 7, 5 * piece} {
 		t.Run(fmt.Sprint(size), func(t *testing.T) {

@@ -48,6 +48,14 @@ func faultPlace(limits tuning, through func(disk.FS) disk.FS) storetest.FaultPla
 // twoAhead has small blobs written ahead, and a segment full when it has two of them.
 var twoAhead = tuning{small: smallBlob, segment: 100, age: time.Hour, inline: true}
 
+// TestFaults was seen to fail with no sync of a blob's file, of its directory, or of the store's root;
+// a rename before the sync; uploads of a crash that are not cleared; an aborted upload
+// that stays; quarantine without the sync of the old directory, or with its bytes still
+// in the log; a log that is not written out at opening.
+// Seen to fail with no sync of a blob's file, of its directory, or of the store's root;
+// a rename before the sync; uploads of a crash that are not cleared; an aborted upload
+// that stays; quarantine without the sync of the old directory, or with its bytes still
+// in the log; a log that is not written out at opening.
 func TestFaults(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -153,6 +161,8 @@ type lyingFile struct {
 func (f lyingFile) Sync() error { return f.disk.sync(filepath.Dir(f.name), f.File.Sync) }
 
 // TestFaultsAreFound: the fault test sees a disk that lies.
+// Seen to fail with no sync of the log, or none of its files before it is removed; a log
+// that is settled again after a failed sync.
 func TestFaultsAreFound(t *testing.T) {
 	of := func(kind disktest.Kind, below string) func(disktest.Operation) bool {
 		return func(o disktest.Operation) bool { return o.Kind == kind && strings.HasPrefix(o.Name, below) }

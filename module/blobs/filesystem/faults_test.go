@@ -159,6 +159,7 @@ func (f *stumblingFile) Sync() error {
 
 // TestNothingIsTriedTwice: after a failed write or sync neither the caller nor
 // the store can have the blob, and without an Abort nothing is left of it.
+// Seen to fail with a failed sync tried again.
 func TestNothingIsTriedTwice(t *testing.T) {
 	var write, sync atomic.Bool
 	s := newStore(t, 1, func(o *steps) {

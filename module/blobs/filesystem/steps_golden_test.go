@@ -23,6 +23,7 @@ var blobName = regexp.MustCompile(`[a-z2-7]{26}`)
 
 // TestSteps compares each operation on the disk, in its order, with what is
 // recorded.
+// Seen to fail with a rename before the sync; a failed sync tried again.
 func TestSteps(t *testing.T) {
 	root := t.TempDir()
 	fsys := disktest.New(root, disktest.Fault{})

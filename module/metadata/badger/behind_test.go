@@ -33,6 +33,7 @@ func held(t *testing.T, root string) (s *Store, release func(error)) {
 
 // TestTheDatabaseFollows: what is journalled is acknowledged and read before the
 // database has it, survives a kill then, and is in the database after a stop.
+// Seen to fail with a change acknowledged before the journal has it.
 func TestTheDatabaseFollows(t *testing.T) {
 	root := t.TempDir()
 	s, release := held(t, root)
@@ -66,6 +67,7 @@ func TestTheDatabaseFollows(t *testing.T) {
 
 // TestClosingWaitsForTheDatabase, which has all that was acknowledged then: what came
 // just after it was given the rest too.
+// Seen to fail with committed changes lost when the store is closed.
 func TestClosingWaitsForTheDatabase(t *testing.T) {
 	for range 8 {
 		s := publishedStore(t, t.TempDir(), 1)
@@ -97,6 +99,7 @@ func TestClosingWaitsForTheDatabase(t *testing.T) {
 
 // TestNoBytesGoBeforeTheDatabaseKnows: the reaper is told of condemned bytes, and of
 // files of a deleted version, once the database has the deletion.
+// Seen to fail with a reaper that is told before the database has a deletion.
 func TestNoBytesGoBeforeTheDatabaseKnows(t *testing.T) {
 	s, release := held(t, t.TempDir())
 	defer mustClose(t, s)
@@ -135,6 +138,7 @@ func TestNoBytesGoBeforeTheDatabaseKnows(t *testing.T) {
 
 // TestTheReaperIsToldOfAllThatIsStored: not while the database has a deletion and memory
 // does not.
+// Seen to fail with a reaper that is told before memory knows.
 func TestTheReaperIsToldOfAllThatIsStored(t *testing.T) {
 	s := publishedStore(t, t.TempDir(), 1)
 	defer mustClose(t, s)
@@ -166,6 +170,7 @@ func TestTheReaperIsToldOfAllThatIsStored(t *testing.T) {
 
 // TestAReplayThatMeetsDamage has the database made anew: a store that ran well opens
 // after a crash too.
+// Seen to fail with a damaged record that keeps the store from opening.
 func TestAReplayThatMeetsDamage(t *testing.T) {
 	root, killed := t.TempDir(), t.TempDir()
 	s := publishedStore(t, root, 3)
@@ -196,6 +201,7 @@ func TestAReplayThatMeetsDamage(t *testing.T) {
 
 // TestWhatIsAheadIsBounded: changes wait for a database that does not follow, and go
 // on when it does, or end when it fails.
+// Seen to fail with no bound for what is ahead of the database.
 func TestWhatIsAheadIsBounded(t *testing.T) {
 	for name, fault := range map[string]error{"it follows": nil, "it fails": errDisk} {
 		t.Run(name, func(t *testing.T) {
@@ -235,6 +241,7 @@ func TestWhatIsAheadIsBounded(t *testing.T) {
 
 // TestABatchIsWhatBadgerTakes: however much the operations write that wait at one moment,
 // all of it is stored, and made again from the journal.
+// Seen to fail with a batch, or a replay, larger than a transaction of Badger.
 func TestABatchIsWhatBadgerTakes(t *testing.T) {
 	root := t.TempDir()
 	s := mustOpen(t, root)
@@ -285,6 +292,7 @@ func mustParsePatterns(t *testing.T, texts ...string) []registry.Pattern {
 
 // TestAFailedJournalCostsNothing: what was acknowledged before reaches the database,
 // before the files are opened again and when the store is closed.
+// Seen to fail with committed changes lost when the journal fails.
 func TestAFailedJournalCostsNothing(t *testing.T) {
 	for _, end := range []string{"opened again", "closed"} {
 		t.Run(end, func(t *testing.T) {
@@ -322,6 +330,7 @@ func TestAFailedJournalCostsNothing(t *testing.T) {
 
 // TestRebuildingTheJournalAfterACrash keeps what only the old journal had, as far as it
 // is whole: the database was behind it.
+// Seen to fail with changes forgotten that only the old journal had.
 func TestRebuildingTheJournalAfterACrash(t *testing.T) {
 	const files, stored = 9, 3
 	for _, test := range []struct {
@@ -366,6 +375,7 @@ func TestRebuildingTheJournalAfterACrash(t *testing.T) {
 
 // TestRebuildingTheJournalOfAnother takes nothing from a journal that is not the store's,
 // though its changes would follow.
+// Seen to fail with changes taken that another's journal has.
 func TestRebuildingTheJournalOfAnother(t *testing.T) {
 	root, other := t.TempDir(), t.TempDir()
 	mustClose(t, mustOpen(t, root))
@@ -381,6 +391,7 @@ func TestRebuildingTheJournalOfAnother(t *testing.T) {
 
 // TestADatabaseThatCannotBeWrittenEither stays open, for those who read, when the journal
 // has failed; the next try opens it again.
+// Seen to fail with a store closed although its database cannot be written.
 func TestADatabaseThatCannotBeWrittenEither(t *testing.T) {
 	var log messages
 	s, err := openTuned(t.TempDir(), slog.New(&log), disk.OS{}, func(p *place) {

@@ -30,6 +30,7 @@ func (d *discardDisk) Create(name string) (disk.File, error) {
 // TestBadgerNeverMakesItsStatistics, because it ends the process when it cannot: they
 // are there before it looks, whatever a crash left of them, and a disk that does not
 // take them is an error.
+// Seen to fail with Badger making its file of statistics itself.
 func TestBadgerNeverMakesItsStatistics(t *testing.T) {
 	for _, test := range []struct {
 		name   string

@@ -63,6 +63,7 @@ func hasBallast(path string) bool {
 
 // TestAStoreOnADiskThatFills: uploads stop at the reserve, deletes go on to the
 // floor, the ballast is given up there, then nothing is taken until there is room.
+// Seen to fail with changes taken below the floor.
 func TestAStoreOnADiskThatFills(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "metadata")
 	d := newFullDisk(1 << 40)
@@ -132,6 +133,7 @@ func publishRecord(s *Store, i int) error {
 }
 
 // TestAFullDiskIsNotOpened: unless the ballast makes room for it.
+// Seen to fail with a ballast that is never given up.
 func TestAFullDiskIsNotOpened(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "metadata")
 	d := newFullDisk(1 << 40)

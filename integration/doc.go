@@ -1,0 +1,62 @@
+// Package integration tests the real binary from outside: a Caddy with the module,
+// started as a process with folders and ports of its own. integration/caddy is that
+// binary; integration/bench measures it.
+//
+// # What holds
+//
+// The invariants of a registry, the tests that hold them, and how many cases they try
+// by default and in the long run (GENERIC_REGISTRY_LONG=1). The suites of storetest run
+// in the packages of the stores.
+//
+//   - I1, I4: what was acknowledged is there after any crash, and what was deleted is not.
+//     TestKillLosesNothing: 50 kills; 1,000. TestPowerCutLosesNothing: 10 power cuts of
+//     ext4 and XFS; 200. TestFaults: 1,434 faults of the blob store, one at each operation.
+//     TestFaultsOfTheJournal: 68 faults of the journal; 888, and 16 random scenarios.
+//     TestEIO, TestEIOOfTheLog: system calls that fail at 15 positions; 135.
+//   - I2, I3: no name without bytes, and no bytes without a name after a sweep. The same
+//     tests.
+//   - I5, I7: of concurrent publishes one wins, and its bytes never change. TestContract,
+//     TestRegistryOverBadgerAndFiles, TestClientsContendForFiles,
+//     TestHistoriesAreLinearizable.
+//   - I6: references and sums are those of the files. TestModelOfBadgerAndFiles, 20
+//     histories; 100. TestCheckTellsContradictions.
+//   - I8: a refusal leaves everything as it was; a failure leaves the old or the new state.
+//     TestFaults, TestEIO, TestFullDisk: 2 fills of each disk; 10.
+//   - I9, I10: histories are linearizable; a deleted version is gone at once and whole.
+//     TestHistoriesAreLinearizable, 40 histories; 240. TestKillLosesNothing.
+//   - I11: the database can be made from the journal. TestDamagedDatabasesAreMadeAnew,
+//     TestRebuildGivesTheSameListing: 3,300 changes; 110,000.
+//   - I12: damage is found and told. TestBitFlips: 24 flipped bits in metadata and 40 in
+//     blobs; 200 and 1,000.
+//   - I13: memory, goroutines and descriptors are bounded. TestMemoryOfUploads,
+//     TestMemoryOfSlowUploads, TestRefusedReloadsLeaveNothing, goleak in every suite.
+//   - I14: nobody changes anything without being allowed to. TestHostileRequests,
+//     TestWritesNeedAUser.
+//
+// # What went wrong elsewhere
+//
+// Incidents of other registries, and the tests that hold them off here:
+//
+//   - Open to all when authentication was forgotten, or for a method that no rule named:
+//     TestWritesNeedAUser, TestHostileRequests.
+//   - A path that a guard reads otherwise than the registry: FuzzRouteGuards,
+//     TestAGuardInFrontCannotBePassedBy, TestHostileRequests.
+//   - Writes to another owner, or a delete taken for a write: TestRulesOfOwners,
+//     TestAccessByPackageGroupAndAction, TestScopesOfTokens, FuzzAccess.
+//   - A full disk, endless or stalled uploads, ranges without number:
+//     TestAStoreWithoutRoomDoesNotStopCaddy, TestQuotaIsExact,
+//     TestConcurrentUploadsAreLimited, TestAStalledUploadIsEnded, FuzzRange.
+//   - A published page that acts in the registry's origin: TestHeadersOfADownload,
+//     TestEncodeLeavesArtifactsAlone.
+//   - Bytes for those who know their digest: TestADigestOpensNothing.
+//   - Names that exist told from those that do not: TestPrivateOwnersTellNothing.
+//   - Two names that one store takes for the same and another does not: TestAccess,
+//     TestContract, FuzzPattern.
+//   - A name that becomes a header or a line of the log: TestHostileRequests,
+//     TestEveryChangeIsAudited.
+//   - A data directory that is somebody else's, or paths that leave it:
+//     TestDirectoriesThatAreNotTaken, FuzzLocatorsStayInside.
+//   - A browser that sends cached credentials for another site: TestOrderOfRefusals.
+//   - A user named by a header that anyone can send: TestPortalOfTheDocuments,
+//     TestCheckClaim, TestHostileRequests.
+package integration
