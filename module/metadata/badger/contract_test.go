@@ -24,6 +24,7 @@ func blobPlace(t testing.TB) func() (registry.BlobStore, error) {
 func TestContract(t *testing.T) { storetest.Metadata(t, metadataPlace) }
 
 // TestBackupOfBadgerAndFiles was seen to fail with sums that are not kept for cleaned-up files.
+// Seen to fail with sums that are not kept for cleaned-up files.
 func TestBackupOfBadgerAndFiles(t *testing.T) {
 	storetest.Backup(t, func(t testing.TB) storetest.JournaledPlace {
 		return storetest.JournaledPlace{

@@ -20,6 +20,8 @@ import (
 // TestFaultsOfTheJournal lets each operation on the disk that the journal and the
 // room for it make fail in each way, in segments so small that they rotate. Badger's
 // own files are on the real disk.
+// Seen to fail with no sync of the journal; no sync of a new segment's name; the plain
+// segment removed before the compressed one has its name.
 func TestFaultsOfTheJournal(t *testing.T) {
 	storetest.Faults(t, storetest.FaultPlace{
 		In: func(root string) func(disk.FS) (registry.MetadataStore, registry.BlobStore, error) {
@@ -92,6 +94,7 @@ func openTuned(path string, log *slog.Logger, fsys disk.FS, tune func(*place)) (
 // TestNothingIsBuiltUponAFailedSync: the lines of an append whose sync failed can be
 // read, and no later sync makes them durable. What comes after them, once the store
 // has opened itself again, must survive a power cut all the same.
+// Seen to fail with the last segment built upon after a failed sync.
 func TestNothingIsBuiltUponAFailedSync(t *testing.T) {
 	// run publishes with a fault at an operation, and returns how many there were
 	// before the first publish, and what was acknowledged.

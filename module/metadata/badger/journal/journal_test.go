@@ -201,6 +201,8 @@ func TestACrashIsPassedOver(t *testing.T) {
 // TestDamageIsFound: a journal that is not what was written opens or reads as
 // damaged, never as shorter than it was; only the very last batch could have been
 // cut by a crash, which the database knows.
+// Seen to fail with a line whose chain is not checked; any bad line taken for what a
+// crash left.
 func TestDamageIsFound(t *testing.T) {
 	line := func(number int, damage func([]byte) []byte) func(t *testing.T, path string) {
 		return func(t *testing.T, path string) {
@@ -337,6 +339,8 @@ func (f faultyFile) Sync() error {
 
 // TestFaultsOfAnAppend: either it is clear that nothing was appended and the
 // journal goes on, or it takes nothing more.
+// Seen to fail with a failed sync that is passed over; a short write that is not cut
+// off.
 func TestFaultsOfAnAppend(t *testing.T) {
 	errDisk := errors.New("input/output error")
 	for _, test := range []struct {
@@ -470,6 +474,7 @@ func (d *namingDisk) SyncDirectory(name string) error {
 
 // TestNamesAreGivenOneByOne: segments are begun while others are compressed. A sync that
 // fails for one may lose the name of another, whose own then succeeds.
+// Seen to fail with a name that the journal gives while it syncs another.
 func TestNamesAreGivenOneByOne(t *testing.T) {
 	d := new(namingDisk)
 	o := options(1000)
