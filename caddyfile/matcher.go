@@ -27,20 +27,8 @@ func missedPaths(matchers caddy.ModuleMap, handler *module.Handler) (paths []str
 		return nil, false
 	}
 	return paths, !slices.ContainsFunc(paths, func(pattern string) bool {
-		return slices.ContainsFunc(tops, func(top string) bool { return meets(pattern, top) })
+		return slices.ContainsFunc(tops, func(top string) bool { return module.PathMeets(pattern, top) })
 	})
-}
-
-// meets tells whether a pattern of a path matcher, which ignores case, can match a
-// path below another one.
-func meets(pattern, top string) bool {
-	pattern, top = strings.ToLower(pattern), strings.TrimRight(strings.ToLower(top), "/")+"/"
-	wildcard := strings.IndexAny(pattern, "*?[")
-	if wildcard < 0 {
-		return strings.HasPrefix(pattern, top) && pattern != top
-	}
-	literal := pattern[:wildcard]
-	return strings.HasPrefix(literal, top) || strings.HasPrefix(top, literal)
 }
 
 // missedText says what to write in place of a matcher that matches nothing of the

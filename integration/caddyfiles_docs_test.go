@@ -56,7 +56,7 @@ func config(command, name string) []string {
 	return []string{"--config", name}
 }
 
-var siteAddress = regexp.MustCompile(`(?m)^(packages\.example\.com|example\.com|http://localhost:8080) \{`)
+var siteAddress = regexp.MustCompile(`(?m)^(packages\.example\.com|example\.com|http://localhost:8080|http://:8080) \{`)
 
 // local makes a Caddyfile of a document run in a test's folders, on its port.
 func (s *server) local(text string) string {

@@ -3,6 +3,7 @@ package integration
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -101,10 +102,34 @@ func exampleAt(s *server) string {
 	return s.global() + s.moved(string(content))
 }
 
+// TestTheExampleIsServedForAnyHost, from this machine.
+func TestTheExampleIsServedForAnyHost(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	s.start(exampleAt(s))
+	path := filePath("demo", "tool", "1", "f")
+	for i, host := range []string{"localhost", "127.0.0.1", "packages.example.com"} {
+		request, err := http.NewRequest(http.MethodPut, fmt.Sprintf("http://127.0.0.1:%d%s%d", s.port, path, i), strings.NewReader("x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Host = host
+		request.SetBasicAuth("demo", "hello-registry")
+		response, err := s.client.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if response.Body.Close() != nil || response.StatusCode != http.StatusCreated {
+			t.Errorf("for %s: %s", host, response.Status)
+		}
+	}
+}
+
 // moved has a text of a document name the test's folders and ports.
 func (s *server) moved(text string) string {
 	return strings.NewReplacer(
 		"localhost:8080", fmt.Sprintf("127.0.0.1:%d", s.port),
+		"http://:8080", fmt.Sprintf("http://:%d", s.port),
 		"https://packages.example.com", fmt.Sprintf("http://127.0.0.1:%d", s.port),
 		"localhost:2019", fmt.Sprintf("127.0.0.1:%d", s.admin),
 		"sudo -u caddy ", "",

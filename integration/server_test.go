@@ -62,6 +62,7 @@ type server struct {
 	binary  string
 	dir     string // home, configuration and log
 	root    string // of the registry
+	workdir string // of the process; that of the test when empty
 	port    int
 	admin   int
 	process *exec.Cmd
@@ -143,7 +144,7 @@ func (s *server) launch(text string) {
 	}
 	defer log.Close()
 	s.process = exec.Command(s.binary, "run", "--adapter", "caddyfile", "--config", s.writeConfig(text))
-	s.process.Env = s.environment()
+	s.process.Env, s.process.Dir = s.environment(), s.workdir
 	s.process.Stdout, s.process.Stderr = log, log
 	if err := s.process.Start(); err != nil {
 		s.Fatal(err)

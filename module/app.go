@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
@@ -31,6 +32,7 @@ const startTimeout = 30 * time.Second
 // those that no configuration and no request uses any more. Handlers bring it in
 // by themselves; it has no settings.
 type App struct {
+	ctx  caddy.Context
 	log  *zap.Logger
 	slog *slog.Logger // the same, for stores
 
@@ -55,7 +57,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 
 // Provision implements caddy.Provisioner.
 func (a *App) Provision(ctx caddy.Context) error {
-	a.log, a.slog = ctx.Logger(), ctx.Slogger()
+	a.ctx, a.log, a.slog = ctx, ctx.Logger(), ctx.Slogger()
 	a.uses = make(map[storeKey]*use)
 	return registerMetrics(ctx.GetMetricsRegistry())
 }
@@ -165,6 +167,9 @@ func (a *App) Start() error {
 		if err := use.entry.start(ctx, use.backends); err != nil {
 			return fmt.Errorf("generic_registry: %w", err)
 		}
+	}
+	if app, err := a.ctx.AppIfConfigured("http"); err == nil {
+		a.warnOfNeighbours(app.(*caddyhttp.App))
 	}
 	return nil
 }

@@ -167,9 +167,13 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 
 // provisionSettings fills in defaults and compiles what requests need.
 func (h *Handler) provisionSettings() error {
+	configured := caddy.NewReplacer().ReplaceKnown(h.Root, "")
 	var err error
 	if h.Root, err = resolveRoot(h.Root); err != nil {
 		return err
+	}
+	if configured != "" && !filepath.IsAbs(configured) {
+		h.log.Warn("the root is relative to the working directory, which is / under systemd: write the whole path", zap.String("root", configured), zap.String("now", h.Root))
 	}
 	if h.Prefix, err = caddy.NewReplacer().ReplaceOrErr(h.Prefix, true, true); err != nil {
 		return fmt.Errorf("prefix: %w", err)
