@@ -217,13 +217,13 @@ func TestTokenCommandsSayWhatIsWrong(t *testing.T) {
 		{[]string{"token", "create", "--name", "x", "--user", "alice"}, other},
 		{[]string{"token", "list", "--root", "/nowhere"}, s.root},
 		{[]string{"token", "create", "--name", "Taken", "--user", "bob", "--root", s.root}, "a token of that name already exists"},
-		{[]string{"token", "create", "--user", "bob", "--root", s.root}, `"name" not set`},
+		{[]string{"token", "create", "--user", "bob", "--root", s.root}, "--name ci --user ci"},
 		{[]string{"token", "create", "--name", "x", "--user", "bob", "--scope", "admin", "--root", s.root}, "unknown action"},
 		{[]string{"token", "create", "--name", "x", "--user", "bob", "--owner", "[", "--root", s.root}, "syntax error in pattern"},
 		{[]string{"token", "create", "--name", "x", "--user", "bob", "--expires", "soon", "--root", s.root}, "--expires"},
 		{[]string{"token", "create", "--name", "x", "--user", "bob", "--expires", "2001-01-01", "--root", s.root}, "expired already"},
 		{[]string{"token", "revoke", "nobody", "--root", s.root}, "token does not exist"},
-		{[]string{"token", "revoke", "--root", s.root}, "arg"},
+		{[]string{"token", "revoke", "--root", s.root}, "write the ID or the name of one token"},
 	} {
 		out, notes, err := s.command(test.arguments...)
 		if err == nil || !strings.Contains(notes, test.says) {

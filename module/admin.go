@@ -5,11 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
-	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
@@ -24,7 +23,7 @@ const (
 )
 
 // Admin adds the registries to Caddy's admin endpoint: tokens are made, listed and
-// revoked under `/generic_registry/tokens`, `/generic_registry/health` says how each
+// revoked at `/generic_registry/tokens`, `/generic_registry/health` says how each
 // registry is, `/generic_registry/backup` gives a backup, and
 // `/generic_registry/verify` checks what is stored. With several registries open, the
 // query parameter `root` says which one is meant.
@@ -42,11 +41,10 @@ func (Admin) CaddyModule() caddy.ModuleInfo {
 // Routes implements caddy.AdminRouter.
 func (Admin) Routes() []caddy.AdminRoute {
 	return []caddy.AdminRoute{
-		{Pattern: adminPath + tokensPath, Handler: caddy.AdminHandlerFunc(serveTokens)},
-		{Pattern: adminPath + tokensPath + "/", Handler: caddy.AdminHandlerFunc(serveToken)},
-		{Pattern: adminPath + backupPath, Handler: caddy.AdminHandlerFunc(serveBackup)},
-		{Pattern: adminPath + verifyPath, Handler: caddy.AdminHandlerFunc(serveVerify)},
-		{Pattern: adminPath + healthPath, Handler: caddy.AdminHandlerFunc(serveHealth)},
+		{Pattern: adminPath + tokensPath, Handler: answered(serveTokens)},
+		{Pattern: adminPath + backupPath, Handler: answered(serveBackup)},
+		{Pattern: adminPath + verifyPath, Handler: answered(serveVerify)},
+		{Pattern: adminPath + healthPath, Handler: answered(serveHealth)},
 	}
 }
 
@@ -63,6 +61,8 @@ type tokenJSON struct {
 	LastUsed *time.Time `json:"last_used,omitempty"`
 	// Text is the token itself, shown when it is made and never again.
 	Text string `json:"token,omitempty"`
+	// Notice says what keeps the token from being of use, when it is made.
+	Notice string `json:"notice,omitempty"`
 }
 
 func tokenToJSON(token registry.Token, text string) tokenJSON {
@@ -102,18 +102,21 @@ func (t tokenJSON) draft() (draft registry.Token, err error) {
 	return draft, nil
 }
 
+// maxAdminRequest bounds a request, and the text of a refusal.
 const maxAdminRequest = 1 << 20
 
+// serveTokens makes, lists and revokes tokens. A token to revoke is named by the query
+// and not by the path, in which some names would be other paths.
 func serveTokens(w http.ResponseWriter, r *http.Request) error {
-	if r.Method != http.MethodGet && r.Method != http.MethodPost {
-		return adminError(http.StatusMethodNotAllowed, errMethod)
+	switch r.Method {
+	case http.MethodGet:
+		return withRegistry(r, func(_ *entry, store *registry.Registry) error { return listTokens(w, r, store) })
+	case http.MethodPost:
+		return withRegistry(r, func(e *entry, store *registry.Registry) error { return createToken(w, r, e, store) })
+	case http.MethodDelete:
+		return withRegistry(r, func(_ *entry, store *registry.Registry) error { return revokeToken(w, r, store) })
 	}
-	return withRegistry(r, func(store *registry.Registry) error {
-		if r.Method == http.MethodGet {
-			return listTokens(w, r, store)
-		}
-		return createToken(w, r, store)
-	})
+	return adminError(http.StatusMethodNotAllowed, errMethod)
 }
 
 func listTokens(w http.ResponseWriter, r *http.Request, store *registry.Registry) error {
@@ -128,7 +131,7 @@ func listTokens(w http.ResponseWriter, r *http.Request, store *registry.Registry
 	return answerJSON(w, shown)
 }
 
-func createToken(w http.ResponseWriter, r *http.Request, store *registry.Registry) error {
+func createToken(w http.ResponseWriter, r *http.Request, e *entry, store *registry.Registry) error {
 	var asked tokenJSON
 	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxAdminRequest))
 	decoder.DisallowUnknownFields()
@@ -143,29 +146,39 @@ func createToken(w http.ResponseWriter, r *http.Request, store *registry.Registr
 	if err != nil {
 		return storeError(err)
 	}
-	return answerJSON(w, tokenToJSON(token, text))
+	made := tokenToJSON(token, text)
+	if !e.takesTokens() {
+		made.Notice = fmt.Sprintf("no site of the configuration takes tokens of this registry: write `generic_registry_auth { root %s }` into the site, in place of `basic_auth`", e.root())
+	}
+	return answerJSON(w, made)
 }
 
-// serveToken revokes a token by its ID or name.
-func serveToken(w http.ResponseWriter, r *http.Request) error {
-	if r.Method != http.MethodDelete {
-		return adminError(http.StatusMethodNotAllowed, errMethod)
-	}
-	name, err := url.PathUnescape(strings.TrimPrefix(r.URL.EscapedPath(), adminPath+tokensPath+"/"))
-	if err != nil {
-		return adminError(http.StatusBadRequest, err)
-	}
-	return withRegistry(r, func(store *registry.Registry) error {
-		token, err := store.RevokeToken(r.Context(), name)
-		if err != nil {
-			return storeError(err)
+// Query parameters of revoking a token: one of them.
+const (
+	parameterToken = "token" // an ID or a name
+	parameterName  = "name"
+)
+
+func revokeToken(w http.ResponseWriter, r *http.Request, store *registry.Registry) error {
+	revoke, which := store.RevokeToken, r.URL.Query().Get(parameterToken)
+	if name := r.URL.Query().Get(parameterName); name != "" {
+		if which != "" {
+			return adminError(http.StatusBadRequest, fmt.Errorf("name the token by %s or by %s, not by both", parameterToken, parameterName))
 		}
-		return answerJSON(w, tokenToJSON(token, ""))
-	})
+		revoke, which = store.RevokeTokenNamed, name
+	}
+	if which == "" {
+		return adminError(http.StatusBadRequest, fmt.Errorf("name the token by %s or by %s", parameterToken, parameterName))
+	}
+	token, err := revoke(r.Context(), which)
+	if err != nil {
+		return storeError(err)
+	}
+	return answerJSON(w, tokenToJSON(token, ""))
 }
 
 // withRegistry runs what a request asks on the open registry that it means.
-func withRegistry(r *http.Request, do func(*registry.Registry) error) error {
+func withRegistry(r *http.Request, do func(*entry, *registry.Registry) error) error {
 	entry, err := stores.joinRoot(r.URL.Query().Get("root"))
 	if err != nil {
 		return adminError(http.StatusNotFound, err)
@@ -175,33 +188,63 @@ func withRegistry(r *http.Request, do func(*registry.Registry) error) error {
 	if err != nil {
 		return adminError(http.StatusServiceUnavailable, err)
 	}
-	return do(store)
+	return do(entry, store)
 }
 
 func storeError(err error) error {
 	for _, known := range []struct {
 		err    error
 		status int
+		code   string
 	}{
-		{registry.ErrInvalidToken, http.StatusBadRequest},
-		{registry.ErrTokenExists, http.StatusConflict},
-		{registry.ErrTokenNotFound, http.StatusNotFound},
-		{registry.ErrNoTokens, http.StatusNotImplemented},
-		{registry.ErrNoJournal, http.StatusNotImplemented},
-		{registry.ErrNotContinued, http.StatusConflict},
-		{registry.ErrUnavailable, http.StatusServiceUnavailable},
+		{registry.ErrInvalidToken, http.StatusBadRequest, "invalid_token"},
+		{registry.ErrTokenExists, http.StatusConflict, "token_exists"},
+		{registry.ErrTokenNotFound, http.StatusNotFound, "token_not_found"},
+		{registry.ErrNoTokens, http.StatusNotImplemented, "no_tokens"},
+		{registry.ErrNoJournal, http.StatusNotImplemented, "no_journal"},
+		{registry.ErrNotContinued, http.StatusConflict, codeNotContinued},
+		{registry.ErrUnavailable, http.StatusServiceUnavailable, "unavailable"},
 	} {
 		if errors.Is(err, known.err) {
-			return adminError(known.status, err)
+			return &adminRefusal{known.status, answeredError{Text: err.Error(), Code: known.code}}
 		}
 	}
 	return adminError(http.StatusInternalServerError, err)
 }
 
-func adminError(status int, err error) error { return caddy.APIError{HTTPStatus: status, Err: err} }
+// codeNotContinued is the code of registry.ErrNotContinued.
+const codeNotContinued = "not_continued"
+
+// adminRefusal is an error that the admin endpoint answers.
+type adminRefusal struct {
+	status int
+	answeredError
+}
+
+func adminError(status int, err error) error {
+	return &adminRefusal{status, answeredError{Text: err.Error()}}
+}
+
+// answered answers with what a handler refuses: JSON with a text for people and, where a
+// program may want to know, a code.
+func answered(serve func(http.ResponseWriter, *http.Request) error) caddy.AdminHandler {
+	return caddy.AdminHandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+		err := serve(w, r)
+		var refused *adminRefusal
+		if !errors.As(err, &refused) {
+			return err
+		}
+		log := caddy.Log().Named(string(Admin{}.CaddyModule().ID))
+		log.Warn("refused", zap.String("method", r.Method), zap.String("path", r.URL.Path), zap.Int("status", refused.status), zap.String("error", refused.Text))
+		w.Header().Set("Content-Type", jsonType)
+		w.Header().Set("Cache-Control", "no-store")
+		w.WriteHeader(refused.status)
+		return json.NewEncoder(w).Encode(refused.answeredError)
+	})
+}
 
 func answerJSON(w http.ResponseWriter, value any) error {
-	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Type", jsonType)
 	w.Header().Set("Cache-Control", "no-store")
 	return json.NewEncoder(w).Encode(value)
 }

@@ -40,7 +40,7 @@ func serveBackup(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return adminError(http.StatusBadRequest, err)
 	}
-	return withRegistry(r, func(store *registry.Registry) error {
+	return withRegistry(r, func(_ *entry, store *registry.Registry) error {
 		out := newStream(w, backupType)
 		buffer := bufio.NewWriterSize(out, streamBuffer)
 		_, err := store.Backup(r.Context(), options, buffer)

@@ -79,7 +79,7 @@ func serveVerify(w http.ResponseWriter, r *http.Request) error {
 		}
 		options.Rate = rate
 	}
-	return withRegistry(r, func(store *registry.Registry) error {
+	return withRegistry(r, func(_ *entry, store *registry.Registry) error {
 		out := newStream(w, verifyType)
 		lines := json.NewEncoder(out)
 		var failed error

@@ -164,6 +164,7 @@ func (a *App) Start() error {
 		}
 	}
 	for _, use := range a.uses {
+		use.backends.takesTokens = slices.Contains(a.expected, use.backends.root)
 		if err := use.entry.start(ctx, use.backends); err != nil {
 			return fmt.Errorf("generic_registry: %w", err)
 		}

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,10 +23,11 @@ type backupCommand struct {
 	offline
 	isOffline, full, skipDamaged bool
 	out, notes                   io.Writer
+	line                         *progressLine
 }
 
 func newBackupCommand(t *target) *cobra.Command {
-	b := &backupCommand{offline: offline{target: t}}
+	b := &backupCommand{offline: offline{t}}
 	command := &cobra.Command{
 		Use:   "backup <directory>|-",
 		Short: "Backs a registry up, while it is in use",
@@ -49,29 +50,40 @@ last entry is ` + "`end.json`" + `: without it the backup is not whole, and rest
 Every byte is compared with its digest on the way. The first that is damaged ends
 the backup, unless --skip-damaged lists what is damaged and goes on.
 
-With --offline the command opens the registry of a stopped server itself. It reads
-the root and changes nothing there but what opening a registry repairs.
+With --offline the command opens the registry of a stopped server itself: that of
+--config, or the one at --root. It changes nothing there but what opening a registry
+repairs.
+
+The exit status is 0 when everything is in the backup, and 1 otherwise: also with
+--skip-damaged when something damaged was left out.
 
 Whoever can read a backup can read every file. It has no token that could be used,
 only digests of them.`,
 		Example: `  caddy generic-registry backup /backup/registry
   caddy generic-registry backup - | gzip > registry.tar.gz
   caddy generic-registry backup /backup/registry --offline --root /var/lib/registry`,
-		Args:         cobra.ExactArgs(1),
-		SilenceUsage: true,
-		RunE: func(command *cobra.Command, arguments []string) error {
-			b.out, b.notes = command.OutOrStdout(), command.ErrOrStderr()
-			if arguments[0] == standardStream {
-				return b.toOutput(command.Context())
+		SuggestFor: []string{"export", "dump", "save"},
+		Args: func(command *cobra.Command, arguments []string) error {
+			if len(arguments) != 1 {
+				return fmt.Errorf("write one place for the backup: %[1]s <directory>, or `%[1]s - > registry.tar` for standard output", command.CommandPath())
 			}
-			return b.toDirectory(command.Context(), arguments[0])
+			return nil
 		},
+		SilenceUsage: true,
+		RunE: interruptible(func(ctx context.Context, command *cobra.Command, arguments []string) error {
+			b.out, b.notes = command.OutOrStdout(), command.ErrOrStderr()
+			b.line = newProgressLine(b.notes)
+			defer b.line.end()
+			if arguments[0] == standardStream {
+				return b.toOutput(ctx)
+			}
+			return b.toDirectory(ctx, arguments[0])
+		}),
 	}
 	flags := command.Flags()
 	flags.BoolVar(&b.full, "full", false, "Make a full backup, whatever the directory has")
 	flags.BoolVar(&b.skipDamaged, "skip-damaged", false, "Go on when bytes are damaged or missing, and list them")
-	flags.BoolVar(&b.isOffline, "offline", false, "Open the registry of a stopped server: needs --root")
-	b.addFlags(flags)
+	flags.BoolVar(&b.isOffline, "offline", false, "Open the registry of a stopped server: needs --config or --root")
 	return command
 }
 
@@ -86,11 +98,15 @@ func (b *backupCommand) begin(ctx context.Context, since registry.Position) (io.
 		parameterChain:       {since.Chain.String()},
 		parameterSkipDamaged: {strconv.FormatBool(b.skipDamaged)},
 	}
-	return b.stream(http.MethodGet, backupPath, query, nil)
+	response, err := b.ask(ctx, adminRequest{method: http.MethodGet, path: backupPath, query: query, accept: backupType})
+	if err != nil {
+		return nil, err
+	}
+	return response.Body, nil
 }
 
 func (b *backupCommand) beginOffline(ctx context.Context, options registry.BackupOptions) (io.ReadCloser, error) {
-	backends, err := b.backends(b.notes)
+	backends, err := b.backends(notesLog(b.line, slog.LevelWarn))
 	if err != nil {
 		return nil, err
 	}
@@ -133,6 +149,9 @@ func (b *backupCommand) toOutput(ctx context.Context) error {
 	if b.full {
 		return errors.New("a backup to standard output is always full: leave --full out")
 	}
+	if isTerminal(b.out) {
+		return errors.New("a backup is not for a terminal: name a directory, or send it to a file: backup - > registry.tar")
+	}
 	began := time.Now()
 	stream, err := b.begin(ctx, registry.Position{})
 	if err != nil {
@@ -144,15 +163,14 @@ func (b *backupCommand) toOutput(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	progress := b.beginProgress()
-	defer progress.end()
+	progress := b.beginProgress(backup.Head())
 	if err := readThrough(backup, progress.add); err != nil {
 		return err
 	}
 	if _, err := io.Copy(io.Discard, copied); err != nil { // the padding
 		return fmt.Errorf("copying the backup: %w", err)
 	}
-	progress.end()
+	b.line.end()
 	return b.report(b.notes, backup, began)
 }
 
@@ -202,20 +220,19 @@ func (b *backupCommand) toDirectory(ctx context.Context, path string) (err error
 	if err != nil {
 		return orFull(err)
 	}
-	progress := b.beginProgress()
-	defer progress.end()
+	progress := b.beginProgress(backup.Head())
 	if err := directory.unpack(ctx, backup, progress.add); err != nil {
 		return err
 	}
 	_, _ = io.Copy(io.Discard, stream) // the padding: who writes it is not cut off
-	progress.end()
+	b.line.end()
 	return b.report(b.out, backup, began)
 }
 
-// orFull says what to do where a backup cannot be continued. The server's error is
-// only a text here.
+// orFull says what to do where a backup cannot be continued.
 func orFull(err error) error {
-	if strings.Contains(err.Error(), registry.ErrNotContinued.Error()) {
+	var refused *answeredError
+	if errors.Is(err, registry.ErrNotContinued) || errors.As(err, &refused) && refused.Code == codeNotContinued {
 		return fmt.Errorf("%w: --full makes one in this directory", err)
 	}
 	return err
@@ -234,25 +251,31 @@ func (b *backupCommand) report(out io.Writer, backup *registry.BackupReader, beg
 		fmt.Fprintf(b.notes, "damaged: %s (%d bytes): %s\n", damaged.Digest, damaged.Size, damaged.Problem)
 	}
 	if n := len(backup.Damaged()); n > 0 {
-		fmt.Fprintf(b.notes, "damaged and not in the backup: %s; verify lists what is damaged\n", counted(int64(n), "blob"))
+		return fmt.Errorf("%s damaged and not in the backup; verify lists what is damaged", areDamaged(n))
 	}
 	return nil
 }
 
-// blobProgress shows how many blobs went by.
-type blobProgress struct {
-	*progressLine
-	what         string
-	count, bytes int64
+func areDamaged(blobs int) string {
+	if blobs == 1 {
+		return "1 blob is"
+	}
+	return counted(int64(blobs), "blob") + " are"
 }
 
-func (b *backupCommand) beginProgress() *blobProgress {
-	return &blobProgress{progressLine: newProgressLine(b.notes), what: "backing up"}
+// blobProgress shows how many blobs went by.
+type blobProgress struct {
+	line *progressLine
+	step step
+}
+
+func (b *backupCommand) beginProgress(head registry.BackupHead) *blobProgress {
+	return &blobProgress{b.line, step{what: "backing up", unit: "blob", total: head.Expected.Blobs, totalBytes: head.Expected.Bytes}}
 }
 
 // add counts one more. It may be called by one goroutine at a time.
 func (p *blobProgress) add(size int64) {
-	p.count++
-	p.bytes += size
-	p.show(func() string { return p.what + ": " + amount(p.count, "blob", p.bytes) })
+	p.step.done++
+	p.step.bytes += size
+	p.line.show(p.step)
 }

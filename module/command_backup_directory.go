@@ -129,8 +129,13 @@ func (d *backupDirectory) unpack(ctx context.Context, backup *registry.BackupRea
 	if err := u.sync(); err != nil {
 		return err
 	}
+	expected := backup.Head().Expected
+	if head.Since != (registry.Position{}) {
+		expected = expected.Plus(d.head.Expected)
+	}
 	d.head = backupHead{BackupHead: head, Whole: true, Damaged: slices.Concat(d.head.Damaged, backup.Damaged())}
 	d.head.Since, d.head.Incomplete = registry.Position{}, len(d.head.Damaged) > 0
+	d.head.Expected = expected
 	d.head.BackupHead = d.head.Seal()
 	if err := d.writeHead(into); err != nil {
 		return err

@@ -196,7 +196,7 @@ func TestDamageOfABackup(t *testing.T) {
 		if len(files(t, root)) == 0 {
 			continue // found before anything was written
 		}
-		if _, notes, err := c.run("restore", c.path("backup"), "--root", root); err == nil || !strings.Contains(notes, "not empty") {
+		if _, notes, err := c.run("restore", c.path("backup"), "--root", root); err == nil || !strings.Contains(notes, "has half a restore") {
 			t.Errorf("%s: restoring over the half restore: %v\n%s", name, err, notes)
 		}
 	}
@@ -220,12 +220,12 @@ func TestDamagedBytesInABackup(t *testing.T) {
 	c.wantRestored(backup) // as it was before
 	c.published[refOf("alice", "p", "1", "f4")] = rest
 	_, notes, err := c.run("backup", backup, "--offline", "--root", c.root, "--skip-damaged")
-	if err != nil || !strings.Contains(notes, "damaged and not in the backup: 1 blob;") {
-		t.Errorf("with --skip-damaged: %v\n%s", err, notes)
+	if err == nil || !strings.Contains(notes, "1 blob is damaged and not in the backup") {
+		t.Errorf("with --skip-damaged: got %v, want an error that tells what is left out\n%s", err, notes)
 	}
 	_, notes, err = c.run("restore", backup, "--root", c.path("restored"))
-	if err != nil || !strings.Contains(notes, "missing: ") {
-		t.Errorf("restore: %v\n%s", err, notes)
+	if err == nil || !strings.Contains(notes, "1 blob is missing") {
+		t.Errorf("restore: got %v, want an error that tells what is missing\n%s", err, notes)
 	}
 	c.want(c.path("restored"))
 	// Healed at home, the next backup has it.

@@ -5,51 +5,44 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"os"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/spf13/pflag"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
-// offline is a registry that no server has open, by its directories.
-type offline struct {
-	*target
-	metadataDir, blobsDir string
-}
+// offline is a registry that no server has open.
+type offline struct{ *target }
 
-func (o *offline) addFlags(flags *pflag.FlagSet) {
-	flags.StringVar(&o.metadataDir, "metadata-dir", "", "Directory of the metadata, where its block sets `dir` (default: metadata in the root)")
-	flags.StringVar(&o.blobsDir, "blobs-dir", "", "Directory of the blobs, where its block sets `dir` (default: blobs in the root)")
-}
-
-// backends returns the backends that a configuration without settings has, for the
-// directories of the flags.
-func (o *offline) backends(notes io.Writer) (*backends, error) {
-	if o.root == "" {
-		return nil, errors.New("say which registry is meant: --root")
-	}
-	root, err := resolveRoot(o.root)
+// backends returns the backends of the registry that is meant.
+func (o offline) backends(log *slog.Logger) (*backends, error) {
+	placed, err := o.place()
 	if err != nil {
 		return nil, err
 	}
-	metadata, err := offlineModule("generic_registry.metadata", defaultMetadata, o.metadataDir)
+	metadata, err := offlineModule("generic_registry.metadata", placed.Metadata)
 	if err != nil {
 		return nil, err
 	}
-	blobs, err := offlineModule("generic_registry.blobs", defaultBlobs, o.blobsDir)
+	blobs, err := offlineModule("generic_registry.blobs", placed.Blobs)
 	if err != nil {
 		return nil, err
 	}
-	return &backends{root: root, metadata: metadata.(registry.MetadataBackend), blobs: blobs.(registry.BlobBackend), storeLog: notesLog(notes)}, nil
+	b := &backends{root: placed.Root, storeLog: log}
+	var isMetadata, isBlobs bool
+	b.metadata, isMetadata = metadata.(registry.MetadataBackend)
+	b.blobs, isBlobs = blobs.(registry.BlobBackend)
+	if !isMetadata || !isBlobs {
+		return nil, fmt.Errorf("the stores of %s are not backends of a registry", placed.Root)
+	}
+	return b, nil
 }
 
-// offlineModule makes the guest module that a configuration chooses.
-func offlineModule(namespace string, chosen json.RawMessage, dir string) (any, error) {
+// offlineModule makes the guest module that a configuration chooses, with its settings.
+func offlineModule(namespace string, chosen json.RawMessage) (any, error) {
 	var choice struct{ Module string }
 	if err := json.Unmarshal(chosen, &choice); err != nil {
 		return nil, fmt.Errorf("choosing a module: %w", err)
@@ -58,12 +51,8 @@ func offlineModule(namespace string, chosen json.RawMessage, dir string) (any, e
 	if err != nil {
 		return nil, err
 	}
-	settings, err := json.Marshal(map[string]string{"dir": dir})
-	if err != nil {
-		return nil, fmt.Errorf("encoding settings: %w", err)
-	}
 	module := info.New()
-	if err := json.Unmarshal(settings, module); err != nil {
+	if err := json.Unmarshal(chosen, module); err != nil {
 		return nil, fmt.Errorf("setting up %s: %w", info.ID, err)
 	}
 	if provisioner, ok := module.(caddy.Provisioner); ok {
@@ -76,19 +65,12 @@ func offlineModule(namespace string, chosen json.RawMessage, dir string) (any, e
 	return module, nil
 }
 
-// notesLog prints what stores have to say, without times.
-func notesLog(notes io.Writer) *slog.Logger {
-	return slog.New(slog.NewTextHandler(notes, &slog.HandlerOptions{ReplaceAttr: func(groups []string, attr slog.Attr) slog.Attr {
-		if len(groups) == 0 && attr.Key == slog.TimeKey {
-			return slog.Attr{}
-		}
-		return attr
-	}}))
-}
-
-// existing reports that there is no registry where the flags say: opening one would
+// existing reports that there is no registry where one is meant: opening one would
 // make it.
 func (b *backends) existing() error {
+	if err := b.notHalf(); err != nil {
+		return err
+	}
 	return errors.Join(b.holds(b.metadata.Identity(b.root)), b.holds(b.blobs.Identity(b.root)))
 }
 
@@ -99,17 +81,20 @@ func (b *backends) holds(dir string) error {
 		return fmt.Errorf("there is no registry at %s: %s does not exist or is empty", b.root, dir)
 	}
 	if err != nil {
-		return fmt.Errorf("looking for the registry: %w", err)
+		return orPermission(fmt.Errorf("looking for the registry: %w", err))
 	}
 	return nil
 }
 
-// vacant reports that something is where the flags say.
+// vacant reports that something is where a registry is to be made.
 func (b *backends) vacant() error {
+	if err := b.notHalf(); err != nil {
+		return err
+	}
 	for _, dir := range []string{b.root, b.metadata.Identity(b.root), b.blobs.Identity(b.root)} {
 		entries, err := os.ReadDir(dir)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("looking whether %s is empty: %w", dir, err)
+			return orPermission(fmt.Errorf("looking whether %s is empty: %w", dir, err))
 		}
 		for _, entry := range entries {
 			if entry.Name() != "lost+found" {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,9 +20,9 @@ type rebuildCommand struct {
 }
 
 func newRebuildCommand(t *target) *cobra.Command {
-	r := &rebuildCommand{offline: offline{target: t}}
+	r := &rebuildCommand{offline: offline{t}}
 	command := &cobra.Command{
-		Use:   "rebuild [--journal] --root <directory>",
+		Use:   "rebuild [--journal] --config <file>|--root <directory>",
 		Short: "Makes the database anew from the journal, or the journal from the database",
 		Long: `
 Makes the database of a stopped server anew from the journal of its changes. A server
@@ -33,26 +34,32 @@ a hole or is damaged and the database is not: it then has what there is now, wit
 publishers and times, and no longer what was deleted. Backups cannot be continued
 after that: the next one must be full.
 
-What is replaced is put aside in the directory of the metadata, and the command says
+The registry is that of --config, or the one at --root. What is replaced is put aside in the directory of the metadata, and the command says
 where; nothing is deleted. Bytes of files are not touched.`,
-		Example: `  caddy generic-registry rebuild --root /var/lib/registry
+		Example: `  caddy generic-registry rebuild --config /etc/caddy/Caddyfile
+  caddy generic-registry rebuild --root /var/lib/registry
   caddy generic-registry rebuild --journal --root /var/lib/registry`,
-		Args:         cobra.NoArgs,
+		SuggestFor:   []string{"repair", "recover", "reindex"},
+		Args:         noArguments,
 		SilenceUsage: true,
-		RunE: func(command *cobra.Command, _ []string) error {
+		RunE: interruptible(func(ctx context.Context, command *cobra.Command, _ []string) error {
 			r.out, r.notes = command.OutOrStdout(), command.ErrOrStderr()
-			return r.run(command.Context())
-		},
+			return r.run(ctx)
+		}),
 	}
 	command.Flags().BoolVar(&r.journal, "journal", false, "Make the journal anew from the database")
-	r.addFlags(command.Flags())
 	return command
 }
 
 func (r *rebuildCommand) run(ctx context.Context) error {
 	began := time.Now()
-	backends, err := r.backends(r.notes)
+	line := newProgressLine(r.notes)
+	defer line.end()
+	backends, err := r.backends(notesLog(line, slog.LevelWarn))
 	if err != nil {
+		return err
+	}
+	if err := backends.notHalf(); err != nil {
 		return err
 	}
 	if err := backends.holds(backends.metadata.Identity(backends.root)); err != nil {
@@ -66,6 +73,7 @@ func (r *rebuildCommand) run(ctx context.Context) error {
 	if r.journal {
 		what, rebuild = "journal", backend.RebuildJournal
 	}
+	ctx = registry.WithReplayProgress(ctx, line.replaying("making the "+what))
 	if err := rebuild(ctx, backends.root, backends.storeLog); err != nil {
 		return whileStopped(fmt.Errorf("making the %s anew: %w", what, err))
 	}
@@ -74,6 +82,7 @@ func (r *rebuildCommand) run(ctx context.Context) error {
 		return whileStopped(fmt.Errorf("opening what was made: %w", err))
 	}
 	at := store.Condition().Journal
+	line.end()
 	if err := store.Close(); err != nil {
 		return fmt.Errorf("closing what was made: %w", err)
 	}

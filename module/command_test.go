@@ -61,8 +61,8 @@ func (c *commandTest) mustRun(arguments ...string) (out string) {
 // with opens the registry at a root for a while.
 func (c *commandTest) with(root string, do func(*registry.Registry) error) {
 	c.Helper()
-	o := &offline{target: &target{root: root}}
-	b, err := o.backends(io.Discard)
+	o := offline{&target{root: root}}
+	b, err := o.backends(quietLog)
 	if err != nil {
 		c.Fatal(err)
 	}
@@ -171,7 +171,7 @@ func largestBlob(t testing.TB, dir string) (name string) {
 func TestHelpOfEveryCommand(t *testing.T) {
 	c := newCommandTest(t)
 	for command, says := range map[string][]string{
-		"backup":  {"--full", "--offline", "--skip-damaged", "--metadata-dir", "--blobs-dir", "backup.json", "Examples:"},
+		"backup":  {"--full", "--offline", "--skip-damaged", "backup.json", "exit status is 0", "Examples:"},
 		"restore": {"--root", "must be empty or not exist", "Examples:"},
 		"rebuild": {"--journal", "put aside", "Examples:"},
 		"verify":  {"--rate", "--offline", "quarantine", "exit status is 0", "Examples:"},
@@ -241,7 +241,13 @@ func TestStoresWithDirectoriesOfTheirOwn(t *testing.T) {
 	c := newCommandTest(t)
 	c.publish(0, 3)
 	c.mustRun("backup", c.path("backup"), "--offline", "--root", c.root)
-	dirs := []string{"--root", c.path("unused"), "--metadata-dir", c.path("m"), "--blobs-dir", c.path("b")}
+	config := c.path("config.json")
+	text := fmt.Sprintf(`{"routes": [{"handle": [{"handler": "generic_registry", "root": %q, "metadata": {"module": "badger", "dir": %q}, "blobs": {"module": "filesystem", "dir": %q}}]}]}`,
+		c.path("unused"), c.path("m"), c.path("b"))
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		c.Fatal(err)
+	}
+	dirs := []string{"--config", config}
 	c.mustRun(append([]string{"restore", c.path("backup")}, dirs...)...)
 	c.mustRun(append([]string{"verify", "--offline"}, dirs...)...)
 	c.mustRun(append([]string{"rebuild"}, dirs...)...)

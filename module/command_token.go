@@ -2,7 +2,9 @@ package module
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -21,8 +23,18 @@ func tokenCommand(t *target) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "token",
 		Short: "Makes, lists and revokes tokens",
-		Args:  cobra.NoArgs,
-		RunE:  func(command *cobra.Command, _ []string) error { return command.Help() },
+		Long: `
+Makes, lists and revokes the tokens of a registry, through the running server.
+
+A token is accepted by sites that have ` + "`generic_registry_auth`" + ` with the root of the
+registry. It is shown once, when it is made; the registry keeps only its SHA-256.`,
+		Example: `  caddy generic-registry token create --name ci --user ci --scope write --owner team --expires 90d
+  caddy generic-registry token list
+  caddy generic-registry token revoke --name ci`,
+		SuggestFor:   []string{"tokens", "user", "users", "key"},
+		Args:         nextCommand,
+		SilenceUsage: true,
+		RunE:         func(command *cobra.Command, _ []string) error { return command.Help() },
 	}
 	command.AddCommand(tokenCreateCommand(t), tokenListCommand(t), tokenRevokeCommand(t))
 	return command
@@ -33,41 +45,47 @@ func tokenCreateCommand(t *target) *cobra.Command {
 	var expires string
 	command := &cobra.Command{
 		Use:   "create --name <name> --user <user> [--scope <action>,...] [--owner <pattern>]... [--package <pattern>]... [--expires <duration>|<date>]",
-		Short: "Makes a token and prints it, this once",
+		Short: "Makes a token and prints it once",
 		Long: `
-Makes a token and prints it to standard output. Nobody can find it out again.
+Makes a token and prints it to standard output. It cannot be shown again.
 
 Its bearer acts as the user, within the scope: the actions read, write and delete
 (write and delete have read in them) on the owners and packages whose names match
-one of the patterns. The token works at once, without a reload.`,
-		Args:         cobra.NoArgs,
+one of the patterns. The token works at once, without a reload.
+
+The flags --scope, --owner and --package take several values, separated by commas, and
+may be repeated.`,
+		Example: `  caddy generic-registry token create --name ci --user ci --scope write --owner team --expires 90d
+  TOKEN=$(caddy generic-registry token create --name nightly --user ci --owner 'team,other-*')`,
+		SuggestFor:   []string{"add", "new", "make"},
+		Args:         noArguments,
 		SilenceUsage: true,
 		RunE: func(command *cobra.Command, _ []string) (err error) {
+			if draft.Name == "" || draft.User == "" {
+				return errors.New("write what the token is for and whom its bearer acts as, such as --name ci --user ci")
+			}
 			if draft.Expires, err = parseExpiry(expires, time.Now()); err != nil {
 				return err
 			}
-			return t.createToken(draft, command.OutOrStdout(), command.ErrOrStderr())
+			return t.createToken(command.Context(), draft, command.OutOrStdout(), command.ErrOrStderr())
 		},
 	}
 	flags := command.Flags()
 	flags.StringVar(&draft.Name, "name", "", "What the token is for; no two have the same")
 	flags.StringVar(&draft.User, "user", "", "The user whom its bearer acts as")
 	flags.StringSliceVar(&draft.Actions, "scope", []string{string(registry.ActionRead)}, "Actions: read, write, delete")
-	flags.StringArrayVar(&draft.Owners, "owner", nil, "Pattern of owners that it is for (default: all)")
-	flags.StringArrayVar(&draft.Packages, "package", nil, "Pattern of packages that it is for (default: all)")
+	flags.StringSliceVar(&draft.Owners, "owner", nil, "Patterns of the owners that it is for (default: all)")
+	flags.StringSliceVar(&draft.Packages, "package", nil, "Patterns of the packages that it is for (default: all)")
 	flags.StringVar(&expires, "expires", "", "When it ends: a duration such as 90d, or a date such as 2027-06-30 (default: never)")
-	for _, required := range []string{"name", "user"} {
-		_ = command.MarkFlagRequired(required) // fails only for a flag that is not there
-	}
 	return command
 }
 
-func (t *target) createToken(draft tokenJSON, out, notes io.Writer) error {
+func (t *target) createToken(ctx context.Context, draft tokenJSON, out, notes io.Writer) error {
 	body, err := json.Marshal(draft)
 	if err != nil {
 		return fmt.Errorf("encoding the token: %w", err)
 	}
-	answer, err := t.request(http.MethodPost, tokensPath, bytes.NewReader(body))
+	answer, err := t.request(ctx, http.MethodPost, tokensPath, nil, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
@@ -75,7 +93,12 @@ func (t *target) createToken(draft tokenJSON, out, notes io.Writer) error {
 	if err := json.Unmarshal(answer, &made); err != nil {
 		return fmt.Errorf("reading the token: %w", err)
 	}
-	fmt.Fprintf(notes, "token %s (%s) for user %s, expires %s; this is the only time it is shown:\n", made.Name, made.ID, made.User, dateOf(made.Expires, "never"))
+	fmt.Fprintf(notes, "token %s (%s) for user %s: scope %s, owners %s, packages %s, expires %s\n",
+		made.Name, made.ID, made.User, strings.Join(made.Actions, ","), orAll(made.Owners), orAll(made.Packages), dateOf(made.Expires, "never"))
+	if made.Notice != "" {
+		fmt.Fprintln(notes, "warning:", made.Notice)
+	}
+	fmt.Fprintln(notes, "This is the only time that it is shown:")
 	_, err = fmt.Fprintln(out, made.Text)
 	return err
 }
@@ -101,10 +124,11 @@ func tokenListCommand(t *target) *cobra.Command {
 	return &cobra.Command{
 		Use:          "list",
 		Short:        "Lists the tokens, without their secrets",
-		Args:         cobra.NoArgs,
+		SuggestFor:   []string{"ls", "show"},
+		Args:         noArguments,
 		SilenceUsage: true,
 		RunE: func(command *cobra.Command, _ []string) error {
-			answer, err := t.request(http.MethodGet, tokensPath, nil)
+			answer, err := t.request(command.Context(), http.MethodGet, tokensPath, nil, nil)
 			if err != nil {
 				return err
 			}
@@ -143,17 +167,41 @@ func dateOf(at *time.Time, none string) string {
 }
 
 func tokenRevokeCommand(t *target) *cobra.Command {
-	return &cobra.Command{
-		Use:          "revoke <id>|<name>",
-		Short:        "Revokes a token, at once",
-		Args:         cobra.ExactArgs(1),
+	var name string
+	command := &cobra.Command{
+		Use:        "revoke <id>|<name>",
+		Short:      "Revokes a token, at once",
+		SuggestFor: []string{"delete", "remove", "rm"},
+		Example: `  caddy generic-registry token revoke ci
+  caddy generic-registry token revoke --name ci`,
+		Args: func(command *cobra.Command, arguments []string) error {
+			if given := len(arguments); given > 1 || (given == 1) == (name != "") {
+				return fmt.Errorf("write the ID or the name of one token: %s <id>|<name>, or --name <name>", command.CommandPath())
+			}
+			return nil
+		},
 		SilenceUsage: true,
 		RunE: func(command *cobra.Command, arguments []string) error {
-			if _, err := t.request(http.MethodDelete, tokensPath+"/"+url.PathEscape(arguments[0]), nil); err != nil {
-				return err
+			query := url.Values{parameterName: {name}}
+			if len(arguments) > 0 {
+				query = url.Values{parameterToken: arguments}
 			}
-			_, err := fmt.Fprintf(command.ErrOrStderr(), "token %s is revoked\n", arguments[0])
-			return err
+			return t.revokeToken(command.Context(), query, command.ErrOrStderr())
 		},
 	}
+	command.Flags().StringVar(&name, "name", "", "Name of the token, where an ID is not meant")
+	return command
+}
+
+func (t *target) revokeToken(ctx context.Context, query url.Values, notes io.Writer) error {
+	answer, err := t.request(ctx, http.MethodDelete, tokensPath, query, nil)
+	if err != nil {
+		return err
+	}
+	var revoked tokenJSON
+	if err := json.Unmarshal(answer, &revoked); err != nil {
+		return fmt.Errorf("reading the token: %w", err)
+	}
+	_, err = fmt.Fprintf(notes, "token %s (%s) of user %s is revoked\n", revoked.Name, revoked.ID, revoked.User)
+	return err
 }

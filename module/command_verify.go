@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -33,7 +34,7 @@ type verifyCommand struct {
 }
 
 func newVerifyCommand(t *target) *cobra.Command {
-	v := &verifyCommand{offline: offline{target: t}}
+	v := &verifyCommand{offline: offline{t}}
 	command := &cobra.Command{
 		Use:   "verify",
 		Short: "Compares every stored file with its digest, and the database with the journal",
@@ -50,7 +51,8 @@ Bytes that are not what was published are moved to the folder ` + "`quarantine`"
 blobs, so that nobody gets them. Publishing the same content again, under any name,
 heals every file that had it. Nothing else is changed.
 
-With --offline the command opens the registry of a stopped server itself.
+With --offline the command opens the registry of a stopped server itself: that of
+--config, or the one at --root.
 
 The exit status is 0 when everything is good, 1 when damage was found, and 2 when not
 everything could be checked.`,
@@ -59,22 +61,22 @@ everything could be checked.`,
   caddy generic-registry verify --offline --root /var/lib/registry`,
 		SilenceUsage: true,
 		Args: func(command *cobra.Command, arguments []string) error {
-			return exitWith(command, exitUnchecked, cobra.NoArgs(command, arguments))
+			return exitWith(command, exitUnchecked, noArguments(command, arguments))
 		},
-		RunE: func(command *cobra.Command, _ []string) error {
+		SuggestFor: []string{"check", "fsck", "scrub"},
+		RunE: interruptible(func(ctx context.Context, command *cobra.Command, _ []string) error {
 			v.out, v.notes = command.OutOrStdout(), command.ErrOrStderr()
-			err := v.run(command.Context())
-			if errors.Is(err, errDamageFound) {
+			err := v.run(ctx)
+			if errors.Is(err, errDamageFound) || ctx.Err() != nil {
 				return err
 			}
 			return exitWith(command, exitUnchecked, err)
-		},
+		}),
 	}
 	command.SetFlagErrorFunc(func(command *cobra.Command, err error) error { return exitWith(command, exitUnchecked, err) })
 	flags := command.Flags()
-	flags.StringVar(&v.rate, "rate", "", "Read at most so many bytes a second, such as 50MiB (default: as fast as it goes)")
-	flags.BoolVar(&v.isOffline, "offline", false, "Open the registry of a stopped server: needs --root")
-	v.addFlags(flags)
+	flags.StringVar(&v.rate, "rate", "", "Read at most so many bytes per second, such as 50MiB (default: as fast as it goes)")
+	flags.BoolVar(&v.isOffline, "offline", false, "Open the registry of a stopped server: needs --config or --root")
 	return command
 }
 
@@ -96,13 +98,14 @@ func (v *verifyCommand) run(ctx context.Context) error {
 	if v.rate != "" {
 		var err error
 		if rate, err = humanize.ParseBytes(v.rate); err != nil || rate == 0 || rate > 1<<62 {
-			return fmt.Errorf("--rate %q: write bytes a second, such as 50MiB", v.rate)
+			return fmt.Errorf("--rate %q: write bytes per second, such as 50MiB", v.rate)
 		}
 	}
 	line := newProgressLine(v.notes)
 	defer line.end()
-	show := func(progress registry.VerifyProgress) {
-		line.show(func() string { return progressBar(progress, line.terminal) })
+	v.notes = line
+	show := func(p registry.VerifyProgress) {
+		line.show(step{what: "verifying", unit: "blob", done: p.Blobs, total: p.TotalBlobs, bytes: p.Bytes, totalBytes: p.TotalBytes, note: fmt.Sprintf("%d damaged", p.Damaged)})
 	}
 	check := v.online
 	if v.isOffline {
@@ -128,13 +131,15 @@ func (v *verifyCommand) run(ctx context.Context) error {
 }
 
 // online has the server check. The report is nil when it has none.
-func (v *verifyCommand) online(_ context.Context, rate int64, show func(registry.VerifyProgress)) (*verifyReport, error) {
-	stream, err := v.stream(http.MethodPost, verifyPath, url.Values{parameterRate: {strconv.FormatInt(rate, 10)}}, nil)
+func (v *verifyCommand) online(ctx context.Context, rate int64, show func(registry.VerifyProgress)) (*verifyReport, error) {
+	response, err := v.ask(ctx, adminRequest{
+		method: http.MethodPost, path: verifyPath, query: url.Values{parameterRate: {strconv.FormatInt(rate, 10)}}, accept: verifyType,
+	})
 	if err != nil {
 		return nil, err
 	}
-	defer stream.Close()
-	lines := json.NewDecoder(stream)
+	defer response.Body.Close()
+	lines := json.NewDecoder(response.Body)
 	for {
 		var line verifyLine
 		if err := lines.Decode(&line); err != nil {
@@ -153,7 +158,7 @@ func (v *verifyCommand) online(_ context.Context, rate int64, show func(registry
 }
 
 func (v *verifyCommand) offlineCheck(ctx context.Context, rate int64, show func(registry.VerifyProgress)) (*verifyReport, error) {
-	backends, err := v.backends(v.notes)
+	backends, err := v.backends(notesLog(v.notes, slog.LevelWarn))
 	if err != nil {
 		return nil, err
 	}
@@ -181,20 +186,4 @@ func (v *verifyCommand) print(report *verifyReport) error {
 		}
 	}
 	return nil
-}
-
-const barWidth = 30
-
-// progressBar shows how far a verify is, on a terminal with a bar.
-func progressBar(p registry.VerifyProgress, terminal bool) string {
-	percent := 100
-	if p.TotalBytes > 0 {
-		percent = int(min(100, 100*float64(p.Bytes)/float64(p.TotalBytes)))
-	}
-	text := fmt.Sprintf("%3d%% of %s, %d damaged", percent, amount(p.TotalBlobs, "blob", p.TotalBytes), p.Damaged)
-	if !terminal {
-		return text
-	}
-	full := percent * barWidth / 100
-	return "[" + strings.Repeat("#", full) + strings.Repeat(".", barWidth-full) + "] " + text
 }

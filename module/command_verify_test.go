@@ -47,7 +47,7 @@ func TestVerifyThatCannotCheck(t *testing.T) {
 		"no registry":     {[]string{"--offline", "--root", c.path("none")}, "there is no registry"},
 		"no rate":         {[]string{"--rate", "quick"}, "--rate"},
 		"no rate at all":  {[]string{"--rate", "0"}, "--rate"},
-		"an argument":     {[]string{"x"}, "unknown command"},
+		"an argument":     {[]string{"x"}, "one word too many"},
 		"an unknown flag": {[]string{"--x"}, "unknown flag"},
 	} {
 		out, notes, err := c.run(append([]string{"verify"}, test.arguments...)...)
@@ -61,12 +61,12 @@ func TestRebuildOffline(t *testing.T) {
 	c := newCommandTest(t)
 	c.publish(0, 4)
 	out, notes, err := c.run("rebuild", "--root", c.root)
-	if err != nil || !strings.Contains(out, "the database is made anew: 4 changes") || !strings.Contains(notes, "aside="+c.root) {
+	if err != nil || !strings.Contains(out, "the database is made anew: 4 changes") || !strings.Contains(notes, "(aside "+c.root) {
 		t.Errorf("%v\n%s%s", err, out, notes)
 	}
 	c.want(c.root)
 	out, notes, err = c.run("rebuild", "--journal", "--root", c.root)
-	if err != nil || !strings.Contains(out, "the journal is made anew: 4 changes") || !strings.Contains(notes, "aside="+c.root) {
+	if err != nil || !strings.Contains(out, "the journal is made anew: 4 changes") || !strings.Contains(notes, "(aside "+c.root) {
 		t.Errorf("%v\n%s%s", err, out, notes)
 	}
 	c.want(c.root)

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -51,6 +54,9 @@ type backends struct {
 	scrubRate int64        // as in registry.Options
 	log       *zap.Logger  // for what becomes of the store here
 	storeLog  *slog.Logger // for the store itself, which knows no zap
+
+	// takesTokens says that a site of the configuration accepts tokens of the root.
+	takesTokens bool
 }
 
 type openStores struct {
@@ -117,12 +123,41 @@ func (e *entry) tryOpen(ctx context.Context, b *backends) error {
 	return err
 }
 
+// takesTokens tells whether a site of a configuration accepts tokens of the registry.
+func (e *entry) takesTokens() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.ContainsFunc(e.configs, func(b *backends) bool { return b.takesTokens })
+}
+
 func (e *entry) isOpen() bool {
 	current := e.state.Load()
 	return current != nil && current.registry != nil
 }
 
 func (b *backends) open(ctx context.Context, log *slog.Logger) (openStores, error) {
+	if err := b.notHalf(); err != nil {
+		return openStores{}, err
+	}
+	opened, err := b.openBoth(ctx, log)
+	return opened, orPermission(err)
+}
+
+// notHalf reports half a restore. It makes nothing.
+func (b *backends) notHalf() error {
+	if _, err := os.Stat(filepath.Join(b.root, registry.RestoreMark)); err != nil {
+		return nil
+	}
+	places := b.root
+	for _, place := range []string{b.metadata.Identity(b.root), b.blobs.Identity(b.root)} {
+		if !strings.HasPrefix(place, b.root+string(filepath.Separator)) {
+			places += " and in " + place
+		}
+	}
+	return fmt.Errorf("%s has half a restore, which was interrupted or failed: delete what is in %s, and restore again", b.root, places)
+}
+
+func (b *backends) openBoth(ctx context.Context, log *slog.Logger) (openStores, error) {
 	metadata, err := b.metadata.OpenMetadata(ctx, b.root, log)
 	if err != nil {
 		return openStores{}, fmt.Errorf("opening metadata: %w", err)

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
@@ -126,9 +125,8 @@ func TestHealthOfWhatIsNotOpen(t *testing.T) {
 		t.Errorf("a root that there is not: %d", status)
 	}
 	w := httptest.NewRecorder()
-	var refused caddy.APIError
-	if err := serveHealth(w, httptest.NewRequest(http.MethodPost, adminPath+healthPath, nil)); !errors.As(err, &refused) || refused.HTTPStatus != http.StatusMethodNotAllowed {
-		t.Errorf("POST: %v", err)
+	if err := answered(serveHealth).ServeHTTP(w, httptest.NewRequest(http.MethodPost, adminPath+healthPath, nil)); err != nil || w.Code != http.StatusMethodNotAllowed {
+		t.Errorf("POST: got %d (%v), want 405", w.Code, err)
 	}
 	values := scrape(t)
 	for root, want := range map[string]float64{"/srv/opening": 0, "/srv/full": 0, "/srv/open": 1} {

@@ -50,14 +50,14 @@ func (r *Registry) Backup(ctx context.Context, options BackupOptions, w io.Write
 	if err := checkSince(ctx, journal, options.Since, snapshot.Position()); err != nil {
 		return BackupSummary{}, err
 	}
-	out, err := NewBackupWriter(w, BackupHead{
+	b := &backup{BackupOptions: options, registry: r, journal: journal, snapshot: snapshot}
+	b.out, err = NewBackupWriter(w, BackupHead{
 		Store: r.metadata.ID(), Since: options.Since, Position: snapshot.Position(),
-		Created: r.now().UTC(), Incomplete: options.SkipDamaged,
+		Created: r.now().UTC(), Incomplete: options.SkipDamaged, Expected: b.expect(ctx),
 	})
 	if err != nil {
 		return BackupSummary{}, err
 	}
-	b := &backup{BackupOptions: options, registry: r, journal: journal, snapshot: snapshot, out: out}
 	return b.run(ctx)
 }
 

@@ -46,6 +46,8 @@ type BackupHead struct {
 	// Incomplete is set when bytes that are damaged were left out instead of ending
 	// the backup: its entry of damaged blobs says which.
 	Incomplete bool `json:"incomplete,omitempty"`
+	// Expected is about how much it has.
+	Expected BackupTotals `json:"expected"`
 	// Sum is the SHA-256 of all the above, for what nothing else in a backup would
 	// show. Seal sets it.
 	Sum Digest `json:"sum"`

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"time"
 )
 
@@ -25,7 +26,8 @@ type RestoreTarget struct {
 	// Metadata must be a JournalBackend.
 	Metadata MetadataBackend
 	Blobs    BlobBackend
-	// Spool is a directory that has room for the journal while bytes are restored.
+	// Spool is a directory that has room for the journal while bytes are restored: it
+	// gets the file RestoreMark until then.
 	Spool string
 	// Log is what the stores log to. Nil discards it.
 	Log *slog.Logger
@@ -37,8 +39,10 @@ type RestoreTarget struct {
 type RestoreProgress struct {
 	// Source is the name of the backup that is being read.
 	Source string
-	// Blobs and Bytes that were restored.
+	// Blobs and Bytes of it that were restored.
 	Blobs, Bytes int64
+	// Expected is about how much there is in it.
+	Expected BackupTotals
 }
 
 // RestoreSummary is what was restored.
@@ -54,10 +58,14 @@ type RestoreSummary struct {
 	Missing []DamagedBlob
 }
 
+// RestoreMark is the file in the spool directory that has the journal's lines while a
+// restore is in progress. Where the file is, there is half a restore.
+const RestoreMark = "restore-in-progress" + linesSuffix
+
 // Restore makes new stores out of a full backup and of those that continue it, in
 // their order. The bytes come first and are tied to the store's ID; the journal is
-// last. So what an interrupted restore leaves is refused by every server: it would
-// make a new metadata store, which those bytes are not of.
+// last. What an interrupted restore leaves has the file RestoreMark; and without that
+// file, a server would make a new metadata store, which those bytes are not of.
 //
 // ErrIncomplete for a backup that was cut, ErrNotContinued for one that does not
 // continue the one before, ErrDamaged, ErrFormat, ErrNoJournal, ErrNoSpace,
@@ -70,13 +78,21 @@ func Restore(ctx context.Context, target RestoreTarget, sources ...RestoreSource
 	if target.Log == nil {
 		target.Log = slog.New(slog.DiscardHandler)
 	}
-	lines, err := os.CreateTemp(target.Spool, "restore-*"+linesSuffix)
+	lines, err := os.OpenFile(filepath.Join(target.Spool, RestoreMark), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return RestoreSummary{}, fmt.Errorf("making a temporary file: %w", err)
 	}
-	defer os.Remove(lines.Name())
-	defer lines.Close()
 	r := &restoring{target: target, lines: lines, missing: make(map[Digest]DamagedBlob)}
+	summary, err := r.run(ctx, backend, sources)
+	err = errors.Join(err, lines.Close())
+	if err != nil && r.begun {
+		return RestoreSummary{}, err // the mark stays
+	}
+	return summary, errors.Join(err, os.Remove(lines.Name()))
+}
+
+func (r *restoring) run(ctx context.Context, backend JournalBackend, sources []RestoreSource) (RestoreSummary, error) {
+	target, lines := r.target, r.lines
 	if err := r.readAll(ctx, sources); err != nil {
 		return RestoreSummary{}, err
 	}
@@ -94,6 +110,7 @@ type restoring struct {
 	target   RestoreTarget
 	lines    *os.File // of all backups so far
 	blobs    BlobStore
+	begun    bool       // stores were made
 	head     BackupHead // of the last backup that was read
 	missing  map[Digest]DamagedBlob
 	progress progress
@@ -146,7 +163,7 @@ func (r *restoring) readSource(ctx context.Context, source RestoreSource) error 
 			return fmt.Errorf("writing lines: %w", err)
 		}
 	}
-	r.progress.begin(source.Name, r.target.Progress)
+	r.progress.begin(source.Name, backup.Head().Expected, r.target.Progress)
 	again := io.NewSectionReader(r.lines, begin, 1<<62)
 	if err := backup.CopyBlobs(ctx, again, r.restoreBlob); err != nil {
 		return err
@@ -175,6 +192,10 @@ func (r *restoring) begin(ctx context.Context, head BackupHead) error {
 }
 
 func (r *restoring) openBlobs(ctx context.Context) error {
+	if err := r.syncMark(); err != nil {
+		return err
+	}
+	r.begun = true
 	blobs, err := r.target.Blobs.OpenBlobs(ctx, r.target.Root, r.target.Log)
 	if err != nil {
 		return fmt.Errorf("opening blobs: %w", err)
@@ -187,13 +208,22 @@ func (r *restoring) openBlobs(ctx context.Context) error {
 	return nil
 }
 
+// syncMark makes the name of the mark durable before there is anything to be marked.
+func (r *restoring) syncMark() error {
+	spool, err := os.Open(r.target.Spool)
+	if err != nil {
+		return fmt.Errorf("opening the spool directory: %w", err)
+	}
+	_ = spool.Sync() // not every system can
+	return spool.Close()
+}
+
 func (r *restoring) restoreBlob(ctx context.Context, blob Blob, content io.Reader) error {
 	// An increment has bytes again that got another name meanwhile.
-	if size, err := r.blobs.Stat(ctx, blob.Locator); err == nil && size == blob.Size {
-		return nil
-	}
-	if err := storeBytes(ctx, r.blobs, blob, content); err != nil {
-		return err
+	if size, err := r.blobs.Stat(ctx, blob.Locator); err != nil || size != blob.Size {
+		if err := storeBytes(ctx, r.blobs, blob, content); err != nil {
+			return err
+		}
 	}
 	r.progress.add(blob.Size, r.target.Progress)
 	return nil

@@ -8,10 +8,10 @@ type progress struct {
 	RestoreProgress
 }
 
-func (p *progress) begin(source string, report func(RestoreProgress)) {
+func (p *progress) begin(source string, expected BackupTotals, report func(RestoreProgress)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.Source = source
+	p.RestoreProgress = RestoreProgress{Source: source, Expected: expected}
 	p.tell(report)
 }
 

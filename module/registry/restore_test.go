@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -25,6 +26,7 @@ type restoreTest struct {
 	otherPosition                 bool
 	progress                      []registry.RestoreProgress
 	spool                         string
+	opened                        bool // OpenBlobs was called
 }
 
 func newRestoreTest(t testing.TB) *restoreTest {
@@ -56,6 +58,7 @@ type elsewhere struct{ registry.MetadataStore }
 func (elsewhere) Condition() registry.Condition { return registry.Condition{Readable: true} }
 
 func (r *restoreTest) OpenBlobs(context.Context, string, *slog.Logger) (registry.BlobStore, error) {
+	r.opened = true
 	store, err := r.blobs.Open()
 	return failingBlobs{store, r}, err
 }
@@ -97,10 +100,25 @@ func (r *restoreTest) restoreSources(sources ...registry.RestoreSource) (registr
 	summary, err := registry.Restore(r.Context(), registry.RestoreTarget{
 		Metadata: r, Blobs: r, Spool: r.spool, Progress: func(p registry.RestoreProgress) { r.progress = append(r.progress, p) },
 	}, sources...)
-	if entries, readErr := os.ReadDir(r.spool); readErr != nil || len(entries) > 0 {
-		r.Errorf("%d temporary files are left, %v", len(entries), readErr)
-	}
+	r.wantMark(err)
 	return summary, err
+}
+
+// wantMark wants the mark of half a restore to be left by one that failed once there was
+// something to mark, and nothing to be left otherwise.
+func (r *restoreTest) wantMark(restored error) {
+	r.Helper()
+	mark := filepath.Join(r.spool, registry.RestoreMark)
+	_, err := os.Stat(mark)
+	if got, want := err == nil, restored != nil && r.opened; got != want {
+		r.Errorf("after %v the mark is there: got %v, want %v", restored, got, want)
+	}
+	if err := os.RemoveAll(mark); err != nil {
+		r.Fatal(err)
+	}
+	if entries, err := os.ReadDir(r.spool); err != nil || len(entries) > 0 {
+		r.Errorf("other files are left: got %v (%v), want none", entries, err)
+	}
 }
 
 // sampleStream is a full backup of three files, with its head.
@@ -143,8 +161,9 @@ func TestRestoreTellsWhatItDid(t *testing.T) {
 		t.Errorf("summary is %+v, %v", summary, err)
 	}
 	last := r.progress[len(r.progress)-1]
-	if len(r.progress) != 4 || last.Blobs != 2 || last.Bytes != 1_000_005 || last.Source != "backup" {
-		t.Errorf("progress is %+v", r.progress)
+	if first := r.progress[2]; len(r.progress) != 4 || first.Blobs != 2 || first.Bytes != 1_000_005 || first.Source != "backup" ||
+		first.Expected != (registry.BackupTotals{Blobs: 2, Bytes: 1_000_005}) || last != (registry.RestoreProgress{Source: "backup"}) {
+		t.Errorf("progress: got %+v, want two blobs of two, and nothing of the increment", r.progress)
 	}
 }
 

@@ -93,6 +93,8 @@ func (t Token) check(now time.Time) error {
 	switch {
 	case !isLabel(t.Name, maxTokenName):
 		return fmt.Errorf("%w: the name must be 1 to %d bytes without control characters or white space at either end", ErrInvalidToken, maxTokenName)
+	case strings.HasPrefix(Fold(t.Name), TokenPrefix):
+		return fmt.Errorf("%w: the name must not begin with %s as tokens do: names are stored and shown", ErrInvalidToken, TokenPrefix)
 	case !isLabel(t.User, MaxNameLength):
 		return fmt.Errorf("%w: the user must be 1 to %d bytes without control characters or white space at either end", ErrInvalidToken, MaxNameLength)
 	case t.Name == "." || t.Name == "..":
@@ -108,7 +110,22 @@ func (t Token) check(now time.Time) error {
 	}
 	for _, action := range t.Scope.Actions {
 		if action != ActionRead && action != ActionWrite && action != ActionDelete {
-			return fmt.Errorf("%w: unknown action %q: use %s, %s or %s", ErrInvalidToken, action, ActionRead, ActionWrite, ActionDelete)
+			return fmt.Errorf("%w: unknown action %q: use one of %s, %s, %s", ErrInvalidToken, action, ActionRead, ActionWrite, ActionDelete)
+		}
+	}
+	return t.Scope.checkPatterns()
+}
+
+// checkPatterns reports a pattern that no name could match.
+func (s Scope) checkPatterns() error {
+	for _, pattern := range s.Owners {
+		if text := pattern.String(); text != strings.TrimSpace(text) {
+			return fmt.Errorf("%w: the owner %q has white space at an end, which no owner has", ErrInvalidToken, text)
+		}
+	}
+	for _, pattern := range s.Packages {
+		if text := pattern.String(); strings.ContainsFunc(text, func(c rune) bool { return unicode.IsSpace(c) || c == ',' || c == '/' }) {
+			return fmt.Errorf("%w: no package can match %q: names of packages have letters, digits and .-+_", ErrInvalidToken, text)
 		}
 	}
 	return nil

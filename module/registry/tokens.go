@@ -72,7 +72,7 @@ func (r *Registry) CreateToken(ctx context.Context, draft Token) (token Token, t
 	if err := draft.check(draft.Created); err != nil {
 		return Token{}, "", err
 	}
-	switch other, _, err := store.FindToken(ctx, draft.Name); {
+	switch other, _, err := store.FindToken(ctx, Fold(draft.Name)); {
 	case err == nil:
 		return Token{}, "", fmt.Errorf("%w: %s is the ID of the token %s: whoever revokes one would mean the other", ErrInvalidToken, draft.Name, other.Name)
 	case !errors.Is(err, ErrTokenNotFound):
@@ -134,6 +134,16 @@ func (r *Registry) Tokens(ctx context.Context) ([]Token, error) {
 // RevokeToken forgets the token of an ID or a name and returns it. From then on
 // nobody can use it. ErrTokenNotFound, ErrNoTokens, ErrUnavailable.
 func (r *Registry) RevokeToken(ctx context.Context, idOrName string) (Token, error) {
+	// No token has the ID of another one as its name: CreateToken sees to that.
+	return r.revokeToken(ctx, func(t Token) bool { return t.ID == idOrName || Fold(t.Name) == Fold(idOrName) })
+}
+
+// RevokeTokenNamed is RevokeToken for a name only.
+func (r *Registry) RevokeTokenNamed(ctx context.Context, name string) (Token, error) {
+	return r.revokeToken(ctx, func(t Token) bool { return Fold(t.Name) == Fold(name) })
+}
+
+func (r *Registry) revokeToken(ctx context.Context, isMeant func(Token) bool) (Token, error) {
 	store, err := r.tokens()
 	if err != nil {
 		return Token{}, err
@@ -142,10 +152,7 @@ func (r *Registry) RevokeToken(ctx context.Context, idOrName string) (Token, err
 	if err != nil {
 		return Token{}, fmt.Errorf("looking for the token: %w", err)
 	}
-	i := slices.IndexFunc(tokens, func(t Token) bool { return t.ID == idOrName })
-	if i < 0 {
-		i = slices.IndexFunc(tokens, func(t Token) bool { return Fold(t.Name) == Fold(idOrName) })
-	}
+	i := slices.IndexFunc(tokens, isMeant)
 	if i < 0 {
 		return Token{}, ErrTokenNotFound
 	}
