@@ -2,12 +2,18 @@
 // published, downloaded and deleted under an owner, a package name and a version,
 // with the API of Gitea's generic package registry.
 //
-// Importing it registers the handler http.handlers.generic_registry, the app
-// generic_registry, the stores generic_registry.metadata.badger and
-// generic_registry.blobs.filesystem, and the Caddyfile directive
-// generic_registry. It is what xcaddy is given:
+// Importing the package registers the Caddy modules
 //
-//	xcaddy build --with github.com/generic-registry/caddy-generic-registry
+//   - http.handlers.generic_registry, with the directive generic_registry
+//   - http.authentication.providers.generic_registry, with the directive
+//     generic_registry_auth
+//   - generic_registry, the app that opens and closes the stores
+//   - generic_registry.metadata.badger and generic_registry.blobs.filesystem
+//   - admin.api.generic_registry, which the command caddy generic-registry asks
+//
+// It is the path that xcaddy is given:
+//
+//	xcaddy build v2.11.9 --with github.com/generic-registry/caddy-generic-registry
 package genericregistry
 
 import _ "github.com/generic-registry/caddy-generic-registry/caddyfile"

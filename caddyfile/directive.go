@@ -1,5 +1,5 @@
-// Package caddyfile is the grammar of the generic_registry directive: tokens in, a
-// configured handler out.
+// Package caddyfile is the grammar of the directives generic_registry and
+// generic_registry_auth: tokens in, a configured handler or authenticator out.
 package caddyfile
 
 import (
@@ -54,6 +54,7 @@ var subdirectives = words{
 	"max_uploads":          (*directive).maxUploads,
 	"max_user_uploads":     (*directive).maxUserUploads,
 	"upload_stall_timeout": (*directive).uploadStallTimeout,
+	"upload_least_rate":    (*directive).uploadLeastRate,
 	"file_names":           (*directive).fileNames,
 	"scrub":                (*directive).scrub,
 	"verify_reads":         (*directive).verifyReads,
@@ -95,6 +96,7 @@ type directive struct {
 //		max_uploads          <number>
 //		max_user_uploads     <number>
 //		upload_stall_timeout <duration>
+//		upload_least_rate    <rate>|off
 //		file_names           documented|gitea
 //		scrub                <rate>|off
 //		verify_reads

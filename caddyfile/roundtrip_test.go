@@ -61,6 +61,7 @@ func drawHandler(t *rapid.T) *module.Handler {
 	h.MaxUserUploads = rapid.IntRange(0, 1000).Draw(t, "max_user_uploads")
 	h.UploadStallTimeout = caddy.Duration(rapid.Int64Range(0, 1<<40).Draw(t, "upload_stall_timeout"))
 	h.ScrubRate = rapid.OneOf(rapid.Just(int64(-1)), rapid.Int64Range(0, exact)).Draw(t, "scrub")
+	h.UploadLeastRate = rapid.OneOf(rapid.Just(int64(-1)), rapid.Int64Range(0, exact)).Draw(t, "upload_least_rate")
 	h.VerifyReads = rapid.Bool().Draw(t, "verify_reads")
 	h.Health = rapid.OneOf(rapid.Just(""), rapid.Map(name, func(s string) string { return "/" + s })).Draw(t, "health")
 	h.FileNames = rapid.SampledFrom([]registry.FileNames{"", registry.FileNamesDocumented, registry.FileNamesGitea}).Draw(t, "file_names")
@@ -157,6 +158,10 @@ func write(h *module.Handler) string {
 	limit("max_user_uploads", int64(h.MaxUserUploads))
 	if h.UploadStallTimeout > 0 {
 		line("upload_stall_timeout", time.Duration(h.UploadStallTimeout).String())
+	}
+	limit("upload_least_rate", h.UploadLeastRate)
+	if h.UploadLeastRate < 0 {
+		line("upload_least_rate", "off")
 	}
 	line("file_names", string(h.FileNames))
 	limit("scrub", h.ScrubRate)

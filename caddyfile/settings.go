@@ -122,24 +122,34 @@ func (d *directive) size() (int64, error) {
 	return int64(size), nil
 }
 
-// off in place of a rate turns the scrub off.
+// off in place of a rate turns off what has it.
 const off = "off"
 
-func (d *directive) scrub() error {
+func (d *directive) scrub() (err error) {
+	d.handler.ScrubRate, err = d.rate("bytes that may be read a second", "8MiB")
+	return err
+}
+
+func (d *directive) uploadLeastRate() (err error) {
+	d.handler.UploadLeastRate, err = d.rate("bytes that must come per second", "1KiB")
+	return err
+}
+
+// rate reads a rate of something, or off.
+func (d *directive) rate(of, such string) (int64, error) {
+	word := d.Val()
 	text, err := d.value("<rate>|" + off)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if text == off {
-		d.handler.ScrubRate = -1
-		return nil
+		return -1, nil
 	}
 	rate, err := humanize.ParseBytes(text)
 	if err != nil || rate == 0 || rate > math.MaxInt64 {
-		return d.Errf("scrub %q is not a rate: write the bytes that may be read a second, such as 8MiB, or %s", text, off)
+		return 0, d.Errf("%s %q is not a rate: write the %s, such as %s, or %s", word, text, of, such, off)
 	}
-	d.handler.ScrubRate = int64(rate)
-	return nil
+	return int64(rate), nil
 }
 
 func (d *directive) verifyReads() error {

@@ -5,11 +5,15 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // unsized hides the length of a body, which is then sent chunked.
@@ -98,7 +102,7 @@ func TestConcurrentUploadsAreLimited(t *testing.T) {
 			}
 		})
 		<-body.half
-		s.eventually("the upload is under way", func() bool { _, uploads := s.blobs(); return len(uploads) == len(under) })
+		s.eventually("bytes of the upload came", func() bool { return s.arrived() == len(under) })
 	}
 	busy := func(user string) {
 		t.Helper()
@@ -118,6 +122,99 @@ func TestConcurrentUploadsAreLimited(t *testing.T) {
 	all.Wait()
 	s.put(filePath("alice", "p", "busy", "f"), []byte("x"))
 	s.want(201, http.MethodPut, filePath("carol", "p", "busy", "f"), "carol", []byte("x"))
+}
+
+// arrived counts the uploads in progress of which bytes are on disk.
+func (s *server) arrived() (count int) {
+	s.Helper()
+	uploads, err := filepath.Glob(filepath.Join(s.root, "blobs", "tmp", "*"))
+	if err != nil {
+		s.Fatal(err)
+	}
+	for _, name := range uploads {
+		if info, err := os.Stat(name); err == nil && info.Size() > 0 {
+			count++
+		}
+	}
+	return count
+}
+
+// announce begins an upload of which the given bytes come, and no more while the
+// connection is open.
+func (s *server) announce(path, user string, size int64, came []byte) net.Conn {
+	s.Helper()
+	conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", s.port))
+	if err != nil {
+		s.Fatal(err)
+	}
+	head := fmt.Sprintf("PUT %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAuthorization: %s\r\nContent-Length: %d\r\n\r\n", path, s.port, basic(user, password), size)
+	if _, err := conn.Write(append([]byte(head), came...)); err != nil {
+		s.Fatal(err)
+	}
+	s.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// TestUploadsInProgressCountAgainstTheQuota: many of which nobody sees the end do not
+// hold more than the owner may have.
+func TestUploadsInProgressCountAgainstTheQuota(t *testing.T) {
+	t.Parallel()
+	const quota, size = 16 << 20, 12 << 20
+	s := startServer(t, "owner alice {", fmt.Sprintf("\tquota %d", quota), "}")
+	s.announce(filePath("alice", "p", "1", "f"), "alice", size, pattern(1, size-1))
+	s.eventually("most of the first came", func() bool { return s.held() > 10<<20 })
+	got, err := s.try(http.MethodPut, filePath("alice", "p", "2", "f"), "alice", unsized{bytes.NewReader(pattern(2, size))})
+	if err != nil || got.status != http.StatusForbidden || got.text() != "maximum allowed package storage quota exceeded" {
+		t.Errorf("the second: %d %s, %v", got.status, got.text(), err)
+	}
+	s.want(403, http.MethodPut, filePath("alice", "p", "3", "f"), "alice", pattern(3, size))
+	s.put(filePath("alice", "p", "4", "f"), pattern(4, 1<<20))
+	s.want(201, http.MethodPut, filePath("bob", "p", "1", "f"), "bob", pattern(5, size))
+}
+
+// held is how many bytes uploads in progress have on disk.
+func (s *server) held() (bytes int64) {
+	s.Helper()
+	uploads, err := filepath.Glob(filepath.Join(s.root, "blobs", "tmp", "*"))
+	if err != nil {
+		s.Fatal(err)
+	}
+	for _, name := range uploads {
+		if info, err := os.Stat(name); err == nil {
+			bytes += info.Size()
+		}
+	}
+	return bytes
+}
+
+// TestADrippingUploadIsEnded, though it never stalls.
+func TestADrippingUploadIsEnded(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, "max_uploads 1", "max_user_uploads 1", "upload_stall_timeout 1s", "upload_least_rate 1MiB")
+	conn := s.announce(filePath("bob", "p", "1", "f"), "bob", 1<<30, []byte("x"))
+	answered := make(chan string, 1)
+	go func() {
+		head := make([]byte, len("HTTP/1.1 408"))
+		_, _ = io.ReadFull(conn, head)
+		answered <- string(head)
+	}()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	ended := time.NewTimer(patience)
+	defer ended.Stop()
+	for got := ""; got == ""; {
+		select {
+		case got = <-answered:
+			if got != "HTTP/1.1 408" {
+				t.Errorf("the answer begins %q", got)
+			}
+		case <-tick.C:
+			_, _ = conn.Write([]byte("x"))
+		case <-ended.C:
+			t.Fatal("the drip is not ended")
+		}
+	}
+	s.put(filePath("alice", "p", "1", "f"), []byte("x"))
 }
 
 func TestAStalledUploadIsEnded(t *testing.T) {

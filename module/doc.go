@@ -1,3 +1,10 @@
-// Package module is the Caddy side of generic_registry: the app that opens and
-// closes stores, and the handler that answers requests. One concern a file.
+// Package module is the Caddy side of generic_registry: the handler that answers
+// requests, the authenticator of tokens, the app that opens and closes stores, the
+// admin endpoint with health and metrics, and the command caddy generic-registry.
+//
+// Stores belong to the process, not to a configuration: Caddy starts a new configuration
+// before it stops the old one, and requests outlive both. So the pool counts the users
+// of a store, which are configurations and requests, and the last one closes it. Stores
+// are opened in the app's Start and nowhere else, so that caddy validate beside a running
+// server touches nothing.
 package module

@@ -66,18 +66,26 @@ type Handler struct {
 	// limit.
 	MaxFileSize int64 `json:"max_file_size,omitempty"`
 
-	// The uploads that may be under way at once, in all; more are answered 503
-	// with Retry-After. Zero, the default, is no limit. Sites that share a root
-	// share the count.
+	// The uploads that may be in progress at once, in all; more are answered 503
+	// with Retry-After. An upload counts from its first byte on. Zero, the default, is
+	// no limit. Sites that share a root share the count. Without MaxUserUploads one
+	// user can keep out all others, and a warning says so.
 	MaxUploads int `json:"max_uploads,omitempty"`
 
-	// The same for each user. All anonymous uploads count as one user's.
+	// The same for each user. All anonymous uploads count as one user's. Zero, the
+	// default, is no limit.
 	MaxUserUploads int `json:"max_user_uploads,omitempty"`
 
 	// How long an upload may go without sending anything before it is ended with
 	// 408. Zero, the default, leaves it to the server's own `idle_timeout` of
 	// reading, one minute unless it is set.
 	UploadStallTimeout caddy.Duration `json:"upload_stall_timeout,omitempty"`
+
+	// The bytes per second that must come of an upload, at least; one that comes more
+	// slowly is ended with 408. They are compared each time that the registry has
+	// waited for bytes of the upload for 30 seconds, or for UploadStallTimeout when
+	// that is shorter. Zero, the default, is 1024 (1 KiB); -1 ends no upload.
+	UploadLeastRate int64 `json:"upload_least_rate,omitempty"`
 
 	// Which file names may be published: `documented` (the default) for ASCII
 	// letters, digits and `.-+_`, or `gitea` for what Gitea accepts since 1.22,
@@ -198,6 +206,15 @@ func (h *Handler) provisionSettings() error {
 	}
 	if h.MaxUploads < 0 || h.MaxUserUploads < 0 || h.UploadStallTimeout < 0 {
 		return errors.New("max_uploads, max_user_uploads and upload_stall_timeout are above zero, or left out")
+	}
+	switch {
+	case h.UploadLeastRate == 0:
+		h.UploadLeastRate = defaultLeastRate
+	case h.UploadLeastRate < rateOff:
+		return fmt.Errorf("upload_least_rate is %d: write bytes per second, or %d to end no upload", h.UploadLeastRate, rateOff)
+	}
+	if h.MaxUploads > 0 && h.MaxUserUploads == 0 {
+		h.log.Warn("max_uploads without max_user_uploads: one user can keep out all others; write max_user_uploads too", zap.Int("max_uploads", h.MaxUploads))
 	}
 	switch {
 	case h.ScrubRate == 0:

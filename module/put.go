@@ -40,9 +40,7 @@ func (h *Handler) put(w http.ResponseWriter, r *http.Request, store *registry.Re
 	if exists {
 		return registry.ErrExists
 	}
-	if h.UploadStallTimeout > 0 {
-		r.Body = &impatientBody{r.Body, http.NewResponseController(w), time.Duration(h.UploadStallTimeout)}
-	}
+	r.Body = h.pace(w, r.Body)
 	content, err := h.content(r, wanted)
 	if err != nil {
 		return err

@@ -67,7 +67,8 @@ type filePieces struct {
 	conn syscall.RawConn
 }
 
-// pieces returns the next size bytes, which are to be taken from it only.
+// pieces returns the next size bytes. The caller must read them through the returned
+// value only.
 func (c *fileContent) pieces(size, piece int64) *filePieces {
 	return &filePieces{file: c.file, left: size, piece: piece, end: c.at + size}
 }

@@ -27,15 +27,17 @@ type Content struct {
 // The caller has looked for an existing file already, to refuse it before its
 // body; here the store decides between those that race.
 func (r *Registry) Publish(ctx context.Context, ref Ref, creator string, content Content, limits Limits) (File, error) {
-	content, err := r.checkQuota(ctx, ref, content, limits.Quota)
+	content, uncount, err := r.checkQuota(ctx, ref, content, limits.Quota)
 	if err != nil {
 		return File{}, err
 	}
-	release, err := r.slots.take(creator, limits)
+	defer uncount()
+	body, release, err := r.slots.admit(creator, limits, content.Body)
 	if err != nil {
 		return File{}, err
 	}
 	defer release()
+	content.Body = body
 	if err := r.admit(ctx); err != nil {
 		return File{}, err
 	}
@@ -43,6 +45,7 @@ func (r *Registry) Publish(ctx context.Context, ref Ref, creator string, content
 	if err != nil {
 		return File{}, err
 	}
+	uncount()
 	// Once the bytes are durable the publish is finished even if the client has
 	// gone: its record costs less than sweeping the bytes.
 	recording, cancel := settled(ctx)

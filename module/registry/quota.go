@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 )
 
 // Quota is how much an owner may store. Zero is no limit.
@@ -31,33 +32,95 @@ func (q Quota) Check(u Usage) error {
 	return nil
 }
 
+// quotaStep is after how many bytes of an upload the owner's quota is compared again.
+const quotaStep = 1 << 20
+
+// arrivals counts the bytes that came of uploads in progress, by folded owner.
+type arrivals struct {
+	mu      sync.Mutex
+	byOwner map[string]int64
+}
+
+// add counts bytes more, or less, and returns how many there are of the owner.
+func (a *arrivals) add(owner string, bytes int64) (all int64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.byOwner == nil {
+		a.byOwner = make(map[string]int64)
+	}
+	a.byOwner[owner] += bytes
+	if all = a.byOwner[owner]; all == 0 {
+		delete(a.byOwner, owner)
+	}
+	return all
+}
+
 // checkQuota refuses, before the body, what the publish would refuse after it. It
-// returns the content with a body that ends where the quota does. What is
-// published meanwhile, the store counts in its transaction.
-func (r *Registry) checkQuota(ctx context.Context, ref Ref, content Content, quota Quota) (Content, error) {
+// returns the content with a body that ends where the quota does, with what came of
+// the owner's other uploads. The function ends the counting of what came: from then on
+// the store counts it, in its transaction.
+func (r *Registry) checkQuota(ctx context.Context, ref Ref, content Content, quota Quota) (Content, func(), error) {
+	none := func() {}
 	if quota == (Quota{}) {
-		return content, nil
+		return content, none, nil
 	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	usage, err := r.metadata.Usage(ctx, ref.Owner)
 	if err != nil {
-		return content, fmt.Errorf("asking for the owner's usage: %w", err)
+		return content, none, fmt.Errorf("asking for the owner's usage: %w", err)
 	}
 	if quota.Versions > 0 && usage.Versions >= quota.Versions {
 		if _, err := r.metadata.Lookup(ctx, ref); errors.Is(err, ErrPackageNotFound) {
-			return content, ErrQuotaVersions
+			return content, none, ErrQuotaVersions
 		}
 	}
 	if quota.Bytes == 0 {
-		return content, nil
+		return content, none, nil
 	}
 	left := quota.Bytes - usage.Bytes
-	if left < 0 || content.Size > left {
-		return content, ErrQuotaBytes
+	if left < 0 || content.Size > left-r.arrived.add(Fold(ref.Owner), 0) {
+		return content, none, ErrQuotaBytes
 	}
-	content.Body = LimitBody(content.Body, left, ErrQuotaBytes)
-	return content, nil
+	counted := &countedBody{ctx: ctx, registry: r, owner: Fold(ref.Owner), quota: quota.Bytes, body: LimitBody(content.Body, left, ErrQuotaBytes)}
+	content.Body = counted
+	return content, counted.end, nil
+}
+
+// countedBody counts what comes against the quota of an owner.
+type countedBody struct {
+	ctx      context.Context
+	registry *Registry
+	owner    string // folded
+	quota    int64
+	body     io.Reader
+
+	came, checked int64
+}
+
+func (c *countedBody) Read(p []byte) (int, error) {
+	n, err := c.body.Read(p)
+	c.came += int64(n)
+	all := c.registry.arrived.add(c.owner, int64(n))
+	if c.came-c.checked < quotaStep {
+		return n, err
+	}
+	c.checked = c.came
+	usage, asking := c.registry.metadata.Usage(c.ctx, c.owner)
+	if asking != nil {
+		return 0, fmt.Errorf("asking for the owner's usage: %w", asking)
+	}
+	if usage.Bytes+all > c.quota {
+		return 0, ErrQuotaBytes
+	}
+	return n, err
+}
+
+// end counts nothing of the body any more, when nobody reads it. Ending twice is
+// harmless.
+func (c *countedBody) end() {
+	c.registry.arrived.add(c.owner, -c.came)
+	c.came = 0
 }
 
 // LimitBody returns a reader that gives at most limit bytes, and err instead of
@@ -74,7 +137,7 @@ type limitedBody struct {
 
 func (l *limitedBody) Read(p []byte) (int, error) {
 	// One byte more than allowed tells what fits from what does not.
-	if int64(len(p)) > l.left+1 {
+	if int64(len(p))-1 > l.left {
 		p = p[:l.left+1]
 	}
 	n, err := l.body.Read(p)

@@ -22,6 +22,7 @@ type Registry struct {
 	damage damageSet
 
 	slots      slots
+	arrived    arrivals
 	uses       tokenUses
 	hold       hold
 	sweeper    sweeper

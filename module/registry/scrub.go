@@ -77,8 +77,8 @@ func (s *scrubber) pace() (rate int64, changed <-chan struct{}) {
 	return s.rate, s.changed
 }
 
-// turn waits until the background may read. The context that it returns ends when
-// it may no more; leave says that it stopped.
+// turn waits until the background may read. The returned context is cancelled when the
+// turn ends; the caller calls leave when it has stopped reading.
 func (s *scrubber) turn(ctx context.Context) (turn context.Context, leave func(), err error) {
 	for ctx.Err() == nil {
 		s.mu.Lock()

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"fmt"
+	"io"
 	"sync"
 )
 
@@ -9,40 +10,55 @@ import (
 type Limits struct {
 	// Quota of the owner.
 	Quota Quota
-	// Uploads that may be under way at once in the whole registry. Zero is no
-	// limit.
+	// Uploads that may be in progress at once in the whole registry: those of which
+	// bytes came. Zero is no limit.
 	Uploads int
-	// UserUploads that one user may have under way at once; anonymous is a user
+	// UserUploads that one user may have in progress at once; anonymous is a user
 	// here. Zero is no limit.
 	UserUploads int
 }
 
-// slots counts the uploads under way. The limits come with each upload, so that
-// changed ones count at once.
+// slots counts the uploads of which bytes came. The limits come with each upload, so
+// that changed ones count at once.
 type slots struct {
 	mu     sync.Mutex
 	all    int
 	byUser map[string]int
 }
 
-// take counts one more upload of a user until the returned function is called.
-// ErrBusy.
-func (s *slots) take(user string, limits Limits) (release func(), err error) {
-	user = Fold(user)
+// admit returns a body that takes a slot of a user when its first bytes come, and fails
+// with ErrBusy when there is none; the function gives the slot back. It says ErrBusy
+// before the body when there is none now.
+func (s *slots) admit(user string, limits Limits, body io.Reader) (io.Reader, func(), error) {
+	slotted := &slotBody{body: body, slots: s, user: Fold(user), limits: limits}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return slotted, slotted.end, s.busy(slotted.user, limits)
+}
+
+// busy requires s.mu.
+func (s *slots) busy(user string, limits Limits) error {
 	if limits.Uploads > 0 && s.all >= limits.Uploads {
-		return nil, fmt.Errorf("%w: %d", ErrBusy, s.all)
+		return fmt.Errorf("%w: %d", ErrBusy, s.all)
 	}
 	if limits.UserUploads > 0 && s.byUser[user] >= limits.UserUploads {
-		return nil, fmt.Errorf("%w: %d of this user", ErrBusy, s.byUser[user])
+		return fmt.Errorf("%w: %d of this user", ErrBusy, s.byUser[user])
+	}
+	return nil
+}
+
+func (s *slots) take(user string, limits Limits) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.busy(user, limits); err != nil {
+		return err
 	}
 	if s.byUser == nil {
 		s.byUser = make(map[string]int)
 	}
 	s.all++
 	s.byUser[user]++
-	return func() { s.give(user) }, nil
+	return nil
 }
 
 func (s *slots) give(user string) {
@@ -51,5 +67,33 @@ func (s *slots) give(user string) {
 	s.all--
 	if s.byUser[user]--; s.byUser[user] == 0 {
 		delete(s.byUser, user)
+	}
+}
+
+// slotBody is a body that has a slot once bytes of it came: a client that only
+// announces an upload keeps nobody out.
+type slotBody struct {
+	body   io.Reader
+	slots  *slots
+	user   string // folded
+	limits Limits
+	taken  bool
+}
+
+func (b *slotBody) Read(p []byte) (int, error) {
+	n, err := b.body.Read(p)
+	if n > 0 && !b.taken {
+		if err := b.slots.take(b.user, b.limits); err != nil {
+			return 0, err
+		}
+		b.taken = true
+	}
+	return n, err
+}
+
+// end gives the slot back, when nobody reads any more.
+func (b *slotBody) end() {
+	if b.taken {
+		b.slots.give(b.user)
 	}
 }

@@ -2,6 +2,8 @@ package registry
 
 import (
 	"errors"
+	"io"
+	"strings"
 	"testing"
 )
 
@@ -10,15 +12,18 @@ func TestSlots(t *testing.T) {
 	limits := Limits{Uploads: 3, UserUploads: 2}
 	take := func(user string) func() {
 		t.Helper()
-		release, err := s.take(user, limits)
+		body, end, err := s.admit(user, limits, strings.NewReader("x"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		return release
+		if _, err := io.ReadAll(body); err != nil {
+			t.Fatal(err)
+		}
+		return end
 	}
 	refused := func(user string) {
 		t.Helper()
-		if _, err := s.take(user, limits); !errors.Is(err, ErrBusy) {
+		if _, _, err := s.admit(user, limits, nil); !errors.Is(err, ErrBusy) {
 			t.Fatalf("%q: %v", user, err)
 		}
 	}
@@ -31,8 +36,36 @@ func TestSlots(t *testing.T) {
 	refused("alice")
 	limits.Uploads = 0
 	third := take("alice")
-	for _, release := range []func(){second, nobody, bob, third} {
-		release()
+	for _, end := range []func(){second, nobody, bob, third} {
+		end()
+	}
+	if s.all != 0 || len(s.byUser) != 0 {
+		t.Errorf("left: %d, %v", s.all, s.byUser)
+	}
+}
+
+// TestAnAnnouncedUploadTakesNoSlot: it takes one with its first bytes, or hears then
+// that there is none any more.
+func TestAnAnnouncedUploadTakesNoSlot(t *testing.T) {
+	var s slots
+	limits := Limits{Uploads: 1}
+	var bodies []io.Reader
+	var ends []func()
+	for range 3 {
+		body, end, err := s.admit("mallory", limits, strings.NewReader("x"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		bodies, ends = append(bodies, body), append(ends, end)
+	}
+	if content, err := io.ReadAll(bodies[1]); err != nil || string(content) != "x" {
+		t.Errorf("the first of which bytes come: %q, %v", content, err)
+	}
+	if content, err := io.ReadAll(bodies[0]); !errors.Is(err, ErrBusy) || len(content) > 0 {
+		t.Errorf("the next: %q, %v", content, err)
+	}
+	for _, end := range ends {
+		end()
 	}
 	if s.all != 0 || len(s.byUser) != 0 {
 		t.Errorf("left: %d, %v", s.all, s.byUser)

@@ -64,7 +64,7 @@ func (f *fakeFile) Write(p []byte) (int, error) {
 
 func (f *fakeFile) Allocate(bytes int64) error {
 	if f.disk.allocates {
-		f.disk.take(f.name, bytes)
+		f.disk.take(f.name, max(0, bytes-f.disk.taken[f.name]))
 	}
 	return nil
 }
@@ -106,9 +106,9 @@ func wantNoSpace(t *testing.T, s *Store, size int64) {
 	}
 }
 
-// TestUploadsUnderWayCount once, whether the file system sets their room aside or
+// TestUploadsInProgressCount once, whether the file system sets their room aside or
 // not.
-func TestUploadsUnderWayCount(t *testing.T) {
+func TestUploadsInProgressCount(t *testing.T) {
 	for name, allocates := range map[string]bool{"promised": false, "set aside": true} {
 		t.Run(name, func(t *testing.T) { wantUploadsCounted(t, allocates) })
 	}
@@ -119,20 +119,16 @@ func wantUploadsCounted(t *testing.T, allocates bool) {
 	d.allocates = allocates
 	s := d.store(t, 10*mebi)
 	first := s.mustCreate(t, 60*mebi)
-	wantNoSpace(t, s, 41*mebi)
+	wantNoSpace(t, s, 101*mebi)
 	wantNoSpace(t, s, 1<<60)
 	if err := write(first, 30*mebi); err != nil {
 		t.Fatal(err)
 	}
-	wantNoSpace(t, s, 41*mebi) // half of the first is written, half still promised
-	second := s.mustCreate(t, 40*mebi)
-	wantNoSpace(t, s, 1)
-	wantNoSpace(t, s, 0)
-	if err := second.Abort(); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.mustCreate(t, 39*mebi).Abort(); err != nil {
-		t.Fatal(err)
+	wantNoSpace(t, s, 41*mebi) // half of the first is written, as much again is promised
+	for range 2 {
+		if err := s.mustCreate(t, 40*mebi).Abort(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := write(first, 30*mebi); err != nil {
 		t.Fatal(err)
@@ -148,6 +144,36 @@ func wantUploadsCounted(t *testing.T, allocates bool) {
 	}
 }
 
+// TestAnnouncedBytesTakeNoRoom: what is set aside follows the bytes that came, and is
+// never more than as much again, nor than allocateAhead beyond.
+func TestAnnouncedBytesTakeNoRoom(t *testing.T) {
+	const disk = 1 << 40
+	for name, allocates := range map[string]bool{"promised": false, "set aside": true} {
+		t.Run(name, func(t *testing.T) {
+			d := newDisk(disk)
+			d.allocates = allocates
+			s := d.store(t, 10*mebi)
+			w := s.mustCreate(t, disk/2)
+			came := int64(0)
+			for _, bytes := range []int64{0, 1, 32 << 10, mebi, 30 * mebi, 100 * mebi, 100 * mebi} {
+				if err := write(w, int(bytes)); err != nil {
+					t.Fatal(err)
+				}
+				came += bytes
+				if held := disk - d.free.Load() + s.space.taken; held < came || held > came+min(came, allocateAhead) {
+					t.Errorf("after %d bytes %d are held", came, held)
+				}
+			}
+			if err := w.Abort(); err != nil {
+				t.Fatal(err)
+			}
+			if d.free.Load() != disk || s.space.taken != 0 {
+				t.Errorf("after all %d bytes are free, %d promised", d.free.Load(), s.space.taken)
+			}
+		})
+	}
+}
+
 // TestWhatIsSetAsideIsGivenBack when less is written than was announced, and no
 // more than was announced is free of charge.
 func TestWhatIsSetAsideIsGivenBack(t *testing.T) {
@@ -155,20 +181,25 @@ func TestWhatIsSetAsideIsGivenBack(t *testing.T) {
 	d.allocates = true
 	s := d.store(t, 10*mebi)
 	short := s.mustCreate(t, 20*mebi)
-	if free := d.free.Load(); free != 30*mebi || s.space.taken != 0 {
+	if err := write(short, mebi); err != nil {
+		t.Fatal(err)
+	}
+	if free := d.free.Load(); free != 48*mebi || s.space.taken != 0 {
 		t.Errorf("%d bytes are free and %d promised", free, s.space.taken)
 	}
-	if err := errors.Join(write(short, mebi), commit(short)); err != nil {
+	if err := commit(short); err != nil {
 		t.Fatal(err)
 	}
 	if free := d.free.Load(); free != 49*mebi {
 		t.Errorf("%d bytes are free", free)
 	}
 	long := s.mustCreate(t, 20*mebi)
-	if err := write(long, 21*mebi); err != nil {
-		t.Fatal(err)
+	for _, bytes := range []int{10 * mebi, 11 * mebi} {
+		if err := write(long, bytes); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if promised := s.space.taken; promised != unknownStep-mebi {
+	if promised := s.space.taken; promised > promiseStep {
 		t.Errorf("%d bytes are promised", promised)
 	}
 	if err := write(long, 20*mebi); !errors.Is(err, registry.ErrNoSpace) {
@@ -179,6 +210,27 @@ func TestWhatIsSetAsideIsGivenBack(t *testing.T) {
 	}
 	if free := d.free.Load(); free != 49*mebi || s.space.taken != 0 {
 		t.Errorf("%d bytes are free and %d promised", free, s.space.taken)
+	}
+}
+
+// TestAFullDiskKeepsNoBlocksAhead: the last bytes of the disk are for bytes that came.
+func TestAFullDiskKeepsNoBlocksAhead(t *testing.T) {
+	d := newDisk(50 * mebi)
+	d.allocates = true
+	s := d.store(t, 10*mebi)
+	w := s.mustCreate(t, 40*mebi)
+	other := s.mustCreate(t, 10*mebi)
+	if err := errors.Join(write(other, 10*mebi), write(w, 20*mebi), write(w, 10*mebi)); err != nil {
+		t.Fatal(err)
+	}
+	if err := write(w, 1); !errors.Is(err, registry.ErrNoSpace) {
+		t.Errorf("into the reserve: %v", err)
+	}
+	if err := errors.Join(w.Abort(), other.Abort()); err != nil {
+		t.Fatal(err)
+	}
+	if d.free.Load() != 50*mebi || s.space.taken != 0 {
+		t.Errorf("%d bytes are free, %d promised", d.free.Load(), s.space.taken)
 	}
 }
 

@@ -57,7 +57,7 @@ type wal struct {
 	expiry    *time.Timer // of the segment; nil: none
 	expires   time.Time
 
-	turn    chan struct{} // full while somebody writes; the rest is his
+	turn    chan struct{} // semaphore of the one writer; guards the fields below
 	segment *segment      // nil: none
 	number  uint64        // of the last
 	pause   time.Time     // none is begun before

@@ -12,9 +12,15 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
-// allocateFrom is the size from which blocks are set aside in advance. For less it
-// costs more than it gives.
-const allocateFrom = 1 << 20
+const (
+	// allocateFrom is the size from which blocks are set aside in advance. For less it
+	// costs more than it gives.
+	allocateFrom = 1 << 20
+
+	// allocateAhead is the most that is set aside beyond what came: as much again
+	// until then, so that a client that only announces bytes takes no blocks.
+	allocateAhead = 64 << 20
+)
 
 // flushStep is after how many bytes the disk begins to work on them. Else it would
 // be idle until the sync, and what is not written yet would fill the memory.
@@ -31,6 +37,7 @@ type writer struct {
 	allowance *allowance
 	size      int64
 	flushed   int64 // of size: the disk was told to write them
+	announced int64 // size, if it is worth setting blocks aside for; else 0
 	allocated int64 // blocks for so many bytes were asked for
 	failed    error // of a write: what is in the file is not what was sent
 	closed    bool  // the file
@@ -71,15 +78,26 @@ func (s *Store) CreateAt(ctx context.Context, locator registry.Locator, size int
 		return nil, fmt.Errorf("creating file: %w", directory.Full(err))
 	}
 	if size >= allocateFrom {
-		w.allocated = size
-		if err := allocate(w.file, allowance, size); err != nil {
-			return nil, errors.Join(err, w.Abort())
-		}
+		w.announced = size
 	}
 	return w, nil
 }
 
-// allocate sets blocks aside for a file of known size: it lies in few pieces then,
+// ahead sets blocks aside before so many bytes of the file are written, when there are
+// not enough.
+func (w *writer) ahead(size int64) error {
+	if size <= w.allocated || w.allocated >= w.announced {
+		return nil
+	}
+	target := min(w.announced, size+min(size, allocateAhead))
+	if target <= w.allocated || !w.allowance.promise(target-w.size) {
+		return nil // it is written without
+	}
+	w.allocated = target
+	return allocate(w.file, w.allowance, target)
+}
+
+// allocate sets blocks aside for the first bytes of a file: it lies in few pieces then,
 // and is synced faster. From now on the file system counts them, if it has really
 // set them aside: some say so and do not.
 func allocate(file disk.File, allowance *allowance, size int64) error {
@@ -112,6 +130,9 @@ func (w *writer) Write(p []byte) (int, error) {
 }
 
 func (w *writer) append(p []byte) (int, error) {
+	if err := w.ahead(w.size + int64(len(p))); err != nil {
+		return 0, err
+	}
 	if err := w.allowance.need(int64(len(p))); err != nil {
 		return 0, err
 	}

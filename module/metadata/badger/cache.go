@@ -19,13 +19,13 @@ const (
 )
 
 // cache keeps records that were looked up, of versions, files, blobs and tokens, so
-// that what is asked for often costs no transaction. A record is in it only while the database
-// has the same one.
+// that frequent lookups cost no transaction. A record is in the cache only while the
+// database has the same record.
 //
-// The database numbers commits; there is one at a time. Before a commit can be seen,
-// begin drops the records that it writes and notes its number with them. Who has read
-// a record puts it in with the number of the last commit that he saw: he has seen all
-// before, so the record is true unless a later one that may write it has begun.
+// The database numbers its commits, and makes one at a time. Before readers can see a
+// commit, begin drops the records that the commit writes and notes its number in their
+// shards. put takes the number of the last commit that the reader saw. The record is
+// kept unless a later commit has begun to write to its shard.
 type cache struct {
 	seed   maphash.Seed
 	shards [cacheShards]cacheShard

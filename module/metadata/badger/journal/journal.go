@@ -110,8 +110,8 @@ func removeTry(path string, fsys disk.FS) error {
 	return nil
 }
 
-// Begin readies an opened journal for Append: what a crash left behind its last
-// good line is gone then. Sealed segments that were not compressed are.
+// Begin readies an opened journal for Append. It removes what a crash left behind the
+// last good line, and compresses sealed segments that an earlier run left plain.
 func (j *Journal) Begin() error {
 	if j.active.size != j.size || j.size == j.active.header {
 		// The name of a segment without a change may not be durable either.

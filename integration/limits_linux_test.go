@@ -1,0 +1,34 @@
+package integration
+
+import (
+	"fmt"
+	"syscall"
+	"testing"
+)
+
+// TestAnnouncedUploadsKeepNobodyOut: an upload of which no byte came has no slot, and
+// one that announces nearly the whole disk leaves it to others.
+func TestAnnouncedUploadsKeepNobodyOut(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, "max_uploads 2", "max_user_uploads 2")
+	free := s.free()
+	for i := range 4 {
+		s.announce(filePath("bob", "p", fmt.Sprint(i), "f"), "bob", free-1<<30, nil)
+	}
+	s.announce(filePath("bob", "p", "byte", "f"), "bob", free-1<<30, []byte("x"))
+	s.eventually("the uploads wait for bytes", func() bool { _, uploads := s.blobs(); return len(uploads) == 5 })
+	s.put(filePath("alice", "p", "1", "f"), pattern(1, 1<<20))
+	if now := s.free(); now < free-free/4 {
+		t.Errorf("%d bytes are free, of %d before", now, free)
+	}
+}
+
+// free is the free space of the registry's disk.
+func (s *server) free() int64 {
+	s.Helper()
+	var disk syscall.Statfs_t
+	if err := syscall.Statfs(s.dir, &disk); err != nil {
+		s.Fatal(err)
+	}
+	return int64(disk.Bavail) * disk.Bsize
+}
