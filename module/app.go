@@ -24,9 +24,10 @@ func init() { caddy.RegisterModule(&App{}) }
 // AppID is the name of the app in Caddy's configuration.
 const AppID = "generic_registry"
 
-// startTimeout bounds how long Start waits for a store: for the one that a
-// previous configuration is closing, and for its own to open.
-const startTimeout = 30 * time.Second
+// startWait bounds how long Start waits for the stores: for those that a previous
+// configuration is closing, and for its own to open. After that both go on in the
+// background. Tests have less.
+var startWait = 10 * time.Second
 
 // App opens the stores of a configuration's registries when it starts, and closes
 // those that no configuration and no request uses any more. Handlers bring it in
@@ -153,10 +154,10 @@ func (a *App) find(root string) (storeKey, error) {
 }
 
 // Start opens the stores, or finds them open. A fault of the configuration is an
-// error; a store without room or with damage is not: it answers 503 until it can
-// be opened, and the rest of Caddy is unaffected.
+// error; a store without room or with damage is not, nor is one that takes long to open:
+// it answers 503 until it is open, and the rest of Caddy is unaffected.
 func (a *App) Start() error {
-	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), startWait)
 	defer cancel()
 	for _, root := range a.expected {
 		if _, err := a.find(root); err != nil {

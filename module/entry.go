@@ -18,26 +18,43 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
-// stateRetryInterval is how often a store in a state fault is tried again.
-const stateRetryInterval = 2 * time.Second
+const (
+	// A store in a state fault is tried again after the first interval, and then ever
+	// more seldom, up to the longest.
+	stateRetryInterval = 2 * time.Second
+	longestRetry       = time.Minute
 
-// entry is one store of the pool: not open yet, open, or waiting in a state fault.
+	// closeWait bounds how long closing a store is waited for. It goes on behind.
+	closeWait = 30 * time.Second
+)
+
+// entry is one store of the pool: not open yet, open, or waiting in a state fault. One
+// goroutine opens it, however long that takes, and tries again as long as it must; all
+// others see how far that is and wait for nothing but the time they have.
 type entry struct {
 	key      storeKey
 	users    int             // guarded by pool.mu
 	previous <-chan struct{} // closed when the store that had the key before is; may be nil
 	closed   chan struct{}   // closed when this one is
-	ready    chan struct{}   // closed when opening was first tried
+	ready    chan struct{}   // closed when opening was first tried, or is not waited for any more
+	readied  sync.Once
 	log      liveLog
 
 	state atomic.Pointer[state]
 	named atomic.Pointer[string] // the root, as the latest configuration has it
 
-	mu       sync.Mutex  // one opening at a time; guards all below
-	configs  []*backends // in the order in which they started
-	stores   openStores
-	stop     context.CancelFunc
-	retrying sync.WaitGroup
+	mu      sync.Mutex  // guards all below; nobody holds it while a store is opened
+	configs []*backends // in the order in which they started
+	stores  openStores
+	opening *opening // nil before the first start
+}
+
+// opening is the work of the goroutine that opens a store.
+type opening struct {
+	stop    context.CancelFunc
+	wake    chan struct{}   // another configuration has started
+	waiting []chan struct{} // closed after a try that began later; guarded by entry.mu
+	ended   chan struct{}   // closed when it is over
 }
 
 // state is what requests see of an entry: a registry, or why there is none.
@@ -68,32 +85,128 @@ func newEntry(key storeKey, previous <-chan struct{}) *entry {
 	return &entry{key: key, previous: previous, closed: make(chan struct{}), ready: make(chan struct{})}
 }
 
-// start opens the store for a configuration, or gives the open one that
-// configuration's settings. The error is a configuration fault; a state fault
-// leaves the entry trying again, and is not an error.
+// start has the store opened for a configuration, or gives the open one that
+// configuration's settings. The error is a configuration fault. A state fault is not an
+// error, nor is an opening that takes longer than ctx: both go on in the background.
 func (e *entry) start(ctx context.Context, b *backends) error {
-	if e.previous != nil {
-		select {
-		case <-e.previous:
-		case <-ctx.Done():
-			return fmt.Errorf("waiting for the store to close: %w", ctx.Err())
-		}
+	tried, err := e.begin(b)
+	// Requests need not wait for what the start did not wait for.
+	defer e.readied.Do(func() { close(e.ready) })
+	if err != nil {
+		return err
 	}
+	select {
+	case <-tried:
+	case <-ctx.Done():
+		b.log.Warn("opening the store takes long, and goes on in the background; requests get 503 until it ends", zap.String("root", b.root))
+		return nil
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.isOpen() {
+		return nil
+	}
+	if fault := e.state.Load().fault; !registry.IsState(fault) {
+		return fault
+	}
+	return nil
+}
+
+// begin adds a configuration, has the store opened if it is not, and returns what is
+// closed once that was tried. One that is open gets the settings.
+func (e *entry) begin(b *backends) (<-chan struct{}, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.configs = append(e.configs, b)
 	e.use(b)
+	tried := make(chan struct{})
 	if e.isOpen() {
-		return e.adjust(b)
+		close(tried)
+		return tried, e.adjust(b)
 	}
-	err := e.tryOpen(ctx, b)
-	if err != nil && registry.IsState(err) {
-		b.log.Error("store is not available; trying again", zap.Duration("every", stateRetryInterval), zap.Error(err))
-		e.retryLater()
-		return nil
+	if e.opening == nil {
+		ctx, stop := context.WithCancel(context.Background())
+		e.opening = &opening{stop: stop, wake: make(chan struct{}, 1), ended: make(chan struct{})}
+		go e.open(ctx, e.opening)
+	}
+	e.opening.waiting = append(e.opening.waiting, tried)
+	select {
+	case e.opening.wake <- struct{}{}:
+	default:
+	}
+	return tried, nil
+}
+
+// open opens the store, and tries again until it is open, or nobody uses it.
+func (e *entry) open(ctx context.Context, o *opening) {
+	defer close(o.ended)
+	e.awaitPrevious(ctx)
+	var told registry.Lasting
+	for interval := stateRetryInterval; ctx.Err() == nil; interval = min(interval*3/2, longestRetry) {
+		err := e.tryFor(ctx, o)
+		if err == nil {
+			if told != (registry.Lasting{}) {
+				e.log.logger().Info("the store is available again")
+			}
+			return
+		}
+		e.setFault(&retried{err, interval})
+		if told.IsNews(err.Error()) {
+			e.log.logger().Error("the store is not available; trying again", slog.Duration("in", interval), slog.Any("error", err))
+		}
+		select {
+		case <-ctx.Done():
+		case <-o.wake:
+			interval = stateRetryInterval
+		case <-time.After(interval):
+		}
+	}
+}
+
+// tryFor is tryOpen, and tells those who wait for a try.
+func (e *entry) tryFor(ctx context.Context, o *opening) error {
+	e.mu.Lock()
+	select {
+	case <-o.wake:
+	default:
+	}
+	waiting := o.waiting
+	o.waiting = nil
+	e.mu.Unlock()
+	err := e.tryOpen(ctx)
+	for _, tried := range waiting {
+		close(tried)
 	}
 	return err
 }
+
+// awaitPrevious waits until the store that had the key before is closed.
+func (e *entry) awaitPrevious(ctx context.Context) {
+	if e.previous == nil {
+		return
+	}
+	select {
+	case <-e.previous:
+		return
+	default:
+	}
+	e.setFault(fmt.Errorf("%w: waiting for an earlier configuration to close it", registry.ErrUnavailable))
+	select {
+	case <-e.previous:
+	case <-ctx.Done():
+	}
+}
+
+// setFault has requests see why the store is not open.
+func (e *entry) setFault(fault error) { e.state.Store(&state{fault: fault}) }
+
+// retried is a fault of a store that is tried again at an interval.
+type retried struct {
+	error
+	interval time.Duration
+}
+
+func (r *retried) Unwrap() error { return r.error }
 
 // use gives the entry the log and the name of a configuration. Requires e.mu.
 func (e *entry) use(b *backends) {
@@ -109,18 +222,49 @@ func (e *entry) root() string {
 	return ""
 }
 
-// tryOpen opens both halves. Requires e.mu.
-func (e *entry) tryOpen(ctx context.Context, b *backends) error {
-	var opened *registry.Registry
-	opening, err := b.open(ctx, e.log.logger())
-	if err == nil {
-		e.stores = opening
-		opened = registry.New(opening.metadata, opening.blobs, registry.Options{Log: e.log.logger(), ScrubRate: b.scrubRate})
+// tryOpen opens both halves, with the settings of the configuration that started last.
+func (e *entry) tryOpen(ctx context.Context) error {
+	b := e.latest()
+	if b == nil {
+		return fmt.Errorf("%w: no configuration uses it", registry.ErrUnavailable)
 	}
-	if e.state.Swap(&state{registry: opened, fault: err}) == nil {
-		close(e.ready)
+	stores, err := b.open(e.withProgress(ctx), e.log.logger())
+	if err != nil {
+		e.setFault(err)
+		return err
 	}
-	return err
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.stores = stores
+	opened := registry.New(stores.metadata, stores.blobs, registry.Options{Log: e.log.logger(), ScrubRate: b.scrubRate})
+	e.state.Store(&state{registry: opened})
+	if len(e.configs) > 0 && e.configs[len(e.configs)-1] != b {
+		return e.adjust(e.configs[len(e.configs)-1]) // it started meanwhile
+	}
+	return nil
+}
+
+func (e *entry) latest() *backends {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.configs) == 0 {
+		return nil
+	}
+	return e.configs[len(e.configs)-1]
+}
+
+// withProgress has requests, health and the log hear how far the opening is: the log
+// when it does something else, and once a minute.
+func (e *entry) withProgress(ctx context.Context) context.Context {
+	var told registry.Lasting
+	began := time.Now()
+	return registry.WithProgress(ctx, func(text string) {
+		e.setFault(fmt.Errorf("%w: the registry is being opened: %s", registry.ErrUnavailable, text))
+		step, _, _ := strings.Cut(text, ":")
+		if told.IsNews(step) && time.Since(began) > stateRetryInterval {
+			e.log.logger().Info("opening the store", slog.String("progress", text))
+		}
+	})
 }
 
 // takesTokens tells whether a site of a configuration accepts tokens of the registry.
@@ -186,49 +330,6 @@ func (e *entry) adjust(b *backends) error {
 	return errors.Join(errs...)
 }
 
-// retryLater tries to open at intervals, with the settings of the configuration
-// that started last. Requires e.mu.
-func (e *entry) retryLater() {
-	if e.stop != nil {
-		return
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	e.stop = stop
-	e.retrying.Go(func() {
-		ticker := time.NewTicker(stateRetryInterval)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-ticker.C:
-			}
-			if e.retry(ctx) {
-				return
-			}
-		}
-	})
-}
-
-// retry reports whether the store is open now.
-func (e *entry) retry(ctx context.Context) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.isOpen() {
-		return true
-	}
-	if len(e.configs) == 0 {
-		return false
-	}
-	b := e.configs[len(e.configs)-1]
-	if err := e.tryOpen(ctx, b); err != nil {
-		b.log.Warn("store is still not available", zap.Error(err))
-		return false
-	}
-	b.log.Info("store is available again")
-	return true
-}
-
 // retire takes a configuration's settings away: after a reload that failed later
 // on, those of the configuration that serves on count again.
 func (e *entry) retire(b *backends) {
@@ -253,8 +354,8 @@ func (e *entry) retire(b *backends) {
 	}
 }
 
-// wait returns the registry once opening was tried, or why there is none. It
-// waits no longer than limit.
+// wait returns the registry once opening was tried, or why there is none: ErrNoSpace or
+// ErrUnavailable. It waits no longer than limit, and not at all once a start has ended.
 func (e *entry) wait(ctx context.Context, limit time.Duration) (*registry.Registry, error) {
 	select {
 	case <-e.ready:
@@ -268,15 +369,35 @@ func (e *entry) wait(ctx context.Context, limit time.Duration) (*registry.Regist
 		}
 	}
 	current := e.state.Load()
+	switch {
+	case current == nil:
+		return nil, fmt.Errorf("%w: %w", registry.ErrUnavailable, errOpening)
+	case current.registry == nil && !errors.Is(current.fault, registry.ErrNoSpace):
+		return nil, fmt.Errorf("%w: %w", registry.ErrUnavailable, current.fault)
+	}
 	return current.registry, current.fault
 }
 
-// close closes the store. Nobody uses the entry any more.
+// close closes the store, and waits for that as long as it may take. Nobody uses the
+// entry any more. What hangs is left behind: whoever has the key next waits for it.
 func (e *entry) close() {
-	defer close(e.closed)
-	if e.stop != nil {
-		e.stop()
-		e.retrying.Wait()
+	go func() {
+		defer close(e.closed)
+		e.closeStores()
+	}()
+	timeout := time.NewTimer(closeWait)
+	defer timeout.Stop()
+	select {
+	case <-e.closed:
+	case <-timeout.C:
+		e.log.logger().Error("closing the store takes long; it is not waited for any more", slog.String("root", e.root()), slog.Duration("after", closeWait))
+	}
+}
+
+func (e *entry) closeStores() {
+	if e.opening != nil {
+		e.opening.stop()
+		<-e.opening.ended
 	}
 	if !e.isOpen() {
 		return

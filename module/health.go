@@ -21,7 +21,7 @@ const (
 	probeReady = "ready"
 )
 
-// errOpening: the first try to open the store is not over.
+// errOpening: the store is being opened, and nothing is known yet.
 var errOpening = errors.New("the registry is being opened")
 
 // health is how the registry is, or why it is not open. It waits for nothing.

@@ -109,7 +109,7 @@ func (p *pool) joinAll(root string) (entries []*entry) {
 	return entries
 }
 
-// leave gives one use back; the last one closes the store before it returns.
+// leave gives one use back; the last one closes the store, and waits a while for that.
 func (p *pool) leave(e *entry) {
 	p.mu.Lock()
 	e.users--
@@ -123,6 +123,19 @@ func (p *pool) leave(e *entry) {
 
 	e.close()
 
+	select {
+	case <-e.closed:
+		p.forget(e)
+	default:
+		go func() {
+			<-e.closed
+			p.forget(e)
+		}()
+	}
+}
+
+// forget says that an entry's store is closed.
+func (p *pool) forget(e *entry) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	// The key may have been taken, given back and closed again meanwhile.

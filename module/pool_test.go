@@ -177,7 +177,7 @@ func TestStateFaultPassesByItself(t *testing.T) {
 			t.Errorf("requests see %v", err)
 		}
 		backend.fail(nil)
-		<-time.After(stateRetryInterval + time.Second)
+		<-time.After(longestRetry)
 		if store, err := e.wait(t.Context(), time.Second); err != nil || store == nil {
 			t.Errorf("requests see %v", err)
 		}

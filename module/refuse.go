@@ -1,8 +1,11 @@
 package module
 
 import (
+	"errors"
+	"math"
 	"net/http"
 	"slices"
+	"strconv"
 
 	"go.uber.org/zap"
 
@@ -10,9 +13,6 @@ import (
 )
 
 const (
-	// retryAfter, in seconds, is when a store in a state fault is tried again.
-	retryAfter = "5"
-
 	// challenge is the WWW-Authenticate of every 401 (RFC 7617).
 	challenge = `Basic realm="Package registry", charset="UTF-8"`
 )
@@ -30,10 +30,21 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, body *requestBo
 		header.Set("Allow", rt.methods())
 	case http.StatusUnauthorized:
 		header.Set("WWW-Authenticate", challenge)
-	case http.StatusServiceUnavailable:
-		header.Set("Retry-After", retryAfter)
+	case http.StatusServiceUnavailable, http.StatusInsufficientStorage:
+		header.Set("Retry-After", retryAfter(err))
 	}
 	denial{status, line(text), h.mayWrite(rt, who)}.answer(w, r, body)
+}
+
+// retryAfter says, in seconds, when what failed is tried again: a store that is not open
+// at its interval, which grows, and all else at the shortest.
+func retryAfter(err error) string {
+	interval := stateRetryInterval
+	var waits *retried
+	if errors.As(err, &waits) {
+		interval = waits.interval
+	}
+	return strconv.Itoa(int(math.Ceil(interval.Seconds())))
 }
 
 func (h *Handler) logFailure(status int, method string, rt route, err error) {

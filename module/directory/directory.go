@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/gofrs/flock"
 
@@ -40,6 +41,9 @@ func Take(path, layout string, version int) (*Claim, error) {
 	if err := Make(path); err != nil {
 		return nil, fmt.Errorf("making directory: %w", err)
 	}
+	if _, kept := abandoned.Load(path); kept {
+		return nil, fmt.Errorf("%w: what this process had open in %s never ended; restart Caddy", registry.ErrUnavailable, path)
+	}
 	lock := flock.New(filepath.Join(path, lockFile), flock.SetPermissions(disk.FilePermissions))
 	locked, err := lock.TryLock()
 	if err != nil {
@@ -66,6 +70,13 @@ func (c *Claim) Upgrade(layout string, version int) error {
 
 // Release gives the directory back. Releasing twice is harmless.
 func (c *Claim) Release() error { return c.lock.Unlock() }
+
+// Abandon keeps the directory claimed for the life of the process: something in it may
+// still write to the directory.
+func (c *Claim) Abandon() { abandoned.Store(c.Path, true) }
+
+// abandoned has the paths of claims that nobody gives back.
+var abandoned sync.Map
 
 // Identity returns the one name of a directory that may not exist yet: absolute,
 // and with symbolic links resolved as far as it exists.

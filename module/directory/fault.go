@@ -3,7 +3,6 @@ package directory
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"syscall"
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
@@ -25,13 +24,17 @@ func IsRefusal(err error) bool {
 	return errors.As(err, &refusal) && refusal != syscall.ENOENT
 }
 
-// OpenFault judges an error of opening a store: a disk that is full or fails may do
-// better while the configuration stands (registry.IsState); permissions that are
-// missing, or a name that is no directory, are the configuration's.
+// OpenFault judges an error of opening a store: whatever may pass while the configuration
+// stands (registry.IsState) is ErrUnavailable, unless it says more exactly what it is.
 func OpenFault(err error) error {
 	err = Full(err)
-	if !IsRefusal(err) || registry.IsState(err) || errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.ENOTDIR) {
+	if err == nil || !registry.IsState(err) {
 		return err
+	}
+	for _, exact := range []error{registry.ErrNoSpace, registry.ErrDamaged, registry.ErrUnavailable} {
+		if errors.Is(err, exact) {
+			return err
+		}
 	}
 	return fmt.Errorf("%w: %w", registry.ErrUnavailable, err)
 }

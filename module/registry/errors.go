@@ -1,6 +1,11 @@
 package registry
 
-import "errors"
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"syscall"
+)
 
 // Errors of the domain. Stores and Registry return them, wrapped with what was
 // being done; the Caddy side maps each to a status in one table.
@@ -81,10 +86,21 @@ func (e *BodyError) Error() string { return "reading the file to publish: " + e.
 // Unwrap returns the reader's own error.
 func (e *BodyError) Unwrap() error { return e.Err }
 
-// IsState reports whether err, from opening a store, is a fault of the store's
-// state (no room, damage, a disk that does not answer) that may pass while the
-// configuration stands. Any other error from opening is a fault of the
-// configuration.
+// IsState reports whether err, from opening a store, may pass while the configuration
+// stands: no room, damage, a disk that fails, a deadline, and whatever else is not known
+// to be a fault of the configuration. Those are ErrLocked, ErrMismatch, ErrFormat,
+// permissions that are missing and a path through something that is no directory: when
+// one of them and a fault of the state come together, the state counts.
 func IsState(err error) bool {
-	return errors.Is(err, ErrNoSpace) || errors.Is(err, ErrDamaged) || errors.Is(err, ErrUnavailable)
+	for _, state := range []error{ErrNoSpace, ErrDamaged, ErrUnavailable, context.Canceled, context.DeadlineExceeded} {
+		if errors.Is(err, state) {
+			return true
+		}
+	}
+	for _, fault := range []error{ErrLocked, ErrMismatch, ErrFormat, fs.ErrPermission, syscall.ENOTDIR} {
+		if errors.Is(err, fault) {
+			return false
+		}
+	}
+	return err != nil
 }

@@ -37,7 +37,11 @@ func (r *faultRun) checkFiles(when string, others ...func(registry.Ref, string, 
 		return
 	}
 	for _, target := range r.refs() {
-		content, err := r.read(target)
+		var content string
+		err := r.patiently(faultStep{"read it", func(r *faultRun) (err error) {
+			content, err = r.read(target)
+			return err
+		}})
 		if err := r.faultHistory.read(target, content, err); err != nil {
 			r.violate("%s: %v", when, err)
 		}

@@ -79,7 +79,7 @@ func (b *backlog) fill(r reader) error {
 	from := b.from
 	b.beyond = false // what is added from now on says so again
 	b.mu.Unlock()
-	stored, count := reader{txn: r.txn}, 0
+	stored, count := reader{db: r.db, txn: r.txn}, 0
 	var last []byte
 	err := stored.scan([]byte(b.prefix), from, func(key, _ []byte) error {
 		if count == backlogSize {

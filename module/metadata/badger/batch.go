@@ -29,8 +29,9 @@ type batch struct {
 func newBatch(o *opened) *batch {
 	committed, end := o.db.snapshot()
 	own := newLayer()
+	committed.ahead = append(slices.Clip(committed.ahead), own)
 	return &batch{
-		reader: reader{committed.txn, append(slices.Clip(committed.ahead), own), committed.seen},
+		reader: committed,
 		layer:  own, end: end, nextID: o.nextID, state: o.state,
 	}
 }

@@ -55,15 +55,11 @@ func (s *Store) storeAhead() {
 
 // storeAll is storeAhead, and an error when that has just failed. Requires s.storer.
 func (s *Store) storeAll() error {
-	for s.opened != nil && !s.opened.db.isStopped() {
+	for s.opened != nil && !s.opened.db.hasFailed() {
 		db := s.opened.db
 		layers, err := s.store(db)
 		if err != nil {
-			// A next sync may succeed without having stored it, and the journal has it:
-			// opening again makes it so.
-			s.log.Error("the database could not be written; refusing changes until the store is opened again and checked", slog.Any("error", err))
-			s.stopStoring()
-			return errNotWritten
+			return db.fail(err)
 		}
 		if len(layers) == 0 {
 			return nil
@@ -127,9 +123,10 @@ func (s *Store) refuse() {
 	s.wakeWatch()
 }
 
-// stopStoring refuses changes, and has the database get nothing any more either. Requires
-// s.committer or s.storer.
-func (s *Store) stopStoring() {
-	s.opened.db.stop()
+// onFailure has the store opened again. A next sync of the database may succeed
+// without what the failed one should have stored, and the journal has it: opening again
+// makes it so.
+func (s *Store) onFailure(cause error) {
+	s.log.Error("the database failed; until it is opened again and checked, changes are refused, and so are reads that need it", slog.Any("error", cause))
 	s.refuse()
 }

@@ -27,7 +27,7 @@ const (
 func (s *Store) checkpointing() {
 	for {
 		select {
-		case <-s.stop:
+		case <-s.life.Done():
 			return
 		case <-s.due:
 		}
@@ -35,7 +35,7 @@ func (s *Store) checkpointing() {
 			continue
 		}
 		select {
-		case <-s.stop:
+		case <-s.life.Done():
 			return
 		case <-time.After(checkpointRetry):
 			signal(s.due)
@@ -45,29 +45,14 @@ func (s *Store) checkpointing() {
 
 // checkpointIfDue makes a checkpoint if it is time for one. Its errors are logged.
 func (s *Store) checkpointIfDue() error {
-	ctx, cancel := s.untilStop()
-	defer cancel()
 	due, err := s.isCheckpointDue()
 	if err == nil && due {
-		err = s.Checkpoint(ctx)
+		err = s.Checkpoint(s.life)
 	}
 	if err != nil && !errors.Is(err, registry.ErrUnavailable) && !errors.Is(err, context.Canceled) {
 		s.log.Error("making a checkpoint of the journal", slog.Any("error", err))
 	}
 	return err
-}
-
-// untilStop returns a context that ends when the store is closed.
-func (s *Store) untilStop() (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(context.Background())
-	go func() {
-		select {
-		case <-s.stop:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	return ctx, cancel
 }
 
 // isCheckpointDue tells whether the changes after the last checkpoint are too many.

@@ -52,11 +52,10 @@ func (s *Store) submit(ctx context.Context, weight int, apply func(b *batch) err
 }
 
 func (s *Store) enqueue(ctx context.Context, o *operation) error {
-	s.use.RLock()
-	defer s.use.RUnlock()
-	if s.closed || s.failed.Load() {
-		return s.unavailable()
+	if err := s.enterToChange(); err != nil {
+		return err
 	}
+	defer s.use.RUnlock()
 	select {
 	case s.operations <- o:
 		return nil

@@ -76,8 +76,8 @@ const (
 // the store fails, to be made anew from the journal. The committer's.
 func (s *Store) checkCompaction() error {
 	o := s.opened
-	if o.lost.Load() {
-		return errLost
+	if failure := o.db.failure.Load(); failure != nil {
+		return *failure
 	}
 	balanced, err := s.awaitBalance()
 	if err != nil {
@@ -90,10 +90,7 @@ func (s *Store) checkCompaction() error {
 	if err = o.checkAll(context.Background()); err == nil {
 		return nil
 	}
-	o.lost.Store(true)
-	s.log.Error("the database lost records in a compaction; refusing changes until it is made anew from the journal", slog.Any("error", err))
-	s.stopStoring()
-	return errLost
+	return o.db.fail(fmt.Errorf("it lost records in a compaction: %w", err))
 }
 
 // awaitBalance waits for compactions under way, as long as they show that they are.
@@ -114,13 +111,11 @@ func (s *Store) awaitBalance() (balanced bool, err error) {
 	return balanced, err
 }
 
-var errLost = fmt.Errorf("%w: the database lost records in a compaction", registry.ErrUnavailable)
-
 // trust returns an error when what was not found in the database may have been there.
 // It is asked after a read, with s.use held.
 func (s *Store) trust() error {
-	if s.opened.lost.Load() {
-		return errLost
+	if failure := s.opened.db.failure.Load(); failure != nil {
+		return *failure
 	}
 	if balanced, _, err := s.opened.ledger.balance(); err == nil && balanced {
 		return nil

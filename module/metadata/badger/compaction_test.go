@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -243,7 +244,7 @@ func TestTablesOfEarlierBuilds(t *testing.T) {
 	root := t.TempDir()
 	mustClose(t, compactible(t, root))
 	path := filepath.Join(root, "metadata")
-	compressed := databaseOptions(path, databaseLog{slog.New(slog.DiscardHandler), newLedger(path)}).
+	compressed := databaseOptions(path, databaseLog{slog.New(slog.DiscardHandler), newLedger(path), new(atomic.Int64)}).
 		WithCompression(options.Snappy).WithBlockCacheSize(1 << 20)
 	if err := checkFiles(path, compressed, discard); err != nil {
 		t.Fatal(err)
@@ -260,7 +261,7 @@ func TestTablesOfEarlierBuilds(t *testing.T) {
 			t.Fatalf("a table of %d bytes for %d", made.OnDiskSize, made.UncompressedSize)
 		}
 	}
-	if err := closeDatabase(db); err != nil {
+	if err := closeBadger(db); err != nil {
 		t.Fatal(err)
 	}
 	s := mustOpen(t, root)

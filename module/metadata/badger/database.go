@@ -2,12 +2,14 @@ package badger
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
+	"sync/atomic"
 
 	"github.com/dgraph-io/badger/v4"
 
-	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
@@ -37,32 +39,95 @@ type database struct {
 	behind    int            // layers of which nobody was told yet that Badger has them
 	stored    uint64         // the last transaction that Badger has for certain
 	readers   map[uint64]int // reads under way, by the transaction that they see
-	stopped   bool           // Badger gets nothing any more
-	changed   chan struct{}  // closed when some have followed, or the database stopped
+	changed   chan struct{}  // closed when some have followed, or the database failed
+
+	// failure is why nobody touches Badger any more, nil while it is good. What the
+	// layers have can be read all the same.
+	failure atomic.Pointer[error]
+	failed  func(error) // told of the failure, once; set before others have the database
 }
 
-// openBadger returns errDatabase for what Badger cannot make sense of.
+// openBadger returns ErrUnavailable for whatever Badger says: its errors do not tell a
+// damaged file from one that cannot be opened now. errStuck when it panicked: what it
+// has begun may go on.
 func openBadger(options badger.Options) (db *database, err error) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			err = fmt.Errorf("%w: opening it: %v", errDatabase, cause)
-		}
-	}()
-	opened, err := badger.OpenManaged(options)
+	var opened *badger.DB
+	err = guard(func() (err error) {
+		opened, err = badger.OpenManaged(options)
+		return err
+	})
+	if errors.Is(err, errPanic) {
+		return nil, fmt.Errorf("%w: opening the database: %w", errStuck, err)
+	}
 	if err != nil {
-		if !directory.IsRefusal(err) {
-			err = fmt.Errorf("%w: opening it: %w", errDatabase, err)
-		}
-		return nil, err
+		return nil, fmt.Errorf("%w: opening the database: %w", registry.ErrUnavailable, err)
 	}
 	newest := opened.MaxVersion()
 	db = &database{
 		badger: opened, last: newest, stored: newest,
-		readers: make(map[uint64]int), changed: make(chan struct{}),
+		readers: make(map[uint64]int), changed: make(chan struct{}), failed: func(error) {},
 	}
 	db.release()
 	return db, nil
 }
+
+// closeBadger closes the database. errStuck when Badger panicked over it.
+func closeBadger(db *database) error {
+	err := guard(db.badger.Close)
+	if errors.Is(err, errPanic) {
+		err = fmt.Errorf("%w: closing the database: %w", errStuck, err)
+	}
+	return err
+}
+
+var (
+	errPanic = errors.New("panic in Badger")
+	// errStuck: what Badger began may go on writing as long as this process lives, so
+	// nobody may open the database again before it ends.
+	errStuck = fmt.Errorf("%w: Badger neither opened nor closed its database; restart Caddy", registry.ErrUnavailable)
+)
+
+// guard makes a panic of Badger's an error. A mapped page that the disk does not give
+// is a panic here, and would end the process otherwise.
+func guard(do func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("%w: %v", errPanic, cause)
+		}
+	}()
+	return do()
+}
+
+// touch has something done with Badger, which happens nowhere else between opening and
+// closing. Once that has failed nobody touches Badger again: a memtable that could not
+// be made leaves a nil pointer behind, and a sync that failed is not heard of twice.
+// ErrUnavailable.
+func (d *database) touch(do func() error) error {
+	if failure := d.failure.Load(); failure != nil {
+		return *failure
+	}
+	if err := guard(do); err != nil {
+		return d.fail(err)
+	}
+	return nil
+}
+
+// fail says that the database has failed, to those who wait for it too, and returns
+// what everybody hears from now on. ErrUnavailable.
+func (d *database) fail(cause error) error {
+	failure := fmt.Errorf("%w: the database failed: %w", registry.ErrUnavailable, cause)
+	if !d.failure.CompareAndSwap(nil, &failure) {
+		return *d.failure.Load()
+	}
+	d.mu.Lock()
+	d.signal()
+	d.mu.Unlock()
+	d.failed(cause)
+	return failure
+}
+
+func (d *database) hasFailed() bool { return d.failure.Load() != nil }
 
 // view runs a read of what is committed.
 func (d *database) view(read func(r reader) error) error {
@@ -74,9 +139,12 @@ func (d *database) view(read func(r reader) error) error {
 // snapshot begins a read of what is committed, which must be ended once.
 func (d *database) snapshot() (reader, func()) {
 	at, r := d.enter()
-	r.txn = d.badger.NewTransactionAt(at, false)
+	_ = d.touch(func() error { // without a transaction, the reader meets the same error
+		r.txn = d.badger.NewTransactionAt(at, false)
+		return nil
+	})
 	return r, func() {
-		r.txn.Discard()
+		_ = d.touch(func() error { r.txn.Discard(); return nil })
 		d.leave(at)
 	}
 }
@@ -85,7 +153,7 @@ func (d *database) enter() (at uint64, r reader) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.readers[d.stored]++
-	return d.stored, reader{ahead: d.ahead, seen: d.committed}
+	return d.stored, reader{db: d, ahead: d.ahead, seen: d.committed}
 }
 
 func (d *database) leave(at uint64) {
@@ -108,21 +176,14 @@ func (d *database) commit(l *layer) {
 
 // store gives Badger the oldest layers that it does not have, durably, and returns
 // them, for followed; none when it has all. After an error nobody knows whether Badger
-// has them.
+// has them, and the database has failed.
 func (d *database) store() ([]*layer, error) {
 	layers := d.next()
 	if len(layers) == 0 {
 		return nil, nil
 	}
 	d.last++
-	txn := d.badger.NewTransactionAt(d.last, true)
-	defer txn.Discard()
-	for _, l := range layers {
-		if err := l.writeTo(txn); err != nil {
-			return nil, err
-		}
-	}
-	if err := txn.CommitAt(d.last, nil); err != nil {
+	if err := d.touch(func() error { return d.write(layers) }); err != nil {
 		return nil, err
 	}
 	d.mu.Lock()
@@ -137,6 +198,18 @@ func (d *database) store() ([]*layer, error) {
 	}
 	d.release()
 	return layers, nil
+}
+
+// write has Badger take layers in one transaction.
+func (d *database) write(layers []*layer) error {
+	txn := d.badger.NewTransactionAt(d.last, true)
+	defer txn.Discard()
+	for _, l := range layers {
+		if err := l.writeTo(txn); err != nil {
+			return err
+		}
+	}
+	return txn.CommitAt(d.last, nil)
 }
 
 // followed says that Badger has layers, to those who wait for it.
@@ -171,14 +244,6 @@ func (d *database) storeAll() error {
 	}
 }
 
-// stop says that Badger gets nothing any more, to those who wait for it. Reads go on.
-func (d *database) stop() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.stopped = true
-	d.signal()
-}
-
 // signal requires d.mu.
 func (d *database) signal() {
 	close(d.changed)
@@ -201,17 +266,17 @@ func (d *database) awaitStored(ctx context.Context) error {
 }
 
 // await waits until Badger has got so much that a condition holds, which is asked
-// with d.mu held. ErrUnavailable when it gets nothing any more.
+// with d.mu held. ErrUnavailable when the database failed.
 func (d *database) await(ctx context.Context, reached func() bool) error {
 	for {
 		d.mu.Lock()
-		over, stopped, changed := reached(), d.stopped, d.changed
+		over, changed := reached(), d.changed
 		d.mu.Unlock()
-		switch {
-		case over:
+		if over {
 			return nil
-		case stopped:
-			return errNotWritten
+		}
+		if failure := d.failure.Load(); failure != nil {
+			return *failure
 		}
 		select {
 		case <-changed:
@@ -220,14 +285,6 @@ func (d *database) await(ctx context.Context, reached func() bool) error {
 		}
 	}
 }
-
-func (d *database) isStopped() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.stopped
-}
-
-var errNotWritten = fmt.Errorf("%w: the database could not be written", registry.ErrUnavailable)
 
 // release lets compactions drop what no read sees any more. Requires d.mu, or that
 // nobody else has the database.

@@ -3,6 +3,7 @@ package badger
 import (
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 
 	"github.com/dgraph-io/badger/v4"
@@ -12,7 +13,7 @@ var versionedKey = []byte("k")
 
 func mustOpenDatabase(t *testing.T, path string) *database {
 	t.Helper()
-	options := databaseOptions(path, databaseLog{slog.New(slog.DiscardHandler), newLedger(path)}).
+	options := databaseOptions(path, databaseLog{slog.New(slog.DiscardHandler), newLedger(path), new(atomic.Int64)}).
 		WithMemTableSize(256 << 10).WithValueThreshold(1 << 10). // many tables soon
 		WithSyncWrites(false)
 	db, err := openBadger(options)
@@ -92,7 +93,7 @@ func TestASnapshotStaysWhatItWas(t *testing.T) {
 	}
 	endEarly()
 	endLate()
-	if err := closeDatabase(db); err != nil {
+	if err := closeBadger(db); err != nil {
 		t.Fatal(err)
 	}
 	db = mustOpenDatabase(t, path)
@@ -105,7 +106,7 @@ func TestASnapshotStaysWhatItWas(t *testing.T) {
 	}
 	writeVersions(t, db, 3*many, 3*many+1)
 	wantLatest(t, db, 3*many)
-	if err := closeDatabase(db); err != nil {
+	if err := closeBadger(db); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -138,7 +139,7 @@ func TestReadsSeeWhatIsCommitted(t *testing.T) {
 	wantAll()
 	end()
 	endBetween()
-	if err := closeDatabase(db); err != nil {
+	if err := closeBadger(db); err != nil {
 		t.Fatal(err)
 	}
 	commit(3)

@@ -2,6 +2,7 @@ package badger
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -64,12 +65,15 @@ func (l *layer) writeTo(txn *badger.Txn) error {
 // reader reads what was committed at one moment: what Badger has, and over it the
 // layers that it does not have yet, the newest last. It may be used concurrently.
 type reader struct {
-	txn   *badger.Txn
+	db    *database
+	txn   *badger.Txn // nil when the database had failed
 	ahead []*layer
 	seen  uint64 // the number of the last commit
 }
 
 // get reads the record under a key. One that is not there is not an error.
+// ErrUnavailable when Badger has to be asked and failed, ErrDamaged for a record that
+// is not what was written.
 func (r reader) get(key []byte, record codec) (found bool, err error) {
 	for _, l := range slices.Backward(r.ahead) {
 		if value, ok := l.records[string(key)]; ok {
@@ -79,41 +83,39 @@ func (r reader) get(key []byte, record codec) (found bool, err error) {
 			return true, decode(key, value, record)
 		}
 	}
-	item, err := r.txn.Get(key)
-	if errors.Is(err, badger.ErrKeyNotFound) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("reading record %q: %w", key, err)
-	}
-	return true, item.Value(func(value []byte) error { return decode(key, value, record) })
+	var damage error
+	err = r.db.touch(func() error {
+		item, err := r.txn.Get(key)
+		if errors.Is(err, badger.ErrKeyNotFound) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("reading a record: %w", err)
+		}
+		found = true
+		return item.Value(func(value []byte) error {
+			damage = decode(key, value, record)
+			return nil
+		})
+	})
+	return found, errors.Join(err, damage)
 }
 
 // scan calls fn for each record whose key has the prefix, in order, from a key on
-// (nil for the first). Key and value are valid during the call.
+// (nil for the first), until fn returns an error, which scan returns. Key and value are
+// valid during the call. Its other errors are those of get.
 func (r reader) scan(prefix, from []byte, fn func(key, value []byte) error) error {
 	if from == nil {
 		from = prefix
 	}
-	options := badger.DefaultIteratorOptions
-	options.Prefix = prefix
-	options.PrefetchValues = false // they lie beside the keys; a goroutine each costs more
-	iterator := r.txn.NewIterator(options)
-	defer iterator.Close()
 	over := r.over(prefix, from)
-	for iterator.Seek(from); iterator.Valid(); iterator.Next() {
-		item := iterator.Item()
-		var covered bool
-		var err error
-		if over, covered, err = passOver(over, item.Key(), fn); err != nil {
-			return err
-		}
-		if covered {
-			continue
-		}
-		if err := item.Value(func(value []byte) error { return fn(item.Key(), value) }); err != nil {
-			return err
-		}
+	var ended error
+	err := r.db.touch(func() (err error) {
+		over, ended, err = r.scanOver(over, prefix, from, fn)
+		return err
+	})
+	if err = cmp.Or(ended, err); err != nil {
+		return err
 	}
 	for _, record := range over {
 		if err := record.tell(fn); err != nil {
@@ -121,6 +123,34 @@ func (r reader) scan(prefix, from []byte, fn func(key, value []byte) error) erro
 		}
 	}
 	return nil
+}
+
+// scanOver scans what Badger has, under the records of the layers. It returns those that come after, what
+// fn ended it with, and what Badger says.
+func (r reader) scanOver(over []written, prefix, from []byte, fn func(key, value []byte) error) (rest []written, ended, err error) {
+	options := badger.DefaultIteratorOptions
+	options.Prefix = prefix
+	options.PrefetchValues = false // they lie beside the keys; a goroutine each costs more
+	iterator := r.txn.NewIterator(options)
+	defer iterator.Close()
+	for iterator.Seek(from); iterator.Valid(); iterator.Next() {
+		item := iterator.Item()
+		var covered bool
+		if over, covered, ended = passOver(over, item.Key(), fn); ended != nil {
+			return nil, ended, nil
+		}
+		if covered {
+			continue
+		}
+		err := item.Value(func(value []byte) error {
+			ended = fn(item.Key(), value)
+			return nil
+		})
+		if ended != nil || err != nil {
+			return nil, ended, err
+		}
+	}
+	return over, nil, nil
 }
 
 // written is a record of a layer; one that is deleted has no value.

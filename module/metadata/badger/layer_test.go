@@ -117,7 +117,7 @@ func (r layerReader) check(t *rapid.T, space, key string) {
 func TestReadsAreOfOneMoment(t *testing.T) {
 	db := mustOpenDatabase(t, t.TempDir())
 	defer func() {
-		if err := closeDatabase(db); err != nil {
+		if err := closeBadger(db); err != nil {
 			t.Error(err)
 		}
 	}()

@@ -3,6 +3,7 @@ package badger
 import (
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 )
 
 // databaseLog passes Badger's messages on, and lets the ledger hear them. Badger's
@@ -10,6 +11,7 @@ import (
 type databaseLog struct {
 	log    *slog.Logger
 	ledger *ledger
+	signs  *atomic.Int64 // counts messages that say that Badger gets on
 }
 
 func (l databaseLog) Errorf(format string, args ...any) {
@@ -23,6 +25,7 @@ func (l databaseLog) Warningf(format string, args ...any) {
 func (l databaseLog) Infof(format string, args ...any) { l.Debugf(format, args...) }
 
 func (l databaseLog) Debugf(format string, args ...any) {
+	l.signs.Add(1)
 	l.ledger.hear(format, args)
 	l.log.Debug("badger", slog.String("message", fmt.Sprintf(format, args...)))
 }

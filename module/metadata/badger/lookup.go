@@ -47,11 +47,10 @@ func (s *Store) Lookup(ctx context.Context, ref registry.Ref) (file registry.Fil
 // while its version is there, under an id that is never used again, and never
 // changed; and a digest has the same bytes wherever they are.
 func (s *Store) recall(ref registry.Ref) (file registry.File, ok bool) {
-	s.use.RLock()
-	defer s.use.RUnlock()
-	if s.closed || s.opened == nil {
+	if _, err := s.enter(); err != nil {
 		return registry.File{}, false
 	}
+	defer s.use.RUnlock()
 	version, ok := s.cache.get(versionKey(ref.VersionRef)).(*versionRecord)
 	if !ok {
 		return registry.File{}, false

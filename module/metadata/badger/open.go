@@ -49,6 +49,8 @@ func databaseOptions(path string, log databaseLog) badger.Options {
 		WithNumMemtables(2).
 		WithNumCompactors(2).
 		WithCompression(options.None).
+		// The claim locks the directory as Badger would.
+		WithBypassLockGuard(true).
 		WithBaseTableSize(4 << 20).
 		WithBlockCacheSize(0). // what is not compressed is read where it is mapped
 		WithValueLogFileSize(valueLogSize).
@@ -67,6 +69,8 @@ type place struct {
 	room  *room
 	log   *slog.Logger
 	fsys  disk.FS
+	signs atomic.Int64 // that Badger gets on
+	stuck atomic.Bool  // Badger may write on, whatever becomes of this store
 
 	// Tests have these otherwise.
 	segment               int64 // size of the journal's segments; 0 is the default
@@ -74,6 +78,7 @@ type place struct {
 	checkpointLeast       int   // checkpointLeast
 	idle, retry, patience time.Duration
 	delay                 time.Duration // storeDelay
+	hang                  time.Duration // hangTime
 }
 
 func (p *place) path() string { return p.claim.Path }
@@ -105,17 +110,30 @@ func take(path string, reserve int64, log *slog.Logger, fsys disk.FS) (*place, e
 	p := &place{
 		claim: claim, log: log, fsys: fsys,
 		room: &room{path: claim.Path, fsys: fsys, log: log},
-		idle: idleInterval, retry: retryInterval, patience: compactionPatience, delay: storeDelay,
+		idle: idleInterval, retry: retryInterval, patience: compactionPatience, delay: storeDelay, hang: hangTime,
 		checkpointLeast: checkpointLeast,
 	}
 	p.room.reserve.Store(reserve)
 	return p, nil
 }
 
+// release gives the directory back after an error, or none, unless Badger may still
+// write to it.
+func (p *place) release(err error) error {
+	if p.stuck.Load() {
+		p.claim.Abandon()
+		return err
+	}
+	return errors.Join(err, p.claim.Release())
+}
+
 // open opens the journal and the database, and brings the database to where the
 // journal is: by replaying what it lacks, or all of it when it is damaged. Without
 // room it does not even try: Badger would kill the process.
 func (p *place) open(ctx context.Context) (*opened, error) {
+	if p.stuck.Load() {
+		return nil, errStuck
+	}
 	if err := p.room.forOpening(); err != nil {
 		return nil, err
 	}
@@ -124,14 +142,14 @@ func (p *place) open(ctx context.Context) (*opened, error) {
 		return nil, p.journalFault(err)
 	}
 	o, err := p.openOver(ctx, j)
-	if errors.Is(err, errDatabase) && j != nil {
+	if errors.Is(err, errDatabase) && j != nil && ctx.Err() == nil && !p.stuck.Load() {
 		o, err = p.remake(ctx, j, err)
 	}
 	if err != nil {
 		return nil, directory.OpenFault(err)
 	}
 	if err := firstError(o.journal.Begin, p.room.setAside); err != nil {
-		return nil, errors.Join(directory.Full(err), o.close())
+		return nil, errors.Join(directory.Full(err), o.close(ctx))
 	}
 	return o, nil
 }
@@ -146,13 +164,13 @@ func (p *place) journalFault(err error) error {
 
 // openOver opens the database with its journal, nil for a store that has none yet.
 func (p *place) openOver(ctx context.Context, j *journal.Journal) (*opened, error) {
-	o, err := p.openDatabase()
+	o, err := p.openDatabase(ctx)
 	if err != nil {
 		return nil, err
 	}
 	o.journal = j
 	if err := p.settle(ctx, o); err != nil {
-		return nil, errors.Join(err, closeDatabase(o.db))
+		return nil, errors.Join(err, o.closeDatabase(ctx))
 	}
 	return o, nil
 }
@@ -162,7 +180,7 @@ func (p *place) openOver(ctx context.Context, j *journal.Journal) (*opened, erro
 func (p *place) settle(ctx context.Context, o *opened) error {
 	known, err := o.read()
 	if err != nil {
-		return errors.Join(errDatabase, err)
+		return contradiction(err)
 	}
 	switch {
 	case o.journal == nil && known:
@@ -197,9 +215,10 @@ func (p *place) settle(ctx context.Context, o *opened) error {
 
 // openDatabase opens Badger's files, once they have been looked at. What it holds is
 // durable once it is flushed.
-func (p *place) openDatabase() (*opened, error) {
-	o := &opened{ledger: newLedger(p.path())}
-	options := databaseOptions(p.path(), databaseLog{p.log, o.ledger})
+func (p *place) openDatabase(ctx context.Context) (*opened, error) {
+	o := &opened{place: p, ledger: newLedger(p.path())}
+	options := databaseOptions(p.path(), databaseLog{p.log, o.ledger, &p.signs})
+	registry.ReportProgress(ctx, "looking at the files of the database")
 	if err := firstError(func() error { return checkFiles(p.path(), options, p.log) }, p.room.makeDiscard); err != nil {
 		return nil, err
 	}
@@ -210,8 +229,12 @@ func (p *place) openDatabase() (*opened, error) {
 	if o.logs, err = memtableLogs(p.path()); err != nil {
 		return nil, err
 	}
-	if o.db, err = openBadger(options); err != nil {
-		return nil, fmt.Errorf("opening database in %s: %w", p.path(), err)
+	err = p.attend(ctx, "opening the database", func() (err error) {
+		o.db, err = openBadger(options)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%w; its files in %s were looked at and are whole", err, p.path())
 	}
 	return o, nil
 }
@@ -241,14 +264,11 @@ func (o *opened) isFlushed() (bool, error) {
 	return true, nil
 }
 
-// awaitFlush waits until it is.
+// awaitFlush waits until it is. Badger tries as long as it takes.
 func (o *opened) awaitFlush(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, closeTimeout, errNotFlushed)
-	defer cancel()
+	registry.ReportProgress(ctx, "writing what the last run left in the logs of the database")
 	return poll(ctx, o.isFlushed)
 }
-
-var errNotFlushed = fmt.Errorf("%w: the database does not write what is in its logs", registry.ErrUnavailable)
 
 // poll asks until the answer is yes, or until the context ends: Badger tells nobody
 // when a memtable is written, or a compaction ends.

@@ -5,22 +5,21 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"sync/atomic"
+	"log/slog"
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/journal"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
-// closeTimeout bounds the closing of a database: Badger's can hang.
-const closeTimeout = 30 * time.Second
-
-// errDatabase: the database is not what was written; the journal can make it anew.
+// errDatabase: there is evidence that the database is not what was written, such as a
+// checksum; the journal can make it anew. That Badger does not open is none.
 var errDatabase = fmt.Errorf("%w: the database is not what was written", registry.ErrDamaged)
 
 // opened is what a store has open: the database and its journal, at one position.
 // After opening it is the committer's, but for the database.
 type opened struct {
+	place   *place
 	db      *database
 	ledger  *ledger
 	logs    []string // of memtables that the last run left
@@ -28,8 +27,6 @@ type opened struct {
 	id      string
 	nextID  uint64
 	state   stateRecord
-
-	lost atomic.Bool // records, in a compaction
 }
 
 // read reads the database's own records. A new database has none.
@@ -115,29 +112,48 @@ func (o *opened) catchUp(ctx context.Context) (replayed uint64, err error) {
 var errHistories = fmt.Errorf("%w: the journal and the database have two histories: run `caddy generic-registry rebuild` if the journal is right, or with --journal if the database is",
 	registry.ErrDamaged)
 
-// close closes both. What hangs may still write.
-func (o *opened) close() error {
-	err := closeDatabase(o.db)
-	if errors.Is(err, errHangs) {
-		return err
-	}
+// close closes both, however long that takes. errStuck when the database is not closed.
+func (o *opened) close(ctx context.Context) error {
+	err := o.closeDatabase(ctx)
 	if err == nil {
 		_ = o.ledger.mark() // without it the next start only takes longer
+	}
+	if o.journal == nil {
+		return err
 	}
 	return errors.Join(err, o.journal.Close())
 }
 
-var errHangs = fmt.Errorf("closing database: no end after %s", closeTimeout)
+func (o *opened) closeDatabase(ctx context.Context) error {
+	return o.place.attend(ctx, "closing the database", func() error { return closeBadger(o.db) })
+}
 
-func closeDatabase(db *database) error {
-	closed := make(chan error, 1)
-	go func() { closed <- db.badger.Close() }()
-	timeout := time.NewTimer(closeTimeout)
-	defer timeout.Stop()
-	select {
-	case err := <-closed:
-		return err
-	case <-timeout.C:
-		return errHangs
+// hangTime is how long a call of Badger's may show no progress before people are told.
+const hangTime = time.Minute
+
+// attend waits for a call of Badger's, which ends when it likes, and says so when it
+// has shown no progress for long: then it may never end.
+func (p *place) attend(ctx context.Context, what string, call func() error) error {
+	registry.ReportProgress(ctx, what)
+	done := make(chan error, 1)
+	go func() { done <- call() }()
+	ticker := time.NewTicker(p.hang / 10)
+	defer ticker.Stop()
+	for last, since := p.signs.Load(), time.Now(); ; {
+		select {
+		case err := <-done:
+			if errors.Is(err, errStuck) {
+				p.stuck.Store(true)
+			}
+			return err
+		case <-ticker.C:
+		}
+		if now := p.signs.Load(); now != last {
+			last, since = now, time.Now()
+		} else if time.Since(since) >= p.hang {
+			since = time.Now()
+			p.log.Error("Badger hangs: a call shows no progress; if it stays so, restart Caddy", slog.String("call", what), slog.Duration("for", p.hang))
+			registry.ReportProgress(ctx, fmt.Sprintf("%s hangs: no progress for %s; if it stays so, restart Caddy", what, p.hang))
+		}
 	}
 }

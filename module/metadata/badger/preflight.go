@@ -1,8 +1,10 @@
 package badger
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -12,10 +14,12 @@ import (
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/table"
 	"github.com/dgraph-io/ristretto/v2/z"
+
+	"github.com/generic-registry/caddy-generic-registry/module/directory"
 )
 
 // databasePatterns are the files of a Badger database.
-var databasePatterns = []string{badger.ManifestFilename, "*.sst", "*.mem", "*.vlog", "KEYREGISTRY", discardFile}
+var databasePatterns = []string{badger.ManifestFilename, "*.sst", "*.mem", "*.vlog", badger.KeyRegistryFileName, discardFile}
 
 // checkFiles looks at the files before Badger does: what it would find damaged, it
 // would pass over, delete, or panic about in a goroutine of its own. It returns
@@ -26,6 +30,12 @@ func checkFiles(path string, options badger.Options, log *slog.Logger) error {
 	}
 	tables, err := checkManifest(path, options)
 	if err != nil {
+		return err
+	}
+	if err := checkLogs(path); err != nil {
+		return err
+	}
+	if err := checkKeys(path, log); err != nil {
 		return err
 	}
 	for id, manifest := range tables {
@@ -48,6 +58,9 @@ func checkManifest(path string, options badger.Options) (map[uint64]badger.Table
 	}
 	defer file.Close()
 	manifest, end, err := badger.ReplayManifestFile(file, options.ExternalMagicVersion, options)
+	if directory.IsRefusal(err) {
+		return nil, fmt.Errorf("reading manifest: %w", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: reading manifest: %w", errDatabase, err)
 	}
@@ -86,8 +99,9 @@ func databaseFiles(path string) (names []string, err error) {
 	return names, nil
 }
 
-// checkTable opens a table as Badger will. A damaged footer panics.
-func checkTable(name string, options badger.Options, manifest badger.TableManifest) (err error) {
+// checkTable opens a table as Badger will, which compares its checksums. A damaged
+// footer panics.
+func checkTable(name string, options badger.Options, manifest badger.TableManifest) error {
 	damage := func(what any) error {
 		return fmt.Errorf("%w: table %s: %v", errDatabase, filepath.Base(name), what)
 	}
@@ -106,24 +120,88 @@ func checkTable(name string, options badger.Options, manifest badger.TableManife
 	if err != nil && err != z.NewFile {
 		return fmt.Errorf("opening table: %w", err)
 	}
-	defer func() {
-		if cause := recover(); cause != nil {
-			err = errors.Join(damage("its index cannot be read"), file.Close(-1))
-		}
-	}()
-	opened, err := table.OpenTable(file, table.Options{
-		ReadOnly:    true,
-		BlockSize:   options.BlockSize,
-		Compression: manifest.Compression,
-		ChkMode:     options.ChecksumVerificationMode,
+	var opened *table.Table
+	err = guard(func() (err error) {
+		opened, err = table.OpenTable(file, table.Options{
+			ReadOnly:    true,
+			BlockSize:   options.BlockSize,
+			Compression: manifest.Compression,
+			ChkMode:     options.ChecksumVerificationMode,
+		})
+		return err
 	})
 	if err != nil {
-		return damage(err)
+		// What the disk did not give says nothing about what was written.
+		if _, reading := os.ReadFile(name); reading != nil {
+			err = fmt.Errorf("reading table: %w", reading)
+		} else {
+			err = damage(err)
+		}
+		return errors.Join(err, file.Close(-1))
 	}
 	if err := opened.Close(-1); err != nil {
 		return fmt.Errorf("closing table: %w", err)
 	}
 	return nil
+}
+
+// checkLogs looks at the beginning of memtables and value logs, which names the key
+// that they are encrypted with: here always none. Of the rest Badger takes what has its
+// checksum, and what it does not take the journal has.
+func checkLogs(path string) error {
+	const keyBytes = 8
+	for _, pattern := range []string{"*.mem", "*.vlog"} {
+		names, err := filepath.Glob(filepath.Join(path, pattern))
+		if err != nil {
+			return fmt.Errorf("looking for logs: %w", err)
+		}
+		for _, name := range names {
+			head, err := readHead(name, keyBytes)
+			if err != nil {
+				return fmt.Errorf("reading log: %w", err)
+			}
+			if len(head) == keyBytes && !bytes.Equal(head, make([]byte, keyBytes)) {
+				return fmt.Errorf("%w: log %s: it names a key, and there are none", errDatabase, filepath.Base(name))
+			}
+		}
+	}
+	return nil
+}
+
+// keysText is what Badger's file of keys says after 16 bytes, when it can be read. There
+// are no keys in it.
+const keysText = "Hello Badger"
+
+// checkKeys removes a file of keys that Badger would not take: it makes another.
+func checkKeys(path string, log *slog.Logger) error {
+	name := filepath.Join(path, badger.KeyRegistryFileName)
+	head, err := readHead(name, 16+len(keysText))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("reading file of keys: %w", err)
+	}
+	if bytes.HasSuffix(head, []byte(keysText)) && len(head) == 16+len(keysText) {
+		return nil
+	}
+	log.Warn("removing a file of keys that is damaged; there were none in it", slog.String("name", name))
+	return os.Remove(name)
+}
+
+// readHead returns the first bytes of a file, or all that it has.
+func readHead(name string, bytes int) ([]byte, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	head := make([]byte, bytes)
+	n, err := io.ReadFull(file, head)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = nil
+	}
+	return head[:n], err
 }
 
 // removeEmptyFiles removes memtables and value logs without a byte: a crash

@@ -20,7 +20,11 @@ import (
 // remake makes a damaged database anew from the journal, once all of that has been
 // read and found good.
 func (p *place) remake(ctx context.Context, j *journal.Journal, damage error) (*opened, error) {
+	registry.ReportProgress(ctx, "reading the journal, to see whether it can replace a damaged database")
 	if err := p.verifyOnce(ctx, j); err != nil {
+		if !errors.Is(err, registry.ErrDamaged) || ctx.Err() != nil {
+			return nil, fmt.Errorf("%w: reading the journal to replace a damaged database: %w", registry.ErrUnavailable, err)
+		}
 		return nil, fmt.Errorf("%w; the journal cannot replace it: %w; restore a backup", damage, err)
 	}
 	if errors.Is(damage, errAsked) {
@@ -154,12 +158,12 @@ func (p *place) makeAside() (string, error) {
 
 // remakeJournal makes the journal anew from the database, beside the old one first.
 func (p *place) remakeJournal(ctx context.Context, before func(context.Context, *opened) error) error {
-	o, err := p.openDatabase()
+	o, err := p.openDatabase(ctx)
 	if err != nil {
 		return err
 	}
 	err = p.writeJournal(ctx, o, before)
-	if err = errors.Join(err, closeDatabase(o.db)); err != nil {
+	if err = errors.Join(err, o.closeDatabase(ctx)); err != nil {
 		return fmt.Errorf("making the journal anew: %w", err)
 	}
 	return nil
@@ -293,7 +297,7 @@ func (b *Backend) Rebuild(ctx context.Context, root string, log *slog.Logger) er
 		if err != nil {
 			return err
 		}
-		return o.close()
+		return o.close(ctx)
 	})
 }
 
@@ -308,7 +312,7 @@ func (b *Backend) offline(root string, log *slog.Logger, do func(*place) error) 
 	if err != nil {
 		return err
 	}
-	return errors.Join(do(p), p.claim.Release())
+	return p.release(do(p))
 }
 
 var _ registry.JournalBackend = (*Backend)(nil)

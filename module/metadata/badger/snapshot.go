@@ -28,16 +28,16 @@ func (s *Store) Snapshot(ctx context.Context) (registry.Snapshot, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	s.use.RLock()
-	defer s.use.RUnlock()
-	if s.closed || s.opened == nil {
-		return nil, s.unavailable()
+	o, err := s.enter()
+	if err != nil {
+		return nil, err
 	}
+	defer s.use.RUnlock()
 	if err := s.trust(); err != nil {
 		return nil, err
 	}
 	taken := &snapshot{store: s}
-	taken.reader, taken.discard = s.opened.db.snapshot()
+	taken.reader, taken.discard = o.db.snapshot()
 	var state stateRecord
 	if _, err := taken.reader.get(stateKey, &state); err != nil {
 		taken.end()
@@ -59,11 +59,10 @@ func (v *snapshot) FindBlob(digest registry.Digest) (registry.Blob, error) {
 	if !errors.Is(err, registry.ErrBlobNotFound) {
 		return blob, err
 	}
-	v.store.use.RLock()
-	defer v.store.use.RUnlock()
-	if v.store.closed || v.store.opened == nil {
-		return registry.Blob{}, v.store.unavailable()
+	if _, err := v.store.enter(); err != nil {
+		return registry.Blob{}, err
 	}
+	defer v.store.use.RUnlock()
 	if lost := v.store.trust(); lost != nil {
 		return registry.Blob{}, lost
 	}
@@ -86,7 +85,7 @@ func (v *snapshot) view(read func(reader) error) error {
 	if v.ended {
 		return fmt.Errorf("%w: the snapshot has ended", registry.ErrUnavailable)
 	}
-	return read(reader{txn: v.reader.txn})
+	return read(reader{db: v.reader.db, txn: v.reader.txn})
 }
 
 // Close implements registry.Snapshot.

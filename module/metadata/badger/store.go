@@ -23,21 +23,25 @@ type Store struct {
 	*place
 	id string
 
-	// use is held for reading by every operation and for writing by Close and by
-	// reopening, so that the database is never touched after it is closed.
+	// use is held for reading by every operation and for writing by who changes what
+	// is open, so that the database is never touched after it is closed.
 	use    sync.RWMutex
-	closed bool
-	opened *opened // nil while it cannot be opened again; the committer's and the storer's besides
-	fault  error   // why
+	opened *opened // nil while it is opened again; the committer's and the storer's besides
+	closed atomic.Bool
+	away   atomic.Bool // what is open is being taken away: nobody begins to use it
+
+	fault    atomic.Pointer[error]  // why it could not be opened again, when last tried
+	progress atomic.Pointer[string] // of opening it again
 
 	operations chan *operation
-	committer  sync.Mutex    // held while a batch is committed, and by reopening
-	committed  chan struct{} // closed when no batch comes any more
-	storer     sync.Mutex    // held while the database is written to, and by reopening
-	ahead      chan struct{} // something is ahead of the database
-	urgent     chan struct{} // and somebody waits
-	failed     atomic.Bool   // a commit failed: what is stored is unknown
-	flushing   bool          // it is opened again, and not durable yet; for watch
+	committer  sync.Mutex       // held while a batch is committed, and by reopening
+	committed  chan struct{}    // closed when no batch comes any more
+	storer     sync.Mutex       // held while the database is written to, and by reopening
+	ahead      chan struct{}    // something is ahead of the database
+	urgent     chan struct{}    // and somebody waits
+	failed     atomic.Bool      // a commit failed: what is stored is unknown
+	flushing   bool             // it is opened again, and not durable yet; for watch
+	told       registry.Lasting // why it cannot be opened again; for watch
 
 	// The two steps of making a change durable. Tests put faults in their place.
 	appendTo func(*journal.Journal, []registry.Change) (registry.Position, error)
@@ -50,7 +54,8 @@ type Store struct {
 	due          chan struct{} // one may be
 
 	background sync.WaitGroup
-	stop       chan struct{}
+	life       context.Context // ends with Close
+	end        context.CancelFunc
 	wake       chan struct{}
 	commits    atomic.Uint64
 
@@ -70,7 +75,7 @@ func open(ctx context.Context, path string, reserve int64, log *slog.Logger, fsy
 	}
 	s, err := p.openStore(ctx)
 	if err != nil {
-		return nil, errors.Join(err, p.claim.Release())
+		return nil, p.release(err)
 	}
 	return s, nil
 }
@@ -92,7 +97,6 @@ func (p *place) openStore(ctx context.Context) (*Store, error) {
 		appendTo:   (*journal.Journal).Append,
 		store:      (*database).store,
 		cache:      newCache(),
-		stop:       make(chan struct{}),
 		wake:       make(chan struct{}, 1),
 		snapshots:  make(map[*snapshot]struct{}),
 		condemned:  backlog{prefix: condemnedPrefix},
@@ -100,8 +104,10 @@ func (p *place) openStore(ctx context.Context) (*Store, error) {
 	}
 	s.load()
 	if err := o.awaitFlush(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("loading database in %s: %w", p.path(), err), o.close())
+		return nil, errors.Join(fmt.Errorf("loading database in %s: %w", p.path(), err), o.close(ctx))
 	}
+	s.life, s.end = context.WithCancel(context.Background())
+	o.db.failed = s.onFailure
 	s.room.balance()
 	s.mark()
 	s.background.Go(s.commitLoop)
@@ -139,21 +145,32 @@ func (s *Store) usable(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	s.use.RLock()
-	defer s.use.RUnlock()
-	if s.closed || s.failed.Load() {
-		return s.unavailable()
+	err := s.enterToChange()
+	if err == nil {
+		s.use.RUnlock()
 	}
-	return nil
+	return err
 }
 
-// unavailable says why the store takes no mutation. Requires s.use.
+// enterToChange is enter, for who changes something.
+func (s *Store) enterToChange() error {
+	if s.failed.Load() {
+		return s.unavailable()
+	}
+	_, err := s.enter()
+	return err
+}
+
+// unavailable says why the store takes no mutation.
 func (s *Store) unavailable() error {
-	switch {
-	case s.closed:
+	if s.closed.Load() {
 		return errClosed
-	case s.fault != nil:
-		return fmt.Errorf("%w: opening it again: %w", registry.ErrUnavailable, s.fault)
+	}
+	if progress := s.progress.Load(); progress != nil {
+		return fmt.Errorf("%w: opening it again: %s", registry.ErrUnavailable, *progress)
+	}
+	if fault := s.fault.Load(); fault != nil {
+		return fmt.Errorf("%w: opening it again: %w", registry.ErrUnavailable, *fault)
 	}
 	return fmt.Errorf("%w: a change failed, and whether it was stored is being found out", registry.ErrUnavailable)
 }
@@ -162,14 +179,15 @@ var errClosed = fmt.Errorf("%w: closed", registry.ErrUnavailable)
 
 // Condition implements registry.MetadataStore.
 func (s *Store) Condition() registry.Condition {
-	s.use.RLock()
-	defer s.use.RUnlock()
-	condition := registry.Condition{Readable: !s.closed && s.opened != nil}
-	if !condition.Readable || s.failed.Load() {
-		condition.Fault = s.unavailable()
+	var condition registry.Condition
+	if o, err := s.current(); err != nil {
+		condition.Fault = err
+	} else {
+		condition.Readable = !o.db.hasFailed()
+		condition.Journal = o.journal.Position()
 	}
-	if condition.Readable {
-		condition.Journal = s.opened.journal.Position()
+	if s.failed.Load() {
+		condition.Fault = s.unavailable()
 	}
 	free, err := s.fsys.Free(s.path())
 	if err != nil {
@@ -179,27 +197,23 @@ func (s *Store) Condition() registry.Condition {
 	return condition
 }
 
-// Close implements registry.MetadataStore. Closing twice is harmless.
+// Close implements registry.MetadataStore. It waits for Badger, however long that
+// takes. Closing twice is harmless.
 func (s *Store) Close() error {
-	s.use.Lock()
-	if s.closed {
-		s.use.Unlock()
+	if s.closed.Swap(true) {
 		return nil
 	}
-	s.closed = true
+	s.end()
+	s.use.Lock()
 	close(s.operations)
-	close(s.stop)
 	s.use.Unlock()
 	s.background.Wait()
 	s.endSnapshots()
 	var err error
 	if s.opened != nil {
-		err = s.opened.close()
+		err = s.opened.close(context.Background())
 	}
-	if errors.Is(err, errHangs) || errors.Is(s.fault, errHangs) {
-		return err // the lock stays: whatever hangs may still write
-	}
-	return errors.Join(err, s.claim.Release())
+	return s.place.release(err)
 }
 
 var _ registry.MetadataStore = (*Store)(nil)

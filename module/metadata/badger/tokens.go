@@ -94,11 +94,10 @@ func (s *Store) FindToken(ctx context.Context, id string) (token registry.Token,
 
 // recallToken is FindToken for a token that is in memory with its last use.
 func (s *Store) recallToken(id string) (token registry.Token, secret registry.Digest, ok bool) {
-	s.use.RLock()
-	defer s.use.RUnlock()
-	if s.closed || s.opened == nil {
+	if _, err := s.enter(); err != nil {
 		return token, secret, false
 	}
+	defer s.use.RUnlock()
 	record, known := s.cache.get(tokenKey(id)).(*tokenRecord)
 	use, used := s.cache.get(tokenUseKey(id)).(*useRecord)
 	if !known || !used {

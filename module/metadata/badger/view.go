@@ -2,14 +2,27 @@ package badger
 
 import "context"
 
-// current returns what the store has open, which may be closed meanwhile.
-func (s *Store) current() (*opened, error) {
+// enter returns what the store has open, which stays so until the caller gives s.use
+// back (RUnlock). ErrUnavailable, at once, when there is nothing.
+func (s *Store) enter() (*opened, error) {
+	if s.closed.Load() || s.away.Load() {
+		return nil, s.unavailable()
+	}
 	s.use.RLock()
-	defer s.use.RUnlock()
-	if s.closed || s.opened == nil {
+	if s.closed.Load() || s.opened == nil {
+		s.use.RUnlock()
 		return nil, s.unavailable()
 	}
 	return s.opened, nil
+}
+
+// current returns what the store has open, which may be closed meanwhile.
+func (s *Store) current() (*opened, error) {
+	o, err := s.enter()
+	if err == nil {
+		s.use.RUnlock()
+	}
+	return o, err
 }
 
 // view runs a read, unless the store is closed. What it did not find was not there.
@@ -26,12 +39,12 @@ func (s *Store) read(ctx context.Context, read func(r reader) error, finds bool)
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	s.use.RLock()
-	defer s.use.RUnlock()
-	if s.closed || s.opened == nil {
-		return s.unavailable()
+	o, err := s.enter()
+	if err != nil {
+		return err
 	}
-	err := s.opened.db.view(read)
+	defer s.use.RUnlock()
+	err = o.db.view(read)
 	if err == nil && finds {
 		return nil
 	}

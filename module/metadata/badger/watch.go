@@ -2,13 +2,13 @@ package badger
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
 const (
@@ -32,7 +32,7 @@ func (s *Store) watch() {
 	seen := s.commits.Load()
 	for {
 		select {
-		case <-s.stop:
+		case <-s.life.Done():
 			return
 		case <-s.wake:
 			s.recover()
@@ -60,12 +60,15 @@ func (s *Store) watch() {
 // compaction lost can bring back what was deleted, so that reads find it: that must
 // not last.
 func (s *Store) mark() {
-	s.use.RLock()
-	defer s.use.RUnlock()
-	if s.closed || s.opened == nil || s.failed.Load() || s.trust() != nil {
+	o, err := s.enter()
+	if err != nil {
 		return
 	}
-	if err := s.opened.ledger.mark(); err != nil {
+	defer s.use.RUnlock()
+	if s.failed.Load() || s.trust() != nil {
+		return
+	}
+	if err := o.ledger.mark(); err != nil {
 		s.log.Debug("marking the database as checked", slog.Any("error", err))
 	}
 }
@@ -73,27 +76,31 @@ func (s *Store) mark() {
 func (s *Store) wakeWatch() { signal(s.wake) }
 
 // recover opens a failed store again: the journal then says what was stored. Reads
-// go on until that begins, which is only when the disk takes writes.
+// that can go on do until that begins, which is only when the disk takes writes.
 func (s *Store) recover() {
 	if !s.failed.Load() {
 		return
 	}
 	var err error
-	if !s.flushing || s.opened.lost.Load() {
+	if !s.flushing || s.opened.db.hasFailed() {
 		s.flushing = false
 		err = firstError(s.probe, s.reopen)
 	}
 	if err == nil {
 		err = s.resume()
 	}
-	if s.flushing || errors.Is(err, errClosed) {
-		return
+	switch {
+	case s.flushing || s.life.Err() != nil:
+	case err == nil:
+		s.fault.Store(nil)
+		s.told = registry.Lasting{}
+		s.log.Info("the store is opened again and checked; changes are taken")
+	default:
+		s.fault.Store(&err)
+		if s.told.IsNews(err.Error()) {
+			s.log.Warn("the store cannot be opened again yet", slog.Duration("every", s.retry), slog.Any("error", err))
+		}
 	}
-	if err != nil {
-		s.log.Warn("the store cannot be opened again yet", slog.Any("error", err))
-		return
-	}
-	s.log.Info("the store is opened again and checked; changes are taken")
 }
 
 // resume takes changes again, once what the store holds is durable. Reads go on until
@@ -105,8 +112,8 @@ func (s *Store) resume() error {
 	}
 	s.committer.Lock()
 	defer s.committer.Unlock()
-	if s.opened.db.isStopped() {
-		return errNotWritten // a read has found a loss meanwhile
+	if failure := s.opened.db.failure.Load(); failure != nil {
+		return *failure // a read has met it meanwhile
 	}
 	s.flushing = !flushed
 	if flushed {
@@ -130,39 +137,54 @@ func (s *Store) probe() error {
 	return s.fsys.Remove(name)
 }
 
-// reopen closes and opens what the store has open. Reads wait meanwhile.
+// reopen closes and opens what the store has open, however long that takes. Meanwhile
+// the store is not available.
 func (s *Store) reopen() error {
+	defer s.progress.Store(nil)
+	ctx := registry.WithProgress(s.life, func(text string) { s.progress.Store(&text) })
+	old, err := s.takeAway(ctx)
+	if err != nil {
+		return err
+	}
+	if old != nil {
+		if err := old.close(ctx); err != nil {
+			s.log.Warn("closing a store that failed", slog.Any("error", err))
+		}
+	}
+	o, err := s.open(ctx)
+	if err != nil {
+		return err
+	}
+	o.db.failed = s.onFailure
 	s.storer.Lock()
 	defer s.storer.Unlock()
-	if err := s.storeAll(); err != nil { // what failed may have been the journal
-		return err // reads go on
-	}
 	s.use.Lock()
 	defer s.use.Unlock()
 	s.committer.Lock()
 	defer s.committer.Unlock()
-	if s.closed || errors.Is(s.fault, errHangs) {
-		return s.unavailable()
-	}
-	s.endSnapshots()
-	if s.opened != nil {
-		err := s.opened.close()
-		s.opened = nil
-		if errors.Is(err, errHangs) {
-			s.fault = fmt.Errorf("%w; restart Caddy", err)
-			return s.fault
-		}
-		if err != nil {
-			s.log.Warn("closing a store that failed", slog.Any("error", err))
-		}
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	o, err := s.open(ctx)
-	if s.fault = err; err != nil {
-		return err
-	}
 	s.load()
 	s.opened = o
 	return nil
+}
+
+// takeAway leaves the store with nothing open, and returns what it had, which nobody
+// uses any more. Whoever comes meanwhile does not wait.
+func (s *Store) takeAway(ctx context.Context) (*opened, error) {
+	s.storer.Lock()
+	defer s.storer.Unlock()
+	if err := s.storeAll(); err != nil { // what failed may have been the journal
+		return nil, err
+	}
+	s.away.Store(true)
+	defer s.away.Store(false)
+	if err := poll(ctx, func() (bool, error) { return s.use.TryLock(), nil }); err != nil {
+		return nil, err
+	}
+	defer s.use.Unlock()
+	s.committer.Lock()
+	defer s.committer.Unlock()
+	s.endSnapshots()
+	old := s.opened
+	s.opened = nil
+	return old, nil
 }

@@ -1,0 +1,109 @@
+package badger
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/generic-registry/caddy-generic-registry/module/disk"
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+// TestAMemtableThatCannotBeMade fails the rotation of memtables in Badger itself, which
+// leaves it with a nil pointer for all who read. Whoever reads, changes, reaps or has a
+// snapshot then gets an answer, the process lives, and the store heals itself.
+func TestAMemtableThatCannotBeMade(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "metadata")
+	s, err := openTuned(path, discard, disk.OS{}, func(p *place) { p.retry, p.delay = time.Millisecond, 0 })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mustClose(t, s)
+	const files = 20
+	for i := range files {
+		if err := publishNumbered(s, "o", i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kept, err := s.Snapshot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kept.Close()
+	before := s.database()
+	blockNextMemtable(t, s)
+	for i := 0; !before.hasFailed(); i++ {
+		err := s.submit(t.Context(), 1, func(b *batch) error {
+			b.write(fmt.Appendf(nil, "besides/%d", i), make([]byte, 256<<10))
+			return nil
+		})
+		if err != nil && !errors.Is(err, registry.ErrUnavailable) || i > 1_000 {
+			t.Fatalf("the memtable is not full, %v", err)
+		}
+	}
+	var all sync.WaitGroup
+	for name, use := range map[string]func() error{
+		"a read":     func() error { _, err := s.Lookup(t.Context(), numberedRef("o", 1<<30)); return err },
+		"a list":     func() error { _, err := s.Blobs(t.Context(), registry.Digest{}, 10); return err },
+		"the reaper": func() error { _, err := s.Condemned(t.Context(), 10); return err },
+		"the sweep":  func() error { _, err := s.Unnamed(t.Context(), []registry.Locator{"a/b"}); return err },
+		"a snapshot": func() error { _, err := kept.FindBlob(registry.Digest{1}); return err },
+		"a delete":   func() error { return s.DeleteFile(t.Context(), numberedRef("o", 0), testAct) },
+	} {
+		all.Go(func() {
+			err := use()
+			if err != nil && !errors.Is(err, registry.ErrUnavailable) && !errors.Is(err, registry.ErrPackageNotFound) && !errors.Is(err, registry.ErrBlobNotFound) {
+				t.Errorf("%s says %v", name, err)
+			}
+		})
+	}
+	all.Wait()
+	if err := before.touch(func() error { t.Error("the failed database is touched"); return nil }); !errors.Is(err, registry.ErrUnavailable) {
+		t.Errorf("touching the failed database says %v", err)
+	}
+	unblock(t, s)
+	eventually(t, "the store heals itself", func() bool { return s.Condition().Fault == nil })
+	if err := s.Check(t.Context(), func(problem string) { t.Error(problem) }); err != nil {
+		t.Error(err)
+	}
+	for i := 1; i < files; i++ {
+		if _, err := s.Lookup(t.Context(), numberedRef("o", i)); err != nil {
+			t.Errorf("file %d: %v", i, err)
+		}
+	}
+	if aside, err := filepath.Glob(filepath.Join(path, "damaged-*")); err != nil || len(aside) > 0 {
+		t.Errorf("a database that only failed was put aside: %v, %v", aside, err)
+	}
+}
+
+// blockNextMemtable puts a directory where the logs of the next memtables would be.
+func blockNextMemtable(t *testing.T, s *Store) {
+	t.Helper()
+	s.storer.Lock()
+	defer s.storer.Unlock()
+	if err := os.Remove(s.room.next); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(s.room.next, 0o700); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func unblock(t *testing.T, s *Store) {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(s.path(), "*.mem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		if info, err := os.Stat(name); err == nil && info.IsDir() {
+			if err := os.Remove(name); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
