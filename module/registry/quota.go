@@ -64,14 +64,14 @@ func (r *Registry) checkQuota(ctx context.Context, ref Ref, content Content, quo
 	if quota == (Quota{}) {
 		return content, none, nil
 	}
-	ctx, cancel := bounded(ctx)
+	asking, cancel := bounded(ctx)
 	defer cancel()
-	usage, err := r.metadata.Usage(ctx, ref.Owner)
+	usage, err := r.metadata.Usage(asking, ref.Owner)
 	if err != nil {
 		return content, none, fmt.Errorf("asking for the owner's usage: %w", err)
 	}
 	if quota.Versions > 0 && usage.Versions >= quota.Versions {
-		if _, err := r.metadata.Lookup(ctx, ref); errors.Is(err, ErrPackageNotFound) {
+		if _, err := r.metadata.Lookup(asking, ref); errors.Is(err, ErrPackageNotFound) {
 			return content, none, ErrQuotaVersions
 		}
 	}
@@ -106,9 +106,11 @@ func (c *countedBody) Read(p []byte) (int, error) {
 		return n, err
 	}
 	c.checked = c.came
-	usage, asking := c.registry.metadata.Usage(c.ctx, c.owner)
-	if asking != nil {
-		return 0, fmt.Errorf("asking for the owner's usage: %w", asking)
+	asking, cancel := bounded(c.ctx)
+	defer cancel()
+	usage, failed := c.registry.metadata.Usage(asking, c.owner)
+	if failed != nil {
+		return 0, fmt.Errorf("%w: asking for the owner's usage: %w", ErrUnavailable, failed)
 	}
 	if usage.Bytes+all > c.quota {
 		return 0, ErrQuotaBytes
