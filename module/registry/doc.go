@@ -4,4 +4,32 @@
 //
 // It knows neither Caddy nor a database. The Caddy side (package module) calls
 // [Registry]; backends implement [MetadataStore] and [BlobStore].
+//
+// # A publish
+//
+// The body streams into the blob store while it is hashed. Commit makes the bytes durable
+// and gives their locator. Then the metadata store decides in one transaction: the file is
+// new, or the name is taken and the bytes are condemned. A crash between the two leaves
+// bytes that nothing names, which the sweep removes; never a name without bytes.
+//
+// A locator says where bytes lie. It is random, and used once: condemned bytes can be
+// deleted without a lock against uploads of the same content. Equal contents are stored
+// once. A publish keeps its own bytes, which were hashed just now, and condemns the older
+// copy of their digest. So no 201 rests on bytes that nobody looked at, a publish heals
+// damage, and it does not race with the scrub.
+//
+// # Bytes that nothing names
+//
+// A deletion condemns the bytes of its files; the reaper has the blob store delete them
+// when the deletion is durable. The sweep finds what a crash left. Age is its fence: it
+// deletes bytes that are older than [SweepAfter] and that two sweeps have found, and the
+// metadata store refuses a publish later than [PublishWithin] after its bytes were stored.
+// So no store needs to know which uploads are in progress.
+//
+// # Damage
+//
+// The scrub reads all bytes in the background, at a rate, and compares them with their
+// digests; Verify does the same at once, and the scrub waits for it. Whoever finds damage,
+// a download too, reports it in one place (damage.go), which looks again, remembers the
+// damage, moves the bytes to quarantine, looks once more, and logs.
 package registry

@@ -1,4 +1,3 @@
-// Package filesystem keeps the bytes of files as plain files in a directory.
 package filesystem
 
 import (
