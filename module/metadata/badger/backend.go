@@ -1,4 +1,3 @@
-// Package badger keeps the registry's metadata in an embedded Badger database.
 package badger
 
 import (

@@ -1,6 +1,3 @@
-// Package journal keeps the changes of a metadata store as lines of JSON, each
-// chained to the one before, in files that a person can read. It is the truth that
-// the database is made from when it is behind, damaged or gone.
 package journal
 
 import (

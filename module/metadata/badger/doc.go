@@ -1,0 +1,70 @@
+// Package badger keeps the registry's metadata in an embedded Badger database.
+//
+// The journal (package journal) is the truth. The database is an index of it, which may be
+// lost at any time and is then made again.
+//
+// # What is written in which order
+//
+//  1. The committer takes all changes that wait, and applies them one after the other to a
+//     layer of records (commit.go, batch.go). Each change is decided here: done or refused.
+//  2. It appends the changes to the journal, with one sync for all of them.
+//  3. It commits the layer: from now on all reads see it (database.go, layer.go). Everybody
+//     is answered.
+//  4. The database is given the layers that it does not have, every 50 ms, or at once when
+//     somebody waits, in synced transactions of about half a MiB (behind.go). With each go
+//     the journal's position and sums over all records (state.go).
+//  5. The reaper is told of condemned bytes once the database has their deletion.
+//
+// So the database is never ahead of the journal, and what it lacks is bounded. The journal's
+// sync is the only one that a publish waits for; BenchmarkPublishFile compares that with a
+// publish that waits for the database.
+//
+// Badger's transactions are numbered here (its "managed" mode): a read begins with the last
+// transaction that is over and the layers after it. With Badger's own numbers it would wait
+// for the transaction in progress, and so for the disk.
+//
+// A checkpoint of the journal is made beside all this, from a snapshot that is read in pages,
+// when the changes after the last checkpoint are many (checkpoint.go, teller.go).
+//
+// # What a crash leaves
+//
+// The database is some layers behind the journal. Opening (open.go, opened.go) brings it to
+// the journal's end:
+//
+//   - A database that is where the journal is: nothing is done if a mark beside it says of
+//     exactly this manifest that no record is lost (mark.go), and at most one memtable's log
+//     is left. Otherwise all records are compared with each other, because Badger can lose
+//     tables and memtables from the middle without a word.
+//   - A database that is behind: the lines that it lacks are replayed, through the code that
+//     made the changes (replay.go).
+//   - A database that is missing: it is made from the newest checkpoint that is whole and
+//     the changes after it (told.go).
+//   - A database that does not pass checkFiles, that does not open, whose sums do not hold,
+//     or that has a damaged record in the way of a replay: the journal is read whole, and
+//     then Badger's files are moved to damaged-<time> and a new database is made from the
+//     journal (rebuild.go).
+//   - A database that is ahead of its journal, or of another history, or a journal with a
+//     hole: ErrDamaged, which says what was found and which command helps.
+//
+// What Badger reads out of a memtable's log after a kill need not be on disk. So changes are
+// taken only when such logs have become tables.
+//
+// # When a change fails
+//
+// After an append to the journal or a transaction with an unknown outcome, the store takes
+// no changes. watch.go probes the disk, closes and opens everything, and the journal decides
+// what was stored.
+//
+// # What Badger does not promise
+//
+// Badger 4.9.6 deletes the tables that a compaction was made of even if it could not create
+// one of the new tables. So ledger.go counts the tables that Badger logs before it makes
+// them, and those that its manifest then has. Before anything is decided by a record that
+// is not there, both must agree; else compactions in progress are waited for, or all records
+// are compared.
+//
+// Badger writes to mapped files, where a block that is missing kills the process. So
+// memtables get their blocks before Badger gets them, and no change is taken below 48 MiB
+// of free space, which is what a compaction of the youngest tables may write before it
+// deletes them (room.go).
+package badger

@@ -1,0 +1,43 @@
+// Package journal keeps the changes of a metadata store as lines of JSON, each
+// chained to the one before, in files that a person can read. It is the truth that
+// the database is made from when it is behind, damaged or gone.
+//
+// # Files
+//
+//	<first>.jsonl                           the active segment: changes are appended to it
+//	<first>-<last>.jsonl.gz                 a sealed segment
+//	checkpoint-<last>-<records>.jsonl.gz    what there was after a change, as lines
+//
+// A line ends with its chain: the SHA-256 of the chain before it and of the line. So a line
+// that was changed, left out, added or moved shows. The chain has no key: whoever can write
+// the files can make another chain, which only a copy elsewhere tells from the first.
+//
+// # What is written in which order
+//
+// Append writes the lines of many changes at once and syncs them. The blocks of a segment
+// are set aside when it is made, so an append needs no free space.
+//
+// A segment is complete under its own name, or not there: its head and first lines are
+// written to a temporary file and synced, the file gets its name, the directory is synced.
+// A full segment (16 MiB) is sealed when the next one has its name. It is compressed beside
+// the appends, and the plain file is removed once the name of the compressed one is
+// durable.
+//
+// A checkpoint is made beside the appends too, from a snapshot. It is synced and named like
+// a segment. The two newest checkpoints are kept, with the segments that follow the older
+// one. Older segments are removed when the newer checkpoint is durable.
+//
+// # What a crash leaves
+//
+// Lines of the last append may be cut. Nobody was told of them, and Begin removes them. A
+// bad line elsewhere is damage: each line says up to which change the journal was synced
+// when it was written (synced), so a later line tells damage from the remains of a crash.
+// The last segment is written anew before anything is built upon it: the sync of its last
+// lines may have failed, and a later sync would not tell.
+//
+// # A sync that fails
+//
+// After a failed sync of an append, nobody knows what is on the disk. Append says
+// ErrUnclear, and the journal takes nothing until it is closed and opened again. A write
+// that failed is cut off again; only if that fails too is the outcome unclear.
+package journal
