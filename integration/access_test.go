@@ -110,7 +110,8 @@ func TestADigestOpensNothing(t *testing.T) {
 	digest := strings.Trim(published.header.Get("ETag"), `"`)
 	for _, body := range [][]byte{nil, secret[:4999], pattern(2, 5000)} {
 		for _, claim := range []header{{"X-Checksum-Sha256", digest}, {"Repr-Digest", published.header.Get("Repr-Digest")}} {
-			s.want(400, http.MethodPut, filePath("bob", "p", "1", "f"), "bob", body, claim, header{"X-Checksum-Deploy", "true"})
+			s.want(400, http.MethodPut, filePath("bob", "p", "1", "f"), "bob", body, claim)
+			s.want(404, http.MethodPut, filePath("bob", "p", "1", "f"), "bob", body, claim, header{"X-Checksum-Deploy", "true"})
 		}
 	}
 	for _, path := range []string{digest, "sha256/" + digest, "-/blobs/sha256:" + digest} {

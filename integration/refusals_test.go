@@ -15,6 +15,17 @@ import (
 	"time"
 )
 
+// Texts of refusals, without the line feed at their end.
+const (
+	unsafePath   = "unsafe path: no segment may be . or .., have a backslash or a control character, or be anything but UTF-8, well escaped"
+	invalidOwner = "invalid owner name: 1 to 255 bytes, no slash, no white space at either end"
+	invalidFile  = "invalid filename: at most 255 letters, digits and .-+_; file_names gitea allows more"
+	noRoute      = "not found: a file is at {owner}/generic/{package}/{version}/{file} under the prefix"
+	slashAtEnd   = "not found: leave the slash at the end of the path out"
+	partOfABody  = "Content-Range does not cover the whole body: a part of a file cannot be published"
+	codedBody    = "Content-Encoding is not supported: send the file as it is"
+)
+
 // TestOrderOfRefusals sends requests that could be refused for two reasons and
 // expects the one that comes first.
 func TestOrderOfRefusals(t *testing.T) {
@@ -33,30 +44,39 @@ func TestOrderOfRefusals(t *testing.T) {
 		status                   int
 		text                     string
 	}{
-		{"unsafe before method", "POST", api + "alice/generic/tool/%2e%2e/f", "", nil, nil, 400, "unsafe path"},
-		{"unsafe before user", "PUT", api + "alice/generic/tool/a%2F..%2Fb/f", "", nil, nil, 400, "unsafe path"},
-		{"owner before user", "PUT", api + "%20alice/generic/tool/1/f", "", nil, nil, 400, "invalid owner name"},
+		{"unsafe before method", "POST", api + "alice/generic/tool/%2e%2e/f", "", nil, nil, 400, unsafePath},
+		{"unsafe before user", "PUT", api + "alice/generic/tool/a%2F..%2Fb/f", "", nil, nil, 400, unsafePath},
+		{"owner before user", "PUT", api + "%20alice/generic/tool/1/f", "", nil, nil, 400, invalidOwner},
+		{"owner before a slash at the end", "PUT", api + "%20alice/generic/tool/1/f/", "", nil, nil, 400, invalidOwner},
+		{"a slash at the end before method", "POST", path + "/", "", nil, nil, 404, slashAtEnd},
+		{"a slash at the end of a file", "GET", path + "/", "", nil, nil, 404, slashAtEnd},
+		{"a slash at the end of what is deleted", "DELETE", path + "/", "alice", nil, nil, 404, slashAtEnd},
+		{"a slash at the end of a version", "DELETE", versionPath("alice", "tool", "1.0") + "/", "alice", nil, nil, 404, slashAtEnd},
+		{"a PUT without a file's name", "PUT", versionPath("alice", "tool", "1.0"), "alice", nil, nil, 405, "method not allowed: this path is a version's; the name of a file comes after it"},
 		{"method before user", "POST", path, "", nil, nil, 405, "method not allowed"},
 		{"user before names", "PUT", filePath("alice", "t!", "1", "f"), "", nil, nil, 401, "authentication required"},
-		{"right before names", "PUT", filePath("alice", "t!", "1", "f"), "bob", nil, nil, 403, "writing to this owner's packages is not allowed"},
-		{"right before cross-site", "PUT", path, "bob", nil, []header{foreign}, 403, "writing to this owner's packages is not allowed"},
+		{"right before names", "PUT", filePath("alice", "t!", "1", "f"), "bob", nil, nil, 403, "user bob may not write in alice/t!"},
+		{"right before cross-site", "PUT", path, "bob", nil, []header{foreign}, 403, "user bob may not write in alice/tool"},
 		{"cross-site before names", "PUT", filePath("alice", "t!", "1", "f"), "alice", nil, []header{foreign}, 403, "cross-site request refused"},
 		{"cross-site on DELETE", "DELETE", path, "alice", nil, []header{{"Origin", "https://evil.example"}}, 403, "cross-site request refused"},
-		{"package before version", "PUT", filePath("alice", "t!", "%20", "f"), "alice", nil, nil, 400, "invalid package name"},
-		{"version before file", "PUT", filePath("alice", "tool", "%20", "!"), "alice", nil, nil, 400, "invalid package version"},
-		{"file before Content-Range", "PUT", filePath("alice", "tool", "1.0", "a!"), "alice", nil, []header{partial}, 400, "invalid filename"},
-		{"Content-Range before condition", "PUT", path, "alice", nil, []header{partial, {"If-None-Match", "*"}}, 400, "Content-Range is not supported"},
-		{"digest syntax before condition", "PUT", path, "alice", nil, []header{{"Content-MD5", "?"}, {"If-None-Match", "*"}}, 400, "malformed digest header"},
-		{"condition before duplicate", "PUT", path, "alice", nil, []header{{"If-None-Match", "*"}}, 412, "precondition failed"},
+		{"package before version", "PUT", filePath("alice", "t!", "%20", "f"), "alice", nil, nil, 400, "invalid package name: at most 255 letters, digits and .-+_, not one of those marks alone"},
+		{"version before file", "PUT", filePath("alice", "tool", "%20", "!"), "alice", nil, nil, 400, "invalid package version: at most 255 bytes, no white space at either end"},
+		{"file before Content-Range", "PUT", filePath("alice", "tool", "1.0", "a!"), "alice", nil, []header{partial}, 400, invalidFile},
+		{"names before a copy by checksum", "PUT", filePath("alice", "tool", "1.0", "a!"), "alice", nil, []header{{"X-Checksum-Deploy", "true"}}, 400, invalidFile},
+		{"a copy by checksum before coding", "PUT", path, "alice", nil, []header{{"X-Checksum-Deploy", "true"}, {"Content-Encoding", "gzip"}}, 404, "X-Checksum-Deploy is not supported: send the file"},
+		{"coding before Content-Range", "PUT", path, "alice", nil, []header{{"Content-Encoding", "identity, gzip"}, partial}, 415, codedBody},
+		{"Content-Range before condition", "PUT", path, "alice", nil, []header{partial, {"If-None-Match", "*"}}, 400, partOfABody},
+		{"digest syntax before condition", "PUT", path, "alice", nil, []header{{"Content-MD5", "?"}, {"If-None-Match", "*"}}, 400, "malformed Content-MD5 header"},
+		{"condition before duplicate", "PUT", path, "alice", nil, []header{{"If-None-Match", "*"}}, 412, "precondition failed: If-None-Match"},
 		{"duplicate before size", "PUT", path, "alice", large, nil, 409, "package file already exists"},
-		{"size before digest", "PUT", filePath("alice", "tool", "1.0", "g"), "alice", large, []header{wrong}, 413, "file too large"},
-		{"digest last", "PUT", filePath("alice", "tool", "1.0", "g"), "alice", []byte("x"), []header{wrong}, 400, "digest does not match"},
+		{"size before digest", "PUT", filePath("alice", "tool", "1.0", "g"), "alice", large, []header{wrong}, 413, "file too large: max_file_size is 1024 bytes"},
+		{"digest last", "PUT", filePath("alice", "tool", "1.0", "g"), "alice", []byte("x"), []header{wrong}, 400, "digest does not match: the bytes that came are not those that X-Checksum-Sha256 names"},
 		{"a private owner needs a user", "GET", filePath("secret", "tool", "1.0", "f"), "", nil, nil, 401, "authentication required"},
 		{"a private owner has nothing for others", "GET", filePath("secret", "tool", "1.0", "f"), "alice", nil, nil, 404, "package does not exist"},
-		{"a private owner is not written by others", "DELETE", filePath("secret", "tool", "1.0", "f"), "alice", nil, nil, 403, "writing to this owner's packages is not allowed"},
+		{"a private owner is not written by others", "DELETE", filePath("secret", "tool", "1.0", "f"), "alice", nil, nil, 403, "user alice may not delete in secret/tool"},
 		{"a missing file", "GET", filePath("alice", "tool", "1.0", "g"), "", nil, nil, 404, "package file does not exist"},
 		{"a missing package", "DELETE", versionPath("alice", "tool", "2.0"), "alice", nil, nil, 404, "package does not exist"},
-		{"no such route", "GET", api + "alice", "", nil, nil, 404, "not found"},
+		{"no such route", "GET", api + "alice", "", nil, nil, 404, noRoute},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := s.do(test.method, test.path, test.user, test.body, test.headers...)
@@ -97,19 +117,19 @@ func refusals(taken string) []refusal {
 	fresh := filePath("alice", "tool", "1.0", "new")
 	const size = 4 << 20
 	return []refusal{
-		{"unsafe path", "PUT", api + "alice/generic/tool/%2e%2e/f", "alice", "", size, 400, "unsafe path"},
-		{"owner", "PUT", api + "%20/generic/tool/1.0/f", "alice", "", size, 400, "invalid owner name"},
-		{"no route", "PUT", api + "alice/npm/tool/1.0/f", "alice", "", size, 404, "not found"},
+		{"unsafe path", "PUT", api + "alice/generic/tool/%2e%2e/f", "alice", "", size, 400, unsafePath},
+		{"owner", "PUT", api + "%20/generic/tool/1.0/f", "alice", "", size, 400, invalidOwner},
+		{"no route", "PUT", api + "alice/npm/tool/1.0/f", "alice", "", size, 404, noRoute},
 		{"method", "POST", fresh, "alice", "", size, 405, "method not allowed"},
 		{"nobody", "PUT", fresh, "", "", size, 401, "authentication required"},
-		{"another user", "PUT", fresh, "bob", "", size, 403, "writing to this owner's packages is not allowed"},
+		{"another user", "PUT", fresh, "bob", "", size, 403, "user bob may not write in alice/tool"},
 		{"another site", "PUT", fresh, "alice", "Sec-Fetch-Site: cross-site\r\n", size, 403, "cross-site request refused"},
-		{"name", "PUT", filePath("alice", "tool", "1.0", "a%20b"), "alice", "", size, 400, "invalid filename"},
-		{"part of a body", "PUT", fresh, "alice", "Content-Range: bytes 0-4194303/8388608\r\n", size, 400, "Content-Range is not supported"},
-		{"digest syntax", "PUT", fresh, "alice", "Repr-Digest: sha-256=x\r\n", size, 400, "malformed digest header"},
-		{"condition", "PUT", fresh, "alice", "If-Match: *\r\n", size, 412, "precondition failed"},
+		{"name", "PUT", filePath("alice", "tool", "1.0", "a%20b"), "alice", "", size, 400, invalidFile},
+		{"part of a body", "PUT", fresh, "alice", "Content-Range: bytes 0-4194303/8388608\r\n", size, 400, partOfABody},
+		{"digest syntax", "PUT", fresh, "alice", "Repr-Digest: sha-256=x\r\n", size, 400, "malformed Repr-Digest header"},
+		{"condition", "PUT", fresh, "alice", "If-Match: *\r\n", size, 412, "precondition failed: If-Match"},
 		{"duplicate", "PUT", taken, "alice", "", size, 409, "package file already exists"},
-		{"too large", "PUT", fresh, "alice", "", 1<<30 + 1, 413, "file too large"},
+		{"too large", "PUT", fresh, "alice", "", 1<<30 + 1, 413, "file too large: max_file_size is 1073741824 bytes"},
 		{"no boundary", "PUT", fresh, "alice", "Content-Type: multipart/form-data\r\n", size, 400, "multipart body has no file part"},
 		{"no such version to delete", "DELETE", versionPath("alice", "tool", "9"), "alice", "", size, 404, "package does not exist"},
 	}

@@ -12,25 +12,26 @@ import (
 // errPrecondition: an If-* header does not hold (RFC 9110 section 15.5.13).
 var errPrecondition = errors.New("precondition failed")
 
-// preconditionsHold evaluates the conditions of a PUT in the order of RFC 9110
-// section 13.2.2: If-Match, else If-Unmodified-Since; then If-None-Match.
-func preconditionsHold(header http.Header, exists bool, file registry.File) bool {
+// failedPrecondition evaluates the conditions of a PUT in the order of RFC 9110
+// section 13.2.2: If-Match, else If-Unmodified-Since; then If-None-Match. It returns the
+// header of the one that does not hold, empty when all do.
+func failedPrecondition(header http.Header, exists bool, file registry.File) string {
 	tag := entityTag(file.Digest)
 	if lines, ok := header["If-Match"]; ok {
 		if !exists || !tagsContain(lines, tag, false) {
-			return false
+			return "If-Match"
 		}
 	} else if since := header.Get("If-Unmodified-Since"); since != "" && exists {
 		// A date that does not parse is ignored (RFC 9110 section 13.1.4).
 		limit, err := http.ParseTime(since)
 		if err == nil && file.Created.Truncate(time.Second).After(limit) {
-			return false
+			return "If-Unmodified-Since"
 		}
 	}
-	if lines, ok := header["If-None-Match"]; ok {
-		return !exists || !tagsContain(lines, tag, true)
+	if lines, ok := header["If-None-Match"]; ok && exists && tagsContain(lines, tag, true) {
+		return "If-None-Match"
 	}
-	return true
+	return ""
 }
 
 // tagsContain tells whether a list of entity tags is * or has the tag. Weak tags

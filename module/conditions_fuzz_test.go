@@ -36,8 +36,8 @@ func FuzzPreconditions(f *testing.F) {
 				header[name] = strings.Split(value, "\n") // one header line each
 			}
 		}
-		onExisting := preconditionsHold(header, true, conditionsFile)
-		onMissing := preconditionsHold(header, false, registry.File{})
+		onExisting := failedPrecondition(header, true, conditionsFile) == ""
+		onMissing := failedPrecondition(header, false, registry.File{}) == ""
 		named := func(value string) bool { return strings.Contains(value, tag) || strings.Contains(value, "*") }
 		if onMissing != (match == "") {
 			t.Errorf("on a missing file: %v", onMissing)

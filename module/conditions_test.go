@@ -36,10 +36,10 @@ func TestPreconditionsOfAPut(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			header := http.Header{test.header: {test.value}}
-			if got := preconditionsHold(header, false, registry.File{}); got != test.onMissing {
+			if got := failedPrecondition(header, false, registry.File{}) == ""; got != test.onMissing {
 				t.Errorf("on a missing file: %v", got)
 			}
-			if got := preconditionsHold(header, true, file); got != test.onExisting {
+			if got := failedPrecondition(header, true, file) == ""; got != test.onExisting {
 				t.Errorf("on an existing file: %v", got)
 			}
 		})

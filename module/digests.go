@@ -12,6 +12,7 @@ import (
 	"hash"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/dunglas/httpsfv"
@@ -38,11 +39,20 @@ var (
 
 	algorithms = []algorithm{algorithmMD5, algorithmSHA1, algorithmSHA256, algorithmSHA512}
 
-	checksumHeaders = map[string]algorithm{
-		"X-Checksum-Md5":    algorithmMD5,
-		"X-Checksum-Sha1":   algorithmSHA1,
-		"X-Checksum-Sha256": algorithmSHA256,
-		"X-Checksum-Sha512": algorithmSHA512,
+	checksumHeaders = []struct {
+		name      string
+		algorithm algorithm
+	}{
+		{"X-Checksum-Md5", algorithmMD5},
+		{"X-Checksum-Sha1", algorithmSHA1},
+		{"X-Checksum-Sha256", algorithmSHA256},
+		{"X-Checksum-Sha512", algorithmSHA512},
+	}
+
+	// digestHeaders are all that are verified, as http.Header names them.
+	digestHeaders = []string{
+		"Content-Md5", "Digest", "Content-Digest", "Repr-Digest",
+		"X-Checksum-Md5", "X-Checksum-Sha1", "X-Checksum-Sha256", "X-Checksum-Sha512",
 	}
 )
 
@@ -53,22 +63,24 @@ type digest struct {
 }
 
 // digests is what a client says its bytes are: those of the request body and
-// those of the file stored. The two differ for multipart bodies only.
+// those of the file stored, at most one of each algorithm. The two differ for multipart
+// bodies only.
 type digests struct{ body, stored []digest }
 
 // parseDigests reads every digest header of a PUT. Unknown algorithms are
 // ignored; a value that cannot be read, or has the wrong length, is
-// errDigestSyntax.
+// errDigestSyntax; two values of one algorithm that differ are ErrDigest, because
+// both cannot be right.
 func parseDigests(header http.Header) (digests, error) {
 	var d digests
 	for _, value := range header.Values("Content-MD5") {
-		if err := d.add(&d.body, algorithmMD5, value, base64.StdEncoding.DecodeString); err != nil {
+		if err := add(&d.body, "Content-MD5", algorithmMD5, value, base64.StdEncoding.DecodeString); err != nil {
 			return digests{}, err
 		}
 	}
-	for name, algorithm := range checksumHeaders {
-		for _, value := range header.Values(name) {
-			if err := d.add(&d.stored, algorithm, value, hex.DecodeString); err != nil {
+	for _, checksum := range checksumHeaders {
+		for _, value := range header.Values(checksum.name) {
+			if err := add(&d.stored, checksum.name, checksum.algorithm, value, hex.DecodeString); err != nil {
 				return digests{}, err
 			}
 		}
@@ -78,19 +90,49 @@ func parseDigests(header http.Header) (digests, error) {
 			return digests{}, err
 		}
 	}
-	if err := d.addDictionary(&d.body, header.Values("Content-Digest")); err != nil {
+	if err := addDictionary(&d.body, "Content-Digest", header); err != nil {
 		return digests{}, err
 	}
-	return d, d.addDictionary(&d.stored, header.Values("Repr-Digest"))
+	return d, addDictionary(&d.stored, "Repr-Digest", header)
 }
 
-func (d *digests) add(to *[]digest, algorithm algorithm, text string, decode func(string) ([]byte, error)) error {
+// together returns all digests of a body that is stored as sent.
+func (d digests) together() (all []digest, err error) {
+	all = slices.Clone(d.body)
+	for _, one := range d.stored {
+		if err := insert(&all, one); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// insert adds a digest to a list, unless the list has it: each is one more hash over
+// all bytes.
+func insert(to *[]digest, one digest) error {
+	for _, other := range *to {
+		if other.algorithm.field != one.algorithm.field {
+			continue
+		}
+		if bytes.Equal(other.value, one.value) {
+			return nil
+		}
+		return tell(registry.ErrDigest, "%v: there are two different ones of the algorithm %s", registry.ErrDigest, one.algorithm.field)
+	}
+	*to = append(*to, one)
+	return nil
+}
+
+func malformed(header string) error {
+	return tell(errDigestSyntax, "malformed %s header", header)
+}
+
+func add(to *[]digest, header string, algorithm algorithm, text string, decode func(string) ([]byte, error)) error {
 	value, err := decode(strings.TrimSpace(text))
 	if err != nil || len(value) != algorithm.size {
-		return errDigestSyntax
+		return malformed(header)
 	}
-	*to = append(*to, digest{algorithm, value})
-	return nil
+	return insert(to, digest{algorithm, value})
 }
 
 // addList reads one Digest line: algorithm=base64, separated by commas (RFC 3230
@@ -99,13 +141,13 @@ func (d *digests) addList(line string) error {
 	for instance := range strings.SplitSeq(line, ",") {
 		name, value, found := strings.Cut(strings.TrimSpace(instance), "=")
 		if !found {
-			return errDigestSyntax
+			return malformed("Digest")
 		}
 		algorithm, known := findAlgorithm(strings.ToLower(name))
 		if !known {
 			continue
 		}
-		if err := d.add(&d.body, algorithm, value, base64.StdEncoding.DecodeString); err != nil {
+		if err := add(&d.body, "Digest", algorithm, value, base64.StdEncoding.DecodeString); err != nil {
 			return err
 		}
 	}
@@ -114,29 +156,32 @@ func (d *digests) addList(line string) error {
 
 // addDictionary reads Content-Digest or Repr-Digest: a dictionary of byte
 // sequences (RFC 9530 section 2, RFC 9651 section 3.2).
-func (d *digests) addDictionary(to *[]digest, lines []string) error {
+func addDictionary(to *[]digest, name string, header http.Header) error {
+	lines := header.Values(name)
 	if len(lines) == 0 {
 		return nil
 	}
 	dictionary, err := httpsfv.UnmarshalDictionary(lines)
 	if err != nil {
-		return errDigestSyntax
+		return malformed(name)
 	}
-	for _, name := range dictionary.Names() {
-		algorithm, known := findAlgorithm(name)
+	for _, field := range dictionary.Names() {
+		algorithm, known := findAlgorithm(field)
 		if !known {
 			continue
 		}
-		member, _ := dictionary.Get(name)
+		member, _ := dictionary.Get(field)
 		item, ok := member.(httpsfv.Item)
 		if !ok {
-			return errDigestSyntax
+			return malformed(name)
 		}
 		value, ok := item.Value.([]byte)
 		if !ok || len(value) != algorithm.size {
-			return errDigestSyntax
+			return malformed(name)
 		}
-		*to = append(*to, digest{algorithm, value})
+		if err := insert(to, digest{algorithm, value}); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -150,21 +195,28 @@ func findAlgorithm(field string) (algorithm, bool) {
 	return algorithm{}, false
 }
 
-// splitSHA256 takes the SHA-256 out of a list: the registry computes that one
-// anyway. Two that differ cannot both be right.
-func splitSHA256(list []digest) (sha *registry.Digest, others []digest, err error) {
+// splitSHA256 takes the SHA-256 out of a list: the registry computes that one anyway.
+func splitSHA256(list []digest) (sha *registry.Digest, others []digest) {
 	for _, d := range list {
 		if d.algorithm.field != algorithmSHA256.field {
 			others = append(others, d)
 			continue
 		}
 		value := registry.Digest(d.value)
-		if sha != nil && *sha != value {
-			return nil, nil, registry.ErrDigest
-		}
 		sha = &value
 	}
-	return sha, others, nil
+	return sha, others
+}
+
+// mismatch names the headers of which one has another digest than the bytes.
+func mismatch(header http.Header) error {
+	var sent []string
+	for _, name := range digestHeaders {
+		if _, ok := header[name]; ok {
+			sent = append(sent, name)
+		}
+	}
+	return tell(registry.ErrDigest, "%v: the bytes that came are not those that %s names", registry.ErrDigest, strings.Join(sent, ", "))
 }
 
 // verify returns a reader that fails with ErrDigest instead of io.EOF when what

@@ -76,10 +76,11 @@ func publishWith(header http.Header) error {
 	if err != nil {
 		return err
 	}
-	sha, others, err := splitSHA256(append(wanted.body, wanted.stored...))
+	all, err := wanted.together()
 	if err != nil {
 		return err
 	}
+	sha, others := splitSHA256(all)
 	content, err := io.ReadAll(verify(iotest.OneByteReader(strings.NewReader(digestContent)), others))
 	if err != nil {
 		return err
@@ -101,6 +102,33 @@ func TestTwoValuesMustBothMatch(t *testing.T) {
 	}
 	if err := publishWith(http.Header{"X-Checksum-Sha256": {right, right}}); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestEachAlgorithmIsComputedOnce: a header may name one digest hundreds of times.
+func TestEachAlgorithmIsComputedOnce(t *testing.T) {
+	m, s1, s256, s512 := sums()
+	b64 := base64.StdEncoding.EncodeToString
+	many := strings.Repeat("md5="+b64(m)+",", 600) + "md5=" + b64(m)
+	header := http.Header{
+		"Digest": {many, "sha=" + b64(s1)}, "Content-Md5": {b64(m), b64(m)}, "Repr-Digest": {"md5=:" + b64(m) + ":, sha=:" + b64(s1) + ":"},
+		"Content-Digest": {"sha-512=:" + b64(s512) + ":"}, "X-Checksum-Sha1": {hex.EncodeToString(s1)}, "X-Checksum-Sha256": {hex.EncodeToString(s256)},
+	}
+	wanted, err := parseDigests(header)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := wanted.together()
+	if err != nil || len(all) != 4 {
+		t.Errorf("%d digests and error %v, want one of each of 4 algorithms", len(all), err)
+	}
+	header.Set("X-Checksum-Md5", strings.Repeat("0", 32))
+	if err := publishWith(header); !errors.Is(err, registry.ErrDigest) {
+		t.Errorf("a different value in another header: error is %v, want ErrDigest", err)
+	}
+	header = http.Header{"Digest": {many + ",md5=" + b64(make([]byte, 16))}}
+	if _, err := parseDigests(header); !errors.Is(err, registry.ErrDigest) {
+		t.Errorf("a different value in one header: error is %v, want ErrDigest before the body", err)
 	}
 }
 

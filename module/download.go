@@ -33,7 +33,10 @@ func (h *Handler) download(ctx context.Context, w http.ResponseWriter, r *http.R
 		r = r.Clone(r.Context())
 		r.Header.Del("Range")
 	}
-	file, content, err := store.OpenIf(ctx, ref, func(file registry.File) bool { return sendsBytes(r, file) })
+	file, content, err := store.OpenIf(ctx, ref, func(file registry.File) bool {
+		r = withoutEmptySuffixes(r, file.Size)
+		return sendsBytes(r, file)
+	})
 	if err != nil {
 		return err
 	}

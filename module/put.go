@@ -12,47 +12,34 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
-// errContentRange: part of a body must not become a file (RFC 9110 section 14.5).
-var errContentRange = errors.New("Content-Range is not supported")
-
-// checkPut judges what a PUT says of itself, before any store is asked: names,
-// Content-Range, digest headers.
-func (h *Handler) checkPut(r *http.Request, rt route) (digests, error) {
-	if err := registry.CheckNames(rt.Ref, h.FileNames); err != nil {
-		return digests{}, err
-	}
-	if _, ok := r.Header["Content-Range"]; ok {
-		return digests{}, errContentRange
-	}
-	return parseDigests(r.Header)
-}
-
 // put publishes a request's body. What can be refused without reading it is.
-func (h *Handler) put(w http.ResponseWriter, r *http.Request, store *registry.Registry, ref registry.Ref, wanted digests, record *record) error {
+func (h *Handler) put(w http.ResponseWriter, r *http.Request, store *registry.Registry, ref registry.Ref, declared declaration, record *record) error {
 	existing, err := store.Lookup(r.Context(), ref)
 	exists := err == nil
 	if err != nil && !errors.Is(err, registry.ErrPackageNotFound) && !errors.Is(err, registry.ErrFileNotFound) {
 		return fmt.Errorf("looking up file: %w", err)
 	}
-	if !preconditionsHold(r.Header, exists, existing) {
-		return errPrecondition
+	if failed := failedPrecondition(r.Header, exists, existing); failed != "" {
+		return tell(errPrecondition, "%v: %s", errPrecondition, failed)
 	}
 	if exists {
 		return registry.ErrExists
 	}
-	r.Body = h.pace(w, r.Body)
-	content, err := h.content(r, wanted)
+	r.Body = h.pace(w, &declaredBody{ReadCloser: r.Body, request: r, length: declared.length})
+	content, err := h.content(r, declared.digests)
 	if err != nil {
 		return err
 	}
 	file, err := store.Publish(r.Context(), ref, record.who.user, content, h.limits(ref.Owner))
+	if errors.Is(err, registry.ErrDigest) {
+		return errors.Join(mismatch(r.Header), err)
+	}
 	if err != nil {
 		return err
 	}
 	record.found(file)
 	header := w.Header()
 	setValidators(header, file.Digest)
-	header.Set("Location", originalPath(r))
 	header.Set("Content-Length", "0")
 	w.WriteHeader(http.StatusCreated)
 	return nil

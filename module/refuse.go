@@ -28,6 +28,8 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, body *requestBo
 	switch status {
 	case http.StatusMethodNotAllowed:
 		header.Set("Allow", rt.methods())
+	case http.StatusUnsupportedMediaType:
+		header.Set("Accept-Encoding", "identity") // RFC 9110 section 15.5.16
 	case http.StatusUnauthorized:
 		header.Set("WWW-Authenticate", challenge)
 	case http.StatusServiceUnavailable, http.StatusInsufficientStorage:

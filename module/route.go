@@ -12,8 +12,14 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
-// errNoRoute: a path under the prefix that names neither a file nor a version.
-var errNoRoute = errors.New("not found")
+var (
+	// errNoRoute: a path under the prefix that names neither a file nor a version.
+	errNoRoute = errors.New("not found: a file is at {owner}/generic/{package}/{version}/{file} under the prefix")
+
+	// errSlash: a path that names a folder. Guards in front that compare whole paths see
+	// another one than without the slash.
+	errSlash = errors.New("not found: leave the slash at the end of the path out")
+)
 
 // packageType is the path segment between owner and package. It is compared with
 // case.
@@ -34,6 +40,14 @@ func (r route) methods() string {
 		return versionMethods
 	}
 	return fileMethods
+}
+
+// methodError tells a client which method would be right.
+func (r route) methodError() error {
+	if r.File == "" {
+		return tell(errMethod, "%v: this path is a version's; the name of a file comes after it", errMethod)
+	}
+	return errMethod
 }
 
 func (r route) allows(method string) bool {
@@ -77,12 +91,15 @@ func CheckPathHasNoPattern(word, path string) error {
 	return nil
 }
 
-// splitPath splits an escaped path, drops empty segments and unescapes each of
-// the others once, so that %2F stays inside its segment.
+// splitPath splits an escaped path, drops empty segments and dots inside the path, as
+// Caddy's matchers do, and unescapes each of the others once, so that %2F stays inside
+// its segment.
 func splitPath(escaped string) ([]string, error) {
 	segments := make([]string, 0, 8)
-	for segment := range strings.SplitSeq(escaped, "/") {
-		if segment == "" {
+	for rest, more := escaped, true; more; {
+		var segment string
+		segment, rest, more = strings.Cut(rest, "/")
+		if segment == "" || segment == "." && more {
 			continue
 		}
 		unescaped, err := url.PathUnescape(segment)
@@ -101,7 +118,8 @@ func isUnder(prefix, path []string) bool {
 
 // parseRoute reads a request's path. Inside tells whether it is under the prefix;
 // when it is not, the request is not ours. Its errors are ErrUnsafePath,
-// ErrInvalidOwner and errNoRoute. Other names are judged when they are published.
+// ErrInvalidOwner, errSlash and errNoRoute. Other names are judged when they are
+// published.
 func parseRoute(prefix []string, escaped string) (rt route, inside bool, err error) {
 	segments, err := splitPath(escaped)
 	if err != nil {
@@ -124,5 +142,11 @@ func parseRoute(prefix []string, escaped string) (rt route, inside bool, err err
 	if len(segments) == 5 {
 		rt.File = segments[4]
 	}
-	return rt, true, registry.CheckOwner(rt.Owner)
+	if err := registry.CheckOwner(rt.Owner); err != nil {
+		return rt, true, err
+	}
+	if strings.HasSuffix(escaped, "/") {
+		return rt, true, errSlash
+	}
+	return rt, true, nil
 }

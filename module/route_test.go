@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -20,11 +21,18 @@ func TestParseRoute(t *testing.T) {
 	}{
 		{name: "a file", path: "/api/packages/o/generic/p/1/f", want: refOf("o", "p", "1", "f")},
 		{name: "a version", path: "/api/packages/o/generic/p/1", want: refOf("o", "p", "1", "")},
-		{name: "empty segments are dropped", path: "//api//packages/o///generic/p/1/f/", want: refOf("o", "p", "1", "f")},
+		{name: "empty segments are dropped", path: "//api//packages/o///generic/p/1/f", want: refOf("o", "p", "1", "f")},
 		{name: "escapes are undone once", path: "/api/packages/o/generic/p/1%252F/f%20x", want: refOf("o", "p", "1%2F", "f x")},
 		{name: "an escaped slash stays in its segment", path: "/api/packages/o/generic/p/a%2Fb/f", want: refOf("o", "p", "a/b", "f")},
 		{name: "a plus is a plus", path: "/api/packages/o/generic/p/1+2/f", want: refOf("o", "p", "1+2", "f")},
 		{name: "an escaped prefix is the prefix", path: "/%61pi/packages/o/generic/p/1", want: refOf("o", "p", "1", "")},
+		{name: "raw dots inside a path are dropped", path: "/api/./packages/o/./generic/././p/1/./f", want: refOf("o", "p", "1", "f")},
+		{name: "a raw dot at the end", path: "/api/packages/o/generic/p/1/.", err: registry.ErrUnsafePath},
+		{name: "an escaped dot inside a path", path: "/api/packages/o/generic/p/1/%2e/f", err: registry.ErrUnsafePath},
+		{name: "a slash after a file", path: "/api/packages/o/generic/p/1/f/", err: errSlash},
+		{name: "slashes after a version", path: "/api/packages/o/generic/p/1//", err: errSlash},
+		{name: "a dot and a slash after a file", path: "/api/packages/o/generic/p/1/f/./", err: errSlash},
+		{name: "an owner that is wrong before a slash at the end", path: "/api/packages/%20/generic/p/1/f/", err: registry.ErrInvalidOwner},
 		{name: "another path", path: "/other", outside: true},
 		{name: "the prefix in another case", path: "/API/packages/o/generic/p/1/f", outside: true},
 		{name: "half of the prefix", path: "/api", outside: true},
@@ -136,6 +144,7 @@ func FuzzRoute(f *testing.F) {
 			t.Fatalf("accepted with a bad escape: %q", path)
 		}
 		segments := strings.FieldsFunc(unescaped, func(r rune) bool { return r == '/' })
+		segments = slices.DeleteFunc(segments, func(segment string) bool { return segment == "." })
 		if len(segments) < 3 || segments[2] != rt.Owner {
 			t.Fatalf("a guard sees %q, the registry owner %q", segments, rt.Owner)
 		}

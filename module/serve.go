@@ -22,7 +22,7 @@ const openWait = 30 * time.Second
 var (
 	errMethod          = errors.New("method not allowed")
 	errUnauthenticated = errors.New("authentication required")
-	errForbidden       = errors.New("writing to this owner's packages is not allowed")
+	errForbidden       = errors.New("this user may not do this")
 	errScope           = errors.New("the token's scope does not cover this")
 	errCrossSite       = errors.New("cross-site request refused")
 )
@@ -88,15 +88,15 @@ func (h *Handler) notHere() string {
 // serve answers a request, or returns why not before anything was written.
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request, rt route, who *identity, record *record) error {
 	if !rt.allows(r.Method) {
-		return errMethod
+		return rt.methodError()
 	}
 	if err := h.authorize(r, rt, who); err != nil {
 		return err
 	}
-	var sums digests
+	var declared declaration
 	if r.Method == http.MethodPut {
 		var err error
-		if sums, err = h.checkPut(r, rt); err != nil {
+		if declared, err = h.checkPut(r, rt); err != nil {
 			return err
 		}
 	}
@@ -117,7 +117,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, rt route, who *i
 	defer end()
 	switch {
 	case r.Method == http.MethodPut:
-		return h.put(w, r.WithContext(ctx), store, rt.Ref, sums, record)
+		return h.put(w, r.WithContext(ctx), store, rt.Ref, declared, record)
 	case r.Method == http.MethodDelete:
 		return remove(ctx, w, store, rt, who.user)
 	}
@@ -143,10 +143,10 @@ func (h *Handler) authorize(r *http.Request, rt route, who *identity) error {
 		return errors.Join(registry.ErrUnavailable, who.fault)
 	}
 	if who.token != nil && !who.token.Scope.Covers(what, rt.Owner, rt.Package) {
-		return errScope
+		return tell(errScope, "the scope of token %s does not let it %s in %s/%s", who.token.Name, what, rt.Owner, rt.Package)
 	}
 	if !h.access.allows(who, what, rt.Owner, rt.Package) {
-		return refusal(who.user, what)
+		return refusal(who.user, what, rt)
 	}
 	// Browsers send cached Basic credentials along with cross-site requests.
 	if err := h.crossSite.Check(r); what != registry.ActionRead && err != nil {
@@ -157,14 +157,14 @@ func (h *Handler) authorize(r *http.Request, rt route, who *identity) error {
 
 // refusal is what a user without the right hears. Whether a private owner has
 // anything is not told to those who may not read it.
-func refusal(user string, what registry.Action) error {
+func refusal(user string, what registry.Action, rt route) error {
 	switch {
 	case user == "":
 		return errUnauthenticated
 	case what == registry.ActionRead:
 		return registry.ErrPackageNotFound
 	}
-	return errForbidden
+	return tell(errForbidden, "user %s may not %s in %s/%s", user, what, rt.Owner, rt.Package)
 }
 
 // remove deletes a file or a version.

@@ -16,10 +16,11 @@ import (
 var statuses = []struct {
 	err    error
 	status int
-	text   string // the error's own when empty
+	text   string // the error's own when empty; before both, what a toldError says
 }{
-	{registry.ErrUnsafePath, http.StatusBadRequest, ""},
-	{registry.ErrInvalidOwner, http.StatusBadRequest, ""},
+	{registry.ErrUnsafePath, http.StatusBadRequest, "unsafe path: no segment may be . or .., have a backslash or a control character, or be anything but UTF-8, well escaped"},
+	{registry.ErrInvalidOwner, http.StatusBadRequest, "invalid owner name: 1 to 255 bytes, no slash, no white space at either end"},
+	{errSlash, http.StatusNotFound, ""},
 	{errNoRoute, http.StatusNotFound, ""},
 	{errMethod, http.StatusMethodNotAllowed, ""},
 	{errUnauthenticated, http.StatusUnauthorized, ""},
@@ -29,11 +30,17 @@ var statuses = []struct {
 	{registry.ErrInvalidPackage, http.StatusBadRequest, ""},
 	{registry.ErrInvalidVersion, http.StatusBadRequest, ""},
 	{registry.ErrInvalidFile, http.StatusBadRequest, ""},
+	{errChecksumDeploy, http.StatusNotFound, ""},
+	{errNoLength, http.StatusLengthRequired, ""},
+	{errCoding, http.StatusUnsupportedMediaType, ""},
 	{errContentRange, http.StatusBadRequest, ""},
+	{errTrailer, http.StatusBadRequest, ""},
 	{errDigestSyntax, http.StatusBadRequest, ""},
 	{errPrecondition, http.StatusPreconditionFailed, ""},
 	{registry.ErrExists, http.StatusConflict, ""},
 	{errMultipart, http.StatusBadRequest, ""},
+	{errTwoFiles, http.StatusBadRequest, ""},
+	{errFormLarge, http.StatusBadRequest, ""},
 	{registry.ErrTooLarge, http.StatusRequestEntityTooLarge, ""},
 	{registry.ErrQuotaBytes, http.StatusForbidden, ""},
 	{registry.ErrQuotaVersions, http.StatusForbidden, ""},
@@ -62,10 +69,17 @@ func statusOf(err error) (status int, text string) {
 		if !errors.Is(err, s.err) {
 			continue
 		}
+		var told *toldError
+		if errors.As(err, &told) && errors.Is(told, s.err) {
+			return s.status, told.text
+		}
 		if s.text == "" {
 			return s.status, s.err.Error()
 		}
 		return s.status, s.text
+	}
+	if errors.Is(err, errFormBroken) { // and nothing that the table has broke it
+		return http.StatusBadRequest, errFormBroken.Error()
 	}
 	var body *registry.BodyError
 	switch {

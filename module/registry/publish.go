@@ -55,7 +55,7 @@ func (r *Registry) Publish(ctx context.Context, ref Ref, creator string, content
 		Blob:    blob,
 		Stored:  stored,
 		Creator: creator,
-		Created: r.now(),
+		Created: r.dates.choose(ref, r.now()),
 		Quota:   limits.Quota,
 	})
 	if condemned {
@@ -63,6 +63,7 @@ func (r *Registry) Publish(ctx context.Context, ref Ref, creator string, content
 	}
 	switch {
 	case err == nil:
+		r.dates.note(ref, file.Created, r.now())
 		r.noteReplaced(file.Blob)
 		return file, nil
 	case errors.Is(err, ErrExists), errors.Is(err, ErrQuotaBytes), errors.Is(err, ErrQuotaVersions):

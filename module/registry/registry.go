@@ -29,6 +29,8 @@ type Registry struct {
 	condemned  chan struct{} // holds one token when there may be bytes to reap
 	stop       context.CancelFunc
 	background sync.WaitGroup
+
+	dates dates // of what was just published
 }
 
 // Options tune a Registry. The zero value is what production uses, except that

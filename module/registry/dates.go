@@ -1,0 +1,49 @@
+package registry
+
+import (
+	"sync"
+	"time"
+)
+
+// datesKept is for how long a date is remembered.
+const datesKept = 2 * time.Second
+
+// dates gives files that are published one after another under one name dates of
+// different seconds. Dates in HTTP have no more, and a client that asks by date would
+// take the new file for the one it has (RFC 9110 section 8.8.2.2). It remembers the last
+// publishes only.
+type dates struct {
+	mu     sync.Mutex
+	last   map[Ref]time.Time // by key
+	pruned time.Time
+}
+
+// choose returns the date of a file that is published now.
+func (d *dates) choose(ref Ref, now time.Time) time.Time {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	last, ok := d.last[ref.Key()]
+	if !ok || now.Sub(last) > datesKept || now.Unix() > last.Unix() {
+		return now
+	}
+	return last.Truncate(time.Second).Add(time.Second)
+}
+
+// note remembers the date of a file that was published.
+func (d *dates) note(ref Ref, created, now time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.last == nil {
+		d.last = make(map[Ref]time.Time)
+	}
+	d.last[ref.Key()] = created
+	if now.Sub(d.pruned).Abs() < datesKept {
+		return
+	}
+	d.pruned = now
+	for key, last := range d.last {
+		if now.Sub(last) > datesKept {
+			delete(d.last, key)
+		}
+	}
+}
