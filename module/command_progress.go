@@ -154,8 +154,8 @@ func (p *progressLine) clear() {
 
 // replaying shows how far a database is that is made out of a journal.
 func (p *progressLine) replaying(what string) registry.ReplayProgress {
-	return func(change, last uint64) {
-		p.show(step{what: what, unit: "change", done: int64(change), total: int64(last)})
+	return func(done, total uint64) {
+		p.show(step{what: what, unit: "change", done: int64(done), total: int64(total)})
 	}
 }
 

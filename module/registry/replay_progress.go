@@ -3,9 +3,9 @@ package registry
 import "context"
 
 // ReplayProgress is told how far a metadata store is that makes its database out of its
-// journal: the number of the change that is made, and of the last one. It is called
-// for every change, by one goroutine at a time, and must be quick.
-type ReplayProgress func(change, last uint64)
+// journal: how many changes are made, and how many there are to make. A total of zero is
+// not known. It is called for every change, by one goroutine at a time, and must be quick.
+type ReplayProgress func(done, total uint64)
 
 type replayKey struct{}
 

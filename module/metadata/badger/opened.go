@@ -91,9 +91,7 @@ func (o *opened) catchUp(ctx context.Context) (replayed uint64, err error) {
 	}
 	have = o.state.position
 	r := replay{opened: o, total: want.Sequence - have.Sequence}
-	tell := registry.ReplayProgressOf(ctx)
 	err = o.journal.Read(ctx, have, want.Sequence, func(line []byte, change registry.Change, chain registry.Digest) error {
-		tell(change.Sequence, want.Sequence)
 		return r.take(ctx, line, change, chain)
 	})
 	if err == nil {

@@ -43,6 +43,7 @@ func (r *replay) takeWith(ctx context.Context, apply func(*batch, registry.Chang
 		return errors.Join(fmt.Errorf("replaying change %d: %w", change.Sequence, contradiction(err)), r.abandon())
 	}
 	r.done++
+	registry.ReplayProgressOf(ctx)(r.done, r.total)
 	if r.total > 0 && r.done%1000 == 1 {
 		registry.ReportProgress(ctx, fmt.Sprintf("making the changes that the database lacks: %d %%", min(100, 100*r.done/r.total)))
 	}
