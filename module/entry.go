@@ -298,7 +298,7 @@ func (b *backends) notHalf() error {
 			places += " and in " + place
 		}
 	}
-	return fmt.Errorf("%s has half a restore, which was interrupted or failed: delete what is in %s, and restore again", b.root, places)
+	return fmt.Errorf("%s has %w, which was interrupted or failed: delete what is in %s, and restore again", b.root, registry.ErrHalfRestored, places)
 }
 
 func (b *backends) openBoth(ctx context.Context, log *slog.Logger) (openStores, error) {

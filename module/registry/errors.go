@@ -89,6 +89,7 @@ func (e *BodyError) Unwrap() error { return e.Err }
 // IsState reports whether err, from opening a store, may pass while the configuration
 // stands: no room, damage, a disk that fails, a deadline, and whatever else is not known
 // to be a fault of the configuration. Those are ErrLocked, ErrMismatch, ErrFormat,
+// ErrHalfRestored,
 // permissions that are missing and a path through something that is no directory: when
 // one of them and a fault of the state come together, the state counts.
 func IsState(err error) bool {
@@ -97,7 +98,7 @@ func IsState(err error) bool {
 			return true
 		}
 	}
-	for _, fault := range []error{ErrLocked, ErrMismatch, ErrFormat, fs.ErrPermission, syscall.ENOTDIR} {
+	for _, fault := range []error{ErrLocked, ErrMismatch, ErrFormat, ErrHalfRestored, fs.ErrPermission, syscall.ENOTDIR} {
 		if errors.Is(err, fault) {
 			return false
 		}
