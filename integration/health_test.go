@@ -170,7 +170,7 @@ func TestDamageIsFoundToldAndHealed(t *testing.T) {
 	if got := s.metric("scrubbed_bytes_total"); got != 501_000 {
 		t.Errorf("the metric of bytes is %v", got)
 	}
-	if got := s.quarantined(); len(got) != 1 || filepath.Base(got[0]) != strings.ReplaceAll(locator, "/", "-") {
+	if got := s.quarantined(); len(got) != 1 || !strings.HasSuffix(got[0], "Z-"+strings.ReplaceAll(locator, "/", "-")) {
 		t.Errorf("in quarantine is %v", got)
 	}
 	for _, name := range names {

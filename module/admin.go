@@ -25,7 +25,8 @@ const (
 // Admin adds the registries to Caddy's admin endpoint: tokens are made, listed and
 // revoked at `/generic_registry/tokens`, `/generic_registry/health` says how each
 // registry is, `/generic_registry/backup` gives a backup, and
-// `/generic_registry/verify` checks what is stored. With several registries open, the
+// `/generic_registry/verify` checks what is stored, and `/generic_registry/sweep` deletes
+// bytes that no file refers to. With several registries open, the
 // query parameter `root` says which one is meant.
 //
 // Whoever reaches the admin endpoint can make tokens for any user, as they could
@@ -44,6 +45,7 @@ func (Admin) Routes() []caddy.AdminRoute {
 		{Pattern: adminPath + tokensPath, Handler: answered(serveTokens)},
 		{Pattern: adminPath + backupPath, Handler: answered(serveBackup)},
 		{Pattern: adminPath + verifyPath, Handler: answered(serveVerify)},
+		{Pattern: adminPath + sweepPath, Handler: answered(serveSweep)},
 		{Pattern: adminPath + healthPath, Handler: answered(serveHealth)},
 	}
 }

@@ -51,7 +51,7 @@ func addCommands(root *cobra.Command) {
 	flags.StringVar(&target.root, "root", "", "Root of the registry, needed where there are several")
 	root.AddCommand(
 		tokenCommand(target), newBackupCommand(target), newRestoreCommand(target), newRebuildCommand(target), newVerifyCommand(target),
-		newHealthCommand(target),
+		newSweepCommand(target), newHealthCommand(target),
 	)
 }
 

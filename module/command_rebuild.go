@@ -86,8 +86,24 @@ func (r *rebuildCommand) run(ctx context.Context) error {
 	if err := store.Close(); err != nil {
 		return fmt.Errorf("closing what was made: %w", err)
 	}
+	if err := backends.keepPosition(ctx, at); err != nil {
+		return whileStopped(err)
+	}
 	_, err = fmt.Fprintf(r.out, "the %s is made anew: %s, in %s\n", what, counted(int64(at.Sequence), "change"), elapsed(began))
 	return err
+}
+
+// keepPosition tells the blobs, where there are some, that what was made is their
+// metadata now: it may have fewer changes than what they have seen.
+func (b *backends) keepPosition(ctx context.Context, at registry.Position) error {
+	if b.holds(b.blobs.Identity(b.root)) != nil {
+		return nil
+	}
+	blobs, err := b.blobs.OpenBlobs(ctx, b.root, b.storeLog)
+	if err != nil {
+		return fmt.Errorf("opening blobs: %w", err)
+	}
+	return errors.Join(blobs.KeepPosition(ctx, at, true), blobs.Close())
 }
 
 // whileStopped says what to do about a server that runs.

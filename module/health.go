@@ -203,6 +203,9 @@ func problemsOf(health registry.Health) []string {
 	if health.Scrub.Fault != nil {
 		problems = append(problems, fmt.Sprintf("scrub: %v", health.Scrub.Fault))
 	}
+	if count := health.Sweep.Withheld; count > 0 {
+		problems = append(problems, fmt.Sprintf("no file refers to %d blobs, which is unusually many: none is deleted; look whether the metadata is the right one, then run `caddy generic-registry sweep --confirm`", count))
+	}
 	if count := health.Damage.Count; count > 0 {
 		problems = append(problems, fmt.Sprintf("%d blobs are damaged: publish the same content again, under any name, or delete their files; the log says what is wrong", count))
 	}

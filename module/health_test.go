@@ -31,7 +31,7 @@ func TestHealth(t *testing.T) {
 	}{
 		"all is well":              {sound, sound, false, true, true, true, nil},
 		"just the reserve is left": {edge, edge, false, true, true, true, nil},
-		"stores without a disk":    {registry.Condition{Readable: true}, registry.Condition{Readable: true}, false, true, true, true, nil},
+		"stores without a disk":    {registry.Condition{Readable: true, Journal: sound.Journal}, registry.Condition{Readable: true}, false, true, true, true, nil},
 		"damage":                   {sound, sound, true, true, true, false, []string{"1 blobs are damaged"}},
 		"metadata takes nothing":   {failing, sound, false, true, false, false, []string{"metadata: a commit failed"}},
 		"blobs take nothing":       {sound, failing, false, true, false, false, []string{"blobs: a commit failed"}},

@@ -72,6 +72,9 @@ var (
 	ErrLocked = errors.New("store is in use by another process")
 	// ErrMismatch: metadata and blobs are of two registries. A configuration fault.
 	ErrMismatch = errors.New("metadata and blobs do not belong together")
+	// ErrBehind: the metadata is older than the blobs, as after half of a restore. A
+	// state fault: files are read, and nothing is changed or swept.
+	ErrBehind = errors.New("the metadata is older than the blobs")
 	// ErrFormat: the store was written by a newer release, or is not one of
 	// ours. A configuration fault.
 	ErrFormat = errors.New("unknown store format")

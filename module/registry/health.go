@@ -51,6 +51,9 @@ func (s Space) IsShort() bool { return s.Free < s.Reserve }
 func (r *Registry) Health() Health {
 	h := Health{Metadata: r.metadata.Condition(), Blobs: r.blobs.Condition()}
 	h.Damage.Count, h.Damage.Digests = r.damage.summary(healthDigests)
+	if fault := r.isBehind(); fault != nil && h.Metadata.Fault == nil {
+		h.Metadata.Fault = fault
+	}
 	h.Sweep.Withheld = r.sweeper.withheld.Load()
 	s := &r.scrub
 	h.Scrub.TotalBlobs, h.Scrub.TotalBytes = s.readBlobs.Load(), s.readBytes.Load()

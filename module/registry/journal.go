@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"time"
@@ -14,6 +15,18 @@ type Position struct {
 	Sequence uint64 `json:"seq"`
 	// Chain is the checksum of that change and all before it.
 	Chain Digest `json:"chain"`
+}
+
+// CheckFollows reports whether a store at this position can have been at another one
+// before. ErrBehind.
+func (p Position) CheckFollows(earlier Position) error {
+	switch {
+	case p.Sequence < earlier.Sequence:
+		return fmt.Errorf("%w: the metadata has %d changes, and the blobs have seen %d", ErrBehind, p.Sequence, earlier.Sequence)
+	case p.Sequence == earlier.Sequence && p.Chain != earlier.Chain:
+		return fmt.Errorf("%w: change %d of the metadata is another one than the blobs have seen", ErrBehind, p.Sequence)
+	}
+	return nil
 }
 
 // Operation says what a change did.

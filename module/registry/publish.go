@@ -79,6 +79,9 @@ func (r *Registry) Publish(ctx context.Context, ref Ref, creator string, content
 
 // admit asks whether the metadata store would take a record.
 func (r *Registry) admit(ctx context.Context) error {
+	if err := r.isBehind(); err != nil {
+		return err
+	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	if err := r.metadata.Admit(ctx); err != nil {

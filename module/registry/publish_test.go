@@ -18,7 +18,7 @@ import (
 type fakeStores struct {
 	MetadataStore
 	BlobStore
-	admitErr, createErr, writeErr, commitErr, publishErr error
+	admitErr, createErr, writeErr, commitErr, publishErr, positionErr error
 
 	written             bytes.Buffer
 	created, aborted    int
@@ -69,6 +69,10 @@ func (f *fakeStores) Walk(context.Context, func(Locator, int64, time.Time) error
 func (f *fakeStores) Blobs(context.Context, Digest, int) ([]Blob, error) { return nil, nil }
 
 func (f *fakeStores) LastScrub(context.Context) (Scrub, error) { return Scrub{}, nil }
+
+func (f *fakeStores) KeepPosition(context.Context, Position, bool) error { return f.positionErr }
+
+func (f *fakeStores) PurgeQuarantine(context.Context, time.Time, int) (int, error) { return 0, nil }
 
 func (f *fakeStores) Close() error { return nil }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -26,7 +27,8 @@ type Registry struct {
 	uses       tokenUses
 	hold       hold
 	sweeper    sweeper
-	condemned  chan struct{} // holds one token when there may be bytes to reap
+	behind     atomic.Pointer[error] // why nothing is changed; nil when the metadata is not older than the blobs
+	condemned  chan struct{}         // holds one token when there may be bytes to reap
 	stop       context.CancelFunc
 	background sync.WaitGroup
 
@@ -75,9 +77,15 @@ func New(metadata MetadataStore, blobs BlobStore, options Options) *Registry {
 		r.log = slog.New(slog.DiscardHandler)
 	}
 	r.scrub.init(options.ScrubRate)
-	if !options.Idle {
-		r.startBackground(ctx, options.SweepInterval)
+	if options.Idle {
+		return r
 	}
+	// Not known to be behind, it can be used. The sweep, which would be dangerous,
+	// asks again.
+	if err := r.keepPosition(ctx, false); err != nil && r.isBehind() == nil {
+		r.log.Warn("opening", slog.Any("error", err))
+	}
+	r.startBackground(ctx, options.SweepInterval)
 	return r
 }
 
@@ -178,6 +186,9 @@ func (r *Registry) OpenIf(ctx context.Context, ref Ref, wanted func(File) bool) 
 func (r *Registry) DeleteFile(ctx context.Context, ref Ref, user string) error {
 	ctx, cancel := settled(ctx)
 	defer cancel()
+	if err := r.isBehind(); err != nil {
+		return err
+	}
 	if err := r.metadata.DeleteFile(ctx, ref, Act{User: user, Time: r.now()}); err != nil {
 		return fmt.Errorf("deleting file: %w", err)
 	}
@@ -190,6 +201,9 @@ func (r *Registry) DeleteFile(ctx context.Context, ref Ref, user string) error {
 func (r *Registry) DeleteVersion(ctx context.Context, ref VersionRef, user string) error {
 	ctx, cancel := settled(ctx)
 	defer cancel()
+	if err := r.isBehind(); err != nil {
+		return err
+	}
 	if err := r.metadata.DeleteVersion(ctx, ref, Act{User: user, Time: r.now()}); err != nil {
 		return fmt.Errorf("deleting version: %w", err)
 	}
@@ -202,5 +216,8 @@ func (r *Registry) DeleteVersion(ctx context.Context, ref VersionRef, user strin
 func (r *Registry) Close() error {
 	r.stop()
 	r.background.Wait()
+	if err := r.keepPosition(context.Background(), false); err != nil && r.isBehind() == nil {
+		r.log.Warn("closing", slog.Any("error", err))
+	}
 	return errors.Join(r.storeLastUses(), r.blobs.Close(), r.metadata.Close())
 }

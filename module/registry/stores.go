@@ -154,6 +154,16 @@ type BlobStore interface {
 	// when it is tied to another: the sweep would delete every blob of that one.
 	Bind(ctx context.Context, metadataID string) error
 
+	// KeepPosition keeps the highest position of the metadata's journal that the store
+	// was told. ErrBehind when the position is before that one, or has another
+	// history: then the metadata is older than the blobs, and does not name the
+	// newest. It changes nothing then. With lower the position is kept all the same.
+	KeepPosition(ctx context.Context, at Position, lower bool) error
+
+	// PurgeQuarantine deletes what was put aside before a time, and the oldest of what
+	// is more than keep blobs. It returns how many there were.
+	PurgeQuarantine(ctx context.Context, before time.Time, keep int) (removed int, err error)
+
 	// Close closes the store. Writers still open fail from then on; readers go on.
 	Close() error
 }

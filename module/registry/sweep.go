@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -19,6 +20,10 @@ const (
 	// deletes nothing until an administrator says so.
 	usualSweep    = 1_000
 	usualFraction = 100
+
+	// What is in quarantine stays for so long, and no more than so many blobs do.
+	quarantineAge   = 30 * 24 * time.Hour
+	quarantineBlobs = 1_000
 )
 
 // sweeper is what a registry knows of its sweeps.
@@ -45,15 +50,25 @@ func (r *Registry) Sweep(ctx context.Context) (removed int, err error) {
 	return r.runSweep(ctx, false)
 }
 
-// ConfirmSweep deletes what sweeps withheld because it was unusually much. When
-// nothing is withheld it is an ordinary sweep.
+// ConfirmSweep says that the metadata is right: it deletes what sweeps withheld because
+// it was unusually much, and takes metadata that is older than the blobs. Otherwise it
+// is an ordinary sweep.
 func (r *Registry) ConfirmSweep(ctx context.Context) (removed int, err error) {
+	if err := r.keepPosition(ctx, true); err != nil {
+		return 0, err
+	}
 	return r.runSweep(ctx, r.sweeper.withheld.Load() > 0)
 }
 
 func (r *Registry) runSweep(ctx context.Context, confirmed bool) (removed int, err error) {
 	r.sweeper.running.Lock()
 	defer r.sweeper.running.Unlock()
+	switch err := r.keepPosition(ctx, false); {
+	case r.isBehind() != nil:
+		return 0, nil // which is told once, and by health
+	case err != nil && !errors.Is(err, ErrNoSpace): // it may make room
+		return 0, err
+	}
 	pass := &sweepPass{
 		registry: r, confirmed: confirmed, before: r.now().Add(-SweepAfter),
 		known: r.sweeper.seen, found: make(map[Locator]struct{}),
@@ -63,7 +78,20 @@ func (r *Registry) runSweep(ctx context.Context, confirmed bool) (removed int, e
 	}
 	r.sweeper.seen = pass.found
 	err = pass.end(ctx)
-	return pass.removed, err
+	return pass.removed, errors.Join(err, r.purgeQuarantine(ctx))
+}
+
+// purgeQuarantine deletes damaged bytes that nobody looked at, lest deleted files stay
+// there for ever.
+func (r *Registry) purgeQuarantine(ctx context.Context) error {
+	removed, err := r.blobs.PurgeQuarantine(ctx, r.now().Add(-quarantineAge), quarantineBlobs)
+	if removed > 0 {
+		r.log.Info("deleted damaged bytes from the quarantine", slog.Int("deleted", removed))
+	}
+	if err != nil {
+		return fmt.Errorf("deleting from the quarantine: %w", err)
+	}
+	return nil
 }
 
 // sweepPass is one sweep.

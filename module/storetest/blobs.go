@@ -28,6 +28,7 @@ func Blobs(t *testing.T, place BlobPlace) {
 		"deleting twice is harmless":                               deleteTwice,
 		"walk sees every blob, stops on error and ended context":   walk,
 		"8 writers at once all commit":                             writers,
+		"metadata that is older than was seen is told":             behind,
 		"a malformed locator reaches nothing":                      malformed,
 		"a closed store is unavailable":                            closedBlobs,
 		"a store is bound to one metadata store for ever":          bound,

@@ -3,6 +3,7 @@ package storetest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"time"
 
@@ -171,4 +172,39 @@ func blobCondition(f *blobFixture) {
 	wantClosed(f, f.Condition())
 	f.mustOpen()
 	wantSound(f, f.Condition())
+}
+
+func behind(f *blobFixture) {
+	ctx := context.Background()
+	at := func(sequence uint64, chain byte) registry.Position {
+		return registry.Position{Sequence: sequence, Chain: registry.Digest{chain}}
+	}
+	for _, step := range []struct {
+		name  string
+		at    registry.Position
+		lower bool
+		want  error
+	}{
+		{"nothing seen", registry.Position{}, false, nil},
+		{"the first", at(5, 1), false, nil},
+		{"the same again", at(5, 1), false, nil},
+		{"another history", at(5, 2), false, registry.ErrBehind},
+		{"further on", at(9, 3), false, nil},
+		{"older", at(8, 1), false, registry.ErrBehind},
+		{"older, which changed nothing", at(8, 1), false, registry.ErrBehind},
+		{"new metadata", registry.Position{}, false, registry.ErrBehind},
+		{"older, and right", at(8, 1), true, nil},
+		{"that one again", at(8, 1), false, nil},
+	} {
+		if err := f.KeepPosition(ctx, step.at, step.lower); !errors.Is(err, step.want) {
+			f.Errorf("%s: error is %v, want %v", step.name, err, step.want)
+		}
+		f.reopen()
+	}
+	f.noError(f.Close())
+	f.wantError(f.KeepPosition(ctx, at(20, 1), false), registry.ErrUnavailable)
+	f.mustOpen()
+	if got := f.walked(); len(got) > 0 {
+		f.Errorf("walked %v", got)
+	}
 }

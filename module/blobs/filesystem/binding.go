@@ -2,6 +2,7 @@ package filesystem
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -34,4 +35,48 @@ func (s *Store) Bind(ctx context.Context, metadataID string) error {
 		return fmt.Errorf("%w: the blobs in %s are of another metadata store; use that one, or an empty directory for blobs", registry.ErrMismatch, s.path)
 	}
 	return nil
+}
+
+// positionFile has the highest position that the journal of the metadata had.
+const positionFile = "POSITION"
+
+// KeepPosition implements registry.BlobStore.
+func (s *Store) KeepPosition(ctx context.Context, at registry.Position, lower bool) error {
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
+	s.positioning.Lock()
+	defer s.positioning.Unlock()
+	kept, err := s.position()
+	if err != nil && !lower {
+		return err
+	}
+	if !lower {
+		if err := at.CheckFollows(kept); err != nil {
+			return err
+		}
+	}
+	if at == kept {
+		return nil
+	}
+	text, err := json.Marshal(at)
+	if err != nil {
+		return fmt.Errorf("telling the position: %w", err)
+	}
+	return directory.Full(disk.WriteFile(s.fsys, filepath.Join(s.path, positionFile), string(text)+"\n"))
+}
+
+// position reads what KeepPosition wrote.
+func (s *Store) position() (at registry.Position, err error) {
+	text, err := os.ReadFile(filepath.Join(s.path, positionFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return at, nil
+	}
+	if err != nil {
+		return at, fmt.Errorf("reading the position of the metadata: %w", err)
+	}
+	if err := json.Unmarshal(text, &at); err != nil {
+		return at, fmt.Errorf("%w: the file %s in %s: %w", registry.ErrDamaged, positionFile, s.path, err)
+	}
+	return at, nil
 }

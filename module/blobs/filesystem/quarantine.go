@@ -7,8 +7,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
@@ -32,6 +34,46 @@ func (s *Store) Quarantine(ctx context.Context, locator registry.Locator) error 
 		}
 	}
 	return nil
+}
+
+// asideFormat begins the name of what is put aside: when that was.
+const asideFormat = "20060102T150405Z-"
+
+// PurgeQuarantine implements registry.BlobStore. What does not have a name that the
+// store gives is left alone.
+func (s *Store) PurgeQuarantine(ctx context.Context, before time.Time, keep int) (removed int, err error) {
+	if err := s.usable(ctx); err != nil {
+		return 0, err
+	}
+	folder := filepath.Join(s.path, quarantineDirectory)
+	entries, err := os.ReadDir(folder) // sorted: oldest first
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("reading quarantine: %w", err)
+	}
+	entries = slices.DeleteFunc(entries, func(entry fs.DirEntry) bool { _, ours := putAsideAt(entry.Name()); return !ours })
+	for i, entry := range entries {
+		if at, _ := putAsideAt(entry.Name()); !at.Before(before) && len(entries)-i <= keep {
+			break
+		}
+		if err := s.fsys.Remove(filepath.Join(folder, entry.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return removed, fmt.Errorf("removing from quarantine: %w", directory.Full(err))
+		}
+		removed++
+	}
+	return removed, nil
+}
+
+// putAsideAt reads a name in quarantine, and tells whether it is one that the store
+// gives.
+func putAsideAt(name string) (at time.Time, ours bool) {
+	if len(name) <= len(asideFormat) {
+		return at, false
+	}
+	at, err := time.Parse(asideFormat, name[:len(asideFormat)])
+	return at, err == nil
 }
 
 // putAside moves a file to quarantine, after an epoch, and tells whether it was there.
@@ -65,7 +107,8 @@ func (s *Store) putAside(name string, locator registry.Locator) (epoch uint64, m
 // placeAside finds a name in quarantine. What is there already stays: a power cut
 // may have brought a name back to its old place and kept the new one too.
 func (s *Store) placeAside(locator registry.Locator) (string, error) {
-	first := filepath.Join(s.path, quarantineDirectory, strings.ReplaceAll(string(locator), "/", "-"))
+	name := s.now().UTC().Format(asideFormat) + strings.ReplaceAll(string(locator), "/", "-")
+	first := filepath.Join(s.path, quarantineDirectory, name)
 	for place, n := first, 1; ; n++ {
 		vacant, err := isVacant(place)
 		if vacant || err != nil {

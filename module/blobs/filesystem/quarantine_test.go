@@ -34,7 +34,12 @@ func wantQuarantined(t *testing.T, s *Store, want map[string]int64) {
 	}
 }
 
-func nameAside(locator registry.Locator) string { return strings.ReplaceAll(string(locator), "/", "-") }
+// asideTime is when stores of these tests put something aside.
+var asideTime = time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
+
+func nameAside(locator registry.Locator) string {
+	return "20260301T120000Z-" + strings.ReplaceAll(string(locator), "/", "-")
+}
 
 func TestQuarantineKeepsWhatItHas(t *testing.T) {
 	path := t.TempDir()
@@ -117,6 +122,7 @@ func TestFaultsOfAQuarantine(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer s.Close()
+			s.now = func() time.Time { return asideTime }
 			locator := registry.NewLocator(1)
 			if err := writeBlob(s, locator, 10); err != nil {
 				t.Fatal(err)
@@ -149,5 +155,46 @@ func TestADeleteMayWinOverAQuarantine(t *testing.T) {
 	locator := registry.NewLocator(1)
 	if err := errors.Join(writeBlob(s, locator, 10), s.Quarantine(t.Context(), locator)); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestQuarantineIsBoundedByAgeAndNumber: the oldest go, and what an administrator put
+// there stays.
+func TestQuarantineIsBoundedByAgeAndNumber(t *testing.T) {
+	s := newStore(t, 1, nil)
+	if removed, err := s.PurgeQuarantine(t.Context(), asideTime, 0); removed != 0 || err != nil {
+		t.Errorf("without any there are %d, %v", removed, err)
+	}
+	var names []string
+	for day := range 5 {
+		s.now = func() time.Time { return asideTime.AddDate(0, 0, day) }
+		locator := registry.NewLocator(1)
+		if err := errors.Join(writeBlob(s, locator, 10), s.Quarantine(t.Context(), locator)); err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, s.now().Format(asideFormat)+strings.ReplaceAll(string(locator), "/", "-"))
+	}
+	if err := os.WriteFile(filepath.Join(s.path, quarantineDirectory, "notes"), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		before time.Time
+		keep   int
+		left   []string
+	}{
+		{asideTime, 5, names},
+		{asideTime.Add(time.Second), 5, names[1:]},
+		{asideTime, 3, names[2:]},
+		{asideTime.AddDate(0, 0, 3).Add(time.Hour), 3, names[4:]},
+		{asideTime, 0, nil},
+	} {
+		if _, err := s.PurgeQuarantine(t.Context(), step.before, step.keep); err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]int64{"notes": 1}
+		for _, name := range step.left {
+			want[name] = 10
+		}
+		wantQuarantined(t, s, want)
 	}
 }

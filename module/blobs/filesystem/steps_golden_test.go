@@ -19,7 +19,10 @@ var update = flag.Bool("update", false, "rewrite the recorded steps")
 
 const recordedSteps = "testdata/steps.txt"
 
-var blobName = regexp.MustCompile(`[a-z2-7]{26}`)
+var (
+	blobName = regexp.MustCompile(`[a-z2-7]{26}`)
+	asideAt  = regexp.MustCompile(`\d{8}T\d{6}Z`)
+)
 
 // TestSteps compares each operation on the disk, in its order, with what is
 // recorded.
@@ -70,7 +73,7 @@ func TestSteps(t *testing.T) {
 		if err := step.do(); err != nil {
 			t.Fatalf("%s: %v", step.name, err)
 		}
-		fmt.Fprintf(&text, "# %s\n%s\n", step.name, blobName.ReplaceAllString(fsys.Log(before), "<blob>"))
+		fmt.Fprintf(&text, "# %s\n%s\n", step.name, asideAt.ReplaceAllString(blobName.ReplaceAllString(fsys.Log(before), "<blob>"), "<time>"))
 	}
 	defer s.Close()
 	defer fsys.Kill()

@@ -2,6 +2,7 @@ package filesystem
 
 import (
 	"testing"
+	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
@@ -67,6 +68,7 @@ func openTuned(t *testing.T, path string, reserve int64, change func(o *steps), 
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.now = func() time.Time { return asideTime }
 	if change != nil {
 		change(o)
 	}

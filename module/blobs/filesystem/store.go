@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
@@ -48,6 +49,9 @@ type Store struct {
 	made map[string]error // directories: nil once durable, else why they may be lost
 
 	quarantining sync.Mutex
+	positioning  sync.Mutex // guards the file of the position
+
+	now func() time.Time
 }
 
 // Open claims the directory at path, which it makes if need be, and removes what
@@ -71,6 +75,7 @@ func open(take func() (*directory.Claim, error), reserve int64, log *slog.Logger
 		fsys:  fsys,
 		space: &space{path: claim.Path, fsys: fsys},
 		made:  make(map[string]error),
+		now:   time.Now,
 	}
 	s.names = newDirectorySync(s.syncNames)
 	s.space.reserve.Store(reserve)

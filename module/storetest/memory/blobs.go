@@ -16,10 +16,11 @@ import (
 
 // Blobs is a place for bytes: what one store leaves, the next one finds.
 type Blobs struct {
-	mu     sync.Mutex
-	isOpen bool
-	bound  string
-	blobs  map[registry.Locator]committed
+	mu       sync.Mutex
+	isOpen   bool
+	bound    string
+	position registry.Position
+	blobs    map[registry.Locator]committed
 }
 
 type committed struct {
@@ -143,6 +144,31 @@ func (s *blobStore) Stat(ctx context.Context, locator registry.Locator) (int64, 
 
 func (s *blobStore) Quarantine(ctx context.Context, locator registry.Locator) error {
 	return s.Delete(ctx, locator)
+}
+
+func (s *blobStore) KeepPosition(ctx context.Context, at registry.Position, lower bool) error {
+	leave, err := s.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	if !lower {
+		if err := at.CheckFollows(s.place.position); err != nil {
+			return err
+		}
+	}
+	s.place.position = at
+	return nil
+}
+
+// PurgeQuarantine finds nothing: what is put aside is gone.
+func (s *blobStore) PurgeQuarantine(ctx context.Context, _ time.Time, _ int) (int, error) {
+	leave, err := s.enter(ctx)
+	if err != nil {
+		return 0, err
+	}
+	leave()
+	return 0, nil
 }
 
 func (s *blobStore) Condition() registry.Condition {

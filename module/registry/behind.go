@@ -1,0 +1,44 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+)
+
+// keepPosition has the blob store know how far the metadata has come, and finds out
+// whether that is older than the blobs: then nothing is changed until the right
+// metadata is there, or an administrator says that this is the right one. A change would
+// hide what is wrong, and be lost when the right metadata is put back.
+func (r *Registry) keepPosition(ctx context.Context, lower bool) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	condition := r.metadata.Condition()
+	if !condition.Readable {
+		return fmt.Errorf("keeping the position of the metadata: %w", errors.Join(ErrUnavailable, condition.Fault))
+	}
+	err := r.blobs.KeepPosition(ctx, condition.Journal, lower)
+	switch {
+	case errors.Is(err, ErrBehind):
+		fault := fmt.Errorf("%w: %w; put the newer metadata back, or say that this is right with `caddy generic-registry sweep --confirm`", ErrUnavailable, err)
+		if r.behind.Swap(&fault) == nil {
+			r.log.Error("nothing is published, deleted or swept", slog.Any("error", err))
+		}
+		return fault
+	case err != nil:
+		return fmt.Errorf("keeping the position of the metadata: %w", err)
+	}
+	if r.behind.Swap(nil) != nil {
+		r.log.Info("the metadata is taken for the right one")
+	}
+	return nil
+}
+
+// isBehind reports that the metadata is older than the blobs.
+func (r *Registry) isBehind() error {
+	if fault := r.behind.Load(); fault != nil {
+		return *fault
+	}
+	return nil
+}
