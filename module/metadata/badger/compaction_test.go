@@ -70,6 +70,8 @@ func flatten(t *testing.T, s *Store) {
 // TestACompactionThatLosesATable: from the moment on nobody hears that a file is not
 // there, no file is published over another, no bytes are said to be nobody's, and
 // the database is made anew.
+// Seen to fail with tables that are made and not counted; a compaction after which
+// nobody looks.
 func TestACompactionThatLosesATable(t *testing.T) {
 	never := func(t *testing.T, what string, err error, allowed ...error) {
 		t.Helper()
@@ -147,6 +149,7 @@ func TestACompactionThatLosesATable(t *testing.T) {
 }
 
 // TestASnapshotThatLosesATable: a blob that is not found in it may have been there.
+// Seen to fail with a snapshot that trusts a compaction.
 func TestASnapshotThatLosesATable(t *testing.T) {
 	s := compactible(t, t.TempDir())
 	defer mustClose(t, s)
@@ -164,6 +167,7 @@ func TestASnapshotThatLosesATable(t *testing.T) {
 
 // TestACompactionIsNoFault: one that works costs no comparison of records, and
 // nothing is put aside.
+// Seen to fail with tables that are planned and not counted.
 func TestACompactionIsNoFault(t *testing.T) {
 	root := t.TempDir()
 	mustClose(t, compactible(t, root))

@@ -96,6 +96,8 @@ func swapJournal(t testing.TB, root, other string) {
 
 // TestDamagedDatabasesAreMadeAnew: whatever happened to Badger's files, the journal
 // has every change, and what was there is put aside.
+// Seen to fail with tables that nobody looks at before Badger opens them, which panics;
+// a cut manifest taken as it is.
 func TestDamagedDatabasesAreMadeAnew(t *testing.T) {
 	remove := func(pattern string) func(t *testing.T, dir string) {
 		return func(t *testing.T, dir string) {
@@ -181,6 +183,7 @@ func numbers(n int) (all []int) {
 // TestRecordsLostFromTheMiddleAreMissed: a database that was not closed and lost
 // records which later ones do not depend on is made anew. Here a manifest has lost
 // its end, and Badger deletes the table that is not in it any more.
+// Seen to fail with sums that are not compared at opening.
 func TestRecordsLostFromTheMiddleAreMissed(t *testing.T) {
 	root := t.TempDir()
 	mustClose(t, publishedStore(t, root, 20))
@@ -221,6 +224,7 @@ func crash(t *testing.T, s *Store, root string) string {
 
 // TestTheStoreHealsItself: a commit of unknown outcome stops changes, reads find what
 // there is or that the store is not available, and once the disk takes writes the journal says what was stored.
+// Seen to fail with a failed store that takes changes without having been opened again.
 func TestTheStoreHealsItself(t *testing.T) {
 	for _, test := range []struct {
 		name  string
@@ -303,6 +307,8 @@ var testAct = registry.Act{User: "u", Time: time.Unix(9, 0)}
 
 // TestAChangeThatIsNotJournalledIsNotMade: nothing of it is visible, then or after
 // opening again, and an error that is clear does not stop the store.
+// Seen to fail with the database committed before the journal; a change acknowledged
+// before the journal has it.
 func TestAChangeThatIsNotJournalledIsNotMade(t *testing.T) {
 	root := t.TempDir()
 	s := publishedStore(t, root, 2)

@@ -49,6 +49,7 @@ func publicationOf(ref registry.Ref, digest ...byte) registry.Publication {
 }
 
 // TestFaultsOfOpening was seen to fail with a database that is ahead of its journal and is taken.
+// Seen to fail with a database that is ahead of its journal and is taken.
 func TestFaultsOfOpening(t *testing.T) {
 	for _, test := range []struct {
 		name    string
