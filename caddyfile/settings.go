@@ -126,7 +126,7 @@ func (d *directive) size() (int64, error) {
 const off = "off"
 
 func (d *directive) scrub() (err error) {
-	d.handler.ScrubRate, err = d.rate("bytes that may be read a second", "8MiB")
+	d.handler.ScrubRate, err = d.rate("bytes that may be read per second", "8MiB")
 	return err
 }
 

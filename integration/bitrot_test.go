@@ -182,9 +182,9 @@ func serveFlipped(t *testing.T, kept storeKept, kind string, random *rand.Rand) 
 	case err != nil:
 		t.Error(err)
 	case len(aside) > 0 && !isSaid:
-		t.Errorf("the database was made anew, and the log does not say why:\n%s", s.logTail())
+		t.Errorf("the database was rebuilt, and the log does not say why:\n%s", s.logTail())
 	case len(aside) > 0:
-		return "made anew from the journal"
+		return "rebuilt from the journal"
 	case strings.Contains(s.logText(), "the changes it lacked are made again"):
 		return "replayed from the journal"
 	case strings.HasPrefix(kind, "journal/") && !isHarmless:

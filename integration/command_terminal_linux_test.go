@@ -110,7 +110,7 @@ func TestBarsOfCommands(t *testing.T) {
 	restored := filepath.Join(s.dir, "restored")
 	run("a restore of a directory", []string{"restore", backup, "--root", restored}, "restoring "+backup+": 3 blobs, 586 KiB", "restored registry")
 	run("a restore of a stream", []string{"restore", stream, "--root", restored + "2"}, "restoring "+stream+": 3 blobs, 586 KiB", "restored registry")
-	run("a rebuild", []string{"rebuild", "--root", restored}, "making the database: 3 changes", "the database is made anew")
+	run("a rebuild", []string{"rebuild", "--root", restored}, "making the database: 3 changes", "the database is rebuilt")
 }
 
 // TestInterruptingACommand from a terminal ends it with a clean line, and says what is

@@ -65,7 +65,7 @@ func TestDatabaseIsMadeAnew(t *testing.T) {
 			}
 		}
 	}
-	if out := s.mustCommand("rebuild", "--root", s.root); !strings.Contains(out, "the database is made anew: 41 changes") {
+	if out := s.mustCommand("rebuild", "--root", s.root); !strings.Contains(out, "the database is rebuilt: 41 changes") {
 		t.Errorf("rebuild prints %q", out)
 	}
 	s.start(s.site())
@@ -78,7 +78,7 @@ func TestDatabaseIsMadeAnew(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(metadata, "journal")); err != nil {
 		t.Fatal(err)
 	}
-	if out := s.mustCommand("rebuild", "--journal", "--root", s.root); !strings.Contains(out, "the journal is made anew: 30 changes") {
+	if out := s.mustCommand("rebuild", "--journal", "--root", s.root); !strings.Contains(out, "the journal is rebuilt: 30 changes") {
 		t.Errorf("rebuild --journal prints %q", out)
 	}
 	s.start(s.site())

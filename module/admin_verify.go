@@ -75,7 +75,7 @@ func serveVerify(w http.ResponseWriter, r *http.Request) error {
 	if text := r.URL.Query().Get(parameterRate); text != "" {
 		rate, err := strconv.ParseInt(text, 10, 64)
 		if err != nil || rate < 0 {
-			return adminError(http.StatusBadRequest, fmt.Errorf("%s: write a number of bytes a second", parameterRate))
+			return adminError(http.StatusBadRequest, fmt.Errorf("%s: write a number of bytes per second", parameterRate))
 		}
 		options.Rate = rate
 	}

@@ -23,7 +23,7 @@ func newRebuildCommand(t *target) *cobra.Command {
 	r := &rebuildCommand{offline: offline{t}}
 	command := &cobra.Command{
 		Use:   "rebuild [--journal] --config <file>|--root <directory>",
-		Short: "Makes the database anew from the journal, or the journal from the database",
+		Short: "Rebuilds the database from the journal, or the journal from the database",
 		Long: `
 Makes the database of a stopped server anew from the journal of its changes. A server
 that finds its database missing or damaged does that by itself at start; the command
@@ -47,7 +47,7 @@ where; nothing is deleted. Bytes of files are not touched.`,
 			return r.run(ctx)
 		}),
 	}
-	command.Flags().BoolVar(&r.journal, "journal", false, "Make the journal anew from the database")
+	command.Flags().BoolVar(&r.journal, "journal", false, "Rebuild the journal from the database")
 	return command
 }
 
@@ -75,7 +75,7 @@ func (r *rebuildCommand) run(ctx context.Context) error {
 	}
 	ctx = registry.WithReplayProgress(ctx, line.replaying("making the "+what))
 	if err := rebuild(ctx, backends.root, backends.storeLog); err != nil {
-		return whileStopped(fmt.Errorf("making the %s anew: %w", what, err))
+		return whileStopped(fmt.Errorf("rebuilding the %s: %w", what, err))
 	}
 	store, err := backends.metadata.OpenMetadata(ctx, backends.root, backends.storeLog)
 	if err != nil {
@@ -89,7 +89,7 @@ func (r *rebuildCommand) run(ctx context.Context) error {
 	if err := backends.keepPosition(ctx, at); err != nil {
 		return whileStopped(err)
 	}
-	_, err = fmt.Fprintf(r.out, "the %s is made anew: %s, in %s\n", what, counted(int64(at.Sequence), "change"), elapsed(began))
+	_, err = fmt.Fprintf(r.out, "the %s is rebuilt: %s, in %s\n", what, counted(int64(at.Sequence), "change"), elapsed(began))
 	return err
 }
 

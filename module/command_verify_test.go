@@ -61,12 +61,12 @@ func TestRebuildOffline(t *testing.T) {
 	c := newCommandTest(t)
 	c.publish(0, 4)
 	out, notes, err := c.run("rebuild", "--root", c.root)
-	if err != nil || !strings.Contains(out, "the database is made anew: 4 changes") || !strings.Contains(notes, "(aside "+c.root) {
+	if err != nil || !strings.Contains(out, "the database is rebuilt: 4 changes") || !strings.Contains(notes, "(aside "+c.root) {
 		t.Errorf("%v\n%s%s", err, out, notes)
 	}
 	c.want(c.root)
 	out, notes, err = c.run("rebuild", "--journal", "--root", c.root)
-	if err != nil || !strings.Contains(out, "the journal is made anew: 4 changes") || !strings.Contains(notes, "(aside "+c.root) {
+	if err != nil || !strings.Contains(out, "the journal is rebuilt: 4 changes") || !strings.Contains(notes, "(aside "+c.root) {
 		t.Errorf("%v\n%s%s", err, out, notes)
 	}
 	c.want(c.root)

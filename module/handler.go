@@ -92,7 +92,7 @@ type Handler struct {
 	// which adds `=:;()[]{}~!@#$%^&` and inner spaces.
 	FileNames registry.FileNames `json:"file_names,omitempty"`
 
-	// How many bytes a second are read in the background to compare every file's
+	// How many bytes per second are read in the background to compare every file's
 	// bytes with their digest, once a week. A small file counts as 64 KiB. Zero, the
 	// default, is 8388608 (8 MiB); -1 turns it off. Handlers with the same root must
 	// have the same. It takes effect on a reload.
@@ -211,7 +211,7 @@ func (h *Handler) provisionSettings() error {
 	case h.UploadLeastRate == 0:
 		h.UploadLeastRate = defaultLeastRate
 	case h.UploadLeastRate < rateOff:
-		return fmt.Errorf("upload_least_rate is %d: write bytes per second, or %d to end no upload", h.UploadLeastRate, rateOff)
+		return fmt.Errorf("upload_least_rate is %d: write a number of bytes per second, or %d to end no upload", h.UploadLeastRate, rateOff)
 	}
 	if h.MaxUploads > 0 && h.MaxUserUploads == 0 {
 		h.log.Warn("max_uploads without max_user_uploads: one user can keep out all others; write max_user_uploads too", zap.Int("max_uploads", h.MaxUploads))
@@ -220,7 +220,7 @@ func (h *Handler) provisionSettings() error {
 	case h.ScrubRate == 0:
 		h.ScrubRate = registry.DefaultScrubRate
 	case h.ScrubRate < scrubOff:
-		return fmt.Errorf("scrub_rate is %d: write bytes a second, or %d to turn the scrub off", h.ScrubRate, scrubOff)
+		return fmt.Errorf("scrub_rate is %d: write a number of bytes per second, or %d to turn the scrub off", h.ScrubRate, scrubOff)
 	}
 	return h.provisionAccess()
 }

@@ -142,7 +142,7 @@ type scrubJSON struct {
 	Bytes    int64      `json:"bytes"`
 	Damaged  int64      `json:"damaged"`
 	UnderWay bool       `json:"under_way"`
-	// Rate in bytes a second, 0 when off.
+	// Rate in bytes per second, 0 when off.
 	Rate int64 `json:"rate"`
 }
 

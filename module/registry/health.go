@@ -13,7 +13,7 @@ type Health struct {
 type ScrubHealth struct {
 	// Scrub is the pass under way, or the last one. Zero before the first.
 	Scrub
-	// Rate in bytes a second, 0 when off.
+	// Rate in bytes per second, 0 when off.
 	Rate int64
 	// Reading tells whether blobs are being read now.
 	Reading bool

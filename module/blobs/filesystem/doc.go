@@ -42,7 +42,7 @@
 // A failed sync is never tried again on the same file: the kernel may have dropped what it
 // could not write, and the next sync then succeeds although the data is lost. The Commit
 // that waited for the sync fails, and what the sync was for is made again: a directory is
-// removed and made anew; the files of a segment are written anew before they are synced.
+// removed and made anew; the files of a segment are written again before they are synced.
 //
 // The sync of one directory, or of the whole file system, may lose the names of other
 // blobs too. So the log counts failed syncs (its epoch). A Commit whose name was given

@@ -47,7 +47,7 @@ func (s *Store) recover(log *slog.Logger) error {
 	return nil
 }
 
-// openLog returns what is in the log, which it makes. One with nothing in it is made anew:
+// openLog returns what is in the log, which it makes. One with nothing in it is rebuilt:
 // an earlier sync of its name may have failed.
 func (s *Store) openLog(path string) ([]fs.DirEntry, error) {
 	segments, err := os.ReadDir(path)

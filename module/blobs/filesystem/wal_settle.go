@@ -15,7 +15,7 @@ import (
 )
 
 // finish makes the files of a segment durable and removes it. If it cannot, the segment
-// stays, and its files are written anew before they are synced again: a second sync may
+// stays, and its files are written again before they are synced again: a second sync may
 // succeed although the first one lost something.
 func (l *wal) finish(s *segment) {
 	l.settling.Lock()
@@ -34,12 +34,12 @@ func (l *wal) finish(s *segment) {
 		l.left = append(l.left, s.path)
 	}
 	if err != nil && !errors.Is(err, errEpoch) {
-		l.log.Error("small files could not be synced; they stay in the log, and are written anew", slog.Any("error", err))
+		l.log.Error("small files could not be synced; they stay in the log, and are written again", slog.Any("error", err))
 		l.retryLater()
 		return
 	}
 	if err := l.heal(); err != nil {
-		l.log.Error("small files could not be written anew; they stay in the log", slog.Any("error", err))
+		l.log.Error("small files could not be written again; they stay in the log", slog.Any("error", err))
 	}
 }
 
@@ -132,7 +132,7 @@ func (l *wal) heal() error {
 			return err
 		}
 		l.left = l.left[1:]
-		l.log.Info("small files that could not be synced are written anew")
+		l.log.Info("small files that could not be synced are written again")
 	}
 	return nil
 }
@@ -149,7 +149,7 @@ func (l *wal) retryLater() {
 			return
 		}
 		if err := l.heal(); err != nil {
-			l.log.Error("small files could not be written anew; they stay in the log", slog.Any("error", err))
+			l.log.Error("small files could not be written again; they stay in the log", slog.Any("error", err))
 		}
 	})
 }
@@ -180,7 +180,7 @@ func (l *wal) retire() {
 	defer l.settling.Unlock()
 	l.retired = true
 	if err := l.heal(); err != nil {
-		l.log.Error("small files could not be written anew; they are when the store is opened again", slog.Any("error", err))
+		l.log.Error("small files could not be written again; they are when the store is opened again", slog.Any("error", err))
 	}
 	if l.retry != nil {
 		l.retry.Stop()

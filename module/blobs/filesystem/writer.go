@@ -102,7 +102,7 @@ func (w *writer) ahead(size int64) error {
 // set them aside: some say so and do not.
 func allocate(file disk.File, allowance *allowance, size int64) error {
 	if err := file.Allocate(size); err != nil {
-		return fmt.Errorf("setting room aside: %w", directory.Full(err))
+		return fmt.Errorf("reserving disk space: %w", directory.Full(err))
 	}
 	if bytes, err := file.Allocated(); err == nil && bytes >= size {
 		allowance.allocate()
@@ -186,7 +186,7 @@ func (w *writer) put() (epoch uint64, err error) {
 	if w.size < w.allocated {
 		// To the size that it has: blocks beyond would stay.
 		if err := w.file.Truncate(w.size); err != nil {
-			return 0, fmt.Errorf("giving room back: %w", directory.Full(err))
+			return 0, fmt.Errorf("giving disk space back: %w", directory.Full(err))
 		}
 	}
 	if err := w.file.Sync(); err != nil {

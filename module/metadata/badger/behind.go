@@ -11,7 +11,7 @@ import (
 // batches in one synced transaction. Reads see what it does not have yet (layer.go),
 // and a start after a crash replays it.
 
-// storeDelay is how long the database is let wait for more.
+// storeDelay is how long layers gather before the database gets them.
 const storeDelay = 50 * time.Millisecond
 
 func signal(c chan struct{}) {

@@ -274,7 +274,7 @@ func TestTokensOutOfMemory(t *testing.T) {
 	}
 }
 
-// TestReopeningForgetsTheCache: what a database told that was made anew since is
+// TestReopeningForgetsTheCache: what a database told that was rebuilt since is
 // nobody's truth.
 func TestReopeningForgetsTheCache(t *testing.T) {
 	s := mustOpen(t, t.TempDir())

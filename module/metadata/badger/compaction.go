@@ -73,7 +73,7 @@ const (
 )
 
 // checkCompaction makes sure that no compaction lost anything. With something missing
-// the store fails, to be made anew from the journal. The committer's.
+// the store fails, to be rebuilt from the journal. The committer's.
 func (s *Store) checkCompaction() error {
 	o := s.opened
 	if failure := o.db.failure.Load(); failure != nil {

@@ -69,7 +69,7 @@ func flatten(t *testing.T, s *Store) {
 
 // TestACompactionThatLosesATable: from the moment on nobody hears that a file is not
 // there, no file is published over another, no bytes are said to be nobody's, and
-// the database is made anew.
+// the database is rebuilt.
 // Seen to fail with tables that are made and not counted; a compaction after which
 // nobody looks.
 func TestACompactionThatLosesATable(t *testing.T) {

@@ -21,10 +21,10 @@ const storeSize = 512 << 10
 // it takes and what a start after a crash replays.
 const maxAhead = 4 * storeSize
 
-// database is Badger's, with what is committed and what Badger has told apart: a
-// commit is a layer that all reads see from then on, and Badger is given several at
-// once, behind. Its transactions are numbered here: with Badger's own numbers whoever
-// begins to read waits for the one that is under way, and so for the disk.
+// database puts committed layers in front of Badger: a read sees all of them, and Badger
+// gets several of them at once, later. Badger's transactions are numbered here: with
+// Badger's own numbers a read that begins would wait for the transaction in progress, and
+// so for the disk.
 //
 // Everything but close may run concurrently; commit is for one goroutine at a time,
 // and so is store.

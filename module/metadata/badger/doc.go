@@ -39,21 +39,33 @@
 //     made the changes (replay.go).
 //   - A database that is missing: it is made from the newest checkpoint that is whole and
 //     the changes after it (told.go).
-//   - A database that does not pass checkFiles, that does not open, whose sums do not hold,
-//     or that has a damaged record in the way of a replay: the journal is read whole, and
-//     then Badger's files are moved to damaged-<time> and a new database is made from the
-//     journal (rebuild.go).
+//   - A database with positive evidence of damage: a table that does not pass its checksum, a
+//     cut manifest (preflight.go), sums that do not hold, or a damaged record in the way of
+//     a replay. The journal is read whole, and then Badger's files are moved to
+//     damaged-<time> and a new database is made from the journal (rebuild.go).
+//   - A database that Badger does not open, without such evidence: Badger's errors do not
+//     tell damage from a file that cannot be opened now. It is tried again, ever more
+//     seldom; nothing is moved.
 //   - A database that is ahead of its journal, or of another history, or a journal with a
 //     hole: ErrDamaged, which says what was found and which command helps.
 //
 // What Badger reads out of a memtable's log after a kill need not be on disk. So changes are
 // taken only when such logs have become tables.
 //
-// # When a change fails
+// An opening has no deadline, because Badger ignores them. The caller stops waiting, and the
+// opening goes on.
 //
-// After an append to the journal or a transaction with an unknown outcome, the store takes
-// no changes. watch.go probes the disk, closes and opens everything, and the journal decides
-// what was stored.
+// # When something fails
+//
+// Everything with Badger between opening and closing happens in database.touch. After the
+// first failure or panic nobody touches Badger again: a memtable that could not be made
+// leaves a nil pointer behind, which would end the process, and a failed sync is not heard
+// of twice. Committed layers can still be read.
+//
+// After that, and after an append to the journal with an unknown outcome, the store takes no
+// changes. watch.go probes the disk, closes and opens everything, and the journal decides
+// what was stored. If Badger hangs or panics while it opens or closes, it may go on writing:
+// then only a new process opens the database again.
 //
 // # What Badger does not promise
 //

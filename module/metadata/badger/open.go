@@ -157,7 +157,7 @@ func (p *place) open(ctx context.Context) (*opened, error) {
 // journalFault says what helps against a damaged journal.
 func (p *place) journalFault(err error) error {
 	if errors.Is(err, registry.ErrDamaged) {
-		return fmt.Errorf("%w: run `caddy generic-registry rebuild --journal` to make the journal anew from the database, or restore a backup", err)
+		return fmt.Errorf("%w: run `caddy generic-registry rebuild --journal` to rebuild the journal from the database, or restore a backup", err)
 	}
 	return fmt.Errorf("opening journal: %w", err)
 }
@@ -184,7 +184,7 @@ func (p *place) settle(ctx context.Context, o *opened) error {
 	}
 	switch {
 	case o.journal == nil && known:
-		return fmt.Errorf("%w: the journal in %s is missing: run `caddy generic-registry rebuild --journal` to make it anew from the database, or restore a backup",
+		return fmt.Errorf("%w: the journal in %s is missing: run `caddy generic-registry rebuild --journal` to rebuild it from the database, or restore a backup",
 			registry.ErrDamaged, p.journalPath())
 	case o.journal == nil:
 		if o.journal, err = journal.Create(p.journalPath(), newStoreID(), p.journalOptions()); err != nil {

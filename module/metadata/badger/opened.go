@@ -68,7 +68,7 @@ func newStoreID() string { return rand.Text() }
 func (o *opened) catchUp(ctx context.Context) (replayed uint64, err error) {
 	have, want := o.state.position, o.journal.Position()
 	if have.Sequence > want.Sequence {
-		return 0, fmt.Errorf("%w: the database has %d changes and the journal %d: run `caddy generic-registry rebuild --journal` to make the journal anew from the database, or restore a backup",
+		return 0, fmt.Errorf("%w: the database has %d changes and the journal %d: run `caddy generic-registry rebuild --journal` to rebuild the journal from the database, or restore a backup",
 			registry.ErrDamaged, have.Sequence, want.Sequence)
 	}
 	switch {

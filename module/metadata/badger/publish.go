@@ -97,7 +97,7 @@ func (b *batch) refuse(own registry.Locator, why error) (registry.File, bool, er
 
 // refer adds a reference to the blob of a digest, whose bytes are the publication's
 // from now on. Those that it had are condemned. They are the same ones where a journal
-// that was made anew out of the database is replayed.
+// that was rebuilt out of the database is replayed.
 func (b *batch) refer(key []byte, blob *blobRecord, p registry.Publication) (condemned bool) {
 	surplus := blob.locator
 	blob.locator, blob.size = p.Locator, uint64(p.Size)

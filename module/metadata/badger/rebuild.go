@@ -28,9 +28,9 @@ func (p *place) remake(ctx context.Context, j *journal.Journal, damage error) (*
 		return nil, fmt.Errorf("%w; the journal cannot replace it: %w; restore a backup", damage, err)
 	}
 	if errors.Is(damage, errAsked) {
-		p.log.Info("making the database anew from the journal")
+		p.log.Info("rebuilding the database from the journal")
 	} else {
-		p.log.Error("the database is damaged; making it anew from the journal", slog.Any("damage", damage))
+		p.log.Error("the database is damaged; rebuilding it from the journal", slog.Any("damage", damage))
 	}
 	var aside string
 	var err error
@@ -44,9 +44,9 @@ func (p *place) remake(ctx context.Context, j *journal.Journal, damage error) (*
 	}
 	o, err := p.openOver(ctx, j)
 	if err != nil {
-		return nil, fmt.Errorf("making the database anew: %w", err)
+		return nil, fmt.Errorf("rebuilding the database: %w", err)
 	}
-	p.log.Warn("the database is made anew; the old one is put aside and can be deleted",
+	p.log.Warn("the database is rebuilt; the old one was moved aside and can be deleted",
 		slog.String("aside", aside), slog.Uint64("changes", j.Position().Sequence))
 	return o, nil
 }
@@ -164,7 +164,7 @@ func (p *place) remakeJournal(ctx context.Context, before func(context.Context, 
 	}
 	err = p.writeJournal(ctx, o, before)
 	if err = errors.Join(err, o.closeDatabase(ctx)); err != nil {
-		return fmt.Errorf("making the journal anew: %w", err)
+		return fmt.Errorf("rebuilding the journal: %w", err)
 	}
 	return nil
 }

@@ -181,7 +181,7 @@ func numbers(n int) (all []int) {
 }
 
 // TestRecordsLostFromTheMiddleAreMissed: a database that was not closed and lost
-// records which later ones do not depend on is made anew. Here a manifest has lost
+// records which later ones do not depend on is rebuilt. Here a manifest has lost
 // its end, and Badger deletes the table that is not in it any more.
 // Seen to fail with sums that are not compared at opening.
 func TestRecordsLostFromTheMiddleAreMissed(t *testing.T) {

@@ -163,7 +163,7 @@ func (r *room) make(name string, bytes int64) error {
 		err = file.Truncate(bytes) // shows how much it holds
 	}
 	if err = errors.Join(err, file.Close()); err != nil {
-		return errors.Join(fmt.Errorf("setting room aside: %w", err), r.fsys.Remove(name))
+		return errors.Join(fmt.Errorf("reserving disk space: %w", err), r.fsys.Remove(name))
 	}
 	return nil
 }
@@ -193,7 +193,7 @@ func (r *room) allocate(open func(string) (disk.File, error), name string, bytes
 		return fmt.Errorf("opening mapped file: %w", err)
 	}
 	if err := errors.Join(file.Allocate(bytes), file.Close()); err != nil {
-		return fmt.Errorf("setting room aside: %w", err)
+		return fmt.Errorf("reserving disk space: %w", err)
 	}
 	return nil
 }
@@ -229,6 +229,6 @@ func (r *room) followMemtable() {
 	}
 	r.next = ""
 	if err := r.makeNext(); err != nil {
-		r.log.Warn("setting room aside for the next memtable", slog.Any("error", err))
+		r.log.Warn("reserving disk space for the next memtable", slog.Any("error", err))
 	}
 }

@@ -130,7 +130,7 @@ func (j *Journal) openActive() error {
 		return fmt.Errorf("opening journal: %w", err)
 	}
 	if err := file.Allocate(j.segmentSize()); err != nil {
-		return errors.Join(fmt.Errorf("setting room aside for the journal: %w", err), file.Close())
+		return errors.Join(fmt.Errorf("reserving disk space for the journal: %w", err), file.Close())
 	}
 	j.file = file
 	return nil

@@ -126,7 +126,7 @@ func (j *Journal) makeSegment(after registry.Position, lines []byte) (disk.File,
 
 func (j *Journal) placeSegment(file disk.File, temporary, name string, text []byte) error {
 	if err := file.Allocate(j.segmentSize()); err != nil {
-		return fmt.Errorf("setting room aside: %w", err)
+		return fmt.Errorf("reserving disk space: %w", err)
 	}
 	if _, err := file.Write(text); err != nil {
 		return fmt.Errorf("writing segment: %w", err)
