@@ -195,6 +195,9 @@ func problemsOf(health registry.Health) []string {
 		if store.is.Fault != nil {
 			problems = append(problems, fmt.Sprintf("%s: %v", store.name, store.is.Fault))
 		}
+		if store.is.Damage != nil {
+			problems = append(problems, fmt.Sprintf("%s: %v", store.name, store.is.Damage))
+		}
 		if space := store.is.Space; space.IsShort() {
 			problems = append(problems, fmt.Sprintf("%s: the disk has %s free, the reserve is %s: nothing is published until there is more",
 				store.name, humanize.IBytes(space.Free), humanize.IBytes(space.Reserve)))

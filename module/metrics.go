@@ -30,11 +30,12 @@ var (
 	metricScrubbedBytes = metric("scrubbed_bytes_total", "Bytes read to compare blobs with their digests.")
 	metricScrubbedBlobs = metric("scrubbed_blobs_total", "Blobs read to compare them with their digests.")
 	metricJournal       = metric("journal_sequence", "Number of the last change in the journal.")
+	metricJournalDamage = metric("journal_damaged", "Whether the journal is known to be damaged: 1, or 0.")
 	metricFree          = metric("free_bytes", "Bytes free on the disk of a store.", labelStore)
 	metricReserve       = metric("reserve_bytes", "Bytes that are to stay free on the disk of a store.", labelStore)
 
 	metrics = []*prometheus.Desc{
-		metricReady, metricDamaged, metricScrubbedBytes, metricScrubbedBlobs, metricJournal, metricFree, metricReserve,
+		metricReady, metricDamaged, metricScrubbedBytes, metricScrubbedBlobs, metricJournal, metricJournalDamage, metricFree, metricReserve,
 	}
 )
 
@@ -97,6 +98,11 @@ func collect(to chan<- prometheus.Metric, e *entry, root string) {
 	gauge(metricReady, ready)
 	gauge(metricDamaged, float64(health.Damage.Count))
 	gauge(metricJournal, float64(health.Metadata.Journal.Sequence))
+	damaged := 0.0
+	if health.Metadata.Damage != nil {
+		damaged = 1
+	}
+	gauge(metricJournalDamage, damaged)
 	counter(metricScrubbedBytes, health.Scrub.TotalBytes)
 	counter(metricScrubbedBlobs, health.Scrub.TotalBlobs)
 	for store, space := range map[string]registry.Space{"metadata": health.Metadata.Space, "blobs": health.Blobs.Space} {

@@ -37,6 +37,7 @@ func TestMetrics(t *testing.T) {
 		`scrubbed_blobs_total{root="/srv/a"}`:                       3,
 		`scrubbed_bytes_total{root="/srv/a"}`:                       2010,
 		`journal_sequence{root="/srv/a"}`:                           7,
+		`journal_damaged{root="/srv/a"}`:                            0,
 		`free_bytes{root="/srv/a",store="metadata"}`:                100,
 		`free_bytes{root="/srv/a",store="blobs"}`:                   100,
 		`reserve_bytes{root="/srv/a",store="metadata"}`:             10,
@@ -46,12 +47,13 @@ func TestMetrics(t *testing.T) {
 		`ready{root="/srv/same (metadata at /srv/two)"}`:            1,
 		`damaged_blobs{root="/srv/same (metadata at /srv/two)"}`:    0,
 		`journal_sequence{root="/srv/same (metadata at /srv/one)"}`: 7,
+		`journal_damaged{root="/srv/same (metadata at /srv/one)"}`:  0,
 	} {
 		if value, ok := got[name]; !ok || value != want {
 			t.Errorf("%s is %v, %v; want %v", name, value, ok, want)
 		}
 	}
-	if len(got) != 4*9 {
-		t.Errorf("%d metrics, want 9 of each registry: %v", len(got), got)
+	if len(got) != 4*10 {
+		t.Errorf("%d metrics, want 10 of each registry: %v", len(got), got)
 	}
 }

@@ -2,6 +2,9 @@ package directory
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -20,6 +23,8 @@ type Settings struct {
 	Reserve *int64
 	// LeastReserve is the smallest that may be set.
 	LeastReserve int64
+	// Others read what follows a word that this module has besides.
+	Others map[string]func(*caddyfile.Dispenser) error
 }
 
 // Provision replaces placeholders and fills in defaults.
@@ -53,13 +58,20 @@ func (s Settings) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	seen := make(map[string]bool)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		word := d.Val()
-		if word != "dir" && word != "reserve" {
-			return d.Errf("unknown setting %q of %s: write dir or reserve", word, module)
+		other := s.Others[word]
+		if word != "dir" && word != "reserve" && other == nil {
+			return d.Errf("unknown setting %q of %s: write %s", word, module, s.words())
 		}
 		if seen[word] {
 			return d.Errf("%s is written twice: keep one", word)
 		}
 		seen[word] = true
+		if other != nil {
+			if err := other(d); err != nil {
+				return err
+			}
+			continue
+		}
 		var value string
 		if !d.Args(&value) || value == "" || d.NextArg() {
 			return d.Errf("write %s with one value", word)
@@ -75,4 +87,11 @@ func (s Settings) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		*s.Reserve = int64(size)
 	}
 	return nil
+}
+
+// words lists those that a block may have.
+func (s Settings) words() string {
+	words := append([]string{"dir", "reserve"}, slices.Sorted(maps.Keys(s.Others))...)
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " or " + words[last]
 }

@@ -8,6 +8,9 @@ type Condition struct {
 	Fault error
 	// Readable tells whether reads go on.
 	Readable bool
+	// Damage is what is not as it was written, and keeps the store from nothing now.
+	// Nil when nothing is known.
+	Damage error
 	// Space of the disk that the store is on. Zero where there is no such thing.
 	Space Space
 	// Journal is the last change that the store has journalled. Zero where it

@@ -124,6 +124,16 @@ type Journaled interface {
 	Check(ctx context.Context, report func(problem string)) error
 }
 
+// JournalScrubber is implemented by a MetadataStore whose journal can be compared with
+// what was written while it is used.
+type JournalScrubber interface {
+	// ScrubJournal reads the files of the journal one after the other, and calls spend
+	// with the bytes that it has read, whose error ends it. What is damaged is in the
+	// store's Condition until it is repaired, which the store does as far as it can. Its
+	// error says why it could not; ErrUnavailable.
+	ScrubJournal(ctx context.Context, spend func(bytes int) error) error
+}
+
 // Snapshot is a view of a metadata store as it was at one position of its journal.
 // It may be used by one goroutine at a time.
 type Snapshot interface {

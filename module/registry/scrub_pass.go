@@ -75,7 +75,10 @@ func (r *Registry) readAll(ctx context.Context, scrub Scrub) error {
 	pass := &pass{registry: r, scrub: scrub, pace: newPacer(r.scrub.pace), savedAt: time.Now(), savedBlobs: scrub.Blobs}
 	r.damage.begin()
 	r.scrub.progress(scrub, true)
-	err := r.eachBlob(ctx, scrub.Last, func(blob Blob) error { return pass.read(ctx, blob) })
+	err := pass.readJournal(ctx)
+	if err == nil {
+		err = r.eachBlob(ctx, scrub.Last, func(blob Blob) error { return pass.read(ctx, blob) })
+	}
 	if err == nil {
 		pass.scrub.Finished = r.wallClock()
 		r.damage.end()
@@ -108,6 +111,23 @@ type pass struct {
 
 	savedAt    time.Time
 	savedBlobs int64
+}
+
+// readJournal reads the journal of the metadata, at the same rate. Damage that could not
+// be repaired is told by the store, and does not keep the blobs from being read.
+func (p *pass) readJournal(ctx context.Context) error {
+	scrubber, ok := p.registry.metadata.(JournalScrubber)
+	if !ok {
+		return nil
+	}
+	err := scrubber.ScrubJournal(ctx, func(bytes int) error { return p.pace.spend(ctx, bytes) })
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		p.registry.log.Error("scrubbing the journal", slog.Any("error", err))
+	}
+	return nil
 }
 
 func (p *pass) read(ctx context.Context, blob Blob) error {

@@ -33,6 +33,9 @@ type Backend struct {
 	// 268435456 (256 MiB); the least is 67108864 (64 MiB). It takes effect on a
 	// reload.
 	Reserve int64 `json:"reserve,omitempty"`
+
+	// How much of the journal stays beyond what is needed. It takes effect on a reload.
+	Journal *JournalSettings `json:"journal,omitempty"`
 }
 
 // CaddyModule returns the Caddy module information.
@@ -44,17 +47,28 @@ func (*Backend) CaddyModule() caddy.ModuleInfo {
 }
 
 func (b *Backend) settings() directory.Settings {
-	return directory.Settings{Dir: &b.Dir, Reserve: &b.Reserve, LeastReserve: smallestReserve}
+	return directory.Settings{
+		Dir: &b.Dir, Reserve: &b.Reserve, LeastReserve: smallestReserve,
+		Others: map[string]func(*caddyfile.Dispenser) error{"journal": b.unmarshalJournal},
+	}
 }
 
 // Provision implements caddy.Provisioner.
-func (b *Backend) Provision(caddy.Context) error { return b.settings().Provision() }
+func (b *Backend) Provision(caddy.Context) error {
+	if err := b.Journal.check(); err != nil {
+		return err
+	}
+	return b.settings().Provision()
+}
 
 // UnmarshalCaddyfile sets up the backend from Caddyfile tokens:
 //
 //	badger {
 //		dir     <path>
 //		reserve <size>
+//		journal {
+//			keep <number|age>
+//		}
 //	}
 func (b *Backend) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return b.settings().UnmarshalCaddyfile(d)
@@ -72,7 +86,11 @@ func (b *Backend) dir(root string) string {
 
 // OpenMetadata implements registry.MetadataBackend.
 func (b *Backend) OpenMetadata(ctx context.Context, root string, log *slog.Logger) (registry.MetadataStore, error) {
-	return open(ctx, b.dir(root), b.Reserve, log, disk.OS{})
+	s, err := open(ctx, b.dir(root), b.Reserve, log, disk.OS{})
+	if err != nil {
+		return nil, err
+	}
+	return s, b.AdjustMetadata(s)
 }
 
 // AdjustMetadata implements registry.MetadataAdjuster.
@@ -82,6 +100,8 @@ func (b *Backend) AdjustMetadata(store registry.MetadataStore) error {
 		return fmt.Errorf("adjusting metadata store: %T is not a Badger store", store)
 	}
 	s.room.reserve.Store(b.Reserve)
+	keep := b.Journal.keep()
+	s.kept.Store(&keep)
 	return nil
 }
 

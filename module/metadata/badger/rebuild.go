@@ -5,12 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
-	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/journal"
@@ -135,25 +133,6 @@ func (p *place) putAside() (aside string, err error) {
 		func() error { return p.fsys.SyncDirectory(aside) },
 		func() error { return p.fsys.SyncDirectory(p.path()) },
 	)
-}
-
-// makeAside makes a directory for what is put aside.
-func (p *place) makeAside() (string, error) {
-	stamp := time.Now().UTC().Format("20060102T150405Z")
-	for i := 0; ; i++ {
-		name := filepath.Join(p.path(), "damaged-"+stamp)
-		if i > 0 {
-			name = fmt.Sprintf("%s-%d", name, i)
-		}
-		err := p.fsys.MakeDirectory(name)
-		if errors.Is(err, fs.ErrExist) {
-			continue
-		}
-		if err != nil {
-			return "", fmt.Errorf("making a directory to put damaged files aside: %w", err)
-		}
-		return name, nil
-	}
 }
 
 // remakeJournal makes the journal anew from the database, beside the old one first.

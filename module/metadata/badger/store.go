@@ -52,6 +52,7 @@ type Store struct {
 	checkpoints  sync.Mutex    // held while one is made
 	checkpointed atomic.Uint64 // the last change that one stands for, as far as is known
 	due          chan struct{} // one may be
+	rot          atomic.Pointer[rot]
 
 	background sync.WaitGroup
 	life       context.Context // ends with Close
@@ -108,6 +109,9 @@ func (p *place) openStore(ctx context.Context) (*Store, error) {
 	}
 	s.life, s.end = context.WithCancel(context.Background())
 	o.db.failed = s.onFailure
+	if err := s.removeAsides(); err != nil {
+		s.log.Warn("what was put aside stays", slog.Any("error", err))
+	}
 	s.room.balance()
 	s.mark()
 	s.background.Go(s.commitLoop)
@@ -185,6 +189,9 @@ func (s *Store) Condition() registry.Condition {
 	} else {
 		condition.Readable = !o.db.hasFailed()
 		condition.Journal = o.journal.Position()
+	}
+	if rot := s.rot.Load(); rot != nil {
+		condition.Damage = rot.err
 	}
 	if s.failed.Load() {
 		condition.Fault = s.unavailable()

@@ -33,11 +33,12 @@ type Checkpoint struct {
 	Records uint64
 }
 
-func (c Checkpoint) name() string {
+// Name is that of the file.
+func (c Checkpoint) Name() string {
 	return fmt.Sprintf("%s%0*d-%0*d%s", checkpointPrefix, sequenceWidth, c.Sequence, sequenceWidth, c.Records, compressedSuffix)
 }
 
-func (c Checkpoint) path(directory string) string { return filepath.Join(directory, c.name()) }
+func (c Checkpoint) path(directory string) string { return filepath.Join(directory, c.Name()) }
 
 // parseCheckpoint reads the name of a file.
 func parseCheckpoint(name string) (c Checkpoint, ok bool) {
@@ -165,7 +166,7 @@ func (j *Journal) ReadCheckpoint(ctx context.Context, c Checkpoint, fn func(line
 		err = fmt.Errorf("%w: it stands for the changes up to %d", registry.ErrDamaged, mark.At.Sequence)
 	}
 	if err = errors.Join(err, s.Close()); err != nil {
-		return mark, fmt.Errorf("reading checkpoint %s of journal: %w", c.name(), err)
+		return mark, fmt.Errorf("reading checkpoint %s of journal: %w", c.Name(), err)
 	}
 	return mark, nil
 }

@@ -246,6 +246,15 @@ func (j *Journal) rotate() error {
 	return nil
 }
 
+// Seal ends the active segment, if it has a change, and begins the next one. It is for the
+// goroutine of Append.
+func (j *Journal) Seal() error {
+	if j.broken || j.size == j.active.header {
+		return nil
+	}
+	return j.rotate()
+}
+
 // Close ends what runs beside and closes the file. What was appended is durable
 // already.
 func (j *Journal) Close() error {

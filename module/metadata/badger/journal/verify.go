@@ -32,7 +32,7 @@ func (j *Journal) Files() (names []string, err error) {
 		return nil, err
 	}
 	for _, c := range checkpoints {
-		names = append(names, c.name())
+		names = append(names, c.Name())
 	}
 	segments, err := segmentsIn(j.path)
 	for _, s := range segments {

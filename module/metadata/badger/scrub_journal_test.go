@@ -1,0 +1,127 @@
+package badger
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/generic-registry/caddy-generic-registry/module/disk"
+)
+
+// TestRotInTheJournalIsRepaired while the database is whole, wherever it is: afterwards the
+// journal makes the same database, and goes on.
+func TestRotInTheJournalIsRepaired(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		pattern string
+		index   int // of the files that match; -1 is the last
+	}{
+		{"a sealed segment", "0*.jsonl.gz", 0},
+		{"a sealed segment after the checkpoint", "0*.jsonl.gz", -1},
+		{"the segment that is written to", "0*.jsonl", -1},
+		{"the only checkpoint", "checkpoint-*", 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			root := t.TempDir()
+			open := func() *Store {
+				s, err := openTuned(filepath.Join(root, "metadata"), discard, disk.OS{}, func(p *place) {
+					p.segment, p.inline, p.checkpointLeast = 2_000, true, 1<<40
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return s
+			}
+			s := open()
+			publishSome(t, s, 0, 15)
+			if err := s.Checkpoint(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			publishSome(t, s, 15, 34)
+			names := mustGlob(t, filepath.Join(root, "metadata", journalDirectory, test.pattern))
+			slices.Sort(names)
+			name := names[(test.index+len(names))%len(names)]
+			damage(t, name)
+			noPace := func(int) error { return nil }
+			if err := s.ScrubJournal(t.Context(), noPace); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Condition().Damage; err != nil {
+				t.Errorf("after the repair: %v", err)
+			}
+			if err := s.Check(t.Context(), func(problem string) { t.Error(problem) }); err != nil {
+				t.Error(err)
+			}
+			publishSome(t, s, 34, 35)
+			want := records(t, s)
+			mustClose(t, s)
+			aside := mustGlob(t, filepath.Join(root, "metadata", asidePrefix+"*", filepath.Base(name)))
+			if len(aside) != 1 {
+				t.Errorf("%s is put aside %d times", name, len(aside))
+			}
+			dropDatabase(t, filepath.Join(root, "metadata"))
+			s = open()
+			defer mustClose(t, s)
+			wantRecords(t, s, want)
+		})
+	}
+}
+
+// TestRotThatCannotBeRepairedIsTold: a database that lost records must not be told to the
+// journal, whatever that is like.
+func TestRotThatCannotBeRepairedIsTold(t *testing.T) {
+	root := t.TempDir()
+	s, err := openTuned(filepath.Join(root, "metadata"), discard, disk.OS{}, func(p *place) { p.segment, p.inline = 1_500, true })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mustClose(t, s)
+	publishSome(t, s, 0, 20)
+	ref := numberedRef("o", 3)
+	write(t, s, func(b *batch) { b.delete(versionKey(ref.VersionRef)) })
+	name := mustGlob(t, filepath.Join(root, "metadata", journalDirectory, "0*.jsonl.gz"))[0]
+	damage(t, name)
+	if err := s.ScrubJournal(t.Context(), func(int) error { return nil }); err == nil || !strings.Contains(err.Error(), "add up") {
+		t.Errorf("the repair: %v", err)
+	}
+	if err := s.Condition().Damage; err == nil || !strings.Contains(err.Error(), filepath.Base(name)) {
+		t.Errorf("the condition tells %v", err)
+	}
+	if found := mustGlob(t, filepath.Join(root, "metadata", journalDirectory, "checkpoint-*")); len(found) > 0 {
+		t.Errorf("there is a checkpoint: %v", found)
+	}
+}
+
+// TestWhatWasPutAsideGoesAway: three are kept, and none for more than thirty days.
+func TestWhatWasPutAsideGoesAway(t *testing.T) {
+	root := t.TempDir()
+	mustClose(t, publishedStore(t, root, 1))
+	stamp := func(age time.Duration) string { return asidePrefix + time.Now().Add(-age).UTC().Format(asideStamp) }
+	day := 24 * time.Hour
+	names := []string{stamp(40 * day), stamp(31 * day), stamp(9 * day), stamp(8 * day), stamp(8*day) + "-1", stamp(day), asidePrefix + "by-hand"}
+	for _, name := range names {
+		if err := os.MkdirAll(filepath.Join(root, "metadata", name, "journal"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustClose(t, mustOpen(t, root))
+	var left []string
+	for _, name := range mustGlob(t, filepath.Join(root, "metadata", asidePrefix+"*")) {
+		left = append(left, filepath.Base(name))
+	}
+	if want := names[3:]; !slices.Equal(left, want) {
+		t.Errorf("left are %v, want %v", left, want)
+	}
+}
+
+func publishSome(t *testing.T, s *Store, from, to int) {
+	t.Helper()
+	for i := from; i < to; i++ {
+		if err := publishNumbered(s, "o", i); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
