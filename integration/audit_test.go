@@ -52,6 +52,11 @@ func TestEveryChangeIsAudited(t *testing.T) {
 	sum := sha256.Sum256(content)
 	digest := hex.EncodeToString(sum[:])
 	lines := s.auditLines()
+	made := lines[0]
+	if made.Action != "token_create" || made.Msg != "changed" || made.User != "alice" || made.Token != "deploy" || made.RemoteAddr == "" {
+		t.Errorf("the line of a token that is made is %+v", made)
+	}
+	lines = lines[1:]
 	want := []auditLine{
 		{Msg: "changed", Action: "write", Status: 201, Result: "ok", User: "alice", Token: "deploy", File: "File", Digest: digest},
 		{Msg: "refused", Action: "write", Status: 409, Result: "package file already exists", User: "alice", File: "File"},
@@ -85,6 +90,54 @@ func TestEveryChangeIsAudited(t *testing.T) {
 	}
 	if first := lines[0]; first.Owner != "alice" || first.Package != "tool" || first.Version != "1.0" || first.Size == nil || *first.Size != int64(len(content)) {
 		t.Errorf("the first line is %+v", first)
+	}
+}
+
+// TestARevokedTokenIsAudited.
+func TestARevokedTokenIsAudited(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	s.start(s.tokenSite())
+	s.token("--name", "deploy", "--user", "alice", "--scope", "write")
+	s.mustCommand("token", "revoke", "deploy", "--root", s.root)
+	lines := s.auditLines()
+	if len(lines) != 2 || lines[1].Action != "token_revoke" || lines[1].Token != "deploy" || lines[1].User != "alice" {
+		t.Errorf("the lines are %+v", lines)
+	}
+}
+
+// TestOpeningIsTold: the log names each registry that is opened, with what it has, and
+// warns of a new one.
+func TestOpeningIsTold(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	const newOne = "the registry is new"
+	opened := func() (line struct {
+		Msg, Root, ID                     string
+		Owners, Versions, Bytes, Position int64
+	}) {
+		for text := range strings.Lines(s.logText()) {
+			if strings.Contains(text, `"opened the registry"`) && json.Unmarshal([]byte(text), &line) != nil {
+				t.Errorf("the line is %s", text)
+			}
+		}
+		return line
+	}
+	s.eventually("a new registry is told", func() bool { return strings.Count(s.logText(), newOne) == 1 })
+	first := opened()
+	if first.Root != s.root || first.ID == "" || first.Owners != 0 || first.Position != 0 {
+		t.Errorf("a new registry is %+v", first)
+	}
+	s.put(filePath("alice", "p", "1", "f"), pattern(1, 1000))
+	s.put(filePath("alice", "p", "2", "f"), pattern(1, 1000))
+	s.kill()
+	s.start(s.site())
+	s.eventually("the next opening is told", func() bool { return opened().Position > 0 })
+	if got := opened(); got.ID != first.ID || got.Owners != 1 || got.Versions != 2 || got.Bytes != 2000 {
+		t.Errorf("the registry is %+v", got)
+	}
+	if count := strings.Count(s.logText(), newOne); count != 1 {
+		t.Errorf("%d times: %s", count, newOne)
 	}
 }
 

@@ -116,7 +116,7 @@ func serveTokens(w http.ResponseWriter, r *http.Request) error {
 	case http.MethodPost:
 		return withRegistry(r, func(e *entry, store *registry.Registry) error { return createToken(w, r, e, store) })
 	case http.MethodDelete:
-		return withRegistry(r, func(_ *entry, store *registry.Registry) error { return revokeToken(w, r, store) })
+		return withRegistry(r, func(e *entry, store *registry.Registry) error { return revokeToken(w, r, e, store) })
 	}
 	return adminError(http.StatusMethodNotAllowed, errMethod)
 }
@@ -148,6 +148,7 @@ func createToken(w http.ResponseWriter, r *http.Request, e *entry, store *regist
 	if err != nil {
 		return storeError(err)
 	}
+	e.auditToken(r, "token_create", token)
 	made := tokenToJSON(token, text)
 	if !e.takesTokens() {
 		made.Notice = fmt.Sprintf("no site of the configuration takes tokens of this registry: write `generic_registry_auth { root %s }` into the site, in place of `basic_auth`", e.root())
@@ -161,7 +162,7 @@ const (
 	parameterName  = "name"
 )
 
-func revokeToken(w http.ResponseWriter, r *http.Request, store *registry.Registry) error {
+func revokeToken(w http.ResponseWriter, r *http.Request, e *entry, store *registry.Registry) error {
 	revoke, which := store.RevokeToken, r.URL.Query().Get(parameterToken)
 	if name := r.URL.Query().Get(parameterName); name != "" {
 		if which != "" {
@@ -176,6 +177,7 @@ func revokeToken(w http.ResponseWriter, r *http.Request, store *registry.Registr
 	if err != nil {
 		return storeError(err)
 	}
+	e.auditToken(r, "token_revoke", token)
 	return answerJSON(w, tokenToJSON(token, ""))
 }
 

@@ -33,9 +33,10 @@ var startWait = 10 * time.Second
 // those that no configuration and no request uses any more. Handlers bring it in
 // by themselves; it has no settings.
 type App struct {
-	ctx  caddy.Context
-	log  *zap.Logger
-	slog *slog.Logger // the same, for stores
+	ctx   caddy.Context
+	log   *zap.Logger
+	slog  *slog.Logger // the same, for stores
+	audit *zap.Logger
 
 	mu       sync.Mutex
 	uses     map[storeKey]*use
@@ -59,6 +60,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // Provision implements caddy.Provisioner.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.log, a.slog = ctx, ctx.Logger(), ctx.Slogger()
+	a.audit = auditLogger(ctx)
 	a.uses = make(map[storeKey]*use)
 	return registerMetrics(ctx.GetMetricsRegistry())
 }
@@ -105,7 +107,7 @@ func (a *App) use(root string, metadata, blobs caddy.Module, scrubRate int64) (s
 	entry.named.CompareAndSwap(nil, &root) // until it is started
 	a.uses[key] = &use{
 		entry:    entry,
-		backends: &backends{root: root, metadata: metadataBackend, blobs: blobBackend, scrubRate: scrubRate, log: a.log, storeLog: a.slog},
+		backends: &backends{root: root, metadata: metadataBackend, blobs: blobBackend, scrubRate: scrubRate, log: a.log, storeLog: a.slog, audit: a.audit},
 		settings: settings,
 	}
 	return key, nil

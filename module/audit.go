@@ -111,6 +111,21 @@ func (h *Handler) auditChange(r *http.Request, rec *record) {
 	h.audit.Info(message, fields...)
 }
 
+// auditToken logs that somebody made or revoked a token through the admin endpoint.
+func (e *entry) auditToken(r *http.Request, action string, token registry.Token) {
+	b := e.latest()
+	if b == nil || b.audit == nil {
+		return
+	}
+	b.audit.Info("changed",
+		zap.String("action", action), zap.String("result", "ok"), zap.Int("status", http.StatusOK),
+		zap.String("user", token.User), zap.String("token", token.Name), zap.String("token_id", token.ID),
+		zap.String("root", b.root), zap.String("remote_addr", r.RemoteAddr))
+}
+
+// auditLogger is the one logger of the audit, whoever writes to it.
+func auditLogger(ctx caddy.Context) *zap.Logger { return ctx.Logger(new(Handler)).Named("audit") }
+
 // clientIP is the client's address as Caddy sees it behind trusted proxies.
 func clientIP(r *http.Request) string {
 	ip, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)

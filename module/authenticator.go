@@ -73,7 +73,7 @@ func (*Authenticator) CaddyModule() caddy.ModuleInfo {
 
 // Provision implements caddy.Provisioner. It opens no store.
 func (a *Authenticator) Provision(ctx caddy.Context) (err error) {
-	a.audit = ctx.Logger(new(Handler)).Named("audit") // one logger has all of the audit
+	a.audit = auditLogger(ctx)
 	for _, module := range ctx.Modules() {
 		if handler, ok := module.(*caddyauth.Authentication); ok {
 			a.shared = len(handler.ProvidersRaw) > 1

@@ -71,6 +71,7 @@ type backends struct {
 	scrubRate int64        // as in registry.Options
 	log       *zap.Logger  // for what becomes of the store here
 	storeLog  *slog.Logger // for the store itself, which knows no zap
+	audit     *zap.Logger  // may be nil
 
 	// takesTokens says that a site of the configuration accepts tokens of the root.
 	takesTokens bool
@@ -237,11 +238,31 @@ func (e *entry) tryOpen(ctx context.Context) error {
 	defer e.mu.Unlock()
 	e.stores = stores
 	opened := registry.New(stores.metadata, stores.blobs, registry.Options{Log: e.log.logger(), ScrubRate: b.scrubRate})
+	e.tellOpened(ctx, b, stores.metadata)
 	e.state.Store(&state{registry: opened})
 	if len(e.configs) > 0 && e.configs[len(e.configs)-1] != b {
 		return e.adjust(e.configs[len(e.configs)-1]) // it started meanwhile
 	}
 	return nil
+}
+
+// tellOpened logs which registry was opened, and warns of a new one: its root may be a
+// slip of the pen.
+func (e *entry) tellOpened(ctx context.Context, b *backends, metadata registry.MetadataStore) {
+	position := metadata.Condition().Journal
+	fields := []zap.Field{zap.String("root", b.root), zap.String("id", metadata.ID()), zap.Uint64("position", position.Sequence)}
+	if counting, ok := metadata.(registry.Totaled); ok {
+		totals, err := counting.Totals(ctx)
+		if err != nil {
+			fields = append(fields, zap.Error(err))
+		} else {
+			fields = append(fields, zap.Int64("owners", totals.Owners), zap.Int64("versions", totals.Versions), zap.Int64("bytes", totals.Bytes))
+		}
+	}
+	b.log.Info("opened the registry", fields...)
+	if position.Sequence == 0 {
+		b.log.Warn("the registry is new: nothing was ever published in it; is its root right?", zap.String("root", b.root))
+	}
 }
 
 func (e *entry) latest() *backends {

@@ -143,7 +143,7 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 // starts, so that validating a configuration touches nothing.
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.log = ctx.Logger()
-	h.audit = h.log.Named("audit")
+	h.audit = auditLogger(ctx)
 	h.crossSite = http.NewCrossOriginProtection()
 	if err := h.provisionSettings(); err != nil {
 		return err

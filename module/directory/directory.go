@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -44,6 +45,9 @@ func Take(path, layout string, version int) (*Claim, error) {
 	if _, kept := abandoned.Load(path); kept {
 		return nil, fmt.Errorf("%w: what this process had open in %s never ended; restart Caddy", registry.ErrUnavailable, path)
 	}
+	if err := keepPrivate(path); err != nil {
+		return nil, err
+	}
 	lock := flock.New(filepath.Join(path, lockFile), flock.SetPermissions(disk.FilePermissions))
 	locked, err := lock.TryLock()
 	if err != nil {
@@ -57,6 +61,19 @@ func Take(path, layout string, version int) (*Claim, error) {
 		return nil, errors.Join(err, claim.Release())
 	}
 	return claim, nil
+}
+
+// keepPrivate closes a directory to other users that was made before, as a mount point
+// or by hand: a database makes files in it that the umask alone keeps from others.
+func keepPrivate(path string) error {
+	info, err := os.Stat(path)
+	if err != nil || runtime.GOOS == "windows" || info.Mode().Perm()&^disk.DirectoryPermissions == 0 {
+		return err
+	}
+	if err := os.Chmod(path, disk.DirectoryPermissions); err != nil {
+		return fmt.Errorf("closing the directory of a store to other users, which %v lets in: %w; give it to the user that Caddy runs as, or change it to %v", info.Mode().Perm(), err, disk.DirectoryPermissions)
+	}
+	return nil
 }
 
 // Upgrade says that the directory now holds a newer version of its layout.

@@ -150,3 +150,19 @@ func TestWhatIsNotDurableIsNotThere(t *testing.T) {
 		t.Errorf("the mark: %v", err)
 	}
 }
+
+// TestADirectoryThatWasThereIsClosedToOthers: a mount point has 0755.
+func TestADirectoryThatWasThereIsClosedToOthers(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "mounted")
+	if err := os.Mkdir(path, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	claim, err := Take(path, "test", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer claim.Release()
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != disk.DirectoryPermissions {
+		t.Errorf("it is %v, %v", info.Mode(), err)
+	}
+}

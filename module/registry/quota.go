@@ -20,6 +20,18 @@ type Quota struct {
 // Usage is how much an owner stores, counted as a quota does.
 type Usage struct{ Bytes, Versions int64 }
 
+// Totals is what there is in all. Versions that are deleted do not count, bytes count as
+// often as they were published.
+type Totals struct{ Owners, Versions, Bytes int64 }
+
+// Totaled is implemented by a MetadataStore that can say what there is in all. It may
+// run concurrently with everything else.
+type Totaled interface {
+	// Totals counts the owners that have something, and what they have.
+	// ErrUnavailable.
+	Totals(ctx context.Context) (Totals, error)
+}
+
 // Check reports whether an owner may have so much. ErrQuotaVersions,
 // ErrQuotaBytes.
 func (q Quota) Check(u Usage) error {

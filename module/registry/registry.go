@@ -24,6 +24,7 @@ type Registry struct {
 
 	slots      slots
 	arrived    arrivals
+	verifying  *verifications
 	uses       tokenUses
 	hold       hold
 	sweeper    sweeper
@@ -67,6 +68,7 @@ func New(metadata MetadataStore, blobs BlobStore, options Options) *Registry {
 		blobs:     blobs,
 		now:       options.Now,
 		log:       options.Log,
+		verifying: newVerifications(verifyPlaces),
 		condemned: make(chan struct{}, 1),
 		stop:      stop,
 	}

@@ -118,10 +118,35 @@ func (v *VerifiedReader) Seek(offset int64, whence int) (int64, error) {
 	return 0, errors.New("a verified reader reads from the beginning to the end")
 }
 
-// VerifyContent reads all of a file that Open opened and goes back to its beginning.
-// ErrDamaged when it is not what was published, which is dealt with as the scrub
-// does.
+// VerifyContent reads all of a file that Open opened, before any of it was read, and
+// leaves the content at its beginning. One reading is for all who ask at the same time,
+// and a few files are read at once; the others wait. It ends with ctx. ErrDamaged when
+// the file is not what was published, which is dealt with as the scrub does.
 func (r *Registry) VerifyContent(ctx context.Context, file File, content io.ReadSeeker) error {
+	err := r.verifying.wait(ctx, file.Locator, func(ctx context.Context) error { return r.verifyStored(ctx, file) })
+	if !errors.Is(err, ErrBlobNotFound) {
+		return err
+	}
+	// Deleted meanwhile: only those who have it open can read it.
+	err = r.verifying.within(ctx, func(ctx context.Context) error { return r.verify(ctx, file, content) })
+	if err != nil {
+		return err
+	}
+	_, err = content.Seek(0, io.SeekStart)
+	return err
+}
+
+// verifyStored reads a file from the store. ErrBlobNotFound when it is not there.
+func (r *Registry) verifyStored(ctx context.Context, file File) error {
+	content, err := r.blobs.Open(ctx, file.Locator, file.Size)
+	if err != nil {
+		return fmt.Errorf("opening blob: %w", err)
+	}
+	defer content.Close()
+	return r.verify(ctx, file, content)
+}
+
+func (r *Registry) verify(ctx context.Context, file File, content io.Reader) error {
 	digest, err := hashContent(content, file.Size, func(int) error { return ctx.Err() })
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -130,11 +155,7 @@ func (r *Registry) VerifyContent(ctx context.Context, file File, content io.Read
 		r.noteDamage(ctx, file.Blob, err)
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	if err := r.compare(ctx, file.Blob, digest); err != nil {
-		return err
-	}
-	_, err = content.Seek(0, io.SeekStart)
-	return err
+	return r.compare(ctx, file.Blob, digest)
 }
 
 // compare judges a blob by the digest of what was read, and deals with damage.

@@ -77,6 +77,24 @@ func (s *Store) Usage(ctx context.Context, owner string) (usage registry.Usage, 
 	return usage, err
 }
 
+// Totals implements registry.Totaled. It reads a record for each owner.
+func (s *Store) Totals(ctx context.Context) (totals registry.Totals, err error) {
+	err = s.view(ctx, func(r reader) error {
+		totals = registry.Totals{}
+		return r.scan([]byte(ownerPrefix), nil, func(key, value []byte) error {
+			var record ownerRecord
+			if err := decode(key, value, &record); err != nil {
+				return err
+			}
+			totals.Owners++
+			totals.Versions += int64(record.versions)
+			totals.Bytes += int64(record.bytes)
+			return ctx.Err()
+		})
+	})
+	return totals, err
+}
+
 // FindBlob implements registry.MetadataStore.
 func (s *Store) FindBlob(ctx context.Context, digest registry.Digest) (blob registry.Blob, err error) {
 	err = s.find(ctx, func(r reader) error {

@@ -147,4 +147,7 @@ func writeStart(ctx context.Context, j *journal.Journal, to uint64, w io.Writer)
 	return mark.At, err
 }
 
-var _ registry.Journaled = (*Store)(nil)
+var (
+	_ registry.Journaled = (*Store)(nil)
+	_ registry.Totaled   = (*Store)(nil)
+)
