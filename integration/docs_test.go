@@ -78,7 +78,7 @@ func TestEveryBlockOfTheDocumentsHasATest(t *testing.T) {
 		"ini":        "TestSocketsAreInTheRuntimeDirectory",
 		"dockerfile": "TestDockerfileBuildsWhatGoModRequires",
 		"text":       "TestCommandsOfTheReadme: what commands print",
-		"console":    "none: commands of dpkg and systemd, for root",
+		"console":    "none: dpkg, systemd, apt, npm and pip",
 		"powershell": "none: PowerShell is not at hand",
 		"cmake":      "none: CMake is not at hand",
 		"":           "none: a grammar, a listing, or lines out of a Caddyfile",

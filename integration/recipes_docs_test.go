@@ -107,6 +107,7 @@ func TestCommandsOfClients(t *testing.T) {
 	for _, version := range []string{"1.0.0", "1.1.0"} {
 		s.wantBytes(filePath("team", "tool", version, "LICENSE"), license)
 	}
+	s.wantBytes(versionPath("team", "tool", "1.0.0")+"/./LICENSE", license) // as apt asks
 }
 
 // recipes are the YAML blocks of clients.md.
