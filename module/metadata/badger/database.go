@@ -49,9 +49,10 @@ type database struct {
 
 // openBadger returns ErrUnavailable for whatever Badger says: its errors do not tell a
 // damaged file from one that cannot be opened now. errStuck when it panicked: what it
-// has begun may go on.
+// has begun may go on. Where it gives up (errExit), nothing of it writes yet.
 func openBadger(options badger.Options) (db *database, err error) {
 	var opened *badger.DB
+	survive()
 	err = guard(func() (err error) {
 		opened, err = badger.OpenManaged(options)
 		return err
@@ -81,7 +82,7 @@ func closeBadger(db *database) error {
 }
 
 var (
-	errPanic = errors.New("panic in Badger")
+	errPanic = errors.New("Badger broke down")
 	// errStuck: what Badger began may go on writing as long as this process lives, so
 	// nobody may open the database again before it ends.
 	errStuck = fmt.Errorf("%w: Badger neither opened nor closed its database; restart Caddy", registry.ErrUnavailable)
@@ -92,7 +93,11 @@ var (
 func guard(do func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
-		if cause := recover(); cause != nil {
+		switch cause := recover(); cause {
+		case nil:
+		case errExit:
+			err = errExit
+		default:
 			err = fmt.Errorf("%w: %v", errPanic, cause)
 		}
 	}()

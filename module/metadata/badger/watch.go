@@ -37,6 +37,7 @@ func (s *Store) watch() {
 		case <-s.wake:
 			s.recover()
 		case <-timer.C:
+			survive()
 			s.room.balance()
 			s.recover()
 			s.mark()

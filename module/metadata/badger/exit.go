@@ -1,0 +1,61 @@
+package badger
+
+import (
+	"errors"
+	"io"
+	"log"
+	"runtime"
+	"strings"
+)
+
+// Badger ends the process where it cannot go on: y.Check and y.AssertTrue are
+// log.Fatalf. Two of these a disk can cause: NewLevelsController cannot list the
+// directory (getIDMap), and the value log cannot open its statistics (DISCARD). The
+// standard logger writes the message before it ends the process, so a writer that does
+// not return keeps the process alive.
+type survivor struct{ io.Writer }
+
+// survive has the process survive what Badger ends it for. Caddy gives the standard
+// logger another writer with each configuration, so survive is called again and again.
+func survive() {
+	if _, ok := log.Writer().(survivor); !ok {
+		log.SetOutput(survivor{log.Writer()})
+	}
+}
+
+// errExit is what guard returns where Badger would have ended the process.
+var errExit = errors.New("Badger gives up")
+
+// Write ends the goroutine of Badger that is about to end the process. A goroutine that
+// is under guard goes on there with errExit.
+func (s survivor) Write(message []byte) (int, error) {
+	n, err := s.Writer.Write(message)
+	byBadger, underGuard := callers()
+	switch {
+	case byBadger && underGuard:
+		panic(errExit)
+	case byBadger:
+		runtime.Goexit()
+	}
+	return n, err
+}
+
+// callers tells whether Badger has called log.Fatal, and whether guard has called Badger.
+func callers() (byBadger, underGuard bool) {
+	var pcs [64]uintptr
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
+	fatal := false
+	for more := true; more; {
+		var frame runtime.Frame
+		frame, more = frames.Next()
+		switch {
+		case strings.HasPrefix(frame.Function, "log.Fatal"):
+			fatal = true
+		case strings.HasPrefix(frame.Function, "github.com/dgraph-io/"):
+			byBadger = byBadger || fatal
+		case strings.HasSuffix(frame.Function, "metadata/badger.guard"):
+			underGuard = true
+		}
+	}
+	return byBadger, underGuard
+}

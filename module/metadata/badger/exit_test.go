@@ -1,0 +1,57 @@
+package badger
+
+import (
+	"errors"
+	"io"
+	"log"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/dgraph-io/badger/v4/y"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+)
+
+// TestBadgerDoesNotEndTheProcess: its statistics cannot be opened.
+func TestBadgerDoesNotEndTheProcess(t *testing.T) {
+	path := t.TempDir()
+	if err := os.Mkdir(filepath.Join(path, discardFile), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	options := databaseOptions(path, databaseLog{discard, newLedger(path), new(atomic.Int64)})
+	_, err := openBadger(options)
+	if !errors.Is(err, errExit) || !errors.Is(err, registry.ErrUnavailable) || errors.Is(err, errStuck) {
+		t.Errorf("opening says %v", err)
+	}
+}
+
+// TestOnlyBadgersEndIsSurvived: in a goroutine of its own, and with other messages.
+func TestOnlyBadgersEndIsSurvived(t *testing.T) {
+	var written strings.Builder
+	defer log.SetOutput(log.Writer())
+	log.SetOutput(&written)
+	survive()
+	survive()
+	if s, ok := log.Writer().(survivor); !ok || s.Writer != io.Writer(&written) {
+		t.Fatalf("the writer is %T", log.Writer())
+	}
+	log.Print("another message")
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		y.Check(errors.New("no end"))
+		t.Error("Badger goes on")
+	}()
+	<-ended
+	if err := guard(func() error { y.Check(errors.New("caught")); return nil }); !errors.Is(err, errExit) {
+		t.Errorf("under guard: %v", err)
+	}
+	for _, message := range []string{"another message", "no end", "caught"} {
+		if !strings.Contains(written.String(), message) {
+			t.Errorf("%q is not written: %s", message, written.String())
+		}
+	}
+}
