@@ -127,7 +127,10 @@ type healthJSON struct {
 type storeJSON struct {
 	Free    uint64 `json:"free"`
 	Reserve uint64 `json:"reserve"`
-	Fault   string `json:"fault,omitempty"`
+	// FreeFiles and ReserveFiles are missing where files are limited by bytes alone.
+	FreeFiles    *uint64 `json:"free_files,omitempty"`
+	ReserveFiles *uint64 `json:"reserve_files,omitempty"`
+	Fault        string  `json:"fault,omitempty"`
 }
 
 type journalJSON struct {
@@ -179,6 +182,9 @@ func healthOf(e *entry) healthJSON {
 
 func storeToJSON(c registry.Condition) *storeJSON {
 	shown := &storeJSON{Free: c.Space.Free, Reserve: c.Space.Reserve}
+	if c.Space.ReserveFiles > 0 {
+		shown.FreeFiles, shown.ReserveFiles = &c.Space.FreeFiles, &c.Space.ReserveFiles
+	}
 	if c.Fault != nil {
 		shown.Fault = c.Fault.Error()
 	}
@@ -198,9 +204,14 @@ func problemsOf(health registry.Health) []string {
 		if store.is.Damage != nil {
 			problems = append(problems, fmt.Sprintf("%s: %v", store.name, store.is.Damage))
 		}
-		if space := store.is.Space; space.IsShort() {
+		space := store.is.Space
+		if space.Free < space.Reserve {
 			problems = append(problems, fmt.Sprintf("%s: the disk has %s free, the reserve is %s: nothing is published until there is more",
 				store.name, humanize.IBytes(space.Free), humanize.IBytes(space.Reserve)))
+		}
+		if space.FreeFiles < space.ReserveFiles {
+			problems = append(problems, fmt.Sprintf("%s: the disk takes %d more files (inodes), the reserve is %d: nothing is published until it takes more",
+				store.name, space.FreeFiles, space.ReserveFiles))
 		}
 	}
 	if health.Scrub.Fault != nil {

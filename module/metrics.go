@@ -32,10 +32,11 @@ var (
 	metricJournal       = metric("journal_sequence", "Number of the last change in the journal.")
 	metricJournalDamage = metric("journal_damaged", "Whether the journal is known to be damaged: 1, or 0.")
 	metricFree          = metric("free_bytes", "Bytes free on the disk of a store.", labelStore)
+	metricFreeFiles     = metric("free_files", "Files (inodes) that the disk of a store still takes, where the disk limits them.", labelStore)
 	metricReserve       = metric("reserve_bytes", "Bytes that are to stay free on the disk of a store.", labelStore)
 
 	metrics = []*prometheus.Desc{
-		metricReady, metricDamaged, metricScrubbedBytes, metricScrubbedBlobs, metricJournal, metricJournalDamage, metricFree, metricReserve,
+		metricReady, metricDamaged, metricScrubbedBytes, metricScrubbedBlobs, metricJournal, metricJournalDamage, metricFree, metricFreeFiles, metricReserve,
 	}
 )
 
@@ -111,6 +112,9 @@ func collect(to chan<- prometheus.Metric, e *entry, root string) {
 		}
 		gauge(metricFree, float64(space.Free), store)
 		gauge(metricReserve, float64(space.Reserve), store)
+		if space.ReserveFiles > 0 {
+			gauge(metricFreeFiles, float64(space.FreeFiles), store)
+		}
 	}
 }
 

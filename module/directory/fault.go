@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"syscall"
 
+	"github.com/dustin/go-humanize"
+
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
@@ -15,6 +17,34 @@ func Full(err error) error {
 		return fmt.Errorf("%w: %w", registry.ErrNoSpace, err)
 	}
 	return err
+}
+
+// ReserveFiles is how many more files a file system must take before anything is
+// published: uploads leave so many for deletes, and for what a store writes itself.
+const ReserveFiles = 1000
+
+// Enough reports ErrNoSpace when the file system of a directory has less room than is
+// needed, in bytes and files.
+func Enough(fsys disk.FS, path string, bytes, files uint64) error {
+	free, err := fsys.Free(path)
+	switch {
+	case err != nil:
+		return fmt.Errorf("asking for free space: %w", Full(err))
+	case free.Bytes < bytes:
+		return fmt.Errorf("%w: %s has %s, it needs %s", registry.ErrNoSpace, path, humanize.IBytes(free.Bytes), humanize.IBytes(bytes))
+	case free.Files < files:
+		return fmt.Errorf("%w: the file system of %s takes %d more files (inodes), it needs to take %d", registry.ErrNoSpace, path, free.Files, files)
+	}
+	return nil
+}
+
+// Space is the room of a store in a directory.
+func Space(free disk.Space, reserve int64) registry.Space {
+	space := registry.Space{Free: free.Bytes, Reserve: uint64(reserve), FreeFiles: free.Files, ReserveFiles: ReserveFiles}
+	if free.Files == disk.Unlimited {
+		space.FreeFiles, space.ReserveFiles = 0, 0
+	}
+	return space
 }
 
 // IsRefusal tells what the system refuses, such as a disk that fails, from what was

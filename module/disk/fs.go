@@ -38,9 +38,8 @@ type FS interface {
 	// retried: the next call may succeed though the names are lost.
 	SyncDirectory(name string) error
 
-	// Free returns the bytes that may still be written in the file system that
-	// holds a directory.
-	Free(name string) (uint64, error)
+	// Free returns the room that is left in the file system that holds a directory.
+	Free(name string) (Space, error)
 
 	// OpenVolume opens the file system that holds a directory, to sync all of it.
 	// errors.ErrUnsupported where that cannot be done, or not be relied on.
@@ -116,7 +115,7 @@ func (OS) MakeDirectory(name string) error { return os.Mkdir(name, DirectoryPerm
 func (OS) SyncDirectory(name string) error { return syncDirectory(name) }
 
 // Free implements FS.
-func (OS) Free(name string) (uint64, error) { return Free(name) }
+func (OS) Free(name string) (Space, error) { return Free(name) }
 
 // OpenVolume implements FS.
 func (OS) OpenVolume(name string) (Volume, error) { return openVolume(name) }

@@ -13,8 +13,8 @@ func TestFreeOfADirectoryIsPlausible(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if free == 0 || free > 1<<60 {
-		t.Errorf("free space is %d bytes", free)
+	if free.Bytes == 0 || free.Bytes > 1<<60 || free.Files == 0 {
+		t.Errorf("free space is %+v", free)
 	}
 }
 

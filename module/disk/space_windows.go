@@ -7,18 +7,17 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// Free returns the bytes that this user may still write in the volume that holds
-// a directory.
-func Free(directory string) (uint64, error) {
+// Free returns the room that this user has left in the volume that holds a directory.
+func Free(directory string) (Space, error) {
 	name, err := windows.UTF16PtrFromString(directory)
 	if err != nil {
-		return 0, fmt.Errorf("directory %s: %w", directory, err)
+		return Space{}, fmt.Errorf("directory %s: %w", directory, err)
 	}
 	var free uint64
 	if err := windows.GetDiskFreeSpaceEx(name, &free, nil, nil); err != nil {
-		return 0, fmt.Errorf("free space of %s: %w", directory, err)
+		return Space{}, fmt.Errorf("free space of %s: %w", directory, err)
 	}
-	return free, nil
+	return Space{Bytes: free, Files: Unlimited}, nil
 }
 
 // IsFull tells whether a write failed because there is no room, or no quota.

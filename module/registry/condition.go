@@ -18,12 +18,15 @@ type Condition struct {
 	Journal Position
 }
 
-// Space is the room on a store's disk, in bytes.
+// Space is the room on a store's disk.
 type Space struct {
-	// Free is what may still be written.
+	// Free is how many bytes may still be written.
 	Free uint64
-	// Reserve is what uploads leave free.
+	// Reserve is how many bytes uploads leave free.
 	Reserve uint64
+	// FreeFiles is how many files may still be made, ReserveFiles how many of them
+	// uploads leave. Both are zero where files are limited by bytes alone.
+	FreeFiles, ReserveFiles uint64
 }
 
 // Scrub is a pass over all blobs that compares each with its digest.

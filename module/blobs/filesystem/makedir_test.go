@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
@@ -137,7 +138,7 @@ func TestOpeningFails(t *testing.T) {
 		{"removing uploads", withUpload, func(o *steps) { o.remove = func(string) error { return errDisk } }},
 		{"making the directory of uploads", emptyPath, func(o *steps) { o.makeDirectory = func(string) error { return errDisk } }},
 		{"syncing the store's directory", emptyPath, func(o *steps) { o.syncDirectory = func(string) error { return errDisk } }},
-		{"asking for room", emptyPath, func(o *steps) { o.free = func(string) (uint64, error) { return 0, errDisk } }},
+		{"asking for room", emptyPath, func(o *steps) { o.free = func(string) (disk.Space, error) { return disk.Space{}, errDisk } }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			path, o := test.path(t), newSteps()

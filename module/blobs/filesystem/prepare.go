@@ -10,8 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/dustin/go-humanize"
-
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
@@ -94,14 +92,7 @@ func (s *Store) removeAll(path string) error {
 // checkSpace reports ErrNoSpace when not even the reserve is free: deletes would
 // make room, but metadata is likely on the same disk and cannot be opened.
 func (s *Store) checkSpace() error {
-	free, err := s.fsys.Free(s.path)
-	if err != nil {
-		return fmt.Errorf("asking for free space: %w", directory.Full(err))
-	}
-	if reserve := s.space.reserve.Load(); free < uint64(reserve) {
-		return fmt.Errorf("%w: %s has %s, its reserve is %s", registry.ErrNoSpace, s.path, humanize.IBytes(free), humanize.IBytes(uint64(reserve)))
-	}
-	return nil
+	return directory.Enough(s.fsys, s.path, uint64(s.space.reserve.Load()), 0)
 }
 
 // removeEmpty removes directories without blobs. Only here, where nobody writes.

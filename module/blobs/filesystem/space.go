@@ -54,10 +54,13 @@ func (s *space) lack(bytes int64) error {
 	if err != nil {
 		return fmt.Errorf("asking for free space: %w", directory.Full(err))
 	}
-	left := int64(min(free, math.MaxInt64)) - s.taken - s.reserve.Load()
+	if free.Files < directory.ReserveFiles {
+		return fmt.Errorf("%w: the file system takes %d more files (inodes), the reserve is %d", registry.ErrNoSpace, free.Files, directory.ReserveFiles)
+	}
+	left := int64(min(free.Bytes, math.MaxInt64)) - s.taken - s.reserve.Load()
 	if left < bytes || left <= 0 {
 		return fmt.Errorf("%w: %s wanted, %s free, %s promised to uploads, %s reserve", registry.ErrNoSpace,
-			humanize.IBytes(uint64(bytes)), humanize.IBytes(free), humanize.IBytes(uint64(s.taken)), humanize.IBytes(uint64(s.reserve.Load())))
+			humanize.IBytes(uint64(bytes)), humanize.IBytes(free.Bytes), humanize.IBytes(uint64(s.taken)), humanize.IBytes(uint64(s.reserve.Load())))
 	}
 	return nil
 }

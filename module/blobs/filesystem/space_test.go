@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
@@ -18,6 +19,7 @@ import (
 // sets room aside.
 type fakeDisk struct {
 	free      atomic.Int64
+	files     atomic.Int64
 	allocates bool
 	taken     map[string]int64 // by files
 }
@@ -25,13 +27,16 @@ type fakeDisk struct {
 func newDisk(free int64) *fakeDisk {
 	d := &fakeDisk{taken: make(map[string]int64)}
 	d.free.Store(free)
+	d.files.Store(directory.ReserveFiles)
 	return d
 }
 
 func (d *fakeDisk) store(t *testing.T, reserve int64) *Store {
 	t.Helper()
 	return newStore(t, reserve, func(o *steps) {
-		o.free = func(string) (uint64, error) { return uint64(d.free.Load()), nil }
+		o.free = func(string) (disk.Space, error) {
+			return disk.Space{Bytes: uint64(d.free.Load()), Files: uint64(d.files.Load())}, nil
+		}
 		create, remove := o.create, o.remove
 		o.create = func(name string) (disk.File, error) {
 			file, err := create(name)

@@ -15,7 +15,7 @@ type steps struct {
 	remove        func(name string) error
 	makeDirectory func(name string) error
 	syncDirectory func(name string) error
-	free          func(name string) (uint64, error)
+	free          func(name string) (disk.Space, error)
 	openVolume    func(name string) (disk.Volume, error)
 }
 
@@ -32,7 +32,7 @@ func newSteps() *steps {
 		remove:        disk.OS{}.Remove,
 		makeDirectory: disk.OS{}.MakeDirectory,
 		syncDirectory: disk.OS{}.SyncDirectory,
-		free:          func(string) (uint64, error) { return plenty, nil },
+		free:          func(string) (disk.Space, error) { return disk.Space{Bytes: plenty, Files: disk.Unlimited}, nil },
 		openVolume:    disk.OS{}.OpenVolume,
 	}
 }
@@ -43,7 +43,7 @@ func (s *steps) Rename(from, to string) error                { return s.rename(f
 func (s *steps) Remove(name string) error                    { return s.remove(name) }
 func (s *steps) MakeDirectory(name string) error             { return s.makeDirectory(name) }
 func (s *steps) SyncDirectory(name string) error             { return s.syncDirectory(name) }
-func (s *steps) Free(name string) (uint64, error)            { return s.free(name) }
+func (s *steps) Free(name string) (disk.Space, error)        { return s.free(name) }
 func (s *steps) OpenVolume(name string) (disk.Volume, error) { return s.openVolume(name) }
 
 // newStore opens a store that writes nothing ahead; change, if not nil, then changes its

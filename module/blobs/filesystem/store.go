@@ -175,7 +175,7 @@ func (s *Store) Condition() registry.Condition {
 	if err != nil {
 		condition.Fault = fmt.Errorf("asking for free space: %w", err)
 	}
-	condition.Space = registry.Space{Free: free, Reserve: uint64(s.space.reserve.Load())}
+	condition.Space = directory.Space(free, s.space.reserve.Load())
 	return condition
 }
 

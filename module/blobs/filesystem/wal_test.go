@@ -208,7 +208,7 @@ func TestTheLogIsNotWaitedFor(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			free := uint64(segmentSize) // and none for the reserve
 			s := openTuned(t, t.TempDir(), 1, func(o *steps) {
-				o.free = func(string) (uint64, error) { return free, nil }
+				o.free = func(string) (disk.Space, error) { return disk.Space{Bytes: free, Files: disk.Unlimited}, nil }
 			}, defaultTuning)
 			wantSegments := func(when string, want int) {
 				t.Helper()

@@ -217,7 +217,7 @@ func (f *FS) SyncDirectory(name string) error {
 }
 
 // Free implements disk.FS.
-func (f *FS) Free(name string) (free uint64, err error) {
+func (f *FS) Free(name string) (free disk.Space, err error) {
 	err = f.run(Operation{Kind: Free, Name: name}, action{do: func() (err error) {
 		free, err = disk.OS{}.Free(name)
 		return err

@@ -26,7 +26,7 @@ func copySparse(to, from string) error {
 		if entry.IsDir() {
 			return os.MkdirAll(target, 0o700)
 		}
-		if entry.Name() == ballastFile {
+		if entry.Name() == ballastDirectory {
 			return nil
 		}
 		return copyFile(target, name)

@@ -7,10 +7,9 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"sync/atomic"
-
-	"github.com/dustin/go-humanize"
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
@@ -23,10 +22,14 @@ const (
 	// mapped and a write to one that gets no block kills the process.
 	floor = 48 << 20
 
-	// ballastSize is what a file holds back and gives up when the disk is full, so
-	// that deletes can still make room.
-	ballastSize = 16 << 20
-	ballastFile = "ballast"
+	// floorFiles are the same for files: tables, memtables and segments of the journal.
+	floorFiles = 32
+
+	// ballastSize is what files hold back and give up when the disk is full, or has no
+	// inodes, so that deletes can still make room.
+	ballastSize      = 16 << 20
+	ballastFiles     = 128
+	ballastDirectory = "ballast"
 
 	discardFile = "DISCARD"
 	discardSize = 1 << 20 // Badger's
@@ -48,7 +51,7 @@ type room struct {
 }
 
 // forUpload reports ErrNoSpace when an upload would begin within the reserve.
-func (r *room) forUpload() error { return r.check(r.reserve.Load()) }
+func (r *room) forUpload() error { return r.check(r.reserve.Load(), directory.ReserveFiles) }
 
 // forChange reports ErrNoSpace when the disk is so full that not even a delete can
 // be taken, after giving up the ballast.
@@ -61,28 +64,21 @@ func (r *room) forOpening() error {
 	return r.checkOrRelease(r.reserve.Load())
 }
 
-func (r *room) check(least int64) error {
-	free, err := r.fsys.Free(r.path)
-	if err != nil {
-		return fmt.Errorf("asking for free space: %w", directory.Full(err))
-	}
-	if free < uint64(least) {
-		return fmt.Errorf("%w: %s has %s, it needs %s", registry.ErrNoSpace, r.path, humanize.IBytes(free), humanize.IBytes(uint64(least)))
-	}
-	return nil
+func (r *room) check(bytes int64, files uint64) error {
+	return directory.Enough(r.fsys, r.path, uint64(bytes), files)
 }
 
-func (r *room) checkOrRelease(least int64) error {
-	err := r.check(least)
+func (r *room) checkOrRelease(bytes int64) error {
+	err := r.check(bytes, floorFiles)
 	if errors.Is(err, registry.ErrNoSpace) && r.release() {
-		return r.check(least)
+		return r.check(bytes, floorFiles)
 	}
 	return err
 }
 
 // find looks whether there is a ballast from an earlier run.
 func (r *room) find() {
-	_, err := os.Stat(filepath.Join(r.path, ballastFile))
+	_, err := os.Stat(filepath.Join(r.path, ballastDirectory))
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.ballast = err == nil
@@ -96,12 +92,12 @@ func (r *room) release() bool {
 		return false
 	}
 	r.ballast = false
-	if err := r.fsys.Remove(filepath.Join(r.path, ballastFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := r.removeBallast(); err != nil {
 		r.log.Error("giving up the ballast", slog.Any("error", err))
 		return false
 	}
 	r.log.Error("the disk is full; the ballast is given up so that deletes can make room",
-		slog.String("path", r.path), slog.Int64("bytes", ballastSize))
+		slog.String("path", r.path), slog.Int64("bytes", ballastSize), slog.Int("files", ballastFiles))
 	return true
 }
 
@@ -113,13 +109,13 @@ func (r *room) balance() {
 		r.log.Warn("asking for free space", slog.Any("error", err))
 		return
 	}
-	if free < floor {
+	if free.Bytes < floor || free.Files < floorFiles {
 		r.release()
 		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.ballast || free < uint64(r.reserve.Load()+2*ballastSize) {
+	if r.ballast || free.Bytes < uint64(r.reserve.Load()+2*ballastSize) || free.Files < directory.ReserveFiles+2*ballastFiles {
 		return
 	}
 	if err := r.makeBallast(); err != nil {
@@ -129,7 +125,32 @@ func (r *room) balance() {
 	r.ballast = true
 }
 
-func (r *room) makeBallast() error { return r.make(ballastFile, ballastSize) }
+func (r *room) makeBallast() (err error) {
+	if err = r.fsys.MakeDirectory(filepath.Join(r.path, ballastDirectory)); err != nil {
+		return fmt.Errorf("making directory: %w", err)
+	}
+	for i := 0; i < ballastFiles && err == nil; i++ {
+		err = r.make(filepath.Join(ballastDirectory, strconv.Itoa(i)), ballastSize/ballastFiles)
+	}
+	if err != nil {
+		return errors.Join(err, r.removeBallast())
+	}
+	return nil
+}
+
+func (r *room) removeBallast() error {
+	directory := filepath.Join(r.path, ballastDirectory)
+	names, err := filepath.Glob(filepath.Join(directory, "*"))
+	if err != nil {
+		return fmt.Errorf("looking for the ballast: %w", err)
+	}
+	for _, name := range append(names, directory) {
+		if err := r.fsys.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("removing the ballast: %w", err)
+		}
+	}
+	return nil
+}
 
 // makeDiscard makes Badger's statistics of value logs, of which it has none: when it
 // cannot make them itself it ends the process (value.go calls y.Check).

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
@@ -17,15 +18,17 @@ import (
 type fullDisk struct {
 	disk.OS
 	free    atomic.Int64
+	files   atomic.Int64
 	refuses atomic.Bool // to set room aside
 }
 
-func (d *fullDisk) Free(path string) (uint64, error) {
-	free := d.free.Load()
-	if _, err := os.Stat(filepath.Join(path, ballastFile)); err == nil {
+func (d *fullDisk) Free(path string) (disk.Space, error) {
+	free, files := d.free.Load(), d.files.Load()
+	if _, err := os.Stat(filepath.Join(path, ballastDirectory)); err == nil {
 		free -= ballastSize
+		files -= ballastFiles
 	}
-	return uint64(max(0, free)), nil
+	return disk.Space{Bytes: uint64(max(0, free)), Files: uint64(max(0, files))}, nil
 }
 
 func (d *fullDisk) Create(name string) (disk.File, error) {
@@ -48,6 +51,7 @@ func (f refusingFile) Allocate(bytes int64) error {
 func newFullDisk(free int64) *fullDisk {
 	d := new(fullDisk)
 	d.free.Store(free)
+	d.files.Store(1 << 40)
 	return d
 }
 
@@ -57,7 +61,7 @@ func openOn(t *testing.T, path string, d *fullDisk) (*Store, error) {
 }
 
 func hasBallast(path string) bool {
-	_, err := os.Stat(filepath.Join(path, ballastFile))
+	_, err := os.Stat(filepath.Join(path, ballastDirectory))
 	return err == nil
 }
 
@@ -65,8 +69,18 @@ func hasBallast(path string) bool {
 // floor, the ballast is given up there, then nothing is taken until there is room.
 // Seen to fail with changes taken below the floor.
 func TestAStoreOnADiskThatFills(t *testing.T) {
+	t.Run("with bytes", func(t *testing.T) {
+		fillDisk(t, func(d *fullDisk) *atomic.Int64 { return &d.free }, smallestReserve, floor, ballastSize)
+	})
+	t.Run("with files", func(t *testing.T) {
+		fillDisk(t, func(d *fullDisk) *atomic.Int64 { return &d.files }, directory.ReserveFiles, floorFiles, ballastFiles)
+	})
+}
+
+func fillDisk(t *testing.T, of func(*fullDisk) *atomic.Int64, reserve, least, ballast int64) {
 	path := filepath.Join(t.TempDir(), "metadata")
 	d := newFullDisk(1 << 40)
+	free := of(d)
 	s, err := openOn(t, path, d)
 	if err != nil {
 		t.Fatal(err)
@@ -89,13 +103,13 @@ func TestAStoreOnADiskThatFills(t *testing.T) {
 		upload, deletes error
 		ballast         bool
 	}{
-		{"as much as the reserve, besides the ballast", smallestReserve + ballastSize, nil, nil, true},
-		{"less than the reserve", smallestReserve + ballastSize - 1, registry.ErrNoSpace, nil, true},
-		{"less than the floor, but for the ballast", floor + ballastSize - 1, registry.ErrNoSpace, nil, false},
-		{"less than the floor", floor - 1, registry.ErrNoSpace, registry.ErrNoSpace, false},
+		{"as much as the reserve, besides the ballast", reserve + ballast, nil, nil, true},
+		{"less than the reserve", reserve + ballast - 1, registry.ErrNoSpace, nil, true},
+		{"less than the floor, but for the ballast", least + ballast - 1, registry.ErrNoSpace, nil, false},
+		{"less than the floor", least - 1, registry.ErrNoSpace, registry.ErrNoSpace, false},
 		{"nothing", 0, registry.ErrNoSpace, registry.ErrNoSpace, false},
 	} {
-		d.free.Store(step.free)
+		free.Store(step.free)
 		if err := s.Admit(t.Context()); !errors.Is(err, step.upload) {
 			t.Errorf("%s: an upload says %v", step.name, err)
 		}
@@ -115,10 +129,10 @@ func TestAStoreOnADiskThatFills(t *testing.T) {
 			t.Errorf("%s: reading says %v", step.name, err)
 		}
 	}
-	if condition := s.Condition(); condition.Fault != nil || condition.Space != (registry.Space{Free: 0, Reserve: smallestReserve}) {
+	if condition := s.Condition(); condition.Fault != nil || !condition.Space.IsShort() {
 		t.Errorf("the condition is %+v", condition)
 	}
-	d.free.Store(1 << 40)
+	free.Store(1 << 40)
 	if err := publishNumbered(s, "o", 9); err != nil {
 		t.Errorf("with room again: %v", err)
 	}

@@ -200,7 +200,7 @@ func (s *Store) Condition() registry.Condition {
 	if err != nil {
 		s.log.Warn("asking for free space", slog.Any("error", err))
 	}
-	condition.Space = registry.Space{Free: free, Reserve: uint64(s.room.reserve.Load())}
+	condition.Space = directory.Space(free, s.room.reserve.Load())
 	return condition
 }
 
