@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/gofrs/flock"
 
@@ -123,7 +124,7 @@ func Make(path string) error { return makeAll(disk.OS{}, path) }
 func makeAll(fsys disk.FS, path string) error {
 	info, err := os.Stat(path)
 	if err == nil && !info.IsDir() {
-		return fmt.Errorf("%s is not a directory", path)
+		return fmt.Errorf("%s: %w", path, syscall.ENOTDIR)
 	}
 	if err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return err
