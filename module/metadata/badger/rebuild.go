@@ -25,6 +25,11 @@ func (p *place) remake(ctx context.Context, j *journal.Journal, damage error) (*
 		}
 		return nil, fmt.Errorf("%w; the journal cannot replace it: %w; restore a backup", damage, err)
 	}
+	return p.replace(ctx, j, damage)
+}
+
+// replace makes the database anew from a journal that was found good.
+func (p *place) replace(ctx context.Context, j *journal.Journal, damage error) (*opened, error) {
 	if errors.Is(damage, errAsked) {
 		p.log.Info("rebuilding the database from the journal")
 	} else {
@@ -158,6 +163,9 @@ func (p *place) writeJournal(ctx context.Context, o *opened, before func(context
 	if !known {
 		return fmt.Errorf("%w: there is no database in %s", registry.ErrDamaged, p.path())
 	}
+	if o.nextID > 1 && o.state.position.Sequence == 0 {
+		return errUnfinished
+	}
 	if o.state != (stateRecord{}) {
 		if err := o.checkAll(ctx); err != nil {
 			return err
@@ -265,19 +273,35 @@ func (p *place) checkNew() error {
 	return nil
 }
 
-// Rebuild implements registry.JournalBackend.
+// Rebuild implements registry.JournalBackend. Where the journal is damaged and the
+// database is whole, the journal is made anew instead.
 func (b *Backend) Rebuild(ctx context.Context, root string, log *slog.Logger) error {
 	return b.offline(root, log, func(p *place) error {
 		j, err := journal.Open(p.journalPath(), p.journalOptions())
+		if err == nil {
+			err = p.verifyOnce(ctx, j)
+		}
+		if errors.Is(err, registry.ErrDamaged) {
+			return p.rescueJournal(ctx, p.journalFault(err))
+		}
 		if err != nil {
 			return p.journalFault(err)
 		}
-		o, err := p.remake(ctx, j, errAsked)
+		o, err := p.replace(ctx, j, errAsked)
 		if err != nil {
 			return err
 		}
 		return o.close(ctx)
 	})
+}
+
+// rescueJournal makes the journal anew that cannot make the database anew.
+func (p *place) rescueJournal(ctx context.Context, damage error) error {
+	p.log.Error("the journal cannot make the database anew; making it anew from the database, if that is whole", slog.Any("error", damage))
+	if err := p.remakeJournal(ctx, p.takeFromOld); err != nil {
+		return fmt.Errorf("%w; the database cannot make the journal anew either: %w", damage, err)
+	}
+	return nil
 }
 
 // RebuildJournal implements registry.JournalBackend.

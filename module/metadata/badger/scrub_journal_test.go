@@ -1,6 +1,7 @@
 package badger
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
 // TestRotInTheJournalIsRepaired while the database is whole, wherever it is: afterwards the
@@ -92,6 +94,40 @@ func TestRotThatCannotBeRepairedIsTold(t *testing.T) {
 	}
 	if found := mustGlob(t, filepath.Join(root, "metadata", journalDirectory, "checkpoint-*")); len(found) > 0 {
 		t.Errorf("there is a checkpoint: %v", found)
+	}
+}
+
+// TestRebuildTakesWhatIsWhole: a journal that cannot make the database anew is made anew
+// from it, when that is asked for. With both damaged neither is touched.
+func TestRebuildTakesWhatIsWhole(t *testing.T) {
+	for _, both := range []bool{false, true} {
+		root := t.TempDir()
+		s, err := openTuned(filepath.Join(root, "metadata"), discard, disk.OS{}, func(p *place) { p.segment, p.inline = 1_500, true })
+		if err != nil {
+			t.Fatal(err)
+		}
+		publishSome(t, s, 0, 20)
+		want := records(t, s)
+		mustClose(t, s)
+		damage(t, mustGlob(t, filepath.Join(root, "metadata", journalDirectory, "0*.jsonl.gz"))[0])
+		if both {
+			if err := os.Remove(filepath.Join(root, "metadata", "MANIFEST")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		err = (&Backend{Reserve: smallestReserve}).Rebuild(t.Context(), root, discard)
+		if both {
+			if !errors.Is(err, registry.ErrDamaged) || !strings.Contains(err.Error(), "either") {
+				t.Errorf("with both damaged: %v", err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		again := mustOpen(t, root)
+		wantRecords(t, again, want)
+		mustClose(t, again)
 	}
 }
 
