@@ -29,15 +29,13 @@ const (
 type Claim struct {
 	// Path is absolute, with symbolic links resolved.
 	Path string
-	// Version of the layout that the directory holds.
-	Version int
-	lock    *flock.Flock
+	lock *flock.Flock
 }
 
 // Take makes a directory if need be and claims it for a layout, such as
 // "generic_registry blobs", of a version. ErrLocked when another process, or
-// another store of this one, has it; ErrFormat when it holds another layout or a
-// newer version.
+// another store of this one, has it; ErrFormat when it holds another layout or another
+// version.
 func Take(path, layout string, version int) (*Claim, error) {
 	path = Identity(path)
 	if err := Make(path); err != nil {
@@ -58,7 +56,7 @@ func Take(path, layout string, version int) (*Claim, error) {
 		return nil, fmt.Errorf("%w: %s; stop that process, or give each its own root", registry.ErrLocked, path)
 	}
 	claim := &Claim{Path: path, lock: lock}
-	if claim.Version, err = checkFormat(disk.OS{}, path, layout, version); err != nil {
+	if err := checkFormat(disk.OS{}, path, layout, version); err != nil {
 		return nil, errors.Join(err, claim.Release())
 	}
 	return claim, nil
@@ -74,15 +72,6 @@ func keepPrivate(path string) error {
 	if err := os.Chmod(path, disk.DirectoryPermissions); err != nil {
 		return fmt.Errorf("closing the directory of a store to other users, which %v lets in: %w; give it to the user that Caddy runs as, or change it to %v", info.Mode().Perm(), err, disk.DirectoryPermissions)
 	}
-	return nil
-}
-
-// Upgrade says that the directory now holds a newer version of its layout.
-func (c *Claim) Upgrade(layout string, version int) error {
-	if err := disk.WriteFile(disk.OS{}, filepath.Join(c.Path, formatFile), mark(layout, version)); err != nil {
-		return err
-	}
-	c.Version = version
 	return nil
 }
 
@@ -142,27 +131,30 @@ func makeAll(fsys disk.FS, path string) error {
 	return nil
 }
 
-// checkFormat reads which layout a directory holds, and its version. One without a
+// checkFormat reads which layout a directory holds, and in which version. One without a
 // mark gets it: it must be empty but for the lock, or its marks were lost and
 // nothing may be guessed.
-func checkFormat(fsys disk.FS, path, layout string, version int) (int, error) {
+func checkFormat(fsys disk.FS, path, layout string, version int) error {
 	name := filepath.Join(path, formatFile)
 	text, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return version, writeFormat(fsys, path, layout, version)
+		return writeFormat(fsys, path, layout, version)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("reading format: %w", err)
+		return fmt.Errorf("reading format: %w", err)
 	}
 	found, number, _ := cutLast(strings.TrimSpace(string(text)))
 	n, err := strconv.Atoi(number)
 	if found != layout || err != nil {
-		return 0, fmt.Errorf("%w: %s says %q, not %q; this directory is not such a store", registry.ErrFormat, name, string(text), layout)
+		return fmt.Errorf("%w: %s says %q, not %q; this directory is not such a store", registry.ErrFormat, name, string(text), layout)
 	}
 	if n > version {
-		return 0, fmt.Errorf("%w: %s says version %d, this release knows %d; use the newer release that wrote it", registry.ErrFormat, name, n, version)
+		return fmt.Errorf("%w: %s says version %d, this release knows %d; use the newer release that wrote it", registry.ErrFormat, name, n, version)
 	}
-	return n, nil
+	if n < version {
+		return fmt.Errorf("%w: %s was written by an earlier build, in version %d of the format; this release reads version %d only: start with an empty directory, and publish again or restore a backup", registry.ErrFormat, path, n, version)
+	}
+	return nil
 }
 
 func cutLast(text string) (before, after string, found bool) {

@@ -47,6 +47,7 @@ func TestTakingADirectory(t *testing.T) {
 func TestDirectoriesThatAreNotTaken(t *testing.T) {
 	for _, test := range []struct{ name, file, text, says string }{
 		{"a newer version", formatFile, "a layout 3\n", "version 3"},
+		{"an older version", formatFile, "a layout 1\n", "start with an empty directory"},
 		{"another layout", formatFile, "b layout 1\n", "not such a store"},
 		{"no version", formatFile, "a layout\n", "not such a store"},
 		{"an empty mark", formatFile, "", "not such a store"},
@@ -71,14 +72,7 @@ func TestDirectoriesThatAreNotTaken(t *testing.T) {
 	}
 }
 
-func TestOlderVersionsAndCutMarksAreTaken(t *testing.T) {
-	path := t.TempDir()
-	if err := os.WriteFile(filepath.Join(path, formatFile), []byte("a layout 1\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := mustTake(t, path).Release(); err != nil {
-		t.Error(err)
-	}
+func TestCutMarksAreTaken(t *testing.T) {
 	mounted := t.TempDir() // a file system of its own
 	if err := os.Mkdir(filepath.Join(mounted, "lost+found"), 0o700); err != nil {
 		t.Fatal(err)
@@ -143,7 +137,7 @@ func TestWhatIsNotDurableIsNotThere(t *testing.T) {
 		t.Errorf("the directory: %v", err)
 	}
 	path = t.TempDir()
-	if _, err := checkFormat(failing{}, path, layout, 2); !errors.Is(err, syscall.EIO) {
+	if err := checkFormat(failing{}, path, layout, 2); !errors.Is(err, syscall.EIO) {
 		t.Errorf("marking: %v", err)
 	}
 	if _, err := os.Stat(filepath.Join(path, formatFile)); !errors.Is(err, fs.ErrNotExist) {

@@ -17,11 +17,6 @@ import (
 // prepare leaves the directory as a store that just opened has it: nothing in tmp,
 // nothing in the log, no directory without blobs, all names durable, the reserve free.
 func (s *Store) prepare(log *slog.Logger) error {
-	if s.claim.Version < layoutVersion {
-		if err := s.claim.Upgrade(layout, layoutVersion); err != nil {
-			return directory.Full(err)
-		}
-	}
 	switch volume, err := s.fsys.OpenVolume(s.path); {
 	case err == nil:
 		s.volume = volume

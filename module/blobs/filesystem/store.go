@@ -20,7 +20,7 @@ import (
 
 const (
 	layout = "generic_registry blobs filesystem"
-	// layoutVersion 2 has a log; 1 is given one when it is opened.
+	// layoutVersion is of blobs with a log.
 	layoutVersion = 2
 
 	temporaryDirectory  = "tmp"

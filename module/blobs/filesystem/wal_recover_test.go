@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
@@ -194,40 +193,6 @@ func TestALogThatNamesNoBlob(t *testing.T) {
 		if after := listed(t, root); after != before {
 			t.Errorf("%s: there was\n%s\nand is\n%s", locator, before, after)
 		}
-	}
-}
-
-// TestAnOlderLayoutIsGivenALog, and its mark.
-func TestAnOlderLayoutIsGivenALog(t *testing.T) {
-	root := t.TempDir()
-	s := openTuned(t, root, 1, nil, allAlike)
-	locator := registry.NewLocator(1)
-	if err := writeBlob(s, locator, 10); err != nil {
-		t.Fatal(err)
-	}
-	format := filepath.Join(root, "FORMAT")
-	err := s.Close()
-	if err == nil {
-		err = os.Remove(filepath.Join(root, walDirectory))
-	}
-	if err == nil {
-		err = os.WriteFile(format, fmt.Appendln(nil, layout, 1), 0o600)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	s = openTuned(t, root, 1, nil, tuning{small: smallBlob, segment: segmentSize, age: time.Hour})
-	if err := writeBlob(s, registry.NewLocator(1), 10); err != nil {
-		t.Error(err)
-	}
-	if got := s.segments(t); len(got) != 1 {
-		t.Errorf("there are segments %v", got)
-	}
-	if size, err := s.Stat(t.Context(), locator); err != nil || size != 10 {
-		t.Errorf("the blob of before has %d bytes, %v", size, err)
-	}
-	if mark, err := os.ReadFile(format); err != nil || string(mark) != fmt.Sprintln(layout, layoutVersion) {
-		t.Errorf("the mark is %q, %v", mark, err)
 	}
 }
 

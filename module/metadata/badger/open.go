@@ -103,10 +103,6 @@ func take(path string, reserve int64, log *slog.Logger, fsys disk.FS) (*place, e
 	if err != nil {
 		return nil, directory.OpenFault(err)
 	}
-	if claim.Version < layoutVersion {
-		return nil, errors.Join(fmt.Errorf("%w: %s was written by an earlier build, in version %d of the format; this release reads version %d only: start with an empty directory, and publish again or restore a backup",
-			registry.ErrFormat, claim.Path, claim.Version, layoutVersion), claim.Release())
-	}
 	p := &place{
 		claim: claim, log: log, fsys: fsys,
 		room: &room{path: claim.Path, fsys: fsys, log: log},
