@@ -62,9 +62,8 @@ type digest struct {
 	value     []byte
 }
 
-// digests is what a client says its bytes are: those of the request body and
-// those of the file stored, at most one of each algorithm. The two differ for multipart
-// bodies only.
+// digests are what a client says its bytes are, at most one of each algorithm: body of the
+// request body, stored of the stored file. The two differ for multipart bodies only.
 type digests struct{ body, stored []digest }
 
 // parseDigests reads every digest header of a PUT. Unknown algorithms are

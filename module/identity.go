@@ -19,23 +19,24 @@ import (
 // user; nothing is expanded, because an unset placeholder would expand to itself.
 const userPlaceholder = authPlaceholders + "id"
 
-// authPlaceholders are those of a user whom an authentication handler let in.
+// authPlaceholders begins the placeholders of a user that an authentication handler let in.
 const authPlaceholders = "http.auth.user."
 
-// certificatePlaceholders begin with it: what a client's certificate says.
+// certificatePlaceholders begins the placeholders of what a client's certificate says.
 const certificatePlaceholders = "http.request.tls.client."
 
 // Claim is a placeholder that says something of a request's user.
 type Claim struct {
 	// The placeholder, with its braces and nothing around them, such as
-	// `{http.request.tls.client.subject}`. Required. Those of `{http.auth.user.*}`
-	// count as they are, and those of `{http.request.tls.client.*}` when Caddy has
-	// verified the certificate, which takes a `client_auth` mode that does.
+	// `{http.request.tls.client.subject}`. Required. Placeholders of
+	// `{http.auth.user.*}` always count. Placeholders of `{http.request.tls.client.*}`
+	// count when Caddy has verified the certificate, which only some modes of
+	// `client_auth` do.
 	Placeholder string `json:"placeholder"`
 
 	// Set it for any other placeholder, such as `{http.request.header.Remote-User}`
-	// or `{http.vars.user}`: it can hold what the client sent, who could be whoever
-	// it likes. It is safe only where something in front, such as forward_auth,
+	// or `{http.vars.user}`: it can hold what the client sent, so the client could be
+	// any user. It is safe only where something in front, such as forward_auth,
 	// decides the value in every request. Without it such a placeholder is refused.
 	// Default: false.
 	Trusted bool `json:"trusted,omitempty"`

@@ -29,7 +29,7 @@ var stores = &pool{
 // storeKey says which resources a store consists of.
 type storeKey struct {
 	metadata string // identity of the metadata backend, with its module ID
-	blobs    string // the same of the blob backend
+	blobs    string // identity of the blob backend, with its module ID
 }
 
 // take returns the entry of a key with one more user. It opens nothing.

@@ -16,14 +16,15 @@ const (
 	largestReserve = 1 << 62
 )
 
-// Settings are those of a store that lives in a directory, where its module keeps
-// them.
+// Settings point to the fields in which the module of a store keeps the settings that
+// every store in a directory has.
 type Settings struct {
 	Dir     *string
 	Reserve *int64
-	// LeastReserve is the smallest that may be set.
+	// LeastReserve is the smallest reserve that may be set, in bytes.
 	LeastReserve int64
-	// Others read what follows a word that this module has besides.
+	// Others are the words that only this module has. Each function reads what follows
+	// its word.
 	Others map[string]func(*caddyfile.Dispenser) error
 }
 

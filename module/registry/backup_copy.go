@@ -12,14 +12,14 @@ import (
 	"sync"
 )
 
-// copiesAtOnce is how many blobs of a backup are written at once: they wait for the
-// disk together.
+// copiesAtOnce is how many blobs of a backup are written at once, so that they wait for
+// the disk together.
 const copiesAtOnce = 32
 
 // CopyBlobs reads all blobs of a backup, whose lines NextLines has returned and are
 // given again, and calls write for each, up to 32 at once. The content given to write
-// fails with ErrDamaged instead of ending where the bytes are not those of the
-// digest in the lines; write must then leave nothing behind. It may return without
+// fails with ErrDamaged instead of ending when the bytes do not have the digest that the
+// lines say; write must then leave nothing behind. It may return without
 // reading. Returns nil when the backup is whole.
 //
 // Of an incomplete backup, content that is damaged is an error only if the backup
@@ -147,7 +147,7 @@ func (c *copying) checkBad(named []DamagedBlob) error {
 	return nil
 }
 
-// checkedReader ends with ErrDamaged when the bytes are not those of the blob.
+// checkedReader ends with ErrDamaged when the bytes do not have the blob's digest.
 type checkedReader struct {
 	reader  io.Reader
 	blob    Blob

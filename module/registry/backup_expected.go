@@ -2,20 +2,20 @@ package registry
 
 import "context"
 
-// BackupTotals is about how much a backup has, for whoever shows progress. What is
-// published, deleted or shared while it is made is not exact.
+// BackupTotals is about how much a backup contains, for a display of progress. It is not
+// exact when files are published or deleted while the backup is made.
 type BackupTotals struct {
 	Blobs int64 `json:"blobs"`
 	Bytes int64 `json:"bytes"`
 }
 
-// Plus is the sum of two.
+// Plus returns the sum of both.
 func (t BackupTotals) Plus(other BackupTotals) BackupTotals {
 	return BackupTotals{Blobs: t.Blobs + other.Blobs, Bytes: t.Bytes + other.Bytes}
 }
 
-// expect says about how much a backup will have. What keeps it from knowing is met
-// again when the backup is made, and is told then.
+// expect says about how much a backup will contain. It ignores errors: making the backup
+// meets them again, and returns them then.
 func (b *backup) expect(ctx context.Context) (expected BackupTotals) {
 	if b.Since == (Position{}) {
 		_ = b.registry.eachBlob(ctx, Digest{}, func(blob Blob) error {

@@ -15,10 +15,11 @@ import (
 // that it reads.
 const BackupFormat = 1
 
-// A backup is a tar stream of these entries, in this order: the head, the lines of a
-// checkpoint in pieces where the journal begins with one, those of the journal after it, the bytes of blobs in the order in which the lines first
-// name them, what was damaged, and the end, without which it is none. Where it
-// failed on its way it ends with why instead.
+// A backup is a tar stream of these entries, in this order: the head; the lines of a
+// checkpoint in pieces, if the journal begins with a checkpoint; the lines of the journal;
+// the bytes of blobs, in the order in which the lines first name them; what was damaged;
+// the end. A stream without the end is not a backup. A backup that failed on its way ends
+// with the reason instead.
 const (
 	backupHead    = "backup.json"
 	backupLines   = "journal/"

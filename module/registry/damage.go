@@ -46,8 +46,8 @@ type damageSet struct {
 	mu    sync.Mutex
 	known map[Digest]Damage
 
-	// Blobs that there was no room for: those of the last pass that ended, and of
-	// the one under way.
+	// Damaged blobs beyond maxDamage: beyond counts those of the last pass that ended,
+	// counting those of the pass in progress.
 	beyond, counting int64
 }
 

@@ -19,8 +19,8 @@ const (
 	readBudget = 16 << 20
 )
 
-// readBuffers are those of passes and of verified downloads, apart from those of
-// uploads so that neither keeps the other.
+// readBuffers are the buffers of scrubs and of verified downloads. Uploads have buffers of
+// their own, so that reading and uploading do not wait for each other.
 var readBuffers = newBufferPool(readBudget)
 
 // errShort: there were fewer bytes than the file had when it was opened.

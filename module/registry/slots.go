@@ -10,8 +10,8 @@ import (
 type Limits struct {
 	// Quota of the owner.
 	Quota Quota
-	// Uploads that may be in progress at once in the whole registry: those of which
-	// bytes came. Zero is no limit.
+	// Uploads that may be in progress at once in the whole registry. An upload counts
+	// from its first byte. Zero is no limit.
 	Uploads int
 	// UserUploads that one user may have in progress at once; anonymous is a user
 	// here. Zero is no limit.

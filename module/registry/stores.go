@@ -87,9 +87,9 @@ type MetadataStore interface {
 	// condemned still.
 	Buried(ctx context.Context, locators []Locator) error
 
-	// Unnamed returns those of the given locators that no blob has and that are not
-	// condemned. An upload that is not published yet is among them: who deletes
-	// bytes must look at their age (SweepAfter).
+	// Unnamed returns the given locators that no blob has and that are not condemned.
+	// The locator of an upload that is not published yet is among them, so a caller
+	// that deletes bytes must look at their age (SweepAfter).
 	Unnamed(ctx context.Context, locators []Locator) ([]Locator, error)
 
 	// SaveScrub keeps how far a scrub has come; it may be lost in a crash.
@@ -107,7 +107,7 @@ type MetadataStore interface {
 	// kept for its life.
 	ID() string
 
-	// Close waits for operations under way and closes the store.
+	// Close waits for operations in progress and closes the store.
 	Close() error
 }
 
@@ -130,7 +130,7 @@ type BlobStore interface {
 	// has another size.
 	Open(ctx context.Context, locator Locator, size int64) (io.ReadSeekCloser, error)
 
-	// Delete deletes a blob. One that is absent is not an error.
+	// Delete deletes a blob. An absent blob is not an error.
 	Delete(ctx context.Context, locator Locator) error
 
 	// Walk calls fn for each blob with its size and the time of its last write or a
@@ -142,26 +142,28 @@ type BlobStore interface {
 	// Stat returns the size of a blob. ErrBlobNotFound.
 	Stat(ctx context.Context, locator Locator) (size int64, err error)
 
-	// Quarantine puts damaged bytes aside, for a person to look at: from then on
-	// there is no blob under the locator, so that a publish of the same content
-	// takes its place. One that is absent is not an error.
+	// Quarantine moves damaged bytes to where a person can look at them. From then on
+	// there is no blob under the locator, so that a publish of the same content takes
+	// its place. An absent blob is not an error.
 	Quarantine(ctx context.Context, locator Locator) error
 
-	// Condition is as MetadataStore's.
+	// Condition tells how the store is, at once and without asking the disk for more
+	// than its free space. It works after Close too.
 	Condition() Condition
 
 	// Bind ties the store to the metadata store of an ID, for ever. ErrMismatch
-	// when it is tied to another: the sweep would delete every blob of that one.
+	// when it is tied to another: the sweep would delete every blob of the other.
 	Bind(ctx context.Context, metadataID string) error
 
 	// KeepPosition keeps the highest position of the metadata's journal that the store
-	// was told. ErrBehind when the position is before that one, or has another
-	// history: then the metadata is older than the blobs, and does not name the
-	// newest. It changes nothing then. With lower the position is kept all the same.
+	// was told. ErrBehind when the given position is before the kept one, or has
+	// another history: then the metadata is older than the blobs, and does not name
+	// the newest of them. The kept position then stays. With lower the given position
+	// is kept all the same.
 	KeepPosition(ctx context.Context, at Position, lower bool) error
 
-	// PurgeQuarantine deletes what was put aside before a time, and the oldest of what
-	// is more than keep blobs. It returns how many there were.
+	// PurgeQuarantine deletes the blobs that were moved to the quarantine before a time.
+	// Of the others it keeps the newest keep blobs. It returns how many it deleted.
 	PurgeQuarantine(ctx context.Context, before time.Time, keep int) (removed int, err error)
 
 	// Close closes the store. Writers still open fail from then on; readers go on.
@@ -202,10 +204,11 @@ type MetadataBackend interface {
 // BlobBackend is what a module in the namespace generic_registry.blobs
 // implements.
 type BlobBackend interface {
-	// Identity is as MetadataBackend's.
+	// Identity names the resource that OpenBlobs would open for a root, as
+	// MetadataBackend.Identity does for metadata.
 	Identity(root string) string
 
-	// OpenBlobs is as MetadataBackend's OpenMetadata.
+	// OpenBlobs opens the store. Its errors are those of MetadataBackend.OpenMetadata.
 	OpenBlobs(ctx context.Context, root string, log *slog.Logger) (BlobStore, error)
 }
 
@@ -220,6 +223,7 @@ type MetadataAdjuster interface {
 // BlobAdjuster is implemented by a BlobBackend with settings that can change
 // while its store is open.
 type BlobAdjuster interface {
-	// AdjustBlobs is as MetadataAdjuster's AdjustMetadata.
+	// AdjustBlobs gives the open store the settings that can change while it is open, as
+	// MetadataAdjuster.AdjustMetadata does for metadata.
 	AdjustBlobs(store BlobStore) error
 }

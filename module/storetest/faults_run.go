@@ -181,8 +181,8 @@ func (r *faultRun) end() {
 	}
 }
 
-// wantSameAs holds that the run is the same as one without a fault up to an
-// operation, so that each operation of that one had its fault.
+// wantSameAs holds that up to an operation the run is the same as the run without a fault.
+// So each operation of the run without a fault was given a fault once.
 func (r *faultRun) wantSameAs(quiet *faultRun, index int) {
 	got, want := r.fsys.Operations(), quiet.fsys.Operations()
 	if len(got) <= index || got[index].Kind != want[index].Kind {

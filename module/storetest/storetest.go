@@ -19,7 +19,8 @@ import (
 // After Close the place can be opened again and has what was stored.
 type MetadataPlace func(t testing.TB) (open func() (registry.MetadataStore, error))
 
-// BlobPlace is the same for bytes.
+// BlobPlace makes a fresh, empty place and returns what opens a blob store on it. After
+// Close the place can be opened again and has what was stored.
 type BlobPlace func(t testing.TB) (open func() (registry.BlobStore, error))
 
 // epoch is a time that survives every encoding.

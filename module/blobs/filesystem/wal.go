@@ -110,7 +110,7 @@ func (l *wal) append(e entry) error {
 		return round.err
 	}
 	defer l.takeTurn()()
-	runtime.Gosched() // whoever can go on comes too
+	runtime.Gosched() // lets other commits join the round
 	l.depart()
 	round.err = l.write(round.entries)
 	close(round.done)

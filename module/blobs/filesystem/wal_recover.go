@@ -16,9 +16,10 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
-// recover writes out what is in the log that a crash left, and removes it. Every file is
-// written anew, whatever is in its place: that one may be read and not be durable. One
-// that was deleted since comes back, named by nobody, and the sweep removes it.
+// recover writes out what is in the log that a crash left, and removes the log. Every file
+// is written again, whatever is in its place: what can be read there may not be durable. A
+// file that was deleted in the meantime comes back without a name, and the sweep removes
+// it.
 func (s *Store) recover(log *slog.Logger) error {
 	path := filepath.Join(s.path, walDirectory)
 	segments, err := s.openLog(path)
@@ -47,8 +48,8 @@ func (s *Store) recover(log *slog.Logger) error {
 	return nil
 }
 
-// openLog returns what is in the log, which it makes. One with nothing in it is rebuilt:
-// an earlier sync of its name may have failed.
+// openLog makes the log's directory if there is none, and returns what is in it. An empty
+// directory is removed and made again: an earlier sync of its name may have failed.
 func (s *Store) openLog(path string) ([]fs.DirEntry, error) {
 	segments, err := os.ReadDir(path)
 	missing := errors.Is(err, fs.ErrNotExist)
