@@ -80,6 +80,9 @@ func checkMeant(word string) error {
 	if user, ok := strings.CutPrefix(folded, "user:"); ok {
 		return fmt.Errorf("%s would be a user of that name: write %s", word, cmp.Or(user, "the name alone"))
 	}
+	if strings.Contains(word, ",") && !strings.Contains(word, "=") { // but for subjects of certificates
+		return fmt.Errorf("%s would be a user of that name: write %s, with spaces between", word, strings.Join(strings.FieldsFunc(word, func(r rune) bool { return r == ',' }), " "))
+	}
 	if word != principalAnyone && strings.Contains(word, "*") {
 		return fmt.Errorf("%s would be a user of that name: a principal has no patterns; write %s", word, principalForms)
 	}

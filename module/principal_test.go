@@ -19,6 +19,8 @@ func TestCheckPrincipalAndCheckUser(t *testing.T) {
 		{"group:dev", false, false},
 		{"public", false, false},
 		{"publicist", true, true},
+		{"alice,bob", false, false},
+		{"CN=ci,O=Example", true, true},
 		{"**", false, false},
 		{"*", true, false},
 		{"@users", true, false},
