@@ -72,3 +72,18 @@ func TestMetadataThatIsTooOldDestroysNothing(t *testing.T) {
 		t.Errorf("there are %d blobs, want the %d of before and the new one: they are not a day old", len(after), len(before))
 	}
 }
+
+// TestAPublishOverRottenBytesIsGood: a blob has the right size and other bytes, and
+// nothing has looked at it. A publish of the content under another name is good, and
+// heals the first.
+func TestAPublishOverRottenBytesIsGood(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	content := pattern(7, 300_000)
+	first, second := filePath("alice", "p", "1", "f"), filePath("alice", "q", "1", "g")
+	s.put(first, content)
+	s.flip(content, 150_000)
+	s.put(second, content)
+	s.wantBytes(second, content)
+	s.wantBytes(first, content)
+}
