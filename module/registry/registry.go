@@ -150,9 +150,9 @@ func (r *Registry) Open(ctx context.Context, ref Ref) (File, io.ReadSeekCloser, 
 	return r.OpenIf(ctx, ref, func(File) bool { return true })
 }
 
-// OpenIf is Open for who may do with knowing the file: there is no reader when its
-// bytes are not wanted. Bytes that are known to be damaged are opened all the same,
-// so that nobody hears of a file that nobody gets.
+// OpenIf is Open for a caller that may not need the bytes: wanted decides once the file is
+// known, and without it there is no reader. Bytes that are known to be damaged are opened
+// all the same, so that a damaged file does not look like a good one.
 func (r *Registry) OpenIf(ctx context.Context, ref Ref, wanted func(File) bool) (File, io.ReadSeekCloser, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()

@@ -33,11 +33,12 @@ func (m *meanwhile) SyncDirectory(name string) error {
 	return m.FS.SyncDirectory(name)
 }
 
-// TestANameThatTheSyncForAnotherLost: something gets its name while names are synced for
-// another, which fails. The sync for its own then has nothing to do, and succeeds.
+// TestAFailedDirectorySyncRefusesOtherCommits: a blob gets its name while the names of its
+// directory are synced for another blob, and that sync fails. The sync for the blob's own
+// name then has nothing to do, and succeeds although the name is lost.
 // Seen to fail with a blob acknowledged, or taken for moved to quarantine, whose name
 // the failed sync for another blob lost.
-func TestANameThatTheSyncForAnotherLost(t *testing.T) {
+func TestAFailedDirectorySyncRefusesOtherCommits(t *testing.T) {
 	write := func(size int) func(*Store, registry.Locator) error {
 		return func(s *Store, locator registry.Locator) error { return writeBlob(s, locator, size) }
 	}
@@ -111,10 +112,10 @@ func (d *directorySync) isGathering(folder string) bool {
 	return queue != nil && queue.gathering != nil
 }
 
-// TestANameThatTheSettlingOfTheLogLost: a large blob gets its name, a sync of all files
-// fails, and then the names of its directory are synced.
+// TestAFailedSettlingRefusesOtherCommits: a large blob gets its name, the sync of all files
+// that settles the log fails, and then the names of the blob's directory are synced.
 // Seen to fail with a blob acknowledged whose name the failed settling of the log lost.
-func TestANameThatTheSettlingOfTheLogLost(t *testing.T) {
+func TestAFailedSettlingRefusesOtherCommits(t *testing.T) {
 	m := &meanwhile{FS: failingVolumes{disk.OS{}}, folder: firstFolder}
 	s, err := openWith(t.TempDir(), 1, m, tuning{small: smallBlob, segment: 1 << 20, age: time.Hour})
 	if err != nil {

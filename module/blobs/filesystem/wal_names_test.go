@@ -13,11 +13,12 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
-// TestNamesThatTheSyncOfALargeBlobLost: it fails for the directory of both, and a later
-// sync succeeds although the small one's name is not on the disk.
+// TestSmallBlobsAreWrittenAgainAfterALargeBlobsSyncFailed: the sync of the directory of both
+// fails for the large blob, and a later sync succeeds although the small blob's name is not
+// on the disk.
 // Seen to fail with small files taken for whole whose names the failed sync of a large
 // one lost.
-func TestNamesThatTheSyncOfALargeBlobLost(t *testing.T) {
+func TestSmallBlobsAreWrittenAgainAfterALargeBlobsSyncFailed(t *testing.T) {
 	for name, through := range map[string]func(disk.FS) disk.FS{
 		"all are synced at once": func(fsys disk.FS) disk.FS { return fsys },
 		"one by one":             func(fsys disk.FS) disk.FS { return oneByOne{fsys} },

@@ -26,7 +26,7 @@ type Store struct {
 	// use is held for reading by every operation and for writing by who changes what
 	// is open, so that the database is never touched after it is closed.
 	use    sync.RWMutex
-	opened *opened // nil while it is opened again; the committer's and the storer's besides
+	opened *opened // nil while the store is opened again; held by use, or by committer and storer together
 	closed atomic.Bool
 	away   atomic.Bool // what is open is being taken away: nobody begins to use it
 

@@ -427,8 +427,8 @@ func TestWhatACrashLeftOfSealing(t *testing.T) {
 	}
 }
 
-// TestASealedSegmentThatWasNotCompressedIs: at the next start.
-func TestASealedSegmentThatWasNotCompressedIs(t *testing.T) {
+// TestBeginCompressesPlainSegments that an earlier run sealed and did not compress.
+func TestBeginCompressesPlainSegments(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "journal")
 	o := options(1500)
 	o.FS = &faultyDisk{compressed: syscall.EIO}
