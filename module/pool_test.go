@@ -3,11 +3,14 @@ package module
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,6 +30,10 @@ type fakeBackend struct {
 	fault    atomic.Pointer[error]
 	opened   atomic.Int32
 	adjusted atomic.Int32
+
+	slow time.Duration // what opening takes
+	deaf bool          // and whether it does not hear of the end of its context
+	says string        // meanwhile
 }
 
 func newFakeBackend() *fakeBackend {
@@ -37,7 +44,21 @@ func (b *fakeBackend) fail(err error) { b.fault.Store(&err) }
 
 func (b *fakeBackend) Identity(root string) string { return root }
 
-func (b *fakeBackend) OpenMetadata(context.Context, string, *slog.Logger) (registry.MetadataStore, error) {
+func (b *fakeBackend) OpenMetadata(ctx context.Context, _ string, _ *slog.Logger) (registry.MetadataStore, error) {
+	if b.says != "" {
+		registry.ReportProgress(ctx, b.says)
+	}
+	if b.deaf {
+		time.Sleep(b.slow)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+	}
+	select {
+	case <-time.After(b.slow):
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	if fault := b.fault.Load(); fault != nil && *fault != nil {
 		return nil, *fault
 	}
@@ -341,6 +362,125 @@ func TestHandlersOfOneStoreAgree(t *testing.T) {
 	for _, other := range [][3]int64{{101, 200, 300}, {100, 201, 300}, {100, 200, 301}, {100, 200, scrubOff}} {
 		if err := use(other[0], other[1], other[2]); !errors.Is(err, errContradiction) {
 			t.Errorf("%v: error is %v", other, err)
+		}
+	}
+}
+
+// TestAnOpeningThatTakesLong goes on behind a start that does not wait for it: requests
+// hear at once how far it is, a reload works, and in the end all get the store.
+func TestAnOpeningThatTakesLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, backend := newPool(), newFakeBackend()
+		backend.slow, backend.says = 10*time.Minute, "making the database anew: 35 %"
+		start := func() (*entry, *backends) {
+			e, config := mustTake(t, p), backend.config(quietLog)
+			ctx, cancel := context.WithTimeout(t.Context(), startWait)
+			defer cancel()
+			began := time.Now()
+			if err := e.start(ctx, config); err != nil {
+				t.Fatal(err)
+			}
+			if took := time.Since(began); took > startWait {
+				t.Errorf("the start took %s, want at most %s", took, startWait)
+			}
+			return e, config
+		}
+		wantOpening := func(e *entry) {
+			began := time.Now()
+			_, err := e.wait(t.Context(), openWait)
+			if !errors.Is(err, registry.ErrUnavailable) || !strings.Contains(err.Error(), backend.says) || time.Since(began) > 0 {
+				t.Errorf("a request hears %v after %s", err, time.Since(began))
+			}
+			if _, err := e.health(); err == nil || !strings.Contains(err.Error(), backend.says) {
+				t.Errorf("health says %v", err)
+			}
+		}
+		old, oldConfig := start()
+		wantOpening(old)
+		e, _ := start() // a reload
+		wantOpening(e)
+		old.retire(oldConfig)
+		p.leave(old)
+		time.Sleep(backend.slow)
+		synctest.Wait()
+		if store, err := e.wait(t.Context(), time.Second); err != nil || store == nil {
+			t.Errorf("requests see %v", err)
+		}
+		if got := backend.opened.Load(); got != 1 {
+			t.Errorf("it was opened %d times", got)
+		}
+		p.leave(e)
+	})
+}
+
+// TestAStopDoesNotWaitForAnOpeningThatHangs, and who opens the store next waits for that
+// one to end.
+func TestAStopDoesNotWaitForAnOpeningThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, backend := newPool(), newFakeBackend()
+		backend.slow, backend.deaf = 10*time.Minute, true
+		e := mustTake(t, p)
+		ctx, cancel := context.WithTimeout(t.Context(), startWait)
+		defer cancel()
+		if err := e.start(ctx, backend.config(quietLog)); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		p.leave(e)
+		if took := time.Since(began); took > closeWait {
+			t.Errorf("the stop took %s, want at most %s", took, closeWait)
+		}
+		next := mustTake(t, p)
+		ctx, cancel = context.WithTimeout(t.Context(), startWait)
+		defer cancel()
+		if err := next.start(ctx, backend.config(quietLog)); err != nil {
+			t.Fatal(err)
+		}
+		if got := backend.opened.Load(); got != 0 {
+			t.Errorf("it is open %d times while another opening hangs", got)
+		}
+		time.Sleep(3 * backend.slow)
+		synctest.Wait()
+		if _, err := next.wait(t.Context(), time.Second); err != nil {
+			t.Errorf("requests see %v", err)
+		}
+		p.leave(next)
+	})
+}
+
+// TestRetryAfterIsWhenTheStoreIsTriedAgain: it grows with the interval.
+func TestRetryAfterIsWhenTheStoreIsTriedAgain(t *testing.T) {
+	for _, test := range []struct {
+		err  error
+		want string
+	}{
+		{registry.ErrUnavailable, "2"},
+		{&retried{registry.ErrDamaged, longestRetry}, "60"},
+		{fmt.Errorf("opening: %w", &retried{registry.ErrNoSpace, 4500 * time.Millisecond}), "5"},
+	} {
+		if got := retryAfter(test.err); got != test.want {
+			t.Errorf("%v: Retry-After is %s, want %s", test.err, got, test.want)
+		}
+	}
+}
+
+// TestWhatPassesIsNoConfigurationFault: whatever opening a store says, at any depth.
+func TestWhatPassesIsNoConfigurationFault(t *testing.T) {
+	at := func(err error) error {
+		return fmt.Errorf("opening metadata: %w", errors.Join(errors.New("closing"), &os.PathError{Op: "open", Err: err}))
+	}
+	for _, err := range []error{
+		context.Canceled, context.DeadlineExceeded, registry.ErrNoSpace, registry.ErrDamaged, registry.ErrUnavailable,
+		syscall.EIO, syscall.ENOSPC, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EROFS, syscall.EISDIR,
+		errors.New("what nobody thought of"), fmt.Errorf("%w: %w", context.DeadlineExceeded, registry.ErrLocked),
+	} {
+		if !registry.IsState(at(err)) {
+			t.Errorf("%v fails the start", err)
+		}
+	}
+	for _, err := range []error{registry.ErrLocked, registry.ErrMismatch, registry.ErrFormat, syscall.EACCES, syscall.EPERM, syscall.ENOTDIR} {
+		if registry.IsState(at(err)) {
+			t.Errorf("%v does not fail the start", err)
 		}
 	}
 }

@@ -3,6 +3,7 @@
 package directory
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -28,8 +29,10 @@ const (
 // Claim is a directory that this process may use and no other.
 type Claim struct {
 	// Path is absolute, with symbolic links resolved.
-	Path string
-	lock *flock.Flock
+	Path   string
+	lock   *flock.Flock // of the file in it
+	itself *flock.Flock // of the directory
+	format []byte       // what the format file says
 }
 
 // Take makes a directory if need be and claims it for a layout, such as
@@ -55,9 +58,19 @@ func Take(path, layout string, version int) (*Claim, error) {
 	if !locked {
 		return nil, fmt.Errorf("%w: %s; stop that process, or give each its own root", registry.ErrLocked, path)
 	}
-	claim := &Claim{Path: path, lock: lock}
+	itself, locked, err := lockItself(path)
+	if err == nil && !locked {
+		err = fmt.Errorf("%w: %s, whose lock file was removed; stop that process", registry.ErrLocked, path)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("locking the directory: %w", err), lock.Unlock())
+	}
+	claim := &Claim{Path: path, lock: lock, itself: itself}
 	if err := checkFormat(disk.OS{}, path, layout, version); err != nil {
 		return nil, errors.Join(err, claim.Release())
+	}
+	if claim.format, err = os.ReadFile(filepath.Join(path, formatFile)); err != nil {
+		return nil, errors.Join(fmt.Errorf("reading format: %w", err), claim.Release())
 	}
 	return claim, nil
 }
@@ -75,8 +88,36 @@ func keepPrivate(path string) error {
 	return nil
 }
 
+// Check reports ErrUnavailable when what the claim rests on was removed or replaced
+// since: the lock file, the format file, or the directory itself.
+func (c *Claim) Check() error {
+	for name, held := range map[string]*flock.Flock{lockFile: c.lock, ".": c.itself} {
+		was, err := held.Stat()
+		if err != nil {
+			continue // it is not held here
+		}
+		now, err := os.Stat(filepath.Join(c.Path, name))
+		if err != nil || !os.SameFile(was, now) {
+			return removed(filepath.Join(c.Path, name), err)
+		}
+	}
+	text, err := os.ReadFile(filepath.Join(c.Path, formatFile))
+	if err != nil || !bytes.Equal(text, c.format) {
+		return removed(filepath.Join(c.Path, formatFile), err)
+	}
+	return nil
+}
+
+// removed says that a file is not the one that is open. ErrUnavailable.
+func removed(name string, err error) error {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: looking whether it is still there: %w", registry.ErrUnavailable, err)
+	}
+	return fmt.Errorf("%w: %s was removed or replaced while it is in use; put it back, or restart Caddy to use what is there", registry.ErrUnavailable, name)
+}
+
 // Release gives the directory back. Releasing twice is harmless.
-func (c *Claim) Release() error { return c.lock.Unlock() }
+func (c *Claim) Release() error { return errors.Join(c.itself.Unlock(), c.lock.Unlock()) }
 
 // Abandon keeps the directory claimed for the life of the process: something in it may
 // still write to the directory.

@@ -11,8 +11,18 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
-// Full adds registry.ErrNoSpace to what a full disk says.
+// isShort tells whether the system refused for want of something that comes back:
+// descriptors or memory.
+func isShort(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM)
+}
+
+// Full adds registry.ErrNoSpace to what a full disk says, and registry.ErrUnavailable to
+// what a system says that is short of descriptors or memory.
 func Full(err error) error {
+	if isShort(err) && !errors.Is(err, registry.ErrUnavailable) {
+		return fmt.Errorf("%w: %w", registry.ErrUnavailable, err)
+	}
 	if disk.IsFull(err) {
 		return fmt.Errorf("%w: %w", registry.ErrNoSpace, err)
 	}

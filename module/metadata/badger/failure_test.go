@@ -107,3 +107,85 @@ func unblock(t *testing.T, s *Store) {
 		}
 	}
 }
+
+// TestFilesThatAreRemovedUnderAStore are noticed: health says which, changes are refused
+// and reads go on, until the same file is back.
+func TestFilesThatAreRemovedUnderAStore(t *testing.T) {
+	for _, name := range []string{"FORMAT", ".lock", "journal/*.jsonl"} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "metadata")
+			s, err := openTuned(path, discard, disk.OS{}, func(p *place) { p.idle = time.Millisecond })
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer mustClose(t, s)
+			if err := publishNumbered(s, "o", 1); err != nil {
+				t.Fatal(err)
+			}
+			found, err := filepath.Glob(filepath.Join(path, name))
+			if err != nil || len(found) != 1 {
+				t.Fatalf("%s: %v, %v", name, found, err)
+			}
+			moved := filepath.Join(t.TempDir(), "moved")
+			if err := os.Rename(found[0], moved); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "it is noticed", func() bool { return s.Condition().Fault != nil })
+			if err := publishNumbered(s, "o", 2); !errors.Is(err, registry.ErrUnavailable) {
+				t.Errorf("a publish says %v", err)
+			}
+			if _, err := s.Lookup(t.Context(), numberedRef("o", 1)); err != nil {
+				t.Errorf("a read says %v", err)
+			}
+			if other, err := open(t.Context(), path, smallestReserve, discard, disk.OS{}); !errors.Is(err, registry.ErrLocked) {
+				t.Errorf("a second store opens it: %v, %v", other, err)
+			}
+			if err := os.Rename(moved, found[0]); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "it is back", func() bool { return s.Condition().Fault == nil })
+			if err := publishNumbered(s, "o", 2); err != nil {
+				t.Errorf("a publish says %v", err)
+			}
+		})
+	}
+}
+
+// TestADatabaseThatDoesNotOpenIsNotPutAside: Badger refuses it, nothing is known to be
+// damaged, and once what was in the way is gone it has all that it had.
+func TestADatabaseThatDoesNotOpenIsNotPutAside(t *testing.T) {
+	root := t.TempDir()
+	mustClose(t, publishedStore(t, root, 5))
+	path := filepath.Join(root, "metadata")
+	for _, name := range []string{"09999.mem", "09999.vlog", "KEYREGISTRY", "MANIFEST"} {
+		t.Run(name, func(t *testing.T) {
+			obstacle, kept := filepath.Join(path, name), filepath.Join(t.TempDir(), name)
+			_, missing := os.Stat(obstacle)
+			if missing == nil {
+				if err := os.Rename(obstacle, kept); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := os.MkdirAll(filepath.Join(obstacle, "x"), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := open(t.Context(), path, smallestReserve, discard, disk.OS{}); !errors.Is(err, registry.ErrUnavailable) || errors.Is(err, registry.ErrDamaged) {
+				t.Errorf("opening says %v", err)
+			}
+			if err := os.RemoveAll(obstacle); err != nil {
+				t.Fatal(err)
+			}
+			if missing == nil {
+				if err := os.Rename(kept, obstacle); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if aside, err := filepath.Glob(filepath.Join(path, "damaged-*")); err != nil || len(aside) > 0 {
+				t.Errorf("put aside: %v, %v", aside, err)
+			}
+			s := mustOpen(t, root)
+			defer mustClose(t, s)
+			wantNumbered(t, s, 5, numbers(5)...)
+		})
+	}
+}

@@ -14,8 +14,6 @@ import (
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/table"
 	"github.com/dgraph-io/ristretto/v2/z"
-
-	"github.com/generic-registry/caddy-generic-registry/module/directory"
 )
 
 // databasePatterns are the files of a Badger database.
@@ -58,10 +56,10 @@ func checkManifest(path string, options badger.Options) (map[uint64]badger.Table
 	}
 	defer file.Close()
 	manifest, end, err := badger.ReplayManifestFile(file, options.ExternalMagicVersion, options)
-	if directory.IsRefusal(err) {
-		return nil, fmt.Errorf("reading manifest: %w", err)
-	}
 	if err != nil {
+		if _, reading := os.ReadFile(file.Name()); reading != nil {
+			return nil, fmt.Errorf("reading manifest: %w", reading)
+		}
 		return nil, fmt.Errorf("%w: reading manifest: %w", errDatabase, err)
 	}
 	info, err := file.Stat()

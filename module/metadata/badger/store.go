@@ -30,6 +30,8 @@ type Store struct {
 	closed atomic.Bool
 	away   atomic.Bool // what is open is being taken away: nobody begins to use it
 
+	astray   atomic.Pointer[error]  // which of its files was removed or replaced; nil for none
+	looked   time.Time              // when that was looked at; for watch
 	fault    atomic.Pointer[error]  // why it could not be opened again, when last tried
 	progress atomic.Pointer[string] // of opening it again
 
@@ -161,6 +163,9 @@ func (s *Store) enterToChange() error {
 	if s.failed.Load() {
 		return s.unavailable()
 	}
+	if astray := s.astray.Load(); astray != nil {
+		return *astray
+	}
 	_, err := s.enter()
 	return err
 }
@@ -192,6 +197,9 @@ func (s *Store) Condition() registry.Condition {
 	}
 	if rot := s.rot.Load(); rot != nil {
 		condition.Damage = rot.err
+	}
+	if astray := s.astray.Load(); astray != nil && condition.Fault == nil {
+		condition.Fault = *astray
 	}
 	if s.failed.Load() {
 		condition.Fault = s.unavailable()

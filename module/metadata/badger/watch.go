@@ -39,6 +39,7 @@ func (s *Store) watch() {
 		case <-timer.C:
 			survive()
 			s.room.balance()
+			s.lookAtFiles()
 			s.recover()
 			s.mark()
 		}
@@ -55,6 +56,36 @@ func (s *Store) watch() {
 		seen = now
 		timer.Reset(interval)
 	}
+}
+
+// lookAtFiles finds out, once a second, whether the files that the store has open are
+// those that it would find again. While they are not, changes are refused; reads go on.
+func (s *Store) lookAtFiles() {
+	if time.Since(s.looked) < s.idle {
+		return
+	}
+	s.looked = time.Now()
+	err := firstError(s.claim.Check, s.checkJournalFile)
+	before := s.astray.Load()
+	switch {
+	case err != nil && before == nil:
+		s.log.Error("files were removed or replaced under the store; refusing changes until they are back", slog.Any("error", err))
+	case err == nil && before != nil:
+		s.log.Info("the files of the store are back; changes are taken")
+	}
+	s.astray.Store(nil)
+	if err != nil {
+		s.astray.Store(&err)
+	}
+}
+
+func (s *Store) checkJournalFile() error {
+	s.committer.Lock()
+	defer s.committer.Unlock()
+	if s.opened == nil {
+		return nil
+	}
+	return s.opened.journal.Check()
 }
 
 // mark keeps, now and then, what a start would otherwise have to find out. What a
