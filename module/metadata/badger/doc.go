@@ -24,7 +24,9 @@
 // for the transaction in progress, and so for the disk.
 //
 // A checkpoint of the journal is made beside all this, from a snapshot that is read in pages,
-// when the changes after the last checkpoint are many (checkpoint.go, teller.go).
+// when the changes after the last checkpoint are many (checkpoint.go, teller.go). The scrub
+// reads the journal's files too. While the database is whole, a new checkpoint stands for
+// a damaged file, which is then moved away.
 //
 // # What a crash leaves
 //
