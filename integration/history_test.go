@@ -192,13 +192,13 @@ func (h *history) settle(got answer, before map[string]possible, becomes string)
 	switch {
 	case got.status == 0:
 		return nil
+	case got.status == http.StatusServiceUnavailable && got.header.Get("Retry-After") == "":
+		return errors.New("503 without Retry-After")
 	case slices.Contains(h.unclear, got.status):
 		for path := range before {
 			h.pending[path] = h.pending[path].with(becomes)
 		}
 		return nil
-	case got.status == http.StatusServiceUnavailable && got.header.Get("Retry-After") == "":
-		return errors.New("503 without Retry-After")
 	case slices.Contains(h.refusals, got.status):
 		for path, contents := range before {
 			h.files[path] = contents

@@ -69,6 +69,8 @@ type server struct {
 	exited  chan error
 	client  *http.Client
 
+	// configure, if any, changes the command of the process before it is started.
+	configure func(command *exec.Cmd)
 	// faults are parts of messages that the registry may log as errors, because
 	// the test causes them.
 	faults []string
@@ -146,6 +148,9 @@ func (s *server) launch(text string) {
 	s.process = exec.Command(s.binary, "run", "--adapter", "caddyfile", "--config", s.writeConfig(text))
 	s.process.Env, s.process.Dir = s.environment(), s.workdir
 	s.process.Stdout, s.process.Stderr = log, log
+	if s.configure != nil {
+		s.configure(s.process)
+	}
 	if err := s.process.Start(); err != nil {
 		s.Fatal(err)
 	}

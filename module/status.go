@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"os"
+	"syscall"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
@@ -50,6 +51,14 @@ var statuses = []struct {
 	{registry.ErrFileNotFound, http.StatusNotFound, ""},
 	{registry.ErrUnavailable, http.StatusServiceUnavailable, unavailable},
 	{registry.ErrNoSpace, http.StatusInsufficientStorage, "not enough storage, try again later"},
+
+	// What a process or a disk has too little of passes, whichever call met it. ErrNoSpace
+	// says besides that nothing happened.
+	{syscall.ENOSPC, http.StatusServiceUnavailable, unavailable},
+	{syscall.EDQUOT, http.StatusServiceUnavailable, unavailable},
+	{syscall.EMFILE, http.StatusServiceUnavailable, unavailable},
+	{syscall.ENFILE, http.StatusServiceUnavailable, unavailable},
+	{syscall.ENOMEM, http.StatusServiceUnavailable, unavailable},
 }
 
 const unavailable = "registry is not available, try again later"

@@ -34,12 +34,12 @@ func Full(err error) error {
 const ReserveFiles = 1000
 
 // Enough reports ErrNoSpace when the file system of a directory has less room than is
-// needed, in bytes and files.
+// needed, in bytes and files, and ErrUnavailable when it does not say.
 func Enough(fsys disk.FS, path string, bytes, files uint64) error {
 	free, err := fsys.Free(path)
 	switch {
 	case err != nil:
-		return fmt.Errorf("asking for free space: %w", Full(err))
+		return fmt.Errorf("%w: asking for free space: %w", registry.ErrUnavailable, err)
 	case free.Bytes < bytes:
 		return fmt.Errorf("%w: %s has %s, it needs %s", registry.ErrNoSpace, path, humanize.IBytes(free.Bytes), humanize.IBytes(bytes))
 	case free.Files < files:

@@ -22,7 +22,9 @@ func (s *Store) ScrubJournal(ctx context.Context, spend func(bytes int) error) e
 	if err != nil {
 		return err
 	}
-	err = o.journal.CheckWhole()
+	if err = o.journal.CheckWhole(); err != nil && !errors.Is(err, registry.ErrDamaged) {
+		return fmt.Errorf("looking whether the journal is whole: %w", err) // the disk refuses
+	}
 	for _, damage := range damaged {
 		err = errors.Join(err, damage.Err)
 	}
