@@ -83,7 +83,7 @@ func checkRules(t *testing.T, handler *module.Handler) {
 		if module.CheckRuleOwner(rule.Owner) != nil {
 			t.Errorf("a rule for %q, which cannot be an owner", rule.Owner)
 		}
-		if rule.IsZero() && len(rule.Packages) == 0 && rule.Quota == 0 && rule.MaxVersions == 0 {
+		if rule.IsEmpty() {
 			t.Errorf("the rule of owner %q is empty", rule.Owner)
 		}
 		checkPermissions(t, rule.Permissions)

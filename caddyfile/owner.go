@@ -12,6 +12,7 @@ var ownerWords = words{
 	"delete":       (*directive).delete,
 	"quota":        (*directive).quota,
 	"max_versions": (*directive).maxVersions,
+	"max_files":    (*directive).maxFiles,
 	"package":      (*directive).packages,
 }
 
@@ -44,7 +45,7 @@ func (d *directive) owner() error {
 	if err := d.block("owner", ownerWords, "package"); err != nil {
 		return err
 	}
-	if rule.IsZero() && rule.Packages == nil && rule.Quota == 0 && rule.MaxVersions == 0 {
+	if rule.IsEmpty() {
 		return empty
 	}
 	return nil
@@ -105,5 +106,11 @@ func (d *directive) quota() (err error) {
 func (d *directive) maxVersions() error {
 	number, err := d.number()
 	d.rule().MaxVersions = int64(number)
+	return err
+}
+
+func (d *directive) maxFiles() error {
+	number, err := d.number()
+	d.rule().MaxFiles = int64(number)
 	return err
 }

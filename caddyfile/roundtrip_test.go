@@ -42,7 +42,8 @@ func drawHandler(t *rapid.T) *module.Handler {
 		r.Packages = drawPackages(t, principal)
 		r.Quota = rapid.Int64Range(0, exact).Draw(t, "quota")
 		r.MaxVersions = rapid.Int64Range(0, exact).Draw(t, "max_versions")
-		if r.IsZero() && r.Packages == nil && r.Quota+r.MaxVersions == 0 {
+		r.MaxFiles = rapid.Int64Range(0, exact).Draw(t, "max_files")
+		if r.IsEmpty() {
 			r.Quota = 1
 		}
 		return r
@@ -143,6 +144,7 @@ func write(h *module.Handler) string {
 		permissions(rule.Permissions)
 		limit("quota", rule.Quota)
 		limit("max_versions", rule.MaxVersions)
+		limit("max_files", rule.MaxFiles)
 		for _, narrowed := range rule.Packages {
 			fmt.Fprintf(&text, "package `%s` {\n", narrowed.Package)
 			permissions(narrowed.Permissions)

@@ -99,7 +99,7 @@ func TestAFaultAtStartSaysWhatToDo(t *testing.T) {
 		"a file for metadata":   {"metadata", "", "is not a directory"},
 		"somebody's files":      {"blobs/notes.txt", "somebody's", "use an empty directory"},
 		"another kind of store": {"blobs/FORMAT", "generic_registry metadata badger 1\n", "this directory is not such a store"},
-		"a newer release":       {"metadata/FORMAT", "generic_registry metadata badger 3\n", "use the newer release that wrote it"},
+		"a newer release":       {"metadata/FORMAT", "generic_registry metadata badger 99\n", "use the newer release that wrote it"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t)

@@ -50,6 +50,43 @@ func TestQuotas(t *testing.T) {
 	})
 }
 
+// TestTheQuotaOfFiles counts empty files too, and what a delete frees.
+func TestTheQuotaOfFiles(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, "owner alice {", "\tmax_files 3", "}")
+	const text = "maximum allowed package file count exceeded"
+	refused := func(path string, body io.Reader) {
+		t.Helper()
+		got, err := s.try(http.MethodPut, path, "alice", body)
+		if err != nil || got.status != http.StatusForbidden || got.text() != text {
+			t.Errorf("%s: %d %s, %v; want 403 %s", path, got.status, got.text(), err, text)
+		}
+	}
+	s.put(filePath("alice", "p", "1", "a"), nil)
+	s.put(filePath("alice", "p", "1", "b"), nil)
+	s.put(filePath("alice", "q", "1", "a"), nil)
+	refused(filePath("alice", "p", "1", "c"), strings.NewReader(""))
+	refused(filePath("alice", "p", "2", "a"), strings.NewReader("new version"))
+	refused(filePath("alice", "r", "1", "a"), unsized{bytes.NewReader(pattern(1, 100_000))})
+	head := fmt.Sprintf("PUT %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAuthorization: %s\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n",
+		filePath("alice", "p", "1", "c"), s.port, basic("alice", password))
+	if got := s.exchange(head, nil); got.status != http.StatusForbidden || !got.closes {
+		t.Errorf("before the body: status is %d, closes %v; want 403, true", got.status, got.closes)
+	}
+	s.want(409, http.MethodPut, filePath("alice", "p", "1", "a"), "alice", nil) // before the quota
+	s.want(201, http.MethodPut, filePath("bob", "p", "1", "a"), "bob", nil)
+	s.kill()
+	if out := s.mustCommand("rebuild", "--root", s.root); !strings.Contains(out, "the database is rebuilt") {
+		t.Errorf("rebuild prints %q", out)
+	}
+	s.start(s.site("owner alice {", "\tmax_files 3", "}"))
+	refused(filePath("alice", "p", "1", "c"), strings.NewReader("")) // counted anew from the journal
+	s.want(204, http.MethodDelete, versionPath("alice", "p", "1"), "alice", nil)
+	s.put(filePath("alice", "p", "1", "a"), nil)
+	s.put(filePath("alice", "p", "1", "b"), nil)
+	refused(filePath("alice", "p", "1", "c"), strings.NewReader(""))
+}
+
 // TestQuotaIsExact: of uploads that race, just those that fit are published.
 func TestQuotaIsExact(t *testing.T) {
 	t.Parallel()

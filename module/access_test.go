@@ -75,6 +75,7 @@ func TestRulesThatCannotBe(t *testing.T) {
 		{"an unknown principal of a package", []OwnerRule{{Owner: "a", Packages: []PackageRule{{Package: "p", Permissions: Permissions{Read: []string{"@all"}}}}}}, nil, "unknown principal @all"},
 		{"a group without a name", []OwnerRule{{Owner: "a", Permissions: Permissions{Delete: []string{"@group:"}}}}, nil, "unknown principal @group:"},
 		{"a negative quota", []OwnerRule{{Owner: "a", Quota: -1}}, nil, "above zero"},
+		{"a negative number of files", []OwnerRule{{Owner: "a", MaxFiles: -1}}, nil, "above zero"},
 		{"a rule that says nothing", []OwnerRule{{Owner: "a"}}, nil, "no rule"},
 		{"a placeholder for an owner", []OwnerRule{{Owner: "{env.A}", Permissions: Permissions{Read: []string{"*"}}}}, nil, "placeholders"},
 		{"a placeholder for a principal", []OwnerRule{{Owner: "a", Permissions: Permissions{Read: []string{"{env.A}"}}}}, nil, "placeholders"},
@@ -152,15 +153,17 @@ func TestAccessByPackageGroupAndAction(t *testing.T) {
 
 func TestQuotasAreInherited(t *testing.T) {
 	compiled, err := compileAccess([]OwnerRule{
-		{Owner: "*", Quota: 100, MaxVersions: 5},
+		{Owner: "*", Quota: 100, MaxVersions: 5, MaxFiles: 7},
 		{Owner: "large", Quota: 1000},
 		{Owner: "Many", MaxVersions: 50},
+		{Owner: "files", MaxFiles: 70},
 	}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for owner, want := range map[string]registry.Quota{
-		"anyone": {Bytes: 100, Versions: 5}, "LARGE": {Bytes: 1000, Versions: 5}, "many": {Bytes: 100, Versions: 50},
+		"anyone": {Bytes: 100, Versions: 5, Files: 7}, "LARGE": {Bytes: 1000, Versions: 5, Files: 7}, "many": {Bytes: 100, Versions: 50, Files: 7},
+		"files": {Bytes: 100, Versions: 5, Files: 70},
 	} {
 		if got := compiled.quota(owner); got != want {
 			t.Errorf("%s has %+v, want %+v", owner, got, want)

@@ -38,6 +38,16 @@ type OwnerRule struct {
 	// Default: that of the rule of owner `*`; without that, no limit. Zero is the
 	// default.
 	MaxVersions int64 `json:"max_versions,omitempty"`
+
+	// The number of files that all packages of the owner may have together, empty
+	// files too. Default: that of the rule of owner `*`; without that, no limit. Zero is
+	// the default.
+	MaxFiles int64 `json:"max_files,omitempty"`
+}
+
+// IsEmpty tells whether the rule says nothing.
+func (r OwnerRule) IsEmpty() bool {
+	return r.Permissions.IsZero() && len(r.Packages) == 0 && r.Quota == 0 && r.MaxVersions == 0 && r.MaxFiles == 0
 }
 
 // PackageRule says who may do what with some packages of an owner.
@@ -116,10 +126,10 @@ func compileRule(r OwnerRule, fallback *rule) (*rule, error) {
 	if err := CheckRuleOwner(r.Owner); err != nil {
 		return fail(err)
 	}
-	if r.Permissions.IsZero() && len(r.Packages) == 0 && r.Quota == 0 && r.MaxVersions == 0 {
-		return nil, fmt.Errorf("owner %q has no rule: use one of read, write, delete, package, quota and max_versions", r.Owner)
+	if r.IsEmpty() {
+		return nil, fmt.Errorf("owner %q has no rule: use one of read, write, delete, package, quota, max_versions and max_files", r.Owner)
 	}
-	if r.Quota < 0 || r.MaxVersions < 0 {
+	if r.Quota < 0 || r.MaxVersions < 0 || r.MaxFiles < 0 {
 		return fail(errNegativeQuota)
 	}
 	own, err := compilePermissions(r.Permissions, fallback.permissions)
@@ -132,6 +142,9 @@ func compileRule(r OwnerRule, fallback *rule) (*rule, error) {
 	}
 	if r.MaxVersions > 0 {
 		compiled.quota.Versions = r.MaxVersions
+	}
+	if r.MaxFiles > 0 {
+		compiled.quota.Files = r.MaxFiles
 	}
 	for _, p := range r.Packages {
 		pattern, err := CheckPackagePattern(p.Package)

@@ -45,6 +45,7 @@ var statuses = []struct {
 	{registry.ErrTooLarge, http.StatusRequestEntityTooLarge, ""},
 	{registry.ErrQuotaBytes, http.StatusForbidden, ""},
 	{registry.ErrQuotaVersions, http.StatusForbidden, ""},
+	{registry.ErrQuotaFiles, http.StatusForbidden, ""},
 	{registry.ErrBusy, http.StatusServiceUnavailable, "too many uploads at once, try again later"},
 	{registry.ErrDigest, http.StatusBadRequest, ""},
 	{registry.ErrPackageNotFound, http.StatusNotFound, ""},

@@ -38,6 +38,8 @@ var (
 	ErrQuotaBytes = errors.New("maximum allowed package storage quota exceeded")
 	// ErrQuotaVersions: the owner would have more versions than its quota.
 	ErrQuotaVersions = errors.New("maximum allowed package count exceeded")
+	// ErrQuotaFiles: the owner would have more files than its quota.
+	ErrQuotaFiles = errors.New("maximum allowed package file count exceeded")
 	// ErrBusy: as many uploads are under way as may be at once.
 	ErrBusy = errors.New("too many uploads at once")
 
@@ -79,6 +81,13 @@ var (
 	// ours. A configuration fault.
 	ErrFormat = errors.New("unknown store format")
 )
+
+// IsRefusal reports whether err is a MetadataStore's decision against a publish, after
+// which the bytes are condemned: ErrExists, ErrQuotaBytes, ErrQuotaVersions or
+// ErrQuotaFiles.
+func IsRefusal(err error) bool {
+	return errors.Is(err, ErrExists) || errors.Is(err, ErrQuotaBytes) || errors.Is(err, ErrQuotaVersions) || errors.Is(err, ErrQuotaFiles)
+}
 
 // BodyError says that reading the bytes to publish failed, which is the
 // sender's fault or its network's, never the store's.

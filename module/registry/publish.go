@@ -22,7 +22,7 @@ type Content struct {
 // bytes and record survive a crash and a power cut; otherwise nothing is visible,
 // except that an error other than the following leaves the outcome open until the
 // store is opened again: ErrExists, ErrNoSpace, ErrDigest, ErrUnavailable and
-// *BodyError, ErrQuotaBytes, ErrQuotaVersions, ErrBusy.
+// *BodyError, ErrQuotaBytes, ErrQuotaVersions, ErrQuotaFiles, ErrBusy.
 //
 // The caller has looked for an existing file already, to refuse it before its
 // body; here the store decides between those that race.
@@ -66,7 +66,7 @@ func (r *Registry) Publish(ctx context.Context, ref Ref, creator string, content
 		r.dates.note(ref, file.Created, r.now())
 		r.noteReplaced(file.Blob)
 		return file, nil
-	case errors.Is(err, ErrExists), errors.Is(err, ErrQuotaBytes), errors.Is(err, ErrQuotaVersions):
+	case IsRefusal(err):
 		return File{}, err
 	}
 	err = fmt.Errorf("publishing: %w", err)

@@ -15,10 +15,12 @@ type Quota struct {
 	Bytes int64
 	// Versions of all packages together.
 	Versions int64
+	// Files of all packages together, empty ones too.
+	Files int64
 }
 
 // Usage is how much an owner stores, counted as a quota does.
-type Usage struct{ Bytes, Versions int64 }
+type Usage struct{ Bytes, Versions, Files int64 }
 
 // Totals is what there is in all. Versions that are deleted do not count, bytes count as
 // often as they were published.
@@ -32,11 +34,14 @@ type Totaled interface {
 	Totals(ctx context.Context) (Totals, error)
 }
 
-// Check reports whether an owner may have so much. ErrQuotaVersions,
+// Check reports whether an owner may have so much. ErrQuotaVersions, ErrQuotaFiles,
 // ErrQuotaBytes.
 func (q Quota) Check(u Usage) error {
 	if q.Versions > 0 && u.Versions > q.Versions {
 		return ErrQuotaVersions
+	}
+	if q.Files > 0 && u.Files > q.Files {
+		return ErrQuotaFiles
 	}
 	if q.Bytes > 0 && u.Bytes > q.Bytes {
 		return ErrQuotaBytes
@@ -86,6 +91,9 @@ func (r *Registry) checkQuota(ctx context.Context, ref Ref, content Content, quo
 		if _, err := r.metadata.Lookup(asking, ref); errors.Is(err, ErrPackageNotFound) {
 			return content, none, ErrQuotaVersions
 		}
+	}
+	if quota.Files > 0 && usage.Files >= quota.Files {
+		return content, none, ErrQuotaFiles
 	}
 	if quota.Bytes == 0 {
 		return content, none, nil

@@ -43,9 +43,9 @@ type MetadataStore interface {
 	// looked at. The locator that they replace is condemned, and the blob's damage
 	// is forgotten. The condemned result tells whether there are bytes for the reaper.
 	//
-	// ErrExists when the version has a file of that name; ErrQuotaBytes or
-	// ErrQuotaVersions when the owner would have more than p.Quota with it.
-	// p.Locator is then condemned. After ErrNoSpace and ErrUnavailable nothing
+	// ErrExists when the version has a file of that name; ErrQuotaBytes,
+	// ErrQuotaVersions or ErrQuotaFiles when the owner would have more than p.Quota
+	// with it. p.Locator is then condemned. After ErrNoSpace and ErrUnavailable nothing
 	// refers to p.Locator, and the caller deletes its bytes. ErrUnavailable too when
 	// the bytes were stored more than PublishWithin ago: a sweep may take them
 	// soon. After any other error the outcome is unknown and the caller must leave

@@ -44,6 +44,8 @@ func Metadata(t *testing.T, place MetadataPlace) {
 		"what an owner has is counted through every change":               usageCounted,
 		"a publish over the quota is refused and its bytes condemned":     quotaRefused,
 		"of racing publishes just those that fit the quota win":           quotaRace,
+		"a publish over the quota of files is refused, also an empty one": filesRefused,
+		"of racing publishes just those that fit the quota of files win":  filesRace,
 		"a condemned locator is offered until it is buried, then no more": offeredUntilBuried,
 		"blobs are listed once each, in order, in pages":                  blobsListed,
 		"blobs that changed are listed as they are":                       blobsAfterChanges,

@@ -7,11 +7,11 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
-func (f *metadataFixture) wantUsage(owner string, bytes, versions int64) {
+func (f *metadataFixture) wantUsage(owner string, bytes, versions, files int64) {
 	f.Helper()
 	got, err := f.Usage(context.Background(), owner)
 	f.noError(err)
-	if want := (registry.Usage{Bytes: bytes, Versions: versions}); got != want {
+	if want := (registry.Usage{Bytes: bytes, Versions: versions, Files: files}); got != want {
 		f.Fatalf("%s has %+v, want %+v", owner, got, want)
 	}
 }
@@ -26,27 +26,27 @@ func (f *metadataFixture) publishWithin(quota registry.Quota, r registry.Ref, co
 }
 
 func usageCounted(f *metadataFixture) {
-	f.wantUsage("nobody", 0, 0)
+	f.wantUsage("nobody", 0, 0, 0)
 	f.mustPublish(ref("Alice", "p", "1", "f"), "12345")
 	f.mustPublish(ref("alice", "p", "1", "g"), "12345") // equal contents count twice
 	f.mustPublish(ref("ALICE", "q", "1", "f"), "123")
 	f.mustPublish(ref("bob", "p", "1", "f"), "12345")
-	f.wantUsage("aLiCe", 13, 2)
-	f.wantUsage("bob", 5, 1)
+	f.wantUsage("aLiCe", 13, 2, 3)
+	f.wantUsage("bob", 5, 1, 1)
 	_, _, err := f.publish(ref("alice", "p", "1", "f"), "refused")
 	f.wantError(err, registry.ErrExists)
-	f.wantUsage("alice", 13, 2)
+	f.wantUsage("alice", 13, 2, 3)
 	f.noError(f.DeleteFile(context.Background(), ref("alice", "p", "1", "f"), act))
-	f.wantUsage("alice", 8, 2)
+	f.wantUsage("alice", 8, 2, 2)
 	f.reopen()
-	f.wantUsage("alice", 8, 2)
+	f.wantUsage("alice", 8, 2, 2)
 	f.noError(f.DeleteVersion(context.Background(), ref("alice", "p", "1", "").VersionRef, act))
-	f.wantUsage("alice", 3, 1)
+	f.wantUsage("alice", 3, 1, 1)
 	f.drain()
-	f.wantUsage("alice", 3, 1)
+	f.wantUsage("alice", 3, 1, 1)
 	f.noError(f.DeleteFile(context.Background(), ref("alice", "q", "1", "f"), act))
-	f.wantUsage("alice", 0, 0)
-	f.wantUsage("bob", 5, 1)
+	f.wantUsage("alice", 0, 0, 0)
+	f.wantUsage("bob", 5, 1, 1)
 }
 
 func quotaRefused(f *metadataFixture) {
@@ -68,7 +68,7 @@ func quotaRefused(f *metadataFixture) {
 	duplicate, err := f.publishWithin(quota, ref("a", "p", "1", "f"), "xxxxxxx")
 	f.wantError(err, registry.ErrExists) // rather than the quota
 	f.wantCondemned(duplicate)
-	f.wantUsage("a", 10, 2)
+	f.wantUsage("a", 10, 2, 3)
 	_, err = f.publishWithin(quota, ref("b", "p", "1", "f"), "another's quota is not touched"[:10])
 	f.noError(err)
 	f.noError(f.DeleteFile(context.Background(), ref("a", "p", "1", "f"), act))
@@ -78,7 +78,12 @@ func quotaRefused(f *metadataFixture) {
 
 func quotaRace(f *metadataFixture) {
 	const clients, fit = 8, 5
-	quota := registry.Quota{Bytes: fit*10 + 9, Versions: clients}
+	f.race(clients, fit, registry.Quota{Bytes: fit*10 + 9, Versions: clients}, registry.ErrQuotaBytes)
+}
+
+// race publishes files of ten bytes at once, of which so many fit.
+func (f *metadataFixture) race(clients, fit int, quota registry.Quota, refusal error) {
+	f.Helper()
 	errs := make([]error, clients)
 	inParallel(clients, func(i int) {
 		_, errs[i] = f.publishWithin(quota, ref("a", "p", numbered(i), "f"), strings.Repeat(string(rune('a'+i)), 10))
@@ -89,10 +94,49 @@ func quotaRace(f *metadataFixture) {
 			won++
 			continue
 		}
-		f.wantError(err, registry.ErrQuotaBytes)
+		f.wantError(err, refusal)
 	}
 	if won != fit {
 		f.Errorf("%d publishes won, %d fit", won, fit)
 	}
-	f.wantUsage("a", fit*10, fit)
+	f.wantUsage("a", int64(fit)*10, int64(fit), int64(fit))
+}
+
+func filesRefused(f *metadataFixture) {
+	ctx, quota := context.Background(), registry.Quota{Files: 3}
+	for _, fits := range []registry.Ref{ref("a", "p", "1", "f"), ref("A", "p", "1", "g"), ref("a", "q", "1", "f")} {
+		_, err := f.publishWithin(quota, fits, "")
+		f.noError(err)
+	}
+	refuse := func(r registry.Ref, want error) {
+		f.Helper()
+		f.drain() // what was replaced and deleted before
+		refused, err := f.publishWithin(quota, r, "")
+		f.wantError(err, want)
+		f.wantCondemned(refused)
+	}
+	refuse(ref("a", "p", "1", "h"), registry.ErrQuotaFiles) // of a version that is there
+	refuse(ref("a", "p", "2", "f"), registry.ErrQuotaFiles) // of a new version
+	f.wantMissing(ref("a", "p", "1", "h"), registry.ErrFileNotFound)
+	f.wantMissing(ref("a", "p", "2", "f"), registry.ErrPackageNotFound)
+	refuse(ref("a", "p", "1", "f"), registry.ErrExists) // rather than the quota
+	f.reopen()
+	refuse(ref("a", "p", "1", "h"), registry.ErrQuotaFiles)
+	_, err := f.publishWithin(quota, ref("b", "p", "1", "f"), "")
+	f.noError(err)
+	f.noError(f.DeleteVersion(ctx, ref("a", "p", "1", "").VersionRef, act)) // two files
+	f.wantUsage("a", 0, 1, 1)
+	for _, fits := range []registry.Ref{ref("a", "p", "1", "f"), ref("a", "p", "1", "g")} {
+		_, err := f.publishWithin(quota, fits, "")
+		f.noError(err)
+	}
+	refuse(ref("a", "p", "1", "h"), registry.ErrQuotaFiles)
+	f.noError(f.DeleteFile(ctx, ref("a", "p", "1", "f"), act))
+	_, err = f.publishWithin(quota, ref("a", "p", "1", "h"), "")
+	f.noError(err)
+}
+
+func filesRace(f *metadataFixture) {
+	const clients, fit = 8, 5
+	f.race(clients, fit, registry.Quota{Files: fit}, registry.ErrQuotaFiles)
 }

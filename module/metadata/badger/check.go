@@ -80,6 +80,7 @@ type audit struct {
 	bytes, bytesOf       uint64
 	versions, versionsOf [2]uint64 // of owners, of packages
 	stored, storedOf     uint64
+	owned, ownedOf       uint64
 	times, timesOf       uint64
 	found                sums
 }
@@ -132,6 +133,7 @@ func (a *audit) compare(known sums) {
 		{"owners do not have as many versions as they say", a.versions[0], a.versionsOf[0]},
 		{"packages do not have as many versions as they say", a.versions[1], a.versionsOf[1]},
 		{"owners do not have as many bytes as they say", a.stored, a.storedOf},
+		{"owners do not have as many files as they say", a.owned, a.ownedOf},
 		{"the index by time is not that of the versions", a.times, a.timesOf},
 		{"files are missing, or came back", known.files, a.found.files},
 		{"versions are missing, or came back", known.versions, a.found.versions},
@@ -183,6 +185,7 @@ func (a *audit) version(key []byte, v *versionRecord) error {
 	a.versionsOf[0] += ofOwner
 	a.versionsOf[1] += a.scatter(pkg)
 	a.storedOf += ofOwner * v.bytes
+	a.ownedOf += ofOwner * v.files
 	a.timesOf += a.scatter(key)
 	return nil
 }
@@ -211,6 +214,7 @@ func (a *audit) owner(key []byte, o *ownerRecord) error {
 	ofOwner := a.scatter(key[len(ownerPrefix):])
 	a.versions[0] += ofOwner * o.versions
 	a.stored += ofOwner * o.bytes
+	a.owned += ofOwner * o.files
 	return nil
 }
 

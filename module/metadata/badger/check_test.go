@@ -39,6 +39,7 @@ func TestCheckTellsContradictions(t *testing.T) {
 		{"a version of more files", change(versionAt, &version, func() { version.files++ }), "as many files"},
 		{"a version of more bytes", change(versionAt, &version, func() { version.bytes++ }), "versions do not have as many bytes"},
 		{"an owner of more bytes", change(ownerKey("o"), &owner, func() { owner.bytes++ }), "owners do not have as many bytes"},
+		{"an owner of more files", change(ownerKey("o"), &owner, func() { owner.files++ }), "owners do not have as many files"},
 		{"an owner of fewer versions", change(ownerKey("o"), &owner, func() { owner.versions-- }), "owners do not have as many versions"},
 		{"a package of more versions", change(packageKey(ref.VersionRef), &pkg, func() { pkg.versions++ }), "packages do not have as many versions"},
 		{"a larger file", change(fileKey(versionID, "f"), &file, func() { file.size++ }), "as many bytes"},

@@ -41,6 +41,7 @@ func (b *batch) deleteFile(ref registry.Ref) error {
 	b.state.sums.files -= scatter(file.id)
 	version.files--
 	version.bytes -= file.size
+	tally.owner.files--
 	tally.owner.bytes -= file.size
 	b.delete(fKey)
 	b.release(file.digest, blob)
@@ -76,6 +77,7 @@ func (b *batch) deleteVersion(ref registry.VersionRef) error {
 	if err != nil {
 		return err
 	}
+	tally.owner.files -= version.files
 	tally.owner.bytes -= version.bytes
 	b.await(graveKey(version.id), &graveRecord{})
 	b.removeVersion(vKey, version, &tally)

@@ -23,8 +23,8 @@ import (
 const (
 	layout = "generic_registry metadata badger"
 
-	// layoutVersion is of a journal with checkpoints.
-	layoutVersion = 3
+	// layoutVersion is of owners whose files are counted.
+	layoutVersion = 4
 
 	memTableSize     = 8 << 20
 	valueLogSize     = 1 << 20 // nothing is written to it

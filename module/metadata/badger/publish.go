@@ -2,7 +2,6 @@ package badger
 
 import (
 	"context"
-	"errors"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
@@ -19,15 +18,10 @@ func (s *Store) Publish(ctx context.Context, p registry.Publication) (file regis
 		b.record(registry.PublishChange(p.Ref, file))
 		return nil
 	})
-	if err != nil && !refused(err) {
+	if err != nil && !registry.IsRefusal(err) {
 		return registry.File{}, false, err
 	}
 	return file, condemned, err
-}
-
-// refused tells whether a publish was decided against, and its bytes condemned.
-func refused(err error) bool {
-	return errors.Is(err, registry.ErrExists) || errors.Is(err, registry.ErrQuotaBytes) || errors.Is(err, registry.ErrQuotaVersions)
 }
 
 // publishFile decides whether the file can be there, and writes it. When it refuses,
@@ -65,6 +59,7 @@ func (b *batch) publishFile(p registry.Publication) (registry.File, bool, error)
 		tally.pkg.versions++
 		tally.owner.versions++
 	}
+	tally.owner.files++
 	tally.owner.bytes += uint64(p.Size)
 	if err := p.Quota.Check(tally.owner.usage()); err != nil {
 		return b.refuse(p.Locator, err)

@@ -44,7 +44,7 @@ type blobRecord struct {
 
 type packageRecord struct{ versions uint64 }
 
-type ownerRecord struct{ versions, bytes uint64 }
+type ownerRecord struct{ versions, files, bytes uint64 }
 
 // graveRecord remembers how far the clean-up of a deleted version came: a scan
 // from its first file would pass over all that are deleted already.
@@ -95,11 +95,12 @@ func (r *packageRecord) fields(f *fields) { f.number(&r.versions) }
 
 func (r *ownerRecord) fields(f *fields) {
 	f.number(&r.versions)
+	f.number(&r.files)
 	f.number(&r.bytes)
 }
 
 func (r *ownerRecord) usage() registry.Usage {
-	return registry.Usage{Bytes: int64(r.bytes), Versions: int64(r.versions)}
+	return registry.Usage{Bytes: int64(r.bytes), Versions: int64(r.versions), Files: int64(r.files)}
 }
 
 func (r *graveRecord) fields(f *fields) { f.text(&r.lastFile) }

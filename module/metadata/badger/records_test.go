@@ -29,7 +29,7 @@ func TestRecordsComeBack(t *testing.T) {
 			}, new(fileRecord)},
 			{&blobRecord{locator: registry.Locator(text.Draw(rt, "locator")), size: number.Draw(rt, "size"), references: number.Draw(rt, "references")}, new(blobRecord)},
 			{&packageRecord{versions: number.Draw(rt, "versions")}, new(packageRecord)},
-			{&ownerRecord{versions: number.Draw(rt, "versions"), bytes: number.Draw(rt, "bytes")}, new(ownerRecord)},
+			{&ownerRecord{versions: number.Draw(rt, "versions"), files: number.Draw(rt, "files"), bytes: number.Draw(rt, "bytes")}, new(ownerRecord)},
 			{&graveRecord{lastFile: text.Draw(rt, "last")}, new(graveRecord)},
 			{&timeRecord{versionKey: text.Draw(rt, "key")}, new(timeRecord)},
 			{&idRecord{next: number.Draw(rt, "next")}, new(idRecord)},

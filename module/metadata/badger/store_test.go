@@ -61,13 +61,13 @@ func TestFaultsOfOpening(t *testing.T) {
 	}{
 		{
 			name:    "a newer layout",
-			prepare: func(t *testing.T, root string) { writeFile(t, root, "FORMAT", layout+" 4\n") },
-			want:    registry.ErrFormat, says: "version 4",
+			prepare: func(t *testing.T, root string) { writeFile(t, root, "FORMAT", layout+" 5\n") },
+			want:    registry.ErrFormat, says: "version 5",
 		},
 		{
 			name:    "the layout of an earlier build",
-			prepare: func(t *testing.T, root string) { writeFile(t, root, "FORMAT", layout+" 2\n") },
-			want:    registry.ErrFormat, says: "this release reads version 3 only",
+			prepare: func(t *testing.T, root string) { writeFile(t, root, "FORMAT", layout+" 3\n") },
+			want:    registry.ErrFormat, says: "this release reads version 4 only",
 		},
 		{
 			name:    "another layout",
@@ -303,7 +303,7 @@ func TestCountsFollow(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got, want := s.counts(t), (counts{owners: 1, packages: 1, versions: 5, times: 5, owner: ownerRecord{versions: 5, bytes: 5}, pkg: packageRecord{versions: 5}}); got != want {
+	if got, want := s.counts(t), (counts{owners: 1, packages: 1, versions: 5, times: 5, owner: ownerRecord{versions: 5, files: 5, bytes: 5}, pkg: packageRecord{versions: 5}}); got != want {
 		t.Errorf("counts are %+v, want %+v", got, want)
 	}
 	for i := range 5 {
@@ -318,7 +318,7 @@ func TestCountsFollow(t *testing.T) {
 			t.Fatal(err)
 		}
 		if i == 2 {
-			if got, want := s.counts(t), (counts{owners: 1, packages: 1, versions: 2, times: 2, owner: ownerRecord{versions: 2, bytes: 2}, pkg: packageRecord{versions: 2}}); got != want {
+			if got, want := s.counts(t), (counts{owners: 1, packages: 1, versions: 2, times: 2, owner: ownerRecord{versions: 2, files: 2, bytes: 2}, pkg: packageRecord{versions: 2}}); got != want {
 				t.Errorf("counts are %+v, want %+v", got, want)
 			}
 		}

@@ -102,6 +102,7 @@ func (s *metadataStore) Clock() time.Time { return time.Now() }
 func (m *Metadata) refusal(v *version, p registry.Publication) error {
 	usage := m.usage(p.Ref.Owner)
 	usage.Bytes += p.Size
+	usage.Files++
 	if v == nil {
 		usage.Versions++
 	} else if _, exists := v.files[registry.Fold(p.Ref.File)]; exists {
@@ -119,6 +120,7 @@ func (m *Metadata) usage(owner string) (u registry.Usage) {
 		u.Versions++
 		for _, file := range v.files {
 			u.Bytes += file.Size
+			u.Files++
 		}
 	}
 	return u
