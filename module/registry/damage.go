@@ -141,30 +141,30 @@ func (s *damageSet) summary(limit int) (count int64, digests []Digest) {
 // report looks again at a blob that seems to be damaged: it may have been deleted,
 // or replaced, since it was looked up. If it is damaged, wrong bytes are put aside,
 // so that nobody gets them and a publish of the same content brings the blob back.
-func (r *Registry) report(ctx context.Context, d Damage) (damaged bool, err error) {
-	if named, err := r.isNamed(ctx, d.Blob); err != nil || !named {
+func (k *Keeper) report(ctx context.Context, d Damage) (damaged bool, err error) {
+	if named, err := k.isNamed(ctx, d.Blob); err != nil || !named {
 		return false, err
 	}
 	// First of all, so that no publish shares the blob from now on.
-	fresh := r.damage.add(d)
+	fresh := k.damage.add(d)
 	var quarantineErr error
 	if d.isWrong() {
-		quarantineErr = r.blobs.Quarantine(ctx, d.Locator)
+		quarantineErr = k.blobs.Quarantine(ctx, d.Locator)
 	}
 	// A delete or a publish that came in between found no damage to forget.
-	if named, err := r.isNamed(ctx, d.Blob); err == nil && !named {
-		r.damage.forget(d.Blob)
+	if named, err := k.isNamed(ctx, d.Blob); err == nil && !named {
+		k.damage.forget(d.Blob)
 		return false, nil
 	}
 	if fresh || quarantineErr != nil {
-		r.logDamage(ctx, d, quarantineErr)
+		k.logDamage(ctx, d, quarantineErr)
 	}
 	return true, nil
 }
 
 // isNamed tells whether a blob is still that of its digest.
-func (r *Registry) isNamed(ctx context.Context, blob Blob) (bool, error) {
-	known, err := r.metadata.FindBlob(ctx, blob.Digest)
+func (k *Keeper) isNamed(ctx context.Context, blob Blob) (bool, error) {
+	known, err := k.metadata.FindBlob(ctx, blob.Digest)
 	if errors.Is(err, ErrBlobNotFound) {
 		return false, nil
 	}
@@ -174,7 +174,7 @@ func (r *Registry) isNamed(ctx context.Context, blob Blob) (bool, error) {
 	return known.Locator == blob.Locator, nil
 }
 
-func (r *Registry) logDamage(ctx context.Context, d Damage, quarantineErr error) {
+func (k *Keeper) logDamage(ctx context.Context, d Damage, quarantineErr error) {
 	attrs := []slog.Attr{
 		slog.String("damage", string(d.Kind)), slog.String("digest", d.Digest.String()),
 		slog.String("locator", string(d.Locator)), slog.Int64("size", d.Size), slog.String("found", d.Found),
@@ -185,37 +185,37 @@ func (r *Registry) logDamage(ctx context.Context, d Damage, quarantineErr error)
 	if quarantineErr != nil {
 		attrs = append(attrs, slog.Any("error", quarantineErr))
 	}
-	r.log.LogAttrs(ctx, slog.LevelError, "blob is damaged", attrs...)
+	k.log.LogAttrs(ctx, slog.LevelError, "blob is damaged", attrs...)
 }
 
 // noteDamage deals with what a reader ran into. What cannot be judged now is left
 // to the scrub.
-func (r *Registry) noteDamage(ctx context.Context, blob Blob, err error) {
+func (k *Keeper) noteDamage(ctx context.Context, blob Blob, err error) {
 	if ctx.Err() != nil {
 		return
 	}
 	// Whether the client stays does not matter to the blob.
 	ctx, cancel := settled(ctx)
 	defer cancel()
-	damage, err := r.judge(ctx, blob, err)
+	damage, err := k.judge(ctx, blob, err)
 	if err == nil {
-		_, err = r.report(ctx, damage)
+		_, err = k.report(ctx, damage)
 	}
 	if err != nil {
-		r.log.Warn("looking at a blob that cannot be read", slog.String("digest", blob.Digest.String()), slog.Any("error", err))
+		k.log.Warn("looking at a blob that cannot be read", slog.String("digest", blob.Digest.String()), slog.Any("error", err))
 	}
 }
 
 // noteGood says that a blob was read and is what was published.
-func (r *Registry) noteGood(blob Blob) {
-	if r.damage.forget(blob) {
-		r.log.Info("damaged blob is good again", slog.String("digest", blob.Digest.String()))
+func (k *Keeper) noteGood(blob Blob) {
+	if k.damage.forget(blob) {
+		k.log.Info("damaged blob is good again", slog.String("digest", blob.Digest.String()))
 	}
 }
 
 // noteReplaced says that a publish gave its digest the bytes of this blob.
-func (r *Registry) noteReplaced(blob Blob) {
-	if r.damage.replaced(blob) {
-		r.log.Info("damaged blob is replaced", slog.String("digest", blob.Digest.String()), slog.String("locator", string(blob.Locator)))
+func (k *Keeper) noteReplaced(blob Blob) {
+	if k.damage.replaced(blob) {
+		k.log.Info("damaged blob is replaced", slog.String("digest", blob.Digest.String()), slog.String("locator", string(blob.Locator)))
 	}
 }

@@ -48,7 +48,7 @@ func (r *Registry) reapBatch(ctx context.Context) (removed int, err error) {
 	if buryErr := r.metadata.Buried(ctx, deleted); buryErr != nil {
 		return 0, errors.Join(err, fmt.Errorf("recording deleted blobs: %w", buryErr))
 	}
-	r.damage.gone(deleted)
+	r.Forget(deleted)
 	return len(deleted), err
 }
 

@@ -14,17 +14,15 @@ import (
 // Registry publishes, reads and deletes files over a pair of stores, and removes
 // bytes that nothing refers to any more. All methods may run concurrently.
 type Registry struct {
+	*Keeper // of the blobs' bytes
+
 	metadata MetadataStore
 	blobs    BlobStore
 	now      func() time.Time
 	log      *slog.Logger
 
-	scrub  scrubber
-	damage damageSet
-
 	slots      slots
 	arrived    arrivals
-	verifying  *verifications
 	uses       tokenUses
 	hold       hold
 	sweeper    sweeper
@@ -68,7 +66,6 @@ func New(metadata MetadataStore, blobs BlobStore, options Options) *Registry {
 		blobs:     blobs,
 		now:       options.Now,
 		log:       options.Log,
-		verifying: newVerifications(verifyPlaces),
 		condemned: make(chan struct{}, 1),
 		stop:      stop,
 	}
@@ -78,7 +75,7 @@ func New(metadata MetadataStore, blobs BlobStore, options Options) *Registry {
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
-	r.scrub.init(options.ScrubRate)
+	r.Keeper = NewKeeper(metadata, blobs, r.now, r.log, options.ScrubRate)
 	if options.Idle {
 		return r
 	}
@@ -98,7 +95,7 @@ func (r *Registry) startBackground(ctx context.Context, sweepInterval time.Durat
 	r.background.Go(func() { r.repeat(ctx, "reaping condemned blobs", reapRetryInterval, r.condemned, r.Reap) })
 	r.background.Go(func() { r.repeat(ctx, "sweeping unnamed blobs", sweepInterval, nil, r.Sweep) })
 	r.background.Go(func() { r.repeat(ctx, "storing the last uses of tokens", useInterval, nil, r.storeUses) })
-	r.background.Go(func() { r.scrubbing(ctx) })
+	r.background.Go(func() { r.Keeper.Run(ctx) })
 }
 
 // repeat runs work at once, then at each interval and each wake-up, until ctx
@@ -166,7 +163,7 @@ func (r *Registry) OpenIf(ctx context.Context, ref Ref, wanted func(File) bool) 
 			r.noteDamage(ctx, file.Blob, ErrBlobNotFound)
 			return File{}, nil, fmt.Errorf("%w: no bytes at %s", ErrDamaged, file.Locator)
 		}
-		if !wanted(file) && !r.damage.has(file.Blob) {
+		if !wanted(file) && !r.IsDamaged(file.Blob) {
 			return file, nil, nil
 		}
 		content, err := r.blobs.Open(ctx, file.Locator, file.Size)

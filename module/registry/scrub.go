@@ -109,28 +109,28 @@ func (s *scrubber) progress(scrub Scrub, reading bool) {
 // SetScrub changes how many bytes a second the background reads to compare every
 // blob with its digest. Zero is DefaultScrubRate; below zero it does not read. It
 // takes effect at once.
-func (r *Registry) SetScrub(rate int64) {
-	r.scrub.change(func() { r.scrub.rate = effectiveRate(rate) })
+func (k *Keeper) SetScrub(rate int64) {
+	k.scrub.change(func() { k.scrub.rate = effectiveRate(rate) })
 }
 
 // scrubbing is the background's work. It first looks whether every blob is there,
 // then reads them, at a rate and once in an interval, and goes on after a restart
 // where it was.
-func (r *Registry) scrubbing(ctx context.Context) {
+func (k *Keeper) scrubbing(ctx context.Context) {
 	var work scrubWork
-	_ = work.load(ctx, r) // tried again before it is needed
+	_ = work.load(ctx, k) // tried again before it is needed
 	for {
-		turn, leave, err := r.scrub.turn(ctx)
+		turn, leave, err := k.scrub.turn(ctx)
 		if err != nil {
 			return
 		}
-		wait, err := work.run(turn, r)
+		wait, err := work.run(turn, k)
 		preempted := turn.Err() != nil
 		leave()
 		if preempted {
 			continue
 		}
-		r.noteScrubFault(err)
+		k.noteScrubFault(err)
 		if err != nil {
 			wait = scrubRetryInterval
 		}
@@ -143,13 +143,13 @@ func (r *Registry) scrubbing(ctx context.Context) {
 	}
 }
 
-func (r *Registry) noteScrubFault(err error) {
-	r.scrub.mu.Lock()
-	defer r.scrub.mu.Unlock()
-	if err != nil && r.scrub.fault == nil {
-		r.log.Error("scrubbing; trying again", slog.Duration("every", scrubRetryInterval), slog.Any("error", err))
+func (k *Keeper) noteScrubFault(err error) {
+	k.scrub.mu.Lock()
+	defer k.scrub.mu.Unlock()
+	if err != nil && k.scrub.fault == nil {
+		k.log.Error("scrubbing; trying again", slog.Duration("every", scrubRetryInterval), slog.Any("error", err))
 	}
-	r.scrub.fault = err
+	k.scrub.fault = err
 }
 
 // scrubWork is what the background has done of its work so far.
@@ -159,44 +159,44 @@ type scrubWork struct {
 }
 
 // load learns how far the last scrub came.
-func (w *scrubWork) load(ctx context.Context, r *Registry) error {
+func (w *scrubWork) load(ctx context.Context, k *Keeper) error {
 	if w.loaded {
 		return nil
 	}
-	last, err := r.metadata.LastScrub(ctx)
+	last, err := k.metadata.LastScrub(ctx)
 	if err != nil {
 		return fmt.Errorf("reading the last scrub: %w", err)
 	}
 	w.loaded = true
-	r.scrub.mu.Lock()
-	defer r.scrub.mu.Unlock()
-	if r.scrub.last.Started.IsZero() { // else a Verify came first
-		r.scrub.last = last
+	k.scrub.mu.Lock()
+	defer k.scrub.mu.Unlock()
+	if k.scrub.last.Started.IsZero() { // else a Verify came first
+		k.scrub.last = last
 	}
 	return nil
 }
 
 // run does what is due, and says when to come back.
-func (w *scrubWork) run(ctx context.Context, r *Registry) (time.Duration, error) {
-	if err := w.load(ctx, r); err != nil {
+func (w *scrubWork) run(ctx context.Context, k *Keeper) (time.Duration, error) {
+	if err := w.load(ctx, k); err != nil {
 		return 0, err
 	}
 	if !w.present {
-		if err := r.lookForAll(ctx); err != nil {
+		if err := k.lookForAll(ctx); err != nil {
 			return 0, err
 		}
 		w.present = true
 	}
-	r.scrub.mu.Lock()
-	scrub := r.scrub.last
-	r.scrub.mu.Unlock()
-	if wait := untilDue(scrub, r.now()); wait > 0 {
+	k.scrub.mu.Lock()
+	scrub := k.scrub.last
+	k.scrub.mu.Unlock()
+	if wait := untilDue(scrub, k.now()); wait > 0 {
 		return min(wait, scrubPoll), nil
 	}
 	if scrub.Started.IsZero() || !scrub.Finished.IsZero() {
-		scrub = Scrub{Started: r.wallClock()}
+		scrub = Scrub{Started: k.wallClock()}
 	}
-	return 0, r.readAll(ctx, scrub)
+	return 0, k.readAll(ctx, scrub)
 }
 
 // untilDue is how long to wait for a scrub to begin or to go on.
@@ -209,4 +209,4 @@ func untilDue(last Scrub, now time.Time) time.Duration {
 }
 
 // wallClock is the time without what only this process can compare.
-func (r *Registry) wallClock() time.Time { return r.now().UTC().Round(0) }
+func (k *Keeper) wallClock() time.Time { return k.now().UTC().Round(0) }

@@ -11,9 +11,9 @@ import (
 const scrubPage = 256
 
 // eachBlob calls fn for every blob after a digest, in the order of digests.
-func (r *Registry) eachBlob(ctx context.Context, after Digest, fn func(Blob) error) error {
+func (k *Keeper) eachBlob(ctx context.Context, after Digest, fn func(Blob) error) error {
 	for {
-		page, err := r.metadata.Blobs(ctx, after, scrubPage)
+		page, err := k.metadata.Blobs(ctx, after, scrubPage)
 		if err != nil {
 			return fmt.Errorf("listing blobs: %w", err)
 		}
@@ -31,16 +31,16 @@ func (r *Registry) eachBlob(ctx context.Context, after Digest, fn func(Blob) err
 
 // lookForAll looks whether every blob is there with the right size, without
 // reading it. It runs at each start, so that damage found before is known again.
-func (r *Registry) lookForAll(ctx context.Context) error {
-	pace := newPacer(r.scrub.pace)
+func (k *Keeper) lookForAll(ctx context.Context) error {
+	pace := newPacer(k.scrub.pace)
 	var blobs, damaged int64
-	r.damage.begin()
-	err := r.eachBlob(ctx, Digest{}, func(blob Blob) error {
+	k.damage.begin()
+	err := k.eachBlob(ctx, Digest{}, func(blob Blob) error {
 		if err := pace.spend(ctx, statCost); err != nil {
 			return err
 		}
 		blobs++
-		is, err := r.lookFor(ctx, blob)
+		is, err := k.lookFor(ctx, blob)
 		if is {
 			damaged++
 		}
@@ -49,65 +49,65 @@ func (r *Registry) lookForAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.damage.end()
+	k.damage.end()
 	if damaged > 0 {
-		r.log.Error("blobs are missing or of another size", slog.Int64("blobs", blobs), slog.Int64("damaged", damaged))
+		k.log.Error("blobs are missing or of another size", slog.Int64("blobs", blobs), slog.Int64("damaged", damaged))
 	}
 	return nil
 }
 
-func (r *Registry) lookFor(ctx context.Context, blob Blob) (damaged bool, err error) {
-	size, err := r.blobs.Stat(ctx, blob.Locator)
+func (k *Keeper) lookFor(ctx context.Context, blob Blob) (damaged bool, err error) {
+	size, err := k.blobs.Stat(ctx, blob.Locator)
 	if err == nil && size == blob.Size {
 		return false, nil
 	}
 	damage := wrongSize(blob, size)
 	if err != nil {
-		if damage, err = r.judge(ctx, blob, err); err != nil {
+		if damage, err = k.judge(ctx, blob, err); err != nil {
 			return false, err
 		}
 	}
-	return r.report(ctx, damage)
+	return k.report(ctx, damage)
 }
 
 // readAll reads every blob that the scrub has not read yet.
-func (r *Registry) readAll(ctx context.Context, scrub Scrub) error {
-	pass := &pass{registry: r, scrub: scrub, pace: newPacer(r.scrub.pace), savedAt: time.Now(), savedBlobs: scrub.Blobs}
-	r.damage.begin()
-	r.scrub.progress(scrub, true)
+func (k *Keeper) readAll(ctx context.Context, scrub Scrub) error {
+	pass := &pass{keeper: k, scrub: scrub, pace: newPacer(k.scrub.pace), savedAt: time.Now(), savedBlobs: scrub.Blobs}
+	k.damage.begin()
+	k.scrub.progress(scrub, true)
 	err := pass.readJournal(ctx)
 	if err == nil {
-		err = r.eachBlob(ctx, scrub.Last, func(blob Blob) error { return pass.read(ctx, blob) })
+		err = k.eachBlob(ctx, scrub.Last, func(blob Blob) error { return pass.read(ctx, blob) })
 	}
 	if err == nil {
-		pass.scrub.Finished = r.wallClock()
-		r.damage.end()
+		pass.scrub.Finished = k.wallClock()
+		k.damage.end()
 	}
-	r.scrub.progress(pass.scrub, false)
+	k.scrub.progress(pass.scrub, false)
 	// The turn may be over, or the registry be closing: what was done counts.
 	saving, cancel := settled(ctx)
 	defer cancel()
 	pass.save(saving)
 	if err == nil {
-		r.logScrub(ctx, pass.scrub)
+		k.logScrub(ctx, pass.scrub)
 	}
 	return err
 }
 
-func (r *Registry) logScrub(ctx context.Context, scrub Scrub) {
+func (k *Keeper) logScrub(ctx context.Context, scrub Scrub) {
 	level, message := slog.LevelInfo, "every blob was read and is good"
 	if scrub.Damaged > 0 {
 		level, message = slog.LevelError, "every blob was read, and some are damaged"
 	}
-	r.log.LogAttrs(ctx, level, message, slog.Time("started", scrub.Started), slog.Int64("blobs", scrub.Blobs),
+	k.log.LogAttrs(ctx, level, message, slog.Time("started", scrub.Started), slog.Int64("blobs", scrub.Blobs),
 		slog.Int64("bytes", scrub.Bytes), slog.Int64("damaged", scrub.Damaged))
 }
 
 // pass is a scrub while the background reads.
 type pass struct {
-	registry *Registry
-	scrub    Scrub
-	pace     *pacer
+	keeper *Keeper
+	scrub  Scrub
+	pace   *pacer
 
 	savedAt    time.Time
 	savedBlobs int64
@@ -116,7 +116,7 @@ type pass struct {
 // readJournal reads the journal of the metadata, at the same rate. Damage that could not
 // be repaired is told by the store, and does not keep the blobs from being read.
 func (p *pass) readJournal(ctx context.Context) error {
-	scrubber, ok := p.registry.metadata.(JournalScrubber)
+	scrubber, ok := p.keeper.metadata.(JournalScrubber)
 	if !ok {
 		return nil
 	}
@@ -125,19 +125,19 @@ func (p *pass) readJournal(ctx context.Context) error {
 		return ctx.Err()
 	}
 	if err != nil {
-		p.registry.log.Error("scrubbing the journal", slog.Any("error", err))
+		p.keeper.log.Error("scrubbing the journal", slog.Any("error", err))
 	}
 	return nil
 }
 
 func (p *pass) read(ctx context.Context, blob Blob) error {
-	damage, err := p.registry.examine(ctx, blob, p.pace, nil)
+	damage, err := p.keeper.examine(ctx, blob, p.pace, nil)
 	if err != nil {
 		return err
 	}
 	p.scrub.Last = blob.Digest
 	p.scrub.add(blob, damage != nil)
-	p.registry.scrub.progress(p.scrub, true)
+	p.keeper.scrub.progress(p.scrub, true)
 	if p.scrub.Blobs-p.savedBlobs >= saveBlobs || time.Since(p.savedAt) >= saveInterval {
 		p.save(ctx)
 	}
@@ -159,8 +159,8 @@ func (p *pass) save(ctx context.Context) {
 	if p.scrub.Blobs == 0 {
 		return
 	}
-	if err := p.registry.metadata.SaveScrub(ctx, p.scrub); err != nil {
+	if err := p.keeper.metadata.SaveScrub(ctx, p.scrub); err != nil {
 		// Only work is lost, if the process ends before the next time.
-		p.registry.log.Warn("saving the progress of the scrub", slog.Any("error", err))
+		p.keeper.log.Warn("saving the progress of the scrub", slog.Any("error", err))
 	}
 }

@@ -29,27 +29,27 @@ var errShort = errors.New("the bytes end too soon")
 // examine reads a blob and deals with its damage, which it returns; nil when it has
 // none. Read, which may be nil, hears how many bytes were read. The error says why
 // the blob could not be judged.
-func (r *Registry) examine(ctx context.Context, blob Blob, pace *pacer, read func(bytes int)) (*Damage, error) {
-	damage, err := r.inspect(ctx, blob, pace, read)
+func (k *Keeper) examine(ctx context.Context, blob Blob, pace *pacer, read func(bytes int)) (*Damage, error) {
+	damage, err := k.inspect(ctx, blob, pace, read)
 	if err != nil {
 		return nil, err
 	}
-	r.scrub.readBlobs.Add(1)
+	k.scrub.readBlobs.Add(1)
 	if damage == nil {
-		r.noteGood(blob)
+		k.noteGood(blob)
 		return nil, nil
 	}
-	if is, err := r.report(ctx, *damage); err != nil || !is {
+	if is, err := k.report(ctx, *damage); err != nil || !is {
 		return nil, err
 	}
 	return damage, nil
 }
 
 // inspect reads a blob and returns what is wrong with it, or nil.
-func (r *Registry) inspect(ctx context.Context, blob Blob, pace *pacer, read func(bytes int)) (*Damage, error) {
-	content, err := r.blobs.Open(ctx, blob.Locator, blob.Size)
+func (k *Keeper) inspect(ctx context.Context, blob Blob, pace *pacer, read func(bytes int)) (*Damage, error) {
+	content, err := k.blobs.Open(ctx, blob.Locator, blob.Size)
 	if err != nil {
-		damage, err := r.judge(ctx, blob, err)
+		damage, err := k.judge(ctx, blob, err)
 		return &damage, err
 	}
 	defer content.Close()
@@ -59,14 +59,14 @@ func (r *Registry) inspect(ctx context.Context, blob Blob, pace *pacer, read fun
 		}
 	}
 	digest, err := hashContent(content, blob.Size, func(bytes int) error {
-		r.scrub.readBytes.Add(int64(bytes))
+		k.scrub.readBytes.Add(int64(bytes))
 		if read != nil {
 			read(bytes)
 		}
 		return pace.spend(ctx, bytes)
 	})
 	if err != nil {
-		damage, err := r.judge(ctx, blob, err)
+		damage, err := k.judge(ctx, blob, err)
 		return &damage, err
 	}
 	if digest != blob.Digest {
@@ -102,7 +102,7 @@ func hashContent(content io.Reader, size int64, read func(bytes int) error) (dig
 
 // judge tells what damage an error of the blob store speaks of. Errors that speak
 // of something else, such as a store that is closed, come back.
-func (r *Registry) judge(ctx context.Context, blob Blob, err error) (Damage, error) {
+func (k *Keeper) judge(ctx context.Context, blob Blob, err error) (Damage, error) {
 	switch {
 	case ctx.Err() != nil:
 		return Damage{}, ctx.Err()
@@ -111,7 +111,7 @@ func (r *Registry) judge(ctx context.Context, blob Blob, err error) (Damage, err
 	case errors.Is(err, ErrBlobNotFound):
 		return Damage{Kind: DamageMissing, Blob: blob}, nil
 	case errors.Is(err, ErrDamaged), errors.Is(err, errShort):
-		if size, err := r.blobs.Stat(ctx, blob.Locator); err == nil && size != blob.Size {
+		if size, err := k.blobs.Stat(ctx, blob.Locator); err == nil && size != blob.Size {
 			return wrongSize(blob, size), nil
 		}
 	}

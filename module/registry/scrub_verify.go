@@ -53,30 +53,30 @@ func (v VerifyReport) Sound() bool { return v.Scrub.Damaged == 0 && len(v.Proble
 // at a time; others wait. Progress, which may be nil, is called often and never
 // twice at once. When ctx ends or a store fails, the report has what was found until
 // then.
-func (r *Registry) Verify(ctx context.Context, options VerifyOptions, progress func(VerifyProgress)) (VerifyReport, error) {
-	leave, err := r.scrub.enterVerify(ctx)
+func (k *Keeper) Verify(ctx context.Context, options VerifyOptions, progress func(VerifyProgress)) (VerifyReport, error) {
+	leave, err := k.scrub.enterVerify(ctx)
 	if err != nil {
 		return VerifyReport{}, err
 	}
 	defer leave()
-	v := &verification{registry: r, progress: progress, report: VerifyReport{Scrub: Scrub{Started: r.wallClock()}}}
+	v := &verification{keeper: k, progress: progress, report: VerifyReport{Scrub: Scrub{Started: k.wallClock()}}}
 	v.pace = newPacer(func() (int64, <-chan struct{}) { return options.Rate, nil })
 	if err := v.checkMetadata(ctx); err != nil {
 		return v.report, err
 	}
-	r.scrub.mu.Lock()
-	before := r.scrub.last
-	r.scrub.mu.Unlock()
-	r.damage.begin()
+	k.scrub.mu.Lock()
+	before := k.scrub.last
+	k.scrub.mu.Unlock()
+	k.damage.begin()
 	if err := v.readAll(ctx); err != nil {
-		r.scrub.progress(before, false) // which the background goes on with
+		k.scrub.progress(before, false) // which the background goes on with
 		return v.report, err
 	}
-	r.damage.end()
-	v.report.Scrub.Finished = r.wallClock()
-	r.scrub.progress(v.report.Scrub, false)
-	r.logScrub(ctx, v.report.Scrub)
-	if err := r.metadata.SaveScrub(ctx, v.report.Scrub); err != nil {
+	k.damage.end()
+	v.report.Scrub.Finished = k.wallClock()
+	k.scrub.progress(v.report.Scrub, false)
+	k.logScrub(ctx, v.report.Scrub)
+	if err := k.metadata.SaveScrub(ctx, v.report.Scrub); err != nil {
 		return v.report, fmt.Errorf("saving the scrub: %w", err)
 	}
 	return v.report, nil
@@ -109,7 +109,7 @@ func (s *scrubber) enterVerify(ctx context.Context) (leave func(), err error) {
 
 // verification is a Verify under way.
 type verification struct {
-	registry *Registry
+	keeper   *Keeper
 	pace     *pacer
 	progress func(VerifyProgress)
 
@@ -119,7 +119,7 @@ type verification struct {
 }
 
 func (v *verification) checkMetadata(ctx context.Context) error {
-	journaled, ok := v.registry.metadata.(Journaled)
+	journaled, ok := v.keeper.metadata.(Journaled)
 	if !ok {
 		return nil
 	}
@@ -139,8 +139,8 @@ func (v *verification) checkMetadata(ctx context.Context) error {
 
 // readAll reads every blob with several readers.
 func (v *verification) readAll(ctx context.Context) error {
-	r := v.registry
-	if err := r.eachBlob(ctx, Digest{}, v.count); err != nil {
+	k := v.keeper
+	if err := k.eachBlob(ctx, Digest{}, v.count); err != nil {
 		return err
 	}
 	v.advance(func() {})
@@ -157,7 +157,7 @@ func (v *verification) readAll(ctx context.Context) error {
 			}
 		})
 	}
-	err := r.eachBlob(ctx, Digest{}, func(blob Blob) error {
+	err := k.eachBlob(ctx, Digest{}, func(blob Blob) error {
 		select {
 		case blobs <- blob:
 			return nil
@@ -181,7 +181,7 @@ func (v *verification) count(blob Blob) error {
 }
 
 func (v *verification) read(ctx context.Context, blob Blob) error {
-	damage, err := v.registry.examine(ctx, blob, v.pace, func(bytes int) {
+	damage, err := v.keeper.examine(ctx, blob, v.pace, func(bytes int) {
 		v.advance(func() { v.done.Bytes += int64(bytes) })
 	})
 	if err != nil {
@@ -206,7 +206,7 @@ func (v *verification) advance(change func()) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	change()
-	v.registry.scrub.progress(v.report.Scrub, true)
+	v.keeper.scrub.progress(v.report.Scrub, true)
 	if v.progress != nil {
 		v.progress(v.done)
 	}

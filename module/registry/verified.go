@@ -13,13 +13,13 @@ import (
 // at most 256 KiB, only when all of it has the file's digest. So no reader that
 // stops at an error has the whole of a damaged file.
 type VerifiedReader struct {
-	ctx      context.Context
-	registry *Registry
-	file     File
-	content  io.Reader
-	hash     hash.Hash
-	buffer   []byte
-	release  func()
+	ctx     context.Context
+	keeper  *Keeper
+	file    File
+	content io.Reader
+	hash    hash.Hash
+	buffer  []byte
+	release func()
 
 	piece []byte // read, and fit to be given out
 	read  int64
@@ -30,8 +30,8 @@ type VerifiedReader struct {
 // Verified returns a reader of a file that Open opened. The content is read from
 // where it is, its beginning, and stays the caller's to close. Damage is dealt with
 // as the scrub does. Release must be called.
-func (r *Registry) Verified(ctx context.Context, file File, content io.Reader) *VerifiedReader {
-	v := &VerifiedReader{ctx: ctx, registry: r, file: file, content: content, hash: sha256.New()}
+func (k *Keeper) Verified(ctx context.Context, file File, content io.Reader) *VerifiedReader {
+	v := &VerifiedReader{ctx: ctx, keeper: k, file: file, content: content, hash: sha256.New()}
 	v.buffer, v.release = readBuffers.get(file.Size)
 	return v
 }
@@ -94,7 +94,7 @@ func (v *VerifiedReader) next() {
 func (v *VerifiedReader) compare() error {
 	var digest Digest
 	v.hash.Sum(digest[:0])
-	if err := v.registry.compare(v.ctx, v.file.Blob, digest); err != nil {
+	if err := v.keeper.compare(v.ctx, v.file.Blob, digest); err != nil {
 		return err
 	}
 	return io.EOF
@@ -102,7 +102,7 @@ func (v *VerifiedReader) compare() error {
 
 // damaged notes why a file cannot be read.
 func (v *VerifiedReader) damaged(err error) error {
-	v.registry.noteDamage(v.ctx, v.file.Blob, err)
+	v.keeper.noteDamage(v.ctx, v.file.Blob, err)
 	return fmt.Errorf("%w: %w", ErrDamaged, err)
 }
 
@@ -122,13 +122,13 @@ func (v *VerifiedReader) Seek(offset int64, whence int) (int64, error) {
 // leaves the content at its beginning. One reading is for all who ask at the same time,
 // and a few files are read at once; the others wait. It ends with ctx. ErrDamaged when
 // the file is not what was published, which is dealt with as the scrub does.
-func (r *Registry) VerifyContent(ctx context.Context, file File, content io.ReadSeeker) error {
-	err := r.verifying.wait(ctx, file.Locator, func(ctx context.Context) error { return r.verifyStored(ctx, file) })
+func (k *Keeper) VerifyContent(ctx context.Context, file File, content io.ReadSeeker) error {
+	err := k.verifying.wait(ctx, file.Locator, func(ctx context.Context) error { return k.verifyStored(ctx, file) })
 	if !errors.Is(err, ErrBlobNotFound) {
 		return err
 	}
 	// Deleted meanwhile: only those who have it open can read it.
-	err = r.verifying.within(ctx, func(ctx context.Context) error { return r.verify(ctx, file, content) })
+	err = k.verifying.within(ctx, func(ctx context.Context) error { return k.verify(ctx, file, content) })
 	if err != nil {
 		return err
 	}
@@ -137,38 +137,38 @@ func (r *Registry) VerifyContent(ctx context.Context, file File, content io.Read
 }
 
 // verifyStored reads a file from the store. ErrBlobNotFound when it is not there.
-func (r *Registry) verifyStored(ctx context.Context, file File) error {
-	content, err := r.blobs.Open(ctx, file.Locator, file.Size)
+func (k *Keeper) verifyStored(ctx context.Context, file File) error {
+	content, err := k.blobs.Open(ctx, file.Locator, file.Size)
 	if err != nil {
 		return fmt.Errorf("opening blob: %w", err)
 	}
 	defer content.Close()
-	return r.verify(ctx, file, content)
+	return k.verify(ctx, file, content)
 }
 
-func (r *Registry) verify(ctx context.Context, file File, content io.Reader) error {
+func (k *Keeper) verify(ctx context.Context, file File, content io.Reader) error {
 	digest, err := hashContent(content, file.Size, func(int) error { return ctx.Err() })
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	if err != nil {
-		r.noteDamage(ctx, file.Blob, err)
+		k.noteDamage(ctx, file.Blob, err)
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	return r.compare(ctx, file.Blob, digest)
+	return k.compare(ctx, file.Blob, digest)
 }
 
 // compare judges a blob by the digest of what was read, and deals with damage.
-func (r *Registry) compare(ctx context.Context, blob Blob, digest Digest) error {
+func (k *Keeper) compare(ctx context.Context, blob Blob, digest Digest) error {
 	if digest == blob.Digest {
-		r.noteGood(blob)
+		k.noteGood(blob)
 		return nil
 	}
 	damage := wrongDigest(blob, digest)
 	err := fmt.Errorf("%w: blob %s has %s", ErrDamaged, blob.Locator, damage.Found)
 	ctx, cancel := settled(ctx)
 	defer cancel()
-	if _, reportErr := r.report(ctx, damage); reportErr != nil {
+	if _, reportErr := k.report(ctx, damage); reportErr != nil {
 		err = errors.Join(err, reportErr)
 	}
 	return err
