@@ -43,7 +43,7 @@ func serveBackup(w http.ResponseWriter, r *http.Request) error {
 	return withRegistry(r, func(_ *entry, store *registry.Registry) error {
 		out := newStream(w, backupType)
 		buffer := bufio.NewWriterSize(out, streamBuffer)
-		_, err := store.Backup(r.Context(), options, buffer)
+		_, err := registry.MakeBackup(r.Context(), store, options, buffer)
 		if err != nil && !out.begun {
 			return storeError(err)
 		}

@@ -115,7 +115,7 @@ func (b *backupCommand) beginOffline(ctx context.Context, options registry.Backu
 		return nil, err
 	}
 	return readWhatIsWritten(func(w io.Writer) error {
-		_, err := opened.Backup(ctx, options, w)
+		_, err := registry.MakeBackup(ctx, opened, options, w)
 		return errors.Join(err, opened.Close())
 	}), nil
 }

@@ -136,7 +136,7 @@ func TestABackupThatIsInterrupted(t *testing.T) {
 		c.publish(from, to)
 		c.with(c.root, func(store *registry.Registry) error {
 			var stream bytes.Buffer
-			made, err := store.Backup(t.Context(), registry.BackupOptions{Since: since}, &stream)
+			made, err := registry.MakeBackup(t.Context(), store, registry.BackupOptions{Since: since}, &stream)
 			streams, positions = append(streams, stream.Bytes()), append(positions, made.Position)
 			return err
 		})

@@ -25,19 +25,19 @@ type BackupSummary struct {
 	Damaged []DamagedBlob
 }
 
-// Backup writes a backup of the registry as it is now: the changes since a position
+// MakeBackup writes a backup of the registry as it is now: the changes since a position
 // and the bytes of the files that they published, as far as they are still there.
 // Publishes and deletes go on; what is deleted meanwhile keeps its bytes until the
 // backup is done. An error before anything was written is ErrNoJournal,
 // ErrNotContinued when there is no going on from that position, or ErrUnavailable;
 // ErrDamaged comes at any time.
-func (r *Registry) Backup(ctx context.Context, options BackupOptions, w io.Writer) (BackupSummary, error) {
-	journal, ok := r.metadata.(Journaled)
+func MakeBackup(ctx context.Context, r *Registry, options BackupOptions, w io.Writer) (BackupSummary, error) {
+	journal, ok := r.Metadata().(Journaled)
 	if !ok {
 		return BackupSummary{}, ErrNoJournal
 	}
 	// Before the snapshot: what it names is not deleted from here on.
-	release, err := r.holdBytes(ctx)
+	release, err := r.Hold(ctx)
 	if err != nil {
 		return BackupSummary{}, err
 	}
@@ -52,8 +52,8 @@ func (r *Registry) Backup(ctx context.Context, options BackupOptions, w io.Write
 	}
 	b := &backup{BackupOptions: options, registry: r, journal: journal, snapshot: snapshot}
 	b.out, err = NewBackupWriter(w, BackupHead{
-		Store: r.metadata.ID(), Since: options.Since, Position: snapshot.Position(),
-		Created: r.now().UTC(), Incomplete: options.SkipDamaged, Expected: b.expect(ctx),
+		Store: r.Metadata().ID(), Since: options.Since, Position: snapshot.Position(),
+		Created: r.Now().UTC(), Incomplete: options.SkipDamaged, Expected: b.expect(ctx),
 	})
 	if err != nil {
 		return BackupSummary{}, err

@@ -21,7 +21,7 @@ func (b *backup) writeBlob(ctx context.Context, blob Blob) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	content, err := b.registry.blobs.Open(ctx, blob.Locator, blob.Size)
+	content, err := b.registry.Blobs().Open(ctx, blob.Locator, blob.Size)
 	if err != nil {
 		return b.unreadable(ctx, blob, err)
 	}

@@ -189,12 +189,3 @@ func (f *blobFinder) find(locator Locator) (Blob, error) {
 		}
 	}
 }
-
-// blob is what a publish says of its bytes. ErrDamaged.
-func (c Change) blob() (Blob, error) {
-	digest, err := ParseDigest(c.Digest)
-	if err != nil {
-		return Blob{}, fmt.Errorf("%w: change %d: %w", ErrDamaged, c.Sequence, err)
-	}
-	return Blob{Locator: c.Locator, Digest: digest, Size: c.Size}, nil
-}

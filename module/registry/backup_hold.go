@@ -62,9 +62,9 @@ func (h *hold) end() {
 	}
 }
 
-// holdBytes keeps the bytes of all blobs until the returned function is called;
+// Hold keeps the bytes of all blobs until the returned function is called;
 // what was condemned meanwhile is then deleted.
-func (r *Registry) holdBytes(ctx context.Context) (release func(), err error) {
+func (r *Registry) Hold(ctx context.Context) (release func(), err error) {
 	letGo, err := r.hold.take(ctx)
 	if err != nil {
 		return nil, err

@@ -2,42 +2,7 @@ package registry
 
 import (
 	"bytes"
-	"fmt"
 )
-
-// ReadLines reads whole lines of a journal that follow a position, calls use for
-// each, and returns the position after them: after the last line of a checkpoint that is
-// the one that it stands for. ErrDamaged, ErrFormat.
-func ReadLines(lines []byte, after Position, use func(Change) error) (Position, error) {
-	for line := range bytes.Lines(lines) {
-		next := after.Sequence + 1
-		change, chain, err := ParseLine(line, after.Chain)
-		if err == nil && change.Sequence != next {
-			err = fmt.Errorf("%w: its number is %d", ErrDamaged, change.Sequence)
-		}
-		if err == nil {
-			after, err = change.position(chain)
-		}
-		if err == nil {
-			err = use(change)
-		}
-		if err != nil {
-			return after, fmt.Errorf("line of change %d: %w", next, err)
-		}
-	}
-	return after, nil
-}
-
-// position is where a journal is after the line of a change.
-func (c Change) position(chain Digest) (Position, error) {
-	switch {
-	case c.Operation != OperationEnd:
-		return Position{Sequence: c.Sequence, Chain: chain}, nil
-	case c.Checkpoint == nil:
-		return Position{}, fmt.Errorf("%w: a checkpoint that does not say what it stands for", ErrDamaged)
-	}
-	return c.Checkpoint.At, nil
-}
 
 // bytesAtOnce is how much of a journal is in memory at once, or a little more.
 const bytesAtOnce = 1 << 20

@@ -108,14 +108,14 @@ func TestUnreadableBytesEndABackup(t *testing.T) {
 			b.publish("sound", "sound")
 			b.blobs.faults[file.Locator] = fault{after, errInput}
 			var stream bytes.Buffer
-			if _, err := b.Backup(t.Context(), registry.BackupOptions{}, &stream); !errors.Is(err, registry.ErrDamaged) {
+			if _, err := registry.MakeBackup(t.Context(), b.Registry, registry.BackupOptions{}, &stream); !errors.Is(err, registry.ErrDamaged) {
 				t.Errorf("%s, after %d: %v", name, after, err)
 			}
 			if _, err := b.restore(stream.Bytes()); !errors.Is(err, registry.ErrIncomplete) {
 				t.Errorf("%s, after %d: restore: %v", name, after, err)
 			}
 			stream.Reset()
-			made, err := b.Backup(t.Context(), registry.BackupOptions{SkipDamaged: true}, &stream)
+			made, err := registry.MakeBackup(t.Context(), b.Registry, registry.BackupOptions{SkipDamaged: true}, &stream)
 			if err != nil || len(made.Damaged) != 1 || made.Damaged[0].Digest != file.Digest || !strings.Contains(made.Damaged[0].Problem, errInput.Error()) {
 				t.Errorf("%s, after %d, going on: %+v, %v", name, after, made.Damaged, err)
 			}
@@ -134,7 +134,7 @@ func TestAShortageIsNoDamage(t *testing.T) {
 		b := newBackupTest(t, nil)
 		file := b.publish("f", strings.Repeat("x", size))
 		b.blobs.faults[file.Locator] = fault{0, syscall.EMFILE}
-		if made, err := b.Backup(t.Context(), registry.BackupOptions{}, io.Discard); !errors.Is(err, syscall.EMFILE) || errors.Is(err, registry.ErrDamaged) {
+		if made, err := registry.MakeBackup(t.Context(), b.Registry, registry.BackupOptions{}, io.Discard); !errors.Is(err, syscall.EMFILE) || errors.Is(err, registry.ErrDamaged) {
 			t.Errorf("backup is %+v, %v", made, err)
 		}
 	}
@@ -145,17 +145,17 @@ func TestABackupEndsWithItsReader(t *testing.T) {
 	b := newBackupTest(t, nil)
 	files := []registry.File{b.publish("small", "small"), b.publish("large", strings.Repeat("x", 900_000))}
 	var whole bytes.Buffer
-	if _, err := b.Backup(t.Context(), registry.BackupOptions{}, &whole); err != nil {
+	if _, err := registry.MakeBackup(t.Context(), b.Registry, registry.BackupOptions{}, &whole); err != nil {
 		t.Fatal(err)
 	}
 	for limit := 0; limit < whole.Len(); limit += 20_000 {
-		if _, err := b.Backup(t.Context(), registry.BackupOptions{}, &limitedWriter{left: limit}); !errors.Is(err, errInput) {
+		if _, err := registry.MakeBackup(t.Context(), b.Registry, registry.BackupOptions{}, &limitedWriter{left: limit}); !errors.Is(err, errInput) {
 			t.Fatalf("a reader that goes after %d bytes: %v", limit, err)
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	stops := &limitedWriter{left: 2000, full: cancel}
-	if _, err := b.Backup(ctx, registry.BackupOptions{}, io.MultiWriter(stops)); err == nil {
+	if _, err := registry.MakeBackup(ctx, b.Registry, registry.BackupOptions{}, io.MultiWriter(stops)); err == nil {
 		t.Error("a backup whose context ended is made")
 	}
 	for _, file := range files {
@@ -224,7 +224,7 @@ func TestABackupBelievesNoJournal(t *testing.T) {
 			b.publish("f", "f")
 			b.publish("g", "g")
 			var stream bytes.Buffer
-			if _, err := b.Backup(t.Context(), registry.BackupOptions{}, &stream); !errors.Is(err, registry.ErrDamaged) {
+			if _, err := registry.MakeBackup(t.Context(), b.Registry, registry.BackupOptions{}, &stream); !errors.Is(err, registry.ErrDamaged) {
 				t.Errorf("error is %v", err)
 			}
 			if _, err := b.restore(stream.Bytes()); !errors.Is(err, registry.ErrIncomplete) || !strings.Contains(err.Error(), "making it failed") {
@@ -239,7 +239,7 @@ type plainStore struct{ registry.MetadataStore }
 
 func TestNoBackupWithoutAJournal(t *testing.T) {
 	b := newBackupTest(t, func(store registry.MetadataStore) registry.MetadataStore { return plainStore{store} })
-	if _, err := b.Backup(t.Context(), registry.BackupOptions{}, io.Discard); !errors.Is(err, registry.ErrNoJournal) {
+	if _, err := registry.MakeBackup(t.Context(), b.Registry, registry.BackupOptions{}, io.Discard); !errors.Is(err, registry.ErrNoJournal) {
 		t.Errorf("backup: %v", err)
 	}
 	var plain struct{ registry.MetadataBackend }
@@ -257,7 +257,7 @@ func TestManyNamesOfOneContent(t *testing.T) {
 		b.publish(fmt.Sprint("f", i), "the same")
 	}
 	var stream bytes.Buffer
-	made, err := b.Backup(t.Context(), registry.BackupOptions{}, &stream)
+	made, err := registry.MakeBackup(t.Context(), b.Registry, registry.BackupOptions{}, &stream)
 	if err != nil || made.Lines != files || made.Blobs != 1 {
 		t.Errorf("backup has %+v, %v", made, err)
 	}

@@ -42,3 +42,17 @@ type Scrub struct {
 	// Damaged is how many of the blobs were missing or not what was published.
 	Damaged int64
 }
+
+func (c Condition) takesChanges() bool { return c.Fault == nil && !c.Space.IsShort() }
+
+// IsShort tells whether less than the reserve is free.
+func (s Space) IsShort() bool { return s.Free < s.Reserve || s.FreeFiles < s.ReserveFiles }
+
+// add counts a blob that was read.
+func (s *Scrub) add(blob Blob, damaged bool) {
+	s.Blobs++
+	s.Bytes += blob.Size
+	if damaged {
+		s.Damaged++
+	}
+}

@@ -18,11 +18,6 @@ func (h Health) Ready() bool {
 // Live tells whether files can be read.
 func (h Health) Live() bool { return h.Metadata.Readable && h.Blobs.Readable }
 
-func (c Condition) takesChanges() bool { return c.Fault == nil && !c.Space.IsShort() }
-
-// IsShort tells whether less than the reserve is free.
-func (s Space) IsShort() bool { return s.Free < s.Reserve || s.FreeFiles < s.ReserveFiles }
-
 // Health returns how the registry is, at once.
 func (r *Registry) Health() Health {
 	h := Health{Metadata: r.metadata.Condition(), Blobs: r.blobs.Condition()}

@@ -73,3 +73,39 @@ func (t *TokenChange) Parse() (token Token, secret Digest, err error) {
 	secret, err = ParseDigest(t.Secret)
 	return token, secret, err
 }
+
+// blob is what a publish says of its bytes. ErrDamaged.
+func (c Change) blob() (Blob, error) {
+	digest, err := ParseDigest(c.Digest)
+	if err != nil {
+		return Blob{}, fmt.Errorf("%w: change %d: %w", ErrDamaged, c.Sequence, err)
+	}
+	return Blob{Locator: c.Locator, Digest: digest, Size: c.Size}, nil
+}
+
+// position is where a journal is after the line of a change.
+func (c Change) position(chain Digest) (Position, error) {
+	switch {
+	case c.Operation != OperationEnd:
+		return Position{Sequence: c.Sequence, Chain: chain}, nil
+	case c.Checkpoint == nil:
+		return Position{}, fmt.Errorf("%w: a checkpoint that does not say what it stands for", ErrDamaged)
+	}
+	return c.Checkpoint.At, nil
+}
+
+func (t *TokenChange) inUTC() *TokenChange {
+	if t == nil {
+		return nil
+	}
+	shown := *t
+	if t.Created != nil {
+		at := t.Created.UTC()
+		shown.Created = &at
+	}
+	if t.Expires != nil {
+		at := t.Expires.UTC()
+		shown.Expires = &at
+	}
+	return &shown
+}

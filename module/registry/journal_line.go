@@ -43,22 +43,6 @@ func AppendLine(to []byte, previous Digest, change Change) (line []byte, chain D
 	return append(line, lineEnd...), chain, nil
 }
 
-func (t *TokenChange) inUTC() *TokenChange {
-	if t == nil {
-		return nil
-	}
-	shown := *t
-	if t.Created != nil {
-		at := t.Created.UTC()
-		shown.Created = &at
-	}
-	if t.Expires != nil {
-		at := t.Expires.UTC()
-		shown.Expires = &at
-	}
-	return &shown
-}
-
 func chainOf(previous Digest, body []byte) (chain Digest) {
 	var before [2 * sha256.Size]byte
 	hex.Encode(before[:], previous[:])

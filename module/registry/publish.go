@@ -137,15 +137,3 @@ func (r *Registry) store(ctx context.Context, content Content) (blob Blob, store
 	committed = true
 	return blob, stored, nil
 }
-
-// fill reads until the buffer is full or the reader fails; io.EOF is its end.
-// io.ReadFull would turn a short end into io.ErrUnexpectedEOF, which is what a
-// request body says when it was cut.
-func fill(reader io.Reader, buffer []byte) (n int, err error) {
-	for n < len(buffer) && err == nil {
-		var read int
-		read, err = reader.Read(buffer[n:])
-		n += read
-	}
-	return n, err
-}

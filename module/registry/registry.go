@@ -129,6 +129,15 @@ func (r *Registry) repeat(ctx context.Context, what string, interval time.Durati
 	}
 }
 
+// Metadata is the store of the registry's names. It stays the registry's.
+func (r *Registry) Metadata() MetadataStore { return r.metadata }
+
+// Blobs is the store of the registry's bytes. It stays the registry's.
+func (r *Registry) Blobs() BlobStore { return r.blobs }
+
+// Now is the registry's clock.
+func (r *Registry) Now() time.Time { return r.now() }
+
 // Lookup finds a file. ErrPackageNotFound, ErrFileNotFound.
 func (r *Registry) Lookup(ctx context.Context, ref Ref) (File, error) {
 	ctx, cancel := bounded(ctx)

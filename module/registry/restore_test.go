@@ -129,7 +129,7 @@ func sampleStream(t testing.TB) ([]byte, registry.BackupHead) {
 	b.publish("large", strings.Repeat("large", 200_000))
 	b.publish("again", "small")
 	var stream bytes.Buffer
-	if _, err := b.Backup(t.Context(), registry.BackupOptions{}, &stream); err != nil {
+	if _, err := registry.MakeBackup(t.Context(), b.Registry, registry.BackupOptions{}, &stream); err != nil {
 		t.Fatal(err)
 	}
 	backup, err := registry.NewBackupReader(bytes.NewReader(stream.Bytes()))

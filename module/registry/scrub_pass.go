@@ -144,15 +144,6 @@ func (p *pass) read(ctx context.Context, blob Blob) error {
 	return nil
 }
 
-// add counts a blob that was read.
-func (s *Scrub) add(blob Blob, damaged bool) {
-	s.Blobs++
-	s.Bytes += blob.Size
-	if damaged {
-		s.Damaged++
-	}
-}
-
 // save keeps the progress. A pass over no blobs is nothing to keep.
 func (p *pass) save(ctx context.Context) {
 	p.savedAt, p.savedBlobs = time.Now(), p.scrub.Blobs

@@ -2,10 +2,8 @@ package registry
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"syscall"
 )
 
@@ -13,18 +11,7 @@ const (
 	// What looking at a blob counts as, in bytes: a disk has to seek for it.
 	statCost = 4 << 10
 	readCost = 64 << 10
-
-	// readBudget bounds what all reading of the process to verify holds in large
-	// buffers.
-	readBudget = 16 << 20
 )
-
-// readBuffers are the buffers of scrubs and of verified downloads. Uploads have buffers of
-// their own, so that reading and uploading do not wait for each other.
-var readBuffers = newBufferPool(readBudget)
-
-// errShort: there were fewer bytes than the file had when it was opened.
-var errShort = errors.New("the bytes end too soon")
 
 // examine reads a blob and deals with its damage, which it returns; nil when it has
 // none. Read, which may be nil, hears how many bytes were read. The error says why
@@ -74,30 +61,6 @@ func (k *Keeper) inspect(ctx context.Context, blob Blob, pace *pacer, read func(
 		return &damage, nil
 	}
 	return nil, nil
-}
-
-// hashContent reads size bytes in pieces. After each it calls read, whose error ends
-// it.
-func hashContent(content io.Reader, size int64, read func(bytes int) error) (digest Digest, err error) {
-	buffer, release := readBuffers.get(size)
-	defer release()
-	hash := sha256.New()
-	for left := size; left > 0; {
-		n, err := fill(content, buffer[:min(left, int64(len(buffer)))])
-		hash.Write(buffer[:n])
-		left -= int64(n)
-		if err == io.EOF && left > 0 {
-			return digest, fmt.Errorf("%w: after %d bytes of %d", errShort, size-left, size)
-		}
-		if err != nil && err != io.EOF {
-			return digest, fmt.Errorf("reading blob: %w", err)
-		}
-		if err := read(n); err != nil {
-			return digest, err
-		}
-	}
-	hash.Sum(digest[:0])
-	return digest, nil
 }
 
 // judge tells what damage an error of the blob store speaks of. Errors that speak

@@ -2,8 +2,6 @@ package registry
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,13 +14,7 @@ import (
 // when they see it.
 const TokenPrefix = "grt_"
 
-// A token's text is the prefix, its ID and its secret.
-const (
-	tokenIDLength     = 10
-	tokenSecretLength = 26 // 130 bits
-
-	maxTokenName = 64
-)
+const maxTokenName = 64
 
 // Action is what a request does.
 type Action string
@@ -156,21 +148,3 @@ type TokenStore interface {
 	// crash. IDs that are not known are ignored.
 	UseTokens(ctx context.Context, uses map[string]time.Time) error
 }
-
-// newTokenText returns the parts of a fresh token.
-func newTokenText() (id, secret string) {
-	return strings.ToLower(rand.Text()[:tokenIDLength]), strings.ToLower(rand.Text()[:tokenSecretLength])
-}
-
-// parseTokenText takes a token's text apart. ErrTokenNotFound when it cannot be
-// one.
-func parseTokenText(text string) (id string, secret Digest, err error) {
-	rest, found := strings.CutPrefix(text, TokenPrefix)
-	if !found || len(rest) != tokenIDLength+tokenSecretLength {
-		return "", secret, fmt.Errorf("%w: malformed", ErrTokenNotFound)
-	}
-	return rest[:tokenIDLength], digestOfSecret(rest[tokenIDLength:]), nil
-}
-
-// digestOfSecret needs no salt and no slow hash: secrets are random and long.
-func digestOfSecret(secret string) Digest { return sha256.Sum256([]byte(secret)) }

@@ -80,7 +80,7 @@ func newPairFixtureAt(t testing.TB, at JournaledPlace) *pairFixture {
 func (f *backupFixture) backup(since registry.Position) []byte {
 	f.Helper()
 	var stream bytes.Buffer
-	made, err := f.Backup(context.Background(), registry.BackupOptions{Since: since}, &stream)
+	made, err := registry.MakeBackup(context.Background(), f.Registry, registry.BackupOptions{Since: since}, &stream)
 	f.noError(err)
 	read := f.readBackup(stream.Bytes())
 	if read.end != made.BackupEnd || read.head.Since != since || read.head.Store != f.metadata.ID() {

@@ -146,7 +146,7 @@ func backupDamaged(f *backupFixture) {
 			f.noError(f.publish(ref("a", "p", "1", "f"), string(pattern(size))))
 			f.spoil(ref("a", "p", "1", "f"), replace)
 			var stream bytes.Buffer
-			if _, err := f.Backup(context.Background(), registry.BackupOptions{}, &stream); !errors.Is(err, registry.ErrDamaged) {
+			if _, err := registry.MakeBackup(context.Background(), f.Registry, registry.BackupOptions{}, &stream); !errors.Is(err, registry.ErrDamaged) {
 				f.Errorf("backup of %d bytes that are damaged (replaced: %v): %v", size, replace, err)
 			}
 			_, err := f.restore(f.place(f), stream.Bytes())
@@ -165,7 +165,7 @@ func backupSkipsDamaged(f *backupFixture) {
 		f := newBackupFixture(f, f.place)
 		sound, damaged := f.damage(replace)
 		var stream bytes.Buffer
-		made, err := f.Backup(context.Background(), registry.BackupOptions{SkipDamaged: true}, &stream)
+		made, err := registry.MakeBackup(context.Background(), f.Registry, registry.BackupOptions{SkipDamaged: true}, &stream)
 		f.noError(err)
 		if len(made.Damaged) != len(damaged) || made.BackupEnd.Damaged != int64(len(damaged)) {
 			f.Errorf("damaged are %+v, want %d", made.Damaged, len(damaged))

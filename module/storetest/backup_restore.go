@@ -175,7 +175,7 @@ func backupOtherHistory(f *backupFixture) {
 		"another beginning":              {Chain: now.Chain},
 	} {
 		var stream bytes.Buffer
-		_, err := f.Backup(context.Background(), registry.BackupOptions{Since: since}, &stream)
+		_, err := registry.MakeBackup(context.Background(), f.Registry, registry.BackupOptions{Since: since}, &stream)
 		if !errors.Is(err, registry.ErrNotContinued) || !strings.Contains(err.Error(), "full backup") || stream.Len() > 0 {
 			f.Errorf("%s: %v, %d bytes", name, err, stream.Len())
 		}
@@ -192,7 +192,7 @@ func backupHoldsBytes(f *backupFixture) {
 	reader, writer := io.Pipe()
 	ended := make(chan error, 1)
 	go func() {
-		_, err := f.Backup(context.Background(), registry.BackupOptions{}, writer)
+		_, err := registry.MakeBackup(context.Background(), f.Registry, registry.BackupOptions{}, writer)
 		ended <- errors.Join(err, writer.Close())
 	}()
 	var stream bytes.Buffer

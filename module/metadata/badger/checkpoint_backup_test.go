@@ -59,7 +59,7 @@ func TestBackupsGoOnAcrossACheckpoint(t *testing.T) {
 	}
 	backup := func(since registry.Position) ([]byte, registry.Position, error) {
 		var stream bytes.Buffer
-		made, err := r.Backup(t.Context(), registry.BackupOptions{Since: since}, &stream)
+		made, err := registry.MakeBackup(t.Context(), r, registry.BackupOptions{Since: since}, &stream)
 		return stream.Bytes(), made.Position, err
 	}
 	churn(false)
