@@ -45,11 +45,11 @@ func TestCopyBlobsStopsAtTheFirstError(t *testing.T) {
 	}
 	err = reader.CopyBlobs(t.Context(), bytes.NewReader(b.lines), func(ctx context.Context, blob Blob, _ io.Reader) error {
 		if blob.Locator == b.locator(1) {
-			return errDisk
+			return errWrite
 		}
 		return nil
 	})
-	if !errors.Is(err, errDisk) {
+	if !errors.Is(err, errWrite) {
 		t.Errorf("error is %v", err)
 	}
 }

@@ -30,7 +30,7 @@ func TestLinesAreGatheredInPieces(t *testing.T) {
 	var at Position
 	for at.Sequence < 30 {
 		change := Change{Sequence: at.Sequence + 1, Operation: OperationCreateToken, Token: &TokenChange{ID: "x", Owners: []string{strings.Repeat("o", 300_000)}}}
-		lines, at.Chain = mustAppend(t, lines, at.Chain, change)
+		lines, at.Chain = appendChange(t, lines, at.Chain, change)
 		at.Sequence++
 	}
 	var pieces int
@@ -52,8 +52,8 @@ func TestLinesAreGatheredInPieces(t *testing.T) {
 	if pieces < 5 || !bytes.Equal(again, lines) || g.at != at {
 		t.Errorf("%d pieces with %d of %d bytes, up to %d", pieces, len(again), len(lines), g.at.Sequence)
 	}
-	g = &lineGatherer{use: func(linePiece) error { return errDisk }}
-	if _, err := g.Write(lines); !errors.Is(err, errDisk) {
+	g = &lineGatherer{use: func(linePiece) error { return errWrite }}
+	if _, err := g.Write(lines); !errors.Is(err, errWrite) {
 		t.Errorf("an error of use: %v", err)
 	}
 }

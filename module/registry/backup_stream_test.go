@@ -40,7 +40,7 @@ func newSampleBackup(t testing.TB) *sampleBackup {
 
 func (b *sampleBackup) add(t testing.TB, change Change) {
 	change.Sequence = b.head.Position.Sequence + 1
-	b.lines, b.head.Position.Chain = mustAppend(t, b.lines, b.head.Position.Chain, change)
+	b.lines, b.head.Position.Chain = appendChange(t, b.lines, b.head.Position.Chain, change)
 	b.head.Position.Sequence++
 }
 
@@ -279,4 +279,17 @@ func FuzzBackup(f *testing.F) {
 			}
 		}
 	})
+}
+
+// errWrite is what a writer of a test fails with.
+var errWrite = errors.New("writing failed")
+
+// appendChange appends the line of a change that follows a chain.
+func appendChange(t testing.TB, to []byte, previous Digest, change Change) ([]byte, Digest) {
+	t.Helper()
+	line, chain, err := AppendLine(to, previous, change)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return line, chain
 }

@@ -80,6 +80,8 @@ var (
 	// ErrFormat: the store was written by a newer release, or is not one of
 	// ours. A configuration fault.
 	ErrFormat = errors.New("unknown store format")
+	// ErrHalfRestored: there is RestoreMark.
+	ErrHalfRestored = errors.New("half a restore")
 )
 
 // IsRefusal reports whether err is a MetadataStore's decision against a publish, after

@@ -62,9 +62,6 @@ type RestoreSummary struct {
 // restore is in progress. Where the file is, there is half a restore.
 const RestoreMark = "restore-in-progress" + linesSuffix
 
-// ErrHalfRestored: there is RestoreMark.
-var ErrHalfRestored = errors.New("half a restore")
-
 // Restore makes new stores out of a full backup and of those that continue it, in
 // their order. The bytes come first and are tied to the store's ID; the journal is
 // last. What an interrupted restore leaves has the file RestoreMark; and without that
