@@ -31,25 +31,32 @@ var rooms = []struct {
 	{"integration/*", belowIntegration, nil},
 	{"integration/bench/stock", nil, nil},
 	{".", []string{"caddyfile"}, nil},
-	{"caddyfile", []string{"module", "module/registry"}, nil},
-	{"module", []string{"module/metadata/*", "module/blobs/*", "module/directory", "module/disk", "module/registry"}, suites},
+	{"caddyfile", []string{"module", "module/store"}, nil},
+	{"module", []string{"module/metadata/*", "module/blobs/*", "module/directory", "module/disk", "module/registry", "module/registry/*", "module/journal", "module/store"}, suites},
 	// A store's tests need one of the other kind to run publishes.
-	{"module/metadata/badger/journal", []string{"module/disk", "module/registry"}, suites},
-	{"module/metadata/*", []string{"module/metadata/badger/journal", "module/directory", "module/disk", "module/registry"}, append(suites, "module/blobs/*")},
-	{"module/blobs/*", []string{"module/directory", "module/disk", "module/registry"}, append(suites, "module/metadata/*")},
-	{"module/storetest", []string{"module/disk", "module/disk/disktest", "module/registry"}, suites},
-	{"module/storetest/*", []string{"module/registry"}, suites},
-	{"module/directory", []string{"module/disk", "module/registry"}, nil},
-	{"module/disk", []string{"module/registry"}, nil},
+	{"module/metadata/*", []string{"module/journal", "module/directory", "module/disk", "module/store"}, slices.Concat(engine, []string{"module/blobs/*"})},
+	{"module/blobs/*", []string{"module/directory", "module/disk", "module/store"}, slices.Concat(engine, []string{"module/metadata/*"})},
+	{"module/storetest", []string{"module/disk", "module/disk/disktest", "module/registry", "module/registry/*", "module/journal", "module/store"}, engine},
+	{"module/storetest/*", []string{"module/journal", "module/store"}, suites},
+	{"module/registry/backup", []string{"module/registry", "module/registry/integrity", "module/journal", "module/transfer", "module/store"}, suites},
+	{"module/registry", []string{"module/registry/integrity", "module/transfer", "module/store"}, suites},
+	{"module/registry/integrity", []string{"module/transfer", "module/store"}, engine},
+	{"module/journal", []string{"module/disk", "module/store"}, suites},
+	{"module/directory", []string{"module/disk", "module/store"}, nil},
+	{"module/disk", []string{"module/store"}, nil},
 	{"module/disk/disktest", []string{"module/disk"}, nil},
-	{"module/registry", nil, suites},
+	{"module/transfer", []string{"module/store"}, nil},
+	{"module/store", nil, suites},
 }
 
 var (
-	belowIntegration = []string{".", "caddyfile", "module", "module/metadata/*", "module/blobs/*", "module/registry"}
+	belowIntegration = []string{".", "caddyfile", "module", "module/metadata/*", "module/blobs/*", "module/registry", "module/registry/*", "module/store"}
 
 	// suites are what only tests may import.
 	suites = []string{"module/disk/disktest", "module/storetest", "module/storetest/*"}
+
+	// engine is what tests of a store may import besides: publishes run over both halves.
+	engine = slices.Concat([]string{"module/registry", "module/registry/*"}, suites)
 )
 
 // platforms are those whose files are judged: an import behind a build constraint
@@ -177,7 +184,7 @@ func TestOnlyItsBackendImportsBadger(t *testing.T) {
 			}
 			found = true
 			if p.folder() != backend {
-				t.Errorf("%s imports %s: only %s may, others go through registry.MetadataStore", p.folder(), imported, backend)
+				t.Errorf("%s imports %s: only %s may, others go through store.MetadataStore", p.folder(), imported, backend)
 			}
 		}
 	}
@@ -186,15 +193,15 @@ func TestOnlyItsBackendImportsBadger(t *testing.T) {
 	}
 }
 
-func TestRegistryNeedsOnlyTheStandardLibrary(t *testing.T) {
+func TestTheEngineNeedsOnlyTheStandardLibrary(t *testing.T) {
 	for _, platform := range platforms {
-		packages := list(t, platform, "-deps", "./module/registry")
+		packages := list(t, platform, "-deps", "./module/registry", "./module/store", "./module/transfer")
 		if len(packages) < 2 {
 			t.Fatalf("%s: registry has %d dependencies, want many: is the list complete?", platform, len(packages)-1)
 		}
 		for _, p := range packages {
-			if !p.Standard && p.folder() != "module/registry" {
-				t.Errorf("%s: module/registry depends on %s: the domain knows neither Caddy nor a database nor a logger, only the standard library", platform, p.ImportPath)
+			if !p.Standard && !isOurs(p.ImportPath) {
+				t.Errorf("%s: the engine depends on %s: the domain knows neither Caddy nor a database nor a logger, only the standard library", platform, p.ImportPath)
 			}
 		}
 	}

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/generic-registry/caddy-generic-registry/module"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 const authDirectiveName = "generic_registry_auth"
@@ -113,7 +113,7 @@ func (d *directive) accounts(algorithm string) error {
 		if err := module.CheckBasicUser(user); err != nil {
 			return d.WrapErr(err)
 		}
-		folded := registry.Fold(user) // users are compared so
+		folded := store.Fold(user) // users are compared so
 		if first, twice := written[folded]; twice {
 			return d.Errf("user %s is written twice, first at %s, without case: make it one line", user, first)
 		}

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // words are what may begin a line of a block, each with what reads the line.
@@ -97,10 +97,10 @@ func (d *directive) names(form string, check func(string) error) ([]string, erro
 		if err := check(name); err != nil {
 			return nil, d.Errf("%s: %w", word, err)
 		}
-		if seen[registry.Fold(name)] {
+		if seen[store.Fold(name)] {
 			return nil, d.Errf("%s has %s twice", word, name)
 		}
-		seen[registry.Fold(name)] = true
+		seen[store.Fold(name)] = true
 	}
 	return names, nil
 }

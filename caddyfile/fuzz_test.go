@@ -11,7 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/generic-registry/caddy-generic-registry/module"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // parseText reads what may follow the directive's name.
@@ -76,10 +76,10 @@ func checkRules(t *testing.T, handler *module.Handler) {
 	t.Helper()
 	owners := make(map[string]bool)
 	for _, rule := range handler.Owners {
-		if owners[registry.Fold(rule.Owner)] {
+		if owners[store.Fold(rule.Owner)] {
 			t.Errorf("owner %q has two rules", rule.Owner)
 		}
-		owners[registry.Fold(rule.Owner)] = true
+		owners[store.Fold(rule.Owner)] = true
 		if module.CheckRuleOwner(rule.Owner) != nil {
 			t.Errorf("a rule for %q, which cannot be an owner", rule.Owner)
 		}

@@ -2,7 +2,7 @@ package caddyfile
 
 import (
 	"github.com/generic-registry/caddy-generic-registry/module"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // ownerWords are the words of an owner's block.
@@ -32,10 +32,10 @@ func (d *directive) owner() error {
 	if err := module.CheckRuleOwner(name); err != nil {
 		return d.Errf("owner %q: %w", name, err)
 	}
-	if first, twice := d.owners[registry.Fold(name)]; twice {
+	if first, twice := d.owners[store.Fold(name)]; twice {
 		return d.Errf("owner %s has a block already, at %s: make it one block", name, first)
 	}
-	d.owners[registry.Fold(name)] = d.position()
+	d.owners[store.Fold(name)] = d.position()
 
 	// Made here so that it has the line of the owner, not that of the brace.
 	empty := d.Errf("owner %s has no rule: use one of %s in its block", name, list(ownerWords))

@@ -11,7 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/generic-registry/caddy-generic-registry/module"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // TestAnyHandlerCanBeWritten holds that every configuration of the handler has a
@@ -52,7 +52,7 @@ func drawHandler(t *rapid.T) *module.Handler {
 	h := new(module.Handler)
 	h.Root = rapid.OneOf(rapid.Just(""), name).Draw(t, "root")
 	h.Prefix = rapid.OneOf(rapid.Just(""), rapid.Map(name, func(s string) string { return "/" + s })).Draw(t, "prefix")
-	if rules := rapid.SliceOfNDistinct(rule, 0, 4, func(r module.OwnerRule) string { return registry.Fold(r.Owner) }).Draw(t, "owners"); len(rules) > 0 {
+	if rules := rapid.SliceOfNDistinct(rule, 0, 4, func(r module.OwnerRule) string { return store.Fold(r.Owner) }).Draw(t, "owners"); len(rules) > 0 {
 		h.Owners = rules
 	}
 	h.Admins = drawNames(t, user, 0, "admins")
@@ -65,7 +65,7 @@ func drawHandler(t *rapid.T) *module.Handler {
 	h.UploadLeastRate = rapid.OneOf(rapid.Just(int64(-1)), rapid.Int64Range(0, exact)).Draw(t, "upload_least_rate")
 	h.VerifyReads = rapid.Bool().Draw(t, "verify_reads")
 	h.Health = rapid.OneOf(rapid.Just(""), rapid.Map(name, func(s string) string { return "/" + s })).Draw(t, "health")
-	h.FileNames = rapid.SampledFrom([]registry.FileNames{"", registry.FileNamesDocumented, registry.FileNamesGitea}).Draw(t, "file_names")
+	h.FileNames = rapid.SampledFrom([]store.FileNames{"", store.FileNamesDocumented, store.FileNamesGitea}).Draw(t, "file_names")
 	return h
 }
 
@@ -97,7 +97,7 @@ func drawClaim(t *rapid.T, label string) *module.Claim {
 }
 
 func drawNames(t *rapid.T, name *rapid.Generator[string], fewest int, label string) []string {
-	names := rapid.SliceOfNDistinct(name, fewest, 4, registry.Fold).Draw(t, label)
+	names := rapid.SliceOfNDistinct(name, fewest, 4, store.Fold).Draw(t, label)
 	if len(names) == 0 {
 		return nil
 	}

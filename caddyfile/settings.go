@@ -9,7 +9,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/generic-registry/caddy-generic-registry/module"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 func (d *directive) root() (err error) {
@@ -181,8 +181,8 @@ func (d *directive) fileNames() error {
 	if err != nil {
 		return err
 	}
-	switch names := registry.FileNames(text); names {
-	case registry.FileNamesDocumented, registry.FileNamesGitea:
+	switch names := store.FileNames(text); names {
+	case store.FileNamesDocumented, store.FileNamesGitea:
 		d.handler.FileNames = names
 		return nil
 	}

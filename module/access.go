@@ -1,7 +1,7 @@
 package module
 
 import (
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // access is the compiled rules: who may do what with which owner's packages.
@@ -15,12 +15,12 @@ type access struct {
 type rule struct {
 	permissions
 	packages []packageRule
-	quota    registry.Quota
+	quota    store.Quota
 }
 
 // packageRule narrows a rule to the packages that a pattern matches.
 type packageRule struct {
-	pattern registry.Pattern
+	pattern store.Pattern
 	permissions
 }
 
@@ -41,7 +41,7 @@ func (p *principals) includes(who *identity, owner string) bool {
 	if p.anyone {
 		return true
 	}
-	user := registry.Fold(who.user)
+	user := store.Fold(who.user)
 	if user == "" {
 		return false
 	}
@@ -50,7 +50,7 @@ func (p *principals) includes(who *identity, owner string) bool {
 	}
 	if len(p.groups) > 0 {
 		for _, group := range who.groups() {
-			if p.groups[registry.Fold(group)] {
+			if p.groups[store.Fold(group)] {
 				return true
 			}
 		}
@@ -59,15 +59,15 @@ func (p *principals) includes(who *identity, owner string) bool {
 }
 
 // allow tells whether who may do what. Whoever may change something may read it.
-func (p *permissions) allow(who *identity, what registry.Action, owner string) bool {
+func (p *permissions) allow(who *identity, what store.Action, owner string) bool {
 	deleters := p.delete
 	if deleters == nil {
 		deleters = &p.write
 	}
 	switch what {
-	case registry.ActionWrite:
+	case store.ActionWrite:
 		return p.write.includes(who, owner)
-	case registry.ActionDelete:
+	case store.ActionDelete:
 		return deleters.includes(who, owner)
 	}
 	return p.read.includes(who, owner) || p.write.includes(who, owner) || deleters.includes(who, owner)
@@ -94,13 +94,13 @@ func (r *rule) forPackage(name string) *permissions {
 
 // allows tells whether the rules let somebody do something with an owner's
 // package. What a token may is not their business.
-func (a *access) allows(who *identity, what registry.Action, owner, pkg string) bool {
-	if who.user != "" && a.admins[registry.Fold(who.user)] {
+func (a *access) allows(who *identity, what store.Action, owner, pkg string) bool {
+	if who.user != "" && a.admins[store.Fold(who.user)] {
 		return true
 	}
-	owner = registry.Fold(owner)
-	return a.of(owner).forPackage(registry.Fold(pkg)).allow(who, what, owner)
+	owner = store.Fold(owner)
+	return a.of(owner).forPackage(store.Fold(pkg)).allow(who, what, owner)
 }
 
 // quota returns what an owner may store.
-func (a *access) quota(owner string) registry.Quota { return a.of(registry.Fold(owner)).quota }
+func (a *access) quota(owner string) store.Quota { return a.of(store.Fold(owner)).quota }

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 func TestAccess(t *testing.T) {
@@ -49,8 +49,8 @@ func TestAccess(t *testing.T) {
 				t.Fatal(err)
 			}
 			who := &identity{user: test.user}
-			for action, want := range map[registry.Action]bool{
-				registry.ActionRead: test.read, registry.ActionWrite: test.write, registry.ActionDelete: test.write,
+			for action, want := range map[store.Action]bool{
+				store.ActionRead: test.read, store.ActionWrite: test.write, store.ActionDelete: test.write,
 			} {
 				if got := compiled.allows(who, action, test.owner, "p"); got != want {
 					t.Errorf("%s: %v", action, got)
@@ -139,7 +139,7 @@ func TestAccessByPackageGroupAndAction(t *testing.T) {
 			}
 			who := &identity{user: test.user, found: splitGroups(test.groups, true), searched: true}
 			var allowed []string
-			for _, action := range []registry.Action{registry.ActionRead, registry.ActionWrite, registry.ActionDelete} {
+			for _, action := range []store.Action{store.ActionRead, store.ActionWrite, store.ActionDelete} {
 				if compiled.allows(who, action, test.owner, test.pkg) {
 					allowed = append(allowed, string(action))
 				}
@@ -161,7 +161,7 @@ func TestQuotasAreInherited(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for owner, want := range map[string]registry.Quota{
+	for owner, want := range map[string]store.Quota{
 		"anyone": {Bytes: 100, Versions: 5, Files: 7}, "LARGE": {Bytes: 1000, Versions: 5, Files: 7}, "many": {Bytes: 100, Versions: 50, Files: 7},
 		"files": {Bytes: 100, Versions: 5, Files: 70},
 	} {

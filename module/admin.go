@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 func init() { caddy.RegisterModule(Admin{}) }
@@ -67,10 +68,10 @@ type tokenJSON struct {
 	Notice string `json:"notice,omitempty"`
 }
 
-func tokenToJSON(token registry.Token, text string) tokenJSON {
+func tokenToJSON(token store.Token, text string) tokenJSON {
 	shown := tokenJSON{
 		ID: token.ID, Name: token.Name, User: token.User, Text: text,
-		Owners: registry.PatternTexts(token.Scope.Owners), Packages: registry.PatternTexts(token.Scope.Packages),
+		Owners: store.PatternTexts(token.Scope.Owners), Packages: store.PatternTexts(token.Scope.Packages),
 		Created: orNil(token.Created), Expires: orNil(token.Expires), LastUsed: orNil(token.LastUsed),
 	}
 	for _, action := range token.Scope.Actions {
@@ -87,15 +88,15 @@ func orNil(at time.Time) *time.Time {
 }
 
 // draft is what a client asks for; ID and times but the expiry are not its to say.
-func (t tokenJSON) draft() (draft registry.Token, err error) {
+func (t tokenJSON) draft() (draft store.Token, err error) {
 	draft.Name, draft.User = t.Name, t.User
 	for _, action := range t.Actions {
-		draft.Scope.Actions = append(draft.Scope.Actions, registry.Action(action))
+		draft.Scope.Actions = append(draft.Scope.Actions, store.Action(action))
 	}
-	if draft.Scope.Owners, err = registry.ParsePatterns(t.Owners); err != nil {
+	if draft.Scope.Owners, err = store.ParsePatterns(t.Owners); err != nil {
 		return draft, fmt.Errorf("owners: %w", err)
 	}
-	if draft.Scope.Packages, err = registry.ParsePatterns(t.Packages); err != nil {
+	if draft.Scope.Packages, err = store.ParsePatterns(t.Packages); err != nil {
 		return draft, fmt.Errorf("packages: %w", err)
 	}
 	if t.Expires != nil {
@@ -112,17 +113,17 @@ const maxAdminRequest = 1 << 20
 func serveTokens(w http.ResponseWriter, r *http.Request) error {
 	switch r.Method {
 	case http.MethodGet:
-		return withRegistry(r, func(_ *entry, store *registry.Registry) error { return listTokens(w, r, store) })
+		return withRegistry(r, func(_ *entry, reg *registry.Registry) error { return listTokens(w, r, reg) })
 	case http.MethodPost:
-		return withRegistry(r, func(e *entry, store *registry.Registry) error { return createToken(w, r, e, store) })
+		return withRegistry(r, func(e *entry, reg *registry.Registry) error { return createToken(w, r, e, reg) })
 	case http.MethodDelete:
-		return withRegistry(r, func(e *entry, store *registry.Registry) error { return revokeToken(w, r, e, store) })
+		return withRegistry(r, func(e *entry, reg *registry.Registry) error { return revokeToken(w, r, e, reg) })
 	}
 	return adminError(http.StatusMethodNotAllowed, errMethod)
 }
 
-func listTokens(w http.ResponseWriter, r *http.Request, store *registry.Registry) error {
-	tokens, err := store.Tokens(r.Context())
+func listTokens(w http.ResponseWriter, r *http.Request, reg *registry.Registry) error {
+	tokens, err := reg.Tokens(r.Context())
 	if err != nil {
 		return storeError(err)
 	}
@@ -133,7 +134,7 @@ func listTokens(w http.ResponseWriter, r *http.Request, store *registry.Registry
 	return answerJSON(w, shown)
 }
 
-func createToken(w http.ResponseWriter, r *http.Request, e *entry, store *registry.Registry) error {
+func createToken(w http.ResponseWriter, r *http.Request, e *entry, reg *registry.Registry) error {
 	var asked tokenJSON
 	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxAdminRequest))
 	decoder.DisallowUnknownFields()
@@ -144,7 +145,7 @@ func createToken(w http.ResponseWriter, r *http.Request, e *entry, store *regist
 	if err != nil {
 		return adminError(http.StatusBadRequest, err)
 	}
-	token, text, err := store.CreateToken(r.Context(), draft)
+	token, text, err := reg.CreateToken(r.Context(), draft)
 	if err != nil {
 		return storeError(err)
 	}
@@ -162,13 +163,13 @@ const (
 	parameterName  = "name"
 )
 
-func revokeToken(w http.ResponseWriter, r *http.Request, e *entry, store *registry.Registry) error {
-	revoke, which := store.RevokeToken, r.URL.Query().Get(parameterToken)
+func revokeToken(w http.ResponseWriter, r *http.Request, e *entry, reg *registry.Registry) error {
+	revoke, which := reg.RevokeToken, r.URL.Query().Get(parameterToken)
 	if name := r.URL.Query().Get(parameterName); name != "" {
 		if which != "" {
 			return adminError(http.StatusBadRequest, fmt.Errorf("name the token by %s or by %s, not by both", parameterToken, parameterName))
 		}
-		revoke, which = store.RevokeTokenNamed, name
+		revoke, which = reg.RevokeTokenNamed, name
 	}
 	if which == "" {
 		return adminError(http.StatusBadRequest, fmt.Errorf("name the token by %s or by %s", parameterToken, parameterName))
@@ -188,11 +189,11 @@ func withRegistry(r *http.Request, do func(*entry, *registry.Registry) error) er
 		return adminError(http.StatusNotFound, err)
 	}
 	defer stores.leave(entry)
-	store, err := entry.wait(r.Context(), openWait)
+	reg, err := entry.wait(r.Context(), openWait)
 	if err != nil {
 		return adminError(http.StatusServiceUnavailable, err)
 	}
-	return do(entry, store)
+	return do(entry, reg)
 }
 
 func storeError(err error) error {
@@ -201,13 +202,13 @@ func storeError(err error) error {
 		status int
 		code   string
 	}{
-		{registry.ErrInvalidToken, http.StatusBadRequest, "invalid_token"},
-		{registry.ErrTokenExists, http.StatusConflict, "token_exists"},
-		{registry.ErrTokenNotFound, http.StatusNotFound, "token_not_found"},
-		{registry.ErrNoTokens, http.StatusNotImplemented, "no_tokens"},
-		{registry.ErrNoJournal, http.StatusNotImplemented, "no_journal"},
-		{registry.ErrNotContinued, http.StatusConflict, codeNotContinued},
-		{registry.ErrUnavailable, http.StatusServiceUnavailable, "unavailable"},
+		{store.ErrInvalidToken, http.StatusBadRequest, "invalid_token"},
+		{store.ErrTokenExists, http.StatusConflict, "token_exists"},
+		{store.ErrTokenNotFound, http.StatusNotFound, "token_not_found"},
+		{store.ErrNoTokens, http.StatusNotImplemented, "no_tokens"},
+		{store.ErrNoJournal, http.StatusNotImplemented, "no_journal"},
+		{store.ErrNotContinued, http.StatusConflict, codeNotContinued},
+		{store.ErrUnavailable, http.StatusServiceUnavailable, "unavailable"},
 	} {
 		if errors.Is(err, known.err) {
 			return &adminRefusal{known.status, answeredError{Text: err.Error(), Code: known.code}}
@@ -216,7 +217,7 @@ func storeError(err error) error {
 	return adminError(http.StatusInternalServerError, err)
 }
 
-// codeNotContinued is the code of registry.ErrNotContinued.
+// codeNotContinued is the code of store.ErrNotContinued.
 const codeNotContinued = "not_continued"
 
 // adminRefusal is an error that the admin endpoint answers.

@@ -12,6 +12,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/registry/backup"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 const (
@@ -40,10 +42,10 @@ func serveBackup(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return adminError(http.StatusBadRequest, err)
 	}
-	return withRegistry(r, func(_ *entry, store *registry.Registry) error {
+	return withRegistry(r, func(_ *entry, reg *registry.Registry) error {
 		out := newStream(w, backupType)
 		buffer := bufio.NewWriterSize(out, streamBuffer)
-		_, err := registry.MakeBackup(r.Context(), store, options, buffer)
+		_, err := backup.Make(r.Context(), reg, options, buffer)
 		if err != nil && !out.begun {
 			return storeError(err)
 		}
@@ -54,14 +56,14 @@ func serveBackup(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
-func parseBackupOptions(query url.Values) (options registry.BackupOptions, err error) {
+func parseBackupOptions(query url.Values) (options backup.Options, err error) {
 	if text := query.Get(parameterSince); text != "" {
 		if options.Since.Sequence, err = strconv.ParseUint(text, 10, 64); err != nil {
 			return options, fmt.Errorf("%s: %w", parameterSince, err)
 		}
 	}
 	if text := query.Get(parameterChain); text != "" {
-		if options.Since.Chain, err = registry.ParseDigest(text); err != nil {
+		if options.Since.Chain, err = store.ParseDigest(text); err != nil {
 			return options, fmt.Errorf("%s: %w", parameterChain, err)
 		}
 	}

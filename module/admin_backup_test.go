@@ -15,6 +15,9 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/registry/backup"
+	"github.com/generic-registry/caddy-generic-registry/module/registry/integrity"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // adminTest is an open registry behind the handlers of the admin endpoint.
@@ -37,7 +40,7 @@ func newAdminTest(t *testing.T) *adminTest {
 	if err := entry.start(t.Context(), config); err != nil {
 		t.Fatal(err)
 	}
-	store, err := entry.wait(t.Context(), time.Minute)
+	reg, err := entry.wait(t.Context(), time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,10 +58,10 @@ func newAdminTest(t *testing.T) *adminTest {
 	}
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
-	return &adminTest{t, server, backend, store}
+	return &adminTest{t, server, backend, reg}
 }
 
-func (a *adminTest) publish(name, content string) registry.File {
+func (a *adminTest) publish(name, content string) store.File {
 	a.Helper()
 	file, err := a.store.Publish(a.Context(), refOf("alice", "p", "1", name), "alice", registry.Content{Body: strings.NewReader(content), Size: -1}, registry.Limits{})
 	if err != nil {
@@ -84,12 +87,12 @@ func (a *adminTest) ask(method, path string, query url.Values) (status int, head
 }
 
 // readAll reads a stream to its end, which it must have.
-func readAll(stream []byte) (*registry.BackupReader, error) {
-	backup, err := registry.NewBackupReader(bytes.NewReader(stream))
+func readAll(stream []byte) (*backup.Reader, error) {
+	reader, err := backup.NewReader(bytes.NewReader(stream))
 	if err != nil {
 		return nil, err
 	}
-	return backup, readThrough(backup, func(int64) {})
+	return reader, readThrough(reader, func(int64) {})
 }
 
 func TestAdminStreamsABackup(t *testing.T) {
@@ -149,20 +152,20 @@ func TestAdminCutsAFailedBackup(t *testing.T) {
 	if status != http.StatusOK || !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("answer is %d, %v", status, err)
 	}
-	if _, err := readAll(body); !errors.Is(err, registry.ErrIncomplete) || !strings.Contains(err.Error(), file.Digest.String()) {
+	if _, err := readAll(body); !errors.Is(err, store.ErrIncomplete) || !strings.Contains(err.Error(), file.Digest.String()) {
 		t.Errorf("reading it: %v", err)
 	}
 	_, _, body, err = a.ask(http.MethodGet, backupPath, url.Values{parameterSkipDamaged: {"true"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if backup, err := readAll(body); err != nil || len(backup.Damaged()) != 1 {
+	if reader, err := readAll(body); err != nil || len(reader.Damaged()) != 1 {
 		t.Errorf("going on: %v", err)
 	}
 }
 
 // spoil takes the bytes of a file away.
-func (a *adminTest) spoil(file registry.File) {
+func (a *adminTest) spoil(file store.File) {
 	a.Helper()
 	for _, e := range stores.entries {
 		if e.root() != a.Name() {
@@ -195,7 +198,7 @@ func TestAdminVerifies(t *testing.T) {
 	}
 	file := a.publish("damaged", "damaged")
 	a.spoil(file)
-	if bad := verify(); bad.Report.isSound() || bad.Report.Damaged != 1 || bad.Report.Damage[0].SHA256 != file.Digest.String() || bad.Report.Damage[0].Kind != string(registry.DamageMissing) {
+	if bad := verify(); bad.Report.isSound() || bad.Report.Damaged != 1 || bad.Report.Damage[0].SHA256 != file.Digest.String() || bad.Report.Damage[0].Kind != string(integrity.DamageMissing) {
 		t.Errorf("report is %+v", bad.Report)
 	}
 	for name, test := range map[string]struct {

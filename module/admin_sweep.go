@@ -35,15 +35,15 @@ func serveSweep(w http.ResponseWriter, r *http.Request) error {
 			return adminError(http.StatusBadRequest, fmt.Errorf("%s: write true or false", parameterConfirm))
 		}
 	}
-	return withRegistry(r, func(_ *entry, store *registry.Registry) error {
-		sweep := store.Sweep
+	return withRegistry(r, func(_ *entry, reg *registry.Registry) error {
+		sweep := reg.Sweep
 		if confirm {
-			sweep = store.ConfirmSweep
+			sweep = reg.ConfirmSweep
 		}
 		deleted, err := sweep(r.Context())
 		if err != nil {
 			return storeError(err)
 		}
-		return answerJSON(w, sweepAnswer{Deleted: deleted, Withheld: store.Health().Sweep.Withheld})
+		return answerJSON(w, sweepAnswer{Deleted: deleted, Withheld: reg.Health().Sweep.Withheld})
 	})
 }

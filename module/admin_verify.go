@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/registry/integrity"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 const (
@@ -24,8 +26,8 @@ const (
 // verifyLine is one line of what a verify answers. The last one has a report or an
 // error: an answer without either was cut.
 type verifyLine struct {
-	Progress *registry.VerifyProgress `json:"progress,omitempty"`
-	Report   *verifyReport            `json:"report,omitempty"`
+	Progress *integrity.VerifyProgress `json:"progress,omitempty"`
+	Report   *verifyReport             `json:"report,omitempty"`
 	// Error says why not all could be checked; the report then has what was found
 	// until then.
 	Error string `json:"error,omitempty"`
@@ -43,14 +45,14 @@ type verifyReport struct {
 }
 
 type damageJSON struct {
-	Kind    string           `json:"kind"`
-	SHA256  string           `json:"sha256"`
-	Size    int64            `json:"size"`
-	Locator registry.Locator `json:"locator"`
-	Found   string           `json:"found,omitempty"`
+	Kind    string        `json:"kind"`
+	SHA256  string        `json:"sha256"`
+	Size    int64         `json:"size"`
+	Locator store.Locator `json:"locator"`
+	Found   string        `json:"found,omitempty"`
 }
 
-func verifyReportToJSON(report registry.VerifyReport) *verifyReport {
+func verifyReportToJSON(report integrity.VerifyReport) *verifyReport {
 	shown := &verifyReport{
 		Started: report.Scrub.Started, Finished: report.Scrub.Finished,
 		Blobs: report.Scrub.Blobs, Bytes: report.Scrub.Bytes, Damaged: report.Scrub.Damaged,
@@ -71,7 +73,7 @@ func serveVerify(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodPost {
 		return adminError(http.StatusMethodNotAllowed, errMethod)
 	}
-	var options registry.VerifyOptions
+	var options integrity.VerifyOptions
 	if text := r.URL.Query().Get(parameterRate); text != "" {
 		rate, err := strconv.ParseInt(text, 10, 64)
 		if err != nil || rate < 0 {
@@ -79,12 +81,12 @@ func serveVerify(w http.ResponseWriter, r *http.Request) error {
 		}
 		options.Rate = rate
 	}
-	return withRegistry(r, func(_ *entry, store *registry.Registry) error {
+	return withRegistry(r, func(_ *entry, reg *registry.Registry) error {
 		out := newStream(w, verifyType)
 		lines := json.NewEncoder(out)
 		var failed error
 		told := time.Now()
-		report, err := store.Verify(r.Context(), options, func(progress registry.VerifyProgress) {
+		report, err := reg.Verify(r.Context(), options, func(progress integrity.VerifyProgress) {
 			if now := time.Now(); failed == nil && now.Sub(told) >= verifyInterval {
 				told = now
 				if failed = lines.Encode(verifyLine{Progress: &progress}); failed == nil {

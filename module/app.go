@@ -16,7 +16,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 func init() { caddy.RegisterModule(&App{}) }
@@ -76,11 +76,11 @@ var errNoRoot = errors.New("no such registry")
 // the configuration. It opens nothing. Handlers are provisioned one after another.
 // The rate is registry.Options'.
 func (a *App) use(root string, metadata, blobs caddy.Module, scrubRate int64) (storeKey, error) {
-	metadataBackend, ok := metadata.(registry.MetadataBackend)
+	metadataBackend, ok := metadata.(store.MetadataBackend)
 	if !ok {
 		return storeKey{}, fmt.Errorf("%s is not a metadata backend", metadata.CaddyModule().ID)
 	}
-	blobBackend, ok := blobs.(registry.BlobBackend)
+	blobBackend, ok := blobs.(store.BlobBackend)
 	if !ok {
 		return storeKey{}, fmt.Errorf("%s is not a blob backend", blobs.CaddyModule().ID)
 	}

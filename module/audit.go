@@ -8,7 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // placeholderPrefix begins the placeholders that the handler sets, for log_append
@@ -20,9 +20,9 @@ const placeholderPrefix = "http.generic_registry."
 type record struct {
 	route
 	who  *identity
-	file registry.File // what was found or published
-	done bool          // whether there is such a file
-	err  error         // why the request was refused
+	file store.File // what was found or published
+	done bool       // whether there is such a file
+	err  error      // why the request was refused
 }
 
 // newRecord starts the record of a request and lets its placeholders read it.
@@ -35,7 +35,7 @@ func newRecord(r *http.Request, rt route, who *identity) *record {
 }
 
 // found notes the file that a request published or downloads.
-func (r *record) found(file registry.File) { r.file, r.done = file, true }
+func (r *record) found(file store.File) { r.file, r.done = file, true }
 
 // result is "ok", or the text that a refused client sees.
 func (r *record) result() string {
@@ -112,7 +112,7 @@ func (h *Handler) auditChange(r *http.Request, rec *record) {
 }
 
 // auditToken logs that somebody made or revoked a token through the admin endpoint.
-func (e *entry) auditToken(r *http.Request, action string, token registry.Token) {
+func (e *entry) auditToken(r *http.Request, action string, token store.Token) {
 	b := e.latest()
 	if b == nil || b.audit == nil {
 		return

@@ -11,7 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
 	"go.uber.org/zap"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 func init() { caddy.RegisterModule(&Authenticator{}) }
@@ -119,7 +119,7 @@ func (a *Authenticator) Authenticate(w http.ResponseWriter, r *http.Request) (ca
 func (a *Authenticator) checkToken(w http.ResponseWriter, r *http.Request, text string) (caddyauth.User, bool, error) {
 	token, err := a.find(r, text)
 	switch {
-	case errors.Is(err, registry.ErrTokenNotFound), errors.Is(err, registry.ErrTokenExpired):
+	case errors.Is(err, store.ErrTokenNotFound), errors.Is(err, store.ErrTokenExpired):
 		return a.refuse(w, r, attempt{user: token.User, token: token.Name}, err)
 	case err != nil:
 		return a.postpone(w, r, err)
@@ -150,7 +150,7 @@ func (a *Authenticator) postpone(w http.ResponseWriter, r *http.Request, why err
 func tokenIn(r *http.Request, credentials string) (text string, isToken bool) {
 	if user, password, ok := r.BasicAuth(); ok {
 		for _, candidate := range []string{password, user} {
-			if strings.HasPrefix(candidate, registry.TokenPrefix) {
+			if strings.HasPrefix(candidate, store.TokenPrefix) {
 				return candidate, true
 			}
 		}
@@ -163,21 +163,21 @@ func tokenIn(r *http.Request, credentials string) (text string, isToken bool) {
 	return strings.TrimSpace(text), true
 }
 
-func (a *Authenticator) find(r *http.Request, text string) (registry.Token, error) {
+func (a *Authenticator) find(r *http.Request, text string) (store.Token, error) {
 	key, err := a.app.find(a.Root)
 	if err != nil {
-		return registry.Token{}, err
+		return store.Token{}, err
 	}
 	entry := stores.join(key)
 	if entry == nil {
-		return registry.Token{}, fmt.Errorf("%w: closed by a reload", registry.ErrUnavailable)
+		return store.Token{}, fmt.Errorf("%w: closed by a reload", store.ErrUnavailable)
 	}
 	defer stores.leave(entry)
-	store, err := entry.wait(r.Context(), openWait)
+	reg, err := entry.wait(r.Context(), openWait)
 	if err != nil {
-		return registry.Token{}, err
+		return store.Token{}, err
 	}
-	return store.CheckToken(r.Context(), text)
+	return reg.CheckToken(r.Context(), text)
 }
 
 func (a *Authenticator) checkBasic(w http.ResponseWriter, r *http.Request) (caddyauth.User, bool, error) {
@@ -199,7 +199,7 @@ func (a *Authenticator) checkBasic(w http.ResponseWriter, r *http.Request) (cadd
 type attempt struct{ user, token string }
 
 // longestAttempt is how much of a name that a client made up is logged.
-const longestAttempt = registry.MaxNameLength
+const longestAttempt = store.MaxNameLength
 
 // refuse answers 401, and tells the audit log whose credentials they were.
 func (a *Authenticator) refuse(w http.ResponseWriter, r *http.Request, whose attempt, why error) (caddyauth.User, bool, error) {

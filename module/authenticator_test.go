@@ -16,7 +16,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/blobs/filesystem"
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // newAuthenticator is one over a real store, with a user alice and the token of
@@ -55,13 +55,13 @@ func newAuthenticator(t testing.TB) (authenticator *Authenticator, token string)
 	if err := authenticator.provisionBasic(ctx); err != nil {
 		t.Fatal(err)
 	}
-	store, err := stores.join(key).wait(t.Context(), openWait)
+	reg, err := stores.join(key).wait(t.Context(), openWait)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { stores.leave(app.uses[key].entry) })
-	_, token, err = store.CreateToken(t.Context(), registry.Token{
-		Name: "ci", User: "ci", Scope: registry.Scope{Actions: []registry.Action{registry.ActionRead}},
+	_, token, err = reg.CreateToken(t.Context(), store.Token{
+		Name: "ci", User: "ci", Scope: store.Scope{Actions: []store.Action{store.ActionRead}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -104,7 +104,7 @@ func TestAuthenticateTellsUsersFromAnonymous(t *testing.T) {
 			if err != nil || good != test.good || user.ID != test.user {
 				t.Errorf("user %q, %v, %v", user.ID, good, err)
 			}
-			if _, scoped := caddyhttp.GetVar(r.Context(), tokenVariable).(*registry.Token); scoped != test.scoped {
+			if _, scoped := caddyhttp.GetVar(r.Context(), tokenVariable).(*store.Token); scoped != test.scoped {
 				t.Errorf("a scope: %v", scoped)
 			}
 			if (w.Header().Get("WWW-Authenticate") == "") != test.good {

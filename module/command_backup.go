@@ -13,7 +13,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/registry/backup"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // standardStream stands for standard input or output where a file is expected.
@@ -88,8 +89,8 @@ only digests of them.`,
 }
 
 // begin starts a backup and returns it to be read.
-func (b *backupCommand) begin(ctx context.Context, since registry.Position) (io.ReadCloser, error) {
-	options := registry.BackupOptions{Since: since, SkipDamaged: b.skipDamaged}
+func (b *backupCommand) begin(ctx context.Context, since store.Position) (io.ReadCloser, error) {
+	options := backup.Options{Since: since, SkipDamaged: b.skipDamaged}
 	if b.isOffline {
 		return b.beginOffline(ctx, options)
 	}
@@ -105,7 +106,7 @@ func (b *backupCommand) begin(ctx context.Context, since registry.Position) (io.
 	return response.Body, nil
 }
 
-func (b *backupCommand) beginOffline(ctx context.Context, options registry.BackupOptions) (io.ReadCloser, error) {
+func (b *backupCommand) beginOffline(ctx context.Context, options backup.Options) (io.ReadCloser, error) {
 	backends, err := b.backends(notesLog(b.line, slog.LevelWarn))
 	if err != nil {
 		return nil, err
@@ -115,7 +116,7 @@ func (b *backupCommand) beginOffline(ctx context.Context, options registry.Backu
 		return nil, err
 	}
 	return readWhatIsWritten(func(w io.Writer) error {
-		_, err := registry.MakeBackup(ctx, opened, options, w)
+		_, err := backup.Make(ctx, opened, options, w)
 		return errors.Join(err, opened.Close())
 	}), nil
 }
@@ -153,39 +154,39 @@ func (b *backupCommand) toOutput(ctx context.Context) error {
 		return errors.New("a backup is not for a terminal: name a directory, or send it to a file: backup - > registry.tar")
 	}
 	began := time.Now()
-	stream, err := b.begin(ctx, registry.Position{})
+	stream, err := b.begin(ctx, store.Position{})
 	if err != nil {
 		return err
 	}
 	defer stream.Close()
 	copied := io.TeeReader(stream, b.out)
-	backup, err := registry.NewBackupReader(copied)
+	reader, err := backup.NewReader(copied)
 	if err != nil {
 		return err
 	}
-	progress := b.beginProgress(backup.Head())
-	if err := readThrough(backup, progress.add); err != nil {
+	progress := b.beginProgress(reader.Head())
+	if err := readThrough(reader, progress.add); err != nil {
 		return err
 	}
 	if _, err := io.Copy(io.Discard, copied); err != nil { // the padding
 		return fmt.Errorf("copying the backup: %w", err)
 	}
 	b.line.end()
-	return b.report(b.notes, backup, began)
+	return b.report(b.notes, reader, began)
 }
 
 // readThrough reads a backup to its end. Nil means that it is whole; its bytes are
 // held against nothing.
-func readThrough(backup *registry.BackupReader, count func(size int64)) error {
+func readThrough(reader *backup.Reader, count func(size int64)) error {
 	for {
-		if _, err := backup.NextLines(); err == io.EOF {
+		if _, err := reader.NextLines(); err == io.EOF {
 			break
 		} else if err != nil {
 			return err
 		}
 	}
 	for {
-		_, size, content, err := backup.NextBlob()
+		_, size, content, err := reader.NextBlob()
 		if err == io.EOF {
 			return nil
 		}
@@ -207,7 +208,7 @@ func (b *backupCommand) toDirectory(ctx context.Context, path string) (err error
 		return err
 	}
 	defer func() { err = errors.Join(err, directory.release()) }()
-	var since registry.Position
+	var since store.Position
 	if directory.whole && !b.full {
 		since = directory.head.Position
 	}
@@ -216,41 +217,41 @@ func (b *backupCommand) toDirectory(ctx context.Context, path string) (err error
 		return orFull(err)
 	}
 	defer stream.Close()
-	backup, err := registry.NewBackupReader(stream)
+	reader, err := backup.NewReader(stream)
 	if err != nil {
 		return orFull(err)
 	}
-	progress := b.beginProgress(backup.Head())
-	if err := directory.unpack(ctx, backup, progress.add); err != nil {
+	progress := b.beginProgress(reader.Head())
+	if err := directory.unpack(ctx, reader, progress.add); err != nil {
 		return err
 	}
 	_, _ = io.Copy(io.Discard, stream) // the padding: who writes it is not cut off
 	b.line.end()
-	return b.report(b.out, backup, began)
+	return b.report(b.out, reader, began)
 }
 
 // orFull says what to do where a backup cannot be continued.
 func orFull(err error) error {
 	var refused *answeredError
-	if errors.Is(err, registry.ErrNotContinued) || errors.As(err, &refused) && refused.Code == codeNotContinued {
+	if errors.Is(err, store.ErrNotContinued) || errors.As(err, &refused) && refused.Code == codeNotContinued {
 		return fmt.Errorf("%w: --full makes one in this directory", err)
 	}
 	return err
 }
 
 // report says what was backed up.
-func (b *backupCommand) report(out io.Writer, backup *registry.BackupReader, began time.Time) error {
-	head, end := backup.Head(), backup.End()
+func (b *backupCommand) report(out io.Writer, reader *backup.Reader, began time.Time) error {
+	head, end := reader.Head(), reader.End()
 	kind := "full backup"
 	if head.Since.Sequence > 0 {
 		kind = fmt.Sprintf("backup since change %d", head.Since.Sequence)
 	}
 	fmt.Fprintf(out, "%s of registry %s as of change %d (%s): %s, %s, in %s\n",
 		kind, head.Store, head.Position.Sequence, head.Created.Format(time.RFC3339), counted(end.Lines, "change"), amount(end.Blobs, "blob", end.Bytes), elapsed(began))
-	for _, damaged := range backup.Damaged() {
+	for _, damaged := range reader.Damaged() {
 		fmt.Fprintf(b.notes, "damaged: %s (%d bytes): %s\n", damaged.Digest, damaged.Size, damaged.Problem)
 	}
-	if n := len(backup.Damaged()); n > 0 {
+	if n := len(reader.Damaged()); n > 0 {
 		return fmt.Errorf("%s damaged and not in the backup; verify lists what is damaged", areDamaged(n))
 	}
 	return nil
@@ -269,7 +270,7 @@ type blobProgress struct {
 	step step
 }
 
-func (b *backupCommand) beginProgress(head registry.BackupHead) *blobProgress {
+func (b *backupCommand) beginProgress(head backup.Head) *blobProgress {
 	return &blobProgress{b.line, step{what: "backing up", unit: "blob", total: head.Expected.Blobs, totalBytes: head.Expected.Bytes}}
 }
 

@@ -13,6 +13,8 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/registry/backup"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 var errCrash = errors.New("the process is gone")
@@ -95,34 +97,34 @@ func (f *crashingFile) Sync() error {
 
 // checkWhole reads the backup in a directory as a restore does and returns its
 // position.
-func checkWhole(path string) (at registry.Position, err error) {
+func checkWhole(path string) (at store.Position, err error) {
 	stream, err := openBackupDirectory(path)
 	if err != nil {
 		return at, err
 	}
 	defer stream.Close()
-	backup, err := registry.NewBackupReader(stream)
+	reader, err := backup.NewReader(stream)
 	if err != nil {
 		return at, err
 	}
 	var lines []byte
 	for err == nil {
 		var piece []byte
-		piece, err = backup.NextLines()
+		piece, err = reader.NextLines()
 		lines = append(lines, piece...)
 	}
 	if err != io.EOF {
 		return at, err
 	}
 	var blobs int64
-	err = backup.CopyBlobs(context.Background(), bytes.NewReader(lines), func(_ context.Context, _ registry.Blob, content io.Reader) error {
+	err = reader.CopyBlobs(context.Background(), bytes.NewReader(lines), func(_ context.Context, _ store.Blob, content io.Reader) error {
 		_, err := io.Copy(io.Discard, content)
 		return err
 	})
-	if blobs = backup.End().Blobs; err == nil && blobs != int64(backup.Head().Position.Sequence) {
-		err = fmt.Errorf("%d blobs as of change %d, which all published one", blobs, backup.Head().Position.Sequence)
+	if blobs = reader.End().Blobs; err == nil && blobs != int64(reader.Head().Position.Sequence) {
+		err = fmt.Errorf("%d blobs as of change %d, which all published one", blobs, reader.Head().Position.Sequence)
 	}
-	return backup.Head().Position, err
+	return reader.Head().Position, err
 }
 
 // TestABackupThatIsInterrupted, at any step on the disk: the one that was there is
@@ -130,13 +132,13 @@ func checkWhole(path string) (at registry.Position, err error) {
 func TestABackupThatIsInterrupted(t *testing.T) {
 	c := newCommandTest(t)
 	var streams [][]byte
-	var positions []registry.Position
-	var since registry.Position
-	next := func(from, to int, since registry.Position) {
+	var positions []store.Position
+	var since store.Position
+	next := func(from, to int, since store.Position) {
 		c.publish(from, to)
-		c.with(c.root, func(store *registry.Registry) error {
+		c.with(c.root, func(reg *registry.Registry) error {
 			var stream bytes.Buffer
-			made, err := registry.MakeBackup(t.Context(), store, registry.BackupOptions{Since: since}, &stream)
+			made, err := backup.Make(t.Context(), reg, backup.Options{Since: since}, &stream)
 			streams, positions = append(streams, stream.Bytes()), append(positions, made.Position)
 			return err
 		})
@@ -147,12 +149,12 @@ func TestABackupThatIsInterrupted(t *testing.T) {
 	next(7, 7, positions[0])
 	for name, test := range map[string]struct {
 		before, stream, again int // -1 is nothing
-		want                  []registry.Position
+		want                  []store.Position
 	}{
-		"the first":           {-1, 0, 0, []registry.Position{positions[0]}},
+		"the first":           {-1, 0, 0, []store.Position{positions[0]}},
 		"an increment":        {0, 1, 3, positions[:2]}, // more has changed at the second run
-		"full one over one":   {0, 2, 2, []registry.Position{positions[0], positions[2]}},
-		"the same once again": {2, 2, 2, []registry.Position{positions[2]}},
+		"full one over one":   {0, 2, 2, []store.Position{positions[0], positions[2]}},
+		"the same once again": {2, 2, 2, []store.Position{positions[2]}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for steps := 0; ; steps++ {
@@ -165,7 +167,7 @@ func TestABackupThatIsInterrupted(t *testing.T) {
 					t.Fatalf("after %d steps: %v", steps, err)
 				}
 				at, wholeErr := checkWhole(path)
-				isNone := errors.Is(wholeErr, registry.ErrIncomplete) && test.before < 0 && err != nil
+				isNone := errors.Is(wholeErr, store.ErrIncomplete) && test.before < 0 && err != nil
 				if wholeErr != nil && !isNone {
 					t.Fatalf("after %d steps there is no whole backup: %v", steps, wholeErr)
 				}
@@ -196,11 +198,11 @@ func unpackOnto(t *testing.T, path string, fsys disk.FS, stream []byte) error {
 		t.Fatal(err)
 	}
 	directory.fsys = fsys
-	backup, err := registry.NewBackupReader(bytes.NewReader(stream))
+	reader, err := backup.NewReader(bytes.NewReader(stream))
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = directory.unpack(t.Context(), backup, func(int64) {})
+	err = directory.unpack(t.Context(), reader, func(int64) {})
 	if releaseErr := directory.release(); releaseErr != nil {
 		t.Fatal(releaseErr)
 	}

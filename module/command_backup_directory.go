@@ -13,7 +13,8 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/registry/backup"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 const (
@@ -37,12 +38,12 @@ var backupLineFolders = []string{backupCheckpoint, backupJournal}
 
 // backupHead is the head of a backup in a directory.
 type backupHead struct {
-	registry.BackupHead
+	backup.Head
 	// Whole says that all of it is there: a stream that someone unpacked has its end
 	// for that.
 	Whole bool `json:"whole"`
 	// Damaged are the blobs that the backup lacks.
-	Damaged []registry.DamagedBlob `json:"damaged,omitempty"`
+	Damaged []backup.DamagedBlob `json:"damaged,omitempty"`
 }
 
 // backupDirectory is a directory for one backup, which increments make larger.
@@ -58,7 +59,7 @@ type backupDirectory struct {
 // what an interrupted command left nearly done.
 func takeBackupDirectory(path string) (*backupDirectory, error) {
 	claim, err := directory.Take(path, backupLayout, backupLayoutVersion)
-	if errors.Is(err, registry.ErrLocked) {
+	if errors.Is(err, store.ErrLocked) {
 		return nil, fmt.Errorf("another backup is being made to %s", path)
 	}
 	if err != nil {
@@ -76,7 +77,7 @@ func (d *backupDirectory) open() (err error) {
 		return err
 	}
 	d.head, d.whole, err = readBackupHead(d.path)
-	if err == nil && d.whole && d.head.Since != (registry.Position{}) {
+	if err == nil && d.whole && d.head.Since != (store.Position{}) {
 		return fmt.Errorf("%s has a part of a backup, which cannot be brought up to date", d.path)
 	}
 	return err
@@ -94,7 +95,7 @@ func readBackupHead(path string) (head backupHead, whole bool, err error) {
 	if err != nil {
 		return head, false, fmt.Errorf("reading the head of the backup: %w", err)
 	}
-	if err := registry.ParseBackupHead(text, &head); err != nil {
+	if err := backup.ParseHead(text, &head); err != nil {
 		return head, false, fmt.Errorf("%s: %w", path, err)
 	}
 	return head, head.Whole, nil
@@ -102,26 +103,26 @@ func readBackupHead(path string) (head backupHead, whole bool, err error) {
 
 // unpack writes a backup into the directory: a full one beside what is there, an
 // increment into it. Nothing counts before its head is there.
-func (d *backupDirectory) unpack(ctx context.Context, backup *registry.BackupReader, count func(size int64)) error {
-	head, into := backup.Head(), d.path
+func (d *backupDirectory) unpack(ctx context.Context, reader *backup.Reader, count func(size int64)) error {
+	head, into := reader.Head(), d.path
 	switch {
-	case head.Since == (registry.Position{}):
+	case head.Since == (store.Position{}):
 		into = filepath.Join(d.path, unfinishedBackup)
 		if err := os.RemoveAll(into); err != nil {
 			return fmt.Errorf("removing an unfinished backup: %w", err)
 		}
 		d.head.Damaged = nil
 	case !d.whole || head.Store != d.head.Store || head.Since != d.head.Position:
-		return fmt.Errorf("%w: the server sent changes since %d", registry.ErrNotContinued, head.Since.Sequence)
+		return fmt.Errorf("%w: the server sent changes since %d", store.ErrNotContinued, head.Since.Sequence)
 	}
 	u := &unpacking{fsys: d.fsys, into: into, made: make(map[string]bool)}
-	lines, err := u.writeLines(backup)
+	lines, err := u.writeLines(reader)
 	if err != nil {
 		return err
 	}
 	content := readFiles(lines)
 	defer content.Close()
-	if err := backup.CopyBlobs(ctx, content, func(_ context.Context, blob registry.Blob, content io.Reader) error {
+	if err := reader.CopyBlobs(ctx, content, func(_ context.Context, blob store.Blob, content io.Reader) error {
 		return u.writeBlob(blob, content, count)
 	}); err != nil {
 		return err
@@ -129,14 +130,14 @@ func (d *backupDirectory) unpack(ctx context.Context, backup *registry.BackupRea
 	if err := u.sync(); err != nil {
 		return err
 	}
-	expected := backup.Head().Expected
-	if head.Since != (registry.Position{}) {
+	expected := reader.Head().Expected
+	if head.Since != (store.Position{}) {
 		expected = expected.Plus(d.head.Expected)
 	}
-	d.head = backupHead{BackupHead: head, Whole: true, Damaged: slices.Concat(d.head.Damaged, backup.Damaged())}
-	d.head.Since, d.head.Incomplete = registry.Position{}, len(d.head.Damaged) > 0
+	d.head = backupHead{Head: head, Whole: true, Damaged: slices.Concat(d.head.Damaged, reader.Damaged())}
+	d.head.Since, d.head.Incomplete = store.Position{}, len(d.head.Damaged) > 0
 	d.head.Expected = expected
-	d.head.BackupHead = d.head.Seal()
+	d.head.Head = d.head.Seal()
 	if err := d.writeHead(into); err != nil {
 		return err
 	}

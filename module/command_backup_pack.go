@@ -9,7 +9,9 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/journal"
+	"github.com/generic-registry/caddy-generic-registry/module/registry/backup"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // openBackupDirectory returns the backup in a directory as the stream that it was
@@ -38,7 +40,7 @@ func openBackupDirectory(path string) (io.ReadCloser, error) {
 		}
 	}
 	if !whole {
-		return nil, fmt.Errorf("%w: %s has no %s that says it is whole", registry.ErrIncomplete, path, backupHeadFile)
+		return nil, fmt.Errorf("%w: %s has no %s that says it is whole", store.ErrIncomplete, path, backupHeadFile)
 	}
 	names, err := linesUpTo(path, head.Position)
 	if err != nil {
@@ -50,7 +52,7 @@ func openBackupDirectory(path string) (io.ReadCloser, error) {
 // isUnpackedStream tells whether a directory has all entries of a stream, and adds
 // what else they say to the head.
 func isUnpackedStream(path string, head *backupHead) (bool, error) {
-	var end registry.BackupEnd
+	var end backup.End
 	if found, err := readEntry(path, backupEndFile, &end); !found || err != nil {
 		return false, err
 	}
@@ -69,14 +71,14 @@ func readEntry(path, name string, value any) (found bool, err error) {
 		err = json.Unmarshal(text, value)
 	}
 	if err != nil {
-		return false, fmt.Errorf("%w: %s of the backup: %w", registry.ErrDamaged, name, err)
+		return false, fmt.Errorf("%w: %s of the backup: %w", store.ErrDamaged, name, err)
 	}
 	return true, nil
 }
 
 // linesUpTo returns the files with the lines of a backup, in their order: those of its
 // checkpoint first. Others are of a backup that was interrupted.
-func linesUpTo(path string, at registry.Position) (names []string, err error) {
+func linesUpTo(path string, at store.Position) (names []string, err error) {
 	for _, folder := range backupLineFolders {
 		entries, err := os.ReadDir(filepath.Join(path, folder))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -84,7 +86,7 @@ func linesUpTo(path string, at registry.Position) (names []string, err error) {
 		}
 		for _, entry := range entries { // in the order of their names
 			name := folder + "/" + entry.Name()
-			if first, _, checkpoint, err := registry.ParseBackupLinesName(name); err == nil && (checkpoint || first <= at.Sequence) {
+			if first, _, checkpoint, err := backup.ParseLinesName(name); err == nil && (checkpoint || first <= at.Sequence) {
 				names = append(names, name)
 			}
 		}
@@ -94,7 +96,7 @@ func linesUpTo(path string, at registry.Position) (names []string, err error) {
 
 // packBackup writes the files of a backup as a stream.
 func packBackup(w io.Writer, path string, head backupHead, names []string) error {
-	out, err := registry.NewBackupWriter(w, head.BackupHead)
+	out, err := backup.NewWriter(w, head.Head)
 	if err != nil {
 		return err
 	}
@@ -113,7 +115,7 @@ func packBackup(w io.Writer, path string, head backupHead, names []string) error
 		if err != nil {
 			return fmt.Errorf("reading the journal of the backup: %w", err)
 		}
-		if at, err = registry.ReadLines(lines, at, func(change registry.Change) error { return packBlob(out, path, change) }); err != nil {
+		if at, err = journal.ReadLines(lines, at, func(change store.Change) error { return packBlob(out, path, change) }); err != nil {
 			return err
 		}
 	}
@@ -122,8 +124,8 @@ func packBackup(w io.Writer, path string, head backupHead, names []string) error
 }
 
 // packBlob writes the bytes that a change names, if the backup has them.
-func packBlob(out *registry.BackupWriter, path string, change registry.Change) error {
-	if change.Operation != registry.OperationPublish || out.HasBlob(change.Locator) {
+func packBlob(out *backup.Writer, path string, change store.Change) error {
+	if change.Operation != store.OperationPublish || out.HasBlob(change.Locator) {
 		return nil
 	}
 	directory, name, err := change.Locator.Split()

@@ -26,10 +26,10 @@ func TestBackupToADirectoryGoesOn(t *testing.T) {
 	}
 	c.wantRestored(backup)
 	c.publish(4, 6)
-	c.with(c.root, func(store *registry.Registry) error {
+	c.with(c.root, func(reg *registry.Registry) error {
 		gone := refOf("alice", "p", "1", "f0")
 		delete(c.published, gone)
-		return store.DeleteFile(t.Context(), gone, "alice")
+		return reg.DeleteFile(t.Context(), gone, "alice")
 	})
 	if out := c.backup(backup); !strings.HasPrefix(out, "backup since change 4 of registry ") || !strings.Contains(out, "3 changes, 2 blobs") {
 		t.Errorf("it prints %q", out)
@@ -63,10 +63,10 @@ func TestFullBackupTakesThePlaceOfTheOld(t *testing.T) {
 		t.Errorf("it prints %q", out)
 	}
 	c.wantRestored(backup)
-	c.with(c.root, func(store *registry.Registry) error {
+	c.with(c.root, func(reg *registry.Registry) error {
 		clear(c.published)
-		err := store.DeleteVersion(t.Context(), refOf("alice", "p", "1", "").VersionRef, "alice")
-		_, reapErr := store.Reap(t.Context())
+		err := reg.DeleteVersion(t.Context(), refOf("alice", "p", "1", "").VersionRef, "alice")
+		_, reapErr := reg.Reap(t.Context())
 		return errors.Join(err, reapErr)
 	})
 	c.publish(7, 8)
@@ -229,8 +229,8 @@ func TestDamagedBytesInABackup(t *testing.T) {
 	}
 	c.want(c.path("restored"))
 	// Healed at home, the next backup has it.
-	c.with(c.root, func(store *registry.Registry) error {
-		_, err := store.Publish(t.Context(), refOf("alice", "q", "1", "heal"), "alice", registry.Content{Body: strings.NewReader(content), Size: int64(len(content))}, registry.Limits{})
+	c.with(c.root, func(reg *registry.Registry) error {
+		_, err := reg.Publish(t.Context(), refOf("alice", "q", "1", "heal"), "alice", registry.Content{Body: strings.NewReader(content), Size: int64(len(content))}, registry.Limits{})
 		return err
 	})
 	c.published[lost] = content

@@ -10,7 +10,8 @@ import (
 	"sync"
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/registry/backup"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // unpacking writes the entries of a backup as files, durable once sync returned.
@@ -34,22 +35,22 @@ func (u *unpacking) makeDirectories() error {
 
 // writeLines writes the lines of a backup and returns the names of the files. What a
 // backup that was interrupted left of the same lines is removed first.
-func (u *unpacking) writeLines(backup *registry.BackupReader) (names []string, err error) {
+func (u *unpacking) writeLines(reader *backup.Reader) (names []string, err error) {
 	if err := u.makeDirectories(); err != nil {
 		return nil, err
 	}
-	if err := removeLinesAfter(u.into, backup.Head().Since); err != nil {
+	if err := removeLinesAfter(u.into, reader.Head().Since); err != nil {
 		return nil, err
 	}
 	for {
-		lines, err := backup.NextLines()
+		lines, err := reader.NextLines()
 		if err == io.EOF {
 			return names, nil
 		}
 		if err != nil {
 			return nil, err
 		}
-		name := filepath.Join(u.into, backup.Name())
+		name := filepath.Join(u.into, reader.Name())
 		if err := disk.WriteFile(u.fsys, name, string(lines)); err != nil {
 			return nil, err
 		}
@@ -58,14 +59,14 @@ func (u *unpacking) writeLines(backup *registry.BackupReader) (names []string, e
 }
 
 // removeLinesAfter removes the files with lines that come after a position.
-func removeLinesAfter(path string, at registry.Position) error {
+func removeLinesAfter(path string, at store.Position) error {
 	for _, folder := range backupLineFolders {
 		entries, err := os.ReadDir(filepath.Join(path, folder))
 		if err != nil {
 			return fmt.Errorf("reading the journal of the backup: %w", err)
 		}
 		for _, entry := range entries {
-			first, _, checkpoint, err := registry.ParseBackupLinesName(folder + "/" + entry.Name())
+			first, _, checkpoint, err := backup.ParseLinesName(folder + "/" + entry.Name())
 			if err == nil && (first <= at.Sequence || checkpoint && at.Sequence > 0) {
 				continue
 			}
@@ -78,7 +79,7 @@ func removeLinesAfter(path string, at registry.Position) error {
 }
 
 // writeBlob writes one blob in one step: what has its name is whole.
-func (u *unpacking) writeBlob(blob registry.Blob, content io.Reader, count func(size int64)) error {
+func (u *unpacking) writeBlob(blob store.Blob, content io.Reader, count func(size int64)) error {
 	directory, name, err := blob.Locator.Split()
 	if err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // offline is a registry that no server has open.
@@ -33,8 +34,8 @@ func (o offline) backends(log *slog.Logger) (*backends, error) {
 	}
 	b := &backends{root: placed.Root, storeLog: log}
 	var isMetadata, isBlobs bool
-	b.metadata, isMetadata = metadata.(registry.MetadataBackend)
-	b.blobs, isBlobs = blobs.(registry.BlobBackend)
+	b.metadata, isMetadata = metadata.(store.MetadataBackend)
+	b.blobs, isBlobs = blobs.(store.BlobBackend)
 	if !isMetadata || !isBlobs {
 		return nil, fmt.Errorf("the stores of %s are not backends of a registry", placed.Root)
 	}
@@ -119,7 +120,7 @@ func (b *backends) openRegistry(ctx context.Context) (*registry.Registry, error)
 
 // orOnline says how to do it while a server has the registry open.
 func orOnline(err error) error {
-	if errors.Is(err, registry.ErrLocked) {
+	if errors.Is(err, store.ErrLocked) {
 		return fmt.Errorf("a server has this registry open: leave --offline out to do this through that server, or stop it first: %w", err)
 	}
 	return err

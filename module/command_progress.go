@@ -11,7 +11,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // How often progress is shown: on a terminal a bar changes, elsewhere lines are added.
@@ -153,7 +153,7 @@ func (p *progressLine) clear() {
 }
 
 // replaying shows how far a database is that is made out of a journal.
-func (p *progressLine) replaying(what string) registry.ReplayProgress {
+func (p *progressLine) replaying(what string) store.ReplayProgress {
 	return func(done, total uint64) {
 		p.show(step{what: what, unit: "change", done: int64(done), total: int64(total)})
 	}

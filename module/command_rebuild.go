@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 type rebuildCommand struct {
@@ -65,25 +65,25 @@ func (r *rebuildCommand) run(ctx context.Context) error {
 	if err := backends.holds(backends.metadata.Identity(backends.root)); err != nil {
 		return err
 	}
-	backend, ok := backends.metadata.(registry.JournalBackend)
+	backend, ok := backends.metadata.(store.JournalBackend)
 	if !ok {
-		return registry.ErrNoJournal
+		return store.ErrNoJournal
 	}
 	what, rebuild := "database", backend.Rebuild
 	if r.journal {
 		what, rebuild = "journal", backend.RebuildJournal
 	}
-	ctx = registry.WithReplayProgress(ctx, line.replaying("making the "+what))
+	ctx = store.WithReplayProgress(ctx, line.replaying("making the "+what))
 	if err := rebuild(ctx, backends.root, backends.storeLog); err != nil {
 		return whileStopped(fmt.Errorf("rebuilding the %s: %w", what, err))
 	}
-	store, err := backends.metadata.OpenMetadata(ctx, backends.root, backends.storeLog)
+	metadata, err := backends.metadata.OpenMetadata(ctx, backends.root, backends.storeLog)
 	if err != nil {
 		return whileStopped(fmt.Errorf("opening what was made: %w", err))
 	}
-	at := store.Condition().Journal
+	at := metadata.Condition().Journal
 	line.end()
-	if err := store.Close(); err != nil {
+	if err := metadata.Close(); err != nil {
 		return fmt.Errorf("closing what was made: %w", err)
 	}
 	if err := backends.keepPosition(ctx, at); err != nil {
@@ -95,7 +95,7 @@ func (r *rebuildCommand) run(ctx context.Context) error {
 
 // keepPosition tells the blobs, where there are some, that what was made is their
 // metadata now: it may have fewer changes than what they have seen.
-func (b *backends) keepPosition(ctx context.Context, at registry.Position) error {
+func (b *backends) keepPosition(ctx context.Context, at store.Position) error {
 	if b.holds(b.blobs.Identity(b.root)) != nil {
 		return nil
 	}
@@ -108,7 +108,7 @@ func (b *backends) keepPosition(ctx context.Context, at registry.Position) error
 
 // whileStopped says what to do about a server that runs.
 func whileStopped(err error) error {
-	if errors.Is(err, registry.ErrLocked) {
+	if errors.Is(err, store.ErrLocked) {
 		return fmt.Errorf("a server has this registry open; this needs it stopped: %w", err)
 	}
 	return err

@@ -15,7 +15,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/registry/backup"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 type restoreCommand struct {
@@ -83,17 +84,17 @@ func (r *restoreCommand) run(ctx context.Context, arguments []string) error {
 	if err := backends.vacant(); err != nil {
 		return err
 	}
-	var sources []registry.RestoreSource
+	var sources []backup.RestoreSource
 	for _, argument := range arguments {
-		sources = append(sources, registry.RestoreSource{Name: argument, Open: func() (io.ReadCloser, error) { return r.open(ctx, argument) }})
+		sources = append(sources, backup.RestoreSource{Name: argument, Open: func() (io.ReadCloser, error) { return r.open(ctx, argument) }})
 	}
 	if err := directory.Make(backends.root); err != nil {
 		return orPermission(fmt.Errorf("making the root: %w", err))
 	}
-	ctx = registry.WithReplayProgress(ctx, line.replaying("making the database"))
-	summary, err := registry.Restore(ctx, registry.RestoreTarget{
+	ctx = store.WithReplayProgress(ctx, line.replaying("making the database"))
+	summary, err := backup.Restore(ctx, backup.RestoreTarget{
 		Root: backends.root, Metadata: backends.metadata, Blobs: backends.blobs, Spool: backends.root, Log: backends.storeLog,
-		Progress: func(p registry.RestoreProgress) {
+		Progress: func(p backup.RestoreProgress) {
 			line.show(step{what: "restoring " + p.Source, unit: "blob", done: p.Blobs, total: p.Expected.Blobs, bytes: p.Bytes, totalBytes: p.Expected.Bytes})
 		},
 	}, sources...)

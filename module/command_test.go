@@ -15,18 +15,19 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // commandTest is a registry on disk that no server has open.
 type commandTest struct {
 	testing.TB
 	dir, root string
-	published map[registry.Ref]string
+	published map[store.Ref]string
 }
 
 func newCommandTest(t testing.TB) *commandTest {
 	dir := t.TempDir()
-	return &commandTest{TB: t, dir: dir, root: filepath.Join(dir, "root"), published: make(map[registry.Ref]string)}
+	return &commandTest{TB: t, dir: dir, root: filepath.Join(dir, "root"), published: make(map[store.Ref]string)}
 }
 
 func (c *commandTest) path(name string) string { return filepath.Join(c.dir, name) }
@@ -70,8 +71,8 @@ func (c *commandTest) with(root string, do func(*registry.Registry) error) {
 	if err != nil {
 		c.Fatal(err)
 	}
-	store := registry.New(opened.metadata, opened.blobs, registry.Options{Idle: true})
-	if err := errors.Join(do(store), store.Close()); err != nil {
+	reg := registry.New(opened.metadata, opened.blobs, registry.Options{Idle: true})
+	if err := errors.Join(do(reg), reg.Close()); err != nil {
 		c.Fatal(err)
 	}
 }
@@ -79,11 +80,11 @@ func (c *commandTest) with(root string, do func(*registry.Registry) error) {
 // publish publishes files with contents of their own, numbered from one to another.
 func (c *commandTest) publish(from, to int) {
 	c.Helper()
-	c.with(c.root, func(store *registry.Registry) error {
+	c.with(c.root, func(reg *registry.Registry) error {
 		for i := from; i < to; i++ {
 			ref, content := refOf("alice", "p", "1", fmt.Sprint("f", i)), strings.Repeat(fmt.Sprint("content ", i), 1+i*i*100)
 			c.published[ref] = content
-			_, err := store.Publish(c.Context(), ref, "alice", registry.Content{Body: strings.NewReader(content), Size: int64(len(content))}, registry.Limits{})
+			_, err := reg.Publish(c.Context(), ref, "alice", registry.Content{Body: strings.NewReader(content), Size: int64(len(content))}, registry.Limits{})
 			if err != nil {
 				return err
 			}
@@ -95,9 +96,9 @@ func (c *commandTest) publish(from, to int) {
 // want compares the registry at a root with what was published.
 func (c *commandTest) want(root string) {
 	c.Helper()
-	c.with(root, func(store *registry.Registry) error {
+	c.with(root, func(reg *registry.Registry) error {
 		for ref, want := range c.published {
-			_, content, err := store.Open(c.Context(), ref)
+			_, content, err := reg.Open(c.Context(), ref)
 			if err != nil {
 				return fmt.Errorf("%v: %w", ref, err)
 			}

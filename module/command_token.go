@@ -16,7 +16,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/spf13/cobra"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 func tokenCommand(t *target) *cobra.Command {
@@ -73,7 +73,7 @@ may be repeated.`,
 	flags := command.Flags()
 	flags.StringVar(&draft.Name, "name", "", "What the token is for; no two have the same")
 	flags.StringVar(&draft.User, "user", "", "The user whom its bearer acts as")
-	flags.StringSliceVar(&draft.Actions, "scope", []string{string(registry.ActionRead)}, "Actions: read, write, delete")
+	flags.StringSliceVar(&draft.Actions, "scope", []string{string(store.ActionRead)}, "Actions: read, write, delete")
 	flags.StringSliceVar(&draft.Owners, "owner", nil, "Patterns of the owners that it is for (default: all)")
 	flags.StringSliceVar(&draft.Packages, "package", nil, "Patterns of the packages that it is for (default: all)")
 	flags.StringVar(&expires, "expires", "", "When it ends: a duration such as 90d, or a date such as 2027-06-30 (default: never)")

@@ -17,7 +17,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/registry/integrity"
 )
 
 // exitUnchecked is the exit status of a verify that could not check everything. One
@@ -104,7 +104,7 @@ func (v *verifyCommand) run(ctx context.Context) error {
 	line := newProgressLine(v.notes)
 	defer line.end()
 	v.notes = line
-	show := func(p registry.VerifyProgress) {
+	show := func(p integrity.VerifyProgress) {
 		line.show(step{what: "verifying", unit: "blob", done: p.Blobs, total: p.TotalBlobs, bytes: p.Bytes, totalBytes: p.TotalBytes, note: fmt.Sprintf("%d damaged", p.Damaged)})
 	}
 	check := v.online
@@ -131,7 +131,7 @@ func (v *verifyCommand) run(ctx context.Context) error {
 }
 
 // online has the server check. The report is nil when it has none.
-func (v *verifyCommand) online(ctx context.Context, rate int64, show func(registry.VerifyProgress)) (*verifyReport, error) {
+func (v *verifyCommand) online(ctx context.Context, rate int64, show func(integrity.VerifyProgress)) (*verifyReport, error) {
 	response, err := v.ask(ctx, adminRequest{
 		method: http.MethodPost, path: verifyPath, query: url.Values{parameterRate: {strconv.FormatInt(rate, 10)}}, accept: verifyType,
 	})
@@ -157,7 +157,7 @@ func (v *verifyCommand) online(ctx context.Context, rate int64, show func(regist
 	}
 }
 
-func (v *verifyCommand) offlineCheck(ctx context.Context, rate int64, show func(registry.VerifyProgress)) (*verifyReport, error) {
+func (v *verifyCommand) offlineCheck(ctx context.Context, rate int64, show func(integrity.VerifyProgress)) (*verifyReport, error) {
 	backends, err := v.backends(notesLog(v.notes, slog.LevelWarn))
 	if err != nil {
 		return nil, err
@@ -166,7 +166,7 @@ func (v *verifyCommand) offlineCheck(ctx context.Context, rate int64, show func(
 	if err != nil {
 		return nil, err
 	}
-	report, err := opened.Verify(ctx, registry.VerifyOptions{Rate: rate}, show)
+	report, err := opened.Verify(ctx, integrity.VerifyOptions{Rate: rate}, show)
 	return verifyReportToJSON(report), errors.Join(err, opened.Close())
 }
 

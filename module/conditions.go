@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // errPrecondition: an If-* header does not hold (RFC 9110 section 15.5.13).
@@ -15,7 +15,7 @@ var errPrecondition = errors.New("precondition failed")
 // failedPrecondition evaluates the conditions of a PUT in the order of RFC 9110
 // section 13.2.2: If-Match, else If-Unmodified-Since; then If-None-Match. It returns the
 // header of the one that does not hold, empty when all do.
-func failedPrecondition(header http.Header, exists bool, file registry.File) string {
+func failedPrecondition(header http.Header, exists bool, file store.File) string {
 	tag := entityTag(file.Digest)
 	if lines, ok := header["If-Match"]; ok {
 		if !exists || !tagsContain(lines, tag, false) {

@@ -7,12 +7,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // conditionsFile is what a PUT with conditions finds.
-var conditionsFile = registry.File{
-	Blob:    registry.Blob{Digest: registry.Digest{1, 2, 3}},
+var conditionsFile = store.File{
+	Blob:    store.Blob{Digest: store.Digest{1, 2, 3}},
 	Created: time.Date(2026, 1, 2, 3, 4, 5, 600, time.UTC),
 }
 
@@ -37,7 +37,7 @@ func FuzzPreconditions(f *testing.F) {
 			}
 		}
 		onExisting := failedPrecondition(header, true, conditionsFile) == ""
-		onMissing := failedPrecondition(header, false, registry.File{}) == ""
+		onMissing := failedPrecondition(header, false, store.File{}) == ""
 		named := func(value string) bool { return strings.Contains(value, tag) || strings.Contains(value, "*") }
 		if onMissing != (match == "") {
 			t.Errorf("on a missing file: %v", onMissing)

@@ -5,12 +5,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 func TestPreconditionsOfAPut(t *testing.T) {
-	file := registry.File{
-		Blob:    registry.Blob{Digest: registry.Digest{1, 2, 3}},
+	file := store.File{
+		Blob:    store.Blob{Digest: store.Digest{1, 2, 3}},
 		Created: time.Date(2026, 1, 2, 3, 4, 5, 600, time.UTC),
 	}
 	tag := entityTag(file.Digest)
@@ -36,7 +36,7 @@ func TestPreconditionsOfAPut(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			header := http.Header{test.header: {test.value}}
-			if got := failedPrecondition(header, false, registry.File{}) == ""; got != test.onMissing {
+			if got := failedPrecondition(header, false, store.File{}) == ""; got != test.onMissing {
 				t.Errorf("on a missing file: %v", got)
 			}
 			if got := failedPrecondition(header, true, file) == ""; got != test.onExisting {

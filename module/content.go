@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // content returns the bytes that a PUT publishes: its body as sent, or the file part of
@@ -44,5 +45,5 @@ func (h *Handler) limit(reader io.Reader) io.Reader {
 }
 
 func (h *Handler) tooLarge() error {
-	return tell(registry.ErrTooLarge, "%v: max_file_size is %d bytes", fmt.Sprint(registry.ErrTooLarge), h.MaxFileSize)
+	return tell(store.ErrTooLarge, "%v: max_file_size is %d bytes", fmt.Sprint(store.ErrTooLarge), h.MaxFileSize)
 }

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 const formOfTwo = "--X\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nfield\r\n" +
@@ -51,12 +51,12 @@ func TestContent(t *testing.T) {
 		{name: "a field that is too large", contentType: "multipart/form-data; boundary=X", body: strings.Replace(formOfOne, "another field", padding, 1), err: errFormLarge},
 		{name: "more than enough after the last boundary", contentType: "multipart/form-data; boundary=X", body: formOfOne + padding, err: errFormLarge},
 		{name: "a file larger than all that", contentType: "multipart/form-data; boundary=X", body: strings.Replace(formOfOne, "first file", padding+padding, 1), want: padding + padding},
-		{name: "the digest of the stored bytes", contentType: "multipart/form-data; boundary=X", body: formOfOne, header: http.Header{"X-Checksum-Sha1": {"6f4e0d0cd5a1f3b3d2d1b1e2a2a3cf6a4f4b9f3e"}}, err: registry.ErrDigest},
-		{name: "a wrong digest of the whole form", contentType: "multipart/form-data; boundary=X", body: formOfOne, header: http.Header{"Content-Md5": {"AAAAAAAAAAAAAAAAAAAAAA=="}}, err: registry.ErrDigest},
+		{name: "the digest of the stored bytes", contentType: "multipart/form-data; boundary=X", body: formOfOne, header: http.Header{"X-Checksum-Sha1": {"6f4e0d0cd5a1f3b3d2d1b1e2a2a3cf6a4f4b9f3e"}}, err: store.ErrDigest},
+		{name: "a wrong digest of the whole form", contentType: "multipart/form-data; boundary=X", body: formOfOne, header: http.Header{"Content-Md5": {"AAAAAAAAAAAAAAAAAAAAAA=="}}, err: store.ErrDigest},
 		{name: "as large as allowed", body: "12345", limit: 5, want: "12345"},
-		{name: "larger than allowed", body: "123456", limit: 5, err: registry.ErrTooLarge},
+		{name: "larger than allowed", body: "123456", limit: 5, err: store.ErrTooLarge},
 		{name: "a file part as large as allowed", contentType: "multipart/form-data; boundary=X", body: formOfOne, limit: 10, want: "first file"},
-		{name: "a file part larger than allowed", contentType: "multipart/form-data; boundary=X", body: formOfOne, limit: 9, err: registry.ErrTooLarge},
+		{name: "a file part larger than allowed", contentType: "multipart/form-data; boundary=X", body: formOfOne, limit: 9, err: store.ErrTooLarge},
 	} {
 		for _, chunked := range []bool{false, true} {
 			t.Run(test.name, func(t *testing.T) {
@@ -86,7 +86,7 @@ func TestContent(t *testing.T) {
 		t.Fatal(err)
 	}
 	content, err := new(Handler).content(r, wanted)
-	if err != nil || content.SHA256 == nil || *content.SHA256 != registry.Digest(sum) {
+	if err != nil || content.SHA256 == nil || *content.SHA256 != store.Digest(sum) {
 		t.Errorf("the SHA-256 of the stored bytes is left to the registry: %v, %v", content.SHA256, err)
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // What a PUT says of its body and cannot be published. Their statuses are in one table,
@@ -59,16 +59,16 @@ func (h *Handler) checkPut(r *http.Request, rt route) (declaration, error) {
 }
 
 func (h *Handler) checkNames(rt route) error {
-	err := registry.CheckNames(rt.Ref, h.FileNames)
+	err := store.CheckNames(rt.Ref, h.FileNames)
 	switch {
-	case errors.Is(err, registry.ErrInvalidPackage):
-		return tell(err, "%v: at most %d letters, digits and .-+_, not one of those marks alone", err, registry.MaxNameLength)
-	case errors.Is(err, registry.ErrInvalidVersion):
-		return tell(err, "%v: at most %d bytes, no white space at either end", err, registry.MaxNameLength)
-	case errors.Is(err, registry.ErrInvalidFile) && h.FileNames == registry.FileNamesGitea:
-		return tell(err, "%v: at most %d letters, digits and .-+_=:;()[]{}~!@#$%%^&, spaces not at either end", err, registry.MaxNameLength)
-	case errors.Is(err, registry.ErrInvalidFile):
-		return tell(err, "%v: at most %d letters, digits and .-+_; file_names gitea allows more", err, registry.MaxNameLength)
+	case errors.Is(err, store.ErrInvalidPackage):
+		return tell(err, "%v: at most %d letters, digits and .-+_, not one of those marks alone", err, store.MaxNameLength)
+	case errors.Is(err, store.ErrInvalidVersion):
+		return tell(err, "%v: at most %d bytes, no white space at either end", err, store.MaxNameLength)
+	case errors.Is(err, store.ErrInvalidFile) && h.FileNames == store.FileNamesGitea:
+		return tell(err, "%v: at most %d letters, digits and .-+_=:;()[]{}~!@#$%%^&, spaces not at either end", err, store.MaxNameLength)
+	case errors.Is(err, store.ErrInvalidFile):
+		return tell(err, "%v: at most %d letters, digits and .-+_; file_names gitea allows more", err, store.MaxNameLength)
 	}
 	return err
 }

@@ -6,7 +6,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 
 	// The stores that every build has.
 	_ "github.com/generic-registry/caddy-generic-registry/module/blobs/filesystem"
@@ -23,7 +23,7 @@ const (
 	// DefaultPrefix is the path that the API is under.
 	DefaultPrefix = "/api/packages"
 
-	defaultFileNames = registry.FileNamesDocumented
+	defaultFileNames = store.FileNamesDocumented
 )
 
 func defaultRoot() string { return filepath.Join(caddy.AppDataDir(), "generic_registry") }

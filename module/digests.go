@@ -17,7 +17,7 @@ import (
 
 	"github.com/dunglas/httpsfv"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // errDigestSyntax: a digest header that cannot be read. It counts as wrong: the
@@ -116,7 +116,7 @@ func insert(to *[]digest, one digest) error {
 		if bytes.Equal(other.value, one.value) {
 			return nil
 		}
-		return tell(registry.ErrDigest, "%v: there are two different ones of the algorithm %s", registry.ErrDigest, one.algorithm.field)
+		return tell(store.ErrDigest, "%v: there are two different ones of the algorithm %s", store.ErrDigest, one.algorithm.field)
 	}
 	*to = append(*to, one)
 	return nil
@@ -195,13 +195,13 @@ func findAlgorithm(field string) (algorithm, bool) {
 }
 
 // splitSHA256 takes the SHA-256 out of a list: the registry computes that one anyway.
-func splitSHA256(list []digest) (sha *registry.Digest, others []digest) {
+func splitSHA256(list []digest) (sha *store.Digest, others []digest) {
 	for _, d := range list {
 		if d.algorithm.field != algorithmSHA256.field {
 			others = append(others, d)
 			continue
 		}
-		value := registry.Digest(d.value)
+		value := store.Digest(d.value)
 		sha = &value
 	}
 	return sha, others
@@ -215,7 +215,7 @@ func mismatch(header http.Header) error {
 			sent = append(sent, name)
 		}
 	}
-	return tell(registry.ErrDigest, "%v: the bytes that came are not those that %s names", registry.ErrDigest, strings.Join(sent, ", "))
+	return tell(store.ErrDigest, "%v: the bytes that came are not those that %s names", store.ErrDigest, strings.Join(sent, ", "))
 }
 
 // verify returns a reader that fails with ErrDigest instead of io.EOF when what
@@ -247,7 +247,7 @@ func (v *verifier) Read(p []byte) (int, error) {
 	}
 	for i, h := range v.hashes {
 		if !bytes.Equal(h.Sum(nil), v.wanted[i].value) {
-			return n, registry.ErrDigest
+			return n, store.ErrDigest
 		}
 	}
 	return n, io.EOF

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"testing/iotest"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 const digestContent = "hello world\n"
@@ -34,7 +34,7 @@ func TestDigestHeaders(t *testing.T) {
 		want                error
 	}{
 		{"Content-MD5", "Content-MD5", b64(m), nil},
-		{"Content-MD5 wrong", "Content-MD5", b64(wrong[:16]), registry.ErrDigest},
+		{"Content-MD5 wrong", "Content-MD5", b64(wrong[:16]), store.ErrDigest},
 		{"Content-MD5 in hex", "Content-MD5", hx(m), errDigestSyntax},
 		{"Content-MD5 empty", "Content-MD5", "", errDigestSyntax},
 		{"X-Checksum-Md5", "X-Checksum-Md5", hx(m), nil},
@@ -42,21 +42,21 @@ func TestDigestHeaders(t *testing.T) {
 		{"X-Checksum-Sha256", "X-Checksum-Sha256", hx(s256), nil},
 		{"X-Checksum-Sha256 in upper case", "X-Checksum-Sha256", strings.ToUpper(hx(s256)), nil},
 		{"X-Checksum-Sha512", "X-Checksum-Sha512", hx(s512), nil},
-		{"X-Checksum-Sha256 wrong", "X-Checksum-Sha256", hx(wrong), registry.ErrDigest},
+		{"X-Checksum-Sha256 wrong", "X-Checksum-Sha256", hx(wrong), store.ErrDigest},
 		{"X-Checksum-Sha256 of another length", "X-Checksum-Sha256", hx(s1), errDigestSyntax},
 		{"X-Checksum-Sha1 no hex", "X-Checksum-Sha1", "zz", errDigestSyntax},
 		{"Repr-Digest", "Repr-Digest", "sha-256=:" + b64(s256) + ":", nil},
 		{"Repr-Digest of several", "Repr-Digest", "sha-256=:" + b64(s256) + ":, sha-512=:" + b64(s512) + ":, md5=:" + b64(m) + ":, sha=:" + b64(s1) + ":", nil},
-		{"Repr-Digest, one of several wrong", "Repr-Digest", "sha-256=:" + b64(s256) + ":, sha=:" + b64(wrong[:20]) + ":", registry.ErrDigest},
+		{"Repr-Digest, one of several wrong", "Repr-Digest", "sha-256=:" + b64(s256) + ":, sha=:" + b64(wrong[:20]) + ":", store.ErrDigest},
 		{"Repr-Digest of an unknown algorithm", "Repr-Digest", "crc32c=:AAAA:", nil},
 		{"Repr-Digest that is no dictionary", "Repr-Digest", "sha-256=" + b64(s256), errDigestSyntax},
 		{"Repr-Digest with a string", "Repr-Digest", `sha-256="x"`, errDigestSyntax},
 		{"Repr-Digest with a list", "Repr-Digest", "sha-256=(:AAAA:)", errDigestSyntax},
 		{"Repr-Digest of another length", "Repr-Digest", "sha-256=:AAAA:", errDigestSyntax},
 		{"Content-Digest", "Content-Digest", "sha-512=:" + b64(s512) + ":", nil},
-		{"Content-Digest wrong", "Content-Digest", "sha-256=:" + b64(wrong) + ":", registry.ErrDigest},
+		{"Content-Digest wrong", "Content-Digest", "sha-256=:" + b64(wrong) + ":", store.ErrDigest},
 		{"Digest", "Digest", "SHA-256=" + b64(s256) + ",md5=" + b64(m), nil},
-		{"Digest wrong", "Digest", "sha=" + b64(wrong[:20]), registry.ErrDigest},
+		{"Digest wrong", "Digest", "sha=" + b64(wrong[:20]), store.ErrDigest},
 		{"Digest of an unknown algorithm", "Digest", "UNIXsum=30637", nil},
 		{"Digest without a value", "Digest", "sha-256", errDigestSyntax},
 	} {
@@ -85,8 +85,8 @@ func publishWith(header http.Header) error {
 	if err != nil {
 		return err
 	}
-	if sha != nil && registry.Digest(sha256.Sum256(content)) != *sha {
-		return registry.ErrDigest
+	if sha != nil && store.Digest(sha256.Sum256(content)) != *sha {
+		return store.ErrDigest
 	}
 	return nil
 }
@@ -96,7 +96,7 @@ func TestTwoValuesMustBothMatch(t *testing.T) {
 	right := hex.EncodeToString(s256)
 	wrong := strings.Repeat("0", len(right))
 	for _, values := range [][]string{{right, wrong}, {wrong, right}, {wrong, wrong}} {
-		if err := publishWith(http.Header{"X-Checksum-Sha256": values}); !errors.Is(err, registry.ErrDigest) {
+		if err := publishWith(http.Header{"X-Checksum-Sha256": values}); !errors.Is(err, store.ErrDigest) {
 			t.Errorf("%v: error is %v", values, err)
 		}
 	}
@@ -123,11 +123,11 @@ func TestEachAlgorithmIsComputedOnce(t *testing.T) {
 		t.Errorf("%d digests and error %v, want one of each of 4 algorithms", len(all), err)
 	}
 	header.Set("X-Checksum-Md5", strings.Repeat("0", 32))
-	if err := publishWith(header); !errors.Is(err, registry.ErrDigest) {
+	if err := publishWith(header); !errors.Is(err, store.ErrDigest) {
 		t.Errorf("a different value in another header: error is %v, want ErrDigest", err)
 	}
 	header = http.Header{"Digest": {many + ",md5=" + b64(make([]byte, 16))}}
-	if _, err := parseDigests(header); !errors.Is(err, registry.ErrDigest) {
+	if _, err := parseDigests(header); !errors.Is(err, store.ErrDigest) {
 		t.Errorf("a different value in one header: error is %v, want ErrDigest before the body", err)
 	}
 }

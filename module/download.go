@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // Headers of every download. no-transform keeps Caddy's encode away: artifacts
@@ -28,12 +29,12 @@ const maxRanges = 100
 
 // download answers GET and HEAD. Ranges and conditions are http.ServeContent's
 // (RFC 9110 sections 13 and 14). The request's own context may end before.
-func (h *Handler) download(ctx context.Context, w http.ResponseWriter, r *http.Request, store *registry.Registry, ref registry.Ref, record *record) error {
+func (h *Handler) download(ctx context.Context, w http.ResponseWriter, r *http.Request, reg *registry.Registry, ref store.Ref, record *record) error {
 	if strings.Count(r.Header.Get("Range"), ",") >= maxRanges {
 		r = r.Clone(r.Context())
 		r.Header.Del("Range")
 	}
-	file, content, err := store.OpenIf(ctx, ref, func(file registry.File) bool {
+	file, content, err := reg.OpenIf(ctx, ref, func(file store.File) bool {
 		r = withoutEmptySuffixes(r, file.Size)
 		return sendsBytes(r, file)
 	})
@@ -48,7 +49,7 @@ func (h *Handler) download(ctx context.Context, w http.ResponseWriter, r *http.R
 	}
 	defer content.Close()
 	if h.VerifyReads {
-		return h.serveVerified(ctx, w, r, store, file, content, record.route)
+		return h.serveVerified(ctx, w, r, reg, file, content, record.route)
 	}
 	setDownloadHeaders(w.Header(), file)
 	h.serveContent(w, r, file, content, record.route)
@@ -57,7 +58,7 @@ func (h *Handler) download(ctx context.Context, w http.ResponseWriter, r *http.R
 
 // serveContent answers with a file. What was promised and cannot be read ends the
 // response before its end.
-func (h *Handler) serveContent(w http.ResponseWriter, r *http.Request, file registry.File, content io.ReadSeeker, rt route) {
+func (h *Handler) serveContent(w http.ResponseWriter, r *http.Request, file store.File, content io.ReadSeeker, rt route) {
 	onDisk, ok := content.(*os.File)
 	if !ok {
 		http.ServeContent(w, r, "", file.Created, content)
@@ -73,7 +74,7 @@ func (h *Handler) serveContent(w http.ResponseWriter, r *http.Request, file regi
 
 // setDownloadHeaders sets them all in one piece of memory. Their names are in the
 // form that http.Header keeps them in.
-func setDownloadHeaders(header http.Header, file registry.File) {
+func setDownloadHeaders(header http.Header, file store.File) {
 	values := [...]string{
 		"application/octet-stream", contentDisposition(file.File), downloadCacheControl, downloadPolicy, "nosniff",
 		entityTag(file.Digest), reprDigest(file.Digest),
@@ -88,19 +89,19 @@ func setDownloadHeaders(header http.Header, file registry.File) {
 
 // setValidators sets what lets a client verify and revalidate a file: a strong
 // ETag (RFC 9110 section 8.8.3) and Repr-Digest (RFC 9530 section 3).
-func setValidators(header http.Header, digest registry.Digest) {
+func setValidators(header http.Header, digest store.Digest) {
 	header.Set("ETag", entityTag(digest))
 	header.Set("Repr-Digest", reprDigest(digest))
 }
 
-func entityTag(digest registry.Digest) string {
+func entityTag(digest store.Digest) string {
 	var tag [2 + 2*len(digest)]byte
 	tag[0], tag[len(tag)-1] = '"', '"'
 	hex.Encode(tag[1:], digest[:])
 	return string(tag[:])
 }
 
-func reprDigest(digest registry.Digest) string {
+func reprDigest(digest store.Digest) string {
 	text := make([]byte, 0, 64)
 	text = append(text, "sha-256=:"...)
 	text = base64.StdEncoding.AppendEncode(text, digest[:])
@@ -113,7 +114,7 @@ func reprDigest(digest registry.Digest) string {
 func contentDisposition(file string) string {
 	// No name that can be published has a quote, a backslash, or more than ASCII.
 	disposition := `attachment; filename="` + file + `"`
-	if registry.CheckFile(file, registry.FileNamesDocumented) == nil {
+	if store.CheckFile(file, store.FileNamesDocumented) == nil {
 		return disposition
 	}
 	return disposition + "; filename*=utf-8''" + strings.ReplaceAll(url.QueryEscape(file), "+", "%20")

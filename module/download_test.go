@@ -10,7 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // TestOnlyAnswersWithBytesOpenThem: what is answered out of the metadata opens no
@@ -47,30 +47,30 @@ func TestOnlyAnswersWithBytesOpenThem(t *testing.T) {
 		{"the head of a file that is known", "HEAD", map[string]string{"If-None-Match": tag}, 304, false},
 	} {
 		for _, verify := range []bool{false, true} {
-			store, blobs := rottenRegistry(t, size)
+			reg, blobs := rottenRegistry(t, size)
 			h := &Handler{VerifyReads: verify, log: zap.NewNop()}
 			r := httptest.NewRequest(test.method, "/", nil)
 			for name, value := range test.headers {
 				r.Header.Set(name, value)
 			}
-			w, _, err := h.get(store, r, size)
+			w, _, err := h.get(reg, r, size)
 			if err != nil || w.Code != test.status || blobs.opened.Load() > 0 != test.opens {
 				t.Errorf("%s: %d, %v; opened %d times", test.name, w.Code, err, blobs.opened.Load())
 			}
 			blobs.missing.Store(true)
-			if w, _, err = h.get(store, r, size); test.opens != errors.Is(err, registry.ErrDamaged) {
+			if w, _, err = h.get(reg, r, size); test.opens != errors.Is(err, store.ErrDamaged) {
 				t.Errorf("%s, of which there are no bytes: %d, %v", test.name, w.Code, err)
 			}
-			if _, _, err := h.get(store, httptest.NewRequest(http.MethodGet, "/", nil), size); !errors.Is(err, registry.ErrDamaged) {
+			if _, _, err := h.get(reg, httptest.NewRequest(http.MethodGet, "/", nil), size); !errors.Is(err, store.ErrDamaged) {
 				t.Errorf("there are no bytes: %v", err)
 			}
-			if w, _, err = h.get(store, r, size); !errors.Is(err, registry.ErrDamaged) || len(w.Header()) > 0 {
+			if w, _, err = h.get(reg, r, size); !errors.Is(err, store.ErrDamaged) || len(w.Header()) > 0 {
 				t.Errorf("%s, known to have no bytes: %d %v, %v", test.name, w.Code, w.Header(), err)
 			}
 			blobs.missing.Store(false)
-			publishSized(t, store, strconv.Itoa(size)+"-again", size)
+			publishSized(t, reg, strconv.Itoa(size)+"-again", size)
 			blobs.opened.Store(0)
-			if w, _, err = h.get(store, r, size); err != nil || w.Code != test.status || blobs.opened.Load() > 0 != test.opens {
+			if w, _, err = h.get(reg, r, size); err != nil || w.Code != test.status || blobs.opened.Load() > 0 != test.opens {
 				t.Errorf("%s, healed: %d, %v; opened %d times", test.name, w.Code, err, blobs.opened.Load())
 			}
 		}

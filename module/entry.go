@@ -16,6 +16,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/registry/backup"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 const (
@@ -66,9 +68,9 @@ type state struct {
 // backends are one configuration's modules for a store.
 type backends struct {
 	root      string
-	metadata  registry.MetadataBackend
-	blobs     registry.BlobBackend
-	scrubRate int64        // as in registry.Options
+	metadata  store.MetadataBackend
+	blobs     store.BlobBackend
+	scrubRate int64        // as in backup.Options
 	log       *zap.Logger  // for what becomes of the store here
 	storeLog  *slog.Logger // for the store itself, which knows no zap
 	audit     *zap.Logger  // may be nil
@@ -78,8 +80,8 @@ type backends struct {
 }
 
 type openStores struct {
-	metadata registry.MetadataStore
-	blobs    registry.BlobStore
+	metadata store.MetadataStore
+	blobs    store.BlobStore
 }
 
 func newEntry(key storeKey, previous <-chan struct{}) *entry {
@@ -107,7 +109,7 @@ func (e *entry) start(ctx context.Context, b *backends) error {
 	if e.isOpen() {
 		return nil
 	}
-	if fault := e.state.Load().fault; !registry.IsState(fault) {
+	if fault := e.state.Load().fault; !store.IsState(fault) {
 		return fault
 	}
 	return nil
@@ -142,11 +144,11 @@ func (e *entry) begin(b *backends) (<-chan struct{}, error) {
 func (e *entry) open(ctx context.Context, o *opening) {
 	defer close(o.ended)
 	e.awaitPrevious(ctx)
-	var told registry.Lasting
+	var told store.Lasting
 	for interval := stateRetryInterval; ctx.Err() == nil; interval = min(interval*3/2, longestRetry) {
 		err := e.tryFor(ctx, o)
 		if err == nil {
-			if told != (registry.Lasting{}) {
+			if told != (store.Lasting{}) {
 				e.log.logger().Info("the store is available again")
 			}
 			return
@@ -191,7 +193,7 @@ func (e *entry) awaitPrevious(ctx context.Context) {
 		return
 	default:
 	}
-	e.setFault(fmt.Errorf("%w: waiting for an earlier configuration to close it", registry.ErrUnavailable))
+	e.setFault(fmt.Errorf("%w: waiting for an earlier configuration to close it", store.ErrUnavailable))
 	select {
 	case <-e.previous:
 	case <-ctx.Done():
@@ -227,7 +229,7 @@ func (e *entry) root() string {
 func (e *entry) tryOpen(ctx context.Context) error {
 	b := e.latest()
 	if b == nil {
-		return fmt.Errorf("%w: no configuration uses it", registry.ErrUnavailable)
+		return fmt.Errorf("%w: no configuration uses it", store.ErrUnavailable)
 	}
 	stores, err := b.open(e.withProgress(ctx), e.log.logger())
 	if err != nil {
@@ -248,10 +250,10 @@ func (e *entry) tryOpen(ctx context.Context) error {
 
 // tellOpened logs which registry was opened, and warns of a new one: its root may be a
 // slip of the pen.
-func (e *entry) tellOpened(ctx context.Context, b *backends, metadata registry.MetadataStore) {
+func (e *entry) tellOpened(ctx context.Context, b *backends, metadata store.MetadataStore) {
 	position := metadata.Condition().Journal
 	fields := []zap.Field{zap.String("root", b.root), zap.String("id", metadata.ID()), zap.Uint64("position", position.Sequence)}
-	if counting, ok := metadata.(registry.Totaled); ok {
+	if counting, ok := metadata.(store.Totaled); ok {
 		totals, err := counting.Totals(ctx)
 		if err != nil {
 			fields = append(fields, zap.Error(err))
@@ -277,10 +279,10 @@ func (e *entry) latest() *backends {
 // withProgress has requests, health and the log hear how far the opening is: the log
 // when it does something else, and once a minute.
 func (e *entry) withProgress(ctx context.Context) context.Context {
-	var told registry.Lasting
+	var told store.Lasting
 	began := time.Now()
-	return registry.WithProgress(ctx, func(text string) {
-		e.setFault(fmt.Errorf("%w: the registry is being opened: %s", registry.ErrUnavailable, text))
+	return store.WithProgress(ctx, func(text string) {
+		e.setFault(fmt.Errorf("%w: the registry is being opened: %s", store.ErrUnavailable, text))
 		step, _, _ := strings.Cut(text, ":")
 		if told.IsNews(step) && time.Since(began) > stateRetryInterval {
 			e.log.logger().Info("opening the store", slog.String("progress", text))
@@ -310,7 +312,7 @@ func (b *backends) open(ctx context.Context, log *slog.Logger) (openStores, erro
 
 // notHalf reports half a restore. It makes nothing.
 func (b *backends) notHalf() error {
-	if _, err := os.Stat(filepath.Join(b.root, registry.RestoreMark)); err != nil {
+	if _, err := os.Stat(filepath.Join(b.root, backup.RestoreMark)); err != nil {
 		return nil
 	}
 	places := b.root
@@ -319,7 +321,7 @@ func (b *backends) notHalf() error {
 			places += " and in " + place
 		}
 	}
-	return fmt.Errorf("%s has %w, which was interrupted or failed: delete what is in %s, and restore again", b.root, registry.ErrHalfRestored, places)
+	return fmt.Errorf("%s has %w, which was interrupted or failed: delete what is in %s, and restore again", b.root, store.ErrHalfRestored, places)
 }
 
 func (b *backends) openBoth(ctx context.Context, log *slog.Logger) (openStores, error) {
@@ -342,10 +344,10 @@ func (b *backends) openBoth(ctx context.Context, log *slog.Logger) (openStores, 
 func (e *entry) adjust(b *backends) error {
 	e.state.Load().registry.SetScrub(b.scrubRate)
 	var errs []error
-	if adjuster, ok := b.metadata.(registry.MetadataAdjuster); ok {
+	if adjuster, ok := b.metadata.(store.MetadataAdjuster); ok {
 		errs = append(errs, adjuster.AdjustMetadata(e.stores.metadata))
 	}
-	if adjuster, ok := b.blobs.(registry.BlobAdjuster); ok {
+	if adjuster, ok := b.blobs.(store.BlobAdjuster); ok {
 		errs = append(errs, adjuster.AdjustBlobs(e.stores.blobs))
 	}
 	return errors.Join(errs...)
@@ -386,15 +388,15 @@ func (e *entry) wait(ctx context.Context, limit time.Duration) (*registry.Regist
 		select {
 		case <-e.ready:
 		case <-ctx.Done():
-			return nil, fmt.Errorf("%w: waiting for it to open: %w", registry.ErrUnavailable, ctx.Err())
+			return nil, fmt.Errorf("%w: waiting for it to open: %w", store.ErrUnavailable, ctx.Err())
 		}
 	}
 	current := e.state.Load()
 	switch {
 	case current == nil:
-		return nil, fmt.Errorf("%w: %w", registry.ErrUnavailable, errOpening)
-	case current.registry == nil && !errors.Is(current.fault, registry.ErrNoSpace):
-		return nil, fmt.Errorf("%w: %w", registry.ErrUnavailable, current.fault)
+		return nil, fmt.Errorf("%w: %w", store.ErrUnavailable, errOpening)
+	case current.registry == nil && !errors.Is(current.fault, store.ErrNoSpace):
+		return nil, fmt.Errorf("%w: %w", store.ErrUnavailable, current.fault)
 	}
 	return current.registry, current.fault
 }

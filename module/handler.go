@@ -12,7 +12,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/registry/integrity"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 func init() { caddy.RegisterModule(&Handler{}) }
@@ -90,7 +91,7 @@ type Handler struct {
 	// Which file names may be published: `documented` (the default) for ASCII
 	// letters, digits and `.-+_`, or `gitea` for what Gitea accepts since 1.22,
 	// which adds `=:;()[]{}~!@#$%^&` and inner spaces.
-	FileNames registry.FileNames `json:"file_names,omitempty"`
+	FileNames store.FileNames `json:"file_names,omitempty"`
 
 	// How many bytes per second are read in the background to compare every file's
 	// bytes with their digest, once a week. A small file counts as 64 KiB. Zero, the
@@ -198,8 +199,8 @@ func (h *Handler) provisionSettings() error {
 	if h.FileNames == "" {
 		h.FileNames = defaultFileNames
 	}
-	if h.FileNames != registry.FileNamesDocumented && h.FileNames != registry.FileNamesGitea {
-		return fmt.Errorf("file_names is %q: write %s or %s", h.FileNames, registry.FileNamesDocumented, registry.FileNamesGitea)
+	if h.FileNames != store.FileNamesDocumented && h.FileNames != store.FileNamesGitea {
+		return fmt.Errorf("file_names is %q: write %s or %s", h.FileNames, store.FileNamesDocumented, store.FileNamesGitea)
 	}
 	if h.MaxFileSize < 0 {
 		return fmt.Errorf("max_file_size is %d: write a number of bytes, or leave it out for no limit", h.MaxFileSize)
@@ -218,7 +219,7 @@ func (h *Handler) provisionSettings() error {
 	}
 	switch {
 	case h.ScrubRate == 0:
-		h.ScrubRate = registry.DefaultScrubRate
+		h.ScrubRate = integrity.DefaultScrubRate
 	case h.ScrubRate < scrubOff:
 		return fmt.Errorf("scrub_rate is %d: write a number of bytes per second, or %d to turn the scrub off", h.ScrubRate, scrubOff)
 	}

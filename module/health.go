@@ -13,6 +13,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // What can be asked under the health path of a handler.
@@ -180,7 +181,7 @@ func healthOf(e *entry) healthJSON {
 	return shown
 }
 
-func storeToJSON(c registry.Condition) *storeJSON {
+func storeToJSON(c store.Condition) *storeJSON {
 	shown := &storeJSON{Free: c.Space.Free, Reserve: c.Space.Reserve}
 	if c.Space.ReserveFiles > 0 {
 		shown.FreeFiles, shown.ReserveFiles = &c.Space.FreeFiles, &c.Space.ReserveFiles
@@ -196,7 +197,7 @@ func problemsOf(health registry.Health) []string {
 	problems := []string{}
 	for _, store := range []struct {
 		name string
-		is   registry.Condition
+		is   store.Condition
 	}{{"metadata", health.Metadata}, {"blobs", health.Blobs}} {
 		if store.is.Fault != nil {
 			problems = append(problems, fmt.Sprintf("%s: %v", store.name, store.is.Fault))

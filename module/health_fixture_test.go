@@ -14,17 +14,17 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // conditionedBackend opens stores in memory that say what they are told of their
 // condition.
 type conditionedBackend struct {
 	*fakeBackend
-	metadata, blobs atomic.Pointer[registry.Condition]
+	metadata, blobs atomic.Pointer[store.Condition]
 }
 
-var sound = registry.Condition{Readable: true, Space: registry.Space{Free: 100, Reserve: 10}, Journal: registry.Position{Sequence: 7}}
+var sound = store.Condition{Readable: true, Space: store.Space{Free: 100, Reserve: 10}, Journal: store.Position{Sequence: 7}}
 
 func newConditionedBackend() *conditionedBackend {
 	b := &conditionedBackend{fakeBackend: newFakeBackend()}
@@ -32,34 +32,34 @@ func newConditionedBackend() *conditionedBackend {
 	return b
 }
 
-func (b *conditionedBackend) say(metadata, blobs registry.Condition) {
+func (b *conditionedBackend) say(metadata, blobs store.Condition) {
 	b.metadata.Store(&metadata)
 	b.blobs.Store(&blobs)
 }
 
-func (b *conditionedBackend) OpenMetadata(ctx context.Context, root string, log *slog.Logger) (registry.MetadataStore, error) {
-	store, err := b.fakeBackend.OpenMetadata(ctx, root, log)
-	return conditionedMetadata{store, &b.metadata}, err
+func (b *conditionedBackend) OpenMetadata(ctx context.Context, root string, log *slog.Logger) (store.MetadataStore, error) {
+	metadata, err := b.fakeBackend.OpenMetadata(ctx, root, log)
+	return conditionedMetadata{metadata, &b.metadata}, err
 }
 
-func (b *conditionedBackend) OpenBlobs(ctx context.Context, root string, log *slog.Logger) (registry.BlobStore, error) {
-	store, err := b.fakeBackend.OpenBlobs(ctx, root, log)
-	return conditionedBlobs{store, &b.blobs}, err
+func (b *conditionedBackend) OpenBlobs(ctx context.Context, root string, log *slog.Logger) (store.BlobStore, error) {
+	blobs, err := b.fakeBackend.OpenBlobs(ctx, root, log)
+	return conditionedBlobs{blobs, &b.blobs}, err
 }
 
 type conditionedMetadata struct {
-	registry.MetadataStore
-	condition *atomic.Pointer[registry.Condition]
+	store.MetadataStore
+	condition *atomic.Pointer[store.Condition]
 }
 
-func (s conditionedMetadata) Condition() registry.Condition { return *s.condition.Load() }
+func (s conditionedMetadata) Condition() store.Condition { return *s.condition.Load() }
 
 type conditionedBlobs struct {
-	registry.BlobStore
-	condition *atomic.Pointer[registry.Condition]
+	store.BlobStore
+	condition *atomic.Pointer[store.Condition]
 }
 
-func (s conditionedBlobs) Condition() registry.Condition { return *s.condition.Load() }
+func (s conditionedBlobs) Condition() store.Condition { return *s.condition.Load() }
 
 // inPool puts a registry into the process's pool, started or not, and returns a
 // handler over it.
@@ -130,19 +130,19 @@ func damageOne(t *testing.T, h *Handler) string {
 	t.Helper()
 	e := stores.join(h.store)
 	defer stores.leave(e)
-	store, err := e.wait(t.Context(), openWait)
+	reg, err := e.wait(t.Context(), openWait)
 	if err != nil {
 		t.Fatal(err)
 	}
-	publishSized(t, store, "f", 1000)
-	file, err := store.Lookup(t.Context(), refOf("o", "p", "1", "f"))
+	publishSized(t, reg, "f", 1000)
+	file, err := reg.Lookup(t.Context(), refOf("o", "p", "1", "f"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := e.stores.blobs.Delete(t.Context(), file.Locator); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := store.Open(t.Context(), file.Ref); !errors.Is(err, registry.ErrDamaged) {
+	if _, _, err := reg.Open(t.Context(), file.Ref); !errors.Is(err, store.ErrDamaged) {
 		t.Fatalf("error is %v", err)
 	}
 	return file.Digest.String()

@@ -10,7 +10,8 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/registry/integrity"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // TestHealth: what each condition of the stores means for the admin endpoint, the
@@ -20,18 +21,18 @@ func TestHealth(t *testing.T) {
 	failing.Fault = errors.New("a commit failed")
 	full := sound
 	full.Space.Free = 9
-	closed := registry.Condition{Fault: registry.ErrUnavailable}
+	closed := store.Condition{Fault: store.ErrUnavailable}
 	edge := sound
 	edge.Space.Free = edge.Space.Reserve
 	for name, test := range map[string]struct {
-		metadata, blobs      registry.Condition
+		metadata, blobs      store.Condition
 		damaged              bool
 		live, ready, healthy bool
 		problems             []string
 	}{
 		"all is well":              {sound, sound, false, true, true, true, nil},
 		"just the reserve is left": {edge, edge, false, true, true, true, nil},
-		"stores without a disk":    {registry.Condition{Readable: true, Journal: sound.Journal}, registry.Condition{Readable: true}, false, true, true, true, nil},
+		"stores without a disk":    {store.Condition{Readable: true, Journal: sound.Journal}, store.Condition{Readable: true}, false, true, true, true, nil},
 		"damage":                   {sound, sound, true, true, true, false, []string{"1 blobs are damaged"}},
 		"metadata takes nothing":   {failing, sound, false, true, false, false, []string{"metadata: a commit failed"}},
 		"blobs take nothing":       {sound, failing, false, true, false, false, []string{"blobs: a commit failed"}},
@@ -94,7 +95,7 @@ func TestHealth(t *testing.T) {
 func TestHealthOfWhatIsNotOpen(t *testing.T) {
 	opening := inPool(t, "/srv/opening", newConditionedBackend(), false)
 	faulty := newConditionedBackend()
-	faulty.fail(registry.ErrNoSpace)
+	faulty.fail(store.ErrNoSpace)
 	full := inPool(t, "/srv/full", faulty, true)
 	open := inPool(t, "/srv/open", newConditionedBackend(), true)
 
@@ -105,7 +106,7 @@ func TestHealthOfWhatIsNotOpen(t *testing.T) {
 	for i, want := range []struct {
 		root, problem string
 		live          bool
-	}{{"/srv/full", "opening metadata: " + registry.ErrNoSpace.Error(), false}, {"/srv/open", "", true}, {"/srv/opening", errOpening.Error(), false}} {
+	}{{"/srv/full", "opening metadata: " + store.ErrNoSpace.Error(), false}, {"/srv/open", "", true}, {"/srv/opening", errOpening.Error(), false}} {
 		got := all[i]
 		if got.Root != want.root || got.Live != want.live || got.Ready != want.live || strings.Join(got.Problems, "") != want.problem {
 			t.Errorf("health is %+v, want %+v", got, want)
@@ -212,7 +213,7 @@ func TestHealthPathsThatCannotBe(t *testing.T) {
 
 // TestSettingsOfScrubs: zero is the default, below -1 nothing is meant.
 func TestSettingsOfScrubs(t *testing.T) {
-	for set, want := range map[int64]int64{0: registry.DefaultScrubRate, 1: 1, scrubOff: scrubOff, -2: 0} {
+	for set, want := range map[int64]int64{0: integrity.DefaultScrubRate, 1: 1, scrubOff: scrubOff, -2: 0} {
 		h := &Handler{Root: t.TempDir(), ScrubRate: set, log: zap.NewNop()}
 		err := h.provisionSettings()
 		if (err == nil) != (want != 0) || err == nil && h.ScrubRate != want {

@@ -12,7 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // userPlaceholder is set by Caddy's authentication handler. Its value is the
@@ -44,9 +44,9 @@ type Claim struct {
 
 // identity is who makes a request.
 type identity struct {
-	user  string          // empty: anonymous
-	token *registry.Token // nil when it was not a token that authenticated the user
-	fault error           // why the credentials could not be checked
+	user  string       // empty: anonymous
+	token *store.Token // nil when it was not a token that authenticated the user
+	fault error        // why the credentials could not be checked
 
 	replacer *caddy.Replacer
 	claim    string // key of the placeholder that has the groups, or empty
@@ -87,7 +87,7 @@ func splitGroups(value any, spaced bool) (groups []string) {
 			groups = fieldsOf(list, unicode.IsSpace)
 		}
 	}
-	return slices.DeleteFunc(groups, registry.FoldsIntoASCII)
+	return slices.DeleteFunc(groups, store.FoldsIntoASCII)
 }
 
 // fieldsOf splits a text where a separator is not escaped, and drops white space
@@ -121,7 +121,7 @@ func (h *Handler) identify(r *http.Request) *identity {
 		who.claim = h.groupsKey
 	}
 	switch found := caddyhttp.GetVar(r.Context(), tokenVariable).(type) {
-	case *registry.Token:
+	case *store.Token:
 		who.token = found
 		// Only here: outside of the registry a token is nobody.
 		replacer.Set(userPlaceholder, found.User)
@@ -135,7 +135,7 @@ func (h *Handler) identify(r *http.Request) *identity {
 	if !canBeUser(who.user) {
 		who.user = ""
 	}
-	if registry.FoldsIntoASCII(who.user) {
+	if store.FoldsIntoASCII(who.user) {
 		h.log.Warn("the user counts as anonymous: a letter of the name looks like an ASCII letter, and would be taken for it", zap.String("user", who.user))
 		who.user = ""
 	}
@@ -154,7 +154,7 @@ func counts(r *http.Request, key string) bool {
 
 // canBeUser tells whether a name can be kept with what its bearer publishes.
 func canBeUser(name string) bool {
-	return len(name) <= registry.MaxNameLength && utf8.ValidString(name) && !strings.ContainsFunc(name, unicode.IsControl)
+	return len(name) <= store.MaxNameLength && utf8.ValidString(name) && !strings.ContainsFunc(name, unicode.IsControl)
 }
 
 // CheckClaim returns the key of a claim's placeholder, or what is wrong with it.

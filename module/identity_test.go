@@ -14,7 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 func TestCheckClaim(t *testing.T) {
@@ -88,13 +88,13 @@ func TestSplitGroups(t *testing.T) {
 }
 
 func TestIdentify(t *testing.T) {
-	token := &registry.Token{Name: "deploy", User: "ci"}
+	token := &store.Token{Name: "deploy", User: "ci"}
 	for _, test := range []struct {
 		name  string
 		set   map[string]any
 		vars  map[string]any
 		user  string
-		token *registry.Token
+		token *store.Token
 		fault bool
 	}{
 		{name: "nobody"},
@@ -112,7 +112,7 @@ func TestIdentify(t *testing.T) {
 		{name: "other letters beyond ASCII", set: map[string]any{"claim.user": "Ünï"}, user: "Ünï"},
 		{name: "a token", set: map[string]any{userPlaceholder: ""}, vars: map[string]any{tokenVariable: token}, user: "ci", token: token},
 		{name: "a variable that somebody else set", vars: map[string]any{tokenVariable: "ci"}},
-		{name: "a token that could not be looked up", vars: map[string]any{tokenVariable: registry.ErrUnavailable}, fault: true},
+		{name: "a token that could not be looked up", vars: map[string]any{tokenVariable: store.ErrUnavailable}, fault: true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			replacer := caddy.NewReplacer()

@@ -7,7 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // metricsPrefix begins the names of all metrics.
@@ -106,14 +106,14 @@ func collect(to chan<- prometheus.Metric, e *entry, root string) {
 	gauge(metricJournalDamage, damaged)
 	counter(metricScrubbedBytes, health.Scrub.TotalBytes)
 	counter(metricScrubbedBlobs, health.Scrub.TotalBlobs)
-	for store, space := range map[string]registry.Space{"metadata": health.Metadata.Space, "blobs": health.Blobs.Space} {
-		if space == (registry.Space{}) {
+	for id, space := range map[string]store.Space{"metadata": health.Metadata.Space, "blobs": health.Blobs.Space} {
+		if space == (store.Space{}) {
 			continue // it has no disk
 		}
-		gauge(metricFree, float64(space.Free), store)
-		gauge(metricReserve, float64(space.Reserve), store)
+		gauge(metricFree, float64(space.Free), id)
+		gauge(metricReserve, float64(space.Reserve), id)
 		if space.ReserveFiles > 0 {
-			gauge(metricFreeFiles, float64(space.FreeFiles), store)
+			gauge(metricFreeFiles, float64(space.FreeFiles), id)
 		}
 	}
 }

@@ -3,7 +3,7 @@ package module
 import (
 	"testing"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/registry/integrity"
 )
 
 // TestMetrics: every metric, of two registries and of two that have the same root.
@@ -20,13 +20,13 @@ func TestMetrics(t *testing.T) {
 	}
 	e := stores.join(first.store)
 	defer stores.leave(e)
-	store, err := e.wait(t.Context(), openWait)
+	reg, err := e.wait(t.Context(), openWait)
 	if err != nil {
 		t.Fatal(err)
 	}
-	publishSized(t, store, "ten", 10)
-	publishSized(t, store, "more", 2000)
-	report, err := store.Verify(t.Context(), registry.VerifyOptions{}, nil)
+	publishSized(t, reg, "ten", 10)
+	publishSized(t, reg, "more", 2000)
+	report, err := reg.Verify(t.Context(), integrity.VerifyOptions{}, nil)
 	if err != nil || report.Scrub.Blobs != 3 {
 		t.Fatalf("%v, %+v", err, report)
 	}

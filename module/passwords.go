@@ -9,7 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // hashWait bounds how long a request waits until its password is hashed.
@@ -29,10 +29,10 @@ func (a *Authenticator) provisionBasic(ctx caddy.Context) error {
 		if err := CheckBasicUser(account.Username); err != nil {
 			return err
 		}
-		if other, twice := names[registry.Fold(account.Username)]; twice {
+		if other, twice := names[store.Fold(account.Username)]; twice {
 			return fmt.Errorf("users %s and %s are one, because case does not count: keep one of them", other, account.Username)
 		}
-		names[registry.Fold(account.Username)] = account.Username
+		names[store.Fold(account.Username)] = account.Username
 	}
 	if err := a.Basic.Provision(ctx); err != nil {
 		return err

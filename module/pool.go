@@ -7,7 +7,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // pool has the stores of the process, by key, each with its number of users: one
@@ -43,7 +43,7 @@ func (p *pool) take(key storeKey) (*entry, error) {
 	for other := range p.entries {
 		if other.metadata == key.metadata || other.blobs == key.blobs {
 			return nil, fmt.Errorf("%w: %s with %s, but %s with %s is in use; give each root its own metadata and blobs",
-				registry.ErrMismatch, key.metadata, key.blobs, other.metadata, other.blobs)
+				store.ErrMismatch, key.metadata, key.blobs, other.metadata, other.blobs)
 		}
 	}
 	e := newEntry(key, p.closing[key])

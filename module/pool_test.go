@@ -19,7 +19,8 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/blobs/filesystem"
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/registry/integrity"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/storetest/memory"
 )
 
@@ -44,9 +45,9 @@ func (b *fakeBackend) fail(err error) { b.fault.Store(&err) }
 
 func (b *fakeBackend) Identity(root string) string { return root }
 
-func (b *fakeBackend) OpenMetadata(ctx context.Context, _ string, _ *slog.Logger) (registry.MetadataStore, error) {
+func (b *fakeBackend) OpenMetadata(ctx context.Context, _ string, _ *slog.Logger) (store.MetadataStore, error) {
 	if b.says != "" {
-		registry.ReportProgress(ctx, b.says)
+		store.ReportProgress(ctx, b.says)
 	}
 	if b.deaf {
 		time.Sleep(b.slow)
@@ -66,11 +67,11 @@ func (b *fakeBackend) OpenMetadata(ctx context.Context, _ string, _ *slog.Logger
 	return b.metadata.Open()
 }
 
-func (b *fakeBackend) OpenBlobs(context.Context, string, *slog.Logger) (registry.BlobStore, error) {
+func (b *fakeBackend) OpenBlobs(context.Context, string, *slog.Logger) (store.BlobStore, error) {
 	return b.blobs.Open()
 }
 
-func (b *fakeBackend) AdjustMetadata(registry.MetadataStore) error {
+func (b *fakeBackend) AdjustMetadata(store.MetadataStore) error {
 	b.adjusted.Add(1)
 	return nil
 }
@@ -110,15 +111,15 @@ func TestStoreStaysOpenUntilTheLastUserLeaves(t *testing.T) {
 	request := p.join(testKey)
 	p.leave(first)
 	p.leave(second)
-	store, err := request.wait(t.Context(), time.Second)
+	reg, err := request.wait(t.Context(), time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.Lookup(t.Context(), refOf("o", "p", "1", "f")); !errors.Is(err, registry.ErrPackageNotFound) {
+	if _, err := reg.Lookup(t.Context(), refOf("o", "p", "1", "f")); !errors.Is(err, store.ErrPackageNotFound) {
 		t.Errorf("the request's store is closed: %v", err)
 	}
 	p.leave(request)
-	if _, err := store.Lookup(t.Context(), refOf("o", "p", "1", "f")); !errors.Is(err, registry.ErrUnavailable) {
+	if _, err := reg.Lookup(t.Context(), refOf("o", "p", "1", "f")); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("the store is still open: %v", err)
 	}
 	if got := backend.opened.Load(); got != 1 {
@@ -157,7 +158,7 @@ func TestHalfOfAnotherStoreIsRefused(t *testing.T) {
 	p := newPool()
 	e := mustTake(t, p)
 	for _, key := range []storeKey{{metadata: "m", blobs: "other"}, {metadata: "other", blobs: "b"}} {
-		if _, err := p.take(key); !errors.Is(err, registry.ErrMismatch) {
+		if _, err := p.take(key); !errors.Is(err, store.ErrMismatch) {
 			t.Errorf("%v: error is %v", key, err)
 		}
 	}
@@ -174,9 +175,9 @@ func TestHalfOfAnotherStoreIsRefused(t *testing.T) {
 
 func TestConfigurationFaultFailsTheStart(t *testing.T) {
 	p, backend := newPool(), newFakeBackend()
-	backend.fail(registry.ErrLocked)
+	backend.fail(store.ErrLocked)
 	e := mustTake(t, p)
-	if err := e.start(t.Context(), backend.config(quietLog)); !errors.Is(err, registry.ErrLocked) {
+	if err := e.start(t.Context(), backend.config(quietLog)); !errors.Is(err, store.ErrLocked) {
 		t.Errorf("error is %v", err)
 	}
 	p.leave(e)
@@ -185,21 +186,21 @@ func TestConfigurationFaultFailsTheStart(t *testing.T) {
 func TestStateFaultPassesByItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, backend := newPool(), newFakeBackend()
-		backend.fail(registry.ErrNoSpace)
+		backend.fail(store.ErrNoSpace)
 		e := mustTake(t, p)
 		if err := e.start(t.Context(), backend.config(quietLog)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := e.wait(t.Context(), time.Second); !errors.Is(err, registry.ErrNoSpace) {
+		if _, err := e.wait(t.Context(), time.Second); !errors.Is(err, store.ErrNoSpace) {
 			t.Errorf("requests see %v", err)
 		}
 		<-time.After(3 * stateRetryInterval)
-		if _, err := e.wait(t.Context(), time.Second); !errors.Is(err, registry.ErrNoSpace) {
+		if _, err := e.wait(t.Context(), time.Second); !errors.Is(err, store.ErrNoSpace) {
 			t.Errorf("requests see %v", err)
 		}
 		backend.fail(nil)
 		<-time.After(longestRetry)
-		if store, err := e.wait(t.Context(), time.Second); err != nil || store == nil {
+		if reg, err := e.wait(t.Context(), time.Second); err != nil || reg == nil {
 			t.Errorf("requests see %v", err)
 		}
 		p.leave(e)
@@ -209,7 +210,7 @@ func TestStateFaultPassesByItself(t *testing.T) {
 func TestClosingEndsTheRetries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // fails when a goroutine is left
 		p, backend := newPool(), newFakeBackend()
-		backend.fail(registry.ErrDamaged)
+		backend.fail(store.ErrDamaged)
 		e := mustTake(t, p)
 		if err := e.start(t.Context(), backend.config(quietLog)); err != nil {
 			t.Fatal(err)
@@ -222,7 +223,7 @@ func TestRequestBeforeStartWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, backend := newPool(), newFakeBackend()
 		e := mustTake(t, p)
-		if _, err := e.wait(t.Context(), openWait); !errors.Is(err, registry.ErrUnavailable) {
+		if _, err := e.wait(t.Context(), openWait); !errors.Is(err, store.ErrUnavailable) {
 			t.Errorf("after the wait: %v", err)
 		}
 		answered := make(chan error, 1)
@@ -297,13 +298,13 @@ func TestBlobsOfAnotherRegistryAreLeftAlone(t *testing.T) {
 	p.leave(e)
 	backend.metadata = memory.NewMetadata()
 	e = mustTake(t, p)
-	if err := e.start(t.Context(), backend.config(quietLog)); !errors.Is(err, registry.ErrMismatch) {
+	if err := e.start(t.Context(), backend.config(quietLog)); !errors.Is(err, store.ErrMismatch) {
 		t.Errorf("error is %v", err)
 	}
 	p.leave(e)
 	for _, open := range []func() error{
-		func() error { store, err := backend.metadata.Open(); return errors.Join(err, closeOf(store)) },
-		func() error { store, err := backend.blobs.Open(); return errors.Join(err, closeOf(store)) },
+		func() error { metadata, err := backend.metadata.Open(); return errors.Join(err, closeOf(metadata)) },
+		func() error { blobs, err := backend.blobs.Open(); return errors.Join(err, closeOf(blobs)) },
 	} {
 		if err := open(); err != nil {
 			t.Errorf("it was left open: %v", err)
@@ -321,7 +322,7 @@ func TestScrubRateOfTheLatestConfiguration(t *testing.T) {
 	defer p.leave(e)
 	rate := func() int64 { return e.state.Load().registry.Health().Scrub.Rate }
 	var configs []*backends
-	for _, step := range []struct{ set, want int64 }{{0, registry.DefaultScrubRate}, {1 << 20, 1 << 20}, {scrubOff, 0}} {
+	for _, step := range []struct{ set, want int64 }{{0, integrity.DefaultScrubRate}, {1 << 20, 1 << 20}, {scrubOff, 0}} {
 		config := backend.config(quietLog)
 		config.scrubRate = step.set
 		if err := e.start(t.Context(), config); err != nil {
@@ -388,7 +389,7 @@ func TestAnOpeningThatTakesLong(t *testing.T) {
 		wantOpening := func(e *entry) {
 			began := time.Now()
 			_, err := e.wait(t.Context(), openWait)
-			if !errors.Is(err, registry.ErrUnavailable) || !strings.Contains(err.Error(), backend.says) || time.Since(began) > 0 {
+			if !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), backend.says) || time.Since(began) > 0 {
 				t.Errorf("a request hears %v after %s", err, time.Since(began))
 			}
 			if _, err := e.health(); err == nil || !strings.Contains(err.Error(), backend.says) {
@@ -403,7 +404,7 @@ func TestAnOpeningThatTakesLong(t *testing.T) {
 		p.leave(old)
 		time.Sleep(backend.slow)
 		synctest.Wait()
-		if store, err := e.wait(t.Context(), time.Second); err != nil || store == nil {
+		if reg, err := e.wait(t.Context(), time.Second); err != nil || reg == nil {
 			t.Errorf("requests see %v", err)
 		}
 		if got := backend.opened.Load(); got != 1 {
@@ -454,9 +455,9 @@ func TestRetryAfterIsWhenTheStoreIsTriedAgain(t *testing.T) {
 		err  error
 		want string
 	}{
-		{registry.ErrUnavailable, "2"},
-		{&retried{registry.ErrDamaged, longestRetry}, "60"},
-		{fmt.Errorf("opening: %w", &retried{registry.ErrNoSpace, 4500 * time.Millisecond}), "5"},
+		{store.ErrUnavailable, "2"},
+		{&retried{store.ErrDamaged, longestRetry}, "60"},
+		{fmt.Errorf("opening: %w", &retried{store.ErrNoSpace, 4500 * time.Millisecond}), "5"},
 	} {
 		if got := retryAfter(test.err); got != test.want {
 			t.Errorf("%v: Retry-After is %s, want %s", test.err, got, test.want)
@@ -470,16 +471,16 @@ func TestWhatPassesIsNoConfigurationFault(t *testing.T) {
 		return fmt.Errorf("opening metadata: %w", errors.Join(errors.New("closing"), &os.PathError{Op: "open", Err: err}))
 	}
 	for _, err := range []error{
-		context.Canceled, context.DeadlineExceeded, registry.ErrNoSpace, registry.ErrDamaged, registry.ErrUnavailable,
+		context.Canceled, context.DeadlineExceeded, store.ErrNoSpace, store.ErrDamaged, store.ErrUnavailable,
 		syscall.EIO, syscall.ENOSPC, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EROFS, syscall.EISDIR,
-		errors.New("what nobody thought of"), fmt.Errorf("%w: %w", context.DeadlineExceeded, registry.ErrLocked),
+		errors.New("what nobody thought of"), fmt.Errorf("%w: %w", context.DeadlineExceeded, store.ErrLocked),
 	} {
-		if !registry.IsState(at(err)) {
+		if !store.IsState(at(err)) {
 			t.Errorf("%v fails the start", err)
 		}
 	}
-	for _, err := range []error{registry.ErrLocked, registry.ErrMismatch, registry.ErrFormat, syscall.EACCES, syscall.EPERM, syscall.ENOTDIR} {
-		if registry.IsState(at(err)) {
+	for _, err := range []error{store.ErrLocked, store.ErrMismatch, store.ErrFormat, syscall.EACCES, syscall.EPERM, syscall.ENOTDIR} {
+		if store.IsState(at(err)) {
 			t.Errorf("%v does not fail the start", err)
 		}
 	}

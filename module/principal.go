@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // Principals that are not user names.
@@ -42,17 +42,17 @@ func CheckRuleOwner(name string) error {
 	if strings.Contains(name, "*") {
 		return errOwnerPattern
 	}
-	return registry.CheckOwner(name)
+	return store.CheckOwner(name)
 }
 
 // CheckPackagePattern reports a pattern that a package rule cannot be for.
-func CheckPackagePattern(pattern string) (registry.Pattern, error) {
+func CheckPackagePattern(pattern string) (store.Pattern, error) {
 	if strings.ContainsAny(pattern, "{}") {
-		return registry.Pattern{}, fmt.Errorf("package %q: %w", pattern, errPlaceholder)
+		return store.Pattern{}, fmt.Errorf("package %q: %w", pattern, errPlaceholder)
 	}
-	parsed, err := registry.ParsePattern(pattern)
+	parsed, err := store.ParsePattern(pattern)
 	if err != nil {
-		return registry.Pattern{}, fmt.Errorf("package: %w", err)
+		return store.Pattern{}, fmt.Errorf("package: %w", err)
 	}
 	return parsed, nil
 }
@@ -68,7 +68,7 @@ var meant = map[string]string{
 
 // checkMeant reports a word that is hardly meant as the name of a user.
 func checkMeant(word string) error {
-	folded := registry.Fold(word)
+	folded := store.Fold(word)
 	if instead, ok := meant[folded]; ok {
 		return fmt.Errorf("%s would be a user of that name: write %s", word, instead)
 	}
@@ -127,11 +127,11 @@ func CheckUser(word string) error {
 // CheckBasicUser reports a name that cannot be a user's with a password: with it
 // in Basic credentials, a token would be looked for.
 func CheckBasicUser(name string) error {
-	if registry.FoldsIntoASCII(name) {
+	if store.FoldsIntoASCII(name) {
 		return fmt.Errorf("%q cannot be a user: a letter looks like an ASCII letter, and would be taken for it", name)
 	}
-	if name == "" || strings.HasPrefix(name, registry.TokenPrefix) {
-		return fmt.Errorf("%q cannot be a user: names are not empty and do not begin with %s", name, registry.TokenPrefix)
+	if name == "" || strings.HasPrefix(name, store.TokenPrefix) {
+		return fmt.Errorf("%q cannot be a user: names are not empty and do not begin with %s", name, store.TokenPrefix)
 	}
 	return nil
 }

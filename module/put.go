@@ -10,28 +10,29 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // put publishes a request's body. What can be refused without reading it is.
-func (h *Handler) put(w http.ResponseWriter, r *http.Request, store *registry.Registry, ref registry.Ref, declared declaration, record *record) error {
-	existing, err := store.Lookup(r.Context(), ref)
+func (h *Handler) put(w http.ResponseWriter, r *http.Request, reg *registry.Registry, ref store.Ref, declared declaration, record *record) error {
+	existing, err := reg.Lookup(r.Context(), ref)
 	exists := err == nil
-	if err != nil && !errors.Is(err, registry.ErrPackageNotFound) && !errors.Is(err, registry.ErrFileNotFound) {
+	if err != nil && !errors.Is(err, store.ErrPackageNotFound) && !errors.Is(err, store.ErrFileNotFound) {
 		return fmt.Errorf("looking up file: %w", err)
 	}
 	if failed := failedPrecondition(r.Header, exists, existing); failed != "" {
 		return tell(errPrecondition, "%v: %s", errPrecondition, failed)
 	}
 	if exists {
-		return registry.ErrExists
+		return store.ErrExists
 	}
 	r.Body = h.pace(w, &declaredBody{ReadCloser: r.Body, request: r, length: declared.length})
 	content, err := h.content(r, declared.digests)
 	if err != nil {
 		return err
 	}
-	file, err := store.Publish(r.Context(), ref, record.who.user, content, h.limits(ref.Owner))
-	if errors.Is(err, registry.ErrDigest) {
+	file, err := reg.Publish(r.Context(), ref, record.who.user, content, h.limits(ref.Owner))
+	if errors.Is(err, store.ErrDigest) {
 		return errors.Join(mismatch(r.Header), err)
 	}
 	if err != nil {

@@ -39,25 +39,25 @@ func rangeRegistry(f *testing.F) *registry.Registry {
 	if err != nil {
 		f.Fatal(err)
 	}
-	store := registry.New(metadata, blobs, registry.Options{})
+	reg := registry.New(metadata, blobs, registry.Options{})
 	f.Cleanup(func() {
-		if err := store.Close(); err != nil {
+		if err := reg.Close(); err != nil {
 			f.Error(err)
 		}
 	})
 	for _, size := range rangeSizes {
 		content := registry.Content{Body: bytes.NewReader(rangeContent(size)), Size: int64(size)}
-		if _, err := store.Publish(f.Context(), refOf("o", "p", "1", strconv.Itoa(size)), "o", content, registry.Limits{}); err != nil {
+		if _, err := reg.Publish(f.Context(), refOf("o", "p", "1", strconv.Itoa(size)), "o", content, registry.Limits{}); err != nil {
 			f.Fatal(err)
 		}
 	}
-	return store
+	return reg
 }
 
 // FuzzRange: whatever ranges are asked for, an answer has bytes of the file only,
 // each where its Content-Range says (RFC 9110 section 14).
 func FuzzRange(f *testing.F) {
-	store := rangeRegistry(f)
+	reg := rangeRegistry(f)
 	for _, ranges := range []string{
 		"", "bytes=0-", "bytes=0-0", "bytes=-1", "bytes=-0", "bytes=5-4", "bytes=2-5", "bytes=0-9,500-599,-1", "bytes=0-0,0-0,0-0",
 		"bytes=999-", "bytes=1000-", "bytes=-1000", "bytes=-1001", "bytes=0-999,0-999", "bytes=0-18446744073709551616", "bytes=-9223372036854775808",
@@ -83,7 +83,7 @@ func FuzzRange(f *testing.F) {
 		}
 		for _, h := range []*Handler{{}, {VerifyReads: true}} {
 			w := httptest.NewRecorder()
-			if err := h.download(r.Context(), w, r, store, refOf("o", "p", "1", strconv.Itoa(len(content))), new(record)); err != nil {
+			if err := h.download(r.Context(), w, r, reg, refOf("o", "p", "1", strconv.Itoa(len(content))), new(record)); err != nil {
 				t.Fatal(err)
 			}
 			checkRangeAnswer(t, w, content, head, strings.Count(ranges, ",")+1)

@@ -9,7 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 const (
@@ -61,7 +61,7 @@ func (h *Handler) logFailure(status int, method string, rt route, err error) {
 
 // recordedTexts are those that Gitea answers without a line feed at their end.
 var recordedTexts = []string{
-	registry.ErrExists.Error(), registry.ErrPackageNotFound.Error(), registry.ErrFileNotFound.Error(), internalError,
+	store.ErrExists.Error(), store.ErrPackageNotFound.Error(), store.ErrFileNotFound.Error(), internalError,
 }
 
 // line returns an error's text as clients get it: a line, unless the API's own answer
@@ -76,11 +76,11 @@ func line(text string) string {
 // mayWrite tells whether a client may write where its request goes, which tells for how
 // long it is listened to after a refusal.
 func (h *Handler) mayWrite(rt route, who *identity) bool {
-	if registry.CheckOwner(rt.Owner) != nil || who.fault != nil {
+	if store.CheckOwner(rt.Owner) != nil || who.fault != nil {
 		return false
 	}
-	if who.token != nil && !who.token.Scope.Covers(registry.ActionWrite, rt.Owner, rt.Package) {
+	if who.token != nil && !who.token.Scope.Covers(store.ActionWrite, rt.Owner, rt.Package) {
 		return false
 	}
-	return h.access.allows(who, registry.ActionWrite, rt.Owner, rt.Package)
+	return h.access.allows(who, store.ActionWrite, rt.Owner, rt.Package)
 }

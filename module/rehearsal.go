@@ -4,14 +4,14 @@ import (
 	"io"
 	"net/http"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // sendsBytes tells whether a request for a file is answered with bytes of it. What
 // is not, such as HEAD and 304, needs no more than what is known of the file: bytes
 // that are missing are found by the first GET that wants them, or by the scrub, and
 // not by a HEAD, which is 200 until then.
-func sendsBytes(r *http.Request, file registry.File) bool {
+func sendsBytes(r *http.Request, file store.File) bool {
 	if r.Method != http.MethodGet {
 		return false
 	}
@@ -21,7 +21,7 @@ func sendsBytes(r *http.Request, file registry.File) bool {
 
 // statusOfContent is what http.ServeContent is going to answer: whether conditions
 // hold and ranges can be served is its to say. It reads nothing.
-func statusOfContent(r *http.Request, file registry.File) int {
+func statusOfContent(r *http.Request, file store.File) int {
 	if !isConditional(r.Header) {
 		return http.StatusOK
 	}

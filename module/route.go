@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 var (
@@ -26,7 +26,7 @@ var (
 const packageType = "generic"
 
 // route is what a request is about: a file, or a version when File is empty.
-type route struct{ registry.Ref }
+type route struct{ store.Ref }
 
 const (
 	versionMethods = "DELETE"
@@ -74,7 +74,7 @@ func parsePath(word, path string) ([]string, error) {
 		return nil, fmt.Errorf("%s is %q: %w", word, path, err)
 	}
 	for _, segment := range segments {
-		if err := registry.CheckElement(segment); err != nil {
+		if err := store.CheckElement(segment); err != nil {
 			return nil, fmt.Errorf("%s is %q: %w", word, path, err)
 		}
 	}
@@ -104,7 +104,7 @@ func splitPath(escaped string) ([]string, error) {
 		}
 		unescaped, err := url.PathUnescape(segment)
 		if err != nil {
-			return nil, fmt.Errorf("%w: bad escape", registry.ErrUnsafePath)
+			return nil, fmt.Errorf("%w: bad escape", store.ErrUnsafePath)
 		}
 		segments = append(segments, unescaped)
 	}
@@ -131,7 +131,7 @@ func parseRoute(prefix []string, escaped string) (rt route, inside bool, err err
 	}
 	segments = segments[len(prefix):]
 	for _, segment := range segments {
-		if err := registry.CheckElement(segment); err != nil {
+		if err := store.CheckElement(segment); err != nil {
 			return route{}, true, err
 		}
 	}
@@ -142,7 +142,7 @@ func parseRoute(prefix []string, escaped string) (rt route, inside bool, err err
 	if len(segments) == 5 {
 		rt.File = segments[4]
 	}
-	if err := registry.CheckOwner(rt.Owner); err != nil {
+	if err := store.CheckOwner(rt.Owner); err != nil {
 		return rt, true, err
 	}
 	if strings.HasSuffix(escaped, "/") {

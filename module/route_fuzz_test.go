@@ -10,7 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // FuzzRouteGuards: a path that is accepted is about just that owner and package
@@ -42,11 +42,11 @@ func FuzzRouteGuards(f *testing.F) {
 		r = r.WithContext(context.WithValue(t.Context(), caddy.ReplacerCtxKey, caddy.NewReplacer()))
 		// The cleaned path is what every pattern is compared with.
 		seen := strings.Split(caddyhttp.CleanPath(strings.ToLower(r.URL.Path), true), "/")
-		if len(seen) < 6 || seen[3] != registry.Fold(rt.Owner) {
+		if len(seen) < 6 || seen[3] != store.Fold(rt.Owner) {
 			t.Fatalf("the registry's owner is %q, in %q", rt.Owner, seen)
 		}
 		wantMatch(t, r, rt.Owner, true)
-		wantMatch(t, r, guarded, registry.Fold(guarded) == registry.Fold(rt.Owner))
+		wantMatch(t, r, guarded, store.Fold(guarded) == store.Fold(rt.Owner))
 		if strings.Contains(rt.Package, "/") {
 			return // cannot be published
 		}
@@ -59,7 +59,7 @@ func FuzzRouteGuards(f *testing.F) {
 // written there.
 func wantMatch(t *testing.T, r *http.Request, below string, want bool) {
 	t.Helper()
-	if owner, _, _ := strings.Cut(below, "/"); strings.ContainsAny(below, "*%{") || registry.CheckOwner(owner) != nil {
+	if owner, _, _ := strings.Cut(below, "/"); strings.ContainsAny(below, "*%{") || store.CheckOwner(owner) != nil {
 		return
 	}
 	matcher := caddyhttp.MatchPath{"/api/packages/" + below + "/*"}

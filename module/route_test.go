@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 func TestParseRoute(t *testing.T) {
@@ -17,7 +17,7 @@ func TestParseRoute(t *testing.T) {
 		name, path string
 		outside    bool
 		err        error
-		want       registry.Ref
+		want       store.Ref
 	}{
 		{name: "a file", path: "/api/packages/o/generic/p/1/f", want: refOf("o", "p", "1", "f")},
 		{name: "a version", path: "/api/packages/o/generic/p/1", want: refOf("o", "p", "1", "")},
@@ -27,12 +27,12 @@ func TestParseRoute(t *testing.T) {
 		{name: "a plus is a plus", path: "/api/packages/o/generic/p/1+2/f", want: refOf("o", "p", "1+2", "f")},
 		{name: "an escaped prefix is the prefix", path: "/%61pi/packages/o/generic/p/1", want: refOf("o", "p", "1", "")},
 		{name: "raw dots inside a path are dropped", path: "/api/./packages/o/./generic/././p/1/./f", want: refOf("o", "p", "1", "f")},
-		{name: "a raw dot at the end", path: "/api/packages/o/generic/p/1/.", err: registry.ErrUnsafePath},
-		{name: "an escaped dot inside a path", path: "/api/packages/o/generic/p/1/%2e/f", err: registry.ErrUnsafePath},
+		{name: "a raw dot at the end", path: "/api/packages/o/generic/p/1/.", err: store.ErrUnsafePath},
+		{name: "an escaped dot inside a path", path: "/api/packages/o/generic/p/1/%2e/f", err: store.ErrUnsafePath},
 		{name: "a slash after a file", path: "/api/packages/o/generic/p/1/f/", err: errSlash},
 		{name: "slashes after a version", path: "/api/packages/o/generic/p/1//", err: errSlash},
 		{name: "a dot and a slash after a file", path: "/api/packages/o/generic/p/1/f/./", err: errSlash},
-		{name: "an owner that is wrong before a slash at the end", path: "/api/packages/%20/generic/p/1/f/", err: registry.ErrInvalidOwner},
+		{name: "an owner that is wrong before a slash at the end", path: "/api/packages/%20/generic/p/1/f/", err: store.ErrInvalidOwner},
 		{name: "another path", path: "/other", outside: true},
 		{name: "the prefix in another case", path: "/API/packages/o/generic/p/1/f", outside: true},
 		{name: "half of the prefix", path: "/api", outside: true},
@@ -43,17 +43,17 @@ func TestParseRoute(t *testing.T) {
 		{name: "too many segments", path: "/api/packages/o/generic/p/1/f/g", err: errNoRoute},
 		{name: "another type", path: "/api/packages/o/npm/p/1/f", err: errNoRoute},
 		{name: "the type in another case", path: "/api/packages/o/Generic/p/1/f", err: errNoRoute},
-		{name: "a raw dot segment", path: "/api/packages/o/../generic/p/1/f", err: registry.ErrUnsafePath},
-		{name: "an escaped dot segment", path: "/api/packages/o/generic/p/%2e%2e/f", err: registry.ErrUnsafePath},
-		{name: "a dot element within a version", path: "/api/packages/o/generic/p/1%2F..%2F2/f", err: registry.ErrUnsafePath},
-		{name: "a backslash", path: "/api/packages/o/generic/p/1%5C2/f", err: registry.ErrUnsafePath},
-		{name: "a control character", path: "/api/packages/o/generic/p/1%00/f", err: registry.ErrUnsafePath},
-		{name: "a C1 control character", path: "/api/packages/o/generic/p/1%C2%85/f", err: registry.ErrUnsafePath},
-		{name: "bytes that are not UTF-8", path: "/api/packages/o/generic/p/%ff/f", err: registry.ErrUnsafePath},
-		{name: "a bad escape", path: "/api/packages/o/generic/p/%zz/f", err: registry.ErrUnsafePath},
-		{name: "an owner of white space", path: "/api/packages/%20o/generic/p/1/f", err: registry.ErrInvalidOwner},
-		{name: "an owner with a slash", path: "/api/packages/a%2Fb/generic/p/1/f", err: registry.ErrInvalidOwner},
-		{name: "an owner that is too long", path: "/api/packages/" + strings.Repeat("o", 256) + "/generic/p/1/f", err: registry.ErrInvalidOwner},
+		{name: "a raw dot segment", path: "/api/packages/o/../generic/p/1/f", err: store.ErrUnsafePath},
+		{name: "an escaped dot segment", path: "/api/packages/o/generic/p/%2e%2e/f", err: store.ErrUnsafePath},
+		{name: "a dot element within a version", path: "/api/packages/o/generic/p/1%2F..%2F2/f", err: store.ErrUnsafePath},
+		{name: "a backslash", path: "/api/packages/o/generic/p/1%5C2/f", err: store.ErrUnsafePath},
+		{name: "a control character", path: "/api/packages/o/generic/p/1%00/f", err: store.ErrUnsafePath},
+		{name: "a C1 control character", path: "/api/packages/o/generic/p/1%C2%85/f", err: store.ErrUnsafePath},
+		{name: "bytes that are not UTF-8", path: "/api/packages/o/generic/p/%ff/f", err: store.ErrUnsafePath},
+		{name: "a bad escape", path: "/api/packages/o/generic/p/%zz/f", err: store.ErrUnsafePath},
+		{name: "an owner of white space", path: "/api/packages/%20o/generic/p/1/f", err: store.ErrInvalidOwner},
+		{name: "an owner with a slash", path: "/api/packages/a%2Fb/generic/p/1/f", err: store.ErrInvalidOwner},
+		{name: "an owner that is too long", path: "/api/packages/" + strings.Repeat("o", 256) + "/generic/p/1/f", err: store.ErrInvalidOwner},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			rt, inside, err := parseRoute(prefix, test.path)
@@ -90,7 +90,7 @@ func TestPrefixesThatCannotBe(t *testing.T) {
 
 func TestMethods(t *testing.T) {
 	for _, test := range []struct {
-		ref     registry.Ref
+		ref     store.Ref
 		allowed string
 	}{
 		{refOf("o", "p", "1", "f"), "DELETE GET HEAD PUT"},
@@ -112,8 +112,8 @@ func TestMethods(t *testing.T) {
 	}
 }
 
-func refOf(owner, pkg, version, file string) registry.Ref {
-	return registry.Ref{VersionRef: registry.VersionRef{Owner: owner, Package: pkg, Version: version}, File: file}
+func refOf(owner, pkg, version, file string) store.Ref {
+	return store.Ref{VersionRef: store.VersionRef{Owner: owner, Package: pkg, Version: version}, File: file}
 }
 
 // FuzzRoute: a path that is accepted names an owner that a guard on the cleaned
@@ -131,11 +131,11 @@ func FuzzRoute(f *testing.F) {
 		if !inside || err != nil {
 			return
 		}
-		if registry.CheckOwner(rt.Owner) != nil {
+		if store.CheckOwner(rt.Owner) != nil {
 			t.Fatalf("owner %q", rt.Owner)
 		}
 		for _, name := range []string{rt.Owner, rt.Package, rt.Version, rt.File} {
-			if registry.CheckElement(name) != nil {
+			if store.CheckElement(name) != nil {
 				t.Fatalf("name %q", name)
 			}
 		}

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // anyOwner is the owner of the rule for every owner without one.
@@ -93,7 +93,7 @@ func compileAccess(rules []OwnerRule, admins []string) (*access, error) {
 		if err := CheckUser(admin); err != nil {
 			return nil, fmt.Errorf("admin: %w", err)
 		}
-		a.admins[registry.Fold(admin)] = true
+		a.admins[store.Fold(admin)] = true
 	}
 	if i := slices.IndexFunc(rules, func(r OwnerRule) bool { return r.Owner == anyOwner }); i >= 0 {
 		fallback, err := compileRule(rules[i], a.fallback)
@@ -104,7 +104,7 @@ func compileAccess(rules []OwnerRule, admins []string) (*access, error) {
 	}
 	seen := make(map[string]bool, len(rules))
 	for _, r := range rules {
-		owner := registry.Fold(r.Owner)
+		owner := store.Fold(r.Owner)
 		if seen[owner] {
 			return nil, fmt.Errorf("owner %q has two rules: write them as one", r.Owner)
 		}
@@ -196,7 +196,7 @@ func compilePrincipals(words []string) (principals, error) {
 		}
 		switch group, isGroup := groupOf(word); {
 		case isGroup:
-			p.groups[registry.Fold(group)] = true
+			p.groups[store.Fold(group)] = true
 		case word == principalAnyone:
 			p.anyone = true
 		case word == principalUsers:
@@ -204,7 +204,7 @@ func compilePrincipals(words []string) (principals, error) {
 		case word == principalOwner:
 			p.owner = true
 		default:
-			p.names[registry.Fold(word)] = true
+			p.names[store.Fold(word)] = true
 		}
 	}
 	return p, nil

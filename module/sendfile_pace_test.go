@@ -16,7 +16,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // pacedResponse is of a client that takes some time for each piece, and drops the bytes.
@@ -144,5 +144,5 @@ func serveThrough(t *testing.T, idle *caddyhttp.IdleTimeoutWriter, size int64) {
 	defer file.Close()
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	r = r.WithContext(caddyhttp.ContextWithIdleTimeouts(r.Context(), nil, idle))
-	(&Handler{log: zap.NewNop()}).serveContent(idle, r, registry.File{Blob: registry.Blob{Size: size}}, file, route{})
+	(&Handler{log: zap.NewNop()}).serveContent(idle, r, store.File{Blob: store.Blob{Size: size}}, file, route{})
 }

@@ -20,7 +20,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 	"pgregory.net/rapid"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // kernelResponse is a response over a connection to which the kernel can send
@@ -212,7 +212,7 @@ func (c downloadCase) serve(t *rapid.T, file *os.File) (response *kernelResponse
 	}
 	defer func() { panicked = recover() }()
 	h := &Handler{log: zap.NewNop()}
-	h.serveContent(w, r, registry.File{Blob: registry.Blob{Size: c.size}}, file, route{})
+	h.serveContent(w, r, store.File{Blob: store.Blob{Size: c.size}}, file, route{})
 	return response, nil
 }
 
@@ -286,7 +286,7 @@ func TestSeveralRangesThroughTheFileWriter(t *testing.T) {
 	r.Header.Set("Range", "bytes=100000-190000,5-9,150-1500")
 	w := &kernelResponse{ResponseRecorder: httptest.NewRecorder(), room: 1 << 40}
 	w.Header().Set("Content-Type", "application/octet-stream")
-	new(Handler).serveContent(w, r, registry.File{Blob: registry.Blob{Size: 200_000}}, file, route{})
+	new(Handler).serveContent(w, r, store.File{Blob: store.Blob{Size: 200_000}}, file, route{})
 	checkRangeAnswer(t, w.ResponseRecorder, content, false, 3)
 	if w.Code != http.StatusPartialContent {
 		t.Errorf("status %d", w.Code)
@@ -330,5 +330,5 @@ func TestPiecesThatAreNotAsAgreed(t *testing.T) {
 		}
 	}()
 	(&Handler{log: zap.New(core)}).serveContent(strayingWriter{idle, response},
-		r.WithContext(caddyhttp.ContextWithIdleTimeouts(r.Context(), nil, idle)), registry.File{Blob: registry.Blob{Size: 300_000}}, file, route{})
+		r.WithContext(caddyhttp.ContextWithIdleTimeouts(r.Context(), nil, idle)), store.File{Blob: store.Blob{Size: 300_000}}, file, route{})
 }

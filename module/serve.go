@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // openWait bounds how long a request waits for its store: apps start in any
@@ -45,7 +46,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		err = h.serve(w, r, rt, who, record)
 	}
 	record.err = err
-	if actionOf(r.Method) != registry.ActionRead {
+	if actionOf(r.Method) != store.ActionRead {
 		h.auditChange(r, record)
 	}
 	if err != nil {
@@ -103,36 +104,36 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, rt route, who *i
 
 	entry := stores.join(h.store)
 	if entry == nil {
-		return fmt.Errorf("%w: closed by a reload", registry.ErrUnavailable)
+		return fmt.Errorf("%w: closed by a reload", store.ErrUnavailable)
 	}
 	defer stores.leave(entry)
-	store, err := entry.wait(r.Context(), openWait)
+	reg, err := entry.wait(r.Context(), openWait)
 	if err != nil {
-		if r.Method == http.MethodPut && errors.Is(err, registry.ErrNoSpace) {
+		if r.Method == http.MethodPut && errors.Is(err, store.ErrNoSpace) {
 			return err
 		}
-		return errors.Join(registry.ErrUnavailable, err)
+		return errors.Join(store.ErrUnavailable, err)
 	}
 	ctx, end := wanted(r)
 	defer end()
 	switch {
 	case r.Method == http.MethodPut:
-		return h.put(w, r.WithContext(ctx), store, rt.Ref, declared, record)
+		return h.put(w, r.WithContext(ctx), reg, rt.Ref, declared, record)
 	case r.Method == http.MethodDelete:
-		return remove(ctx, w, store, rt, who.user)
+		return remove(ctx, w, reg, rt, who.user)
 	}
-	return h.download(ctx, w, r, store, rt.Ref, record)
+	return h.download(ctx, w, r, reg, rt.Ref, record)
 }
 
 // actionOf tells what a request with an allowed method does.
-func actionOf(method string) registry.Action {
+func actionOf(method string) store.Action {
 	switch method {
 	case http.MethodPut:
-		return registry.ActionWrite
+		return store.ActionWrite
 	case http.MethodDelete:
-		return registry.ActionDelete
+		return store.ActionDelete
 	}
-	return registry.ActionRead
+	return store.ActionRead
 }
 
 // authorize decides who may do what before the store is asked, so that a private
@@ -140,7 +141,7 @@ func actionOf(method string) registry.Action {
 func (h *Handler) authorize(r *http.Request, rt route, who *identity) error {
 	what := actionOf(r.Method)
 	if who.fault != nil {
-		return errors.Join(registry.ErrUnavailable, who.fault)
+		return errors.Join(store.ErrUnavailable, who.fault)
 	}
 	if who.token != nil && !who.token.Scope.Covers(what, rt.Owner, rt.Package) {
 		return tell(errScope, "the scope of token %s does not let it %s in %s/%s", who.token.Name, what, rt.Owner, rt.Package)
@@ -149,7 +150,7 @@ func (h *Handler) authorize(r *http.Request, rt route, who *identity) error {
 		return refusal(who.user, what, rt)
 	}
 	// Browsers send cached Basic credentials along with cross-site requests.
-	if err := h.crossSite.Check(r); what != registry.ActionRead && err != nil {
+	if err := h.crossSite.Check(r); what != store.ActionRead && err != nil {
 		return fmt.Errorf("%w: %w", errCrossSite, err)
 	}
 	return nil
@@ -157,23 +158,23 @@ func (h *Handler) authorize(r *http.Request, rt route, who *identity) error {
 
 // refusal is what a user without the right hears. Whether a private owner has
 // anything is not told to those who may not read it.
-func refusal(user string, what registry.Action, rt route) error {
+func refusal(user string, what store.Action, rt route) error {
 	switch {
 	case user == "":
 		return errUnauthenticated
-	case what == registry.ActionRead:
-		return registry.ErrPackageNotFound
+	case what == store.ActionRead:
+		return store.ErrPackageNotFound
 	}
 	return tell(errForbidden, "user %s may not %s in %s/%s", user, what, rt.Owner, rt.Package)
 }
 
 // remove deletes a file or a version.
-func remove(ctx context.Context, w http.ResponseWriter, store *registry.Registry, rt route, user string) error {
+func remove(ctx context.Context, w http.ResponseWriter, reg *registry.Registry, rt route, user string) error {
 	var err error
 	if rt.File == "" {
-		err = store.DeleteVersion(ctx, rt.VersionRef, user)
+		err = reg.DeleteVersion(ctx, rt.VersionRef, user)
 	} else {
-		err = store.DeleteFile(ctx, rt.Ref, user)
+		err = reg.DeleteFile(ctx, rt.Ref, user)
 	}
 	if err != nil {
 		return err

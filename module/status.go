@@ -9,7 +9,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // statuses turns errors into answers; the first that matches counts. An error
@@ -19,8 +19,8 @@ var statuses = []struct {
 	status int
 	text   string // the error's own when empty; before both, what a toldError says
 }{
-	{registry.ErrUnsafePath, http.StatusBadRequest, "unsafe path: no segment may be . or .., have a backslash or a control character, or be anything but UTF-8, well escaped"},
-	{registry.ErrInvalidOwner, http.StatusBadRequest, "invalid owner name: 1 to 255 bytes, no slash, no white space at either end"},
+	{store.ErrUnsafePath, http.StatusBadRequest, "unsafe path: no segment may be . or .., have a backslash or a control character, or be anything but UTF-8, well escaped"},
+	{store.ErrInvalidOwner, http.StatusBadRequest, "invalid owner name: 1 to 255 bytes, no slash, no white space at either end"},
 	{errSlash, http.StatusNotFound, ""},
 	{errNoRoute, http.StatusNotFound, ""},
 	{errMethod, http.StatusMethodNotAllowed, ""},
@@ -28,9 +28,9 @@ var statuses = []struct {
 	{errForbidden, http.StatusForbidden, ""},
 	{errScope, http.StatusForbidden, ""},
 	{errCrossSite, http.StatusForbidden, ""},
-	{registry.ErrInvalidPackage, http.StatusBadRequest, ""},
-	{registry.ErrInvalidVersion, http.StatusBadRequest, ""},
-	{registry.ErrInvalidFile, http.StatusBadRequest, ""},
+	{store.ErrInvalidPackage, http.StatusBadRequest, ""},
+	{store.ErrInvalidVersion, http.StatusBadRequest, ""},
+	{store.ErrInvalidFile, http.StatusBadRequest, ""},
 	{errChecksumDeploy, http.StatusNotFound, ""},
 	{errNoLength, http.StatusLengthRequired, ""},
 	{errCoding, http.StatusUnsupportedMediaType, ""},
@@ -38,20 +38,20 @@ var statuses = []struct {
 	{errTrailer, http.StatusBadRequest, ""},
 	{errDigestSyntax, http.StatusBadRequest, ""},
 	{errPrecondition, http.StatusPreconditionFailed, ""},
-	{registry.ErrExists, http.StatusConflict, ""},
+	{store.ErrExists, http.StatusConflict, ""},
 	{errMultipart, http.StatusBadRequest, ""},
 	{errTwoFiles, http.StatusBadRequest, ""},
 	{errFormLarge, http.StatusBadRequest, ""},
-	{registry.ErrTooLarge, http.StatusRequestEntityTooLarge, ""},
-	{registry.ErrQuotaBytes, http.StatusForbidden, ""},
-	{registry.ErrQuotaVersions, http.StatusForbidden, ""},
-	{registry.ErrQuotaFiles, http.StatusForbidden, ""},
-	{registry.ErrBusy, http.StatusServiceUnavailable, "too many uploads at once, try again later"},
-	{registry.ErrDigest, http.StatusBadRequest, ""},
-	{registry.ErrPackageNotFound, http.StatusNotFound, ""},
-	{registry.ErrFileNotFound, http.StatusNotFound, ""},
-	{registry.ErrUnavailable, http.StatusServiceUnavailable, unavailable},
-	{registry.ErrNoSpace, http.StatusInsufficientStorage, "not enough storage, try again later"},
+	{store.ErrTooLarge, http.StatusRequestEntityTooLarge, ""},
+	{store.ErrQuotaBytes, http.StatusForbidden, ""},
+	{store.ErrQuotaVersions, http.StatusForbidden, ""},
+	{store.ErrQuotaFiles, http.StatusForbidden, ""},
+	{store.ErrBusy, http.StatusServiceUnavailable, "too many uploads at once, try again later"},
+	{store.ErrDigest, http.StatusBadRequest, ""},
+	{store.ErrPackageNotFound, http.StatusNotFound, ""},
+	{store.ErrFileNotFound, http.StatusNotFound, ""},
+	{store.ErrUnavailable, http.StatusServiceUnavailable, unavailable},
+	{store.ErrNoSpace, http.StatusInsufficientStorage, "not enough storage, try again later"},
 
 	// What a process or a disk has too little of passes, whichever call met it. ErrNoSpace
 	// says besides that nothing happened.
@@ -73,7 +73,7 @@ func statusOf(err error) (status int, text string) {
 	var fromCaddy caddyhttp.HandlerError
 	if errors.As(err, &tooLarge) ||
 		errors.As(err, &fromCaddy) && fromCaddy.StatusCode == http.StatusRequestEntityTooLarge {
-		err = registry.ErrTooLarge
+		err = store.ErrTooLarge
 	}
 	for _, s := range statuses {
 		if !errors.Is(err, s.err) {
@@ -91,7 +91,7 @@ func statusOf(err error) (status int, text string) {
 	if errors.Is(err, errFormBroken) { // and nothing that the table has broke it
 		return http.StatusBadRequest, errFormBroken.Error()
 	}
-	var body *registry.BodyError
+	var body *store.BodyError
 	switch {
 	case errors.As(err, &body) && errors.Is(body.Err, os.ErrDeadlineExceeded):
 		return http.StatusRequestTimeout, "request body came too slowly"

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // drip is a body of which each read takes a time and gives some bytes.
@@ -55,7 +55,7 @@ func TestUploadsBelowTheLeastRateAreEnded(t *testing.T) {
 			if errors.Is(err, os.ErrDeadlineExceeded) != test.ended || !test.ended && err != nil {
 				t.Errorf("error is %v, want ended %v", err, test.ended)
 			}
-			if status, _ := statusOf(&registry.BodyError{Err: err}); test.ended && status != http.StatusRequestTimeout {
+			if status, _ := statusOf(&store.BodyError{Err: err}); test.ended && status != http.StatusRequestTimeout {
 				t.Errorf("status is %d", status)
 			}
 			if ended := clock.Sub(time.Time{}); test.ended && ended > window+test.every {

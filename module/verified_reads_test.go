@@ -19,21 +19,22 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/storetest/memory"
 )
 
 // rottenBlobs have another last bit in every blob, or none, and count how often they
 // are opened and the bytes read.
 type rottenBlobs struct {
-	registry.BlobStore
+	store.BlobStore
 	rotten, missing atomic.Bool
 	opened, read    atomic.Int64
 }
 
-func (b *rottenBlobs) Open(ctx context.Context, locator registry.Locator, size int64) (io.ReadSeekCloser, error) {
+func (b *rottenBlobs) Open(ctx context.Context, locator store.Locator, size int64) (io.ReadSeekCloser, error) {
 	b.opened.Add(1)
 	if b.missing.Load() {
-		return nil, registry.ErrBlobNotFound
+		return nil, store.ErrBlobNotFound
 	}
 	content, err := b.BlobStore.Open(ctx, locator, size)
 	if err != nil {
@@ -79,31 +80,31 @@ func rottenRegistry(t *testing.T, sizes ...int) (*registry.Registry, *rottenBlob
 	if blobs.BlobStore, err = memory.NewBlobs().Open(); err != nil {
 		t.Fatal(err)
 	}
-	store := registry.New(metadata, blobs, registry.Options{ScrubRate: -1, Now: func() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) }})
+	reg := registry.New(metadata, blobs, registry.Options{ScrubRate: -1, Now: func() time.Time { return time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC) }})
 	t.Cleanup(func() {
-		if err := store.Close(); err != nil {
+		if err := reg.Close(); err != nil {
 			t.Error(err)
 		}
 	})
 	for _, size := range sizes {
-		publishSized(t, store, strconv.Itoa(size), size)
+		publishSized(t, reg, strconv.Itoa(size), size)
 	}
-	return store, blobs
+	return reg, blobs
 }
 
-func publishSized(t *testing.T, store *registry.Registry, name string, size int) {
+func publishSized(t *testing.T, reg *registry.Registry, name string, size int) {
 	t.Helper()
 	content := registry.Content{Body: bytes.NewReader(rangeContent(size)), Size: int64(size)}
-	if _, err := store.Publish(t.Context(), refOf("o", "p", "1", name), "o", content, registry.Limits{}); err != nil {
+	if _, err := reg.Publish(t.Context(), refOf("o", "p", "1", name), "o", content, registry.Limits{}); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // get downloads a file and tells what panicked.
-func (h *Handler) get(store *registry.Registry, r *http.Request, size int) (w *httptest.ResponseRecorder, panicked any, err error) {
+func (h *Handler) get(reg *registry.Registry, r *http.Request, size int) (w *httptest.ResponseRecorder, panicked any, err error) {
 	w = httptest.NewRecorder()
 	defer func() { panicked = recover() }()
-	err = h.download(r.Context(), w, r, store, refOf("o", "p", "1", strconv.Itoa(size)), new(record))
+	err = h.download(r.Context(), w, r, reg, refOf("o", "p", "1", strconv.Itoa(size)), new(record))
 	return w, nil, err
 }
 
@@ -144,24 +145,24 @@ func TestVerifiedReads(t *testing.T) {
 		{"the head of a range", "HEAD", map[string]string{"Range": "bytes=5-9"}, largeFile, 206, 0, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			store, blobs := rottenRegistry(t, test.size)
+			reg, blobs := rottenRegistry(t, test.size)
 			core, logged := observer.New(zapcore.ErrorLevel)
 			h := &Handler{VerifyReads: true, log: zap.New(core)}
 			r := httptest.NewRequest(test.method, "/", nil)
 			for name, value := range test.headers {
 				r.Header.Set(name, value)
 			}
-			w, panicked, err := h.get(store, r, test.size)
+			w, panicked, err := h.get(reg, r, test.size)
 			if w.Code != test.status || err != nil || panicked != nil || blobs.read.Load() != test.read {
 				t.Errorf("%d, %v, %v; %d bytes were read, want %d", w.Code, err, panicked, blobs.read.Load(), test.read)
 			}
-			plain, _, _ := new(Handler).get(store, r, test.size)
+			plain, _, _ := new(Handler).get(reg, r, test.size)
 			if !bytes.Equal(plain.Body.Bytes(), w.Body.Bytes()) && !strings.Contains(test.name, "two") || len(plain.Result().Header) != len(w.Result().Header) {
 				t.Error("without verifying the answer is another")
 			}
 
 			blobs.rotten.Store(true)
-			w, panicked, err = h.get(store, r, test.size)
+			w, panicked, err = h.get(reg, r, test.size)
 			damaged := int64(1)
 			switch {
 			case test.read == 0:
@@ -174,22 +175,22 @@ func TestVerifiedReads(t *testing.T) {
 					t.Errorf("%d bytes of %d, then %v; logged %v", w.Body.Len(), test.size, panicked, logged.All())
 				}
 			default:
-				if !errors.Is(err, registry.ErrDamaged) || panicked != nil || w.Body.Len() > 0 || len(w.Header()) > 0 {
+				if !errors.Is(err, store.ErrDamaged) || panicked != nil || w.Body.Len() > 0 || len(w.Header()) > 0 {
 					t.Errorf("%v, %v; %d bytes and %v were sent", err, panicked, w.Body.Len(), w.Header())
 				}
 			}
-			if got := store.Health().Damage.Count; got != damaged {
+			if got := reg.Health().Damage.Count; got != damaged {
 				t.Errorf("%d blobs are damaged, want %d", got, damaged)
 			}
 			if damaged == 0 {
 				return
 			}
-			if _, _, err := h.get(store, r, test.size); !errors.Is(err, registry.ErrDamaged) {
+			if _, _, err := h.get(reg, r, test.size); !errors.Is(err, store.ErrDamaged) {
 				t.Errorf("asked again: %v", err) // its bytes were put aside
 			}
 			blobs.rotten.Store(false)
-			publishSized(t, store, "again", test.size)
-			if w, _, err := h.get(store, r, test.size); w.Code != test.status || err != nil {
+			publishSized(t, reg, "again", test.size)
+			if w, _, err := h.get(reg, r, test.size); w.Code != test.status || err != nil {
 				t.Errorf("healed: %d, %v", w.Code, err)
 			}
 		})
@@ -199,13 +200,13 @@ func TestVerifiedReads(t *testing.T) {
 // TestAClientThatIsGoneIsNoDamage: a file of which ranges are wanted is not read to
 // the end for nobody.
 func TestAClientThatIsGoneIsNoDamage(t *testing.T) {
-	store, blobs := rottenRegistry(t, largeFile)
+	reg, blobs := rottenRegistry(t, largeFile)
 	blobs.rotten.Store(true)
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	r.Header.Set("Range", "bytes=0-1")
 	ctx, cancel := context.WithCancel(t.Context())
 	h := &Handler{VerifyReads: true, log: zap.NewNop()}
-	file, content, err := store.Open(ctx, refOf("o", "p", "1", strconv.Itoa(largeFile)))
+	file, content, err := reg.Open(ctx, refOf("o", "p", "1", strconv.Itoa(largeFile)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,10 +216,10 @@ func TestAClientThatIsGoneIsNoDamage(t *testing.T) {
 		if panicked := recover(); panicked != http.ErrAbortHandler {
 			t.Errorf("panicked with %v", panicked)
 		}
-		if store.Health().Damage.Count != 0 || blobs.read.Load() >= largeFile {
-			t.Errorf("%d bytes were read, the damage is %+v", blobs.read.Load(), store.Health().Damage)
+		if reg.Health().Damage.Count != 0 || blobs.read.Load() >= largeFile {
+			t.Errorf("%d bytes were read, the damage is %+v", blobs.read.Load(), reg.Health().Damage)
 		}
 	}()
-	err = h.serveVerified(ctx, httptest.NewRecorder(), r, store, file, content, route{})
+	err = h.serveVerified(ctx, httptest.NewRecorder(), r, reg, file, content, route{})
 	t.Errorf("answered with %v", err)
 }

@@ -6,7 +6,7 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // ruleWarning is what somebody who reads the rules should think about twice.
@@ -25,7 +25,7 @@ func (r *rule) warnings(owner string, groupsKnown bool) (all []ruleWarning) {
 	all = append(all, r.permissions.warnings(owner, "", groupsKnown)...)
 	for i, p := range r.packages {
 		pattern := p.pattern.String()
-		if !p.pattern.MatchesSome(registry.ValidPackage) {
+		if !p.pattern.MatchesSome(store.ValidPackage) {
 			all = append(all, ruleWarning{"the rule never matches: no package can have such a name", owner, pattern})
 		}
 		if slices.ContainsFunc(r.packages[:i], func(earlier packageRule) bool { return earlier.pattern.Covers(p.pattern) }) {

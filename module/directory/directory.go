@@ -18,7 +18,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 const (
@@ -45,7 +45,7 @@ func Take(path, layout string, version int) (*Claim, error) {
 		return nil, fmt.Errorf("making directory: %w", err)
 	}
 	if _, kept := abandoned.Load(path); kept {
-		return nil, fmt.Errorf("%w: what this process had open in %s never ended; restart Caddy", registry.ErrUnavailable, path)
+		return nil, fmt.Errorf("%w: what this process had open in %s never ended; restart Caddy", store.ErrUnavailable, path)
 	}
 	if err := keepPrivate(path); err != nil {
 		return nil, err
@@ -56,11 +56,11 @@ func Take(path, layout string, version int) (*Claim, error) {
 		return nil, fmt.Errorf("locking %s: %w", path, err)
 	}
 	if !locked {
-		return nil, fmt.Errorf("%w: %s; stop that process, or give each its own root", registry.ErrLocked, path)
+		return nil, fmt.Errorf("%w: %s; stop that process, or give each its own root", store.ErrLocked, path)
 	}
 	itself, locked, err := lockItself(path)
 	if err == nil && !locked {
-		err = fmt.Errorf("%w: %s, whose lock file was removed; stop that process", registry.ErrLocked, path)
+		err = fmt.Errorf("%w: %s, whose lock file was removed; stop that process", store.ErrLocked, path)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("locking the directory: %w", err), lock.Unlock())
@@ -111,9 +111,9 @@ func (c *Claim) Check() error {
 // removed says that a file is not the one that is open. ErrUnavailable.
 func removed(name string, err error) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: looking whether it is still there: %w", registry.ErrUnavailable, err)
+		return fmt.Errorf("%w: looking whether it is still there: %w", store.ErrUnavailable, err)
 	}
-	return fmt.Errorf("%w: %s was removed or replaced while it is in use; put it back, or restart Caddy to use what is there", registry.ErrUnavailable, name)
+	return fmt.Errorf("%w: %s was removed or replaced while it is in use; put it back, or restart Caddy to use what is there", store.ErrUnavailable, name)
 }
 
 // Release gives the directory back. Releasing twice is harmless.
@@ -187,13 +187,13 @@ func checkFormat(fsys disk.FS, path, layout string, version int) error {
 	found, number, _ := cutLast(strings.TrimSpace(string(text)))
 	n, err := strconv.Atoi(number)
 	if found != layout || err != nil {
-		return fmt.Errorf("%w: %s says %q, not %q; this directory is not such a store", registry.ErrFormat, name, string(text), layout)
+		return fmt.Errorf("%w: %s says %q, not %q; this directory is not such a store", store.ErrFormat, name, string(text), layout)
 	}
 	if n > version {
-		return fmt.Errorf("%w: %s says version %d, this release knows %d; use the newer release that wrote it", registry.ErrFormat, name, n, version)
+		return fmt.Errorf("%w: %s says version %d, this release knows %d; use the newer release that wrote it", store.ErrFormat, name, n, version)
 	}
 	if n < version {
-		return fmt.Errorf("%w: %s was written by an earlier build, in version %d of the format; this release reads version %d only: start with an empty directory, and publish again or restore a backup", registry.ErrFormat, path, n, version)
+		return fmt.Errorf("%w: %s was written by an earlier build, in version %d of the format; this release reads version %d only: start with an empty directory, and publish again or restore a backup", store.ErrFormat, path, n, version)
 	}
 	return nil
 }
@@ -216,7 +216,7 @@ func writeFormat(fsys disk.FS, path, layout string, version int) error {
 		case lockFile, disk.Temporary(formatFile):
 		case "lost+found": // of a file system made for the store
 		default:
-			return fmt.Errorf("%w: %s has %s but no %s; use an empty directory", registry.ErrFormat, path, entry.Name(), formatFile)
+			return fmt.Errorf("%w: %s has %s but no %s; use an empty directory", store.ErrFormat, path, entry.Name(), formatFile)
 		}
 	}
 	return disk.WriteNewFile(fsys, filepath.Join(path, formatFile), mark(layout, version))

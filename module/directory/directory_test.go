@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 const layout = "a layout"
@@ -31,7 +31,7 @@ func TestTakingADirectory(t *testing.T) {
 	if err != nil || string(text) != "a layout 2\n" {
 		t.Errorf("format is %q, %v", text, err)
 	}
-	if _, err := Take(path, layout, 2); !errors.Is(err, registry.ErrLocked) || !strings.Contains(err.Error(), path) {
+	if _, err := Take(path, layout, 2); !errors.Is(err, store.ErrLocked) || !strings.Contains(err.Error(), path) {
 		t.Errorf("taking it again: %v", err)
 	}
 	for range 2 {
@@ -59,7 +59,7 @@ func TestDirectoriesThatAreNotTaken(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err := Take(path, layout, 2)
-			if !errors.Is(err, registry.ErrFormat) || !strings.Contains(err.Error(), test.says) {
+			if !errors.Is(err, store.ErrFormat) || !strings.Contains(err.Error(), test.says) {
 				t.Errorf("error is %v, want one that says %q", err, test.says)
 			}
 			if err := os.Remove(filepath.Join(path, test.file)); err != nil {
@@ -95,7 +95,7 @@ func TestAFileIsNoDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{file, filepath.Join(file, "below")} {
-		if _, err := Take(path, layout, 2); err == nil || registry.IsState(err) {
+		if _, err := Take(path, layout, 2); err == nil || store.IsState(err) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}

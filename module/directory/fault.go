@@ -8,7 +8,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // isShort tells whether the system refused for want of something that comes back:
@@ -17,14 +17,14 @@ func isShort(err error) bool {
 	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM)
 }
 
-// Full adds registry.ErrNoSpace to what a full disk says, and registry.ErrUnavailable to
+// Full adds store.ErrNoSpace to what a full disk says, and store.ErrUnavailable to
 // what a system says that is short of descriptors or memory.
 func Full(err error) error {
-	if isShort(err) && !errors.Is(err, registry.ErrUnavailable) {
-		return fmt.Errorf("%w: %w", registry.ErrUnavailable, err)
+	if isShort(err) && !errors.Is(err, store.ErrUnavailable) {
+		return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
 	}
 	if disk.IsFull(err) {
-		return fmt.Errorf("%w: %w", registry.ErrNoSpace, err)
+		return fmt.Errorf("%w: %w", store.ErrNoSpace, err)
 	}
 	return err
 }
@@ -41,16 +41,16 @@ func Enough(fsys disk.FS, path string, bytes, files uint64) error {
 	case err != nil:
 		return fmt.Errorf("%w: asking for free space: %w", registry.ErrUnavailable, err)
 	case free.Bytes < bytes:
-		return fmt.Errorf("%w: %s has %s, it needs %s", registry.ErrNoSpace, path, humanize.IBytes(free.Bytes), humanize.IBytes(bytes))
+		return fmt.Errorf("%w: %s has %s, it needs %s", store.ErrNoSpace, path, humanize.IBytes(free.Bytes), humanize.IBytes(bytes))
 	case free.Files < files:
-		return fmt.Errorf("%w: the file system of %s takes %d more files (inodes), it needs to take %d", registry.ErrNoSpace, path, free.Files, files)
+		return fmt.Errorf("%w: the file system of %s takes %d more files (inodes), it needs to take %d", store.ErrNoSpace, path, free.Files, files)
 	}
 	return nil
 }
 
 // Space is the room of a store in a directory.
-func Space(free disk.Space, reserve int64) registry.Space {
-	space := registry.Space{Free: free.Bytes, Reserve: uint64(reserve), FreeFiles: free.Files, ReserveFiles: ReserveFiles}
+func Space(free disk.Space, reserve int64) store.Space {
+	space := store.Space{Free: free.Bytes, Reserve: uint64(reserve), FreeFiles: free.Files, ReserveFiles: ReserveFiles}
 	if free.Files == disk.Unlimited {
 		space.FreeFiles, space.ReserveFiles = 0, 0
 	}
@@ -65,16 +65,16 @@ func IsRefusal(err error) bool {
 }
 
 // OpenFault judges an error of opening a store: whatever may pass while the configuration
-// stands (registry.IsState) is ErrUnavailable, unless it says more exactly what it is.
+// stands (store.IsState) is ErrUnavailable, unless it says more exactly what it is.
 func OpenFault(err error) error {
 	err = Full(err)
-	if err == nil || !registry.IsState(err) {
+	if err == nil || !store.IsState(err) {
 		return err
 	}
-	for _, exact := range []error{registry.ErrNoSpace, registry.ErrDamaged, registry.ErrUnavailable} {
+	for _, exact := range []error{store.ErrNoSpace, store.ErrDamaged, store.ErrUnavailable} {
 		if errors.Is(err, exact) {
 			return err
 		}
 	}
-	return fmt.Errorf("%w: %w", registry.ErrUnavailable, err)
+	return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
 }

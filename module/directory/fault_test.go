@@ -7,7 +7,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 func TestFaultsOfOpening(t *testing.T) {
@@ -18,21 +18,21 @@ func TestFaultsOfOpening(t *testing.T) {
 		state bool
 		want  error
 	}{
-		{"a full disk", of(syscall.ENOSPC), true, registry.ErrNoSpace},
-		{"a quota that is used up", of(syscall.EDQUOT), true, registry.ErrNoSpace},
-		{"a disk that fails", of(syscall.EIO), true, registry.ErrUnavailable},
-		{"a disk that is read-only now", of(syscall.EROFS), true, registry.ErrUnavailable},
-		{"too many open files", of(syscall.EMFILE), true, registry.ErrUnavailable},
+		{"a full disk", of(syscall.ENOSPC), true, store.ErrNoSpace},
+		{"a quota that is used up", of(syscall.EDQUOT), true, store.ErrNoSpace},
+		{"a disk that fails", of(syscall.EIO), true, store.ErrUnavailable},
+		{"a disk that is read-only now", of(syscall.EROFS), true, store.ErrUnavailable},
+		{"too many open files", of(syscall.EMFILE), true, store.ErrUnavailable},
 		{"no permission", of(syscall.EACCES), false, syscall.EACCES},
 		{"not permitted", of(syscall.EPERM), false, syscall.EPERM},
 		{"a file for a directory", of(syscall.ENOTDIR), false, syscall.ENOTDIR},
-		{"damage", registry.ErrDamaged, true, registry.ErrDamaged},
-		{"another process", registry.ErrLocked, false, registry.ErrLocked},
-		{"a newer format", registry.ErrFormat, false, registry.ErrFormat},
+		{"damage", store.ErrDamaged, true, store.ErrDamaged},
+		{"another process", store.ErrLocked, false, store.ErrLocked},
+		{"a newer format", store.ErrFormat, false, store.ErrFormat},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := OpenFault(test.err)
-			if registry.IsState(got) != test.state || !errors.Is(got, test.want) || !errors.Is(got, test.err) {
+			if store.IsState(got) != test.state || !errors.Is(got, test.want) || !errors.Is(got, test.err) {
 				t.Errorf("OpenFault(%v) = %v, of the state: %v", test.err, got, !test.state)
 			}
 		})

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 func mustTake(t *testing.T, h *hold) (release func()) {
@@ -79,7 +81,7 @@ func TestABackupThatGivesUpHoldsNothing(t *testing.T) {
 // TestReaperAndSweepAreHeld: both delete nothing meanwhile, and the reaper is woken after
 // it. The next sweep is in time for bytes that are a day old.
 func TestReaperAndSweepAreHeld(t *testing.T) {
-	s := &stubbornStores{condemned: []Locator{"a"}, unnamed: []Locator{"b"}}
+	s := &stubbornStores{condemned: []store.Locator{"a"}, unnamed: []store.Locator{"b"}}
 	r := New(s, s, Options{Idle: true})
 	if _, err := r.Sweep(t.Context()); err != nil { // sees them for the first time
 		t.Fatal(err)

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // keepPosition has the blob store know how far the metadata has come, and finds out
@@ -12,16 +14,16 @@ import (
 // metadata is there, or an administrator says that this is the right one. A change would
 // hide what is wrong, and be lost when the right metadata is put back.
 func (r *Registry) keepPosition(ctx context.Context, lower bool) error {
-	ctx, cancel := bounded(ctx)
+	ctx, cancel := store.Bounded(ctx)
 	defer cancel()
 	condition := r.metadata.Condition()
 	if !condition.Readable {
-		return fmt.Errorf("keeping the position of the metadata: %w", errors.Join(ErrUnavailable, condition.Fault))
+		return fmt.Errorf("keeping the position of the metadata: %w", errors.Join(store.ErrUnavailable, condition.Fault))
 	}
 	err := r.blobs.KeepPosition(ctx, condition.Journal, lower)
 	switch {
-	case errors.Is(err, ErrBehind):
-		fault := fmt.Errorf("%w: %w; put the newer metadata back, or say that this is right with `caddy generic-registry sweep --confirm`", ErrUnavailable, err)
+	case errors.Is(err, store.ErrBehind):
+		fault := fmt.Errorf("%w: %w; put the newer metadata back, or say that this is right with `caddy generic-registry sweep --confirm`", store.ErrUnavailable, err)
 		if r.behind.Swap(&fault) == nil {
 			r.log.Error("nothing is published, deleted or swept", slog.Any("error", err))
 		}

@@ -5,26 +5,28 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // TestMetadataThatIsOlderThanTheBlobs: nothing is changed or swept, health and one log
 // line say so, files are read, and an administrator can say that it is right.
 func TestMetadataThatIsOlderThanTheBlobs(t *testing.T) {
 	s := newSweepTest(t, 3)
-	s.clock = fakeTime.Add(2 * SweepAfter)
-	s.stores.positionErr = fmt.Errorf("%w: 5 and 9", ErrBehind)
+	s.clock = fakeTime.Add(2 * store.SweepAfter)
+	s.stores.positionErr = fmt.Errorf("%w: 5 and 9", store.ErrBehind)
 	for range 3 {
 		s.wantSwept(0)
 	}
-	_, publishing := s.Publish(t.Context(), Ref{}, "alice", Content{Body: strings.NewReader("x"), Size: 1}, Limits{})
+	_, publishing := s.Publish(t.Context(), store.Ref{}, "alice", Content{Body: strings.NewReader("x"), Size: 1}, Limits{})
 	for name, err := range map[string]error{
-		"publishing": publishing, "deleting a file": s.DeleteFile(t.Context(), Ref{}, "alice"), "deleting a version": s.DeleteVersion(t.Context(), VersionRef{}, "alice"),
+		"publishing": publishing, "deleting a file": s.DeleteFile(t.Context(), store.Ref{}, "alice"), "deleting a version": s.DeleteVersion(t.Context(), store.VersionRef{}, "alice"),
 	} {
-		if !errors.Is(err, ErrUnavailable) {
-			t.Errorf("%s: error is %v, want %v", name, err, ErrUnavailable)
+		if !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("%s: error is %v, want %v", name, err, store.ErrUnavailable)
 		}
 	}
-	if health := s.Health(); health.Ready() || !health.Live() || !errors.Is(health.Metadata.Fault, ErrBehind) {
+	if health := s.Health(); health.Ready() || !health.Live() || !errors.Is(health.Metadata.Fault, store.ErrBehind) {
 		t.Errorf("health is %+v", health)
 	}
 	if log := s.log.String(); strings.Count(log, "level=ERROR") != 1 {

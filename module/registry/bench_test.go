@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"testing"
+
+	"github.com/generic-registry/caddy-generic-registry/module/transfer"
 )
 
 // BenchmarkTransfer is what a body costs besides the disk.
@@ -16,7 +18,7 @@ func BenchmarkTransfer(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				body := bytes.NewReader(content)
-				if _, _, err := transfer(uploadBuffers, io.Discard, Content{Body: body, Size: size}); err != nil {
+				if _, _, err := transfer.Copy(transfer.UploadBuffers, io.Discard, body, size); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -3,6 +3,8 @@ package registry
 import (
 	"sync"
 	"time"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // datesKept is for how long a date is remembered.
@@ -14,12 +16,12 @@ const datesKept = 2 * time.Second
 // publishes only.
 type dates struct {
 	mu     sync.Mutex
-	last   map[Ref]time.Time // by key
+	last   map[store.Ref]time.Time // by key
 	pruned time.Time
 }
 
 // choose returns the date of a file that is published now.
-func (d *dates) choose(ref Ref, now time.Time) time.Time {
+func (d *dates) choose(ref store.Ref, now time.Time) time.Time {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	last, ok := d.last[ref.Key()]
@@ -30,11 +32,11 @@ func (d *dates) choose(ref Ref, now time.Time) time.Time {
 }
 
 // note remembers the date of a file that was published.
-func (d *dates) note(ref Ref, created, now time.Time) {
+func (d *dates) note(ref store.Ref, created, now time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.last == nil {
-		d.last = make(map[Ref]time.Time)
+		d.last = make(map[store.Ref]time.Time)
 	}
 	d.last[ref.Key()] = created
 	if now.Sub(d.pruned).Abs() < datesKept {

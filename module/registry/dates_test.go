@@ -3,12 +3,14 @@ package registry
 import (
 	"testing"
 	"time"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 func TestFilesOfOneNameHaveDatesOfDifferentSeconds(t *testing.T) {
 	start := time.Unix(1_800_000_000, 100_000_000)
-	ref := func(file string) Ref {
-		return Ref{VersionRef: VersionRef{Owner: "o", Package: "p", Version: "1"}, File: file}
+	ref := func(file string) store.Ref {
+		return store.Ref{VersionRef: store.VersionRef{Owner: "o", Package: "p", Version: "1"}, File: file}
 	}
 	var d dates
 	publish := func(file string, at time.Duration) int64 {

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // hungStores answer one kind of call only when its context ends.
@@ -26,36 +28,36 @@ func (h *hungStores) wait(ctx context.Context, call string) error {
 
 func (h *hungStores) Admit(ctx context.Context) error { return h.wait(ctx, "Admit") }
 
-func (h *hungStores) Usage(ctx context.Context, _ string) (Usage, error) {
-	return Usage{}, h.wait(ctx, "Usage")
+func (h *hungStores) Usage(ctx context.Context, _ string) (store.Usage, error) {
+	return store.Usage{}, h.wait(ctx, "Usage")
 }
 
-func (h *hungStores) Lookup(ctx context.Context, _ Ref) (File, error) {
-	return File{Blob: Blob{Locator: "x"}}, h.wait(ctx, "Lookup")
+func (h *hungStores) Lookup(ctx context.Context, _ store.Ref) (store.File, error) {
+	return store.File{Blob: store.Blob{Locator: "x"}}, h.wait(ctx, "Lookup")
 }
 
-func (h *hungStores) Create(ctx context.Context, size int64) (BlobWriter, error) {
+func (h *hungStores) Create(ctx context.Context, size int64) (store.BlobWriter, error) {
 	return hungWriter{fakeWriter{&h.fakeStores}, h}, h.wait(ctx, "Create")
 }
 
-func (h *hungStores) Publish(ctx context.Context, p Publication) (File, bool, error) {
+func (h *hungStores) Publish(ctx context.Context, p store.Publication) (store.File, bool, error) {
 	if err := h.wait(ctx, "Publish"); err != nil {
-		return File{}, false, err
+		return store.File{}, false, err
 	}
-	return File{}, false, h.publishErr
+	return store.File{}, false, h.publishErr
 }
 
-func (h *hungStores) Delete(ctx context.Context, _ Locator) error { return h.wait(ctx, "Delete") }
+func (h *hungStores) Delete(ctx context.Context, _ store.Locator) error { return h.wait(ctx, "Delete") }
 
-func (h *hungStores) DeleteFile(ctx context.Context, _ Ref, _ Act) error {
+func (h *hungStores) DeleteFile(ctx context.Context, _ store.Ref, _ store.Act) error {
 	return h.wait(ctx, "DeleteFile")
 }
 
-func (h *hungStores) DeleteVersion(ctx context.Context, _ VersionRef, _ Act) error {
+func (h *hungStores) DeleteVersion(ctx context.Context, _ store.VersionRef, _ store.Act) error {
 	return h.wait(ctx, "DeleteVersion")
 }
 
-func (h *hungStores) Open(ctx context.Context, _ Locator, _ int64) (io.ReadSeekCloser, error) {
+func (h *hungStores) Open(ctx context.Context, _ store.Locator, _ int64) (io.ReadSeekCloser, error) {
 	return nil, h.wait(ctx, "Open")
 }
 
@@ -64,7 +66,7 @@ type hungWriter struct {
 	h *hungStores
 }
 
-func (w hungWriter) Commit(ctx context.Context) (Locator, error) {
+func (w hungWriter) Commit(ctx context.Context) (store.Locator, error) {
 	return "own", w.h.wait(ctx, "Commit")
 }
 
@@ -72,7 +74,7 @@ func (w hungWriter) Commit(ctx context.Context) (Locator, error) {
 // also when the client waits.
 func TestNoRequestWaitsForEverForAStore(t *testing.T) {
 	publish := func(r *Registry) error {
-		_, err := r.Publish(context.Background(), Ref{}, "alice", Content{Body: strings.NewReader("x"), Size: 1}, Limits{Quota: Quota{Bytes: 10}})
+		_, err := r.Publish(context.Background(), store.Ref{}, "alice", Content{Body: strings.NewReader("x"), Size: 1}, Limits{Quota: store.Quota{Bytes: 10}})
 		return err
 	}
 	for call, test := range map[string]struct {
@@ -84,11 +86,11 @@ func TestNoRequestWaitsForEverForAStore(t *testing.T) {
 		"Create":        {do: publish},
 		"Commit":        {do: publish},
 		"Publish":       {do: publish},
-		"Delete":        {do: publish, publishErr: ErrUnavailable},
-		"Lookup":        {do: func(r *Registry) error { _, err := r.Lookup(context.Background(), Ref{}); return err }},
-		"Open":          {do: func(r *Registry) error { _, _, err := r.Open(context.Background(), Ref{}); return err }},
-		"DeleteFile":    {do: func(r *Registry) error { return r.DeleteFile(context.Background(), Ref{}, "alice") }},
-		"DeleteVersion": {do: func(r *Registry) error { return r.DeleteVersion(context.Background(), VersionRef{}, "alice") }},
+		"Delete":        {do: publish, publishErr: store.ErrUnavailable},
+		"Lookup":        {do: func(r *Registry) error { _, err := r.Lookup(context.Background(), store.Ref{}); return err }},
+		"Open":          {do: func(r *Registry) error { _, _, err := r.Open(context.Background(), store.Ref{}); return err }},
+		"DeleteFile":    {do: func(r *Registry) error { return r.DeleteFile(context.Background(), store.Ref{}, "alice") }},
+		"DeleteVersion": {do: func(r *Registry) error { return r.DeleteVersion(context.Background(), store.VersionRef{}, "alice") }},
 	} {
 		t.Run(call, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -97,8 +99,8 @@ func TestNoRequestWaitsForEverForAStore(t *testing.T) {
 				r := New(h, h, Options{Idle: true})
 				began := time.Now()
 				err := test.do(r)
-				if took := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || took != storeTimeout {
-					t.Errorf("it ends after %v: %v; want after %v", took, err, storeTimeout)
+				if took := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || took != store.Timeout {
+					t.Errorf("it ends after %v: %v; want after %v", took, err, store.Timeout)
 				}
 				if call == "Publish" && len(h.removed) > 0 {
 					t.Error("the bytes of a publish of unknown outcome are deleted")
@@ -110,9 +112,9 @@ func TestNoRequestWaitsForEverForAStore(t *testing.T) {
 
 // TestACommitHasTimeForItsBytes.
 func TestACommitHasTimeForItsBytes(t *testing.T) {
-	for size, want := range map[int64]time.Duration{0: storeTimeout, 10 << 20: storeTimeout + 10*time.Second, 1 << 40: storeTimeout + (1<<20)*time.Second} {
+	for size, want := range map[int64]time.Duration{0: store.Timeout, 10 << 20: store.Timeout + 10*time.Second, 1 << 40: store.Timeout + (1<<20)*time.Second} {
 		synctest.Test(t, func(t *testing.T) {
-			ctx, cancel := committing(t.Context(), size)
+			ctx, cancel := store.Committing(t.Context(), size)
 			defer cancel()
 			if at, _ := ctx.Deadline(); time.Until(at) != want {
 				t.Errorf("%d bytes have %v, want %v", size, time.Until(at), want)
@@ -125,7 +127,7 @@ func TestACommitHasTimeForItsBytes(t *testing.T) {
 func TestAChangeThatHasBegunIsFinished(t *testing.T) {
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	ctx, end := settled(gone)
+	ctx, end := store.Settled(gone)
 	defer end()
 	if ctx.Err() != nil {
 		t.Errorf("the change depends on the client: %v", ctx.Err())

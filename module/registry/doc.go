@@ -1,9 +1,10 @@
-// Package registry is the domain of generic_registry: what a file, a version
-// and an owner are, which names they may carry, and how a file is published,
-// read and deleted over two stores, one for metadata and one for bytes.
+// Package registry is the engine of generic_registry: how a file is published, read and
+// deleted over two stores, one for metadata and one for bytes, and how the bytes of what
+// was deleted go.
 //
 // It knows neither Caddy nor a database. The Caddy side (package module) calls
-// [Registry]; backends implement [MetadataStore] and [BlobStore].
+// [Registry]; backends implement the interfaces of package store. Package integrity
+// compares bytes with their digests, package backup copies a registry and restores it.
 //
 // # A publish
 //
@@ -25,11 +26,4 @@
 // deletes bytes that are older than [SweepAfter] and that two sweeps have found, and the
 // metadata store refuses a publish later than [PublishWithin] after its bytes were stored.
 // So no store needs to know which uploads are in progress.
-//
-// # Damage
-//
-// The scrub reads all bytes in the background, at a rate, and compares them with their
-// digests; Verify does the same at once, and the scrub waits for it. Whoever finds damage,
-// a download too, reports it in one place (damage.go), which looks again, remembers the
-// damage, moves the bytes to quarantine, looks once more, and logs.
 package registry

@@ -1,18 +1,23 @@
 package registry
 
+import (
+	"github.com/generic-registry/caddy-generic-registry/module/registry/integrity"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+)
+
 // Health is how a registry is.
 type Health struct {
 	// Metadata and Blobs are the conditions of the two stores.
-	Metadata, Blobs Condition
-	Scrub           ScrubHealth
-	Damage          DamageHealth
+	Metadata, Blobs store.Condition
+	Scrub           integrity.ScrubHealth
+	Damage          integrity.DamageHealth
 	Sweep           SweepHealth
 }
 
 // Ready tells whether changes are taken: both stores take them and have more room
 // than their reserves. Damage is no reason against it: all else can be served.
 func (h Health) Ready() bool {
-	return h.Live() && h.Metadata.takesChanges() && h.Blobs.takesChanges()
+	return h.Live() && h.Metadata.TakesChanges() && h.Blobs.TakesChanges()
 }
 
 // Live tells whether files can be read.

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/transfer"
 )
 
 // Content is the bytes that a client asks to publish.
@@ -15,7 +18,7 @@ type Content struct {
 	Size int64
 	// SHA256 is the digest that the client says the bytes have. Nil when it says
 	// none.
-	SHA256 *Digest
+	SHA256 *store.Digest
 }
 
 // Publish stores the content and makes it visible as ref. When it returns nil,
@@ -26,31 +29,31 @@ type Content struct {
 //
 // The caller has looked for an existing file already, to refuse it before its
 // body; here the store decides between those that race.
-func (r *Registry) Publish(ctx context.Context, ref Ref, creator string, content Content, limits Limits) (File, error) {
+func (r *Registry) Publish(ctx context.Context, ref store.Ref, creator string, content Content, limits Limits) (store.File, error) {
 	content, uncount, err := r.checkQuota(ctx, ref, content, limits.Quota)
 	if err != nil {
-		return File{}, err
+		return store.File{}, err
 	}
 	defer uncount()
 	body, release, err := r.slots.admit(creator, limits, content.Body)
 	if err != nil {
-		return File{}, err
+		return store.File{}, err
 	}
 	defer release()
 	content.Body = body
 	if err := r.admit(ctx); err != nil {
-		return File{}, err
+		return store.File{}, err
 	}
 	blob, stored, err := r.store(ctx, content)
 	if err != nil {
-		return File{}, err
+		return store.File{}, err
 	}
 	uncount()
 	// Once the bytes are durable the publish is finished even if the client has
 	// gone: its record costs less than sweeping the bytes.
-	recording, cancel := settled(ctx)
+	recording, cancel := store.Settled(ctx)
 	defer cancel()
-	file, condemned, err := r.metadata.Publish(recording, Publication{
+	file, condemned, err := r.metadata.Publish(recording, store.Publication{
 		Ref:     ref,
 		Blob:    blob,
 		Stored:  stored,
@@ -64,17 +67,17 @@ func (r *Registry) Publish(ctx context.Context, ref Ref, creator string, content
 	switch {
 	case err == nil:
 		r.dates.note(ref, file.Created, r.now())
-		r.noteReplaced(file.Blob)
+		r.NoteReplaced(file.Blob)
 		return file, nil
-	case IsRefusal(err):
-		return File{}, err
+	case store.IsRefusal(err):
+		return store.File{}, err
 	}
 	err = fmt.Errorf("publishing: %w", err)
-	if errors.Is(err, ErrNoSpace) || errors.Is(err, ErrUnavailable) {
+	if errors.Is(err, store.ErrNoSpace) || errors.Is(err, store.ErrUnavailable) {
 		// It did not happen: nothing refers to the bytes, and the room may be needed.
 		err = errors.Join(err, r.drop(ctx, blob.Locator))
 	}
-	return File{}, err
+	return store.File{}, err
 }
 
 // admit asks whether the metadata store would take a record.
@@ -82,7 +85,7 @@ func (r *Registry) admit(ctx context.Context) error {
 	if err := r.isBehind(); err != nil {
 		return err
 	}
-	ctx, cancel := bounded(ctx)
+	ctx, cancel := store.Bounded(ctx)
 	defer cancel()
 	if err := r.metadata.Admit(ctx); err != nil {
 		return fmt.Errorf("asking for room: %w", err)
@@ -91,15 +94,15 @@ func (r *Registry) admit(ctx context.Context) error {
 }
 
 // drop deletes bytes that a publish stored and that nothing refers to.
-func (r *Registry) drop(ctx context.Context, locator Locator) error {
-	ctx, cancel := settled(ctx)
+func (r *Registry) drop(ctx context.Context, locator store.Locator) error {
+	ctx, cancel := store.Settled(ctx)
 	defer cancel()
 	return r.blobs.Delete(ctx, locator)
 }
 
 // create begins to write bytes.
-func (r *Registry) create(ctx context.Context, size int64) (BlobWriter, error) {
-	ctx, cancel := bounded(ctx)
+func (r *Registry) create(ctx context.Context, size int64) (store.BlobWriter, error) {
+	ctx, cancel := store.Bounded(ctx)
 	defer cancel()
 	writer, err := r.blobs.Create(ctx, size)
 	if err != nil {
@@ -110,10 +113,10 @@ func (r *Registry) create(ctx context.Context, size int64) (BlobWriter, error) {
 
 // store writes the content to the blob store and returns what was written, durable,
 // and when its last byte was. Otherwise, and when the body panics, it leaves nothing.
-func (r *Registry) store(ctx context.Context, content Content) (blob Blob, stored time.Time, err error) {
+func (r *Registry) store(ctx context.Context, content Content) (blob store.Blob, stored time.Time, err error) {
 	writer, err := r.create(ctx, content.Size)
 	if err != nil {
-		return Blob{}, stored, err
+		return store.Blob{}, stored, err
 	}
 	committed := false
 	defer func() {
@@ -121,18 +124,18 @@ func (r *Registry) store(ctx context.Context, content Content) (blob Blob, store
 			err = errors.Join(err, writer.Abort())
 		}
 	}()
-	blob.Digest, blob.Size, err = transfer(uploadBuffers, writer, content)
+	blob.Digest, blob.Size, err = transfer.Copy(transfer.UploadBuffers, writer, content.Body, content.Size)
 	if err != nil {
-		return Blob{}, stored, err
+		return store.Blob{}, stored, err
 	}
 	if content.SHA256 != nil && *content.SHA256 != blob.Digest {
-		return Blob{}, stored, &BodyError{Err: fmt.Errorf("%w: SHA-256 is %s", ErrDigest, blob.Digest)}
+		return store.Blob{}, stored, &store.BodyError{Err: fmt.Errorf("%w: SHA-256 is %s", store.ErrDigest, blob.Digest)}
 	}
 	stored = r.metadata.Clock()
-	ctx, cancel := committing(ctx, blob.Size)
+	ctx, cancel := store.Committing(ctx, blob.Size)
 	defer cancel()
 	if blob.Locator, err = writer.Commit(ctx); err != nil {
-		return Blob{}, stored, fmt.Errorf("committing blob: %w", err)
+		return store.Blob{}, stored, fmt.Errorf("committing blob: %w", err)
 	}
 	committed = true
 	return blob, stored, nil

@@ -7,29 +7,31 @@ import (
 	"errors"
 	"io"
 	"strings"
-	"sync"
 	"testing"
 	"testing/iotest"
 	"time"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"go.uber.org/goleak"
 )
 
 // fakeStores are both stores of a registry. They fail where told and remember how
 // an upload ended.
 type fakeStores struct {
-	MetadataStore
-	BlobStore
+	store.MetadataStore
+	store.BlobStore
 	admitErr, createErr, writeErr, commitErr, publishErr, positionErr error
 
 	written             bytes.Buffer
 	created, aborted    int
-	removed             []Locator
-	published           []Publication
+	removed             []store.Locator
+	published           []store.Publication
 	publishContextEnded bool
 	condemnedByPublish  bool
 	condemnedAsked      chan struct{}
 }
 
-func (f *fakeStores) Condition() Condition { return Condition{Readable: true} }
+func (f *fakeStores) Condition() store.Condition { return store.Condition{Readable: true} }
 
 func (f *fakeStores) Admit(context.Context) error { return f.admitErr }
 
@@ -37,40 +39,46 @@ func (f *fakeStores) Clock() time.Time { return fakeTime }
 
 var fakeTime = time.Unix(1_000_000_000, 0)
 
-func (f *fakeStores) Publish(ctx context.Context, p Publication) (File, bool, error) {
+func (f *fakeStores) Publish(ctx context.Context, p store.Publication) (store.File, bool, error) {
 	f.publishContextEnded = ctx.Err() != nil
 	f.published = append(f.published, p)
-	return File{Ref: p.Ref, Blob: p.Blob}, f.condemnedByPublish, f.publishErr
+	return store.File{Ref: p.Ref, Blob: p.Blob}, f.condemnedByPublish, f.publishErr
 }
 
-func (f *fakeStores) FindBlob(context.Context, Digest) (Blob, error) { return Blob{}, ErrBlobNotFound }
+func (f *fakeStores) FindBlob(context.Context, store.Digest) (store.Blob, error) {
+	return store.Blob{}, store.ErrBlobNotFound
+}
 
-func (f *fakeStores) Stat(context.Context, Locator) (int64, error) { return 0, ErrBlobNotFound }
+func (f *fakeStores) Stat(context.Context, store.Locator) (int64, error) {
+	return 0, store.ErrBlobNotFound
+}
 
-func (f *fakeStores) Delete(_ context.Context, locator Locator) error {
+func (f *fakeStores) Delete(_ context.Context, locator store.Locator) error {
 	f.removed = append(f.removed, locator)
 	return nil
 }
 
-func (f *fakeStores) Create(context.Context, int64) (BlobWriter, error) {
+func (f *fakeStores) Create(context.Context, int64) (store.BlobWriter, error) {
 	f.created++
 	return fakeWriter{f}, f.createErr
 }
 
-func (f *fakeStores) Condemned(context.Context, int) ([]Locator, error) {
+func (f *fakeStores) Condemned(context.Context, int) ([]store.Locator, error) {
 	if f.condemnedAsked != nil {
 		f.condemnedAsked <- struct{}{}
 	}
 	return nil, nil
 }
 
-func (f *fakeStores) Walk(context.Context, func(Locator, int64, time.Time) error) error { return nil }
+func (f *fakeStores) Walk(context.Context, func(store.Locator, int64, time.Time) error) error {
+	return nil
+}
 
-func (f *fakeStores) Blobs(context.Context, Digest, int) ([]Blob, error) { return nil, nil }
+func (f *fakeStores) Blobs(context.Context, store.Digest, int) ([]store.Blob, error) { return nil, nil }
 
-func (f *fakeStores) LastScrub(context.Context) (Scrub, error) { return Scrub{}, nil }
+func (f *fakeStores) LastScrub(context.Context) (store.Scrub, error) { return store.Scrub{}, nil }
 
-func (f *fakeStores) KeepPosition(context.Context, Position, bool) error { return f.positionErr }
+func (f *fakeStores) KeepPosition(context.Context, store.Position, bool) error { return f.positionErr }
 
 func (f *fakeStores) PurgeQuarantine(context.Context, time.Time, int) (int, error) { return 0, nil }
 
@@ -85,7 +93,7 @@ func (w fakeWriter) Write(p []byte) (int, error) {
 	return w.f.written.Write(p)
 }
 
-func (w fakeWriter) Commit(context.Context) (Locator, error) { return "own", w.f.commitErr }
+func (w fakeWriter) Commit(context.Context) (store.Locator, error) { return "own", w.f.commitErr }
 
 func (w fakeWriter) Abort() error { w.f.aborted++; return nil }
 
@@ -93,8 +101,8 @@ var errDisk = errors.New("disk")
 
 func TestHowAPublishEnds(t *testing.T) {
 	content := []byte("content")
-	sum := Digest(sha256.Sum256(content))
-	var bodyError *BodyError
+	sum := store.Digest(sha256.Sum256(content))
+	var bodyError *store.BodyError
 	for _, test := range []struct {
 		name      string
 		stores    fakeStores
@@ -106,15 +114,15 @@ func TestHowAPublishEnds(t *testing.T) {
 		removes   bool
 	}{
 		{name: "well", publishes: true},
-		{name: "there is no room for a record", stores: fakeStores{admitErr: ErrNoSpace}, want: ErrNoSpace},
-		{name: "blob cannot be made", stores: fakeStores{createErr: ErrNoSpace}, want: ErrNoSpace},
+		{name: "there is no room for a record", stores: fakeStores{admitErr: store.ErrNoSpace}, want: store.ErrNoSpace},
+		{name: "blob cannot be made", stores: fakeStores{createErr: store.ErrNoSpace}, want: store.ErrNoSpace},
 		{name: "write fails", stores: fakeStores{writeErr: errDisk}, want: errDisk, aborted: 1},
 		{name: "commit fails", stores: fakeStores{commitErr: errDisk}, want: errDisk, aborted: 1},
 		{name: "body fails", body: iotest.ErrReader(errDisk), want: errDisk, isBody: true, aborted: 1},
-		{name: "file is there", stores: fakeStores{publishErr: ErrExists}, want: ErrExists, publishes: true},
+		{name: "file is there", stores: fakeStores{publishErr: store.ErrExists}, want: store.ErrExists, publishes: true},
 		{name: "record fails", stores: fakeStores{publishErr: errDisk}, want: errDisk, publishes: true},
-		{name: "record did not happen", stores: fakeStores{publishErr: ErrUnavailable}, want: ErrUnavailable, publishes: true, removes: true},
-		{name: "no room for the record", stores: fakeStores{publishErr: ErrNoSpace}, want: ErrNoSpace, publishes: true, removes: true},
+		{name: "record did not happen", stores: fakeStores{publishErr: store.ErrUnavailable}, want: store.ErrUnavailable, publishes: true, removes: true},
+		{name: "no room for the record", stores: fakeStores{publishErr: store.ErrNoSpace}, want: store.ErrNoSpace, publishes: true, removes: true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := test.stores
@@ -124,7 +132,7 @@ func TestHowAPublishEnds(t *testing.T) {
 			if body == nil {
 				body = bytes.NewReader(content)
 			}
-			_, err := r.Publish(t.Context(), Ref{}, "alice", Content{Body: body, Size: 7}, Limits{})
+			_, err := r.Publish(t.Context(), store.Ref{}, "alice", Content{Body: body, Size: 7}, Limits{})
 			if !errors.Is(err, test.want) || errors.As(err, &bodyError) != test.isBody {
 				t.Errorf("error is %v, want %v", err, test.want)
 			}
@@ -137,7 +145,7 @@ func TestHowAPublishEnds(t *testing.T) {
 			if (len(f.removed) == 1) != test.removes {
 				t.Errorf("the bytes removed are %v, want so: %v", f.removed, test.removes)
 			}
-			want := Publication{Blob: Blob{Locator: "own", Digest: sum, Size: 7}, Stored: fakeTime, Creator: "alice"}
+			want := store.Publication{Blob: store.Blob{Locator: "own", Digest: sum, Size: 7}, Stored: fakeTime, Creator: "alice"}
 			if !test.publishes {
 				return
 			}
@@ -156,7 +164,7 @@ func TestAPublishWithDurableBytesIsFinished(t *testing.T) {
 	defer r.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	gone := io.MultiReader(strings.NewReader("x"), readerFunc(func([]byte) (int, error) { cancel(); return 0, io.EOF }))
-	if _, err := r.Publish(ctx, Ref{}, "alice", Content{Body: gone, Size: -1}, Limits{}); err != nil {
+	if _, err := r.Publish(ctx, store.Ref{}, "alice", Content{Body: gone, Size: -1}, Limits{}); err != nil {
 		t.Fatal(err)
 	}
 	if f.publishContextEnded {
@@ -164,92 +172,52 @@ func TestAPublishWithDurableBytesIsFinished(t *testing.T) {
 	}
 }
 
-type readerFunc func([]byte) (int, error)
-
-func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
-
-func TestBuffersKeepTheirBudget(t *testing.T) {
-	p := newBufferPool(3 * largeBuffer)
-	var held []func()
-	for i := range 5 {
-		buffer, release := p.get(-1)
-		held = append(held, release)
-		if want := largeBuffer; i < 3 && len(buffer) != want {
-			t.Errorf("buffer %d has %d bytes", i, len(buffer))
-		} else if i >= 3 && len(buffer) != smallBuffer {
-			t.Errorf("over the budget, buffer %d has %d bytes", i, len(buffer))
-		}
-	}
-	for _, release := range held {
-		release()
-	}
-	if buffer, release := p.get(smallBuffer); len(buffer) != smallBuffer || p.used.Load() != 0 {
-		t.Errorf("a small body has %d bytes, the budget %d", len(buffer), p.used.Load())
-	} else {
-		release()
-	}
-	var clients sync.WaitGroup
-	for range 50 {
-		clients.Go(func() {
-			for range 200 {
-				buffer, release := p.get(-1)
-				buffer[0]++
-				release()
-			}
-		})
-	}
-	clients.Wait()
-	if p.used.Load() != 0 {
-		t.Errorf("%d bytes are not given back", p.used.Load())
-	}
-}
-
 // movingBlobs has the bytes of a file elsewhere each time it is asked.
 type movingBlobs struct {
 	fakeStores
-	locators []Locator // what each look-up finds
-	opened   []Locator
-	there    Locator
+	locators []store.Locator // what each look-up finds
+	opened   []store.Locator
+	there    store.Locator
 }
 
-func (m *movingBlobs) Lookup(context.Context, Ref) (File, error) {
+func (m *movingBlobs) Lookup(context.Context, store.Ref) (store.File, error) {
 	if len(m.locators) == 0 {
-		return File{}, ErrPackageNotFound
+		return store.File{}, store.ErrPackageNotFound
 	}
-	file := File{Blob: Blob{Locator: m.locators[0]}}
+	file := store.File{Blob: store.Blob{Locator: m.locators[0]}}
 	if len(m.locators) > 1 {
 		m.locators = m.locators[1:]
 	}
 	return file, nil
 }
 
-func (m *movingBlobs) Open(_ context.Context, locator Locator, _ int64) (io.ReadSeekCloser, error) {
+func (m *movingBlobs) Open(_ context.Context, locator store.Locator, _ int64) (io.ReadSeekCloser, error) {
 	m.opened = append(m.opened, locator)
 	if locator == m.there {
 		return nil, nil
 	}
-	return nil, ErrBlobNotFound
+	return nil, store.ErrBlobNotFound
 }
 
 func TestOpenFollowsBytesThatMove(t *testing.T) {
 	for _, test := range []struct {
 		name     string
-		locators []Locator
+		locators []store.Locator
 		want     error
 		opened   int
 	}{
-		{"in place", []Locator{"c"}, nil, 1},
-		{"moved once", []Locator{"a", "c"}, nil, 2},
-		{"moved twice", []Locator{"a", "b", "c"}, nil, 3},
-		{"lost", []Locator{"a"}, ErrDamaged, 1},
-		{"moving for ever", []Locator{"a", "b", "a", "b", "a", "b", "a", "b", "a", "c"}, ErrUnavailable, lookupAttempts},
-		{"deleted", nil, ErrPackageNotFound, 0},
+		{"in place", []store.Locator{"c"}, nil, 1},
+		{"moved once", []store.Locator{"a", "c"}, nil, 2},
+		{"moved twice", []store.Locator{"a", "b", "c"}, nil, 3},
+		{"lost", []store.Locator{"a"}, store.ErrDamaged, 1},
+		{"moving for ever", []store.Locator{"a", "b", "a", "b", "a", "b", "a", "b", "a", "c"}, store.ErrUnavailable, lookupAttempts},
+		{"deleted", nil, store.ErrPackageNotFound, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			m := &movingBlobs{locators: test.locators, there: "c"}
 			r := New(m, m, Options{})
 			defer r.Close()
-			if _, _, err := r.Open(t.Context(), Ref{}); !errors.Is(err, test.want) {
+			if _, _, err := r.Open(t.Context(), store.Ref{}); !errors.Is(err, test.want) {
 				t.Errorf("error is %v, want %v", err, test.want)
 			}
 			if len(m.opened) != test.opened {
@@ -260,19 +228,47 @@ func TestOpenFollowsBytesThatMove(t *testing.T) {
 }
 
 func TestReaperIsWoken(t *testing.T) {
-	f := &fakeStores{publishErr: ErrExists, condemnedByPublish: true, condemnedAsked: make(chan struct{})}
+	f := &fakeStores{publishErr: store.ErrExists, condemnedByPublish: true, condemnedAsked: make(chan struct{})}
 	r := New(f, f, Options{})
 	<-f.condemnedAsked // at start
 	done := make(chan error, 1)
 	go func() {
-		_, err := r.Publish(context.Background(), Ref{}, "alice", Content{Body: strings.NewReader("x"), Size: 1}, Limits{})
+		_, err := r.Publish(context.Background(), store.Ref{}, "alice", Content{Body: strings.NewReader("x"), Size: 1}, Limits{})
 		done <- err
 	}()
 	<-f.condemnedAsked // because of the loser's bytes
-	if err := <-done; !errors.Is(err, ErrExists) {
+	if err := <-done; !errors.Is(err, store.ErrExists) {
 		t.Error(err)
 	}
 	if err := r.Close(); err != nil {
 		t.Error(err)
 	}
 }
+
+// TestAPanicLeavesNothing: the body's panic goes on, and the upload is dropped.
+func TestAPanicLeavesNothing(t *testing.T) {
+	before := goleak.IgnoreCurrent()
+	f := new(fakeStores)
+	r := New(f, f, Options{Idle: true})
+	body := readerFunc(func([]byte) (int, error) { panic(errDisk) })
+	func() {
+		defer func() {
+			if recover() != errDisk {
+				t.Error("the panic is lost")
+			}
+		}()
+		_, _ = r.Publish(context.Background(), store.Ref{}, "alice", Content{Body: body, Size: 4 << 20}, Limits{UserUploads: 1})
+	}()
+	if f.aborted != 1 || len(f.published) > 0 || r.slots.all != 0 {
+		t.Errorf("aborted %d, published %d times, %d slots taken", f.aborted, len(f.published), r.slots.all)
+	}
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+	goleak.VerifyNone(t, before)
+}
+
+// readerFunc is a body that a function reads.
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }

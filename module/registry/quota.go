@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"sync"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // quotaStep is after how many bytes of an upload the owner's quota is compared again.
@@ -17,8 +19,8 @@ type arrivals struct {
 	byOwner map[string]int64
 }
 
-// add counts bytes more, or less, and returns how many there are of the owner.
-func (a *arrivals) add(owner string, bytes int64) (all int64) {
+// Add counts bytes more, or less, and returns how many there are of the owner.
+func (a *arrivals) Add(owner string, bytes int64) (all int64) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.byOwner == nil {
@@ -35,20 +37,20 @@ func (a *arrivals) add(owner string, bytes int64) (all int64) {
 // returns the content with a body that ends where the quota does, with what came of
 // the owner's other uploads. The function ends the counting of what came: from then on
 // the store counts it, in its transaction.
-func (r *Registry) checkQuota(ctx context.Context, ref Ref, content Content, quota Quota) (Content, func(), error) {
+func (r *Registry) checkQuota(ctx context.Context, ref store.Ref, content Content, quota store.Quota) (Content, func(), error) {
 	none := func() {}
-	if quota == (Quota{}) {
+	if quota == (store.Quota{}) {
 		return content, none, nil
 	}
-	asking, cancel := bounded(ctx)
+	asking, cancel := store.Bounded(ctx)
 	defer cancel()
 	usage, err := r.metadata.Usage(asking, ref.Owner)
 	if err != nil {
 		return content, none, fmt.Errorf("asking for the owner's usage: %w", err)
 	}
 	if quota.Versions > 0 && usage.Versions >= quota.Versions {
-		if _, err := r.metadata.Lookup(asking, ref); errors.Is(err, ErrPackageNotFound) {
-			return content, none, ErrQuotaVersions
+		if _, err := r.metadata.Lookup(asking, ref); errors.Is(err, store.ErrPackageNotFound) {
+			return content, none, store.ErrQuotaVersions
 		}
 	}
 	if quota.Files > 0 && usage.Files >= quota.Files {
@@ -58,10 +60,10 @@ func (r *Registry) checkQuota(ctx context.Context, ref Ref, content Content, quo
 		return content, none, nil
 	}
 	left := quota.Bytes - usage.Bytes
-	if left < 0 || content.Size > left-r.arrived.add(Fold(ref.Owner), 0) {
-		return content, none, ErrQuotaBytes
+	if left < 0 || content.Size > left-r.arrived.Add(store.Fold(ref.Owner), 0) {
+		return content, none, store.ErrQuotaBytes
 	}
-	counted := &countedBody{ctx: ctx, registry: r, owner: Fold(ref.Owner), quota: quota.Bytes, body: LimitBody(content.Body, left, ErrQuotaBytes)}
+	counted := &countedBody{ctx: ctx, registry: r, owner: store.Fold(ref.Owner), quota: quota.Bytes, body: LimitBody(content.Body, left, store.ErrQuotaBytes)}
 	content.Body = counted
 	return content, counted.end, nil
 }
@@ -80,19 +82,19 @@ type countedBody struct {
 func (c *countedBody) Read(p []byte) (int, error) {
 	n, err := c.body.Read(p)
 	c.came += int64(n)
-	all := c.registry.arrived.add(c.owner, int64(n))
+	all := c.registry.arrived.Add(c.owner, int64(n))
 	if c.came-c.checked < quotaStep {
 		return n, err
 	}
 	c.checked = c.came
-	asking, cancel := bounded(c.ctx)
+	asking, cancel := store.Bounded(c.ctx)
 	defer cancel()
 	usage, failed := c.registry.metadata.Usage(asking, c.owner)
 	if failed != nil {
-		return 0, fmt.Errorf("%w: asking for the owner's usage: %w", ErrUnavailable, failed)
+		return 0, fmt.Errorf("%w: asking for the owner's usage: %w", store.ErrUnavailable, failed)
 	}
 	if usage.Bytes+all > c.quota {
-		return 0, ErrQuotaBytes
+		return 0, store.ErrQuotaBytes
 	}
 	return n, err
 }
@@ -100,7 +102,7 @@ func (c *countedBody) Read(p []byte) (int, error) {
 // end counts nothing of the body any more, when nobody reads it. Ending twice is
 // harmless.
 func (c *countedBody) end() {
-	c.registry.arrived.add(c.owner, -c.came)
+	c.registry.arrived.Add(c.owner, -c.came)
 	c.came = 0
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 const reapBatch = 1_000
@@ -55,7 +57,7 @@ func (r *Registry) reapBatch(ctx context.Context) (removed int, err error) {
 // remove deletes bytes and returns the locators of those that are gone. One that
 // cannot be deleted, such as a file that is being read on Windows, does not keep
 // the others.
-func (r *Registry) remove(ctx context.Context, locators []Locator) (deleted []Locator, err error) {
+func (r *Registry) remove(ctx context.Context, locators []store.Locator) (deleted []store.Locator, err error) {
 	for _, locator := range locators {
 		if deleteErr := r.blobs.Delete(ctx, locator); deleteErr != nil {
 			err = fmt.Errorf("deleting blob %s: %w", locator, deleteErr)

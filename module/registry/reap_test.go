@@ -9,30 +9,32 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // stubbornStores have condemned and unnamed locators, some of which cannot be
 // deleted.
 type stubbornStores struct {
 	fakeStores
-	condemned, unnamed []Locator
-	stubborn           Locator
-	buried, deleted    []Locator
+	condemned, unnamed []store.Locator
+	stubborn           store.Locator
+	buried, deleted    []store.Locator
 	named              int       // blobs besides
 	modified           time.Time // all of unnamed; zero is long ago
 }
 
-func (s *stubbornStores) Condemned(context.Context, int) ([]Locator, error) {
+func (s *stubbornStores) Condemned(context.Context, int) ([]store.Locator, error) {
 	return slices.Clone(s.condemned), nil
 }
 
-func (s *stubbornStores) Buried(_ context.Context, locators []Locator) error {
+func (s *stubbornStores) Buried(_ context.Context, locators []store.Locator) error {
 	s.buried = append(s.buried, locators...)
-	s.condemned = slices.DeleteFunc(s.condemned, func(l Locator) bool { return slices.Contains(locators, l) })
+	s.condemned = slices.DeleteFunc(s.condemned, func(l store.Locator) bool { return slices.Contains(locators, l) })
 	return nil
 }
 
-func (s *stubbornStores) Delete(_ context.Context, locator Locator) error {
+func (s *stubbornStores) Delete(_ context.Context, locator store.Locator) error {
 	if locator == s.stubborn {
 		return errDisk
 	}
@@ -40,9 +42,9 @@ func (s *stubbornStores) Delete(_ context.Context, locator Locator) error {
 	return nil
 }
 
-func (s *stubbornStores) Walk(_ context.Context, fn func(Locator, int64, time.Time) error) error {
+func (s *stubbornStores) Walk(_ context.Context, fn func(store.Locator, int64, time.Time) error) error {
 	for i := range s.named {
-		if err := fn(Locator(fmt.Sprintf("named %d", i)), 1, s.modified); err != nil {
+		if err := fn(store.Locator(fmt.Sprintf("named %d", i)), 1, s.modified); err != nil {
 			return err
 		}
 	}
@@ -54,8 +56,8 @@ func (s *stubbornStores) Walk(_ context.Context, fn func(Locator, int64, time.Ti
 	return nil
 }
 
-func (s *stubbornStores) Unnamed(_ context.Context, locators []Locator) ([]Locator, error) {
-	return slices.DeleteFunc(slices.Clone(locators), func(l Locator) bool { return strings.HasPrefix(string(l), "named") }), nil
+func (s *stubbornStores) Unnamed(_ context.Context, locators []store.Locator) ([]store.Locator, error) {
+	return slices.DeleteFunc(slices.Clone(locators), func(l store.Locator) bool { return strings.HasPrefix(string(l), "named") }), nil
 }
 
 // TestOneBlobThatStaysKeepsNoOther: it is tried again later, and only what is gone
@@ -63,12 +65,12 @@ func (s *stubbornStores) Unnamed(_ context.Context, locators []Locator) ([]Locat
 func TestOneBlobThatStaysKeepsNoOther(t *testing.T) {
 	s := &stubbornStores{stubborn: "b"}
 	r := New(s, s, Options{Idle: true})
-	s.condemned = []Locator{"a", "b", "c"}
+	s.condemned = []store.Locator{"a", "b", "c"}
 	removed, err := r.Reap(t.Context())
 	if removed != 2 || !errors.Is(err, errDisk) {
 		t.Errorf("reaped %d: %v", removed, err)
 	}
-	if !slices.Equal(s.buried, []Locator{"a", "c"}) || !slices.Equal(s.condemned, []Locator{"b"}) {
+	if !slices.Equal(s.buried, []store.Locator{"a", "c"}) || !slices.Equal(s.condemned, []store.Locator{"b"}) {
 		t.Errorf("buried %v, left %v", s.buried, s.condemned)
 	}
 	s.stubborn = ""
@@ -76,14 +78,14 @@ func TestOneBlobThatStaysKeepsNoOther(t *testing.T) {
 		t.Errorf("reaped %d: %v", removed, err)
 	}
 
-	s.deleted, s.stubborn, s.unnamed = nil, "e", []Locator{"d", "e", "f"}
+	s.deleted, s.stubborn, s.unnamed = nil, "e", []store.Locator{"d", "e", "f"}
 	if removed, err := r.Sweep(t.Context()); removed != 0 || err != nil {
 		t.Errorf("the first sweep removed %d: %v", removed, err)
 	}
 	if removed, err := r.Sweep(t.Context()); removed != 2 || !errors.Is(err, errDisk) {
 		t.Errorf("swept %d: %v", removed, err)
 	}
-	if !slices.Equal(s.deleted, []Locator{"d", "f"}) {
+	if !slices.Equal(s.deleted, []store.Locator{"d", "f"}) {
 		t.Errorf("deleted %v", s.deleted)
 	}
 }
@@ -92,7 +94,7 @@ func TestOneBlobThatStaysKeepsNoOther(t *testing.T) {
 func TestManualDoesNothingByItself(t *testing.T) {
 	for _, manual := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
-			s := &stubbornStores{condemned: []Locator{"a"}}
+			s := &stubbornStores{condemned: []store.Locator{"a"}}
 			r := New(s, s, Options{Idle: manual})
 			synctest.Wait() // everything that was started waits for its next turn
 			if got := len(s.deleted) == 0; got != manual {

@@ -9,15 +9,18 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry/integrity"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // Registry publishes, reads and deletes files over a pair of stores, and removes
 // bytes that nothing refers to any more. All methods may run concurrently.
 type Registry struct {
-	*Keeper // of the blobs' bytes
+	*integrity.Keeper // of the blobs' bytes
 
-	metadata MetadataStore
-	blobs    BlobStore
+	metadata store.MetadataStore
+	blobs    store.BlobStore
 	now      func() time.Time
 	log      *slog.Logger
 
@@ -59,7 +62,7 @@ const (
 
 // New returns a registry over two open stores, which it owns from now on, and
 // starts its background work.
-func New(metadata MetadataStore, blobs BlobStore, options Options) *Registry {
+func New(metadata store.MetadataStore, blobs store.BlobStore, options Options) *Registry {
 	ctx, stop := context.WithCancel(context.Background())
 	r := &Registry{
 		metadata:  metadata,
@@ -75,7 +78,7 @@ func New(metadata MetadataStore, blobs BlobStore, options Options) *Registry {
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
-	r.Keeper = NewKeeper(metadata, blobs, r.now, r.log, options.ScrubRate)
+	r.Keeper = integrity.NewKeeper(metadata, blobs, r.now, r.log, options.ScrubRate)
 	if options.Idle {
 		return r
 	}
@@ -112,7 +115,7 @@ func (r *Registry) repeat(ctx context.Context, what string, interval time.Durati
 		case err != nil:
 			next = min(interval, reapRetryInterval)
 			level := slog.LevelError
-			if errors.Is(err, ErrUnavailable) {
+			if errors.Is(err, store.ErrUnavailable) {
 				level = slog.LevelWarn // which the store has logged
 			}
 			r.log.Log(ctx, level, what, slog.Int("done", done), slog.Any("error", err))
@@ -130,17 +133,17 @@ func (r *Registry) repeat(ctx context.Context, what string, interval time.Durati
 }
 
 // Metadata is the store of the registry's names. It stays the registry's.
-func (r *Registry) Metadata() MetadataStore { return r.metadata }
+func (r *Registry) Metadata() store.MetadataStore { return r.metadata }
 
 // Blobs is the store of the registry's bytes. It stays the registry's.
-func (r *Registry) Blobs() BlobStore { return r.blobs }
+func (r *Registry) Blobs() store.BlobStore { return r.blobs }
 
 // Now is the registry's clock.
 func (r *Registry) Now() time.Time { return r.now() }
 
 // Lookup finds a file. ErrPackageNotFound, ErrFileNotFound.
-func (r *Registry) Lookup(ctx context.Context, ref Ref) (File, error) {
-	ctx, cancel := bounded(ctx)
+func (r *Registry) Lookup(ctx context.Context, ref store.Ref) (store.File, error) {
+	ctx, cancel := store.Bounded(ctx)
 	defer cancel()
 	return r.metadata.Lookup(ctx, ref)
 }
@@ -152,25 +155,25 @@ const lookupAttempts = 8
 // Open finds a file and opens its bytes. The reader stays valid when the file is
 // deleted. ErrPackageNotFound, ErrFileNotFound; ErrDamaged when the file is known
 // and its bytes are not there, which is noted as the scrub would.
-func (r *Registry) Open(ctx context.Context, ref Ref) (File, io.ReadSeekCloser, error) {
-	return r.OpenIf(ctx, ref, func(File) bool { return true })
+func (r *Registry) Open(ctx context.Context, ref store.Ref) (store.File, io.ReadSeekCloser, error) {
+	return r.OpenIf(ctx, ref, func(store.File) bool { return true })
 }
 
 // OpenIf is Open for a caller that may not need the bytes: wanted decides once the file is
 // known, and without it there is no reader. Bytes that are known to be damaged are opened
 // all the same, so that a damaged file does not look like a good one.
-func (r *Registry) OpenIf(ctx context.Context, ref Ref, wanted func(File) bool) (File, io.ReadSeekCloser, error) {
-	ctx, cancel := bounded(ctx)
+func (r *Registry) OpenIf(ctx context.Context, ref store.Ref, wanted func(store.File) bool) (store.File, io.ReadSeekCloser, error) {
+	ctx, cancel := store.Bounded(ctx)
 	defer cancel()
-	var missing Locator
+	var missing store.Locator
 	for range lookupAttempts {
 		file, err := r.metadata.Lookup(ctx, ref)
 		if err != nil {
-			return File{}, nil, err
+			return store.File{}, nil, err
 		}
 		if file.Locator == missing {
-			r.noteDamage(ctx, file.Blob, ErrBlobNotFound)
-			return File{}, nil, fmt.Errorf("%w: no bytes at %s", ErrDamaged, file.Locator)
+			r.NoteDamage(ctx, file.Blob, store.ErrBlobNotFound)
+			return store.File{}, nil, fmt.Errorf("%w: no bytes at %s", store.ErrDamaged, file.Locator)
 		}
 		if !wanted(file) && !r.IsDamaged(file.Blob) {
 			return file, nil, nil
@@ -179,25 +182,25 @@ func (r *Registry) OpenIf(ctx context.Context, ref Ref, wanted func(File) bool) 
 		if err == nil {
 			return file, content, nil
 		}
-		if !errors.Is(err, ErrBlobNotFound) {
-			r.noteDamage(ctx, file.Blob, err)
-			return File{}, nil, fmt.Errorf("opening blob: %w", err)
+		if !errors.Is(err, store.ErrBlobNotFound) {
+			r.NoteDamage(ctx, file.Blob, err)
+			return store.File{}, nil, fmt.Errorf("opening blob: %w", err)
 		}
 		// Deleted, or replaced, between the two steps: what is true now?
 		missing = file.Locator
 	}
-	return File{}, nil, fmt.Errorf("%w: bytes moved %d times", ErrUnavailable, lookupAttempts)
+	return store.File{}, nil, fmt.Errorf("%w: bytes moved %d times", store.ErrUnavailable, lookupAttempts)
 }
 
 // DeleteFile deletes a file, and its version when it was the last one.
 // ErrPackageNotFound, ErrFileNotFound, ErrNoSpace, ErrUnavailable.
-func (r *Registry) DeleteFile(ctx context.Context, ref Ref, user string) error {
-	ctx, cancel := settled(ctx)
+func (r *Registry) DeleteFile(ctx context.Context, ref store.Ref, user string) error {
+	ctx, cancel := store.Settled(ctx)
 	defer cancel()
 	if err := r.isBehind(); err != nil {
 		return err
 	}
-	if err := r.metadata.DeleteFile(ctx, ref, Act{User: user, Time: r.now()}); err != nil {
+	if err := r.metadata.DeleteFile(ctx, ref, store.Act{User: user, Time: r.now()}); err != nil {
 		return fmt.Errorf("deleting file: %w", err)
 	}
 	r.wakeReaper()
@@ -206,13 +209,13 @@ func (r *Registry) DeleteFile(ctx context.Context, ref Ref, user string) error {
 
 // DeleteVersion deletes a version with all its files. ErrPackageNotFound,
 // ErrNoSpace, ErrUnavailable.
-func (r *Registry) DeleteVersion(ctx context.Context, ref VersionRef, user string) error {
-	ctx, cancel := settled(ctx)
+func (r *Registry) DeleteVersion(ctx context.Context, ref store.VersionRef, user string) error {
+	ctx, cancel := store.Settled(ctx)
 	defer cancel()
 	if err := r.isBehind(); err != nil {
 		return err
 	}
-	if err := r.metadata.DeleteVersion(ctx, ref, Act{User: user, Time: r.now()}); err != nil {
+	if err := r.metadata.DeleteVersion(ctx, ref, store.Act{User: user, Time: r.now()}); err != nil {
 		return fmt.Errorf("deleting version: %w", err)
 	}
 	r.wakeReaper()

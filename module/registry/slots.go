@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"io"
 	"sync"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // Limits bound what one publish may take.
 type Limits struct {
 	// Quota of the owner.
-	Quota Quota
+	Quota store.Quota
 	// Uploads that may be in progress at once in the whole registry. An upload counts
 	// from its first byte. Zero is no limit.
 	Uploads int
@@ -30,7 +32,7 @@ type slots struct {
 // with ErrBusy when there is none; the function gives the slot back. It says ErrBusy
 // before the body when there is none now.
 func (s *slots) admit(user string, limits Limits, body io.Reader) (io.Reader, func(), error) {
-	slotted := &slotBody{body: body, slots: s, user: Fold(user), limits: limits}
+	slotted := &slotBody{body: body, slots: s, user: store.Fold(user), limits: limits}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slotted, slotted.end, s.busy(slotted.user, limits)
@@ -39,10 +41,10 @@ func (s *slots) admit(user string, limits Limits, body io.Reader) (io.Reader, fu
 // busy requires s.mu.
 func (s *slots) busy(user string, limits Limits) error {
 	if limits.Uploads > 0 && s.all >= limits.Uploads {
-		return fmt.Errorf("%w: %d", ErrBusy, s.all)
+		return fmt.Errorf("%w: %d", store.ErrBusy, s.all)
 	}
 	if limits.UserUploads > 0 && s.byUser[user] >= limits.UserUploads {
-		return fmt.Errorf("%w: %d of this user", ErrBusy, s.byUser[user])
+		return fmt.Errorf("%w: %d of this user", store.ErrBusy, s.byUser[user])
 	}
 	return nil
 }

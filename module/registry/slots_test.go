@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 	"testing"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 func TestSlots(t *testing.T) {
@@ -23,7 +25,7 @@ func TestSlots(t *testing.T) {
 	}
 	refused := func(user string) {
 		t.Helper()
-		if _, _, err := s.admit(user, limits, nil); !errors.Is(err, ErrBusy) {
+		if _, _, err := s.admit(user, limits, nil); !errors.Is(err, store.ErrBusy) {
 			t.Fatalf("%q: %v", user, err)
 		}
 	}
@@ -61,7 +63,7 @@ func TestAnAnnouncedUploadTakesNoSlot(t *testing.T) {
 	if content, err := io.ReadAll(bodies[1]); err != nil || string(content) != "x" {
 		t.Errorf("the first of which bytes come: %q, %v", content, err)
 	}
-	if content, err := io.ReadAll(bodies[0]); !errors.Is(err, ErrBusy) || len(content) > 0 {
+	if content, err := io.ReadAll(bodies[0]); !errors.Is(err, store.ErrBusy) || len(content) > 0 {
 		t.Errorf("the next: %q, %v", content, err)
 	}
 	for _, end := range ends {

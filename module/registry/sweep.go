@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 const (
@@ -29,7 +31,7 @@ const (
 // sweeper is what a registry knows of its sweeps.
 type sweeper struct {
 	running sync.Mutex // one at a time; guards seen
-	seen    map[Locator]struct{}
+	seen    map[store.Locator]struct{}
 
 	withheld atomic.Int64
 }
@@ -66,12 +68,12 @@ func (r *Registry) runSweep(ctx context.Context, confirmed bool) (removed int, e
 	switch err := r.keepPosition(ctx, false); {
 	case r.isBehind() != nil:
 		return 0, nil // which is told once, and by health
-	case err != nil && !errors.Is(err, ErrNoSpace): // it may make room
+	case err != nil && !errors.Is(err, store.ErrNoSpace): // it may make room
 		return 0, err
 	}
 	pass := &sweepPass{
-		registry: r, confirmed: confirmed, before: r.now().Add(-SweepAfter),
-		known: r.sweeper.seen, found: make(map[Locator]struct{}),
+		registry: r, confirmed: confirmed, before: r.now().Add(-store.SweepAfter),
+		known: r.sweeper.seen, found: make(map[store.Locator]struct{}),
 	}
 	if err := pass.walk(ctx); err != nil {
 		return pass.removed, err
@@ -99,18 +101,18 @@ type sweepPass struct {
 	registry  *Registry
 	confirmed bool
 	before    time.Time // older than this
-	known     map[Locator]struct{}
+	known     map[store.Locator]struct{}
 
 	walked, unnamed int64
-	batch           []Locator
-	found           map[Locator]struct{} // old and unnamed
-	twice           []Locator            // of those, the ones that are known
+	batch           []store.Locator
+	found           map[store.Locator]struct{} // old and unnamed
+	twice           []store.Locator            // of those, the ones that are known
 	removed         int
 }
 
 // walk judges all blobs that are old enough.
 func (p *sweepPass) walk(ctx context.Context) error {
-	err := p.registry.blobs.Walk(ctx, func(locator Locator, _ int64, modified time.Time) error {
+	err := p.registry.blobs.Walk(ctx, func(locator store.Locator, _ int64, modified time.Time) error {
 		p.walked++
 		if !modified.Before(p.before) {
 			return nil
@@ -119,23 +121,23 @@ func (p *sweepPass) walk(ctx context.Context) error {
 		if len(p.batch) < sweepBatch {
 			return nil
 		}
-		return p.judge(ctx)
+		return p.Judge(ctx)
 	})
 	if err != nil {
 		return fmt.Errorf("walking blobs: %w", err)
 	}
-	return p.judge(ctx)
+	return p.Judge(ctx)
 }
 
-// removeUnnamed deletes what nothing names, however new, from stores that nobody
+// RemoveUnnamed deletes what nothing names, however new, from stores that nobody
 // publishes to.
-func (r *Registry) removeUnnamed(ctx context.Context) error {
+func (r *Registry) RemoveUnnamed(ctx context.Context) error {
 	pass := &sweepPass{registry: r, confirmed: true, before: time.Unix(1<<40, 0)}
 	return pass.walk(ctx)
 }
 
-// judge finds which of a batch nothing names.
-func (p *sweepPass) judge(ctx context.Context) error {
+// Judge finds which of a batch nothing names.
+func (p *sweepPass) Judge(ctx context.Context) error {
 	if len(p.batch) == 0 {
 		return nil
 	}
@@ -180,7 +182,7 @@ func (p *sweepPass) end(ctx context.Context) error {
 
 // remove deletes bytes, unless a backup reads some. No publish can name them any
 // more: they are too old.
-func (p *sweepPass) remove(ctx context.Context, locators []Locator) error {
+func (p *sweepPass) remove(ctx context.Context, locators []store.Locator) error {
 	if len(locators) == 0 || !p.registry.hold.begin() {
 		return nil
 	}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // sweepTest is a registry whose bytes nothing names, under a clock of its own.
@@ -21,7 +23,7 @@ func newSweepTest(t testing.TB, unnamed int) *sweepTest {
 	s := &sweepTest{TB: t, clock: fakeTime}
 	s.stores.modified = fakeTime
 	for i := range unnamed {
-		s.stores.unnamed = append(s.stores.unnamed, Locator(fmt.Sprintf("%06d", i)))
+		s.stores.unnamed = append(s.stores.unnamed, store.Locator(fmt.Sprintf("%06d", i)))
 	}
 	s.Registry = New(&s.stores, &s.stores, Options{
 		Idle: true, Now: func() time.Time { return s.clock }, Log: slog.New(slog.NewTextHandler(&s.log, nil)),
@@ -41,12 +43,12 @@ func (s *sweepTest) wantSwept(want int) {
 // TestTheSweepTakesWhatIsOldAndSeenTwice and says so.
 func TestTheSweepTakesWhatIsOldAndSeenTwice(t *testing.T) {
 	s := newSweepTest(t, 3)
-	for _, age := range []time.Duration{0, time.Hour, PublishWithin, SweepAfter - time.Second, SweepAfter} {
+	for _, age := range []time.Duration{0, time.Hour, store.PublishWithin, store.SweepAfter - time.Second, store.SweepAfter} {
 		s.clock = fakeTime.Add(age)
 		s.wantSwept(0)
 		s.wantSwept(0)
 	}
-	s.clock = fakeTime.Add(SweepAfter + 1)
+	s.clock = fakeTime.Add(store.SweepAfter + 1)
 	s.wantSwept(0) // seen once
 	if s.log.Len() > 0 {
 		t.Errorf("logged before anything is deleted: %s", s.log.String())
@@ -68,7 +70,7 @@ func TestAClockThatIsSetBackSparesBytes(t *testing.T) {
 // TestBytesThatGetANameBetweenTwoSweepsStay.
 func TestBytesThatGetANameBetweenTwoSweepsStay(t *testing.T) {
 	s := newSweepTest(t, 3)
-	s.clock = fakeTime.Add(2 * SweepAfter)
+	s.clock = fakeTime.Add(2 * store.SweepAfter)
 	s.wantSwept(0)
 	s.stores.unnamed = s.stores.unnamed[:2]
 	s.wantSwept(2)
@@ -86,7 +88,7 @@ func TestAnUnusualSweepWaitsForAnAdministrator(t *testing.T) {
 		t.Run(fmt.Sprintf("%d of %d", test.unnamed, test.unnamed+test.named), func(t *testing.T) {
 			s := newSweepTest(t, test.unnamed)
 			s.stores.named = test.named
-			s.clock = fakeTime.Add(2 * SweepAfter)
+			s.clock = fakeTime.Add(2 * store.SweepAfter)
 			s.wantSwept(0)
 			s.wantSwept(test.deleted)
 			if test.deleted > 0 {
@@ -114,7 +116,7 @@ func TestAnUnusualSweepWaitsForAnAdministrator(t *testing.T) {
 // TestConfirmingAnOrdinarySweepIsOne: nothing was withheld, so age and two looks count.
 func TestConfirmingAnOrdinarySweepIsOne(t *testing.T) {
 	s := newSweepTest(t, 3)
-	s.clock = fakeTime.Add(2 * SweepAfter)
+	s.clock = fakeTime.Add(2 * store.SweepAfter)
 	for _, want := range []int{0, 3} {
 		if removed, err := s.ConfirmSweep(t.Context()); removed != want || err != nil {
 			t.Errorf("%d are deleted, %v; want %d", removed, err, want)

@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"strings"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // A token's text is the prefix, its ID and its secret.
@@ -20,13 +22,13 @@ func newTokenText() (id, secret string) {
 
 // parseTokenText takes a token's text apart. ErrTokenNotFound when it cannot be
 // one.
-func parseTokenText(text string) (id string, secret Digest, err error) {
-	rest, found := strings.CutPrefix(text, TokenPrefix)
+func parseTokenText(text string) (id string, secret store.Digest, err error) {
+	rest, found := strings.CutPrefix(text, store.TokenPrefix)
 	if !found || len(rest) != tokenIDLength+tokenSecretLength {
-		return "", secret, fmt.Errorf("%w: malformed", ErrTokenNotFound)
+		return "", secret, fmt.Errorf("%w: malformed", store.ErrTokenNotFound)
 	}
 	return rest[:tokenIDLength], digestOfSecret(rest[tokenIDLength:]), nil
 }
 
 // digestOfSecret needs no salt and no slow hash: secrets are random and long.
-func digestOfSecret(secret string) Digest { return sha256.Sum256([]byte(secret)) }
+func digestOfSecret(secret string) store.Digest { return sha256.Sum256([]byte(secret)) }

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // useInterval is how often the last uses of tokens are stored. None is on the way
@@ -21,7 +23,7 @@ type tokenUses struct {
 	last map[string]time.Time
 }
 
-func (u *tokenUses) add(id string, at time.Time) {
+func (u *tokenUses) Add(id string, at time.Time) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.last == nil {
@@ -53,73 +55,73 @@ func (u *tokenUses) of(id string) (time.Time, bool) {
 
 // tokens returns the store of tokens. ErrNoTokens when the metadata store has
 // none.
-func (r *Registry) tokens() (TokenStore, error) {
-	if store, ok := r.metadata.(TokenStore); ok {
-		return store, nil
+func (r *Registry) tokens() (store.TokenStore, error) {
+	if tokenStore, ok := r.metadata.(store.TokenStore); ok {
+		return tokenStore, nil
 	}
-	return nil, ErrNoTokens
+	return nil, store.ErrNoTokens
 }
 
 // CreateToken makes a token with the name, user, scope and expiry of the draft and
 // returns it with its text, which nobody can find out again. ErrInvalidToken,
 // ErrTokenExists, ErrNoTokens, ErrUnavailable.
-func (r *Registry) CreateToken(ctx context.Context, draft Token) (token Token, text string, err error) {
-	store, err := r.tokens()
+func (r *Registry) CreateToken(ctx context.Context, draft store.Token) (token store.Token, text string, err error) {
+	tokenStore, err := r.tokens()
 	if err != nil {
-		return Token{}, "", err
+		return store.Token{}, "", err
 	}
 	draft.Created, draft.LastUsed = r.now().UTC(), time.Time{}
-	if err := draft.check(draft.Created); err != nil {
-		return Token{}, "", err
+	if err := draft.Check(draft.Created); err != nil {
+		return store.Token{}, "", err
 	}
-	switch other, _, err := store.FindToken(ctx, Fold(draft.Name)); {
+	switch other, _, err := tokenStore.FindToken(ctx, store.Fold(draft.Name)); {
 	case err == nil:
-		return Token{}, "", fmt.Errorf("%w: %s is the ID of the token %s: whoever revokes one would mean the other", ErrInvalidToken, draft.Name, other.Name)
-	case !errors.Is(err, ErrTokenNotFound):
-		return Token{}, "", fmt.Errorf("looking for a token of that ID: %w", err)
+		return store.Token{}, "", fmt.Errorf("%w: %s is the ID of the token %s: whoever revokes one would mean the other", store.ErrInvalidToken, draft.Name, other.Name)
+	case !errors.Is(err, store.ErrTokenNotFound):
+		return store.Token{}, "", fmt.Errorf("looking for a token of that ID: %w", err)
 	}
 	id, secret := newTokenText()
 	draft.ID = id
-	if err := store.AddToken(ctx, draft, digestOfSecret(secret)); err != nil {
-		return Token{}, "", fmt.Errorf("adding token: %w", err)
+	if err := tokenStore.AddToken(ctx, draft, digestOfSecret(secret)); err != nil {
+		return store.Token{}, "", fmt.Errorf("adding token: %w", err)
 	}
-	return draft, TokenPrefix + id + secret, nil
+	return draft, store.TokenPrefix + id + secret, nil
 }
 
 // CheckToken returns the token of a text. ErrTokenNotFound when there is none or
 // its secret is wrong, ErrTokenExpired, ErrNoTokens, ErrUnavailable. With a wrong
 // secret, and with ErrTokenExpired, the token is whose ID the text has.
-func (r *Registry) CheckToken(ctx context.Context, text string) (Token, error) {
-	store, err := r.tokens()
+func (r *Registry) CheckToken(ctx context.Context, text string) (store.Token, error) {
+	tokenStore, err := r.tokens()
 	if err != nil {
-		return Token{}, err
+		return store.Token{}, err
 	}
 	id, secret, err := parseTokenText(text)
 	if err != nil {
-		return Token{}, err
+		return store.Token{}, err
 	}
-	token, want, err := store.FindToken(ctx, id)
+	token, want, err := tokenStore.FindToken(ctx, id)
 	if err != nil {
-		return Token{}, err
+		return store.Token{}, err
 	}
 	if subtle.ConstantTimeCompare(secret[:], want[:]) != 1 {
-		return token, fmt.Errorf("%w: wrong secret", ErrTokenNotFound)
+		return token, fmt.Errorf("%w: wrong secret", store.ErrTokenNotFound)
 	}
 	now := r.now()
 	if !token.Expires.IsZero() && !now.Before(token.Expires) {
-		return token, ErrTokenExpired
+		return token, store.ErrTokenExpired
 	}
-	r.uses.add(id, now)
+	r.uses.Add(id, now)
 	return token, nil
 }
 
 // Tokens returns all tokens, the oldest first. ErrNoTokens.
-func (r *Registry) Tokens(ctx context.Context) ([]Token, error) {
-	store, err := r.tokens()
+func (r *Registry) Tokens(ctx context.Context) ([]store.Token, error) {
+	tokenStore, err := r.tokens()
 	if err != nil {
 		return nil, err
 	}
-	tokens, err := store.Tokens(ctx)
+	tokens, err := tokenStore.Tokens(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("listing tokens: %w", err)
 	}
@@ -133,31 +135,31 @@ func (r *Registry) Tokens(ctx context.Context) ([]Token, error) {
 
 // RevokeToken forgets the token of an ID or a name and returns it. From then on
 // nobody can use it. ErrTokenNotFound, ErrNoTokens, ErrUnavailable.
-func (r *Registry) RevokeToken(ctx context.Context, idOrName string) (Token, error) {
+func (r *Registry) RevokeToken(ctx context.Context, idOrName string) (store.Token, error) {
 	// No token has the ID of another one as its name: CreateToken sees to that.
-	return r.revokeToken(ctx, func(t Token) bool { return t.ID == idOrName || Fold(t.Name) == Fold(idOrName) })
+	return r.revokeToken(ctx, func(t store.Token) bool { return t.ID == idOrName || store.Fold(t.Name) == store.Fold(idOrName) })
 }
 
 // RevokeTokenNamed is RevokeToken for a name only.
-func (r *Registry) RevokeTokenNamed(ctx context.Context, name string) (Token, error) {
-	return r.revokeToken(ctx, func(t Token) bool { return Fold(t.Name) == Fold(name) })
+func (r *Registry) RevokeTokenNamed(ctx context.Context, name string) (store.Token, error) {
+	return r.revokeToken(ctx, func(t store.Token) bool { return store.Fold(t.Name) == store.Fold(name) })
 }
 
-func (r *Registry) revokeToken(ctx context.Context, isMeant func(Token) bool) (Token, error) {
-	store, err := r.tokens()
+func (r *Registry) revokeToken(ctx context.Context, isMeant func(store.Token) bool) (store.Token, error) {
+	tokenStore, err := r.tokens()
 	if err != nil {
-		return Token{}, err
+		return store.Token{}, err
 	}
-	tokens, err := store.Tokens(ctx)
+	tokens, err := tokenStore.Tokens(ctx)
 	if err != nil {
-		return Token{}, fmt.Errorf("looking for the token: %w", err)
+		return store.Token{}, fmt.Errorf("looking for the token: %w", err)
 	}
 	i := slices.IndexFunc(tokens, isMeant)
 	if i < 0 {
-		return Token{}, ErrTokenNotFound
+		return store.Token{}, store.ErrTokenNotFound
 	}
-	if err := store.DeleteToken(ctx, tokens[i].ID, Act{Time: r.now()}); err != nil {
-		return Token{}, fmt.Errorf("deleting token: %w", err)
+	if err := tokenStore.DeleteToken(ctx, tokens[i].ID, store.Act{Time: r.now()}); err != nil {
+		return store.Token{}, fmt.Errorf("deleting token: %w", err)
 	}
 	return tokens[i], nil
 }
@@ -169,9 +171,9 @@ func (r *Registry) storeUses(ctx context.Context) (stored int, err error) {
 	if len(uses) == 0 {
 		return 0, nil
 	}
-	store, err := r.tokens()
+	tokenStore, err := r.tokens()
 	if err == nil {
-		err = store.UseTokens(ctx, uses)
+		err = tokenStore.UseTokens(ctx, uses)
 	}
 	if err != nil {
 		return 0, fmt.Errorf("storing the last uses of tokens: %w", err)
@@ -187,7 +189,7 @@ func (r *Registry) storeLastUses() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	_, err := r.storeUses(ctx)
-	if errors.Is(err, ErrUnavailable) {
+	if errors.Is(err, store.ErrUnavailable) {
 		return nil // a store that takes no change cannot take this one
 	}
 	return err

@@ -15,7 +15,9 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/journal"
+	"github.com/generic-registry/caddy-generic-registry/module/registry/backup"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // JournaledPlace is a place for both halves of a registry whose metadata store keeps
@@ -23,8 +25,8 @@ import (
 type JournaledPlace struct {
 	Root string
 	// Metadata is a JournalBackend.
-	Metadata registry.MetadataBackend
-	Blobs    registry.BlobBackend
+	Metadata store.MetadataBackend
+	Blobs    store.BlobBackend
 }
 
 // Backup runs what backups and their restore promise, over places that are fresh
@@ -66,24 +68,24 @@ var quietLog = slog.New(slog.DiscardHandler)
 
 func newPairFixtureAt(t testing.TB, at JournaledPlace) *pairFixture {
 	return newPairFixture(t,
-		func(t testing.TB) func() (registry.MetadataStore, error) {
-			return func() (registry.MetadataStore, error) {
+		func(t testing.TB) func() (store.MetadataStore, error) {
+			return func() (store.MetadataStore, error) {
 				return at.Metadata.OpenMetadata(context.Background(), at.Root, quietLog)
 			}
 		},
-		func(t testing.TB) func() (registry.BlobStore, error) {
-			return func() (registry.BlobStore, error) { return at.Blobs.OpenBlobs(context.Background(), at.Root, quietLog) }
+		func(t testing.TB) func() (store.BlobStore, error) {
+			return func() (store.BlobStore, error) { return at.Blobs.OpenBlobs(context.Background(), at.Root, quietLog) }
 		})
 }
 
 // backup makes a backup that must succeed, and reads it back.
-func (f *backupFixture) backup(since registry.Position) []byte {
+func (f *backupFixture) backup(since store.Position) []byte {
 	f.Helper()
 	var stream bytes.Buffer
-	made, err := registry.MakeBackup(context.Background(), f.Registry, registry.BackupOptions{Since: since}, &stream)
+	made, err := backup.Make(context.Background(), f.Registry, backup.Options{Since: since}, &stream)
 	f.noError(err)
 	read := f.readBackup(stream.Bytes())
-	if read.end != made.BackupEnd || read.head.Since != since || read.head.Store != f.metadata.ID() {
+	if read.end != made.End || read.head.Since != since || read.head.Store != f.metadata.ID() {
 		f.Fatalf("the backup has %+v since %+v of %s, made was %+v", read.end, read.head.Since, read.head.Store, made)
 	}
 	return stream.Bytes()
@@ -91,17 +93,17 @@ func (f *backupFixture) backup(since registry.Position) []byte {
 
 // backupText is a backup in memory.
 type backupText struct {
-	head  registry.BackupHead
+	head  backup.Head
 	lines []byte
-	blobs map[registry.Locator]string
-	end   registry.BackupEnd
+	blobs map[store.Locator]string
+	end   backup.End
 }
 
 func (f *backupFixture) readBackup(stream []byte) (text backupText) {
 	f.Helper()
-	reader, err := registry.NewBackupReader(bytes.NewReader(stream))
+	reader, err := backup.NewReader(bytes.NewReader(stream))
 	f.noError(err)
-	text.head, text.blobs = reader.Head(), make(map[registry.Locator]string)
+	text.head, text.blobs = reader.Head(), make(map[store.Locator]string)
 	for {
 		lines, err := reader.NextLines()
 		if errors.Is(err, io.EOF) {
@@ -128,14 +130,14 @@ func (f *backupFixture) readBackup(stream []byte) (text backupText) {
 }
 
 // restore restores backups to a place of their own.
-func (f *backupFixture) restore(at JournaledPlace, streams ...[]byte) (registry.RestoreSummary, error) {
-	var sources []registry.RestoreSource
+func (f *backupFixture) restore(at JournaledPlace, streams ...[]byte) (backup.RestoreSummary, error) {
+	var sources []backup.RestoreSource
 	for i, stream := range streams {
-		sources = append(sources, registry.RestoreSource{Name: numbered(i), Open: func() (io.ReadCloser, error) {
+		sources = append(sources, backup.RestoreSource{Name: numbered(i), Open: func() (io.ReadCloser, error) {
 			return io.NopCloser(bytes.NewReader(stream)), nil
 		}})
 	}
-	return registry.Restore(context.Background(), registry.RestoreTarget{
+	return backup.Restore(context.Background(), backup.RestoreTarget{
 		Root: at.Root, Metadata: at.Metadata, Blobs: at.Blobs, Spool: f.TempDir(), Log: quietLog,
 	}, sources...)
 }
@@ -154,25 +156,25 @@ func (f *backupFixture) mustRestore(streams ...[]byte) *pairFixture {
 // history is what the lines of backups say, replayed on a plain map, with every name
 // that they have.
 type history struct {
-	files map[registry.Ref]registry.Change
-	names map[registry.Ref]bool
+	files map[store.Ref]store.Change
+	names map[store.Ref]bool
 }
 
 func (f *backupFixture) history(streams ...[]byte) history {
 	f.Helper()
-	h := history{make(map[registry.Ref]registry.Change), make(map[registry.Ref]bool)}
-	var at registry.Position
+	h := history{make(map[store.Ref]store.Change), make(map[store.Ref]bool)}
+	var at store.Position
 	for _, stream := range streams {
 		var err error
-		at, err = registry.ReadLines(f.readBackup(stream).lines, at, func(change registry.Change) error {
+		at, err = journal.ReadLines(f.readBackup(stream).lines, at, func(change store.Change) error {
 			key := ref(change.Owner, change.Package, change.Version, change.File).Key()
 			switch change.Operation {
-			case registry.OperationPublish:
+			case store.OperationPublish:
 				h.files[key], h.names[key] = change, true
-			case registry.OperationDeleteFile:
+			case store.OperationDeleteFile:
 				delete(h.files, key)
-			case registry.OperationDeleteVersion:
-				maps.DeleteFunc(h.files, func(file registry.Ref, _ registry.Change) bool { return file.VersionRef == key.VersionRef })
+			case store.OperationDeleteVersion:
+				maps.DeleteFunc(h.files, func(file store.Ref, _ store.Change) bool { return file.VersionRef == key.VersionRef })
 			}
 			return nil
 		})
@@ -189,7 +191,7 @@ func (h history) want(f *pairFixture) {
 		want, there := h.files[key]
 		got, err := f.Lookup(context.Background(), key)
 		if !there {
-			if !errors.Is(err, registry.ErrFileNotFound) && !errors.Is(err, registry.ErrPackageNotFound) {
+			if !errors.Is(err, store.ErrFileNotFound) && !errors.Is(err, store.ErrPackageNotFound) {
 				f.Errorf("%v should not be there: %v", key, err)
 			}
 			continue
@@ -202,7 +204,7 @@ func (h history) want(f *pairFixture) {
 			f.Errorf("%v: %v", key, err)
 		}
 	}
-	f.noError(f.metadata.(registry.Journaled).Check(context.Background(), func(problem string) { f.Errorf("check: %s", problem) }))
+	f.noError(f.metadata.(store.Journaled).Check(context.Background(), func(problem string) { f.Errorf("check: %s", problem) }))
 }
 
 // churn publishes and deletes at random.
@@ -219,7 +221,7 @@ func (f *backupFixture) churn(client, steps int) error {
 		default:
 			err = f.publish(r, strings.Repeat(fmt.Sprint(random.IntN(50)), 1+random.IntN(3)*20_000))
 		}
-		if err != nil && !slices.ContainsFunc([]error{registry.ErrExists, registry.ErrFileNotFound, registry.ErrPackageNotFound}, func(known error) bool { return errors.Is(err, known) }) {
+		if err != nil && !slices.ContainsFunc([]error{store.ErrExists, store.ErrFileNotFound, store.ErrPackageNotFound}, func(known error) bool { return errors.Is(err, known) }) {
 			return err
 		}
 	}

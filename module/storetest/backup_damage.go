@@ -10,13 +10,14 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/registry/backup"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // isRefusal tells whether a restore said that the backup is not what was written.
 func isRefusal(err error) bool {
-	return errors.Is(err, registry.ErrIncomplete) || errors.Is(err, registry.ErrDamaged) ||
-		errors.Is(err, registry.ErrFormat) || errors.Is(err, registry.ErrNotContinued)
+	return errors.Is(err, store.ErrIncomplete) || errors.Is(err, store.ErrDamaged) ||
+		errors.Is(err, store.ErrFormat) || errors.Is(err, store.ErrNotContinued)
 }
 
 // boundaries are where the entries of a tar end, each with its padding.
@@ -48,7 +49,7 @@ func backupCut(f *backupFixture) {
 	for i := range 12 {
 		f.noError(f.publish(ref("a", "p", "1", numbered(i)), strings.Repeat(numbered(i), 1+i*i*i*i)))
 	}
-	full := f.backup(registry.Position{})
+	full := f.backup(store.Position{})
 	f.noError(f.publish(ref("a", "p", "1", "next"), "next"))
 	next := f.backup(f.readBackup(full).head.Position)
 	random := rand.New(rand.NewPCG(1, 2))
@@ -65,7 +66,7 @@ func backupCut(f *backupFixture) {
 				streams = [][]byte{full, stream[:cut]}
 			}
 			at := f.place(f)
-			if summary, err := f.restore(at, streams...); !errors.Is(err, registry.ErrIncomplete) {
+			if summary, err := f.restore(at, streams...); !errors.Is(err, store.ErrIncomplete) {
 				f.Fatalf("cut after %d of %d bytes: %+v, %v", cut, whole, summary, err)
 			}
 		}
@@ -79,7 +80,7 @@ func backupFlipped(f *backupFixture) {
 		f.noError(f.publish(ref("a", "p", "1", numbered(i)), strings.Repeat(numbered(i), 1+i*i*i)))
 	}
 	f.noError(f.DeleteFile(context.Background(), ref("a", "p", "1", numbered(3)), "a"))
-	stream := f.backup(registry.Position{})
+	stream := f.backup(store.Position{})
 	want := f.history(stream)
 	random := rand.New(rand.NewPCG(3, 4))
 	var refused int
@@ -106,7 +107,7 @@ func backupFlipped(f *backupFixture) {
 
 // spoil puts other bytes of the same size in the place of a file's, or takes them
 // away.
-func (f *backupFixture) spoil(r registry.Ref, replace bool) registry.File {
+func (f *backupFixture) spoil(r store.Ref, replace bool) store.File {
 	f.Helper()
 	file, err := f.Lookup(context.Background(), r)
 	f.noError(err)
@@ -127,7 +128,7 @@ func (f *backupFixture) spoil(r registry.Ref, replace bool) registry.File {
 
 // damage publishes files of three sizes and spoils them. A small one with a line
 // that names it again stands for what several files share.
-func (f *backupFixture) damage(replace bool) (sound registry.Ref, damaged []registry.File) {
+func (f *backupFixture) damage(replace bool) (sound store.Ref, damaged []store.File) {
 	f.Helper()
 	sound = ref("a", "p", "1", "sound")
 	f.noError(f.publish(sound, "sound"))
@@ -146,18 +147,18 @@ func backupDamaged(f *backupFixture) {
 			f.noError(f.publish(ref("a", "p", "1", "f"), string(pattern(size))))
 			f.spoil(ref("a", "p", "1", "f"), replace)
 			var stream bytes.Buffer
-			if _, err := registry.MakeBackup(context.Background(), f.Registry, registry.BackupOptions{}, &stream); !errors.Is(err, registry.ErrDamaged) {
+			if _, err := backup.Make(context.Background(), f.Registry, backup.Options{}, &stream); !errors.Is(err, store.ErrDamaged) {
 				f.Errorf("backup of %d bytes that are damaged (replaced: %v): %v", size, replace, err)
 			}
 			_, err := f.restore(f.place(f), stream.Bytes())
-			if !errors.Is(err, registry.ErrIncomplete) && !errors.Is(err, registry.ErrDamaged) {
+			if !errors.Is(err, store.ErrIncomplete) && !errors.Is(err, store.ErrDamaged) {
 				f.Errorf("restore: %v", err)
 			}
 			f.noError(f.DeleteFile(context.Background(), ref("a", "p", "1", "f"), "a"))
 		}
 	}
 	f.noError(f.publish(ref("a", "p", "1", "sound"), "sound"))
-	f.backup(registry.Position{})
+	f.backup(store.Position{})
 }
 
 func backupSkipsDamaged(f *backupFixture) {
@@ -165,16 +166,16 @@ func backupSkipsDamaged(f *backupFixture) {
 		f := newBackupFixture(f, f.place)
 		sound, damaged := f.damage(replace)
 		var stream bytes.Buffer
-		made, err := registry.MakeBackup(context.Background(), f.Registry, registry.BackupOptions{SkipDamaged: true}, &stream)
+		made, err := backup.Make(context.Background(), f.Registry, backup.Options{SkipDamaged: true}, &stream)
 		f.noError(err)
-		if len(made.Damaged) != len(damaged) || made.BackupEnd.Damaged != int64(len(damaged)) {
+		if len(made.Damaged) != len(damaged) || made.End.Damaged != int64(len(damaged)) {
 			f.Errorf("damaged are %+v, want %d", made.Damaged, len(damaged))
 		}
 		at := f.place(f)
 		summary, err := f.restore(at, stream.Bytes())
 		f.noError(err)
 		for _, file := range damaged {
-			if !slices.ContainsFunc(summary.Missing, func(d registry.DamagedBlob) bool {
+			if !slices.ContainsFunc(summary.Missing, func(d backup.DamagedBlob) bool {
 				return d.Digest == file.Digest && d.Size == file.Size && d.Problem != ""
 			}) {
 				f.Errorf("%v is not among the missing: %+v", file.Ref, summary.Missing)
@@ -184,7 +185,7 @@ func backupSkipsDamaged(f *backupFixture) {
 		restored.wantContent(sound, "sound")
 		for _, file := range damaged {
 			_, err := restored.read(file.Ref)
-			f.wantError(err, registry.ErrDamaged)
+			f.wantError(err, store.ErrDamaged)
 			// Publishing them again heals them there too.
 			f.noError(restored.publish(ref("a", "p", "3", file.File), string(pattern(int(file.Size)))))
 			restored.wantContent(file.Ref, string(pattern(int(file.Size))))
@@ -198,23 +199,23 @@ func backupHalfRestored(f *backupFixture) {
 	for i := range 10 {
 		f.noError(f.publish(ref("a", "p", "1", numbered(i)), numbered(i)))
 	}
-	stream := f.backup(registry.Position{})
+	stream := f.backup(store.Position{})
 	ends := boundaries(f, stream)
 	at := f.place(f)
 	_, err := f.restore(at, stream[:ends[6]])
-	f.wantError(err, registry.ErrIncomplete)
+	f.wantError(err, store.ErrIncomplete)
 
 	blobs, err := at.Blobs.OpenBlobs(context.Background(), at.Root, quietLog)
 	f.noError(err)
-	f.wantError(blobs.Bind(context.Background(), "of a server that was started there"), registry.ErrMismatch)
+	f.wantError(blobs.Bind(context.Background(), "of a server that was started there"), store.ErrMismatch)
 	f.noError(blobs.Close())
 
 	_, err = f.restore(at, stream)
 	f.noError(err)
 	_, err = f.restore(at, stream)
-	f.wantError(err, registry.ErrFormat)
+	f.wantError(err, store.ErrFormat)
 	restored := newPairFixtureAt(f, at)
 	f.history(stream).want(restored)
 	_, err = f.restore(at, stream)
-	f.wantError(err, registry.ErrLocked)
+	f.wantError(err, store.ErrLocked)
 }

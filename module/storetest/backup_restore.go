@@ -8,11 +8,12 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/registry/backup"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 func backupRestored(f *backupFixture) {
-	contents := map[registry.Ref]string{
+	contents := map[store.Ref]string{
 		ref("Alice", "P", "1", "empty"): "",
 		ref("alice", "p", "1", "Small"): "hello",
 		ref("alice", "p", "2", "large"): string(pattern(900_001)),
@@ -27,14 +28,14 @@ func backupRestored(f *backupFixture) {
 	f.noError(f.DeleteFile(context.Background(), gone, "bob"))
 	f.noError(f.publish(ref("bob", "r", "1", "f"), "hello"))
 	f.noError(f.DeleteVersion(context.Background(), ref("bob", "r", "1", "").VersionRef, "bob"))
-	kept, text, err := f.CreateToken(context.Background(), registry.Token{Name: "ci", User: "alice", Scope: registry.Scope{Actions: []registry.Action{registry.ActionWrite}}})
+	kept, text, err := f.CreateToken(context.Background(), store.Token{Name: "ci", User: "alice", Scope: store.Scope{Actions: []store.Action{store.ActionWrite}}})
 	f.noError(err)
-	revoked, revokedText, err := f.CreateToken(context.Background(), registry.Token{Name: "old", User: "alice", Scope: registry.Scope{Actions: []registry.Action{registry.ActionRead}}})
+	revoked, revokedText, err := f.CreateToken(context.Background(), store.Token{Name: "old", User: "alice", Scope: store.Scope{Actions: []store.Action{store.ActionRead}}})
 	f.noError(err)
 	_, err = f.RevokeToken(context.Background(), revoked.ID)
 	f.noError(err)
 
-	stream := f.backup(registry.Position{})
+	stream := f.backup(store.Position{})
 	if got := f.readBackup(stream); len(got.blobs) != 4 || got.end.Lines != 12 {
 		f.Errorf("the backup has %d blobs and %d lines, want 4 and 12", len(got.blobs), got.end.Lines)
 	}
@@ -46,7 +47,7 @@ func backupRestored(f *backupFixture) {
 	if token, err := restored.CheckToken(context.Background(), text); err != nil || token.ID != kept.ID || token.User != "alice" {
 		f.Errorf("token is %+v, %v", token, err)
 	}
-	if _, err := restored.CheckToken(context.Background(), revokedText); !errors.Is(err, registry.ErrTokenNotFound) {
+	if _, err := restored.CheckToken(context.Background(), revokedText); !errors.Is(err, store.ErrTokenNotFound) {
 		f.Errorf("revoked token: %v", err)
 	}
 	if restored.metadata.ID() != f.metadata.ID() {
@@ -78,7 +79,7 @@ func backupConsistent(f *backupFixture) {
 	done := make(chan struct{})
 	go func() { defer close(done); working.Wait() }()
 	var streams [][]byte
-	var since registry.Position
+	var since store.Position
 	for busy := true; busy; {
 		select {
 		case <-done:
@@ -88,7 +89,7 @@ func backupConsistent(f *backupFixture) {
 		stream := f.backup(since)
 		since = f.readBackup(stream).head.Position
 		streams = append(streams, stream)
-		full := f.backup(registry.Position{})
+		full := f.backup(store.Position{})
 		f.history(full).want(f.mustRestore(full))
 	}
 	f.history(streams...).want(f.mustRestore(streams...))
@@ -99,7 +100,7 @@ func backupIncrements(f *backupFixture) {
 	f.noError(f.publish(ref("a", "p", "1", "kept"), "kept"))
 	f.noError(f.publish(ref("a", "p", "1", "deleted later"), "deleted later"))
 	f.noError(f.publish(ref("a", "p", "1", "lost later"), "lost later"))
-	streams := [][]byte{f.backup(registry.Position{})}
+	streams := [][]byte{f.backup(store.Position{})}
 	next := func() {
 		f.Helper()
 		streams = append(streams, f.backup(f.readBackup(streams[len(streams)-1]).head.Position))
@@ -130,7 +131,7 @@ func backupIncrements(f *backupFixture) {
 
 func backupWrongOrder(f *backupFixture) {
 	var streams [][]byte
-	var since registry.Position
+	var since store.Position
 	for i := range 4 {
 		f.noError(f.publish(ref("a", "p", "1", numbered(i)), numbered(i)))
 		stream := f.backup(since)
@@ -139,7 +140,7 @@ func backupWrongOrder(f *backupFixture) {
 	}
 	other := newBackupFixture(f, f.place)
 	f.noError(other.publish(ref("a", "p", "1", numbered(0)), numbered(0)))
-	foreign := other.backup(registry.Position{})
+	foreign := other.backup(store.Position{})
 	f.noError(other.publish(ref("a", "p", "1", numbered(1)), numbered(1)))
 	foreignNext := other.backup(f.readBackup(foreign).head.Position)
 	for name, wrong := range map[string][][]byte{
@@ -151,11 +152,11 @@ func backupWrongOrder(f *backupFixture) {
 		"an increment of another": {streams[0], foreignNext},
 		"another full one":        {streams[0], foreign},
 	} {
-		if summary, err := f.restore(f.place(f), wrong...); !errors.Is(err, registry.ErrNotContinued) {
+		if summary, err := f.restore(f.place(f), wrong...); !errors.Is(err, store.ErrNotContinued) {
 			f.Errorf("%s: %+v, %v", name, summary, err)
 		}
 	}
-	if _, err := f.restore(f.place(f)); !errors.Is(err, registry.ErrIncomplete) {
+	if _, err := f.restore(f.place(f)); !errors.Is(err, store.ErrIncomplete) {
 		f.Errorf("none at all: %v", err)
 	}
 	f.history(streams...).want(f.mustRestore(streams...))
@@ -165,18 +166,18 @@ func backupOtherHistory(f *backupFixture) {
 	for i := range 3 {
 		f.noError(f.publish(ref("a", "p", "1", numbered(i)), numbered(i)))
 	}
-	now := f.readBackup(f.backup(registry.Position{})).head.Position
+	now := f.readBackup(f.backup(store.Position{})).head.Position
 	other := now
 	other.Chain[0] ^= 1
-	for name, since := range map[string]registry.Position{
+	for name, since := range map[string]store.Position{
 		"beyond the last change":         {Sequence: now.Sequence + 1, Chain: now.Chain},
 		"another last change":            other,
 		"another change before the last": {Sequence: 2, Chain: now.Chain},
 		"another beginning":              {Chain: now.Chain},
 	} {
 		var stream bytes.Buffer
-		_, err := registry.MakeBackup(context.Background(), f.Registry, registry.BackupOptions{Since: since}, &stream)
-		if !errors.Is(err, registry.ErrNotContinued) || !strings.Contains(err.Error(), "full backup") || stream.Len() > 0 {
+		_, err := backup.Make(context.Background(), f.Registry, backup.Options{Since: since}, &stream)
+		if !errors.Is(err, store.ErrNotContinued) || !strings.Contains(err.Error(), "full backup") || stream.Len() > 0 {
 			f.Errorf("%s: %v, %d bytes", name, err, stream.Len())
 		}
 	}
@@ -192,7 +193,7 @@ func backupHoldsBytes(f *backupFixture) {
 	reader, writer := io.Pipe()
 	ended := make(chan error, 1)
 	go func() {
-		_, err := registry.MakeBackup(context.Background(), f.Registry, registry.BackupOptions{}, writer)
+		_, err := backup.Make(context.Background(), f.Registry, backup.Options{}, writer)
 		ended <- errors.Join(err, writer.Close())
 	}()
 	var stream bytes.Buffer

@@ -10,10 +10,10 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
-// Blobs runs the contract of registry.BlobStore.
+// Blobs runs the contract of store.BlobStore.
 func Blobs(t *testing.T, place BlobPlace) {
 	for name, test := range map[string]func(*blobFixture){
 		"what is committed is read back, after reopening too":      readBack,
@@ -57,15 +57,15 @@ func Blobs(t *testing.T, place BlobPlace) {
 
 type blobFixture struct {
 	testing.TB
-	registry.BlobStore
-	open func() (registry.BlobStore, error)
+	store.BlobStore
+	open func() (store.BlobStore, error)
 }
 
 func (f *blobFixture) mustOpen() {
 	f.Helper()
-	store, err := f.open()
+	blobs, err := f.open()
 	f.noError(err)
-	f.BlobStore = store
+	f.BlobStore = blobs
 }
 
 func (f *blobFixture) reopen() {
@@ -89,7 +89,7 @@ func (f *blobFixture) wantError(got, want error) {
 }
 
 // write writes a blob in pieces, and returns its writer not ended.
-func (f *blobFixture) write(locator registry.Locator, content []byte, size int64) registry.BlobWriter {
+func (f *blobFixture) write(locator store.Locator, content []byte, size int64) store.BlobWriter {
 	f.Helper()
 	w, err := f.CreateAt(context.Background(), locator, size)
 	f.noError(err)
@@ -97,7 +97,7 @@ func (f *blobFixture) write(locator registry.Locator, content []byte, size int64
 	return w
 }
 
-func (f *blobFixture) fill(w registry.BlobWriter, content []byte) {
+func (f *blobFixture) fill(w store.BlobWriter, content []byte) {
 	f.Helper()
 	for len(content) > 0 {
 		n := min(len(content), 100_000)
@@ -111,7 +111,7 @@ func (f *blobFixture) fill(w registry.BlobWriter, content []byte) {
 }
 
 // commit makes a blob visible that has a place.
-func (f *blobFixture) commit(w registry.BlobWriter, want registry.Locator) {
+func (f *blobFixture) commit(w store.BlobWriter, want store.Locator) {
 	f.Helper()
 	got, err := w.Commit(context.Background())
 	f.noError(err)
@@ -120,12 +120,12 @@ func (f *blobFixture) commit(w registry.BlobWriter, want registry.Locator) {
 	}
 }
 
-func (f *blobFixture) put(locator registry.Locator, content []byte) {
+func (f *blobFixture) put(locator store.Locator, content []byte) {
 	f.Helper()
 	f.commit(f.write(locator, content, int64(len(content))), locator)
 }
 
-func (f *blobFixture) wantContent(locator registry.Locator, want []byte) {
+func (f *blobFixture) wantContent(locator store.Locator, want []byte) {
 	f.Helper()
 	reader, err := f.Open(context.Background(), locator, int64(len(want)))
 	f.noError(err)
@@ -137,21 +137,21 @@ func (f *blobFixture) wantContent(locator registry.Locator, want []byte) {
 	}
 }
 
-func (f *blobFixture) wantNothing(locator registry.Locator) {
+func (f *blobFixture) wantNothing(locator store.Locator) {
 	f.Helper()
 	_, err := f.Open(context.Background(), locator, 1)
-	f.wantError(err, registry.ErrBlobNotFound)
+	f.wantError(err, store.ErrBlobNotFound)
 	_, err = f.Stat(context.Background(), locator)
-	f.wantError(err, registry.ErrBlobNotFound)
+	f.wantError(err, store.ErrBlobNotFound)
 	if _, seen := f.walked()[locator]; seen {
 		f.Fatalf("%s is walked", locator)
 	}
 }
 
-func (f *blobFixture) walked() map[registry.Locator]int64 {
+func (f *blobFixture) walked() map[store.Locator]int64 {
 	f.Helper()
-	seen := make(map[registry.Locator]int64)
-	f.noError(f.Walk(context.Background(), func(locator registry.Locator, size int64, _ time.Time) error {
+	seen := make(map[store.Locator]int64)
+	f.noError(f.Walk(context.Background(), func(locator store.Locator, size int64, _ time.Time) error {
 		if _, twice := seen[locator]; twice {
 			f.Errorf("%s is walked twice", locator)
 		}
@@ -170,11 +170,11 @@ func pattern(n int) []byte {
 }
 
 func readBack(f *blobFixture) {
-	contents := map[registry.Locator][]byte{
-		registry.NewLocator(1):       nil,
-		registry.NewLocator(2):       []byte("x"),
-		registry.NewLocator(3):       pattern(1_000_003),
-		registry.NewLocator(1 << 40): pattern(10),
+	contents := map[store.Locator][]byte{
+		store.NewLocator(1):       nil,
+		store.NewLocator(2):       []byte("x"),
+		store.NewLocator(3):       pattern(1_000_003),
+		store.NewLocator(1 << 40): pattern(10),
 	}
 	for locator, content := range contents {
 		f.put(locator, content)
@@ -202,7 +202,7 @@ func readBack(f *blobFixture) {
 	}
 }
 
-func (f *blobFixture) anyOf(contents map[registry.Locator][]byte, size int) registry.Locator {
+func (f *blobFixture) anyOf(contents map[store.Locator][]byte, size int) store.Locator {
 	f.Helper()
 	for locator, content := range contents {
 		if len(content) == size {
@@ -214,7 +214,7 @@ func (f *blobFixture) anyOf(contents map[registry.Locator][]byte, size int) regi
 }
 
 func invisible(f *blobFixture) {
-	locator := registry.NewLocator(1)
+	locator := store.NewLocator(1)
 	w := f.write(locator, []byte("content"), 7)
 	f.wantNothing(locator)
 	f.commit(w, locator)
@@ -224,7 +224,7 @@ func invisible(f *blobFixture) {
 }
 
 func aborted(f *blobFixture) {
-	locator := registry.NewLocator(1)
+	locator := store.NewLocator(1)
 	w := f.write(locator, pattern(300_000), 300_000)
 	f.noError(w.Abort())
 	f.noError(w.Abort())
@@ -234,7 +234,7 @@ func aborted(f *blobFixture) {
 }
 
 func neverEnded(f *blobFixture) {
-	kept, cut := registry.NewLocator(1), registry.NewLocator(2)
+	kept, cut := store.NewLocator(1), store.NewLocator(2)
 	f.put(kept, []byte("kept"))
 	w := f.write(cut, pattern(300_000), -1)
 	f.reopen()
@@ -249,24 +249,24 @@ func neverEnded(f *blobFixture) {
 }
 
 func missingBlob(f *blobFixture) {
-	f.put(registry.NewLocator(1), []byte("other"))
-	f.wantNothing(registry.NewLocator(1))
-	f.noError(f.Delete(context.Background(), registry.NewLocator(1)))
+	f.put(store.NewLocator(1), []byte("other"))
+	f.wantNothing(store.NewLocator(1))
+	f.noError(f.Delete(context.Background(), store.NewLocator(1)))
 }
 
 func otherSize(f *blobFixture) {
-	locator := registry.NewLocator(1)
+	locator := store.NewLocator(1)
 	f.put(locator, []byte("four"))
 	for _, size := range []int64{0, 3, 5} {
 		_, err := f.Open(context.Background(), locator, size)
-		f.wantError(err, registry.ErrDamaged)
+		f.wantError(err, store.ErrDamaged)
 	}
 }
 
 func walk(f *blobFixture) {
-	want := make(map[registry.Locator]int64)
+	want := make(map[store.Locator]int64)
 	for i := range 50 {
-		locator := registry.NewLocator(uint64(i) * 5_000)
+		locator := store.NewLocator(uint64(i) * 5_000)
 		f.put(locator, pattern(i))
 		want[locator] = int64(i)
 	}
@@ -281,7 +281,7 @@ func walk(f *blobFixture) {
 	}
 	stop := errors.New("stop")
 	calls := 0
-	f.wantError(f.Walk(context.Background(), func(registry.Locator, int64, time.Time) error {
+	f.wantError(f.Walk(context.Background(), func(store.Locator, int64, time.Time) error {
 		calls++
 		return stop
 	}), stop)
@@ -289,14 +289,14 @@ func walk(f *blobFixture) {
 		f.Errorf("%d calls after an error", calls)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	f.wantError(f.Walk(ctx, func(registry.Locator, int64, time.Time) error {
+	f.wantError(f.Walk(ctx, func(store.Locator, int64, time.Time) error {
 		cancel()
 		return nil
 	}), context.Canceled)
 }
 
 func malformed(f *blobFixture) {
-	for _, locator := range []registry.Locator{"", "x", "/x", "x/", "../x", "x/..", "x/y/z", "x/Y", "/etc/passwd", `x\y`, "x/y\x00",
+	for _, locator := range []store.Locator{"", "x", "/x", "x/", "../x", "x/..", "x/y/z", "x/Y", "/etc/passwd", `x\y`, "x/y\x00",
 		"mybackup/notes", "00000000/short", "00000000bak/abcdefghijklmnopqrstuvwxyz", "00000000/ABCDEFGHIJKLMNOPQRSTUVWXYZ", "00000000/../bcdefghijklmnopqrstuvw"} {
 		if _, err := f.CreateAt(context.Background(), locator, 1); err == nil {
 			f.Errorf("%q can be created", locator)
@@ -314,7 +314,7 @@ func malformed(f *blobFixture) {
 }
 
 func freshLocators(f *blobFixture) {
-	seen := make(map[registry.Locator][]byte)
+	seen := make(map[store.Locator][]byte)
 	for round := range 3 {
 		for i := range 30 {
 			size := []int{0, 1, 300_000}[i%3]
@@ -344,7 +344,7 @@ func freshLocators(f *blobFixture) {
 
 func taken(f *blobFixture) {
 	for _, size := range []int{10, 300_000} {
-		locator := registry.NewLocator(1)
+		locator := store.NewLocator(1)
 		f.put(locator, pattern(size))
 		w, err := f.CreateAt(context.Background(), locator, 5)
 		if err == nil {

@@ -7,11 +7,11 @@ import (
 	"io"
 	"time"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 func readerOutlives(f *blobFixture) {
-	locator := registry.NewLocator(1)
+	locator := store.NewLocator(1)
 	content := pattern(500_000)
 	f.put(locator, content)
 	reader, err := f.Open(context.Background(), locator, int64(len(content)))
@@ -27,7 +27,7 @@ func readerOutlives(f *blobFixture) {
 }
 
 func deleteTwice(f *blobFixture) {
-	locator := registry.NewLocator(1)
+	locator := store.NewLocator(1)
 	f.put(locator, []byte("x"))
 	f.noError(f.Delete(context.Background(), locator))
 	f.noError(f.Delete(context.Background(), locator))
@@ -36,18 +36,18 @@ func deleteTwice(f *blobFixture) {
 
 func closedBlobs(f *blobFixture) {
 	ctx := context.Background()
-	locator := registry.NewLocator(1)
+	locator := store.NewLocator(1)
 	f.put(locator, []byte("x"))
 	_, err := f.open()
-	f.wantError(err, registry.ErrLocked)
+	f.wantError(err, store.ErrLocked)
 	f.noError(f.Close())
 	f.noError(f.Close())
 	_, createErr := f.Create(ctx, 1)
 	_, openErr := f.Open(ctx, locator, 1)
 	_, statErr := f.Stat(ctx, locator)
-	walkErr := f.Walk(ctx, func(registry.Locator, int64, time.Time) error { return nil })
+	walkErr := f.Walk(ctx, func(store.Locator, int64, time.Time) error { return nil })
 	for _, err := range []error{createErr, openErr, statErr, walkErr, f.Delete(ctx, locator), f.Quarantine(ctx, locator), f.Bind(ctx, "one")} {
-		f.wantError(err, registry.ErrUnavailable)
+		f.wantError(err, store.ErrUnavailable)
 	}
 	f.mustOpen()
 	f.wantContent(locator, []byte("x"))
@@ -57,7 +57,7 @@ func bound(f *blobFixture) {
 	for range 2 {
 		f.noError(f.Bind(context.Background(), "one"))
 		f.noError(f.Bind(context.Background(), "one"))
-		f.wantError(f.Bind(context.Background(), "another"), registry.ErrMismatch)
+		f.wantError(f.Bind(context.Background(), "another"), store.ErrMismatch)
 		f.reopen()
 	}
 	if got := f.walked(); len(got) > 0 {
@@ -67,10 +67,10 @@ func bound(f *blobFixture) {
 
 func writers(f *blobFixture) {
 	const clients, each = 8, 10
-	locators := make([][]registry.Locator, clients)
+	locators := make([][]store.Locator, clients)
 	inParallel(clients, func(i int) {
 		for j := range each {
-			locator := registry.NewLocator(uint64(j) * 4_000)
+			locator := store.NewLocator(uint64(j) * 4_000)
 			f.put(locator, []byte(numbered(i*each+j)))
 			locators[i] = append(locators[i], locator)
 		}
@@ -87,22 +87,22 @@ func writers(f *blobFixture) {
 
 func sizes(f *blobFixture) {
 	for _, announced := range []int64{-1, 0, 1, 299_999, 300_001, 40 << 20} {
-		locator := registry.NewLocator(1)
+		locator := store.NewLocator(1)
 		f.commit(f.write(locator, pattern(300_000), announced), locator)
 		f.wantContent(locator, pattern(300_000))
 	}
-	locator := registry.NewLocator(1)
+	locator := store.NewLocator(1)
 	f.commit(f.write(locator, nil, -1), locator)
 	f.wantContent(locator, nil)
 }
 
 func endsOnce(f *blobFixture) {
 	ctx := context.Background()
-	committed, aborted := registry.NewLocator(1), registry.NewLocator(1)
+	committed, aborted := store.NewLocator(1), store.NewLocator(1)
 	first, second := f.write(committed, []byte("content"), -1), f.write(aborted, []byte("content"), -1)
 	f.commit(first, committed)
 	f.noError(second.Abort())
-	for _, w := range []registry.BlobWriter{first, second} {
+	for _, w := range []store.BlobWriter{first, second} {
 		if n, err := w.Write([]byte("more")); err == nil || n != 0 {
 			f.Errorf("%d bytes are written after the end", n)
 		}
@@ -118,7 +118,7 @@ func endsOnce(f *blobFixture) {
 func closedUnderWay(f *blobFixture) {
 	ctx := context.Background()
 	content := pattern(500_000)
-	read, cut := registry.NewLocator(1), registry.NewLocator(1)
+	read, cut := store.NewLocator(1), store.NewLocator(1)
 	f.put(read, content)
 	reader, err := f.Open(ctx, read, int64(len(content)))
 	f.noError(err)
@@ -127,9 +127,9 @@ func closedUnderWay(f *blobFixture) {
 	f.noError(f.Close())
 
 	_, err = w.Write([]byte("rest"))
-	f.wantError(err, registry.ErrUnavailable)
+	f.wantError(err, store.ErrUnavailable)
 	_, err = w.Commit(ctx)
-	f.wantError(err, registry.ErrUnavailable)
+	f.wantError(err, store.ErrUnavailable)
 	got, err := io.ReadAll(reader)
 	f.noError(err)
 	if !bytes.Equal(got, content) {
@@ -141,7 +141,7 @@ func closedUnderWay(f *blobFixture) {
 }
 
 func walkTimes(f *blobFixture) {
-	locator := registry.NewLocator(1)
+	locator := store.NewLocator(1)
 	f.put(locator, []byte("content"))
 	written := f.writtenAt(locator)
 	if written.IsZero() {
@@ -153,9 +153,9 @@ func walkTimes(f *blobFixture) {
 	}
 }
 
-func (f *blobFixture) writtenAt(want registry.Locator) (at time.Time) {
+func (f *blobFixture) writtenAt(want store.Locator) (at time.Time) {
 	f.Helper()
-	f.noError(f.Walk(context.Background(), func(locator registry.Locator, _ int64, modified time.Time) error {
+	f.noError(f.Walk(context.Background(), func(locator store.Locator, _ int64, modified time.Time) error {
 		if locator == want {
 			at = modified
 		}
@@ -166,7 +166,7 @@ func (f *blobFixture) writtenAt(want registry.Locator) (at time.Time) {
 
 func blobCondition(f *blobFixture) {
 	wantSound(f, f.Condition())
-	f.put(registry.NewLocator(1), []byte("content"))
+	f.put(store.NewLocator(1), []byte("content"))
 	wantSound(f, f.Condition())
 	f.noError(f.Close())
 	wantClosed(f, f.Condition())
@@ -176,23 +176,23 @@ func blobCondition(f *blobFixture) {
 
 func behind(f *blobFixture) {
 	ctx := context.Background()
-	at := func(sequence uint64, chain byte) registry.Position {
-		return registry.Position{Sequence: sequence, Chain: registry.Digest{chain}}
+	at := func(sequence uint64, chain byte) store.Position {
+		return store.Position{Sequence: sequence, Chain: store.Digest{chain}}
 	}
 	for _, step := range []struct {
 		name  string
-		at    registry.Position
+		at    store.Position
 		lower bool
 		want  error
 	}{
-		{"nothing seen", registry.Position{}, false, nil},
+		{"nothing seen", store.Position{}, false, nil},
 		{"the first", at(5, 1), false, nil},
 		{"the same again", at(5, 1), false, nil},
-		{"another history", at(5, 2), false, registry.ErrBehind},
+		{"another history", at(5, 2), false, store.ErrBehind},
 		{"further on", at(9, 3), false, nil},
-		{"older", at(8, 1), false, registry.ErrBehind},
-		{"older, which changed nothing", at(8, 1), false, registry.ErrBehind},
-		{"new metadata", registry.Position{}, false, registry.ErrBehind},
+		{"older", at(8, 1), false, store.ErrBehind},
+		{"older, which changed nothing", at(8, 1), false, store.ErrBehind},
+		{"new metadata", store.Position{}, false, store.ErrBehind},
 		{"older, and right", at(8, 1), true, nil},
 		{"that one again", at(8, 1), false, nil},
 	} {
@@ -202,7 +202,7 @@ func behind(f *blobFixture) {
 		f.reopen()
 	}
 	f.noError(f.Close())
-	f.wantError(f.KeepPosition(ctx, at(20, 1), false), registry.ErrUnavailable)
+	f.wantError(f.KeepPosition(ctx, at(20, 1), false), store.ErrUnavailable)
 	f.mustOpen()
 	if got := f.walked(); len(got) > 0 {
 		f.Errorf("walked %v", got)

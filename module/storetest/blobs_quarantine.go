@@ -5,12 +5,12 @@ import (
 	"context"
 	"io"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 func quarantined(f *blobFixture) {
 	ctx := context.Background()
-	locator := registry.NewLocator(1)
+	locator := store.NewLocator(1)
 	f.noError(f.Quarantine(ctx, locator)) // absent
 	f.put(locator, []byte("damaged"))
 	for range 2 {
@@ -27,7 +27,7 @@ func quarantined(f *blobFixture) {
 }
 
 func readerOutlivesQuarantine(f *blobFixture) {
-	locator := registry.NewLocator(1)
+	locator := store.NewLocator(1)
 	content := pattern(500_000)
 	f.put(locator, content)
 	reader, err := f.Open(context.Background(), locator, int64(len(content)))
@@ -44,10 +44,10 @@ func readerOutlivesQuarantine(f *blobFixture) {
 
 func quarantineTouchesOne(f *blobFixture) {
 	ctx := context.Background()
-	damaged, good := registry.NewLocator(1), registry.NewLocator(1)
+	damaged, good := store.NewLocator(1), store.NewLocator(1)
 	f.put(damaged, []byte("damaged"))
 	f.put(good, []byte("good"))
-	underWay := registry.NewLocator(1)
+	underWay := store.NewLocator(1)
 	w := f.write(underWay, []byte("under way"), -1)
 	f.noError(f.Quarantine(ctx, damaged))
 	f.commit(w, underWay)
@@ -65,9 +65,9 @@ func quarantineTouchesOne(f *blobFixture) {
 
 // quarantinedAtOnce also has two quarantine each blob.
 func quarantinedAtOnce(f *blobFixture) {
-	locators := make([]registry.Locator, 4)
+	locators := make([]store.Locator, 4)
 	for i := range locators {
-		locators[i] = registry.NewLocator(uint64(i%2) * 20_000)
+		locators[i] = store.NewLocator(uint64(i%2) * 20_000)
 		f.put(locators[i], pattern(i))
 	}
 	inParallel(8, func(i int) {

@@ -11,7 +11,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/disk/disktest"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // long makes Faults run random scenarios too.
@@ -25,7 +25,7 @@ const (
 type FaultPlace struct {
 	// In returns what opens the pair in a directory, which is empty the first time,
 	// through a file system. When that fails, neither store is open.
-	In func(root string) (open func(disk.FS) (registry.MetadataStore, registry.BlobStore, error))
+	In func(root string) (open func(disk.FS) (store.MetadataStore, store.BlobStore, error))
 	// Uploads and Quarantine are the directories of these, below the root.
 	Uploads, Quarantine string
 	// Only tells which operations get a fault. Nil means all.

@@ -11,13 +11,13 @@ import (
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk/disktest"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
-func compareRefs(a, b registry.Ref) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) }
+func compareRefs(a, b store.Ref) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) }
 
 // read returns the bytes of a file, which have its digest.
-func (r *faultRun) read(target registry.Ref) (string, error) {
+func (r *faultRun) read(target store.Ref) (string, error) {
 	file, reader, err := r.Open(context.Background(), target)
 	if err != nil {
 		return "", err
@@ -32,7 +32,7 @@ func (r *faultRun) read(target registry.Ref) (string, error) {
 
 // checkFiles compares every file with the history, and gives what was read to
 // others.
-func (r *faultRun) checkFiles(when string, others ...func(registry.Ref, string, error)) {
+func (r *faultRun) checkFiles(when string, others ...func(store.Ref, string, error)) {
 	if r.Registry == nil {
 		return
 	}
@@ -72,8 +72,8 @@ func (r *faultRun) checkTidy(step string) {
 	}
 }
 
-func (r *faultRun) walked() (locators []registry.Locator) {
-	err := r.blobs.Walk(context.Background(), func(locator registry.Locator, _ int64, _ time.Time) error {
+func (r *faultRun) walked() (locators []store.Locator) {
+	err := r.blobs.Walk(context.Background(), func(locator store.Locator, _ int64, _ time.Time) error {
 		locators = append(locators, locator)
 		return nil
 	})
@@ -86,7 +86,7 @@ func (r *faultRun) walked() (locators []registry.Locator) {
 // checkBlobs holds that exactly the blobs that files refer to are on disk, besides
 // the orphans.
 func (r *faultRun) checkBlobs(when string) {
-	named := make(map[registry.Locator]bool)
+	named := make(map[store.Locator]bool)
 	for _, target := range r.refs() {
 		if file, err := r.Lookup(context.Background(), target); err == nil {
 			named[file.Locator] = true
@@ -111,7 +111,7 @@ func (r *faultRun) checkAside() {
 		kept[string(content)]++
 	}
 	for locator, content := range r.aside {
-		if _, err := r.blobs.Stat(context.Background(), locator); !errors.Is(err, registry.ErrBlobNotFound) {
+		if _, err := r.blobs.Stat(context.Background(), locator); !errors.Is(err, store.ErrBlobNotFound) {
 			r.violate("%s was quarantined and is in its place: %v", locator, err)
 		}
 		if kept[content]--; kept[content] < 0 {
@@ -176,7 +176,7 @@ func (r *faultRun) patiently(step faultStep) error {
 	defer tick.Stop()
 	for {
 		err := step.do(r)
-		if !r.place.Journal || !errors.Is(err, registry.ErrUnavailable) {
+		if !r.place.Journal || !errors.Is(err, store.ErrUnavailable) {
 			return err
 		}
 		select {

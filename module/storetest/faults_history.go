@@ -6,7 +6,7 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // absent is the content of a file that is not there. No step publishes it.
@@ -16,11 +16,11 @@ const absent = ""
 // what was refused, and what is open.
 type faultHistory struct {
 	unclear bool // a change that failed may have happened
-	files   map[registry.Ref]map[string]bool
+	files   map[store.Ref]map[string]bool
 	bytes   map[string]inPlace // of each content that was published
 
 	// pending are deletes of several files of which the outcome is open.
-	pending [][]registry.Ref
+	pending [][]store.Ref
 }
 
 // inPlace is what may be true of a content's bytes: they may be good, or gone. With a
@@ -29,29 +29,29 @@ type faultHistory struct {
 type inPlace struct{ good, gone, renewed bool }
 
 func newFaultHistory(unclear bool) *faultHistory {
-	return &faultHistory{unclear: unclear, files: make(map[registry.Ref]map[string]bool), bytes: make(map[string]inPlace)}
+	return &faultHistory{unclear: unclear, files: make(map[store.Ref]map[string]bool), bytes: make(map[string]inPlace)}
 }
 
 // may returns the contents that a file may have.
-func (h *faultHistory) may(target registry.Ref) map[string]bool {
+func (h *faultHistory) may(target store.Ref) map[string]bool {
 	if h.files[target] == nil {
 		h.files[target] = map[string]bool{absent: true}
 	}
 	return h.files[target]
 }
 
-func (h *faultHistory) mustBe(target registry.Ref, content string) {
+func (h *faultHistory) mustBe(target store.Ref, content string) {
 	h.files[target] = map[string]bool{content: true}
 }
 
 // changesNothing tells whether an error says that nothing happened.
 func (h *faultHistory) changesNothing(err error) bool {
-	return !h.unclear || errors.Is(err, registry.ErrNoSpace) || errors.Is(err, registry.ErrUnavailable)
+	return !h.unclear || errors.Is(err, store.ErrNoSpace) || errors.Is(err, store.ErrUnavailable)
 }
 
 // published notes what came of a publish, and returns an error that is not one of
 // those which the history allows.
-func (h *faultHistory) published(target registry.Ref, content string, err error) error {
+func (h *faultHistory) published(target store.Ref, content string, err error) error {
 	may := h.may(target)
 	switch {
 	case err == nil && !may[absent]:
@@ -59,7 +59,7 @@ func (h *faultHistory) published(target registry.Ref, content string, err error)
 	case err == nil:
 		h.mustBe(target, content)
 		h.bytes[content] = inPlace{good: true}
-	case errors.Is(err, registry.ErrExists) && (len(may) > 1 || !may[absent]):
+	case errors.Is(err, store.ErrExists) && (len(may) > 1 || !may[absent]):
 		delete(may, absent)
 		return nil
 	case h.changesNothing(err):
@@ -72,10 +72,10 @@ func (h *faultHistory) published(target registry.Ref, content string, err error)
 }
 
 // deleted notes what came of a delete of one or more files at once.
-func (h *faultHistory) deleted(err error, targets ...registry.Ref) error {
-	missing := errors.Is(err, registry.ErrPackageNotFound) || errors.Is(err, registry.ErrFileNotFound)
-	mayExist := slices.ContainsFunc(targets, func(r registry.Ref) bool { return len(h.may(r)) > 1 || !h.may(r)[absent] })
-	mustExist := slices.ContainsFunc(targets, func(r registry.Ref) bool { return !h.may(r)[absent] })
+func (h *faultHistory) deleted(err error, targets ...store.Ref) error {
+	missing := errors.Is(err, store.ErrPackageNotFound) || errors.Is(err, store.ErrFileNotFound)
+	mayExist := slices.ContainsFunc(targets, func(r store.Ref) bool { return len(h.may(r)) > 1 || !h.may(r)[absent] })
+	mustExist := slices.ContainsFunc(targets, func(r store.Ref) bool { return !h.may(r)[absent] })
 	switch {
 	case err == nil && !mayExist:
 		return errors.New("what is not there is deleted")
@@ -89,7 +89,7 @@ func (h *faultHistory) deleted(err error, targets ...registry.Ref) error {
 	case h.changesNothing(err):
 		return err
 	}
-	h.pending = append(h.pending, slices.DeleteFunc(slices.Clone(targets), func(r registry.Ref) bool { return h.may(r)[absent] }))
+	h.pending = append(h.pending, slices.DeleteFunc(slices.Clone(targets), func(r store.Ref) bool { return h.may(r)[absent] }))
 	for _, target := range targets {
 		h.may(target)[absent] = true
 	}
@@ -97,8 +97,8 @@ func (h *faultHistory) deleted(err error, targets ...registry.Ref) error {
 }
 
 // looked judges the error of looking a file up.
-func (h *faultHistory) looked(target registry.Ref, err error) error {
-	missing := errors.Is(err, registry.ErrPackageNotFound) || errors.Is(err, registry.ErrFileNotFound)
+func (h *faultHistory) looked(target store.Ref, err error) error {
+	missing := errors.Is(err, store.ErrPackageNotFound) || errors.Is(err, store.ErrFileNotFound)
 	if missing && h.may(target)[absent] {
 		return nil
 	}
@@ -112,9 +112,9 @@ func (h *faultHistory) quarantined(content string, err error) {
 }
 
 // read judges what reading a file gave.
-func (h *faultHistory) read(target registry.Ref, content string, err error) error {
+func (h *faultHistory) read(target store.Ref, content string, err error) error {
 	may := h.may(target)
-	if errors.Is(err, registry.ErrDamaged) {
+	if errors.Is(err, store.ErrDamaged) {
 		for possible := range may {
 			if h.bytes[possible].gone {
 				return nil
@@ -138,11 +138,11 @@ func (h *faultHistory) read(target registry.Ref, content string, err error) erro
 }
 
 // settle says what a file has, now that nothing is open any more.
-func (h *faultHistory) settle(target registry.Ref, content string, err error) {
+func (h *faultHistory) settle(target store.Ref, content string, err error) {
 	switch {
 	case err == nil:
 		h.mustBe(target, content)
-	case !errors.Is(err, registry.ErrDamaged):
+	case !errors.Is(err, store.ErrDamaged):
 		h.mustBe(target, absent)
 	default:
 		delete(h.may(target), absent)
@@ -166,8 +166,8 @@ func (h *faultHistory) checkPending() error {
 }
 
 // refsOf returns the files that a version may have.
-func (h *faultHistory) refsOf(target registry.VersionRef) []registry.Ref {
-	var refs []registry.Ref
+func (h *faultHistory) refsOf(target store.VersionRef) []store.Ref {
+	var refs []store.Ref
 	for _, r := range h.refs() {
 		if r.VersionRef == target {
 			refs = append(refs, r)
@@ -177,12 +177,12 @@ func (h *faultHistory) refsOf(target registry.VersionRef) []registry.Ref {
 }
 
 // refs returns every file that was ever touched, in an order.
-func (h *faultHistory) refs() []registry.Ref {
+func (h *faultHistory) refs() []store.Ref {
 	return slices.SortedFunc(maps.Keys(h.files), compareRefs)
 }
 
 // contentOf returns the content that was published with a digest.
-func (h *faultHistory) contentOf(digest registry.Digest) string {
+func (h *faultHistory) contentOf(digest store.Digest) string {
 	for content := range h.bytes {
 		if digestOf(content) == digest {
 			return content

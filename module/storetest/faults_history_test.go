@@ -6,13 +6,13 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 var (
 	historyFile  = ref("a", "p", "1", "f")
 	historyOther = ref("a", "p", "1", "g")
-	errDamaged   = fmt.Errorf("reading: %w", registry.ErrDamaged)
+	errDamaged   = fmt.Errorf("reading: %w", store.ErrDamaged)
 )
 
 // TestHistoryKnowsWhatMayBe: after some outcomes, which reads are allowed.
@@ -37,19 +37,19 @@ func TestHistoryKnowsWhatMayBe(t *testing.T) {
 		{name: "nothing", missing: true},
 		{name: "published", done: in(published(nil)), x: true},
 		{name: "published twice", done: in(published(nil), published(nil)), wrong: true, x: true},
-		{name: "refused because it exists", done: in(published(nil), published(registry.ErrExists)), x: true},
-		{name: "refused because it exists, and it does not", done: in(published(registry.ErrExists)), wrong: true, missing: true},
-		{name: "refused on a full disk", unclear: true, done: in(published(registry.ErrNoSpace)), wrong: true, missing: true},
+		{name: "refused because it exists", done: in(published(nil), published(store.ErrExists)), x: true},
+		{name: "refused because it exists, and it does not", done: in(published(store.ErrExists)), wrong: true, missing: true},
+		{name: "refused on a full disk", unclear: true, done: in(published(store.ErrNoSpace)), wrong: true, missing: true},
 		{name: "a publish failed", done: in(published(syscall.EIO)), wrong: true, missing: true},
 		{name: "a publish failed, which may have happened", unclear: true, done: in(published(syscall.EIO)), wrong: true, x: true, missing: true},
-		{name: "a publish failed, and it exists", unclear: true, done: in(published(syscall.EIO), published(registry.ErrExists)), x: true},
+		{name: "a publish failed, and it exists", unclear: true, done: in(published(syscall.EIO), published(store.ErrExists)), x: true},
 		{name: "a publish failed, and succeeds", unclear: true, done: in(published(syscall.EIO), published(nil)), x: true},
 		{name: "deleted", done: in(published(nil), deleted(nil)), missing: true},
 		{name: "deleted, and it was not there", done: in(deleted(nil)), wrong: true, missing: true},
-		{name: "missing, and it was there", done: in(published(nil), deleted(registry.ErrFileNotFound)), wrong: true, x: true},
+		{name: "missing, and it was there", done: in(published(nil), deleted(store.ErrFileNotFound)), wrong: true, x: true},
 		{name: "a delete failed", done: in(published(nil), deleted(syscall.EIO)), wrong: true, x: true},
 		{name: "a delete failed, which may have happened", unclear: true, done: in(published(nil), deleted(syscall.EIO)), wrong: true, x: true, missing: true},
-		{name: "a delete failed, and it is missing", unclear: true, done: in(published(nil), deleted(syscall.EIO), deleted(registry.ErrPackageNotFound)), missing: true},
+		{name: "a delete failed, and it is missing", unclear: true, done: in(published(nil), deleted(syscall.EIO), deleted(store.ErrPackageNotFound)), missing: true},
 		{name: "quarantined", done: in(published(nil), quarantined(nil)), damaged: true},
 		{name: "a quarantine failed", done: in(published(nil), quarantined(syscall.EIO)), x: true, damaged: true},
 		{name: "quarantined, deleted and published again", done: in(published(nil), quarantined(nil), deleted(nil), published(nil)), x: true},
@@ -74,8 +74,8 @@ func TestHistoryKnowsWhatMayBe(t *testing.T) {
 			}{
 				{"x", nil, test.x},
 				{"y", nil, false},
-				{absent, registry.ErrPackageNotFound, test.missing},
-				{absent, registry.ErrFileNotFound, test.missing},
+				{absent, store.ErrPackageNotFound, test.missing},
+				{absent, store.ErrFileNotFound, test.missing},
 				{absent, errDamaged, test.damaged},
 				{absent, syscall.EIO, false},
 			} {
@@ -98,10 +98,10 @@ func TestHistoryOfAVersion(t *testing.T) {
 		half        bool
 	}{
 		{"both are left", nil, nil, false},
-		{"none is left", registry.ErrPackageNotFound, registry.ErrPackageNotFound, false},
-		{"the first is left", nil, registry.ErrFileNotFound, true},
-		{"the last is left", registry.ErrFileNotFound, nil, true},
-		{"the bytes of the last are in quarantine", registry.ErrFileNotFound, errDamaged, true},
+		{"none is left", store.ErrPackageNotFound, store.ErrPackageNotFound, false},
+		{"the first is left", nil, store.ErrFileNotFound, true},
+		{"the last is left", store.ErrFileNotFound, nil, true},
+		{"the bytes of the last are in quarantine", store.ErrFileNotFound, errDamaged, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			h := newFaultHistory(true)

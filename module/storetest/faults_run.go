@@ -12,6 +12,7 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/disk/disktest"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // faultRun is a scenario with one fault, and what was found wrong.
@@ -21,14 +22,14 @@ type faultRun struct {
 
 	place    FaultPlace
 	root     string
-	open     func(disk.FS) (registry.MetadataStore, registry.BlobStore, error)
+	open     func(disk.FS) (store.MetadataStore, store.BlobStore, error)
 	fsys     *disktest.FS
 	mode     faultMode
-	metadata registry.MetadataStore
-	blobs    registry.BlobStore
+	metadata store.MetadataStore
+	blobs    store.BlobStore
 
-	orphans     map[registry.Locator]bool // written by a step and named by none
-	aside       map[registry.Locator]string
+	orphans     map[store.Locator]bool // written by a step and named by none
+	aside       map[store.Locator]string
 	uploading   int  // uploads that a step left
 	bound       bool // acknowledged
 	late        bool // the clock shows when the bytes of now are old
@@ -53,8 +54,8 @@ func runFaults(place FaultPlace, steps []faultStep, root string, mode faultMode,
 	r := &faultRun{
 		faultHistory: newFaultHistory(place.Journal),
 		place:        place, root: root, mode: mode,
-		orphans: make(map[registry.Locator]bool),
-		aside:   make(map[registry.Locator]string),
+		orphans: make(map[store.Locator]bool),
+		aside:   make(map[store.Locator]string),
 	}
 	if err := os.Mkdir(root, 0o700); err != nil {
 		r.violate("making the directory: %v", err)
@@ -94,11 +95,11 @@ func (r *faultRun) take(step faultStep) {
 	case r.fsys.Crashed():
 	case err == nil && !r.struck:
 		r.checkTidy(step.name) // also when the step passed a fault in silence
-	case err == nil, r.struck && r.place.Journal && errors.Is(err, registry.ErrUnavailable):
+	case err == nil, r.struck && r.place.Journal && errors.Is(err, store.ErrUnavailable):
 	case !now:
 		r.violate("%s: %v", step.name, err)
 	case r.mayBeUnclear():
-	case errors.Is(r.mode.fault.Err, syscall.ENOSPC) && !errors.Is(err, registry.ErrNoSpace):
+	case errors.Is(r.mode.fault.Err, syscall.ENOSPC) && !errors.Is(err, store.ErrNoSpace):
 		r.violate("%s: a full disk is %v", step.name, err)
 	}
 	if now && !r.fsys.Crashed() {
@@ -130,7 +131,7 @@ func (r *faultRun) again(step faultStep) {
 
 func (r *faultRun) clock() time.Time {
 	if r.late {
-		return time.Now().Add(registry.SweepAfter + time.Minute)
+		return time.Now().Add(store.SweepAfter + time.Minute)
 	}
 	return epoch
 }
@@ -142,7 +143,7 @@ func (r *faultRun) start(fsys disk.FS) (err error) {
 		return err
 	}
 	if r.bound {
-		if err := r.blobs.Bind(context.Background(), "another"); !errors.Is(err, registry.ErrMismatch) {
+		if err := r.blobs.Bind(context.Background(), "another"); !errors.Is(err, store.ErrMismatch) {
 			r.violate("blobs that were bound are given to another metadata store: %v", err)
 		}
 	}

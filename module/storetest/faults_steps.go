@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // largeContent takes several writes, some of them beside the reading, and is large
@@ -53,7 +54,7 @@ func fixedScenario() []faultStep {
 func randomScenario(seed uint64) []faultStep {
 	random := rand.New(rand.NewPCG(seed, 0))
 	pick := func(words ...string) string { return words[random.IntN(len(words))] }
-	file := func() registry.Ref { return ref(pick("alice", "bob"), "p", pick("1", "2"), pick("f", "g")) }
+	file := func() store.Ref { return ref(pick("alice", "bob"), "p", pick("1", "2"), pick("f", "g")) }
 	steps := []faultStep{openStep}
 	for range 24 {
 		switch random.IntN(12) {
@@ -119,7 +120,7 @@ var (
 const orphan = "orphan"
 
 // beginUpload writes an orphan that is not committed yet, and says that it has a size.
-func (r *faultRun) beginUpload(size int64) (registry.BlobWriter, error) {
+func (r *faultRun) beginUpload(size int64) (store.BlobWriter, error) {
 	w, err := r.blobs.Create(context.Background(), size)
 	if err != nil {
 		return nil, err
@@ -130,25 +131,25 @@ func (r *faultRun) beginUpload(size int64) (registry.BlobWriter, error) {
 	return w, nil
 }
 
-func (r *faultRun) publish(target registry.Ref, content string, digest *registry.Digest) error {
+func (r *faultRun) publish(target store.Ref, content string, digest *store.Digest) error {
 	_, err := r.Publish(context.Background(), target, "alice", registry.Content{
 		Body: strings.NewReader(content), Size: int64(len(content)), SHA256: digest,
 	}, registry.Limits{})
 	return err
 }
 
-func publishStep(target registry.Ref, content string) faultStep {
+func publishStep(target store.Ref, content string) faultStep {
 	return faultStep{fmt.Sprintf("publish %s of %d bytes", target.File, len(content)), func(r *faultRun) error {
 		return r.published(target, content, r.publish(target, content, nil))
 	}}
 }
 
 // mismatchStep publishes what does not have the digest that it should.
-func mismatchStep(target registry.Ref, content string) faultStep {
+func mismatchStep(target store.Ref, content string) faultStep {
 	return faultStep{"publish " + target.File + " with a wrong digest", func(r *faultRun) error {
 		wrong := digestOf("another")
 		err := r.publish(target, content, &wrong)
-		if errors.Is(err, registry.ErrDigest) && !errors.Is(err, r.mode.fault.Err) {
+		if errors.Is(err, store.ErrDigest) && !errors.Is(err, r.mode.fault.Err) {
 			return nil
 		}
 		if err == nil {
@@ -158,13 +159,13 @@ func mismatchStep(target registry.Ref, content string) faultStep {
 	}}
 }
 
-func deleteFileStep(target registry.Ref) faultStep {
+func deleteFileStep(target store.Ref) faultStep {
 	return faultStep{"delete file " + target.File, func(r *faultRun) error {
 		return r.deleted(r.DeleteFile(context.Background(), target, "alice"), target)
 	}}
 }
 
-func deleteVersionStep(target registry.VersionRef) faultStep {
+func deleteVersionStep(target store.VersionRef) faultStep {
 	return faultStep{"delete version " + target.Version, func(r *faultRun) error {
 		return r.deleted(r.DeleteVersion(context.Background(), target, "alice"), r.refsOf(target)...)
 	}}
@@ -172,7 +173,7 @@ func deleteVersionStep(target registry.VersionRef) faultStep {
 
 // quarantineStep puts the bytes of a file aside, as a scrub does that finds them
 // damaged.
-func quarantineStep(target registry.Ref) faultStep {
+func quarantineStep(target store.Ref) faultStep {
 	return faultStep{"quarantine the bytes of " + target.File, func(r *faultRun) error {
 		file, err := r.Lookup(context.Background(), target)
 		if err != nil {

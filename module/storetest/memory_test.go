@@ -3,16 +3,16 @@ package storetest_test
 import (
 	"testing"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/storetest"
 	"github.com/generic-registry/caddy-generic-registry/module/storetest/memory"
 )
 
-func metadataInMemory(testing.TB) func() (registry.MetadataStore, error) {
+func metadataInMemory(testing.TB) func() (store.MetadataStore, error) {
 	return memory.NewMetadata().Open
 }
 
-func blobsInMemory(testing.TB) func() (registry.BlobStore, error) { return memory.NewBlobs().Open }
+func blobsInMemory(testing.TB) func() (store.BlobStore, error) { return memory.NewBlobs().Open }
 
 func TestMetadataInMemory(t *testing.T) { storetest.Metadata(t, metadataInMemory) }
 

@@ -9,10 +9,10 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
-// Metadata runs the contract of registry.MetadataStore.
+// Metadata runs the contract of store.MetadataStore.
 func Metadata(t *testing.T, place MetadataPlace) {
 	for name, test := range map[string]func(*metadataFixture){
 		"a published file is found in any case, shown as first spelled":   spelling,
@@ -79,18 +79,18 @@ func spelling(f *metadataFixture) {
 }
 
 func missing(f *metadataFixture) {
-	f.wantMissing(ref("a", "p", "1", "f"), registry.ErrPackageNotFound)
+	f.wantMissing(ref("a", "p", "1", "f"), store.ErrPackageNotFound)
 	f.mustPublish(ref("a", "p", "1", "f"), "x")
-	f.wantMissing(ref("a", "p", "1", "g"), registry.ErrFileNotFound)
-	f.wantMissing(ref("a", "p", "2", "f"), registry.ErrPackageNotFound)
-	f.wantMissing(ref("a", "q", "1", "f"), registry.ErrPackageNotFound)
-	f.wantMissing(ref("b", "p", "1", "f"), registry.ErrPackageNotFound)
+	f.wantMissing(ref("a", "p", "1", "g"), store.ErrFileNotFound)
+	f.wantMissing(ref("a", "p", "2", "f"), store.ErrPackageNotFound)
+	f.wantMissing(ref("a", "q", "1", "f"), store.ErrPackageNotFound)
+	f.wantMissing(ref("b", "p", "1", "f"), store.ErrPackageNotFound)
 	_, err := f.FindBlob(context.Background(), digestOf("unknown"))
-	f.wantError(err, registry.ErrBlobNotFound)
+	f.wantError(err, store.ErrBlobNotFound)
 }
 
 func lookalikes(f *metadataFixture) {
-	refs := []registry.Ref{
+	refs := []store.Ref{
 		ref("a", "bc", "d", "e"), ref("ab", "c", "d", "e"), ref("a", "b", "cd", "e"), ref("a", "b", "c", "de"),
 		ref("a", "b", "c/d", "e"), ref("a", "b", "c", "d.e"), ref("a", "b", "c", "e"),
 	}
@@ -105,8 +105,8 @@ func lookalikes(f *metadataFixture) {
 }
 
 func oddNames(f *metadataFixture) {
-	long := strings.Repeat("n", registry.MaxNameLength)
-	for i, r := range []registry.Ref{
+	long := strings.Repeat("n", store.MaxNameLength)
+	for i, r := range []store.Ref{
 		ref(long, long, long, long),
 		ref("ärger", "c++", "1.0 beta/2", "a b"),
 		ref("日本", "p", "%2F", "=:;()[]{}~!@#$%^& x"),
@@ -124,21 +124,21 @@ func oddNames(f *metadataFixture) {
 func duplicate(f *metadataFixture) {
 	f.mustPublish(ref("a", "p", "1", "f"), "x")
 	_, same, err := f.publish(ref("A", "P", "1", "F"), "x")
-	f.wantError(err, registry.ErrExists)
+	f.wantError(err, store.ErrExists)
 	_, other, err := f.publish(ref("a", "p", "1", "f"), "other")
-	f.wantError(err, registry.ErrExists)
+	f.wantError(err, store.ErrExists)
 	f.wantCondemned(same, other)
 	if f.mustLookup(ref("a", "p", "1", "f")).Digest != digestOf("x") {
 		f.Error("the refused content is served")
 	}
 	_, err = f.FindBlob(context.Background(), digestOf("other"))
-	f.wantError(err, registry.ErrBlobNotFound)
+	f.wantError(err, store.ErrBlobNotFound)
 }
 
 func race(f *metadataFixture) {
 	const clients = 8
-	files := make([]registry.File, clients)
-	locators := make([]registry.Locator, clients)
+	files := make([]store.File, clients)
+	locators := make([]store.Locator, clients)
 	errs := make([]error, clients)
 	inParallel(clients, func(i int) {
 		files[i], locators[i], errs[i] = f.publish(ref("a", "p", "1", "f"), numbered(i))
@@ -147,10 +147,10 @@ func race(f *metadataFixture) {
 	if winner < 0 {
 		f.Fatalf("nobody won: %v", errs)
 	}
-	var losers []registry.Locator
+	var losers []store.Locator
 	for i, err := range errs {
 		if i != winner {
-			f.wantError(err, registry.ErrExists)
+			f.wantError(err, store.ErrExists)
 			losers = append(losers, locators[i])
 		}
 	}
@@ -163,12 +163,12 @@ func race(f *metadataFixture) {
 func raceOfNames(f *metadataFixture) {
 	const clients = 8
 	errs := make([]error, clients)
-	locators := make([]registry.Locator, clients)
+	locators := make([]store.Locator, clients)
 	inParallel(clients, func(i int) {
 		_, locators[i], errs[i] = f.publish(ref("a", "p", numbered(i), "f"), "same")
 	})
 	kept := f.mustLookup(ref("a", "p", numbered(0), "f")).Locator
-	var surplus []registry.Locator
+	var surplus []store.Locator
 	for i := range clients {
 		f.noError(errs[i])
 		if got := f.mustLookup(ref("a", "p", numbered(i), "f")).Locator; got != kept {
@@ -187,7 +187,7 @@ func raceOfNames(f *metadataFixture) {
 func mixedClients(f *metadataFixture) {
 	const clients, rounds = 8, 40
 	var mu sync.Mutex
-	alive := make(map[registry.Ref]registry.Digest)
+	alive := make(map[store.Ref]store.Digest)
 	inParallel(clients, func(i int) {
 		for round := range rounds {
 			mine := ref("a", "p", numbered(i), numbered(round%5))
@@ -223,6 +223,6 @@ func mixedClients(f *metadataFixture) {
 	}
 	for _, content := range []string{numbered(0), numbered(1), numbered(2)} {
 		_, err := f.FindBlob(context.Background(), digestOf(content))
-		f.wantError(err, registry.ErrBlobNotFound)
+		f.wantError(err, store.ErrBlobNotFound)
 	}
 }

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 func replaced(f *metadataFixture) {
@@ -27,22 +27,22 @@ func replaced(f *metadataFixture) {
 // tooLate: a sweep may have taken the bytes, or do so soon.
 func tooLate(f *metadataFixture) {
 	late := f.publication(ref("a", "p", "1", "f"), "late")
-	late.Stored = f.Clock().Add(-registry.PublishWithin - time.Minute)
+	late.Stored = f.Clock().Add(-store.PublishWithin - time.Minute)
 	_, condemned, err := f.Publish(context.Background(), late)
-	f.wantError(err, registry.ErrUnavailable)
-	f.wantMissing(late.Ref, registry.ErrPackageNotFound)
+	f.wantError(err, store.ErrUnavailable)
+	f.wantMissing(late.Ref, store.ErrPackageNotFound)
 	if f.wantCondemned(); condemned {
 		f.Error("the bytes are condemned")
 	}
-	late.Stored = f.Clock().Add(-registry.PublishWithin + time.Minute)
+	late.Stored = f.Clock().Add(-store.PublishWithin + time.Minute)
 	_, _, err = f.Publish(context.Background(), late)
 	f.noError(err)
 	f.mustLookup(late.Ref)
 }
 
 func lastReference(f *metadataFixture) {
-	refs := []registry.Ref{ref("a", "p", "1", "f"), ref("a", "p", "1", "g"), ref("a", "p", "2", "f"), ref("b", "p", "1", "f")}
-	var locator registry.Locator
+	refs := []store.Ref{ref("a", "p", "1", "f"), ref("a", "p", "1", "g"), ref("a", "p", "2", "f"), ref("b", "p", "1", "f")}
+	var locator store.Locator
 	for _, r := range refs {
 		locator = f.mustPublish(r, "same").Locator
 	}
@@ -59,10 +59,10 @@ func lastFile(f *metadataFixture) {
 	f.mustPublish(ref("Alice", "P", "V", "F"), "1")
 	f.mustPublish(ref("alice", "p", "v", "g"), "2")
 	f.noError(f.DeleteFile(context.Background(), ref("alice", "p", "v", "f"), act))
-	f.wantMissing(ref("alice", "p", "v", "f"), registry.ErrFileNotFound)
+	f.wantMissing(ref("alice", "p", "v", "f"), store.ErrFileNotFound)
 	f.noError(f.DeleteFile(context.Background(), ref("alice", "p", "v", "g"), act))
-	f.wantMissing(ref("alice", "p", "v", "g"), registry.ErrPackageNotFound)
-	f.wantError(f.DeleteVersion(context.Background(), ref("alice", "p", "v", "").VersionRef, act), registry.ErrPackageNotFound)
+	f.wantMissing(ref("alice", "p", "v", "g"), store.ErrPackageNotFound)
+	f.wantError(f.DeleteVersion(context.Background(), ref("alice", "p", "v", "").VersionRef, act), store.ErrPackageNotFound)
 	again := f.mustPublish(ref("alice", "p", "v", "f"), "3")
 	if want := ref("alice", "p", "v", "f"); again.Ref != want {
 		f.Errorf("ref is %v: the old spelling outlived its version", again.Ref)
@@ -71,26 +71,26 @@ func lastFile(f *metadataFixture) {
 
 func deleteVersion(f *metadataFixture) {
 	const files = 1_000
-	var want []registry.Locator
+	var want []store.Locator
 	for i := range files {
 		want = append(want, f.mustPublish(ref("a", "p", "1", numbered(i)), numbered(i)).Locator)
 	}
 	f.mustPublish(ref("a", "p", "2", numbered(0)), "kept")
-	f.noError(f.DeleteVersion(context.Background(), registry.VersionRef{Owner: "A", Package: "P", Version: "1"}, act))
+	f.noError(f.DeleteVersion(context.Background(), store.VersionRef{Owner: "A", Package: "P", Version: "1"}, act))
 	for i := range files {
-		f.wantMissing(ref("a", "p", "1", numbered(i)), registry.ErrPackageNotFound)
+		f.wantMissing(ref("a", "p", "1", numbered(i)), store.ErrPackageNotFound)
 	}
 	f.wantCondemned(want...)
 	f.mustLookup(ref("a", "p", "2", numbered(0)))
 }
 
 func republishBeforeCleanup(f *metadataFixture) {
-	var old []registry.Locator
+	var old []store.Locator
 	for i := range 400 {
 		old = append(old, f.mustPublish(ref("a", "p", "1", numbered(i)), "old "+numbered(i)).Locator)
 	}
 	f.noError(f.DeleteVersion(context.Background(), ref("a", "p", "1", "").VersionRef, act))
-	var files []registry.File
+	var files []store.File
 	for i := range 10 {
 		files = append(files, f.mustPublish(ref("a", "p", "1", numbered(i)), "new "+numbered(i)))
 	}
@@ -122,19 +122,19 @@ func offeredUntilBuried(f *metadataFixture) {
 	for range 2 {
 		got, err := f.Condemned(context.Background(), 10)
 		f.noError(err)
-		if !slices.Equal(got, []registry.Locator{locator}) {
+		if !slices.Equal(got, []store.Locator{locator}) {
 			f.Fatalf("condemned: %v", got)
 		}
 		f.reopen()
 	}
-	f.noError(f.Buried(context.Background(), []registry.Locator{locator}))
+	f.noError(f.Buried(context.Background(), []store.Locator{locator}))
 	f.reopen()
 	f.wantCondemned()
 }
 
 func buryUnknown(f *metadataFixture) {
 	file := f.mustPublish(ref("a", "p", "1", "f"), "x")
-	f.noError(f.Buried(context.Background(), []registry.Locator{file.Locator, registry.NewLocator(1)}))
+	f.noError(f.Buried(context.Background(), []store.Locator{file.Locator, store.NewLocator(1)}))
 	f.noError(f.Buried(context.Background(), nil))
 	if f.mustLookup(file.Ref) != file || len(f.unnamed(file.Locator)) > 0 {
 		f.Error("the file changed")
@@ -145,7 +145,7 @@ func unnamedLocators(f *metadataFixture) {
 	named := f.mustPublish(ref("a", "p", "1", "f"), "x").Locator
 	condemned := f.mustPublish(ref("a", "p", "1", "g"), "y").Locator
 	f.noError(f.DeleteFile(context.Background(), ref("a", "p", "1", "g"), act))
-	want := []registry.Locator{registry.NewLocator(1), registry.NewLocator(2)}
+	want := []store.Locator{store.NewLocator(1), store.NewLocator(2)}
 	slices.Sort(want)
 	if got := f.unnamed(named, condemned, want[0], want[1]); !slices.Equal(got, want) {
 		f.Errorf("unnamed: %v, want %v", got, want)
@@ -157,12 +157,12 @@ func unnamedLocators(f *metadataFixture) {
 
 func deleteMissing(f *metadataFixture) {
 	ctx := context.Background()
-	f.wantError(f.DeleteFile(ctx, ref("a", "p", "1", "f"), act), registry.ErrPackageNotFound)
-	f.wantError(f.DeleteVersion(ctx, ref("a", "p", "1", "").VersionRef, act), registry.ErrPackageNotFound)
+	f.wantError(f.DeleteFile(ctx, ref("a", "p", "1", "f"), act), store.ErrPackageNotFound)
+	f.wantError(f.DeleteVersion(ctx, ref("a", "p", "1", "").VersionRef, act), store.ErrPackageNotFound)
 	file := f.mustPublish(ref("a", "p", "1", "f"), "x")
-	f.wantError(f.DeleteFile(ctx, ref("a", "p", "1", "g"), act), registry.ErrFileNotFound)
-	f.wantError(f.DeleteFile(ctx, ref("a", "p", "1", ""), act), registry.ErrFileNotFound)
-	f.wantError(f.DeleteVersion(ctx, ref("a", "p", "2", "").VersionRef, act), registry.ErrPackageNotFound)
+	f.wantError(f.DeleteFile(ctx, ref("a", "p", "1", "g"), act), store.ErrFileNotFound)
+	f.wantError(f.DeleteFile(ctx, ref("a", "p", "1", ""), act), store.ErrFileNotFound)
+	f.wantError(f.DeleteVersion(ctx, ref("a", "p", "2", "").VersionRef, act), store.ErrPackageNotFound)
 	f.wantCondemned()
 	if f.mustLookup(file.Ref) != file {
 		f.Error("the file changed")
@@ -188,21 +188,21 @@ func sharedWithinVersion(f *metadataFixture) {
 
 func separatorInName(f *metadataFixture) {
 	kept := f.mustPublish(ref("a", "b", "c", "d"), "x")
-	for _, r := range []registry.Ref{
+	for _, r := range []store.Ref{
 		ref("a\x00b", "c", "", "d"), ref("a", "b\x00c", "", "d"), ref("a\x00b\x00c", "", "", "d"), ref("a", "b", "c\x00", "d"),
 	} {
-		f.wantMissing(r, registry.ErrPackageNotFound)
-		f.wantError(f.DeleteFile(context.Background(), r, act), registry.ErrPackageNotFound)
-		f.wantError(f.DeleteVersion(context.Background(), r.VersionRef, act), registry.ErrPackageNotFound)
+		f.wantMissing(r, store.ErrPackageNotFound)
+		f.wantError(f.DeleteFile(context.Background(), r, act), store.ErrPackageNotFound)
+		f.wantError(f.DeleteVersion(context.Background(), r.VersionRef, act), store.ErrPackageNotFound)
 	}
-	f.wantMissing(ref("a", "b", "c", "d\x00"), registry.ErrFileNotFound)
+	f.wantMissing(ref("a", "b", "c", "d\x00"), store.ErrFileNotFound)
 	if f.mustLookup(kept.Ref) != kept {
 		f.Error("the file changed")
 	}
 }
 
 func nothingLeft(f *metadataFixture) {
-	var locators []registry.Locator
+	var locators []store.Locator
 	for i := range 20 {
 		locators = append(locators, f.mustPublish(ref("a", "p", numbered(i%4), numbered(i)), numbered(i%7)).Locator)
 	}

@@ -3,7 +3,7 @@ package storetest
 import (
 	"context"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 func reopened(f *metadataFixture) {
@@ -12,12 +12,12 @@ func reopened(f *metadataFixture) {
 	condemned := f.mustPublish(ref("a", "p", "3", "f"), "z").Locator
 	f.noError(f.DeleteFile(context.Background(), ref("a", "p", "3", "f"), act))
 	f.reopen()
-	for _, file := range []registry.File{first, second} {
+	for _, file := range []store.File{first, second} {
 		if f.mustLookup(file.Ref) != file {
 			f.Errorf("%v changed", file.Ref)
 		}
 	}
-	f.wantMissing(ref("a", "p", "3", "f"), registry.ErrPackageNotFound)
+	f.wantMissing(ref("a", "p", "3", "f"), store.ErrPackageNotFound)
 	blob, err := f.FindBlob(context.Background(), first.Digest)
 	f.noError(err)
 	if blob != first.Blob {
@@ -38,10 +38,10 @@ func endedContext(f *metadataFixture) {
 	f.wantError(f.Admit(ctx), context.Canceled)
 	_, err = f.Lookup(ctx, file.Ref)
 	f.wantError(err, context.Canceled)
-	_, err = f.Blobs(ctx, registry.Digest{}, 1)
+	_, err = f.Blobs(ctx, store.Digest{}, 1)
 	f.wantError(err, context.Canceled)
-	f.wantError(f.SaveScrub(ctx, registry.Scrub{Started: epoch}), context.Canceled)
-	f.wantMissing(ref("a", "p", "1", "g"), registry.ErrFileNotFound)
+	f.wantError(f.SaveScrub(ctx, store.Scrub{Started: epoch}), context.Canceled)
+	f.wantMissing(ref("a", "p", "1", "g"), store.ErrFileNotFound)
 	if f.mustLookup(file.Ref) != file {
 		f.Error("the file changed")
 	}
@@ -55,32 +55,32 @@ func closedStore(f *metadataFixture) {
 	f.noError(f.Admit(ctx))
 	p := f.publication(ref("a", "p", "1", "f"), "x")
 	_, err := f.open()
-	f.wantError(err, registry.ErrLocked)
+	f.wantError(err, store.ErrLocked)
 	f.noError(f.Close())
 	f.noError(f.Close())
 	errs := map[string]error{
 		"DeleteFile":    f.DeleteFile(ctx, ref("a", "p", "1", "f"), act),
 		"DeleteVersion": f.DeleteVersion(ctx, ref("a", "p", "1", "").VersionRef, act),
-		"Buried":        f.Buried(ctx, []registry.Locator{p.Locator}),
-		"SaveScrub":     f.SaveScrub(ctx, registry.Scrub{Started: epoch}),
+		"Buried":        f.Buried(ctx, []store.Locator{p.Locator}),
+		"SaveScrub":     f.SaveScrub(ctx, store.Scrub{Started: epoch}),
 	}
 	errs["Admit"] = f.Admit(ctx)
 	_, _, errs["Publish"] = f.Publish(ctx, p)
 	_, errs["Lookup"] = f.Lookup(ctx, ref("a", "p", "1", "f"))
 	_, errs["FindBlob"] = f.FindBlob(ctx, digestOf("x"))
-	_, errs["Blobs"] = f.Blobs(ctx, registry.Digest{}, 1)
+	_, errs["Blobs"] = f.Blobs(ctx, store.Digest{}, 1)
 	_, errs["LastScrub"] = f.LastScrub(ctx)
 	_, errs["Condemned"] = f.Condemned(ctx, 1)
-	_, errs["Unnamed"] = f.Unnamed(ctx, []registry.Locator{p.Locator})
+	_, errs["Unnamed"] = f.Unnamed(ctx, []store.Locator{p.Locator})
 	for method, err := range errs {
 		if err == nil {
 			f.Errorf("%s works on a closed store", method)
 			continue
 		}
-		f.wantError(err, registry.ErrUnavailable)
+		f.wantError(err, store.ErrUnavailable)
 	}
 	f.mustOpen()
-	f.wantMissing(ref("a", "p", "1", "f"), registry.ErrPackageNotFound)
+	f.wantMissing(ref("a", "p", "1", "f"), store.ErrPackageNotFound)
 }
 
 func ownID(f *metadataFixture) {

@@ -4,20 +4,20 @@ import (
 	"context"
 	"strings"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 func (f *metadataFixture) wantUsage(owner string, bytes, versions, files int64) {
 	f.Helper()
 	got, err := f.Usage(context.Background(), owner)
 	f.noError(err)
-	if want := (registry.Usage{Bytes: bytes, Versions: versions, Files: files}); got != want {
+	if want := (store.Usage{Bytes: bytes, Versions: versions, Files: files}); got != want {
 		f.Fatalf("%s has %+v, want %+v", owner, got, want)
 	}
 }
 
 // publishWithin publishes fresh content under a quota, and returns where its bytes are.
-func (f *metadataFixture) publishWithin(quota registry.Quota, r registry.Ref, content string) (registry.Locator, error) {
+func (f *metadataFixture) publishWithin(quota store.Quota, r store.Ref, content string) (store.Locator, error) {
 	f.Helper()
 	p := f.publication(r, content)
 	p.Quota = quota
@@ -34,7 +34,7 @@ func usageCounted(f *metadataFixture) {
 	f.wantUsage("aLiCe", 13, 2, 3)
 	f.wantUsage("bob", 5, 1, 1)
 	_, _, err := f.publish(ref("alice", "p", "1", "f"), "refused")
-	f.wantError(err, registry.ErrExists)
+	f.wantError(err, store.ErrExists)
 	f.wantUsage("alice", 13, 2, 3)
 	f.noError(f.DeleteFile(context.Background(), ref("alice", "p", "1", "f"), act))
 	f.wantUsage("alice", 8, 2, 2)
@@ -50,23 +50,23 @@ func usageCounted(f *metadataFixture) {
 }
 
 func quotaRefused(f *metadataFixture) {
-	quota := registry.Quota{Bytes: 10, Versions: 2}
+	quota := store.Quota{Bytes: 10, Versions: 2}
 	_, err := f.publishWithin(quota, ref("a", "p", "1", "f"), "1234567")
 	f.noError(err)
 	large, err := f.publishWithin(quota, ref("a", "p", "1", "g"), "abcd")
-	f.wantError(err, registry.ErrQuotaBytes)
+	f.wantError(err, store.ErrQuotaBytes)
 	f.wantCondemned(large)
-	f.wantMissing(ref("a", "p", "1", "g"), registry.ErrFileNotFound)
+	f.wantMissing(ref("a", "p", "1", "g"), store.ErrFileNotFound)
 	_, err = f.publishWithin(quota, ref("a", "p", "2", "g"), "abc") // just fits
 	f.noError(err)
 	third, err := f.publishWithin(quota, ref("a", "p", "3", "g"), "")
-	f.wantError(err, registry.ErrQuotaVersions)
+	f.wantError(err, store.ErrQuotaVersions)
 	f.wantCondemned(third)
-	f.wantMissing(ref("a", "p", "3", "g"), registry.ErrPackageNotFound)
+	f.wantMissing(ref("a", "p", "3", "g"), store.ErrPackageNotFound)
 	_, err = f.publishWithin(quota, ref("a", "p", "2", "empty"), "") // in a version that is there
 	f.noError(err)
 	duplicate, err := f.publishWithin(quota, ref("a", "p", "1", "f"), "xxxxxxx")
-	f.wantError(err, registry.ErrExists) // rather than the quota
+	f.wantError(err, store.ErrExists) // rather than the quota
 	f.wantCondemned(duplicate)
 	f.wantUsage("a", 10, 2, 3)
 	_, err = f.publishWithin(quota, ref("b", "p", "1", "f"), "another's quota is not touched"[:10])
@@ -78,11 +78,11 @@ func quotaRefused(f *metadataFixture) {
 
 func quotaRace(f *metadataFixture) {
 	const clients, fit = 8, 5
-	f.race(clients, fit, registry.Quota{Bytes: fit*10 + 9, Versions: clients}, registry.ErrQuotaBytes)
+	f.race(clients, fit, store.Quota{Bytes: fit*10 + 9, Versions: clients}, store.ErrQuotaBytes)
 }
 
 // race publishes files of ten bytes at once, of which so many fit.
-func (f *metadataFixture) race(clients, fit int, quota registry.Quota, refusal error) {
+func (f *metadataFixture) race(clients, fit int, quota store.Quota, refusal error) {
 	f.Helper()
 	errs := make([]error, clients)
 	inParallel(clients, func(i int) {
@@ -103,34 +103,34 @@ func (f *metadataFixture) race(clients, fit int, quota registry.Quota, refusal e
 }
 
 func filesRefused(f *metadataFixture) {
-	ctx, quota := context.Background(), registry.Quota{Files: 3}
-	for _, fits := range []registry.Ref{ref("a", "p", "1", "f"), ref("A", "p", "1", "g"), ref("a", "q", "1", "f")} {
+	ctx, quota := context.Background(), store.Quota{Files: 3}
+	for _, fits := range []store.Ref{ref("a", "p", "1", "f"), ref("A", "p", "1", "g"), ref("a", "q", "1", "f")} {
 		_, err := f.publishWithin(quota, fits, "")
 		f.noError(err)
 	}
-	refuse := func(r registry.Ref, want error) {
+	refuse := func(r store.Ref, want error) {
 		f.Helper()
 		f.drain() // what was replaced and deleted before
 		refused, err := f.publishWithin(quota, r, "")
 		f.wantError(err, want)
 		f.wantCondemned(refused)
 	}
-	refuse(ref("a", "p", "1", "h"), registry.ErrQuotaFiles) // of a version that is there
-	refuse(ref("a", "p", "2", "f"), registry.ErrQuotaFiles) // of a new version
-	f.wantMissing(ref("a", "p", "1", "h"), registry.ErrFileNotFound)
-	f.wantMissing(ref("a", "p", "2", "f"), registry.ErrPackageNotFound)
-	refuse(ref("a", "p", "1", "f"), registry.ErrExists) // rather than the quota
+	refuse(ref("a", "p", "1", "h"), store.ErrQuotaFiles) // of a version that is there
+	refuse(ref("a", "p", "2", "f"), store.ErrQuotaFiles) // of a new version
+	f.wantMissing(ref("a", "p", "1", "h"), store.ErrFileNotFound)
+	f.wantMissing(ref("a", "p", "2", "f"), store.ErrPackageNotFound)
+	refuse(ref("a", "p", "1", "f"), store.ErrExists) // rather than the quota
 	f.reopen()
-	refuse(ref("a", "p", "1", "h"), registry.ErrQuotaFiles)
+	refuse(ref("a", "p", "1", "h"), store.ErrQuotaFiles)
 	_, err := f.publishWithin(quota, ref("b", "p", "1", "f"), "")
 	f.noError(err)
 	f.noError(f.DeleteVersion(ctx, ref("a", "p", "1", "").VersionRef, act)) // two files
 	f.wantUsage("a", 0, 1, 1)
-	for _, fits := range []registry.Ref{ref("a", "p", "1", "f"), ref("a", "p", "1", "g")} {
+	for _, fits := range []store.Ref{ref("a", "p", "1", "f"), ref("a", "p", "1", "g")} {
 		_, err := f.publishWithin(quota, fits, "")
 		f.noError(err)
 	}
-	refuse(ref("a", "p", "1", "h"), registry.ErrQuotaFiles)
+	refuse(ref("a", "p", "1", "h"), store.ErrQuotaFiles)
 	f.noError(f.DeleteFile(ctx, ref("a", "p", "1", "f"), act))
 	_, err = f.publishWithin(quota, ref("a", "p", "1", "h"), "")
 	f.noError(err)
@@ -138,5 +138,5 @@ func filesRefused(f *metadataFixture) {
 
 func filesRace(f *metadataFixture) {
 	const clients, fit = 8, 5
-	f.race(clients, fit, registry.Quota{Files: fit}, registry.ErrQuotaFiles)
+	f.race(clients, fit, store.Quota{Files: fit}, store.ErrQuotaFiles)
 }

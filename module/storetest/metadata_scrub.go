@@ -6,14 +6,14 @@ import (
 	"slices"
 	"time"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // pages takes all blobs in pages of a size, and checks that each page is what the
 // contract says.
-func (f *metadataFixture) pages(size int) (all []registry.Blob) {
+func (f *metadataFixture) pages(size int) (all []store.Blob) {
 	f.Helper()
-	var after registry.Digest
+	var after store.Digest
 	for {
 		page, err := f.Blobs(context.Background(), after, size)
 		f.noError(err)
@@ -33,15 +33,15 @@ func (f *metadataFixture) pages(size int) (all []registry.Blob) {
 	}
 }
 
-func inOrder(blobs []registry.Blob) []registry.Blob {
-	return slices.SortedFunc(slices.Values(blobs), func(a, b registry.Blob) int { return bytes.Compare(a.Digest[:], b.Digest[:]) })
+func inOrder(blobs []store.Blob) []store.Blob {
+	return slices.SortedFunc(slices.Values(blobs), func(a, b store.Blob) int { return bytes.Compare(a.Digest[:], b.Digest[:]) })
 }
 
 func blobsListed(f *metadataFixture) {
-	if page, err := f.Blobs(context.Background(), registry.Digest{}, 10); err != nil || len(page) > 0 {
+	if page, err := f.Blobs(context.Background(), store.Digest{}, 10); err != nil || len(page) > 0 {
 		f.Fatalf("an empty store has %v, %v", page, err)
 	}
-	var want []registry.Blob
+	var want []store.Blob
 	for i := range 50 {
 		want = append(want, f.mustPublish(ref("a", "p", numbered(i/10), numbered(i)), numbered(i)).Blob)
 	}
@@ -56,7 +56,7 @@ func blobsListed(f *metadataFixture) {
 	if got := f.pages(7); !slices.Equal(got, want) {
 		f.Error("the blobs changed by reopening")
 	}
-	if page, err := f.Blobs(context.Background(), registry.Digest{}, 0); err != nil || len(page) > 0 {
+	if page, err := f.Blobs(context.Background(), store.Digest{}, 0); err != nil || len(page) > 0 {
 		f.Errorf("a page of nothing has %v, %v", page, err)
 	}
 	last := want[len(want)-1].Digest
@@ -69,7 +69,7 @@ func blobsListed(f *metadataFixture) {
 // gone with their last file, a healed one is where its new bytes are.
 func blobsAfterChanges(f *metadataFixture) {
 	ctx := context.Background()
-	var published []registry.Blob
+	var published []store.Blob
 	for i := range 6 {
 		published = append(published, f.mustPublish(ref("a", "p", numbered(i), "f"), numbered(i)).Blob)
 	}
@@ -83,12 +83,12 @@ func blobsAfterChanges(f *metadataFixture) {
 		f.Error("the bytes were not replaced")
 	}
 
-	left := inOrder([]registry.Blob{shared, healed.Blob, published[4], published[5]})
+	left := inOrder([]store.Blob{shared, healed.Blob, published[4], published[5]})
 	if got := f.pages(3); !slices.Equal(got, left) {
 		f.Errorf("there are %v, want %v", got, left)
 	}
 	gone := published[1].Digest
-	want := slices.DeleteFunc(slices.Clone(left), func(b registry.Blob) bool { return bytes.Compare(b.Digest[:], gone[:]) < 0 })
+	want := slices.DeleteFunc(slices.Clone(left), func(b store.Blob) bool { return bytes.Compare(b.Digest[:], gone[:]) < 0 })
 	if got, err := f.Blobs(ctx, gone, 10); err != nil || !slices.Equal(got, want) {
 		f.Errorf("after a digest that is gone come %v, %v, want %v", got, err, want)
 	}
@@ -96,7 +96,7 @@ func blobsAfterChanges(f *metadataFixture) {
 
 func scrubKept(f *metadataFixture) {
 	ctx := context.Background()
-	wantScrub := func(want registry.Scrub) {
+	wantScrub := func(want store.Scrub) {
 		f.Helper()
 		got, err := f.LastScrub(ctx)
 		f.noError(err)
@@ -108,20 +108,20 @@ func scrubKept(f *metadataFixture) {
 			f.Errorf("the scrub is %+v, want %+v", got, want)
 		}
 	}
-	wantScrub(registry.Scrub{})
-	underWay := registry.Scrub{Started: epoch, Last: digestOf("x"), Blobs: 3, Bytes: 1 << 40, Damaged: 1}
+	wantScrub(store.Scrub{})
+	underWay := store.Scrub{Started: epoch, Last: digestOf("x"), Blobs: 3, Bytes: 1 << 40, Damaged: 1}
 	f.noError(f.SaveScrub(ctx, underWay))
 	wantScrub(underWay)
 	f.reopen()
 	wantScrub(underWay)
-	finished := registry.Scrub{Started: epoch, Finished: epoch.Add(time.Hour + 1), Last: digestOf("y"), Blobs: 4, Bytes: 1<<40 + 1, Damaged: 2}
+	finished := store.Scrub{Started: epoch, Finished: epoch.Add(time.Hour + 1), Last: digestOf("y"), Blobs: 4, Bytes: 1<<40 + 1, Damaged: 2}
 	f.noError(f.SaveScrub(ctx, finished))
 	f.reopen()
 	wantScrub(finished)
 	f.mustPublish(ref("a", "p", "1", "f"), "x")
 	wantScrub(finished)
-	f.noError(f.SaveScrub(ctx, registry.Scrub{}))
-	wantScrub(registry.Scrub{})
+	f.noError(f.SaveScrub(ctx, store.Scrub{}))
+	wantScrub(store.Scrub{})
 }
 
 func metadataCondition(f *metadataFixture) {
@@ -143,19 +143,19 @@ type helped interface {
 
 // wantSound holds that an open store says so, and that it has room when it knows
 // of a disk.
-func wantSound(f helped, c registry.Condition) {
+func wantSound(f helped, c store.Condition) {
 	f.Helper()
 	if c.Fault != nil || !c.Readable {
 		f.Errorf("an open store's condition is %+v", c)
 	}
-	if c.Space != (registry.Space{}) && (c.Space.Free == 0 || c.Space.Reserve == 0) {
+	if c.Space != (store.Space{}) && (c.Space.Free == 0 || c.Space.Reserve == 0) {
 		f.Errorf("the space is %+v", c.Space)
 	}
 }
 
-func wantClosed(f helped, c registry.Condition) {
+func wantClosed(f helped, c store.Condition) {
 	f.Helper()
-	f.wantError(c.Fault, registry.ErrUnavailable)
+	f.wantError(c.Fault, store.ErrUnavailable)
 	if c.Readable {
 		f.Errorf("a closed store is readable")
 	}

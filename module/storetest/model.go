@@ -13,7 +13,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // PairPlace makes fresh, empty places for both stores of a registry. Crash is what a
@@ -27,7 +27,7 @@ type PairPlace func(t testing.TB) (metadata MetadataPlace, blobs BlobPlace, cras
 func Model(t *testing.T, place PairPlace) {
 	rapid.Check(t, func(rt *rapid.T) {
 		metadata, blobs, crash := place(t)
-		m := &model{pairFixture: newPairFixture(quiet{t, rt}, metadata, blobs), files: make(map[registry.Ref]published)}
+		m := &model{pairFixture: newPairFixture(quiet{t, rt}, metadata, blobs), files: make(map[store.Ref]published)}
 		m.today.Store(&epoch)
 		m.clock = func() time.Time { return *m.today.Load() }
 		m.reopen() // with that clock
@@ -75,8 +75,8 @@ func (q quiet) Cleanup(func())                    {}
 
 type model struct {
 	*pairFixture
-	files map[registry.Ref]published // by folded ref
-	today atomic.Pointer[time.Time]  // which background work reads too
+	files map[store.Ref]published   // by folded ref
+	today atomic.Pointer[time.Time] // which background work reads too
 }
 
 var (
@@ -87,7 +87,7 @@ var (
 	drawContent = rapid.SampledFrom([]string{"", "x", "yy", strings.Repeat("large", 10_000)})
 )
 
-func (m *model) drawRef(t *rapid.T) registry.Ref {
+func (m *model) drawRef(t *rapid.T) store.Ref {
 	return ref(drawOwner.Draw(t, "owner"), drawPackage.Draw(t, "package"), drawVersion.Draw(t, "version"), drawFile.Draw(t, "file"))
 }
 
@@ -95,7 +95,7 @@ func (m *model) publishOne(t *rapid.T) {
 	r, content := m.drawRef(t), drawContent.Draw(t, "content")
 	err := m.publish(r, content)
 	if _, exists := m.files[r.Key()]; exists {
-		m.wantError(err, registry.ErrExists)
+		m.wantError(err, store.ErrExists)
 		return
 	}
 	m.noError(err)
@@ -117,25 +117,25 @@ func (m *model) deleteVersionOne(t *rapid.T) {
 	r := m.drawRef(t).VersionRef
 	err := m.DeleteVersion(context.Background(), r, "alice")
 	if !m.hasVersion(r.Key()) {
-		m.wantError(err, registry.ErrPackageNotFound)
+		m.wantError(err, store.ErrPackageNotFound)
 		return
 	}
 	m.noError(err)
-	maps.DeleteFunc(m.files, func(file registry.Ref, _ published) bool { return file.VersionRef == r.Key() })
+	maps.DeleteFunc(m.files, func(file store.Ref, _ published) bool { return file.VersionRef == r.Key() })
 }
 
 // missing is the error that a file which is not there gives.
-func (m *model) missing(key registry.Ref) error {
+func (m *model) missing(key store.Ref) error {
 	if _, exists := m.files[key]; exists {
 		return nil
 	}
 	if m.hasVersion(key.VersionRef) {
-		return registry.ErrFileNotFound
+		return store.ErrFileNotFound
 	}
-	return registry.ErrPackageNotFound
+	return store.ErrPackageNotFound
 }
 
-func (m *model) hasVersion(key registry.VersionRef) bool {
+func (m *model) hasVersion(key store.VersionRef) bool {
 	for file := range m.files {
 		if file.VersionRef == key {
 			return true
@@ -153,7 +153,7 @@ func (m *model) cleanUp(*rapid.T) {
 	if count := m.settle(); count != len(contents) {
 		m.Fatalf("%d blobs for %d contents", count, len(contents))
 	}
-	if journaled, ok := m.metadata.(registry.Journaled); ok {
+	if journaled, ok := m.metadata.(store.Journaled); ok {
 		m.noError(journaled.Check(context.Background(), func(problem string) { m.Errorf("%s", problem) }))
 	}
 }
@@ -164,7 +164,7 @@ func (m *model) lose(t *rapid.T) {
 	if len(m.files) == 0 {
 		return
 	}
-	keys := slices.SortedFunc(maps.Keys(m.files), func(a, b registry.Ref) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+	keys := slices.SortedFunc(maps.Keys(m.files), func(a, b store.Ref) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
 	lost := rapid.SampledFrom(keys).Draw(t, "lost")
 	file, err := m.Lookup(context.Background(), lost)
 	m.noError(err)
@@ -187,7 +187,7 @@ func (m *model) check(*rapid.T) {
 	}
 }
 
-func (m *model) checkOne(key registry.Ref) {
+func (m *model) checkOne(key store.Ref) {
 	file, got, err := m.readFile(key)
 	if want := m.missing(key); want != nil {
 		if !errors.Is(err, want) {

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // Pair runs what a registry promises over a pair of stores.
@@ -42,10 +43,10 @@ func Pair(t *testing.T, metadata MetadataPlace, blobs BlobPlace) {
 type pairFixture struct {
 	testing.TB
 	*registry.Registry
-	metadata     registry.MetadataStore
-	blobs        registry.BlobStore
-	openMetadata func() (registry.MetadataStore, error)
-	openBlobs    func() (registry.BlobStore, error)
+	metadata     store.MetadataStore
+	blobs        store.BlobStore
+	openMetadata func() (store.MetadataStore, error)
+	openBlobs    func() (store.BlobStore, error)
 	clock        func() time.Time
 	later        atomic.Bool // the clock shows when the bytes of now are old
 }
@@ -69,7 +70,7 @@ func (f *pairFixture) mustOpen() {
 
 func (f *pairFixture) now() time.Time {
 	if f.later.Load() {
-		return time.Now().Add(registry.SweepAfter + time.Minute)
+		return time.Now().Add(store.SweepAfter + time.Minute)
 	}
 	return f.clock()
 }
@@ -94,19 +95,19 @@ func (f *pairFixture) wantError(got, want error) {
 	}
 }
 
-func (f *pairFixture) publish(r registry.Ref, content string) error {
+func (f *pairFixture) publish(r store.Ref, content string) error {
 	_, err := f.Publish(context.Background(), r, "alice", registry.Content{
 		Body: strings.NewReader(content), Size: int64(len(content)),
 	}, registry.Limits{})
 	return err
 }
 
-func (f *pairFixture) read(r registry.Ref) (string, error) {
+func (f *pairFixture) read(r store.Ref) (string, error) {
 	_, content, err := f.readFile(r)
 	return content, err
 }
 
-func (f *pairFixture) readFile(r registry.Ref) (registry.File, string, error) {
+func (f *pairFixture) readFile(r store.Ref) (store.File, string, error) {
 	file, reader, err := f.Open(context.Background(), r)
 	if err != nil {
 		return file, "", err
@@ -119,7 +120,7 @@ func (f *pairFixture) readFile(r registry.Ref) (registry.File, string, error) {
 	return file, string(content), err
 }
 
-func (f *pairFixture) wantContent(r registry.Ref, want string) {
+func (f *pairFixture) wantContent(r store.Ref, want string) {
 	f.Helper()
 	got, err := f.read(r)
 	f.noError(err)
@@ -150,7 +151,7 @@ func (f *pairFixture) sweepLater(times int) {
 
 func (f *pairFixture) blobCount() (count int) {
 	f.Helper()
-	f.noError(f.blobs.Walk(context.Background(), func(registry.Locator, int64, time.Time) error {
+	f.noError(f.blobs.Walk(context.Background(), func(store.Locator, int64, time.Time) error {
 		count++
 		return nil
 	}))
@@ -159,7 +160,7 @@ func (f *pairFixture) blobCount() (count int) {
 
 func pairReadBack(f *pairFixture) {
 	large := string(pattern(900_001))
-	contents := map[registry.Ref]string{
+	contents := map[store.Ref]string{
 		ref("a", "p", "1", "empty"): "",
 		ref("a", "p", "1", "small"): "hello",
 		ref("a", "p", "2", "large"): large,
@@ -177,9 +178,9 @@ func pairReadBack(f *pairFixture) {
 		}
 		f.reopen()
 	}
-	f.wantError(f.publish(ref("A", "P", "1", "SMALL"), "hello"), registry.ErrExists)
+	f.wantError(f.publish(ref("A", "P", "1", "SMALL"), "hello"), store.ErrExists)
 	_, err := f.read(ref("a", "p", "1", "none"))
-	f.wantError(err, registry.ErrFileNotFound)
+	f.wantError(err, store.ErrFileNotFound)
 }
 
 func pairRace(f *pairFixture) {
@@ -193,7 +194,7 @@ func pairRace(f *pairFixture) {
 			f.wantContent(ref("a", "p", "1", "f"), strings.Repeat(numbered(i), 10_000))
 			continue
 		}
-		f.wantError(err, registry.ErrExists)
+		f.wantError(err, store.ErrExists)
 	}
 	if winners != 1 {
 		f.Errorf("%d winners", winners)
@@ -217,7 +218,7 @@ func pairRefused(f *pairFixture) {
 		"reader fails":     {context.Background(), registry.Content{Body: io.MultiReader(body(400_000), iotest.ErrReader(cut)), Size: -1}, cut},
 		"body is cut":      {context.Background(), registry.Content{Body: io.MultiReader(body(400_000), iotest.ErrReader(io.ErrUnexpectedEOF)), Size: 400_001}, io.ErrUnexpectedEOF},
 		"body is short":    {context.Background(), registry.Content{Body: body(9), Size: 10}, io.ErrUnexpectedEOF},
-		"digest is wrong":  {context.Background(), registry.Content{Body: body(9), Size: 9, SHA256: &wrong}, registry.ErrDigest},
+		"digest is wrong":  {context.Background(), registry.Content{Body: body(9), Size: 9, SHA256: &wrong}, store.ErrDigest},
 		"client is gone":   {gone, registry.Content{Body: body(9), Size: 9}, context.Canceled},
 		"fails at once":    {context.Background(), registry.Content{Body: iotest.ErrReader(cut), Size: -1}, cut},
 		"fails with bytes": {context.Background(), registry.Content{Body: iotest.DataErrReader(io.MultiReader(body(9), iotest.ErrReader(cut))), Size: 20}, cut},
@@ -226,7 +227,7 @@ func pairRefused(f *pairFixture) {
 		if !errors.Is(err, refused.want) {
 			f.Errorf("%s: error is %v, want %v", name, err, refused.want)
 		}
-		if _, err := f.read(ref("a", "p", "1", "f")); !errors.Is(err, registry.ErrPackageNotFound) {
+		if _, err := f.read(ref("a", "p", "1", "f")); !errors.Is(err, store.ErrPackageNotFound) {
 			f.Errorf("%s: the file can be read: %v", name, err)
 		}
 	}
@@ -249,7 +250,7 @@ func pairReaders(f *pairFixture) {
 				default:
 				}
 				_, err := f.read(target)
-				if err != nil && !errors.Is(err, registry.ErrPackageNotFound) {
+				if err != nil && !errors.Is(err, store.ErrPackageNotFound) {
 					f.Errorf("reading: %v", err)
 					return
 				}
@@ -275,7 +276,7 @@ func pairHeals(f *pairFixture) {
 	f.noError(err)
 	f.noError(f.blobs.Delete(context.Background(), file.Locator)) // a disk loses it
 	_, err = f.read(first)
-	f.wantError(err, registry.ErrDamaged)
+	f.wantError(err, store.ErrDamaged)
 	f.noError(f.publish(second, "precious"))
 	f.wantContent(first, "precious")
 	f.wantContent(second, "precious")

@@ -4,11 +4,12 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/registry/integrity"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // overwrite puts other bytes under a locator, as a disk that lies does.
-func (f *pairFixture) overwrite(locator registry.Locator, content []byte) {
+func (f *pairFixture) overwrite(locator store.Locator, content []byte) {
 	f.Helper()
 	f.noError(f.blobs.Delete(context.Background(), locator))
 	w, err := f.blobs.CreateAt(context.Background(), locator, int64(len(content)))
@@ -23,7 +24,7 @@ func (f *pairFixture) overwrite(locator registry.Locator, content []byte) {
 // wrong bytes are gone from where they lay, and publishing brings all of it back.
 func pairVerifies(f *pairFixture) {
 	content := func(i int) string { return string(pattern(20_000 + i)) }
-	blob := func(i int) registry.Blob {
+	blob := func(i int) store.Blob {
 		file, err := f.Lookup(context.Background(), ref("a", "p", "1", numbered(i)))
 		f.noError(err)
 		return file.Blob
@@ -33,8 +34,8 @@ func pairVerifies(f *pairFixture) {
 	}
 	flipped := []byte(content(1))
 	flipped[10_000] ^= 0x10
-	want := map[registry.Digest]registry.DamageKind{
-		blob(0).Digest: registry.DamageMissing, blob(1).Digest: registry.DamageDigest, blob(2).Digest: registry.DamageSize,
+	want := map[store.Digest]integrity.DamageKind{
+		blob(0).Digest: integrity.DamageMissing, blob(1).Digest: integrity.DamageDigest, blob(2).Digest: integrity.DamageSize,
 	}
 	f.noError(f.blobs.Delete(context.Background(), blob(0).Locator))
 	f.overwrite(blob(1).Locator, flipped)
@@ -52,9 +53,9 @@ func pairVerifies(f *pairFixture) {
 	f.reopen() // what was done about it lasts
 	for i := range 3 {
 		_, err := f.read(ref("a", "p", "1", numbered(i)))
-		f.wantError(err, registry.ErrDamaged)
+		f.wantError(err, store.ErrDamaged)
 		_, err = f.blobs.Stat(context.Background(), blob(i).Locator)
-		f.wantError(err, registry.ErrBlobNotFound)
+		f.wantError(err, store.ErrBlobNotFound)
 		f.noError(f.publish(ref("a", "healed", fmt.Sprint(i), "f"), content(i)))
 	}
 	if report := f.mustVerify(); !report.Sound() || report.Scrub.Blobs != 300 || f.Health().Damage.Count != 0 {
@@ -73,9 +74,9 @@ func pairVerifies(f *pairFixture) {
 	}
 }
 
-func (f *pairFixture) mustVerify() registry.VerifyReport {
+func (f *pairFixture) mustVerify() integrity.VerifyReport {
 	f.Helper()
-	report, err := f.Verify(context.Background(), registry.VerifyOptions{}, nil)
+	report, err := f.Verify(context.Background(), integrity.VerifyOptions{}, nil)
 	f.noError(err)
 	return report
 }

@@ -11,7 +11,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // TokensOfPair runs what a registry promises of tokens over a pair of stores
@@ -47,10 +47,10 @@ type clockFixture struct {
 
 func (f *clockFixture) pass(d time.Duration) { f.now.Add(int64(d)) }
 
-func (f *clockFixture) create(name string, expires time.Time) (registry.Token, string) {
+func (f *clockFixture) create(name string, expires time.Time) (store.Token, string) {
 	f.Helper()
-	token, text, err := f.CreateToken(context.Background(), registry.Token{
-		ID: "chosen", Name: name, User: "ci", Expires: expires, Scope: registry.Scope{Actions: []registry.Action{registry.ActionWrite}},
+	token, text, err := f.CreateToken(context.Background(), store.Token{
+		ID: "chosen", Name: name, User: "ci", Expires: expires, Scope: store.Scope{Actions: []store.Action{store.ActionWrite}},
 	})
 	f.noError(err)
 	return token, text
@@ -65,7 +65,7 @@ func (f *clockFixture) check(text string) error {
 func checkedToken(f *clockFixture) {
 	made, text := f.create("a", time.Time{})
 	_, other := f.create("b", time.Time{})
-	if made.ID == "chosen" || !made.Created.Equal(epoch) || !strings.HasPrefix(text, registry.TokenPrefix+made.ID) {
+	if made.ID == "chosen" || !made.Created.Equal(epoch) || !strings.HasPrefix(text, store.TokenPrefix+made.ID) {
 		f.Errorf("made %+v", made)
 	}
 	got, err := f.CheckToken(context.Background(), text)
@@ -73,12 +73,12 @@ func checkedToken(f *clockFixture) {
 	if got.ID != made.ID || got.User != "ci" || got.Name != "a" {
 		f.Errorf("checked %+v", got)
 	}
-	const idEnd = len(registry.TokenPrefix) + 10
+	const idEnd = len(store.TokenPrefix) + 10
 	for _, wrong := range []string{
-		"", registry.TokenPrefix, text[:len(text)-1], text + "a", strings.ToUpper(text), text[len(registry.TokenPrefix):],
-		text[:idEnd] + other[idEnd:], other[:idEnd] + text[idEnd:], registry.TokenPrefix + strings.Repeat("a", 36),
+		"", store.TokenPrefix, text[:len(text)-1], text + "a", strings.ToUpper(text), text[len(store.TokenPrefix):],
+		text[:idEnd] + other[idEnd:], other[:idEnd] + text[idEnd:], store.TokenPrefix + strings.Repeat("a", 36),
 	} {
-		f.wantError(f.check(wrong), registry.ErrTokenNotFound)
+		f.wantError(f.check(wrong), store.ErrTokenNotFound)
 	}
 }
 
@@ -88,22 +88,22 @@ func expiringToken(f *clockFixture) {
 	f.pass(time.Hour - 1)
 	f.noError(f.check(text))
 	f.pass(1)
-	f.wantError(f.check(text), registry.ErrTokenExpired)
+	f.wantError(f.check(text), store.ErrTokenExpired)
 	f.pass(100 * 365 * 24 * time.Hour)
-	f.wantError(f.check(text), registry.ErrTokenExpired)
+	f.wantError(f.check(text), store.ErrTokenExpired)
 	f.noError(f.check(forever))
 }
 
 func revokedToken(f *clockFixture) {
 	first, text := f.create("Deploy", time.Time{})
 	_, err := f.RevokeToken(context.Background(), "unknown")
-	f.wantError(err, registry.ErrTokenNotFound)
+	f.wantError(err, store.ErrTokenNotFound)
 	got, err := f.RevokeToken(context.Background(), first.ID)
 	f.noError(err)
 	if got.ID != first.ID {
 		f.Errorf("revoked %+v", got)
 	}
-	f.wantError(f.check(text), registry.ErrTokenNotFound)
+	f.wantError(f.check(text), store.ErrTokenNotFound)
 	_, text = f.create("deploy", time.Time{})
 	var all sync.WaitGroup
 	for range 8 {
@@ -112,7 +112,7 @@ func revokedToken(f *clockFixture) {
 	all.Wait()
 	_, err = f.RevokeToken(context.Background(), "DEPLOY")
 	f.noError(err)
-	f.wantError(f.check(text), registry.ErrTokenNotFound)
+	f.wantError(f.check(text), store.ErrTokenNotFound)
 }
 
 func (f *clockFixture) lastUses() (uses []time.Time) {
@@ -138,37 +138,37 @@ func usedToken(f *clockFixture) {
 		}
 		f.reopen()
 	}
-	f.wantError(f.check(text[:len(text)-1]+"0"), registry.ErrTokenNotFound)
+	f.wantError(f.check(text[:len(text)-1]+"0"), store.ErrTokenNotFound)
 	if got := f.lastUses(); !slices.EqualFunc(got, want, time.Time.Equal) {
 		f.Errorf("after a wrong secret, last used %v, want %v", got, want)
 	}
 }
 
 func refusedTokens(f *clockFixture) {
-	good := registry.Token{Name: "a", User: "ci", Scope: registry.Scope{Actions: []registry.Action{registry.ActionRead}}}
-	for _, spoil := range []func(*registry.Token){
-		func(t *registry.Token) { t.Name = "" },
-		func(t *registry.Token) { t.Name = " a" },
-		func(t *registry.Token) { t.Name = strings.Repeat("a", 65) },
-		func(t *registry.Token) { t.Name = "a\nb" },
-		func(t *registry.Token) { t.User = "" },
-		func(t *registry.Token) { t.User = "\xff" },
-		func(t *registry.Token) { t.User = strings.Repeat("a", 256) },
-		func(t *registry.Token) { t.Scope.Actions = nil },
-		func(t *registry.Token) { t.Scope.Actions = []registry.Action{registry.ActionRead, "admin"} },
-		func(t *registry.Token) { t.Expires = epoch },
-		func(t *registry.Token) { t.Scope.Actions = slices.Repeat(t.Scope.Actions, 32<<10/4) },
-		func(t *registry.Token) {
-			t.Scope.Packages, _ = registry.ParsePatterns([]string{strings.Repeat("a", 32<<10)})
+	good := store.Token{Name: "a", User: "ci", Scope: store.Scope{Actions: []store.Action{store.ActionRead}}}
+	for _, spoil := range []func(*store.Token){
+		func(t *store.Token) { t.Name = "" },
+		func(t *store.Token) { t.Name = " a" },
+		func(t *store.Token) { t.Name = strings.Repeat("a", 65) },
+		func(t *store.Token) { t.Name = "a\nb" },
+		func(t *store.Token) { t.User = "" },
+		func(t *store.Token) { t.User = "\xff" },
+		func(t *store.Token) { t.User = strings.Repeat("a", 256) },
+		func(t *store.Token) { t.Scope.Actions = nil },
+		func(t *store.Token) { t.Scope.Actions = []store.Action{store.ActionRead, "admin"} },
+		func(t *store.Token) { t.Expires = epoch },
+		func(t *store.Token) { t.Scope.Actions = slices.Repeat(t.Scope.Actions, 32<<10/4) },
+		func(t *store.Token) {
+			t.Scope.Packages, _ = store.ParsePatterns([]string{strings.Repeat("a", 32<<10)})
 		},
 	} {
 		bad := good
 		spoil(&bad)
 		_, _, err := f.CreateToken(context.Background(), bad)
-		f.wantError(err, registry.ErrInvalidToken)
+		f.wantError(err, store.ErrInvalidToken)
 	}
 	_, _, err := f.CreateToken(context.Background(), good)
 	f.noError(err)
 	_, _, err = f.CreateToken(context.Background(), good)
-	f.wantError(err, registry.ErrTokenExists)
+	f.wantError(err, store.ErrTokenExists)
 }

@@ -1,5 +1,5 @@
-// Package storetest is the contract of registry.MetadataStore and
-// registry.BlobStore as test suites. Every backend passes the same ones.
+// Package storetest is the contract of store.MetadataStore and
+// store.BlobStore as test suites. Every backend passes the same ones.
 package storetest
 
 import (
@@ -12,34 +12,34 @@ import (
 	"testing"
 	"time"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // MetadataPlace makes a fresh, empty place and returns what opens a store on it.
 // After Close the place can be opened again and has what was stored.
-type MetadataPlace func(t testing.TB) (open func() (registry.MetadataStore, error))
+type MetadataPlace func(t testing.TB) (open func() (store.MetadataStore, error))
 
 // BlobPlace makes a fresh, empty place and returns what opens a blob store on it. After
 // Close the place can be opened again and has what was stored.
-type BlobPlace func(t testing.TB) (open func() (registry.BlobStore, error))
+type BlobPlace func(t testing.TB) (open func() (store.BlobStore, error))
 
 // epoch is a time that survives every encoding.
 var epoch = time.Date(2026, time.March, 1, 12, 0, 0, 123_456_789, time.UTC)
 
 // act is a change of the suite's.
-var act = registry.Act{User: "alice", Time: epoch}
+var act = store.Act{User: "alice", Time: epoch}
 
-func ref(owner, pkg, version, file string) registry.Ref {
-	return registry.Ref{VersionRef: registry.VersionRef{Owner: owner, Package: pkg, Version: version}, File: file}
+func ref(owner, pkg, version, file string) store.Ref {
+	return store.Ref{VersionRef: store.VersionRef{Owner: owner, Package: pkg, Version: version}, File: file}
 }
 
-func digestOf(content string) registry.Digest { return sha256.Sum256([]byte(content)) }
+func digestOf(content string) store.Digest { return sha256.Sum256([]byte(content)) }
 
 // metadataFixture is one subtest's store, with the steps that most tests share.
 type metadataFixture struct {
 	testing.TB
-	registry.MetadataStore
-	open func() (registry.MetadataStore, error)
+	store.MetadataStore
+	open func() (store.MetadataStore, error)
 }
 
 func newMetadataFixture(t testing.TB, place MetadataPlace) *metadataFixture {
@@ -51,9 +51,9 @@ func newMetadataFixture(t testing.TB, place MetadataPlace) *metadataFixture {
 
 func (f *metadataFixture) mustOpen() {
 	f.Helper()
-	store, err := f.open()
+	metadata, err := f.open()
 	f.noError(err)
-	f.MetadataStore = store
+	f.MetadataStore = metadata
 }
 
 func (f *metadataFixture) reopen() {
@@ -77,47 +77,47 @@ func (f *metadataFixture) wantError(got, want error) {
 }
 
 // publication is content whose bytes were stored just now, under a fresh locator.
-func (f *metadataFixture) publication(r registry.Ref, content string) registry.Publication {
-	return registry.Publication{
+func (f *metadataFixture) publication(r store.Ref, content string) store.Publication {
+	return store.Publication{
 		Ref:  r,
-		Blob: registry.Blob{Locator: registry.NewLocator(1), Digest: digestOf(content), Size: int64(len(content))},
+		Blob: store.Blob{Locator: store.NewLocator(1), Digest: digestOf(content), Size: int64(len(content))},
 
 		Stored: f.Clock(), Creator: "alice", Created: epoch,
 	}
 }
 
 // publish publishes content under ref and returns the locator of its bytes.
-func (f *metadataFixture) publish(r registry.Ref, content string) (registry.File, registry.Locator, error) {
+func (f *metadataFixture) publish(r store.Ref, content string) (store.File, store.Locator, error) {
 	f.Helper()
 	p := f.publication(r, content)
 	file, _, err := f.Publish(context.Background(), p)
 	return file, p.Locator, err
 }
 
-func (f *metadataFixture) mustPublish(r registry.Ref, content string) registry.File {
+func (f *metadataFixture) mustPublish(r store.Ref, content string) store.File {
 	f.Helper()
 	file, _, err := f.publish(r, content)
 	f.noError(err)
 	return file
 }
 
-func (f *metadataFixture) mustLookup(r registry.Ref) registry.File {
+func (f *metadataFixture) mustLookup(r store.Ref) store.File {
 	f.Helper()
 	file, err := f.Lookup(context.Background(), r)
 	f.noError(err)
 	return file
 }
 
-func (f *metadataFixture) wantMissing(r registry.Ref, want error) {
+func (f *metadataFixture) wantMissing(r store.Ref, want error) {
 	f.Helper()
 	_, err := f.Lookup(context.Background(), r)
 	f.wantError(err, want)
 }
 
 // drain takes all that is condemned, as the reaper does, and returns it sorted.
-func (f *metadataFixture) drain() []registry.Locator {
+func (f *metadataFixture) drain() []store.Locator {
 	f.Helper()
-	var all []registry.Locator
+	var all []store.Locator
 	for {
 		locators, err := f.Condemned(context.Background(), 7)
 		f.noError(err)
@@ -133,7 +133,7 @@ func (f *metadataFixture) drain() []registry.Locator {
 	}
 }
 
-func (f *metadataFixture) wantCondemned(want ...registry.Locator) {
+func (f *metadataFixture) wantCondemned(want ...store.Locator) {
 	f.Helper()
 	got := f.drain()
 	slices.Sort(want)
@@ -142,7 +142,7 @@ func (f *metadataFixture) wantCondemned(want ...registry.Locator) {
 	}
 }
 
-func (f *metadataFixture) unnamed(locators ...registry.Locator) []registry.Locator {
+func (f *metadataFixture) unnamed(locators ...store.Locator) []store.Locator {
 	f.Helper()
 	unnamed, err := f.Unnamed(context.Background(), locators)
 	f.noError(err)

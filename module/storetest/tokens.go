@@ -8,10 +8,10 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
-// Tokens runs the contract of registry.TokenStore. The place's store must
+// Tokens runs the contract of store.TokenStore. The place's store must
 // implement it.
 func Tokens(t *testing.T, place MetadataPlace) {
 	for name, test := range map[string]func(*tokenFixture){
@@ -36,40 +36,40 @@ type tokenFixture struct{ *metadataFixture }
 
 func newTokenFixture(t testing.TB, place MetadataPlace) *tokenFixture {
 	f := &tokenFixture{newMetadataFixture(t, place)}
-	if _, ok := f.MetadataStore.(registry.TokenStore); !ok {
+	if _, ok := f.MetadataStore.(store.TokenStore); !ok {
 		t.Fatalf("%T keeps no tokens", f.MetadataStore)
 	}
 	return f
 }
 
-func (f *tokenFixture) store() registry.TokenStore { return f.MetadataStore.(registry.TokenStore) }
+func (f *tokenFixture) store() store.TokenStore { return f.MetadataStore.(store.TokenStore) }
 
-func (f *tokenFixture) pattern(text string) registry.Pattern {
+func (f *tokenFixture) pattern(text string) store.Pattern {
 	f.Helper()
-	pattern, err := registry.ParsePattern(text)
+	pattern, err := store.ParsePattern(text)
 	f.noError(err)
 	return pattern
 }
 
 // token is one with every field set.
-func (f *tokenFixture) token(id, name string) registry.Token {
+func (f *tokenFixture) token(id, name string) store.Token {
 	f.Helper()
-	return registry.Token{
+	return store.Token{
 		ID: id, Name: name, User: "Ci", Created: epoch, Expires: epoch.Add(time.Hour),
-		Scope: registry.Scope{
-			Actions:  []registry.Action{registry.ActionWrite, registry.ActionRead},
-			Owners:   []registry.Pattern{f.pattern("Team"), f.pattern("x*")},
-			Packages: []registry.Pattern{f.pattern("tool-?")},
+		Scope: store.Scope{
+			Actions:  []store.Action{store.ActionWrite, store.ActionRead},
+			Owners:   []store.Pattern{f.pattern("Team"), f.pattern("x*")},
+			Packages: []store.Pattern{f.pattern("tool-?")},
 		},
 	}
 }
 
-func (f *tokenFixture) add(t registry.Token) {
+func (f *tokenFixture) add(t store.Token) {
 	f.Helper()
 	f.noError(f.store().AddToken(context.Background(), t, digestOf(t.ID)))
 }
 
-func (f *tokenFixture) find(id string) (registry.Token, error) {
+func (f *tokenFixture) find(id string) (store.Token, error) {
 	f.Helper()
 	t, secret, err := f.store().FindToken(context.Background(), id)
 	if err == nil && secret != digestOf(id) {
@@ -78,14 +78,14 @@ func (f *tokenFixture) find(id string) (registry.Token, error) {
 	return t, err
 }
 
-func (f *tokenFixture) mustFind(id string) registry.Token {
+func (f *tokenFixture) mustFind(id string) store.Token {
 	f.Helper()
 	t, err := f.find(id)
 	f.noError(err)
 	return t
 }
 
-func sameToken(a, b registry.Token) bool {
+func sameToken(a, b store.Token) bool {
 	return a.ID == b.ID && a.Name == b.Name && a.User == b.User &&
 		a.Created.Equal(b.Created) && a.Expires.Equal(b.Expires) && a.LastUsed.Equal(b.LastUsed) &&
 		slices.Equal(a.Scope.Actions, b.Scope.Actions) && slices.Equal(a.Scope.Owners, b.Scope.Owners) &&
@@ -94,11 +94,11 @@ func sameToken(a, b registry.Token) bool {
 
 func tokenComesBack(f *tokenFixture) {
 	full := f.token("aaaaaaaaaa", "Full")
-	bare := registry.Token{ID: "bbbbbbbbbb", Name: "bare", User: "ärger", Created: epoch, Scope: registry.Scope{Actions: []registry.Action{registry.ActionDelete}}}
+	bare := store.Token{ID: "bbbbbbbbbb", Name: "bare", User: "ärger", Created: epoch, Scope: store.Scope{Actions: []store.Action{store.ActionDelete}}}
 	f.add(full)
 	f.add(bare)
 	for range 2 {
-		for _, want := range []registry.Token{full, bare} {
+		for _, want := range []store.Token{full, bare} {
 			if got := f.mustFind(want.ID); !sameToken(got, want) {
 				f.Errorf("found %+v, want %+v", got, want)
 			}
@@ -109,17 +109,17 @@ func tokenComesBack(f *tokenFixture) {
 		f.reopen()
 	}
 	_, err := f.find("cccccccccc")
-	f.wantError(err, registry.ErrTokenNotFound)
+	f.wantError(err, store.ErrTokenNotFound)
 }
 
 func tokenNames(f *tokenFixture) {
 	f.add(f.token("aaaaaaaaaa", "Deploy"))
 	err := f.store().AddToken(context.Background(), f.token("bbbbbbbbbb", "dEPLOY"), digestOf("x"))
-	f.wantError(err, registry.ErrTokenExists)
+	f.wantError(err, store.ErrTokenExists)
 	_, err = f.find("bbbbbbbbbb")
-	f.wantError(err, registry.ErrTokenNotFound)
+	f.wantError(err, store.ErrTokenNotFound)
 	err = f.store().AddToken(context.Background(), f.token("aaaaaaaaaa", "other"), digestOf("x"))
-	f.wantError(err, registry.ErrTokenExists)
+	f.wantError(err, store.ErrTokenExists)
 	if got := f.mustFind("aaaaaaaaaa"); got.Name != "Deploy" {
 		f.Errorf("name is %s", got.Name)
 	}
@@ -130,10 +130,10 @@ func tokenDeleted(f *tokenFixture) {
 	f.add(f.token("aaaaaaaaaa", "deploy"))
 	f.noError(f.store().UseTokens(context.Background(), map[string]time.Time{"aaaaaaaaaa": epoch}))
 	f.noError(f.store().DeleteToken(context.Background(), "aaaaaaaaaa", act))
-	f.wantError(f.store().DeleteToken(context.Background(), "aaaaaaaaaa", act), registry.ErrTokenNotFound)
+	f.wantError(f.store().DeleteToken(context.Background(), "aaaaaaaaaa", act), store.ErrTokenNotFound)
 	f.reopen()
 	_, err := f.find("aaaaaaaaaa")
-	f.wantError(err, registry.ErrTokenNotFound)
+	f.wantError(err, store.ErrTokenNotFound)
 	f.add(f.token("aaaaaaaaaa", "deploy"))
 	if got := f.mustFind("aaaaaaaaaa"); !got.LastUsed.IsZero() {
 		f.Errorf("a new token was used at %s", got.LastUsed)
@@ -152,7 +152,7 @@ func tokenRace(f *tokenFixture) {
 			added++
 			continue
 		}
-		f.wantError(err, registry.ErrTokenExists)
+		f.wantError(err, store.ErrTokenExists)
 	}
 	if added != 1 {
 		f.Errorf("%d were added", added)
@@ -197,16 +197,16 @@ func tokenUses(f *tokenFixture) {
 
 func tokenClosed(f *tokenFixture) {
 	f.add(f.token("aaaaaaaaaa", "a"))
-	store := f.store()
+	tokens := f.store()
 	f.noError(f.MetadataStore.Close())
 	ctx := context.Background()
-	_, _, find := store.FindToken(ctx, "aaaaaaaaaa")
-	_, list := store.Tokens(ctx)
+	_, _, find := tokens.FindToken(ctx, "aaaaaaaaaa")
+	_, list := tokens.Tokens(ctx)
 	for _, err := range []error{
-		store.AddToken(ctx, f.token("bbbbbbbbbb", "b"), digestOf("b")), find, list,
-		store.DeleteToken(ctx, "aaaaaaaaaa", act), store.UseTokens(ctx, map[string]time.Time{"aaaaaaaaaa": epoch}),
+		tokens.AddToken(ctx, f.token("bbbbbbbbbb", "b"), digestOf("b")), find, list,
+		tokens.DeleteToken(ctx, "aaaaaaaaaa", act), tokens.UseTokens(ctx, map[string]time.Time{"aaaaaaaaaa": epoch}),
 	} {
-		f.wantError(err, registry.ErrUnavailable)
+		f.wantError(err, store.ErrUnavailable)
 	}
 }
 

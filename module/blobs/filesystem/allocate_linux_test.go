@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // TestNoBlocksStayBeyondTheEnd of a blob, on the real file system: neither of one
@@ -20,7 +20,7 @@ func TestNoBlocksStayBeyondTheEnd(t *testing.T) {
 	}
 	defer s.Close()
 	for name, size := range map[string]int{"nothing": 0, "less": 1 << 20, "all": 8 << 20} {
-		locator := registry.NewLocator(1)
+		locator := store.NewLocator(1)
 		w := s.mustCreate(t, 8<<20)
 		if err := errors.Join(write(w, size), commit(w)); err != nil {
 			t.Fatal(err)

@@ -11,7 +11,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 func init() { caddy.RegisterModule(&Backend{}) }
@@ -56,7 +56,7 @@ func (b *Backend) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return b.settings().UnmarshalCaddyfile(d)
 }
 
-// Identity implements registry.BlobBackend.
+// Identity implements store.BlobBackend.
 func (b *Backend) Identity(root string) string { return directory.Identity(b.dir(root)) }
 
 func (b *Backend) dir(root string) string {
@@ -66,16 +66,16 @@ func (b *Backend) dir(root string) string {
 	return filepath.Join(root, "blobs")
 }
 
-// OpenBlobs implements registry.BlobBackend.
-func (b *Backend) OpenBlobs(_ context.Context, root string, log *slog.Logger) (registry.BlobStore, error) {
+// OpenBlobs implements store.BlobBackend.
+func (b *Backend) OpenBlobs(_ context.Context, root string, log *slog.Logger) (store.BlobStore, error) {
 	return Open(b.dir(root), b.Reserve, log, disk.OS{})
 }
 
-// AdjustBlobs implements registry.BlobAdjuster.
-func (b *Backend) AdjustBlobs(store registry.BlobStore) error {
-	s, ok := store.(*Store)
+// AdjustBlobs implements store.BlobAdjuster.
+func (b *Backend) AdjustBlobs(blobs store.BlobStore) error {
+	s, ok := blobs.(*Store)
 	if !ok {
-		return fmt.Errorf("adjusting blob store: %T is not a filesystem store", store)
+		return fmt.Errorf("adjusting blob store: %T is not a filesystem store", blobs)
 	}
 	s.space.reserve.Store(b.Reserve)
 	return nil
@@ -84,6 +84,6 @@ func (b *Backend) AdjustBlobs(store registry.BlobStore) error {
 var (
 	_ caddy.Provisioner     = (*Backend)(nil)
 	_ caddyfile.Unmarshaler = (*Backend)(nil)
-	_ registry.BlobBackend  = (*Backend)(nil)
-	_ registry.BlobAdjuster = (*Backend)(nil)
+	_ store.BlobBackend     = (*Backend)(nil)
+	_ store.BlobAdjuster    = (*Backend)(nil)
 )

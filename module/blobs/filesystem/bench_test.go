@@ -9,6 +9,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/storetest/memory"
 )
 
@@ -26,7 +27,7 @@ func BenchmarkTransfer(b *testing.B) {
 			}
 			r := registry.New(metadata, blobs, registry.Options{Idle: true})
 			defer r.Close()
-			ref := registry.Ref{VersionRef: registry.VersionRef{Owner: "alice", Package: "p", Version: "1"}, File: "f"}
+			ref := store.Ref{VersionRef: store.VersionRef{Owner: "alice", Package: "p", Version: "1"}, File: "f"}
 			content := make([]byte, size)
 			b.SetBytes(size)
 			b.ResetTimer()
@@ -64,7 +65,7 @@ func BenchmarkCommit(b *testing.B) {
 			for range clients {
 				running.Go(func() {
 					for i := next.Add(1); i <= int64(b.N); i = next.Add(1) {
-						if err := writeBlob(s, registry.NewLocator(uint64(i)), 4096); err != nil {
+						if err := writeBlob(s, store.NewLocator(uint64(i)), 4096); err != nil {
 							b.Error(err)
 							return
 						}

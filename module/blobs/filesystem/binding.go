@@ -12,13 +12,13 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // bindingFile has the ID of the metadata store that names the blobs.
 const bindingFile = "METADATA"
 
-// Bind implements registry.BlobStore.
+// Bind implements store.BlobStore.
 func (s *Store) Bind(ctx context.Context, metadataID string) error {
 	if err := s.usable(ctx); err != nil {
 		return err
@@ -32,7 +32,7 @@ func (s *Store) Bind(ctx context.Context, metadataID string) error {
 		return fmt.Errorf("reading binding: %w", err)
 	}
 	if strings.TrimSpace(string(bound)) != metadataID {
-		return fmt.Errorf("%w: the blobs in %s are of another metadata store; use that one, or an empty directory for blobs", registry.ErrMismatch, s.path)
+		return fmt.Errorf("%w: the blobs in %s are of another metadata store; use that one, or an empty directory for blobs", store.ErrMismatch, s.path)
 	}
 	return nil
 }
@@ -40,8 +40,8 @@ func (s *Store) Bind(ctx context.Context, metadataID string) error {
 // positionFile has the highest position that the journal of the metadata had.
 const positionFile = "POSITION"
 
-// KeepPosition implements registry.BlobStore.
-func (s *Store) KeepPosition(ctx context.Context, at registry.Position, lower bool) error {
+// KeepPosition implements store.BlobStore.
+func (s *Store) KeepPosition(ctx context.Context, at store.Position, lower bool) error {
 	if err := s.usable(ctx); err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func (s *Store) KeepPosition(ctx context.Context, at registry.Position, lower bo
 }
 
 // position reads what KeepPosition wrote.
-func (s *Store) position() (at registry.Position, err error) {
+func (s *Store) position() (at store.Position, err error) {
 	text, err := os.ReadFile(filepath.Join(s.path, positionFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return at, nil
@@ -76,7 +76,7 @@ func (s *Store) position() (at registry.Position, err error) {
 		return at, fmt.Errorf("reading the position of the metadata: %w", err)
 	}
 	if err := json.Unmarshal(text, &at); err != nil {
-		return at, fmt.Errorf("%w: the file %s in %s: %w", registry.ErrDamaged, positionFile, s.path, err)
+		return at, fmt.Errorf("%w: the file %s in %s: %w", store.ErrDamaged, positionFile, s.path, err)
 	}
 	return at, nil
 }

@@ -8,7 +8,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // TestABindingThatFailedIsNotThere: one whose name may be lost would let another
@@ -26,7 +26,7 @@ func TestABindingThatFailedIsNotThere(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			path := t.TempDir()
 			s := openStore(t, path, 1, test.change)
-			if err := s.Bind(t.Context(), "one"); !errors.Is(err, registry.ErrNoSpace) {
+			if err := s.Bind(t.Context(), "one"); !errors.Is(err, store.ErrNoSpace) {
 				t.Errorf("error is %v", err)
 			}
 			if _, err := os.Stat(filepath.Join(s.path, bindingFile)); !errors.Is(err, fs.ErrNotExist) {

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 const followers = 20
@@ -49,13 +49,13 @@ func (g *gate) directories(o *steps) {
 func (g *gate) commitTogether(t *testing.T, s *Store) (later []error, first error) {
 	t.Helper()
 	var commits sync.WaitGroup
-	commits.Go(func() { first = writeBlob(s, registry.NewLocator(1), 10) })
+	commits.Go(func() { first = writeBlob(s, store.NewLocator(1), 10) })
 	synctest.Wait() // in its sync
 	var returned atomic.Int32
 	later = make([]error, followers)
 	for i := range followers {
 		commits.Go(func() {
-			later[i] = writeBlob(s, registry.NewLocator(1), 10)
+			later[i] = writeBlob(s, store.NewLocator(1), 10)
 			returned.Add(1)
 		})
 	}
@@ -106,7 +106,7 @@ func TestAFailedSyncFailsItsRoundAndNoOther(t *testing.T) {
 			if got := g.count.Load(); got != 2 {
 				t.Errorf("%d syncs: a failed one was tried again", got)
 			}
-			if err := writeBlob(s, registry.NewLocator(1), 10); err != nil {
+			if err := writeBlob(s, store.NewLocator(1), 10); err != nil {
 				t.Errorf("a commit of the next round: %v", err)
 			}
 			wantNothingLeft(t, s)
@@ -150,7 +150,7 @@ func TestEveryCommitIsFollowedByASync(t *testing.T) {
 	for range 8 {
 		clients.Go(func() {
 			for i := range 20 {
-				locator := registry.NewLocator(uint64(i) * 3_000)
+				locator := store.NewLocator(uint64(i) * 3_000)
 				if err := writeBlob(s, locator, 10); err != nil {
 					t.Error(err)
 				}

@@ -13,7 +13,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/disk/disktest"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/storetest"
 	"github.com/generic-registry/caddy-generic-registry/module/storetest/memory"
 )
@@ -23,9 +23,9 @@ import (
 // store sees the FS as through lets it.
 func faultPlace(limits tuning, through func(disk.FS) disk.FS) storetest.FaultPlace {
 	return storetest.FaultPlace{
-		In: func(root string) func(disk.FS) (registry.MetadataStore, registry.BlobStore, error) {
+		In: func(root string) func(disk.FS) (store.MetadataStore, store.BlobStore, error) {
 			place := memory.NewMetadata()
-			return func(fsys disk.FS) (registry.MetadataStore, registry.BlobStore, error) {
+			return func(fsys disk.FS) (store.MetadataStore, store.BlobStore, error) {
 				if err := os.WriteFile(filepath.Join(root, "FORMAT"), fmt.Appendln(nil, layout, layoutVersion), disk.FilePermissions); err != nil {
 					return nil, nil, err
 				}

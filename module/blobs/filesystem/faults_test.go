@@ -12,7 +12,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // faultyFile fails at its writes, sync or close.
@@ -68,16 +68,16 @@ func TestFaultsOfAWrite(t *testing.T) {
 		stays  bool // in its place, for the sweep
 	}{
 		{"create", func(o *steps) { o.create = func(string) (disk.File, error) { return nil, errDisk } }, errDisk, false},
-		{"create on a full disk", func(o *steps) { o.create = func(string) (disk.File, error) { return nil, syscall.ENOSPC } }, registry.ErrNoSpace, false},
+		{"create on a full disk", func(o *steps) { o.create = func(string) (disk.File, error) { return nil, syscall.ENOSPC } }, store.ErrNoSpace, false},
 		{"allocate", faultyCreate(faultyFile{allocate: errDisk}), errDisk, false},
-		{"allocate on a full disk", faultyCreate(faultyFile{allocate: syscall.ENOSPC}), registry.ErrNoSpace, false},
+		{"allocate on a full disk", faultyCreate(faultyFile{allocate: syscall.ENOSPC}), store.ErrNoSpace, false},
 		{"write", faultyCreate(faultyFile{write: errDisk}), errDisk, false},
-		{"write on a full disk", faultyCreate(faultyFile{write: syscall.ENOSPC}), registry.ErrNoSpace, false},
-		{"write over the quota", faultyCreate(faultyFile{write: syscall.EDQUOT}), registry.ErrNoSpace, false},
+		{"write on a full disk", faultyCreate(faultyFile{write: syscall.ENOSPC}), store.ErrNoSpace, false},
+		{"write over the quota", faultyCreate(faultyFile{write: syscall.EDQUOT}), store.ErrNoSpace, false},
 		{"flush", faultyCreate(faultyFile{flush: errDisk}), errDisk, false},
-		{"flush on a full disk", faultyCreate(faultyFile{flush: syscall.ENOSPC}), registry.ErrNoSpace, false},
+		{"flush on a full disk", faultyCreate(faultyFile{flush: syscall.ENOSPC}), store.ErrNoSpace, false},
 		{"sync", faultyCreate(faultyFile{sync: errDisk}), errDisk, false},
-		{"sync on a full disk", faultyCreate(faultyFile{sync: syscall.ENOSPC}), registry.ErrNoSpace, false},
+		{"sync on a full disk", faultyCreate(faultyFile{sync: syscall.ENOSPC}), store.ErrNoSpace, false},
 		{"close", faultyCreate(faultyFile{close: errDisk}), errDisk, false},
 		{"make directory", func(o *steps) { o.makeDirectory = failing }, errDisk, false},
 		{"rename", func(o *steps) { o.rename = func(string, string) error { return errDisk } }, errDisk, false},
@@ -100,12 +100,12 @@ func TestFaultsOfAWrite(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := newStore(t, 1, test.change)
-			locator := registry.NewLocator(1)
+			locator := store.NewLocator(1)
 			err := writeBlob(s, locator, flushStep)
 			if !errors.Is(err, test.want) {
 				t.Fatalf("error is %v, want %v", err, test.want)
 			}
-			if _, err := s.Stat(t.Context(), locator); errors.Is(err, registry.ErrBlobNotFound) == test.stays {
+			if _, err := s.Stat(t.Context(), locator); errors.Is(err, store.ErrBlobNotFound) == test.stays {
 				t.Errorf("in its place: %v", err)
 			}
 			wantNothingLeft(t, s)
@@ -113,13 +113,13 @@ func TestFaultsOfAWrite(t *testing.T) {
 	}
 }
 
-func commit(w registry.BlobWriter) error {
+func commit(w store.BlobWriter) error {
 	_, err := w.Commit(context.Background())
 	return err
 }
 
 // writeBlob writes as a registry does: it aborts what fails.
-func writeBlob(s *Store, locator registry.Locator, size int) error {
+func writeBlob(s *Store, locator store.Locator, size int) error {
 	w, err := s.CreateAt(context.Background(), locator, int64(size))
 	if err != nil {
 		return err
@@ -178,7 +178,7 @@ func TestNothingIsTriedTwice(t *testing.T) {
 		{"a sync", &sync, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			locator := registry.NewLocator(1)
+			locator := store.NewLocator(1)
 			w, err := s.CreateAt(t.Context(), locator, 100)
 			if err != nil {
 				t.Fatal(err)
@@ -190,10 +190,10 @@ func TestNothingIsTriedTwice(t *testing.T) {
 			if err := commit(w); !errors.Is(err, errStumble) {
 				t.Errorf("committing: %v", err)
 			}
-			if err := commit(w); !errors.Is(err, registry.ErrUnavailable) {
+			if err := commit(w); !errors.Is(err, store.ErrUnavailable) {
 				t.Errorf("committing again: %v", err)
 			}
-			if _, err := s.Stat(t.Context(), locator); !errors.Is(err, registry.ErrBlobNotFound) {
+			if _, err := s.Stat(t.Context(), locator); !errors.Is(err, store.ErrBlobNotFound) {
 				t.Errorf("in its place: %v", err)
 			}
 			wantNothingLeft(t, s)
@@ -217,7 +217,7 @@ func wantNothingLeft(t *testing.T, s *Store) {
 // TestABlobIsNeverReplaced: a locator used twice is an error, at once and later.
 func TestABlobIsNeverReplaced(t *testing.T) {
 	s := newStore(t, 1, nil)
-	locator := registry.NewLocator(1)
+	locator := store.NewLocator(1)
 	w, err := s.CreateAt(t.Context(), locator, 10)
 	if err != nil {
 		t.Fatal(err)
@@ -247,10 +247,10 @@ func TestFaultsOfRemoving(t *testing.T) {
 	if s.space.taken != 0 {
 		t.Errorf("%d bytes are still set aside", s.space.taken)
 	}
-	if err := commit(w); !errors.Is(err, registry.ErrUnavailable) {
+	if err := commit(w); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("committing what was aborted: %v", err)
 	}
-	if err := s.Delete(t.Context(), registry.NewLocator(1)); !errors.Is(err, errDisk) {
+	if err := s.Delete(t.Context(), store.NewLocator(1)); !errors.Is(err, errDisk) {
 		t.Errorf("deleting: %v", err)
 	}
 }
@@ -261,7 +261,7 @@ func TestAFullDiskIsAFaultOfState(t *testing.T) {
 	take := func() (*directory.Claim, error) {
 		return nil, &fs.PathError{Op: "write", Path: t.TempDir(), Err: syscall.ENOSPC}
 	}
-	if _, err := open(take, 1, discard, disk.OS{}, defaultTuning); !registry.IsState(err) || !errors.Is(err, registry.ErrNoSpace) {
+	if _, err := open(take, 1, discard, disk.OS{}, defaultTuning); !store.IsState(err) || !errors.Is(err, store.ErrNoSpace) {
 		t.Errorf("error is %v", err)
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // foreign are files that an administrator may have put beside the blobs.
@@ -42,7 +42,7 @@ func TestWhatIsNotOfTheStoreIsLeftAlone(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		err = s.Walk(t.Context(), func(locator registry.Locator, _ int64, _ time.Time) error {
+		err = s.Walk(t.Context(), func(locator store.Locator, _ int64, _ time.Time) error {
 			t.Errorf("%s is walked", locator)
 			return nil
 		})
@@ -66,7 +66,7 @@ func TestARestartGoesOnInTheDirectoryThatWasBeingFilled(t *testing.T) {
 	root := t.TempDir()
 	s := openTuned(t, root, 1, nil, defaultTuning)
 	for _, sequence := range []uint64{1, 35*10_000 + 1, 34 * 10_000} {
-		if err := writeBlob(s, registry.NewLocator(sequence), 10); err != nil {
+		if err := writeBlob(s, store.NewLocator(sequence), 10); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // FuzzLocatorsStayInside: whatever a damaged record says, the store follows it to
@@ -21,7 +21,7 @@ func FuzzLocatorsStayInside(f *testing.F) {
 	}
 	f.Cleanup(func() { _ = s.Close() })
 	f.Fuzz(func(t *testing.T, text string) {
-		locator := registry.Locator(text)
+		locator := store.Locator(text)
 		place, err := s.find(t.Context(), locator)
 		if err == nil {
 			checkInside(t, s, place, filepath.FromSlash(text))
@@ -61,7 +61,7 @@ func checkInside(t *testing.T, s *Store, path, want string) {
 // TestUploadsCannotBeRead: tmp looks like a locator's directory.
 func TestUploadsCannotBeRead(t *testing.T) {
 	s := newStore(t, 1, nil)
-	locator := registry.NewLocator(1)
+	locator := store.NewLocator(1)
 	w, err := s.CreateAt(t.Context(), locator, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -70,7 +70,7 @@ func TestUploadsCannotBeRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	upload := registry.Locator(temporaryDirectory + "/" + name)
+	upload := store.Locator(temporaryDirectory + "/" + name)
 	if content, err := s.Open(t.Context(), upload, 0); err == nil {
 		t.Errorf("an upload is read: %v", content.Close())
 	}

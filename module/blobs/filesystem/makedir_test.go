@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 var errDisk = errors.New("input/output error")
@@ -55,7 +55,7 @@ func (d *directorySteps) wantDone(t *testing.T, want ...string) {
 func TestADirectoryWhoseSyncFailedIsMadeAnew(t *testing.T) {
 	d := &directorySteps{failSync: true}
 	s := newStore(t, 1, d.change)
-	if err := writeBlob(s, registry.NewLocator(1), 10); !errors.Is(err, errDisk) {
+	if err := writeBlob(s, store.NewLocator(1), 10); !errors.Is(err, errDisk) {
 		t.Fatalf("error is %v", err)
 	}
 	d.wantDone(t, "make 00000000", "sync fails", "remove 00000000", "remove")
@@ -64,7 +64,7 @@ func TestADirectoryWhoseSyncFailedIsMadeAnew(t *testing.T) {
 	}
 	d.failSync = false
 	for range 2 {
-		if err := writeBlob(s, registry.NewLocator(1), 10); err != nil {
+		if err := writeBlob(s, store.NewLocator(1), 10); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -77,17 +77,17 @@ func TestADirectoryThatCannotBeRemovedIsNotUsed(t *testing.T) {
 	d := &directorySteps{failSync: true, failRemoval: true}
 	s := newStore(t, 1, d.change)
 	for range 2 {
-		if err := writeBlob(s, registry.NewLocator(1), 10); !errors.Is(err, errDisk) || !strings.Contains(err.Error(), "syncing new directory") {
+		if err := writeBlob(s, store.NewLocator(1), 10); !errors.Is(err, errDisk) || !strings.Contains(err.Error(), "syncing new directory") {
 			t.Fatalf("error is %v", err)
 		}
 		d.failSync = false
 	}
 	d.wantDone(t, "make 00000000", "sync fails", "remove 00000000 fails", "remove fails", "remove 00000000 fails", "remove fails")
-	if err := writeBlob(s, registry.NewLocator(1<<40), 10); err != nil {
+	if err := writeBlob(s, store.NewLocator(1<<40), 10); err != nil {
 		t.Errorf("another directory: %v", err)
 	}
 	d.done, d.failRemoval = nil, false
-	if err := writeBlob(s, registry.NewLocator(1), 10); err != nil {
+	if err := writeBlob(s, store.NewLocator(1), 10); err != nil {
 		t.Errorf("once it can be removed: %v", err)
 	}
 	d.wantDone(t, "remove 00000000", "make 00000000", "sync", "sync 00000000")
@@ -100,7 +100,7 @@ func TestOpeningTrustsDirectoriesThatHaveBlobs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(writeBlob(s, registry.NewLocator(1), 10), os.Mkdir(filepath.Join(path, "0000000z"), 0o700), s.Close()); err != nil {
+	if err := errors.Join(writeBlob(s, store.NewLocator(1), 10), os.Mkdir(filepath.Join(path, "0000000z"), 0o700), s.Close()); err != nil {
 		t.Fatal(err)
 	}
 	if err := errors.Join(os.Remove(filepath.Join(path, temporaryDirectory)), os.Remove(filepath.Join(path, walDirectory))); err != nil {
@@ -114,15 +114,15 @@ func TestOpeningTrustsDirectoriesThatHaveBlobs(t *testing.T) {
 	}
 	defer s.Close()
 	d.wantDone(t, "make", "remove 0000000z fails", "make", "sync")
-	if err := writeBlob(s, registry.NewLocator(1), 10); err != nil {
+	if err := writeBlob(s, store.NewLocator(1), 10); err != nil {
 		t.Error(err)
 	}
 	d.wantDone(t, "sync 00000000")
-	if err := writeBlob(s, registry.NewLocator(35*10_000), 10); !errors.Is(err, errDisk) {
+	if err := writeBlob(s, store.NewLocator(35*10_000), 10); !errors.Is(err, errDisk) {
 		t.Errorf("a directory that cannot be removed: %v", err)
 	}
 	d.done, d.failRemoval = nil, false
-	if err := writeBlob(s, registry.NewLocator(35*10_000), 10); err != nil {
+	if err := writeBlob(s, store.NewLocator(35*10_000), 10); err != nil {
 		t.Error(err)
 	}
 	d.wantDone(t, "remove 0000000z", "make 0000000z", "sync", "sync 0000000z")

@@ -12,7 +12,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/disk/disktest"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 const firstFolder = "00000000" // of the locators of one store
@@ -39,15 +39,15 @@ func (m *meanwhile) SyncDirectory(name string) error {
 // Seen to fail with a blob acknowledged, or taken for moved to quarantine, whose name
 // the failed sync for another blob lost.
 func TestAFailedDirectorySyncRefusesOtherCommits(t *testing.T) {
-	write := func(size int) func(*Store, registry.Locator) error {
-		return func(s *Store, locator registry.Locator) error { return writeBlob(s, locator, size) }
+	write := func(size int) func(*Store, store.Locator) error {
+		return func(s *Store, locator store.Locator) error { return writeBlob(s, locator, size) }
 	}
-	first, second := registry.NewLocator(1), registry.NewLocator(1)
+	first, second := store.NewLocator(1), store.NewLocator(1)
 	for _, test := range []struct {
 		name    string
 		folder  string
 		prepare func(s *Store) error
-		do      func(s *Store, locator registry.Locator) error
+		do      func(s *Store, locator store.Locator) error
 	}{
 		{"large blobs", firstFolder, func(*Store) error { return nil }, write(smallBlob + 1)},
 		{"small blobs that are not written ahead", firstFolder, func(s *Store) error {
@@ -56,7 +56,7 @@ func TestAFailedDirectorySyncRefusesOtherCommits(t *testing.T) {
 		}, write(10)},
 		{"blobs that are put aside", quarantineDirectory, func(s *Store) error {
 			return errors.Join(writeBlob(s, first, 10), writeBlob(s, second, 10))
-		}, func(s *Store, locator registry.Locator) error { return s.Quarantine(context.Background(), locator) }},
+		}, func(s *Store, locator store.Locator) error { return s.Quarantine(context.Background(), locator) }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			work := func(root string, fsys *disktest.FS) (s *Store, failures [2]error) {
@@ -122,15 +122,15 @@ func TestAFailedSettlingRefusesOtherCommits(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if err := writeBlob(s, registry.NewLocator(1), 10); err != nil {
+	if err := writeBlob(s, store.NewLocator(1), 10); err != nil {
 		t.Fatal(err)
 	}
 	m.do = func(string) {
-		if err := s.settle([]registry.Locator{registry.NewLocator(1)}); !errors.Is(err, errDisk) {
+		if err := s.settle([]store.Locator{store.NewLocator(1)}); !errors.Is(err, errDisk) {
 			t.Errorf("settling: %v", err)
 		}
 	}
-	if err := writeBlob(s, registry.NewLocator(1), smallBlob+1); !errors.Is(err, errEpoch) {
+	if err := writeBlob(s, store.NewLocator(1), smallBlob+1); !errors.Is(err, errEpoch) {
 		t.Errorf("the large one: %v", err)
 	}
 }
@@ -182,12 +182,12 @@ func TestAnOpeningThatFailedIsNotBuiltUpon(t *testing.T) {
 				t.Errorf("the next opening after a fault at %q: %v", o, err)
 				continue
 			}
-			small, large := registry.NewLocator(1), registry.NewLocator(1)
+			small, large := store.NewLocator(1), store.NewLocator(1)
 			if err := errors.Join(writeBlob(s, small, 10), writeBlob(s, large, smallBlob+1), fsys.PowerCut(), s.Close()); err != nil {
 				t.Errorf("after a fault at %q: %v", o, err)
 			}
 			s = openTuned(t, root, 1, nil, defaultTuning)
-			for locator, want := range map[registry.Locator]int64{small: 10, large: smallBlob + 1} {
+			for locator, want := range map[store.Locator]int64{small: 10, large: smallBlob + 1} {
 				if size, err := s.Stat(t.Context(), locator); err != nil || size != want {
 					t.Errorf("after a fault at %q there are %d bytes of %d, %v\n%s", o, size, want, err, fsys.Log(0))
 				}

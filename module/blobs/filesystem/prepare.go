@@ -11,7 +11,7 @@ import (
 	"slices"
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // prepare leaves the directory as a store that just opened has it: nothing in tmp,
@@ -148,12 +148,12 @@ func (s *Store) continueSequence() error {
 		}
 		blobs := 0
 		for _, entry := range entries {
-			if _, _, err := registry.Locator(name + "/" + entry.Name()).Split(); err == nil {
+			if _, _, err := store.Locator(name + "/" + entry.Name()).Split(); err == nil {
 				blobs++
 			}
 		}
 		if blobs > 0 {
-			s.sequence.Store(registry.LocatorSequence(name, blobs))
+			s.sequence.Store(store.LocatorSequence(name, blobs))
 			return nil
 		}
 	}
@@ -168,7 +168,7 @@ func (s *Store) directories() ([]string, error) {
 	}
 	var names []string
 	for _, entry := range entries {
-		if entry.IsDir() && registry.IsLocatorDirectory(entry.Name()) {
+		if entry.IsDir() && store.IsLocatorDirectory(entry.Name()) {
 			names = append(names, entry.Name())
 		}
 	}

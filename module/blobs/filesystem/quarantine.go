@@ -13,13 +13,13 @@ import (
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
-// Quarantine implements registry.BlobStore. When it returns nil the bytes are in
+// Quarantine implements store.BlobStore. When it returns nil the bytes are in
 // quarantine for good: both directories are synced, the new name's first, so that
 // a power cut in between leaves one of the names or both.
-func (s *Store) Quarantine(ctx context.Context, locator registry.Locator) error {
+func (s *Store) Quarantine(ctx context.Context, locator store.Locator) error {
 	name, err := s.find(ctx, locator)
 	if err != nil {
 		return err
@@ -39,7 +39,7 @@ func (s *Store) Quarantine(ctx context.Context, locator registry.Locator) error 
 // asideFormat begins the name of what is put aside: when that was.
 const asideFormat = "20060102T150405Z-"
 
-// PurgeQuarantine implements registry.BlobStore. What does not have a name that the
+// PurgeQuarantine implements store.BlobStore. What does not have a name that the
 // store gives is left alone.
 func (s *Store) PurgeQuarantine(ctx context.Context, before time.Time, keep int) (removed int, err error) {
 	if err := s.usable(ctx); err != nil {
@@ -77,7 +77,7 @@ func putAsideAt(name string) (at time.Time, ours bool) {
 }
 
 // putAside moves a file to quarantine, after an epoch, and tells whether it was there.
-func (s *Store) putAside(name string, locator registry.Locator) (epoch uint64, moved bool, err error) {
+func (s *Store) putAside(name string, locator store.Locator) (epoch uint64, moved bool, err error) {
 	s.quarantining.Lock() // the name that is found vacant stays so
 	defer s.quarantining.Unlock()
 	if vacant, err := isVacant(name); vacant || err != nil {
@@ -106,7 +106,7 @@ func (s *Store) putAside(name string, locator registry.Locator) (epoch uint64, m
 
 // placeAside finds a name in quarantine. What is there already stays: a power cut
 // may have brought a name back to its old place and kept the new one too.
-func (s *Store) placeAside(locator registry.Locator) (string, error) {
+func (s *Store) placeAside(locator store.Locator) (string, error) {
 	name := s.now().UTC().Format(asideFormat) + strings.ReplaceAll(string(locator), "/", "-")
 	first := filepath.Join(s.path, quarantineDirectory, name)
 	for place, n := first, 1; ; n++ {

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // wantQuarantined compares the sizes of what is in quarantine.
@@ -37,14 +37,14 @@ func wantQuarantined(t *testing.T, s *Store, want map[string]int64) {
 // asideTime is when stores of these tests put something aside.
 var asideTime = time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
 
-func nameAside(locator registry.Locator) string {
+func nameAside(locator store.Locator) string {
 	return "20260301T120000Z-" + strings.ReplaceAll(string(locator), "/", "-")
 }
 
 func TestQuarantineKeepsWhatItHas(t *testing.T) {
 	path := t.TempDir()
 	s := openStore(t, path, 1, nil)
-	locator, want := registry.NewLocator(1), make(map[string]int64)
+	locator, want := store.NewLocator(1), make(map[string]int64)
 	for size, suffix := range []string{"", ".1", ".2"} {
 		if err := errors.Join(writeBlob(s, locator, size), s.Quarantine(t.Context(), locator)); err != nil {
 			t.Fatal(err)
@@ -62,7 +62,7 @@ func TestQuarantineKeepsWhatItHas(t *testing.T) {
 // the walk, and with it the sweep, nor a delete comes by.
 func TestQuarantineIsNoPlaceOfBlobs(t *testing.T) {
 	s := newStore(t, 1, nil)
-	locator := registry.NewLocator(1)
+	locator := store.NewLocator(1)
 	if err := errors.Join(writeBlob(s, locator, 10), s.Quarantine(t.Context(), locator)); err != nil {
 		t.Fatal(err)
 	}
@@ -70,8 +70,8 @@ func TestQuarantineIsNoPlaceOfBlobs(t *testing.T) {
 	if err := os.WriteFile(plain, []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	inside := registry.Locator(quarantineDirectory + "/abc")
-	if _, err := s.Stat(t.Context(), inside); !errors.Is(err, registry.ErrDamaged) {
+	inside := store.Locator(quarantineDirectory + "/abc")
+	if _, err := s.Stat(t.Context(), inside); !errors.Is(err, store.ErrDamaged) {
 		t.Errorf("asking for it: %v", err)
 	}
 	if content, err := s.Open(t.Context(), inside, 1); err == nil {
@@ -83,7 +83,7 @@ func TestQuarantineIsNoPlaceOfBlobs(t *testing.T) {
 	if s.Delete(t.Context(), inside) == nil || s.Quarantine(t.Context(), inside) == nil {
 		t.Error("it is deleted or moved")
 	}
-	err := s.Walk(t.Context(), func(found registry.Locator, _ int64, _ time.Time) error {
+	err := s.Walk(t.Context(), func(found store.Locator, _ int64, _ time.Time) error {
 		t.Errorf("%s is walked", found)
 		return nil
 	})
@@ -123,15 +123,15 @@ func TestFaultsOfAQuarantine(t *testing.T) {
 			}
 			defer s.Close()
 			s.now = func() time.Time { return asideTime }
-			locator := registry.NewLocator(1)
+			locator := store.NewLocator(1)
 			if err := writeBlob(s, locator, 10); err != nil {
 				t.Fatal(err)
 			}
 			test.change(o)
-			if err := s.Quarantine(t.Context(), locator); !errors.Is(err, registry.ErrNoSpace) {
+			if err := s.Quarantine(t.Context(), locator); !errors.Is(err, store.ErrNoSpace) {
 				t.Errorf("error is %v", err)
 			}
-			if _, err := s.Stat(t.Context(), locator); errors.Is(err, registry.ErrBlobNotFound) != test.moved {
+			if _, err := s.Stat(t.Context(), locator); errors.Is(err, store.ErrBlobNotFound) != test.moved {
 				t.Errorf("in its place: %v", err)
 			}
 			if test.moved {
@@ -152,7 +152,7 @@ func TestADeleteMayWinOverAQuarantine(t *testing.T) {
 			return rename(from, to)
 		}
 	})
-	locator := registry.NewLocator(1)
+	locator := store.NewLocator(1)
 	if err := errors.Join(writeBlob(s, locator, 10), s.Quarantine(t.Context(), locator)); err != nil {
 		t.Error(err)
 	}
@@ -168,7 +168,7 @@ func TestQuarantineIsBoundedByAgeAndNumber(t *testing.T) {
 	var names []string
 	for day := range 5 {
 		s.now = func() time.Time { return asideTime.AddDate(0, 0, day) }
-		locator := registry.NewLocator(1)
+		locator := store.NewLocator(1)
 		if err := errors.Join(writeBlob(s, locator, 10), s.Quarantine(t.Context(), locator)); err != nil {
 			t.Fatal(err)
 		}

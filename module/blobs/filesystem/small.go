@@ -8,13 +8,13 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // smallWriter writes one small blob: it keeps the bytes, to write them ahead.
 type smallWriter struct {
 	store     *Store
-	locator   registry.Locator
+	locator   store.Locator
 	place     string
 	allowance *allowance
 	content   []byte // what came; nothing that was only announced takes memory
@@ -22,7 +22,7 @@ type smallWriter struct {
 	ended     bool
 }
 
-func (s *Store) createSmall(locator registry.Locator, place string, size int64) (*smallWriter, error) {
+func (s *Store) createSmall(locator store.Locator, place string, size int64) (*smallWriter, error) {
 	allowance, err := s.space.allow(size)
 	if err != nil {
 		return nil, err
@@ -54,9 +54,9 @@ func (w *smallWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Commit implements registry.BlobWriter: the file is written to its place, and made
+// Commit implements store.BlobWriter: the file is written to its place, and made
 // durable by the log. As with a large one, no step may be tried twice.
-func (w *smallWriter) Commit(context.Context) (registry.Locator, error) {
+func (w *smallWriter) Commit(context.Context) (store.Locator, error) {
 	if err := w.usable(); err != nil {
 		return "", errors.Join(err, w.Abort())
 	}
@@ -102,7 +102,7 @@ func (w *smallWriter) sync(file disk.File, epoch uint64) error {
 	return w.store.confirm(filepath.Dir(w.place), epoch)
 }
 
-// Abort implements registry.BlobWriter.
+// Abort implements store.BlobWriter.
 func (w *smallWriter) Abort() error {
 	w.ended = true
 	w.allowance.end()

@@ -10,7 +10,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // promiseStep is the most that is promised to an upload beyond what it is about to
@@ -55,11 +55,11 @@ func (s *space) lack(bytes int64) error {
 		return fmt.Errorf("%w: asking for free space: %w", registry.ErrUnavailable, err)
 	}
 	if free.Files < directory.ReserveFiles {
-		return fmt.Errorf("%w: the file system takes %d more files (inodes), the reserve is %d", registry.ErrNoSpace, free.Files, directory.ReserveFiles)
+		return fmt.Errorf("%w: the file system takes %d more files (inodes), the reserve is %d", store.ErrNoSpace, free.Files, directory.ReserveFiles)
 	}
 	left := int64(min(free.Bytes, math.MaxInt64)) - s.taken - s.reserve.Load()
 	if left < bytes || left <= 0 {
-		return fmt.Errorf("%w: %s wanted, %s free, %s promised to uploads, %s reserve", registry.ErrNoSpace,
+		return fmt.Errorf("%w: %s wanted, %s free, %s promised to uploads, %s reserve", store.ErrNoSpace,
 			humanize.IBytes(uint64(bytes)), humanize.IBytes(free.Bytes), humanize.IBytes(uint64(s.taken)), humanize.IBytes(uint64(s.reserve.Load())))
 	}
 	return nil

@@ -12,7 +12,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // fakeDisk is a file system of which a test says how much is free, and whether it
@@ -81,16 +81,16 @@ func (f *fakeFile) Truncate(size int64) error {
 	return nil
 }
 
-func write(w registry.BlobWriter, bytes int) error {
+func write(w store.BlobWriter, bytes int) error {
 	_, err := w.Write(make([]byte, bytes))
 	return err
 }
 
 const mebi = 1 << 20
 
-func (s *Store) mustCreate(t *testing.T, size int64) registry.BlobWriter {
+func (s *Store) mustCreate(t *testing.T, size int64) store.BlobWriter {
 	t.Helper()
-	w, err := s.CreateAt(context.Background(), registry.NewLocator(1), size)
+	w, err := s.CreateAt(context.Background(), store.NewLocator(1), size)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func wantNoSpace(t *testing.T, s *Store, size int64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if w, err := s.CreateAt(context.Background(), registry.NewLocator(1), size); !errors.Is(err, registry.ErrNoSpace) {
+	if w, err := s.CreateAt(context.Background(), store.NewLocator(1), size); !errors.Is(err, store.ErrNoSpace) {
 		t.Errorf("an upload of %d bytes: %v, %v", size, w, err)
 	}
 	if after, err := os.ReadDir(filepath.Join(s.path, temporaryDirectory)); err != nil || len(after) != len(before) {
@@ -207,7 +207,7 @@ func TestWhatIsSetAsideIsGivenBack(t *testing.T) {
 	if promised := s.space.taken; promised > promiseStep {
 		t.Errorf("%d bytes are promised", promised)
 	}
-	if err := write(long, 20*mebi); !errors.Is(err, registry.ErrNoSpace) {
+	if err := write(long, 20*mebi); !errors.Is(err, store.ErrNoSpace) {
 		t.Errorf("into the reserve: %v", err)
 	}
 	if err := long.Abort(); err != nil {
@@ -228,7 +228,7 @@ func TestAFullDiskKeepsNoBlocksAhead(t *testing.T) {
 	if err := errors.Join(write(other, 10*mebi), write(w, 20*mebi), write(w, 10*mebi)); err != nil {
 		t.Fatal(err)
 	}
-	if err := write(w, 1); !errors.Is(err, registry.ErrNoSpace) {
+	if err := write(w, 1); !errors.Is(err, store.ErrNoSpace) {
 		t.Errorf("into the reserve: %v", err)
 	}
 	if err := errors.Join(w.Abort(), other.Abort()); err != nil {
@@ -248,7 +248,7 @@ func TestUploadsOfUnknownSizeCountAsTheyGrow(t *testing.T) {
 	for ; err == nil && written < 100; written++ {
 		err = write(w, mebi)
 	}
-	if !errors.Is(err, registry.ErrNoSpace) {
+	if !errors.Is(err, store.ErrNoSpace) {
 		t.Errorf("error is %v", err)
 	}
 	if left := d.free.Load(); left < 10*mebi || written < 30 {
@@ -269,7 +269,7 @@ func TestAnUploadLargerThanAnnouncedIsCounted(t *testing.T) {
 	if err := write(w, 20*mebi); err != nil {
 		t.Fatal(err)
 	}
-	if err := write(w, 11*mebi); !errors.Is(err, registry.ErrNoSpace) {
+	if err := write(w, 11*mebi); !errors.Is(err, store.ErrNoSpace) {
 		t.Errorf("error is %v", err)
 	}
 	if err := w.Abort(); err != nil {
@@ -297,23 +297,23 @@ func TestTheReserveCanChangeWhileOpen(t *testing.T) {
 
 func TestFaultsOfOpening(t *testing.T) {
 	root := t.TempDir()
-	store, err := (&Backend{Reserve: 1}).OpenBlobs(t.Context(), root, discard)
+	blobs, err := (&Backend{Reserve: 1}).OpenBlobs(t.Context(), root, discard)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := (&Backend{Reserve: 1}).OpenBlobs(t.Context(), root, discard); !errors.Is(err, registry.ErrLocked) || !strings.Contains(err.Error(), filepath.Join(root, "blobs")) {
+	if _, err := (&Backend{Reserve: 1}).OpenBlobs(t.Context(), root, discard); !errors.Is(err, store.ErrLocked) || !strings.Contains(err.Error(), filepath.Join(root, "blobs")) {
 		t.Errorf("a store that is open: %v", err)
 	}
-	if err := store.Close(); err != nil {
+	if err := blobs.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := (&Backend{Reserve: 1 << 61}).OpenBlobs(t.Context(), root, discard); !registry.IsState(err) || !errors.Is(err, registry.ErrNoSpace) {
+	if _, err := (&Backend{Reserve: 1 << 61}).OpenBlobs(t.Context(), root, discard); !store.IsState(err) || !errors.Is(err, store.ErrNoSpace) {
 		t.Errorf("less room than the reserve: %v", err)
 	}
 	if err := os.WriteFile(filepath.Join(root, "blobs", "FORMAT"), fmt.Appendln(nil, layout, layoutVersion+1), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := (&Backend{Reserve: 1}).OpenBlobs(t.Context(), root, discard); !errors.Is(err, registry.ErrFormat) || registry.IsState(err) {
+	if _, err := (&Backend{Reserve: 1}).OpenBlobs(t.Context(), root, discard); !errors.Is(err, store.ErrFormat) || store.IsState(err) {
 		t.Errorf("a newer layout: %v", err)
 	}
 }
@@ -321,13 +321,13 @@ func TestFaultsOfOpening(t *testing.T) {
 func TestOpeningTidiesUp(t *testing.T) {
 	root := t.TempDir()
 	backend := &Backend{Reserve: 1}
-	store, err := backend.OpenBlobs(t.Context(), root, discard)
+	blobs, err := backend.OpenBlobs(t.Context(), root, discard)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := store.(*Store)
-	kept, deleted := registry.NewLocator(1), registry.NewLocator(1<<40)
-	for _, locator := range []registry.Locator{kept, deleted} {
+	s := blobs.(*Store)
+	kept, deleted := store.NewLocator(1), store.NewLocator(1<<40)
+	for _, locator := range []store.Locator{kept, deleted} {
 		if err := writeBlob(s, locator, 10); err != nil {
 			t.Fatal(err)
 		}
@@ -343,10 +343,10 @@ func TestOpeningTidiesUp(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if store, err = backend.OpenBlobs(t.Context(), root, discard); err != nil {
+	if blobs, err = backend.OpenBlobs(t.Context(), root, discard); err != nil {
 		t.Fatal(err)
 	}
-	defer store.Close()
+	defer blobs.Close()
 	entries, err := os.ReadDir(s.path)
 	if err != nil {
 		t.Fatal(err)

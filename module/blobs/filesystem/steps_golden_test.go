@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk/disktest"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 var update = flag.Bool("update", false, "rewrite the recorded steps")
@@ -31,8 +31,8 @@ func TestSteps(t *testing.T) {
 	root := t.TempDir()
 	fsys := disktest.New(root, disktest.Fault{})
 	var s *Store
-	first, second, third := registry.NewLocator(1), registry.NewLocator(1), registry.NewLocator(1)
-	large, larger, shorter := registry.NewLocator(1), registry.NewLocator(1), registry.NewLocator(1)
+	first, second, third := store.NewLocator(1), store.NewLocator(1), store.NewLocator(1)
+	large, larger, shorter := store.NewLocator(1), store.NewLocator(1), store.NewLocator(1)
 	ctx := t.Context()
 	var text strings.Builder
 	for _, step := range []struct {
@@ -100,7 +100,7 @@ func wantRecorded(t *testing.T, got string) {
 // does nothing any more, nothing changes.
 func TestNoChangePassesByTheFileSystem(t *testing.T) {
 	ctx := t.Context()
-	locator := registry.NewLocator(1)
+	locator := store.NewLocator(1)
 	fsys := disktest.New(t.TempDir(), disktest.Fault{})
 	root := filepath.Join(t.TempDir(), "blobs")
 	s, err := Open(root, 1, discard, fsys)
@@ -114,7 +114,7 @@ func TestNoChangePassesByTheFileSystem(t *testing.T) {
 	fsys.Kill()
 	before := listed(t, root)
 	_, writing := w.Write([]byte("0123456789"))
-	_, creating := s.CreateAt(ctx, registry.NewLocator(1), 10)
+	_, creating := s.CreateAt(ctx, store.NewLocator(1), 10)
 	for _, err := range []error{writing, creating, commit(w), commit(small), s.Delete(ctx, locator), s.Quarantine(ctx, locator), s.Bind(ctx, "one")} {
 		if !errors.Is(err, disktest.ErrCrashed) {
 			t.Errorf("error is %v", err)

@@ -15,7 +15,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 const (
@@ -91,13 +91,13 @@ func open(take func() (*directory.Claim, error), reserve int64, log *slog.Logger
 
 func (s *Store) usable(ctx context.Context) error {
 	if s.closed.Load() {
-		return fmt.Errorf("%w: closed", registry.ErrUnavailable)
+		return fmt.Errorf("%w: closed", store.ErrUnavailable)
 	}
 	return ctx.Err()
 }
 
 // find returns the file name of a locator.
-func (s *Store) find(ctx context.Context, locator registry.Locator) (string, error) {
+func (s *Store) find(ctx context.Context, locator store.Locator) (string, error) {
 	if err := s.usable(ctx); err != nil {
 		return "", err
 	}
@@ -105,7 +105,7 @@ func (s *Store) find(ctx context.Context, locator registry.Locator) (string, err
 }
 
 // place returns the name of a locator's file.
-func (s *Store) place(locator registry.Locator) (string, error) {
+func (s *Store) place(locator store.Locator) (string, error) {
 	directory, name, err := locator.Split()
 	if err != nil {
 		return "", err
@@ -118,9 +118,9 @@ func (s *Store) temporary(place string) string {
 	return filepath.Join(s.path, temporaryDirectory, filepath.Base(place))
 }
 
-// Open implements registry.BlobStore. What it returns is an *os.File, so that the
+// Open implements store.BlobStore. What it returns is an *os.File, so that the
 // kernel can send it.
-func (s *Store) Open(ctx context.Context, locator registry.Locator, size int64) (io.ReadSeekCloser, error) {
+func (s *Store) Open(ctx context.Context, locator store.Locator, size int64) (io.ReadSeekCloser, error) {
 	name, err := s.find(ctx, locator)
 	if err != nil {
 		return nil, err
@@ -131,7 +131,7 @@ func (s *Store) Open(ctx context.Context, locator registry.Locator, size int64) 
 	}
 	info, err := file.Stat()
 	if err == nil && info.Size() != size {
-		err = fmt.Errorf("%w: blob %s has %d bytes, not %d", registry.ErrDamaged, locator, info.Size(), size)
+		err = fmt.Errorf("%w: blob %s has %d bytes, not %d", store.ErrDamaged, locator, info.Size(), size)
 	}
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
@@ -139,8 +139,8 @@ func (s *Store) Open(ctx context.Context, locator registry.Locator, size int64) 
 	return file, nil
 }
 
-// Stat implements registry.BlobStore.
-func (s *Store) Stat(ctx context.Context, locator registry.Locator) (int64, error) {
+// Stat implements store.BlobStore.
+func (s *Store) Stat(ctx context.Context, locator store.Locator) (int64, error) {
 	name, err := s.find(ctx, locator)
 	if err != nil {
 		return 0, err
@@ -152,8 +152,8 @@ func (s *Store) Stat(ctx context.Context, locator registry.Locator) (int64, erro
 	return info.Size(), nil
 }
 
-// Delete implements registry.BlobStore.
-func (s *Store) Delete(ctx context.Context, locator registry.Locator) error {
+// Delete implements store.BlobStore.
+func (s *Store) Delete(ctx context.Context, locator store.Locator) error {
 	name, err := s.find(ctx, locator)
 	if err != nil {
 		return err
@@ -165,12 +165,12 @@ func (s *Store) Delete(ctx context.Context, locator registry.Locator) error {
 	return nil
 }
 
-// Condition implements registry.BlobStore.
-func (s *Store) Condition() registry.Condition {
+// Condition implements store.BlobStore.
+func (s *Store) Condition() store.Condition {
 	if err := s.usable(context.Background()); err != nil {
-		return registry.Condition{Fault: err}
+		return store.Condition{Fault: err}
 	}
-	condition := registry.Condition{Readable: true}
+	condition := store.Condition{Readable: true}
 	free, err := s.fsys.Free(s.path)
 	if err != nil {
 		condition.Fault = fmt.Errorf("asking for free space: %w", err)
@@ -179,7 +179,7 @@ func (s *Store) Condition() registry.Condition {
 	return condition
 }
 
-// Close implements registry.BlobStore. Closing twice is harmless.
+// Close implements store.BlobStore. Closing twice is harmless.
 func (s *Store) Close() error {
 	if s.closed.Swap(true) {
 		return nil
@@ -197,9 +197,9 @@ func (s *Store) closeVolume() error {
 
 func notFound(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: %w", registry.ErrBlobNotFound, err)
+		return fmt.Errorf("%w: %w", store.ErrBlobNotFound, err)
 	}
 	return err
 }
 
-var _ registry.BlobStore = (*Store)(nil)
+var _ store.BlobStore = (*Store)(nil)

@@ -11,7 +11,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 const (
@@ -49,7 +49,7 @@ type wal struct {
 
 	// settle makes files durable, with their names; rewrite does that for those of a
 	// segment that are still there, after writing them anew.
-	settle  func(locators []registry.Locator) error
+	settle  func(locators []store.Locator) error
 	rewrite func(segment string) error
 
 	mu        sync.Mutex

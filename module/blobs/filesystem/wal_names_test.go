@@ -10,7 +10,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/disk/disktest"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // TestSmallBlobsAreWrittenAgainAfterALargeBlobsSyncFailed: the sync of the directory of both
@@ -24,7 +24,7 @@ func TestSmallBlobsAreWrittenAgainAfterALargeBlobsSyncFailed(t *testing.T) {
 		"one by one":             func(fsys disk.FS) disk.FS { return oneByOne{fsys} },
 	} {
 		t.Run(name, func(t *testing.T) {
-			before, large, after := registry.NewLocator(1), registry.NewLocator(1), registry.NewLocator(1)
+			before, large, after := store.NewLocator(1), store.NewLocator(1), store.NewLocator(1)
 			// work begins another segment, with a large blob between.
 			work := func(fsys *disktest.FS, root string) (s *Store, failure error) {
 				s, err := openWith(root, 1, through(fsys), twoAhead)
@@ -56,7 +56,7 @@ func TestSmallBlobsAreWrittenAgainAfterALargeBlobsSyncFailed(t *testing.T) {
 				t.Fatal(err)
 			}
 			s = openTuned(t, root, 1, nil, twoAhead)
-			for _, locator := range []registry.Locator{before, after} {
+			for _, locator := range []store.Locator{before, after} {
 				if size, err := s.Stat(t.Context(), locator); err != nil || size != 10 {
 					t.Errorf("%s has %d bytes, %v", locator, size, err)
 				}
@@ -85,7 +85,7 @@ func TestASegmentWaitsForTheSyncOfOthers(t *testing.T) {
 	const each = 10
 	first, second := newFailingSync(), newFailingSync()
 	var syncs atomic.Int32
-	small := registry.NewLocator(1)
+	small := store.NewLocator(1)
 	settled := make(chan struct{}, 3)
 	o := newSteps()
 	o.openVolume = func(name string) (disk.Volume, error) {
@@ -115,7 +115,7 @@ func TestASegmentWaitsForTheSyncOfOthers(t *testing.T) {
 		return disk.OS{}.SyncDirectory(name)
 	}
 	done := make(chan error, 2)
-	writeLarge := func() { done <- writeBlob(s, registry.NewLocator(1), smallBlob+1) }
+	writeLarge := func() { done <- writeBlob(s, store.NewLocator(1), smallBlob+1) }
 	go writeLarge()
 	<-first.began
 	if err := writeBlob(s, small, each); err != nil { // which fills the segment
@@ -160,7 +160,7 @@ func (v tellingVolume) Sync() error {
 // fails. What is put aside after that does not come back with it.
 // Seen to fail with a segment whose name is removed before it is emptied.
 func TestARemovedSegmentStaysEmpty(t *testing.T) {
-	before, after := registry.NewLocator(1), registry.NewLocator(1)
+	before, after := store.NewLocator(1), store.NewLocator(1)
 	// work begins another segment.
 	work := func(fsys *disktest.FS, root string) *Store {
 		s, err := openWith(root, 1, fsys, twoAhead)
@@ -189,7 +189,7 @@ func TestARemovedSegmentStaysEmpty(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = openTuned(t, root, 1, nil, twoAhead)
-	if _, err := s.Stat(t.Context(), before); !errors.Is(err, registry.ErrBlobNotFound) {
+	if _, err := s.Stat(t.Context(), before); !errors.Is(err, store.ErrBlobNotFound) {
 		t.Errorf("what was put aside: %v", err)
 	}
 	if size, err := s.Stat(t.Context(), after); err != nil || size != 10 {

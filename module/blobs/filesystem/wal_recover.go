@@ -13,7 +13,7 @@ import (
 	"path/filepath"
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // recover writes out what is in the log that a crash left, and removes the log. Every file
@@ -26,7 +26,7 @@ func (s *Store) recover(log *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("opening the log: %w", err)
 	}
-	var written []registry.Locator
+	var written []store.Locator
 	for _, segment := range segments {
 		locators, err := s.writeOut(filepath.Join(path, segment.Name()), func(string) (bool, error) { return true, nil })
 		if err != nil {
@@ -82,7 +82,7 @@ func (s *Store) rewrite(segment string) error {
 
 // writeOut writes the files of a segment anew whose places are wanted. They are not
 // durable yet.
-func (s *Store) writeOut(segment string, wanted func(place string) (bool, error)) (written []registry.Locator, err error) {
+func (s *Store) writeOut(segment string, wanted func(place string) (bool, error)) (written []store.Locator, err error) {
 	err = readSegment(segment, func(e entry) error {
 		place, err := s.place(e.locator)
 		if err != nil {
@@ -163,7 +163,7 @@ func readEntry(reader io.Reader) (e entry, sum uint32, err error) {
 	if len(whole) == headSize || length > smallBlob || crc32.Checksum(whole[4:], castagnoli) != binary.LittleEndian.Uint32(whole) {
 		return e, 0, errNoEntry
 	}
-	e = entry{locator: registry.Locator(whole[headSize:]), content: make([]byte, length)}
+	e = entry{locator: store.Locator(whole[headSize:]), content: make([]byte, length)}
 	_, err = io.ReadFull(reader, e.content)
 	return e, binary.LittleEndian.Uint32(whole[4:]), err
 }

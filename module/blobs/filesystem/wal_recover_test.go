@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // written is a segment of some entries.
@@ -23,7 +23,7 @@ func written(entries ...entry) (segment []byte) {
 
 func someEntries() (entries []entry) {
 	for i, size := range []int{0, 1, 300} {
-		entries = append(entries, entry{locator: registry.NewLocator(uint64(i)), content: bytes.Repeat([]byte{byte(i)}, size)})
+		entries = append(entries, entry{locator: store.NewLocator(uint64(i)), content: bytes.Repeat([]byte{byte(i)}, size)})
 	}
 	return entries
 }
@@ -127,9 +127,9 @@ func TestOpeningWritesOutTheLog(t *testing.T) {
 			if err := openTuned(t, root, 1, nil, defaultTuning).Close(); err != nil {
 				t.Fatal(err)
 			}
-			missing := entry{locator: registry.NewLocator(1), content: []byte("missing")}
-			short := entry{locator: registry.NewLocator(1), content: []byte("cut short")}
-			other := entry{locator: registry.NewLocator(1 << 30), content: []byte("damaged")}
+			missing := entry{locator: store.NewLocator(1), content: []byte("missing")}
+			short := entry{locator: store.NewLocator(1), content: []byte("cut short")}
+			other := entry{locator: store.NewLocator(1 << 30), content: []byte("damaged")}
 			log := filepath.Join(root, walDirectory)
 			for name, content := range map[string][]byte{
 				filepath.Join(log, "1"): written(missing, short),
@@ -175,7 +175,7 @@ func TestOpeningWritesOutTheLog(t *testing.T) {
 
 // TestALogThatNamesNoBlob does not have the store write anywhere else.
 func TestALogThatNamesNoBlob(t *testing.T) {
-	for _, locator := range []registry.Locator{"../x", "tmp/x", "wal/x", "quarantine/x", "x", "A/b"} {
+	for _, locator := range []store.Locator{"../x", "tmp/x", "wal/x", "quarantine/x", "x", "A/b"} {
 		root := t.TempDir()
 		if err := openTuned(t, root, 1, nil, defaultTuning).Close(); err != nil {
 			t.Fatal(err)
@@ -184,7 +184,7 @@ func TestALogThatNamesNoBlob(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(root, walDirectory, "1"), written(entry{locator: locator}), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := openWith(root, 1, disk.OS{}, defaultTuning); !registry.IsState(err) {
+		if _, err := openWith(root, 1, disk.OS{}, defaultTuning); !store.IsState(err) {
 			t.Errorf("%s: %v", locator, err)
 		}
 		if err := os.Remove(filepath.Join(root, walDirectory, "1")); err != nil {
@@ -215,7 +215,7 @@ func TestWritingAnewCanBeTriedAgain(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer s.Close()
-			e := entry{locator: registry.NewLocator(1), content: make([]byte, 10)}
+			e := entry{locator: store.NewLocator(1), content: make([]byte, 10)}
 			segment := filepath.Join(s.path, walDirectory, "1")
 			if err := errors.Join(writeBlob(s, e.locator, 3), os.WriteFile(segment, written(e), 0o600)); err != nil {
 				t.Fatal(err)
@@ -246,7 +246,7 @@ func TestWritingAnewCanBeTriedAgain(t *testing.T) {
 // files again needs.
 func TestWritingAnewSaysWhatIsMissing(t *testing.T) {
 	s := openTuned(t, t.TempDir(), 1, nil, defaultTuning)
-	if err := writeBlob(s, registry.NewLocator(1), 10); err != nil {
+	if err := writeBlob(s, store.NewLocator(1), 10); err != nil {
 		t.Fatal(err)
 	}
 	s.wal.epoch.Add(1) // a sync failed

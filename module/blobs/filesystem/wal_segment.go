@@ -8,12 +8,12 @@ import (
 	"strconv"
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // entry is a blob to be written ahead.
 type entry struct {
-	locator registry.Locator
+	locator store.Locator
 	content []byte
 	epoch   uint64 // of the log when the file was written
 }
@@ -52,8 +52,8 @@ type segment struct {
 	file      disk.File
 	allowance *allowance
 	size      int64
-	locators  []registry.Locator // of what is in it
-	epoch     uint64             // the oldest of an entry
+	locators  []store.Locator // of what is in it
+	epoch     uint64          // the oldest of an entry
 	buffer    []byte
 }
 

@@ -11,7 +11,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // finish makes the files of a segment durable and removes it. If it cannot, the segment
@@ -189,7 +189,7 @@ func (l *wal) retire() {
 
 // settle makes files durable, with their names: all at once where the file system can do
 // that. Those that are gone are not missed.
-func (s *Store) settle(locators []registry.Locator) error {
+func (s *Store) settle(locators []store.Locator) error {
 	if len(locators) == 0 {
 		return nil
 	}
@@ -200,7 +200,7 @@ func (s *Store) settle(locators []registry.Locator) error {
 	return err
 }
 
-func (s *Store) syncAll(locators []registry.Locator) error {
+func (s *Store) syncAll(locators []store.Locator) error {
 	if s.volume != nil {
 		return directory.Full(s.volume.Sync())
 	}

@@ -14,7 +14,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/disk/disktest"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // gatedFile is a segment whose syncs pass a gate.
@@ -84,7 +84,7 @@ func TestSmallBlobsShareASync(t *testing.T) {
 			if got := g.count.Load(); got != 2 {
 				t.Errorf("%d syncs for %d commits", got, followers+1)
 			}
-			if err := writeBlob(s, registry.NewLocator(1), 10); err != nil || g.count.Load() != 3 {
+			if err := writeBlob(s, store.NewLocator(1), 10); err != nil || g.count.Load() != 3 {
 				t.Errorf("the next commit: %v, %d syncs", err, g.count.Load())
 			}
 			want := followers + 2
@@ -106,9 +106,9 @@ func TestSmallBlobsShareASync(t *testing.T) {
 }
 
 // places are the locators of all files.
-func (s *Store) places(t *testing.T) (found []registry.Locator) {
+func (s *Store) places(t *testing.T) (found []store.Locator) {
 	t.Helper()
-	err := s.Walk(t.Context(), func(locator registry.Locator, _ int64, _ time.Time) error {
+	err := s.Walk(t.Context(), func(locator store.Locator, _ int64, _ time.Time) error {
 		found = append(found, locator)
 		return nil
 	})
@@ -155,7 +155,7 @@ func TestSegmentsAreSettled(t *testing.T) {
 		}
 		put := func() {
 			t.Helper()
-			if err := writeBlob(s, registry.NewLocator(1), each); err != nil {
+			if err := writeBlob(s, store.NewLocator(1), each); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -171,7 +171,7 @@ func TestSegmentsAreSettled(t *testing.T) {
 		wantSegments("when it is old")
 		put()
 		wantSegments("another one", "3")
-		if err := s.Delete(t.Context(), registry.NewLocator(1)); err != nil {
+		if err := s.Delete(t.Context(), store.NewLocator(1)); err != nil {
 			t.Fatal(err)
 		}
 		pass(deletedAge - 1)
@@ -196,7 +196,7 @@ func TestTheLogIsNotWaitedFor(t *testing.T) {
 		s := openGated(t, g, tuning{small: smallBlob, segment: 1, age: time.Hour})
 		defer close(g.release)
 		for number := range unsettledSegments + 3 {
-			if err := writeBlob(s, registry.NewLocator(1), 10); err != nil {
+			if err := writeBlob(s, store.NewLocator(1), 10); err != nil {
 				t.Fatal(err)
 			}
 			if got, want := len(s.segments(t)), min(number+1, unsettledSegments); got != want {
@@ -212,7 +212,7 @@ func TestTheLogIsNotWaitedFor(t *testing.T) {
 			}, defaultTuning)
 			wantSegments := func(when string, want int) {
 				t.Helper()
-				if err := writeBlob(s, registry.NewLocator(1), 10); err != nil {
+				if err := writeBlob(s, store.NewLocator(1), 10); err != nil {
 					t.Error(err)
 				}
 				if got := s.segments(t); len(got) != want {
@@ -232,7 +232,7 @@ func TestTheLogIsNotWaitedFor(t *testing.T) {
 	})
 	t.Run("more than was announced", func(t *testing.T) {
 		s := openTuned(t, t.TempDir(), 1, nil, defaultTuning)
-		locator := registry.NewLocator(1)
+		locator := store.NewLocator(1)
 		w, err := s.CreateAt(t.Context(), locator, 1)
 		if err == nil {
 			err = errors.Join(write(w, smallBlob+1), commit(w))
@@ -282,9 +282,9 @@ func TestFaultsOfWritingAhead(t *testing.T) {
 		want   error
 	}{
 		{"create", refusing(place, errDisk), errDisk},
-		{"create on a full disk", refusing(place, syscall.ENOSPC), registry.ErrNoSpace},
+		{"create on a full disk", refusing(place, syscall.ENOSPC), store.ErrNoSpace},
 		{"write", failing(place, faultyFile{write: errDisk}), errDisk},
-		{"write on a full disk", failing(place, faultyFile{write: syscall.ENOSPC}), registry.ErrNoSpace},
+		{"write on a full disk", failing(place, faultyFile{write: syscall.ENOSPC}), store.ErrNoSpace},
 		{"close", failing(place, faultyFile{close: errDisk}), errDisk},
 		{"make directory", func(o *steps) { o.makeDirectory = func(string) error { return errDisk } }, errDisk},
 		{"create a segment", refusing(walDirectory, errDisk), nil},
@@ -298,17 +298,17 @@ func TestFaultsOfWritingAhead(t *testing.T) {
 			}
 		}, nil},
 		{"write to a segment", failing(walDirectory, faultyFile{write: errDisk}), errDisk},
-		{"write to a segment on a full disk", failing(walDirectory, faultyFile{write: syscall.ENOSPC}), registry.ErrNoSpace},
+		{"write to a segment on a full disk", failing(walDirectory, faultyFile{write: syscall.ENOSPC}), store.ErrNoSpace},
 		{"sync a segment", failing(walDirectory, faultyFile{sync: errDisk}), errDisk},
-		{"sync a segment on a full disk", failing(walDirectory, faultyFile{sync: syscall.EDQUOT}), registry.ErrNoSpace},
+		{"sync a segment on a full disk", failing(walDirectory, faultyFile{sync: syscall.EDQUOT}), store.ErrNoSpace},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := openTuned(t, t.TempDir(), 1, test.change, defaultTuning)
-			locator := registry.NewLocator(1)
+			locator := store.NewLocator(1)
 			if err := writeBlob(s, locator, 10); !errors.Is(err, test.want) {
 				t.Errorf("error is %v, want %v", err, test.want)
 			}
-			if _, err := s.Stat(t.Context(), locator); errors.Is(err, registry.ErrBlobNotFound) != (test.want != nil) {
+			if _, err := s.Stat(t.Context(), locator); errors.Is(err, store.ErrBlobNotFound) != (test.want != nil) {
 				t.Errorf("in its place: %v", err)
 			}
 			if err := s.Close(); err != nil {
@@ -328,12 +328,12 @@ type doubtful struct {
 	*Store
 	fsys                 *disktest.FS
 	root                 string
-	kept, deleted, later registry.Locator
+	kept, deleted, later store.Locator
 }
 
 func newDoubtful(t *testing.T) *doubtful {
 	t.Helper()
-	d := &doubtful{root: t.TempDir(), kept: registry.NewLocator(1), deleted: registry.NewLocator(1), later: registry.NewLocator(1)}
+	d := &doubtful{root: t.TempDir(), kept: store.NewLocator(1), deleted: store.NewLocator(1), later: store.NewLocator(1)}
 	s, err := openWith(d.root, 1, disktest.New(d.root, disktest.Fault{}), twoAhead)
 	if err == nil {
 		err = errors.Join(writeBlob(s, d.kept, 10), s.Close())
@@ -360,7 +360,7 @@ func newDoubtful(t *testing.T) *doubtful {
 // wantWhole cuts the power, after which nothing is in the log: only the files are left.
 func (d *doubtful) wantWhole(t *testing.T) {
 	t.Helper()
-	if _, err := d.Stat(t.Context(), d.deleted); !errors.Is(err, registry.ErrBlobNotFound) {
+	if _, err := d.Stat(t.Context(), d.deleted); !errors.Is(err, store.ErrBlobNotFound) {
 		t.Errorf("what was deleted: %v", err)
 	}
 	if err := errors.Join(d.fsys.SyncDirectory(filepath.Join(d.root, walDirectory)), d.fsys.PowerCut()); err != nil {
@@ -370,7 +370,7 @@ func (d *doubtful) wantWhole(t *testing.T) {
 		t.Error(err)
 	}
 	s := openTuned(t, d.root, 1, nil, twoAhead)
-	for _, locator := range []registry.Locator{d.kept, d.later} {
+	for _, locator := range []store.Locator{d.kept, d.later} {
 		if size, err := s.Stat(t.Context(), locator); err != nil || size != 10 {
 			t.Errorf("%s has %d bytes, %v", locator, size, err)
 		}
@@ -397,7 +397,7 @@ func TestWhatCouldNotBeSyncedIsWrittenAnew(t *testing.T) {
 			g := &gate{release: make(chan struct{}), failing: 1}
 			close(g.release)
 			s := openGated(t, g, defaultTuning)
-			if err := writeBlob(s, registry.NewLocator(1), 10); err != nil {
+			if err := writeBlob(s, store.NewLocator(1), 10); err != nil {
 				t.Fatal(err)
 			}
 			for _, want := range []int{1, 0} {
@@ -411,7 +411,7 @@ func TestWhatCouldNotBeSyncedIsWrittenAnew(t *testing.T) {
 	t.Run("at once, when the next segment is full", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			d := newDoubtful(t)
-			if err := writeBlob(d.Store, registry.NewLocator(1), 10); err != nil {
+			if err := writeBlob(d.Store, store.NewLocator(1), 10); err != nil {
 				t.Fatal(err)
 			}
 			if got := d.segments(t); len(got) != 1 || got[0] != "3" {
@@ -429,7 +429,7 @@ func numberOfSync(t *testing.T, limits tuning, work func(*Store) error) int {
 	root := t.TempDir()
 	s, err := openWith(root, 1, disktest.New(root, disktest.Fault{}), limits)
 	if err == nil {
-		err = errors.Join(writeBlob(s, registry.NewLocator(1), 10), s.Close())
+		err = errors.Join(writeBlob(s, store.NewLocator(1), 10), s.Close())
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -455,7 +455,7 @@ func numberOfSync(t *testing.T, limits tuning, work func(*Store) error) int {
 // and whatever was settled meanwhile.
 func TestAPowerCutUnderWriters(t *testing.T) {
 	root := t.TempDir()
-	acknowledged := make(map[registry.Locator]byte)
+	acknowledged := make(map[store.Locator]byte)
 	for cycle := range 20 {
 		fsys := disktest.New(root, disktest.Fault{})
 		s, err := openWith(root, 1, fsys, tuning{small: smallBlob, segment: int64(300 + 700*(cycle%3)), age: time.Hour})
@@ -472,7 +472,7 @@ func TestAPowerCutUnderWriters(t *testing.T) {
 		for writer := range 8 {
 			writers.Go(func() {
 				for n := 0; ; n++ {
-					locator, fill := registry.NewLocator(uint64(n)*5_000), byte(writer*16+n%16)
+					locator, fill := store.NewLocator(uint64(n)*5_000), byte(writer*16+n%16)
 					if writeFilled(s, locator, fill) != nil {
 						return
 					}
@@ -498,7 +498,7 @@ func TestAPowerCutUnderWriters(t *testing.T) {
 
 func filled(fill byte) []byte { return bytes.Repeat([]byte{fill}, 20+int(fill)) }
 
-func writeFilled(s *Store, locator registry.Locator, fill byte) error {
+func writeFilled(s *Store, locator store.Locator, fill byte) error {
 	content := filled(fill)
 	w, err := s.CreateAt(context.Background(), locator, int64(len(content)))
 	if err != nil {
@@ -510,7 +510,7 @@ func writeFilled(s *Store, locator registry.Locator, fill byte) error {
 	return commit(w)
 }
 
-func wantFilled(t *testing.T, s *Store, locator registry.Locator, fill byte) {
+func wantFilled(t *testing.T, s *Store, locator store.Locator, fill byte) {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join(s.path, filepath.FromSlash(string(locator))))
 	if err != nil || !bytes.Equal(content, filled(fill)) {

@@ -10,14 +10,14 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // walkChunk bounds how many names of a directory are in memory at once.
 const walkChunk = 1024
 
-// Walk implements registry.BlobStore.
-func (s *Store) Walk(ctx context.Context, fn func(registry.Locator, int64, time.Time) error) error {
+// Walk implements store.BlobStore.
+func (s *Store) Walk(ctx context.Context, fn func(store.Locator, int64, time.Time) error) error {
 	if err := s.usable(ctx); err != nil {
 		return err
 	}
@@ -33,7 +33,7 @@ func (s *Store) Walk(ctx context.Context, fn func(registry.Locator, int64, time.
 	return nil
 }
 
-func (s *Store) walkDirectory(ctx context.Context, name string, fn func(registry.Locator, int64, time.Time) error) error {
+func (s *Store) walkDirectory(ctx context.Context, name string, fn func(store.Locator, int64, time.Time) error) error {
 	directory, err := os.Open(filepath.Join(s.path, name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // it was new, and given up
@@ -54,7 +54,7 @@ func (s *Store) walkDirectory(ctx context.Context, name string, fn func(registry
 			if err := s.usable(ctx); err != nil {
 				return err
 			}
-			if err := visit(registry.Locator(name+"/"+entry.Name()), entry, fn); err != nil {
+			if err := visit(store.Locator(name+"/"+entry.Name()), entry, fn); err != nil {
 				return err
 			}
 		}
@@ -62,7 +62,7 @@ func (s *Store) walkDirectory(ctx context.Context, name string, fn func(registry
 }
 
 // visit calls fn for one entry, unless it is no blob or has just been deleted.
-func visit(locator registry.Locator, entry fs.DirEntry, fn func(registry.Locator, int64, time.Time) error) error {
+func visit(locator store.Locator, entry fs.DirEntry, fn func(store.Locator, int64, time.Time) error) error {
 	if _, _, err := locator.Split(); err != nil || !entry.Type().IsRegular() {
 		return nil
 	}

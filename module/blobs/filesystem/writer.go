@@ -9,7 +9,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 const (
@@ -29,7 +29,7 @@ const flushStep = 8 << 20
 // writer writes one blob that is not small: into tmp first, then by a rename to its place.
 type writer struct {
 	store     *Store
-	locator   registry.Locator
+	locator   store.Locator
 	file      disk.File
 	temporary string
 	directory string // of its place
@@ -44,13 +44,13 @@ type writer struct {
 	ended     bool
 }
 
-// Create implements registry.BlobStore.
-func (s *Store) Create(ctx context.Context, size int64) (registry.BlobWriter, error) {
-	return s.CreateAt(ctx, registry.NewLocator(s.sequence.Add(1)), size)
+// Create implements store.BlobStore.
+func (s *Store) Create(ctx context.Context, size int64) (store.BlobWriter, error) {
+	return s.CreateAt(ctx, store.NewLocator(s.sequence.Add(1)), size)
 }
 
-// CreateAt implements registry.BlobStore.
-func (s *Store) CreateAt(ctx context.Context, locator registry.Locator, size int64) (registry.BlobWriter, error) {
+// CreateAt implements store.BlobStore.
+func (s *Store) CreateAt(ctx context.Context, locator store.Locator, size int64) (store.BlobWriter, error) {
 	if err := s.usable(ctx); err != nil {
 		return nil, err
 	}
@@ -110,7 +110,7 @@ func allocate(file disk.File, allowance *allowance, size int64) error {
 	return nil
 }
 
-var errClosed = fmt.Errorf("%w: writer is closed", registry.ErrUnavailable)
+var errClosed = fmt.Errorf("%w: writer is closed", store.ErrUnavailable)
 
 func (w *writer) usable() error {
 	if w.ended || w.store.closed.Load() {
@@ -158,10 +158,10 @@ func (w *writer) flush() error {
 	return nil
 }
 
-// Commit implements registry.BlobWriter: the bytes are synced, then their name.
+// Commit implements store.BlobWriter: the bytes are synced, then their name.
 // It ends the writer even when it fails, because no step may be tried twice:
 // after a failed sync the next one may succeed although the data is lost.
-func (w *writer) Commit(context.Context) (registry.Locator, error) {
+func (w *writer) Commit(context.Context) (store.Locator, error) {
 	if w.ended {
 		return "", errClosed
 	}
@@ -220,7 +220,7 @@ func (w *writer) checkVacant() error {
 	return err
 }
 
-// Abort implements registry.BlobWriter.
+// Abort implements store.BlobWriter.
 func (w *writer) Abort() error {
 	if w.ended {
 		return nil

@@ -11,7 +11,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 func init() { caddy.RegisterModule(&Backend{}) }
@@ -74,7 +74,7 @@ func (b *Backend) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return b.settings().UnmarshalCaddyfile(d)
 }
 
-// Identity implements registry.MetadataBackend.
+// Identity implements store.MetadataBackend.
 func (b *Backend) Identity(root string) string { return directory.Identity(b.dir(root)) }
 
 func (b *Backend) dir(root string) string {
@@ -84,8 +84,8 @@ func (b *Backend) dir(root string) string {
 	return filepath.Join(root, "metadata")
 }
 
-// OpenMetadata implements registry.MetadataBackend.
-func (b *Backend) OpenMetadata(ctx context.Context, root string, log *slog.Logger) (registry.MetadataStore, error) {
+// OpenMetadata implements store.MetadataBackend.
+func (b *Backend) OpenMetadata(ctx context.Context, root string, log *slog.Logger) (store.MetadataStore, error) {
 	s, err := open(ctx, b.dir(root), b.Reserve, log, disk.OS{})
 	if err != nil {
 		return nil, err
@@ -93,11 +93,11 @@ func (b *Backend) OpenMetadata(ctx context.Context, root string, log *slog.Logge
 	return s, b.AdjustMetadata(s)
 }
 
-// AdjustMetadata implements registry.MetadataAdjuster.
-func (b *Backend) AdjustMetadata(store registry.MetadataStore) error {
-	s, ok := store.(*Store)
+// AdjustMetadata implements store.MetadataAdjuster.
+func (b *Backend) AdjustMetadata(metadata store.MetadataStore) error {
+	s, ok := metadata.(*Store)
 	if !ok {
-		return fmt.Errorf("adjusting metadata store: %T is not a Badger store", store)
+		return fmt.Errorf("adjusting metadata store: %T is not a Badger store", metadata)
 	}
 	s.room.reserve.Store(b.Reserve)
 	keep := b.Journal.keep()
@@ -106,8 +106,8 @@ func (b *Backend) AdjustMetadata(store registry.MetadataStore) error {
 }
 
 var (
-	_ caddy.Provisioner         = (*Backend)(nil)
-	_ caddyfile.Unmarshaler     = (*Backend)(nil)
-	_ registry.MetadataBackend  = (*Backend)(nil)
-	_ registry.MetadataAdjuster = (*Backend)(nil)
+	_ caddy.Provisioner      = (*Backend)(nil)
+	_ caddyfile.Unmarshaler  = (*Backend)(nil)
+	_ store.MetadataBackend  = (*Backend)(nil)
+	_ store.MetadataAdjuster = (*Backend)(nil)
 )

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // TestMemoryOfWhatWaitsForTheReaperIsBounded: more locators are condemned than are kept
@@ -12,12 +12,12 @@ import (
 func TestMemoryOfWhatWaitsForTheReaperIsBounded(t *testing.T) {
 	root := t.TempDir()
 	s := mustOpen(t, root)
-	left := make(map[registry.Locator]bool)
+	left := make(map[store.Locator]bool)
 	condemn := func(from, to int) {
 		t.Helper()
 		err := s.submit(t.Context(), batchWeight, func(b *batch) error {
 			for i := from; i < to; i++ {
-				locator := registry.Locator(fmt.Sprintf("%08d/x", i))
+				locator := store.Locator(fmt.Sprintf("%08d/x", i))
 				left[locator] = true
 				b.condemn(locator)
 			}

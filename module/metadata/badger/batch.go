@@ -3,7 +3,7 @@ package badger
 import (
 	"slices"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // batch is the layer that the operations waiting at one moment share. They see each
@@ -22,7 +22,7 @@ type batch struct {
 	replayed bool
 
 	// changes are what the journal must have before the layer is committed.
-	changes []registry.Change
+	changes []store.Change
 }
 
 // newBatch begins a batch, which must be ended.
@@ -63,10 +63,10 @@ func (b *batch) commit(o *opened) {
 }
 
 // record has the journal know of a change.
-func (b *batch) record(change registry.Change) { b.changes = append(b.changes, change) }
+func (b *batch) record(change store.Change) { b.changes = append(b.changes, change) }
 
 // condemn leaves the bytes of a locator to the reaper.
-func (b *batch) condemn(locator registry.Locator) {
+func (b *batch) condemn(locator store.Locator) {
 	if !b.replayed {
 		b.await(condemnedKey(locator), &condemnedRecord{})
 	}

@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
-	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/journal"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/journal"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // held opens a store whose database gets nothing until that is released, and first
@@ -120,7 +120,7 @@ func TestNoBytesGoBeforeTheDatabaseKnows(t *testing.T) {
 		t.Errorf("condemned before the database knows: %v, %v", locators, err)
 	}
 	release(nil)
-	var condemned []registry.Locator
+	var condemned []store.Locator
 	for len(condemned) < 2 {
 		locators, err := s.Condemned(t.Context(), 10)
 		if err != nil || len(locators) == 0 {
@@ -174,14 +174,14 @@ func TestTheReaperIsToldOfAllThatIsStored(t *testing.T) {
 func TestAReplayThatMeetsDamage(t *testing.T) {
 	root, killed := t.TempDir(), t.TempDir()
 	s := publishedStore(t, root, 3)
-	write(t, s, func(b *batch) { b.write(blobKey(registry.Digest{1}), []byte("damaged")) })
+	write(t, s, func(b *batch) { b.write(blobKey(store.Digest{1}), []byte("damaged")) })
 	hold := make(chan struct{})
 	setStore(s, func(db *database) ([]*layer, error) { <-hold; return db.store() })
 	if err := s.DeleteVersion(t.Context(), numberedRef("o", 0).VersionRef, testAct); err != nil {
 		t.Fatal(err)
 	}
 	writeAhead(s, func(b *batch) { // only the replay meets the damage
-		b.put(blobKey(registry.Digest{1}), &blobRecord{locator: "00000000/own", size: 1, references: 1})
+		b.put(blobKey(store.Digest{1}), &blobRecord{locator: "00000000/own", size: 1, references: 1})
 	})
 	if _, _, err := s.Publish(t.Context(), publicationOf(numberedRef("o", 4), 1)); err != nil {
 		t.Fatal(err)
@@ -229,7 +229,7 @@ func TestWhatIsAheadIsBounded(t *testing.T) {
 				t.Errorf("reading meanwhile: %v", err)
 			}
 			release(fault)
-			if err := <-results; errors.Is(err, registry.ErrUnavailable) != (fault != nil) {
+			if err := <-results; errors.Is(err, store.ErrUnavailable) != (fault != nil) {
 				t.Errorf("the one that waited says %v", err)
 			}
 			for range waiting - 1 {
@@ -247,9 +247,9 @@ func TestABatchIsWhatBadgerTakes(t *testing.T) {
 	s := mustOpen(t, root)
 	const tokens, patterns = 60, 30 << 10 // 1.8 MiB, where a transaction takes 1.2
 	add := func(i int) error {
-		scope := registry.Scope{Actions: []registry.Action{registry.ActionRead}, Packages: mustParsePatterns(t, strings.Repeat("x", patterns))}
-		token := registry.Token{ID: fmt.Sprintf("id%08d", i), Name: fmt.Sprint("n", i), User: "u", Scope: scope, Created: time.Unix(1, 0)}
-		return s.AddToken(context.Background(), token, registry.Digest{1})
+		scope := store.Scope{Actions: []store.Action{store.ActionRead}, Packages: mustParsePatterns(t, strings.Repeat("x", patterns))}
+		token := store.Token{ID: fmt.Sprintf("id%08d", i), Name: fmt.Sprint("n", i), User: "u", Scope: scope, Created: time.Unix(1, 0)}
+		return s.AddToken(context.Background(), token, store.Digest{1})
 	}
 	results := make(chan error, tokens+1)
 	begun, release := make(chan struct{}), make(chan struct{})
@@ -281,9 +281,9 @@ func TestABatchIsWhatBadgerTakes(t *testing.T) {
 	}
 }
 
-func mustParsePatterns(t *testing.T, texts ...string) []registry.Pattern {
+func mustParsePatterns(t *testing.T, texts ...string) []store.Pattern {
 	t.Helper()
-	patterns, err := registry.ParsePatterns(texts)
+	patterns, err := store.ParsePatterns(texts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -309,8 +309,8 @@ func TestAFailedJournalCostsNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.committer.Lock()
-			s.appendTo = func(*journal.Journal, []registry.Change) (registry.Position, error) {
-				return registry.Position{}, journal.ErrUnclear
+			s.appendTo = func(*journal.Journal, []store.Change) (store.Position, error) {
+				return store.Position{}, journal.ErrUnclear
 			}
 			s.committer.Unlock()
 			if err := publishNumbered(s, "o", 2); !errors.Is(err, journal.ErrUnclear) {
@@ -407,9 +407,9 @@ func TestADatabaseThatCannotBeWrittenEither(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.committer.Lock()
-	s.appendTo = func(j *journal.Journal, changes []registry.Change) (registry.Position, error) {
+	s.appendTo = func(j *journal.Journal, changes []store.Change) (store.Position, error) {
 		s.appendTo = (*journal.Journal).Append
-		return registry.Position{}, journal.ErrUnclear
+		return store.Position{}, journal.ErrUnclear
 	}
 	s.committer.Unlock()
 	if err := publishNumbered(s, "o", 2); !errors.Is(err, journal.ErrUnclear) {

@@ -9,8 +9,9 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/journal"
+	"github.com/generic-registry/caddy-generic-registry/module/journal"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // withoutJournal takes the journal out of the way of commits, to measure what it
@@ -18,7 +19,7 @@ import (
 func withoutJournal(s *Store) {
 	s.committer.Lock()
 	defer s.committer.Unlock()
-	s.appendTo = func(_ *journal.Journal, changes []registry.Change) (registry.Position, error) {
+	s.appendTo = func(_ *journal.Journal, changes []store.Change) (store.Position, error) {
 		position := s.opened.state.position
 		position.Sequence += uint64(len(changes))
 		return position, nil
@@ -49,7 +50,7 @@ func BenchmarkPublishFile(b *testing.B) {
 	}
 }
 
-func mustOpenBlobs(b *testing.B) registry.BlobStore {
+func mustOpenBlobs(b *testing.B) store.BlobStore {
 	b.Helper()
 	blobs, err := blobPlace(b)()
 	if err != nil {

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 const (
@@ -110,7 +110,7 @@ func weight(key string, record codec) int {
 	case *blobRecord:
 		total += len(r.locator)
 	case *tokenRecord:
-		total += 2*registry.MaxNameLength + 64*(len(r.token.Scope.Owners)+len(r.token.Scope.Packages))
+		total += 2*store.MaxNameLength + 64*(len(r.token.Scope.Owners)+len(r.token.Scope.Packages))
 	}
 	return total
 }

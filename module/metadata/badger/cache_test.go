@@ -13,8 +13,8 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/journal"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/journal"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // cacheKeys are few, so that steps meet.
@@ -219,10 +219,10 @@ func TestWhoeverSeesACommitAllDo(t *testing.T) {
 			t.Errorf("before the commit: %v", err)
 		}
 	})
-	if err := s.DeleteFile(ctx, ref, registry.Act{User: "u"}); err != nil {
+	if err := s.DeleteFile(ctx, ref, store.Act{User: "u"}); err != nil {
 		t.Fatal(err)
 	}
-	if err := look(); !errors.Is(err, registry.ErrPackageNotFound) {
+	if err := look(); !errors.Is(err, store.ErrPackageNotFound) {
 		t.Errorf("after it: %v", err)
 	}
 }
@@ -232,7 +232,7 @@ func whileJournalling(s *Store, do func()) {
 	s.committer.Lock()
 	defer s.committer.Unlock()
 	appendTo := s.appendTo
-	s.appendTo = func(j *journal.Journal, changes []registry.Change) (registry.Position, error) {
+	s.appendTo = func(j *journal.Journal, changes []store.Change) (store.Position, error) {
 		do()
 		return appendTo(j, changes)
 	}
@@ -243,8 +243,8 @@ func whileJournalling(s *Store, do func()) {
 func TestTokensOutOfMemory(t *testing.T) {
 	s := mustOpen(t, t.TempDir())
 	defer mustClose(t, s)
-	ctx, secret := context.Background(), registry.Digest{7}
-	if err := s.AddToken(ctx, registry.Token{ID: "id", Name: "n", User: "u", Created: time.Unix(1, 0)}, secret); err != nil {
+	ctx, secret := context.Background(), store.Digest{7}
+	if err := s.AddToken(ctx, store.Token{ID: "id", Name: "n", User: "u", Created: time.Unix(1, 0)}, secret); err != nil {
 		t.Fatal(err)
 	}
 	for _, used := range []time.Time{time.Unix(2, 0).UTC(), time.Unix(3, 0).UTC()} {
@@ -266,10 +266,10 @@ func TestTokensOutOfMemory(t *testing.T) {
 			t.Errorf("before the commit: %v", err)
 		}
 	})
-	if err := s.DeleteToken(ctx, "id", registry.Act{}); err != nil {
+	if err := s.DeleteToken(ctx, "id", store.Act{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := s.FindToken(ctx, "id"); !errors.Is(err, registry.ErrTokenNotFound) {
+	if _, _, err := s.FindToken(ctx, "id"); !errors.Is(err, store.ErrTokenNotFound) {
 		t.Errorf("after it: %v", err)
 	}
 }
@@ -282,14 +282,14 @@ func TestReopeningForgetsTheCache(t *testing.T) {
 	ctx, ref := context.Background(), numberedRef("o", 1)
 	s.cache.put(versionKey(ref.VersionRef), &versionRecord{id: 7}, 9)
 	s.cache.put(fileKey(7, ref.File), &fileRecord{size: 1}, 9)
-	s.cache.put(blobKey(registry.Digest{}), &blobRecord{size: 1}, 9)
+	s.cache.put(blobKey(store.Digest{}), &blobRecord{size: 1}, 9)
 	if _, err := s.Lookup(ctx, ref); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.reopen(); err != nil {
 		t.Fatal(err)
 	}
-	if file, err := s.Lookup(ctx, ref); !errors.Is(err, registry.ErrPackageNotFound) {
+	if file, err := s.Lookup(ctx, ref); !errors.Is(err, store.ErrPackageNotFound) {
 		t.Errorf("still found as %+v, %v", file, err)
 	}
 }
@@ -315,7 +315,7 @@ func TestLookupsBesideChanges(t *testing.T) {
 				for !over.Load() {
 					file, err := s.Lookup(ctx, ref)
 					switch {
-					case errors.Is(err, registry.ErrPackageNotFound), errors.Is(err, registry.ErrFileNotFound):
+					case errors.Is(err, store.ErrPackageNotFound), errors.Is(err, store.ErrFileNotFound):
 						continue
 					case err != nil:
 						t.Errorf("looking up: %v", err)
@@ -346,14 +346,14 @@ func TestLookupsBesideChanges(t *testing.T) {
 
 // changeAndLook publishes a file, gives its bytes another place, and deletes it,
 // and looks each time.
-func changeAndLook(ctx context.Context, s *Store, ref registry.Ref, writer, generation int) error {
-	publish := func(ref registry.Ref) (registry.File, error) {
+func changeAndLook(ctx context.Context, s *Store, ref store.Ref, writer, generation int) error {
+	publish := func(ref store.Ref) (store.File, error) {
 		p := publicationOf(ref, byte(writer), byte(generation%3))
 		p.Creator = strconv.Itoa(generation)
 		file, _, err := s.Publish(ctx, p)
 		return file, err
 	}
-	wantAt := func(locator registry.Locator) error {
+	wantAt := func(locator store.Locator) error {
 		file, err := s.Lookup(ctx, ref)
 		if err != nil || file.Creator != strconv.Itoa(generation) || file.Locator != locator {
 			return fmt.Errorf("generation %d at %s: %+v, %w", generation, locator, file, err)
@@ -377,14 +377,14 @@ func changeAndLook(ctx context.Context, s *Store, ref registry.Ref, writer, gene
 		return err
 	}
 	if generation%2 == 0 {
-		err = s.DeleteVersion(ctx, ref.VersionRef, registry.Act{User: "u"})
+		err = s.DeleteVersion(ctx, ref.VersionRef, store.Act{User: "u"})
 	} else {
-		err = errors.Join(s.DeleteFile(ctx, ref, registry.Act{User: "u"}), s.DeleteFile(ctx, twin, registry.Act{User: "u"}))
+		err = errors.Join(s.DeleteFile(ctx, ref, store.Act{User: "u"}), s.DeleteFile(ctx, twin, store.Act{User: "u"}))
 	}
 	if err != nil {
 		return fmt.Errorf("deleting: %w", err)
 	}
-	if file, err := s.Lookup(ctx, ref); !errors.Is(err, registry.ErrPackageNotFound) {
+	if file, err := s.Lookup(ctx, ref); !errors.Is(err, store.ErrPackageNotFound) {
 		return fmt.Errorf("deleted, and found as %+v, %w", file, err)
 	}
 	return nil

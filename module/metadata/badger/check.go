@@ -9,11 +9,11 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/journal"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/journal"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
-// Check implements registry.Journaled. Memory does not grow with the number of
+// Check implements store.Journaled. Memory does not grow with the number of
 // files: what must agree is added up on both sides, each thing scattered by its id.
 func (s *Store) Check(ctx context.Context, report func(problem string)) error {
 	taken, err := s.Snapshot(ctx)
@@ -32,13 +32,13 @@ func (s *Store) Check(ctx context.Context, report func(problem string)) error {
 	view.mu.Lock()
 	defer view.mu.Unlock()
 	if view.ended {
-		return fmt.Errorf("%w: the store was closed meanwhile", registry.ErrUnavailable)
+		return fmt.Errorf("%w: the store was closed meanwhile", store.ErrUnavailable)
 	}
 	return newAudit(view.reader, report).run(ctx)
 }
 
 // checkJournal reads all files of the journal.
-func (s *Store) checkJournal(ctx context.Context, j *journal.Journal, to registry.Position, report func(string)) error {
+func (s *Store) checkJournal(ctx context.Context, j *journal.Journal, to store.Position, report func(string)) error {
 	files, err := j.Files()
 	if err != nil {
 		return err
@@ -59,7 +59,7 @@ func (s *Store) checkJournal(ctx context.Context, j *journal.Journal, to registr
 	switch {
 	case errors.Is(err, journal.ErrHistories):
 		report(fmt.Sprintf("journal: change %d is not the one that the database has", to.Sequence))
-	case err != nil && !errors.Is(err, registry.ErrDamaged): // which was reported
+	case err != nil && !errors.Is(err, store.ErrDamaged): // which was reported
 		return err
 	}
 	return nil

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // TestCheckTellsContradictions: each count and index of the database, and the
@@ -27,7 +27,7 @@ func TestCheckTellsContradictions(t *testing.T) {
 	var pkg packageRecord
 	var file fileRecord
 	const versionID = 7 // of number 3: a version and its file take an id each, from 1
-	blobAt, versionAt := blobKey(registry.Digest{3}), versionKey(ref.VersionRef)
+	blobAt, versionAt := blobKey(store.Digest{3}), versionKey(ref.VersionRef)
 	for _, test := range []struct {
 		name   string
 		damage func(b *batch)
@@ -51,7 +51,7 @@ func TestCheckTellsContradictions(t *testing.T) {
 		}, "index by time"},
 		{"a token that nobody made", func(b *batch) {
 			key := tokenKey("aaaaaaaaaa")
-			b.put(key, &tokenRecord{token: registry.Token{ID: "aaaaaaaaaa"}})
+			b.put(key, &tokenRecord{token: store.Token{ID: "aaaaaaaaaa"}})
 		}, "tokens are missing, or came back"},
 		{"a flipped bit", func(b *batch) {
 			value := encode(blobAt, &blobRecord{size: 1, references: 1})

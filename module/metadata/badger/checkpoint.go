@@ -7,8 +7,8 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/journal"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/journal"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 const (
@@ -49,7 +49,7 @@ func (s *Store) checkpointIfDue() error {
 	if err == nil && due {
 		err = s.Checkpoint(s.life)
 	}
-	if err != nil && !errors.Is(err, registry.ErrUnavailable) && !errors.Is(err, context.Canceled) {
+	if err != nil && !errors.Is(err, store.ErrUnavailable) && !errors.Is(err, context.Canceled) {
 		s.log.Error("making a checkpoint of the journal", slog.Any("error", err))
 	}
 	return err
@@ -118,8 +118,8 @@ func (s *Store) writeCheckpoint(ctx context.Context) (o *opened, made journal.Ch
 	if err != nil || state.position.Sequence == 0 {
 		return o, made, err
 	}
-	mark := registry.CheckpointMark{At: state.position, NextID: ids.next}
-	made, err = o.journal.WriteCheckpoint(mark, func(tell func(registry.Change) error) error {
+	mark := store.CheckpointMark{At: state.position, NextID: ids.next}
+	made, err = o.journal.WriteCheckpoint(mark, func(tell func(store.Change) error) error {
 		return tellAll(ctx, state, view, tell)
 	})
 	if err != nil {

@@ -14,6 +14,8 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/blobs/filesystem"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/registry/backup"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // TestBackupsGoOnAcrossACheckpoint while the journal has the changes, and say that the
@@ -57,13 +59,13 @@ func TestBackupsGoOnAcrossACheckpoint(t *testing.T) {
 			}
 		}
 	}
-	backup := func(since registry.Position) ([]byte, registry.Position, error) {
+	backup := func(since store.Position) ([]byte, store.Position, error) {
 		var stream bytes.Buffer
-		made, err := registry.MakeBackup(t.Context(), r, registry.BackupOptions{Since: since}, &stream)
+		made, err := backup.Make(t.Context(), r, backup.Options{Since: since}, &stream)
 		return stream.Bytes(), made.Position, err
 	}
 	churn(false)
-	first, at, err := backup(registry.Position{})
+	first, at, err := backup(store.Position{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,11 +77,11 @@ func TestBackupsGoOnAcrossACheckpoint(t *testing.T) {
 	restoreAndCompare(t, s, after, first, second)
 	churn(true)
 	churn(true)
-	if _, _, err := backup(at); !errors.Is(err, registry.ErrNotContinued) || !strings.Contains(err.Error(), "make a full backup") {
+	if _, _, err := backup(at); !errors.Is(err, store.ErrNotContinued) || !strings.Contains(err.Error(), "make a full backup") {
 		t.Errorf("an increment whose changes are gone: %v", err)
 	}
 	churn(false)
-	full, at, err := backup(registry.Position{})
+	full, at, err := backup(store.Position{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,22 +99,22 @@ func TestBackupsGoOnAcrossACheckpoint(t *testing.T) {
 // smallSegments are stores whose journal rotates after a few changes.
 type smallSegments struct{ Backend }
 
-func (b *smallSegments) OpenMetadata(_ context.Context, root string, log *slog.Logger) (registry.MetadataStore, error) {
+func (b *smallSegments) OpenMetadata(_ context.Context, root string, log *slog.Logger) (store.MetadataStore, error) {
 	return openTuned(b.dir(root), log, disk.OS{}, func(p *place) { p.segment, p.inline, p.checkpointLeast = 1_500, true, 1<<40 })
 }
 
 // restoreAndCompare restores backups and expects what a store has.
-func restoreAndCompare(t *testing.T, s *Store, at registry.Position, streams ...[]byte) {
+func restoreAndCompare(t *testing.T, s *Store, at store.Position, streams ...[]byte) {
 	t.Helper()
 	root := t.TempDir()
-	var sources []registry.RestoreSource
+	var sources []backup.RestoreSource
 	for i, stream := range streams {
-		sources = append(sources, registry.RestoreSource{Name: fmt.Sprint(i), Open: func() (io.ReadCloser, error) {
+		sources = append(sources, backup.RestoreSource{Name: fmt.Sprint(i), Open: func() (io.ReadCloser, error) {
 			return io.NopCloser(bytes.NewReader(stream)), nil
 		}})
 	}
 	backend := &smallSegments{Backend{Reserve: smallestReserve}}
-	summary, err := registry.Restore(t.Context(), registry.RestoreTarget{
+	summary, err := backup.Restore(t.Context(), backup.RestoreTarget{
 		Root: root, Metadata: backend, Blobs: &filesystem.Backend{Reserve: 1}, Spool: t.TempDir(),
 	}, sources...)
 	if err != nil || summary.Position != at {

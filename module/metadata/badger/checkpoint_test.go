@@ -15,7 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // records are all records of a database that its journal can make again, with ids, counts,
@@ -89,21 +89,21 @@ func (m *checkpointModel) open(t *rapid.T) {
 	m.store = s
 }
 
-func (m *checkpointModel) version(t *rapid.T) registry.VersionRef {
-	return registry.VersionRef{
+func (m *checkpointModel) version(t *rapid.T) store.VersionRef {
+	return store.VersionRef{
 		Owner:   rapid.SampledFrom([]string{"o", "O", "p"}).Draw(t, "owner"),
 		Package: rapid.SampledFrom([]string{"a", "b"}).Draw(t, "package"),
 		Version: rapid.SampledFrom([]string{"1", "2", "v"}).Draw(t, "version"),
 	}
 }
 
-func (m *checkpointModel) ref(t *rapid.T) registry.Ref {
-	return registry.Ref{VersionRef: m.version(t), File: rapid.SampledFrom([]string{"f", "F", "g", "h"}).Draw(t, "file")}
+func (m *checkpointModel) ref(t *rapid.T) store.Ref {
+	return store.Ref{VersionRef: m.version(t), File: rapid.SampledFrom([]string{"f", "F", "g", "h"}).Draw(t, "file")}
 }
 
 // settled is for a change that may be refused.
 func settled(t *rapid.T, err error) {
-	for _, refusal := range []error{registry.ErrExists, registry.ErrPackageNotFound, registry.ErrFileNotFound, registry.ErrTokenExists, registry.ErrTokenNotFound} {
+	for _, refusal := range []error{store.ErrExists, store.ErrPackageNotFound, store.ErrFileNotFound, store.ErrTokenExists, store.ErrTokenNotFound} {
 		if errors.Is(err, refusal) {
 			return
 		}
@@ -119,7 +119,7 @@ func (m *checkpointModel) publish(t *rapid.T) {
 	settled(t, err)
 }
 
-func publishAs(s *Store, ref registry.Ref, content byte, at time.Time) (registry.File, error) {
+func publishAs(s *Store, ref store.Ref, content byte, at time.Time) (store.File, error) {
 	p := publicationOf(ref, content)
 	p.Creator, p.Created = fmt.Sprint("user", content), at
 	file, _, err := s.Publish(context.Background(), p)
@@ -136,7 +136,7 @@ func (m *checkpointModel) deleteVersion(t *rapid.T) {
 
 func (m *checkpointModel) addToken(t *rapid.T) {
 	id := rapid.SampledFrom([]string{"aaaaaaaaaa", "bbbbbbbbbb"}).Draw(t, "token")
-	settled(t, m.store.AddToken(context.Background(), registry.Token{ID: id, Name: id, User: "u", Created: time.Unix(5, 0)}, registry.Digest{2}))
+	settled(t, m.store.AddToken(context.Background(), store.Token{ID: id, Name: id, User: "u", Created: time.Unix(5, 0)}, store.Digest{2}))
 }
 
 func (m *checkpointModel) deleteToken(t *rapid.T) {

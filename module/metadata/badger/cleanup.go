@@ -9,7 +9,7 @@ import (
 	"log/slog"
 	"slices"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 const (
@@ -19,10 +19,10 @@ const (
 	cleanupWeight = 3*cleanupFiles + 2
 )
 
-// Condemned implements registry.MetadataStore. When nothing is condemned it
+// Condemned implements store.MetadataStore. When nothing is condemned it
 // releases files of deleted versions, a bounded number at a time, until something
 // is or none are left.
-func (s *Store) Condemned(ctx context.Context, limit int) ([]registry.Locator, error) {
+func (s *Store) Condemned(ctx context.Context, limit int) ([]store.Locator, error) {
 	s.reaping.Lock()
 	defer s.reaping.Unlock()
 	view := func(read func(reader) error) error { return s.view(ctx, read) }
@@ -50,10 +50,10 @@ func (s *Store) Condemned(ctx context.Context, limit int) ([]registry.Locator, e
 	}
 }
 
-func locatorsOf(suffixes []string) []registry.Locator {
-	locators := make([]registry.Locator, len(suffixes))
+func locatorsOf(suffixes []string) []store.Locator {
+	locators := make([]store.Locator, len(suffixes))
 	for i, suffix := range suffixes {
-		locators[i] = registry.Locator(suffix)
+		locators[i] = store.Locator(suffix)
 	}
 	return locators
 }
@@ -68,7 +68,7 @@ func (s *Store) emptyGrave(ctx context.Context, suffix string) error {
 			return err
 		})
 	}
-	if errors.Is(err, registry.ErrDamaged) {
+	if errors.Is(err, store.ErrDamaged) {
 		s.log.Error("cleaning up a deleted version", slog.Uint64("id", id), slog.Any("error", err))
 		s.graves.remove(suffix)
 		return nil
@@ -97,7 +97,7 @@ func (b *batch) emptyGrave(id uint64) (emptied bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		grave.lastFile = registry.Fold(file.name)
+		grave.lastFile = store.Fold(file.name)
 		b.state.sums.files -= scatter(file.id)
 		b.delete(fileKey(id, file.name))
 		b.release(file.digest, blob)
@@ -133,8 +133,8 @@ func (b *batch) filesAfter(id uint64, last string) ([]fileRecord, error) {
 	return files, err
 }
 
-// Buried implements registry.MetadataStore.
-func (s *Store) Buried(ctx context.Context, locators []registry.Locator) error {
+// Buried implements store.MetadataStore.
+func (s *Store) Buried(ctx context.Context, locators []store.Locator) error {
 	for chunk := range slices.Chunk(locators, batchWeight) {
 		err := s.submit(ctx, len(chunk), func(b *batch) error {
 			for _, locator := range chunk {
@@ -149,18 +149,18 @@ func (s *Store) Buried(ctx context.Context, locators []registry.Locator) error {
 	return nil
 }
 
-// Unnamed implements registry.MetadataStore. Locators have no index: they are
+// Unnamed implements store.MetadataStore. Locators have no index: they are
 // looked for in one scan of all blobs.
-func (s *Store) Unnamed(ctx context.Context, locators []registry.Locator) ([]registry.Locator, error) {
+func (s *Store) Unnamed(ctx context.Context, locators []store.Locator) ([]store.Locator, error) {
 	if err := s.usable(ctx); err != nil {
 		return nil, err
 	}
-	unnamed := make(map[registry.Locator]struct{}, len(locators))
+	unnamed := make(map[store.Locator]struct{}, len(locators))
 	for _, locator := range locators {
 		unnamed[locator] = struct{}{}
 	}
 	err := s.view(ctx, func(r reader) error {
-		err := r.eachCondemned(func(locator registry.Locator) { delete(unnamed, locator) })
+		err := r.eachCondemned(func(locator store.Locator) { delete(unnamed, locator) })
 		if err != nil {
 			return err
 		}
@@ -179,7 +179,7 @@ func (s *Store) Unnamed(ctx context.Context, locators []registry.Locator) ([]reg
 	if err := s.usable(ctx); err != nil {
 		return nil, err
 	}
-	remaining := make([]registry.Locator, 0, len(unnamed))
+	remaining := make([]store.Locator, 0, len(unnamed))
 	for locator := range unnamed {
 		remaining = append(remaining, locator)
 	}
@@ -190,9 +190,9 @@ func (s *Store) Unnamed(ctx context.Context, locators []registry.Locator) ([]reg
 var errEnough = errors.New("enough")
 
 // eachCondemned calls fn for each locator whose bytes are condemned.
-func (r reader) eachCondemned(fn func(registry.Locator)) error {
+func (r reader) eachCondemned(fn func(store.Locator)) error {
 	return r.scan([]byte(condemnedPrefix), nil, func(key, _ []byte) error {
-		fn(registry.Locator(key[len(condemnedPrefix):]))
+		fn(store.Locator(key[len(condemnedPrefix):]))
 		return nil
 	})
 }

@@ -8,8 +8,8 @@ import (
 	"runtime"
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
-	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/journal"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/journal"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 const (
@@ -142,7 +142,7 @@ func (s *Store) commitTogether(operations []*operation) (rest []*operation) {
 
 func (s *Store) beginBatch() (*batch, error) {
 	if s.failed.Load() {
-		return nil, fmt.Errorf("%w: a change failed", registry.ErrUnavailable)
+		return nil, fmt.Errorf("%w: a change failed", store.ErrUnavailable)
 	}
 	if err := s.room.forChange(); err != nil {
 		return nil, err

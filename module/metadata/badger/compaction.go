@@ -7,7 +7,7 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // Badger 4.9.6 forgets records when a compaction cannot create one of its tables, as
@@ -81,7 +81,7 @@ func (s *Store) checkCompaction() error {
 	}
 	balanced, err := s.awaitBalance()
 	if err != nil {
-		return fmt.Errorf("%w: %w", registry.ErrUnavailable, err)
+		return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
 	}
 	if balanced {
 		return nil

@@ -14,7 +14,7 @@ import (
 	"github.com/dgraph-io/badger/v4/options"
 	"github.com/dgraph-io/badger/v4/table"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 const (
@@ -75,7 +75,7 @@ func flatten(t *testing.T, s *Store) {
 func TestACompactionThatLosesATable(t *testing.T) {
 	never := func(t *testing.T, what string, err error, allowed ...error) {
 		t.Helper()
-		for _, fine := range append(allowed, registry.ErrUnavailable) {
+		for _, fine := range append(allowed, store.ErrUnavailable) {
 			if errors.Is(err, fine) {
 				return
 			}
@@ -88,13 +88,13 @@ func TestACompactionThatLosesATable(t *testing.T) {
 			never(t, "looking up", err, nil)
 		},
 		"a file is published again": func(t *testing.T, s *Store) {
-			never(t, "publishing", publishNumbered(s, "o", 7), registry.ErrExists)
+			never(t, "publishing", publishNumbered(s, "o", 7), store.ErrExists)
 		},
 		"a file is deleted": func(t *testing.T, s *Store) {
-			never(t, "deleting", s.DeleteFile(t.Context(), numberedRef("o", compactedFiles), testAct), registry.ErrPackageNotFound)
+			never(t, "deleting", s.DeleteFile(t.Context(), numberedRef("o", compactedFiles), testAct), store.ErrPackageNotFound)
 		},
 		"bytes are swept": func(t *testing.T, s *Store) {
-			unnamed, err := s.Unnamed(t.Context(), []registry.Locator{registry.NewLocator(1)})
+			unnamed, err := s.Unnamed(t.Context(), []store.Locator{store.NewLocator(1)})
 			if err == nil {
 				t.Errorf("unnamed: %v", unnamed)
 			}
@@ -160,7 +160,7 @@ func TestASnapshotThatLosesATable(t *testing.T) {
 	defer snapshot.Close()
 	block(t, s)
 	flatten(t, s)
-	if _, err := snapshot.FindBlob(registry.Digest{7}); err != nil && !errors.Is(err, registry.ErrUnavailable) {
+	if _, err := snapshot.FindBlob(store.Digest{7}); err != nil && !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("finding blob: %v", err)
 	}
 }
@@ -175,7 +175,7 @@ func TestACompactionIsNoFault(t *testing.T) {
 	s := mustOpenLogged(t, root, &log)
 	defer mustClose(t, s)
 	flatten(t, s)
-	if _, err := s.Lookup(t.Context(), numberedRef("o", compactedFiles)); !errors.Is(err, registry.ErrPackageNotFound) {
+	if _, err := s.Lookup(t.Context(), numberedRef("o", compactedFiles)); !errors.Is(err, store.ErrPackageNotFound) {
 		t.Errorf("looking up what is not there: %v", err)
 	}
 	if err := publishNumbered(s, "o", compactedFiles); err != nil {

@@ -5,20 +5,20 @@ import (
 	"testing"
 
 	"github.com/generic-registry/caddy-generic-registry/module/blobs/filesystem"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/storetest"
 )
 
 var discard = slog.New(slog.DiscardHandler)
 
-func metadataPlace(t testing.TB) func() (registry.MetadataStore, error) {
+func metadataPlace(t testing.TB) func() (store.MetadataStore, error) {
 	backend, root := Backend{Reserve: smallestReserve}, t.TempDir()
-	return func() (registry.MetadataStore, error) { return backend.OpenMetadata(t.Context(), root, discard) }
+	return func() (store.MetadataStore, error) { return backend.OpenMetadata(t.Context(), root, discard) }
 }
 
-func blobPlace(t testing.TB) func() (registry.BlobStore, error) {
+func blobPlace(t testing.TB) func() (store.BlobStore, error) {
 	backend, root := filesystem.Backend{Reserve: 1 << 20}, t.TempDir()
-	return func() (registry.BlobStore, error) { return backend.OpenBlobs(t.Context(), root, discard) }
+	return func() (store.BlobStore, error) { return backend.OpenBlobs(t.Context(), root, discard) }
 }
 
 func TestContract(t *testing.T) { storetest.Metadata(t, metadataPlace) }
@@ -45,13 +45,13 @@ func TestTokensOverBadgerAndFiles(t *testing.T) { storetest.TokensOfPair(t, meta
 // is copied first may be behind: bytes may lack a name, never a name its bytes.
 func crashingPlace(t testing.TB) (storetest.MetadataPlace, storetest.BlobPlace, func()) {
 	root := t.TempDir()
-	metadata := func(t testing.TB) func() (registry.MetadataStore, error) {
-		return func() (registry.MetadataStore, error) {
+	metadata := func(t testing.TB) func() (store.MetadataStore, error) {
+		return func() (store.MetadataStore, error) {
 			return (&Backend{Reserve: smallestReserve}).OpenMetadata(t.Context(), root, discard)
 		}
 	}
-	blobs := func(t testing.TB) func() (registry.BlobStore, error) {
-		return func() (registry.BlobStore, error) {
+	blobs := func(t testing.TB) func() (store.BlobStore, error) {
+		return func() (store.BlobStore, error) {
 			return (&filesystem.Backend{Reserve: 1 << 20}).OpenBlobs(t.Context(), root, discard)
 		}
 	}

@@ -3,7 +3,7 @@ package badger
 import (
 	"testing"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // TestFilesThatACrashLeftEmpty: a kill between making a file and sizing it must
@@ -20,7 +20,7 @@ func TestFilesThatACrashLeftEmpty(t *testing.T) {
 			writeFile(t, root, name, "")
 		}
 		again := mustOpen(t, root)
-		ref := registry.Ref{VersionRef: registry.VersionRef{Owner: "o", Package: "p", Version: "1"}, File: "f"}
+		ref := store.Ref{VersionRef: store.VersionRef{Owner: "o", Package: "p", Version: "1"}, File: "f"}
 		if _, err := again.Lookup(t.Context(), ref); err != nil {
 			t.Errorf("with %v: %v", names, err)
 		}

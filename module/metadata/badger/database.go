@@ -10,7 +10,7 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // storeSize bounds what Badger is given in one transaction, but for what one operation
@@ -61,7 +61,7 @@ func openBadger(options badger.Options) (db *database, err error) {
 		return nil, fmt.Errorf("%w: opening the database: %w", errStuck, err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: opening the database: %w", registry.ErrUnavailable, err)
+		return nil, fmt.Errorf("%w: opening the database: %w", store.ErrUnavailable, err)
 	}
 	newest := opened.MaxVersion()
 	db = &database{
@@ -85,7 +85,7 @@ var (
 	errPanic = errors.New("Badger broke down")
 	// errStuck: what Badger began may go on writing as long as this process lives, so
 	// nobody may open the database again before it ends.
-	errStuck = fmt.Errorf("%w: Badger neither opened nor closed its database; restart Caddy", registry.ErrUnavailable)
+	errStuck = fmt.Errorf("%w: Badger neither opened nor closed its database; restart Caddy", store.ErrUnavailable)
 )
 
 // guard makes a panic of Badger's an error. A mapped page that the disk does not give
@@ -121,7 +121,7 @@ func (d *database) touch(do func() error) error {
 // fail says that the database has failed, to those who wait for it too, and returns
 // what everybody hears from now on. ErrUnavailable.
 func (d *database) fail(cause error) error {
-	failure := fmt.Errorf("%w: the database failed: %w", registry.ErrUnavailable, cause)
+	failure := fmt.Errorf("%w: the database failed: %w", store.ErrUnavailable, cause)
 	if !d.failure.CompareAndSwap(nil, &failure) {
 		return *d.failure.Load()
 	}

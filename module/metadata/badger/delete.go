@@ -4,30 +4,30 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
-// DeleteFile implements registry.MetadataStore.
-func (s *Store) DeleteFile(ctx context.Context, ref registry.Ref, act registry.Act) error {
+// DeleteFile implements store.MetadataStore.
+func (s *Store) DeleteFile(ctx context.Context, ref store.Ref, act store.Act) error {
 	return s.submit(ctx, operationWeight, func(b *batch) error {
 		if err := b.deleteFile(ref); err != nil {
 			return err
 		}
-		b.record(registry.DeleteFileChange(ref, act))
+		b.record(store.DeleteFileChange(ref, act))
 		return nil
 	})
 }
 
-func (b *batch) deleteFile(ref registry.Ref) error {
+func (b *batch) deleteFile(ref store.Ref) error {
 	vKey := versionKey(ref.VersionRef)
 	var version versionRecord
 	if found, err := b.get(vKey, &version); err != nil || !found {
-		return orNotFound(err, registry.ErrPackageNotFound)
+		return orNotFound(err, store.ErrPackageNotFound)
 	}
 	fKey := fileKey(version.id, ref.File)
 	var file fileRecord
 	if found, err := b.get(fKey, &file); err != nil || !found {
-		return orNotFound(err, registry.ErrFileNotFound)
+		return orNotFound(err, store.ErrFileNotFound)
 	}
 	blob, err := b.referredBlob(file)
 	if err != nil {
@@ -54,24 +54,24 @@ func (b *batch) deleteFile(ref registry.Ref) error {
 	return nil
 }
 
-// DeleteVersion implements registry.MetadataStore.
-func (s *Store) DeleteVersion(ctx context.Context, ref registry.VersionRef, act registry.Act) error {
+// DeleteVersion implements store.MetadataStore.
+func (s *Store) DeleteVersion(ctx context.Context, ref store.VersionRef, act store.Act) error {
 	return s.submit(ctx, operationWeight, func(b *batch) error {
 		if err := b.deleteVersion(ref); err != nil {
 			return err
 		}
-		b.record(registry.DeleteVersionChange(ref, act))
+		b.record(store.DeleteVersionChange(ref, act))
 		return nil
 	})
 }
 
 // deleteVersion deletes the version's own record, which puts its files out of
 // reach, and leaves them to the clean-up.
-func (b *batch) deleteVersion(ref registry.VersionRef) error {
+func (b *batch) deleteVersion(ref store.VersionRef) error {
 	vKey := versionKey(ref)
 	var version versionRecord
 	if found, err := b.get(vKey, &version); err != nil || !found {
-		return orNotFound(err, registry.ErrPackageNotFound)
+		return orNotFound(err, store.ErrPackageNotFound)
 	}
 	tally, err := b.tally(ref)
 	if err != nil {
@@ -102,13 +102,13 @@ func (b *batch) referredBlob(file fileRecord) (blob blobRecord, err error) {
 		return blob, err
 	}
 	if !found || blob.references == 0 {
-		return blob, fmt.Errorf("%w: file refers to blob %s, which knows of no reference", registry.ErrDamaged, file.digest)
+		return blob, fmt.Errorf("%w: file refers to blob %s, which knows of no reference", store.ErrDamaged, file.digest)
 	}
 	return blob, nil
 }
 
 // release takes one reference off a blob; without any its bytes are condemned.
-func (b *batch) release(digest registry.Digest, blob blobRecord) {
+func (b *batch) release(digest store.Digest, blob blobRecord) {
 	key := blobKey(digest)
 	if blob.references--; blob.references > 0 {
 		b.put(key, &blob)

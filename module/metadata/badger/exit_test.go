@@ -12,7 +12,7 @@ import (
 
 	"github.com/dgraph-io/badger/v4/y"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // TestBadgerDoesNotEndTheProcess: its statistics cannot be opened.
@@ -23,7 +23,7 @@ func TestBadgerDoesNotEndTheProcess(t *testing.T) {
 	}
 	options := databaseOptions(path, databaseLog{discard, newLedger(path), new(atomic.Int64)})
 	_, err := openBadger(options)
-	if !errors.Is(err, errExit) || !errors.Is(err, registry.ErrUnavailable) || errors.Is(err, errStuck) {
+	if !errors.Is(err, errExit) || !errors.Is(err, store.ErrUnavailable) || errors.Is(err, errStuck) {
 		t.Errorf("opening says %v", err)
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // TestAMemtableThatCannotBeMade fails the rotation of memtables in Badger itself, which
@@ -41,28 +41,28 @@ func TestAMemtableThatCannotBeMade(t *testing.T) {
 			b.write(fmt.Appendf(nil, "besides/%d", i), make([]byte, 256<<10))
 			return nil
 		})
-		if err != nil && !errors.Is(err, registry.ErrUnavailable) || i > 1_000 {
+		if err != nil && !errors.Is(err, store.ErrUnavailable) || i > 1_000 {
 			t.Fatalf("the memtable is not full, %v", err)
 		}
 	}
 	var all sync.WaitGroup
 	for name, use := range map[string]func() error{
 		"a read":     func() error { _, err := s.Lookup(t.Context(), numberedRef("o", 1<<30)); return err },
-		"a list":     func() error { _, err := s.Blobs(t.Context(), registry.Digest{}, 10); return err },
+		"a list":     func() error { _, err := s.Blobs(t.Context(), store.Digest{}, 10); return err },
 		"the reaper": func() error { _, err := s.Condemned(t.Context(), 10); return err },
-		"the sweep":  func() error { _, err := s.Unnamed(t.Context(), []registry.Locator{"a/b"}); return err },
-		"a snapshot": func() error { _, err := kept.FindBlob(registry.Digest{1}); return err },
+		"the sweep":  func() error { _, err := s.Unnamed(t.Context(), []store.Locator{"a/b"}); return err },
+		"a snapshot": func() error { _, err := kept.FindBlob(store.Digest{1}); return err },
 		"a delete":   func() error { return s.DeleteFile(t.Context(), numberedRef("o", 0), testAct) },
 	} {
 		all.Go(func() {
 			err := use()
-			if err != nil && !errors.Is(err, registry.ErrUnavailable) && !errors.Is(err, registry.ErrPackageNotFound) && !errors.Is(err, registry.ErrBlobNotFound) {
+			if err != nil && !errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrPackageNotFound) && !errors.Is(err, store.ErrBlobNotFound) {
 				t.Errorf("%s says %v", name, err)
 			}
 		})
 	}
 	all.Wait()
-	if err := before.touch(func() error { t.Error("the failed database is touched"); return nil }); !errors.Is(err, registry.ErrUnavailable) {
+	if err := before.touch(func() error { t.Error("the failed database is touched"); return nil }); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("touching the failed database says %v", err)
 	}
 	unblock(t, s)
@@ -131,13 +131,13 @@ func TestFilesThatAreRemovedUnderAStore(t *testing.T) {
 				t.Fatal(err)
 			}
 			eventually(t, "it is noticed", func() bool { return s.Condition().Fault != nil })
-			if err := publishNumbered(s, "o", 2); !errors.Is(err, registry.ErrUnavailable) {
+			if err := publishNumbered(s, "o", 2); !errors.Is(err, store.ErrUnavailable) {
 				t.Errorf("a publish says %v", err)
 			}
 			if _, err := s.Lookup(t.Context(), numberedRef("o", 1)); err != nil {
 				t.Errorf("a read says %v", err)
 			}
-			if other, err := open(t.Context(), path, smallestReserve, discard, disk.OS{}); !errors.Is(err, registry.ErrLocked) {
+			if other, err := open(t.Context(), path, smallestReserve, discard, disk.OS{}); !errors.Is(err, store.ErrLocked) {
 				t.Errorf("a second store opens it: %v, %v", other, err)
 			}
 			if err := os.Rename(moved, found[0]); err != nil {
@@ -169,7 +169,7 @@ func TestADatabaseThatDoesNotOpenIsNotPutAside(t *testing.T) {
 			if err := os.MkdirAll(filepath.Join(obstacle, "x"), 0o700); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := open(t.Context(), path, smallestReserve, discard, disk.OS{}); !errors.Is(err, registry.ErrUnavailable) || errors.Is(err, registry.ErrDamaged) {
+			if _, err := open(t.Context(), path, smallestReserve, discard, disk.OS{}); !errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrDamaged) {
 				t.Errorf("opening says %v", err)
 			}
 			if err := os.RemoveAll(obstacle); err != nil {

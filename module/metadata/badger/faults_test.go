@@ -13,7 +13,7 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/blobs/filesystem"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/disk/disktest"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/storetest"
 )
 
@@ -24,8 +24,8 @@ import (
 // segment removed before the compressed one has its name.
 func TestFaultsOfTheJournal(t *testing.T) {
 	storetest.Faults(t, storetest.FaultPlace{
-		In: func(root string) func(disk.FS) (registry.MetadataStore, registry.BlobStore, error) {
-			return func(fsys disk.FS) (registry.MetadataStore, registry.BlobStore, error) {
+		In: func(root string) func(disk.FS) (store.MetadataStore, store.BlobStore, error) {
+			return func(fsys disk.FS) (store.MetadataStore, store.BlobStore, error) {
 				metadata, err := openSmall(filepath.Join(root, "metadata"), besideBadger{fsys})
 				if err != nil {
 					return nil, nil, err

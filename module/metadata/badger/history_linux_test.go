@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // measured is what an opening took.
@@ -98,8 +98,8 @@ func makeHistory(t *testing.T, root string, live, changes int, tune func(*place)
 	mustClose(t, s)
 }
 
-func historyRef(i, round int) registry.Ref {
-	return registry.Ref{VersionRef: registry.VersionRef{Owner: fmt.Sprint("owner", i%10), Package: "package", Version: fmt.Sprintf("1.%d", i/4)}, File: fmt.Sprintf("file-%d-%d.tar", i, round)}
+func historyRef(i, round int) store.Ref {
+	return store.Ref{VersionRef: store.VersionRef{Owner: fmt.Sprint("owner", i%10), Package: "package", Version: fmt.Sprintf("1.%d", i/4)}, File: fmt.Sprintf("file-%d-%d.tar", i, round)}
 }
 
 func publishHistory(s *Store, i, round int) error {

@@ -5,7 +5,7 @@ import (
 	"encoding/binary"
 	"time"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // Keys begin with a letter that says what they are of. Names are folded and end
@@ -50,7 +50,7 @@ const (
 
 const separator = 0
 
-func versionKey(ref registry.VersionRef) []byte {
+func versionKey(ref store.VersionRef) []byte {
 	ref = ref.Key()
 	key := make([]byte, 0, len(versionPrefix)+len(ref.Owner)+len(ref.Package)+len(ref.Version)+3)
 	key = append(key, versionPrefix...)
@@ -71,18 +71,18 @@ func versionNames(key []byte) (owner, pkg []byte, err error) {
 	return names[:end], names[:end+next], nil
 }
 
-func packageKey(ref registry.VersionRef) []byte {
+func packageKey(ref store.VersionRef) []byte {
 	ref = ref.Key()
 	return appendName(appendName([]byte(packagePrefix), ref.Owner), ref.Package)
 }
 
 func ownerKey(owner string) []byte {
-	return appendName([]byte(ownerPrefix), registry.Fold(owner))
+	return appendName([]byte(ownerPrefix), store.Fold(owner))
 }
 
 // timeKey sorts an owner's versions newest first: time and id are inverted.
 func timeKey(owner string, created time.Time, id uint64) []byte {
-	key := appendName([]byte(timePrefix), registry.Fold(owner))
+	key := appendName([]byte(timePrefix), store.Fold(owner))
 	key = binary.BigEndian.AppendUint64(key, ^uint64(created.UnixNano()))
 	return binary.BigEndian.AppendUint64(key, ^id)
 }
@@ -93,7 +93,7 @@ func filesKey(versionID uint64) []byte {
 }
 
 func fileKey(versionID uint64, file string) []byte {
-	return appendName(filesKey(versionID), registry.Fold(file))
+	return appendName(filesKey(versionID), store.Fold(file))
 }
 
 // fileVersion reads the version's id out of a file's key.
@@ -104,11 +104,11 @@ func fileVersion(key []byte) (uint64, error) {
 	return binary.BigEndian.Uint64(key[len(filePrefix):]), nil
 }
 
-func blobKey(digest registry.Digest) []byte {
+func blobKey(digest store.Digest) []byte {
 	return append([]byte(blobPrefix), digest[:]...)
 }
 
-func condemnedKey(locator registry.Locator) []byte {
+func condemnedKey(locator store.Locator) []byte {
 	return append([]byte(condemnedPrefix), locator...)
 }
 
@@ -119,7 +119,7 @@ func graveKey(versionID uint64) []byte {
 func tokenKey(id string) []byte { return append([]byte(tokenPrefix), id...) }
 
 func tokenNameKey(name string) []byte {
-	return appendName([]byte(tokenNamePrefix), registry.Fold(name))
+	return appendName([]byte(tokenNamePrefix), store.Fold(name))
 }
 
 func tokenUseKey(id string) []byte { return append([]byte(tokenUsePrefix), id...) }

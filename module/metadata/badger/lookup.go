@@ -4,13 +4,13 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
-// Lookup implements registry.MetadataStore.
-func (s *Store) Lookup(ctx context.Context, ref registry.Ref) (file registry.File, err error) {
+// Lookup implements store.MetadataStore.
+func (s *Store) Lookup(ctx context.Context, ref store.Ref) (file store.File, err error) {
 	if err := ctx.Err(); err != nil {
-		return registry.File{}, err
+		return store.File{}, err
 	}
 	if file, ok := s.recall(ref); ok {
 		return file, nil
@@ -19,11 +19,11 @@ func (s *Store) Lookup(ctx context.Context, ref registry.Ref) (file registry.Fil
 		version, record, blob := new(versionRecord), new(fileRecord), new(blobRecord)
 		vKey := versionKey(ref.VersionRef)
 		if found, err := r.get(vKey, version); err != nil || !found {
-			return orNotFound(err, registry.ErrPackageNotFound)
+			return orNotFound(err, store.ErrPackageNotFound)
 		}
 		fKey := fileKey(version.id, ref.File)
 		if found, err := r.get(fKey, record); err != nil || !found {
-			return orNotFound(err, registry.ErrFileNotFound)
+			return orNotFound(err, store.ErrFileNotFound)
 		}
 		bKey := blobKey(record.digest)
 		found, err := r.get(bKey, blob)
@@ -31,7 +31,7 @@ func (s *Store) Lookup(ctx context.Context, ref registry.Ref) (file registry.Fil
 			return err
 		}
 		if !found || blob.size != record.size {
-			return fmt.Errorf("%w: file has no blob of %d bytes, digest %s", registry.ErrDamaged, record.size, record.digest)
+			return fmt.Errorf("%w: file has no blob of %d bytes, digest %s", store.ErrDamaged, record.size, record.digest)
 		}
 		s.cache.put(vKey, version, r.seen)
 		s.cache.put(fKey, record, r.seen)
@@ -46,28 +46,28 @@ func (s *Store) Lookup(ctx context.Context, ref registry.Ref) (file registry.Fil
 // after the other, and belong together all the same: a file's record is written
 // while its version is there, under an id that is never used again, and never
 // changed; and a digest has the same bytes wherever they are.
-func (s *Store) recall(ref registry.Ref) (file registry.File, ok bool) {
+func (s *Store) recall(ref store.Ref) (file store.File, ok bool) {
 	if _, err := s.enter(); err != nil {
-		return registry.File{}, false
+		return store.File{}, false
 	}
 	defer s.use.RUnlock()
 	version, ok := s.cache.get(versionKey(ref.VersionRef)).(*versionRecord)
 	if !ok {
-		return registry.File{}, false
+		return store.File{}, false
 	}
 	record, ok := s.cache.get(fileKey(version.id, ref.File)).(*fileRecord)
 	if !ok {
-		return registry.File{}, false
+		return store.File{}, false
 	}
 	blob, ok := s.cache.get(blobKey(record.digest)).(*blobRecord)
 	if !ok || blob.size != record.size {
-		return registry.File{}, false
+		return store.File{}, false
 	}
 	return published(*version, *record, blob.locator), true
 }
 
-// Usage implements registry.MetadataStore.
-func (s *Store) Usage(ctx context.Context, owner string) (usage registry.Usage, err error) {
+// Usage implements store.MetadataStore.
+func (s *Store) Usage(ctx context.Context, owner string) (usage store.Usage, err error) {
 	err = s.view(ctx, func(r reader) error {
 		var record ownerRecord
 		_, err := r.get(ownerKey(owner), &record)
@@ -77,10 +77,10 @@ func (s *Store) Usage(ctx context.Context, owner string) (usage registry.Usage, 
 	return usage, err
 }
 
-// Totals implements registry.Totaled. It reads a record for each owner.
-func (s *Store) Totals(ctx context.Context) (totals registry.Totals, err error) {
+// Totals implements store.Totaled. It reads a record for each owner.
+func (s *Store) Totals(ctx context.Context) (totals store.Totals, err error) {
 	err = s.view(ctx, func(r reader) error {
-		totals = registry.Totals{}
+		totals = store.Totals{}
 		return r.scan([]byte(ownerPrefix), nil, func(key, value []byte) error {
 			var record ownerRecord
 			if err := decode(key, value, &record); err != nil {
@@ -95,8 +95,8 @@ func (s *Store) Totals(ctx context.Context) (totals registry.Totals, err error) 
 	return totals, err
 }
 
-// FindBlob implements registry.MetadataStore.
-func (s *Store) FindBlob(ctx context.Context, digest registry.Digest) (blob registry.Blob, err error) {
+// FindBlob implements store.MetadataStore.
+func (s *Store) FindBlob(ctx context.Context, digest store.Digest) (blob store.Blob, err error) {
 	err = s.find(ctx, func(r reader) error {
 		blob, err = findBlob(r, digest)
 		return err
@@ -104,12 +104,12 @@ func (s *Store) FindBlob(ctx context.Context, digest registry.Digest) (blob regi
 	return blob, err
 }
 
-func findBlob(r reader, digest registry.Digest) (registry.Blob, error) {
+func findBlob(r reader, digest store.Digest) (store.Blob, error) {
 	var record blobRecord
 	if found, err := r.get(blobKey(digest), &record); err != nil || !found {
-		return registry.Blob{}, orNotFound(err, registry.ErrBlobNotFound)
+		return store.Blob{}, orNotFound(err, store.ErrBlobNotFound)
 	}
-	return registry.Blob{Locator: record.locator, Digest: digest, Size: int64(record.size)}, nil
+	return store.Blob{Locator: record.locator, Digest: digest, Size: int64(record.size)}, nil
 }
 
 // orNotFound returns the error of a read, or what it means that it found nothing.

@@ -5,7 +5,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // markFile says of which manifest it is known that no record is lost, so that a store
@@ -16,7 +16,7 @@ const markFile = "checked"
 // markRecord is a manifest: its size and its SHA-256.
 type markRecord struct {
 	size uint64
-	sum  registry.Digest
+	sum  store.Digest
 }
 
 func (r *markRecord) fields(f *fields) {

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // messages is a log that a test asks.
@@ -41,11 +41,11 @@ func (m *messages) has(message string) bool {
 
 func mustOpenLogged(t testing.TB, root string, log slog.Handler) *Store {
 	t.Helper()
-	store, err := (&Backend{Reserve: smallestReserve}).OpenMetadata(context.Background(), root, slog.New(log))
+	metadata, err := (&Backend{Reserve: smallestReserve}).OpenMetadata(context.Background(), root, slog.New(log))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return store.(*Store)
+	return metadata.(*Store)
 }
 
 // fill publishes files, each as a version of its own, from many at once.
@@ -255,7 +255,7 @@ func TestReadsGoOnUntilLogsAreTables(t *testing.T) {
 	if _, err := s.Lookup(t.Context(), numberedRef("o", 0)); err != nil {
 		t.Errorf("reading meanwhile: %v", err)
 	}
-	if err := publishNumbered(s, "o", 1); !errors.Is(err, registry.ErrUnavailable) {
+	if err := publishNumbered(s, "o", 1); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("publishing meanwhile: %v", err)
 	}
 	if err := os.Remove(unwritten); err != nil {

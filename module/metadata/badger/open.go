@@ -16,8 +16,8 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
-	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/journal"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/journal"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 const (
@@ -152,7 +152,7 @@ func (p *place) open(ctx context.Context) (*opened, error) {
 
 // journalFault says what helps against a damaged journal.
 func (p *place) journalFault(err error) error {
-	if errors.Is(err, registry.ErrDamaged) {
+	if errors.Is(err, store.ErrDamaged) {
 		return fmt.Errorf("%w: run `caddy generic-registry rebuild --journal` to rebuild the journal from the database, or restore a backup", err)
 	}
 	return fmt.Errorf("opening journal: %w", err)
@@ -181,7 +181,7 @@ func (p *place) settle(ctx context.Context, o *opened) error {
 	switch {
 	case o.journal == nil && known:
 		return fmt.Errorf("%w: the journal in %s is missing: run `caddy generic-registry rebuild --journal` to rebuild it from the database, or restore a backup",
-			registry.ErrDamaged, p.journalPath())
+			store.ErrDamaged, p.journalPath())
 	case o.journal == nil:
 		if o.journal, err = journal.Create(p.journalPath(), newStoreID(), p.journalOptions()); err != nil {
 			return fmt.Errorf("creating journal: %w", err)
@@ -194,7 +194,7 @@ func (p *place) settle(ctx context.Context, o *opened) error {
 			return fmt.Errorf("naming database: %w", err)
 		}
 	case o.id != o.journal.Store():
-		return fmt.Errorf("%w: the journal in %s is of another store", registry.ErrDamaged, p.journalPath())
+		return fmt.Errorf("%w: the journal in %s is of another store", store.ErrDamaged, p.journalPath())
 	}
 	replayed, err := o.catchUp(ctx)
 	if err != nil {
@@ -214,7 +214,7 @@ func (p *place) settle(ctx context.Context, o *opened) error {
 func (p *place) openDatabase(ctx context.Context) (*opened, error) {
 	o := &opened{place: p, ledger: newLedger(p.path())}
 	options := databaseOptions(p.path(), databaseLog{p.log, o.ledger, &p.signs})
-	registry.ReportProgress(ctx, "looking at the files of the database")
+	store.ReportProgress(ctx, "looking at the files of the database")
 	if err := firstError(func() error { return checkFiles(p.path(), options, p.log) }, p.room.makeDiscard); err != nil {
 		return nil, err
 	}
@@ -262,7 +262,7 @@ func (o *opened) isFlushed() (bool, error) {
 
 // awaitFlush waits until it is. Badger tries as long as it takes.
 func (o *opened) awaitFlush(ctx context.Context) error {
-	registry.ReportProgress(ctx, "writing what the last run left in the logs of the database")
+	store.ReportProgress(ctx, "writing what the last run left in the logs of the database")
 	return poll(ctx, o.isFlushed)
 }
 

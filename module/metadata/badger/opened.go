@@ -8,13 +8,13 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/journal"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/journal"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // errDatabase: there is evidence that the database is not what was written, such as a
 // checksum; the journal can make it anew. That Badger does not open is none.
-var errDatabase = fmt.Errorf("%w: the database is not what was written", registry.ErrDamaged)
+var errDatabase = fmt.Errorf("%w: the database is not what was written", store.ErrDamaged)
 
 // opened is what a store has open: the database and its journal, at one position.
 // After opening it is the committer's, but for the database.
@@ -69,7 +69,7 @@ func (o *opened) catchUp(ctx context.Context) (replayed uint64, err error) {
 	have, want := o.state.position, o.journal.Position()
 	if have.Sequence > want.Sequence {
 		return 0, fmt.Errorf("%w: the database has %d changes and the journal %d: run `caddy generic-registry rebuild --journal` to rebuild the journal from the database, or restore a backup",
-			registry.ErrDamaged, have.Sequence, want.Sequence)
+			store.ErrDamaged, have.Sequence, want.Sequence)
 	}
 	switch {
 	case have == want:
@@ -91,7 +91,7 @@ func (o *opened) catchUp(ctx context.Context) (replayed uint64, err error) {
 	}
 	have = o.state.position
 	r := replay{opened: o, total: want.Sequence - have.Sequence}
-	err = o.journal.Read(ctx, have, want.Sequence, func(line []byte, change registry.Change, chain registry.Digest) error {
+	err = o.journal.Read(ctx, have, want.Sequence, func(line []byte, change store.Change, chain store.Digest) error {
 		return r.take(ctx, line, change, chain)
 	})
 	if err == nil {
@@ -100,7 +100,7 @@ func (o *opened) catchUp(ctx context.Context) (replayed uint64, err error) {
 	switch {
 	case errors.Is(err, journal.ErrHistories):
 		err = errHistories
-	case errors.Is(err, registry.ErrNotContinued):
+	case errors.Is(err, store.ErrNotContinued):
 		err = fmt.Errorf("%w: it is older than all that the journal has: %w", errDatabase, err)
 	}
 	return o.state.position.Sequence - have.Sequence, errors.Join(err, r.abandon())
@@ -108,7 +108,7 @@ func (o *opened) catchUp(ctx context.Context) (replayed uint64, err error) {
 
 // errHistories: database and journal do not belong together.
 var errHistories = fmt.Errorf("%w: the journal and the database have two histories: run `caddy generic-registry rebuild` if the journal is right, or with --journal if the database is",
-	registry.ErrDamaged)
+	store.ErrDamaged)
 
 // close closes both, however long that takes. errStuck when the database is not closed.
 func (o *opened) close(ctx context.Context) error {
@@ -132,7 +132,7 @@ const hangTime = time.Minute
 // attend waits for a call of Badger's, which ends when it likes, and says so when it
 // has shown no progress for long: then it may never end.
 func (p *place) attend(ctx context.Context, what string, call func() error) error {
-	registry.ReportProgress(ctx, what)
+	store.ReportProgress(ctx, what)
 	done := make(chan error, 1)
 	go func() { done <- call() }()
 	ticker := time.NewTicker(p.hang / 10)
@@ -151,7 +151,7 @@ func (p *place) attend(ctx context.Context, what string, call func() error) erro
 		} else if time.Since(since) >= p.hang {
 			since = time.Now()
 			p.log.Error("Badger hangs: a call shows no progress; if it stays so, restart Caddy", slog.String("call", what), slog.Duration("for", p.hang))
-			registry.ReportProgress(ctx, fmt.Sprintf("%s hangs: no progress for %s; if it stays so, restart Caddy", what, p.hang))
+			store.ReportProgress(ctx, fmt.Sprintf("%s hangs: no progress for %s; if it stays so, restart Caddy", what, p.hang))
 		}
 	}
 }

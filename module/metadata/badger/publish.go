@@ -3,11 +3,11 @@ package badger
 import (
 	"context"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
-// Publish implements registry.MetadataStore.
-func (s *Store) Publish(ctx context.Context, p registry.Publication) (file registry.File, condemned bool, err error) {
+// Publish implements store.MetadataStore.
+func (s *Store) Publish(ctx context.Context, p store.Publication) (file store.File, condemned bool, err error) {
 	err = s.submit(ctx, operationWeight, func(b *batch) (err error) {
 		if err := p.CheckAge(s.Clock()); err != nil {
 			return err
@@ -15,18 +15,18 @@ func (s *Store) Publish(ctx context.Context, p registry.Publication) (file regis
 		if file, condemned, err = b.publishFile(p); err != nil {
 			return err
 		}
-		b.record(registry.PublishChange(p.Ref, file))
+		b.record(store.PublishChange(p.Ref, file))
 		return nil
 	})
-	if err != nil && !registry.IsRefusal(err) {
-		return registry.File{}, false, err
+	if err != nil && !store.IsRefusal(err) {
+		return store.File{}, false, err
 	}
 	return file, condemned, err
 }
 
 // publishFile decides whether the file can be there, and writes it. When it refuses,
 // it has condemned the bytes.
-func (b *batch) publishFile(p registry.Publication) (registry.File, bool, error) {
+func (b *batch) publishFile(p store.Publication) (store.File, bool, error) {
 	version := versionRecord{
 		owner: p.Ref.Owner, name: p.Ref.Package, version: p.Ref.Version,
 		creator: p.Creator, created: p.Created,
@@ -34,25 +34,25 @@ func (b *batch) publishFile(p registry.Publication) (registry.File, bool, error)
 	vKey := versionKey(p.Ref.VersionRef)
 	versionKnown, err := b.get(vKey, &version)
 	if err != nil {
-		return registry.File{}, false, err
+		return store.File{}, false, err
 	}
 	if versionKnown {
 		exists, err := b.get(fileKey(version.id, p.Ref.File), &fileRecord{})
 		if err != nil {
-			return registry.File{}, false, err
+			return store.File{}, false, err
 		}
 		if exists {
-			return b.refuse(p.Locator, registry.ErrExists)
+			return b.refuse(p.Locator, store.ErrExists)
 		}
 	}
 	bKey := blobKey(p.Digest)
 	var blob blobRecord
 	if _, err := b.get(bKey, &blob); err != nil {
-		return registry.File{}, false, err
+		return store.File{}, false, err
 	}
 	tally, err := b.tally(p.Ref.VersionRef)
 	if err != nil {
-		return registry.File{}, false, err
+		return store.File{}, false, err
 	}
 
 	if !versionKnown {
@@ -85,15 +85,15 @@ func (b *batch) publishFile(p registry.Publication) (registry.File, bool, error)
 }
 
 // refuse condemns the bytes of a publish that is decided against.
-func (b *batch) refuse(own registry.Locator, why error) (registry.File, bool, error) {
+func (b *batch) refuse(own store.Locator, why error) (store.File, bool, error) {
 	b.condemn(own)
-	return registry.File{}, true, why
+	return store.File{}, true, why
 }
 
 // refer adds a reference to the blob of a digest, whose bytes are the publication's
 // from now on. Those that it had are condemned. They are the same ones where a journal
 // that was rebuilt out of the database is replayed.
-func (b *batch) refer(key []byte, blob *blobRecord, p registry.Publication) (condemned bool) {
+func (b *batch) refer(key []byte, blob *blobRecord, p store.Publication) (condemned bool) {
 	surplus := blob.locator
 	blob.locator, blob.size = p.Locator, uint64(p.Size)
 	blob.references++
@@ -106,13 +106,13 @@ func (b *batch) refer(key []byte, blob *blobRecord, p registry.Publication) (con
 }
 
 // published puts a file together from its records.
-func published(version versionRecord, file fileRecord, locator registry.Locator) registry.File {
-	return registry.File{
-		Ref: registry.Ref{
-			VersionRef: registry.VersionRef{Owner: version.owner, Package: version.name, Version: version.version},
+func published(version versionRecord, file fileRecord, locator store.Locator) store.File {
+	return store.File{
+		Ref: store.Ref{
+			VersionRef: store.VersionRef{Owner: version.owner, Package: version.name, Version: version.version},
 			File:       file.name,
 		},
-		Blob:    registry.Blob{Locator: locator, Digest: file.digest, Size: int64(file.size)},
+		Blob:    store.Blob{Locator: locator, Digest: file.digest, Size: int64(file.size)},
 		Creator: file.creator,
 		Created: file.created,
 	}
@@ -124,7 +124,7 @@ type tally struct {
 	owner ownerRecord
 }
 
-func (b *batch) tally(ref registry.VersionRef) (t tally, err error) {
+func (b *batch) tally(ref store.VersionRef) (t tally, err error) {
 	if _, err = b.get(packageKey(ref), &t.pkg); err != nil {
 		return t, err
 	}
@@ -133,7 +133,7 @@ func (b *batch) tally(ref registry.VersionRef) (t tally, err error) {
 }
 
 // putTally writes the counts, and no record where nothing is left to count.
-func (b *batch) putTally(ref registry.VersionRef, t tally) {
+func (b *batch) putTally(ref store.VersionRef, t tally) {
 	b.putCount(packageKey(ref), &t.pkg, t.pkg.versions)
 	b.putCount(ownerKey(ref.Owner), &t.owner, t.owner.versions)
 }

@@ -11,17 +11,17 @@ import (
 	"sync"
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
-	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/journal"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/journal"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // remake makes a damaged database anew from the journal, once all of that has been
 // read and found good.
 func (p *place) remake(ctx context.Context, j *journal.Journal, damage error) (*opened, error) {
-	registry.ReportProgress(ctx, "reading the journal, to see whether it can replace a damaged database")
+	store.ReportProgress(ctx, "reading the journal, to see whether it can replace a damaged database")
 	if err := p.verifyOnce(ctx, j); err != nil {
-		if !errors.Is(err, registry.ErrDamaged) || ctx.Err() != nil {
-			return nil, fmt.Errorf("%w: reading the journal to replace a damaged database: %w", registry.ErrUnavailable, err)
+		if !errors.Is(err, store.ErrDamaged) || ctx.Err() != nil {
+			return nil, fmt.Errorf("%w: reading the journal to replace a damaged database: %w", store.ErrUnavailable, err)
 		}
 		return nil, fmt.Errorf("%w; the journal cannot replace it: %w; restore a backup", damage, err)
 	}
@@ -88,7 +88,7 @@ func (p *place) verifyOnce(ctx context.Context, j *journal.Journal) error {
 		return known.(unreadableJournal).err
 	}
 	err = verifyStart(ctx, j)
-	if errors.Is(err, registry.ErrDamaged) {
+	if errors.Is(err, store.ErrDamaged) {
 		unreadable.Store(p.journalPath(), unreadableJournal{files, err})
 	} else {
 		unreadable.Delete(p.journalPath())
@@ -102,18 +102,18 @@ func verifyStart(ctx context.Context, j *journal.Journal) error {
 	if err != nil {
 		return err
 	}
-	var from registry.Position
+	var from store.Position
 	if found {
-		nothing := func([]byte, registry.Change) error { return nil }
+		nothing := func([]byte, store.Change) error { return nil }
 		mark, err := j.ReadCheckpoint(ctx, start, nothing)
 		if err != nil {
 			return err
 		}
 		from = mark.At
 	}
-	err = j.Read(ctx, from, j.Position().Sequence, func([]byte, registry.Change, registry.Digest) error { return nil })
-	if errors.Is(err, registry.ErrNotContinued) || errors.Is(err, journal.ErrHistories) {
-		return fmt.Errorf("%w: %w", registry.ErrDamaged, err)
+	err = j.Read(ctx, from, j.Position().Sequence, func([]byte, store.Change, store.Digest) error { return nil })
+	if errors.Is(err, store.ErrNotContinued) || errors.Is(err, journal.ErrHistories) {
+		return fmt.Errorf("%w: %w", store.ErrDamaged, err)
 	}
 	return err
 }
@@ -161,7 +161,7 @@ func (p *place) writeJournal(ctx context.Context, o *opened, before func(context
 		return err
 	}
 	if !known {
-		return fmt.Errorf("%w: there is no database in %s", registry.ErrDamaged, p.path())
+		return fmt.Errorf("%w: there is no database in %s", store.ErrDamaged, p.path())
 	}
 	if o.nextID > 1 && o.state.position.Sequence == 0 {
 		return errUnfinished
@@ -180,7 +180,7 @@ func (p *place) writeJournal(ctx context.Context, o *opened, before func(context
 	}
 	if o.state.position.Sequence > 0 {
 		err = firstError(func() error {
-			_, err := o.journal.WriteCheckpoint(o.mark(), func(tell func(registry.Change) error) error {
+			_, err := o.journal.WriteCheckpoint(o.mark(), func(tell func(store.Change) error) error {
 				return tellAll(ctx, o.state, o.db.view, tell)
 			})
 			return err
@@ -193,8 +193,8 @@ func (p *place) writeJournal(ctx context.Context, o *opened, before func(context
 }
 
 // mark is what a checkpoint of the database stands for.
-func (o *opened) mark() registry.CheckpointMark {
-	return registry.CheckpointMark{At: o.state.position, NextID: o.nextID}
+func (o *opened) mark() store.CheckpointMark {
+	return store.CheckpointMark{At: o.state.position, NextID: o.nextID}
 }
 
 // takeFromOld brings the database to where the old journal is, as far as that is whole:
@@ -202,7 +202,7 @@ func (o *opened) mark() registry.CheckpointMark {
 func (p *place) takeFromOld(ctx context.Context, o *opened) error {
 	r := replay{opened: o}
 	from := o.state.position
-	_, left, err := journal.Salvage(p.journalPath(), o.id, from, func(line []byte, change registry.Change, chain registry.Digest) error {
+	_, left, err := journal.Salvage(p.journalPath(), o.id, from, func(line []byte, change store.Change, chain store.Digest) error {
 		return firstError(ctx.Err, func() error { return r.take(ctx, line, change, chain) }, r.flush)
 	})
 	if ctx.Err() != nil {
@@ -243,7 +243,7 @@ func (p *place) replaceJournal(by string) error {
 	return p.fsys.SyncDirectory(p.path())
 }
 
-// ImportJournal implements registry.JournalBackend.
+// ImportJournal implements store.JournalBackend.
 func (b *Backend) ImportJournal(ctx context.Context, root, id string, lines io.Reader, log *slog.Logger) error {
 	return b.offline(root, log, func(p *place) error {
 		if err := p.checkNew(); err != nil {
@@ -268,12 +268,12 @@ func (p *place) checkNew() error {
 		return err
 	}
 	if _, err := os.Stat(p.journalPath()); err == nil || len(found) > 0 {
-		return fmt.Errorf("%w: %s is in use already; use an empty directory", registry.ErrFormat, p.path())
+		return fmt.Errorf("%w: %s is in use already; use an empty directory", store.ErrFormat, p.path())
 	}
 	return nil
 }
 
-// Rebuild implements registry.JournalBackend. Where the journal is damaged and the
+// Rebuild implements store.JournalBackend. Where the journal is damaged and the
 // database is whole, the journal is made anew instead.
 func (b *Backend) Rebuild(ctx context.Context, root string, log *slog.Logger) error {
 	return b.offline(root, log, func(p *place) error {
@@ -281,7 +281,7 @@ func (b *Backend) Rebuild(ctx context.Context, root string, log *slog.Logger) er
 		if err == nil {
 			err = p.verifyOnce(ctx, j)
 		}
-		if errors.Is(err, registry.ErrDamaged) {
+		if errors.Is(err, store.ErrDamaged) {
 			return p.rescueJournal(ctx, p.journalFault(err))
 		}
 		if err != nil {
@@ -304,7 +304,7 @@ func (p *place) rescueJournal(ctx context.Context, damage error) error {
 	return nil
 }
 
-// RebuildJournal implements registry.JournalBackend.
+// RebuildJournal implements store.JournalBackend.
 func (b *Backend) RebuildJournal(ctx context.Context, root string, log *slog.Logger) error {
 	return b.offline(root, log, func(p *place) error { return p.remakeJournal(ctx, p.takeFromOld) })
 }
@@ -318,4 +318,4 @@ func (b *Backend) offline(root string, log *slog.Logger, do func(*place) error) 
 	return p.release(do(p))
 }
 
-var _ registry.JournalBackend = (*Backend)(nil)
+var _ store.JournalBackend = (*Backend)(nil)

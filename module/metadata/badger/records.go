@@ -6,7 +6,7 @@ import (
 	"hash/crc32"
 	"time"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // Every value is a format byte, the record, and a CRC-32C over key and both. The
@@ -30,14 +30,14 @@ type versionRecord struct {
 type fileRecord struct {
 	id      uint64
 	name    string // as published
-	digest  registry.Digest
+	digest  store.Digest
 	size    uint64
 	creator string
 	created time.Time
 }
 
 type blobRecord struct {
-	locator    registry.Locator
+	locator    store.Locator
 	size       uint64
 	references uint64
 }
@@ -99,8 +99,8 @@ func (r *ownerRecord) fields(f *fields) {
 	f.number(&r.bytes)
 }
 
-func (r *ownerRecord) usage() registry.Usage {
-	return registry.Usage{Bytes: int64(r.bytes), Versions: int64(r.versions), Files: int64(r.files)}
+func (r *ownerRecord) usage() store.Usage {
+	return store.Usage{Bytes: int64(r.bytes), Versions: int64(r.versions), Files: int64(r.files)}
 }
 
 func (r *graveRecord) fields(f *fields) { f.text(&r.lastFile) }
@@ -146,7 +146,7 @@ func checksum(key, data []byte) uint32 {
 }
 
 func damaged(key []byte, what string) error {
-	return fmt.Errorf("%w: record %q: %s", registry.ErrDamaged, key, what)
+	return fmt.Errorf("%w: record %q: %s", store.ErrDamaged, key, what)
 }
 
 // fields writes the fields of a record to data, or reads them from its front.
@@ -186,7 +186,7 @@ func (f *fields) text(s *string) {
 	*s = string(f.take(length))
 }
 
-func (f *fields) digest(d *registry.Digest) {
+func (f *fields) digest(d *store.Digest) {
 	if f.writing {
 		f.data = append(f.data, d[:]...)
 		return
@@ -217,13 +217,13 @@ func (f *fields) optionalTime(t *time.Time) {
 	}
 }
 
-func (f *fields) pattern(p *registry.Pattern) {
+func (f *fields) pattern(p *store.Pattern) {
 	text := p.String()
 	f.text(&text)
 	if f.writing || f.short {
 		return
 	}
-	parsed, err := registry.ParsePattern(text)
+	parsed, err := store.ParsePattern(text)
 	if err != nil {
 		f.fail()
 	}

@@ -9,7 +9,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 func TestRecordsComeBack(t *testing.T) {
@@ -24,10 +24,10 @@ func TestRecordsComeBack(t *testing.T) {
 				creator: text.Draw(rt, "creator"), created: moment(rt), files: number.Draw(rt, "files"), bytes: number.Draw(rt, "bytes"),
 			}, new(versionRecord)},
 			{&fileRecord{
-				id: number.Draw(rt, "id"), name: text.Draw(rt, "name"), digest: registry.Digest{1, 2, 3}, size: number.Draw(rt, "size"),
+				id: number.Draw(rt, "id"), name: text.Draw(rt, "name"), digest: store.Digest{1, 2, 3}, size: number.Draw(rt, "size"),
 				creator: text.Draw(rt, "creator"), created: moment(rt),
 			}, new(fileRecord)},
-			{&blobRecord{locator: registry.Locator(text.Draw(rt, "locator")), size: number.Draw(rt, "size"), references: number.Draw(rt, "references")}, new(blobRecord)},
+			{&blobRecord{locator: store.Locator(text.Draw(rt, "locator")), size: number.Draw(rt, "size"), references: number.Draw(rt, "references")}, new(blobRecord)},
 			{&packageRecord{versions: number.Draw(rt, "versions")}, new(packageRecord)},
 			{&ownerRecord{versions: number.Draw(rt, "versions"), files: number.Draw(rt, "files"), bytes: number.Draw(rt, "bytes")}, new(ownerRecord)},
 			{&graveRecord{lastFile: text.Draw(rt, "last")}, new(graveRecord)},
@@ -54,19 +54,19 @@ func TestEveryFlippedBitIsFound(t *testing.T) {
 	for i := range len(value) * 8 {
 		damagedValue := bytes.Clone(value)
 		damagedValue[i/8] ^= 1 << (i % 8)
-		if err := decode(key, damagedValue, new(versionRecord)); !errors.Is(err, registry.ErrDamaged) {
+		if err := decode(key, damagedValue, new(versionRecord)); !errors.Is(err, store.ErrDamaged) {
 			t.Errorf("bit %d: error is %v", i, err)
 		}
 	}
 	for n := range value {
-		if err := decode(key, value[:n], new(versionRecord)); !errors.Is(err, registry.ErrDamaged) {
+		if err := decode(key, value[:n], new(versionRecord)); !errors.Is(err, store.ErrDamaged) {
 			t.Errorf("%d bytes: error is %v", n, err)
 		}
 	}
-	if err := decode([]byte("v/other"), value, new(versionRecord)); !errors.Is(err, registry.ErrDamaged) {
+	if err := decode([]byte("v/other"), value, new(versionRecord)); !errors.Is(err, store.ErrDamaged) {
 		t.Errorf("under another key: error is %v", err)
 	}
-	if err := decode(key, value, new(blobRecord)); !errors.Is(err, registry.ErrDamaged) {
+	if err := decode(key, value, new(blobRecord)); !errors.Is(err, store.ErrDamaged) {
 		t.Errorf("as another record: error is %v", err)
 	}
 }
@@ -78,12 +78,12 @@ func FuzzDecode(f *testing.F) {
 	f.Add(encode(key, &fileRecord{name: "f", created: time.Unix(1, 0)}))
 	f.Add(encode(key, &blobRecord{locator: "a/b"}))
 	f.Add(encode(key, &useRecord{time.Unix(1, 0)}))
-	pattern, err := registry.ParsePattern("tool-*")
+	pattern, err := store.ParsePattern("tool-*")
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add(encode(key, &tokenRecord{token: registry.Token{ID: "i", Created: time.Unix(1, 0), Scope: registry.Scope{
-		Actions: []registry.Action{registry.ActionRead}, Owners: []registry.Pattern{pattern},
+	f.Add(encode(key, &tokenRecord{token: store.Token{ID: "i", Created: time.Unix(1, 0), Scope: store.Scope{
+		Actions: []store.Action{store.ActionRead}, Owners: []store.Pattern{pattern},
 	}}}))
 	f.Add([]byte{recordFormat, 0, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, value []byte) {

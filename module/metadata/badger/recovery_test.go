@@ -15,8 +15,8 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 
-	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/journal"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/journal"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // publishedStore is a store with numbered files.
@@ -39,7 +39,7 @@ func wantNumbered(t testing.TB, s *Store, among int, want ...int) {
 		if slices.Contains(want, i) && err != nil {
 			t.Errorf("file %d: %v", i, err)
 		}
-		if !slices.Contains(want, i) && !errors.Is(err, registry.ErrPackageNotFound) {
+		if !slices.Contains(want, i) && !errors.Is(err, store.ErrPackageNotFound) {
 			t.Errorf("file %d: %v", i, err)
 		}
 	}
@@ -250,7 +250,7 @@ func TestTheStoreHealsItself(t *testing.T) {
 				t.Fatal(err)
 			}
 			for i := range 3 {
-				if _, err := s.Lookup(t.Context(), numberedRef("o", i)); err != nil && !errors.Is(err, registry.ErrUnavailable) {
+				if _, err := s.Lookup(t.Context(), numberedRef("o", i)); err != nil && !errors.Is(err, store.ErrUnavailable) {
 					t.Errorf("reading %d: %v", i, err)
 				}
 			}
@@ -299,11 +299,11 @@ func eventually(t testing.TB, what string, reached func() bool) {
 	}
 }
 
-func numberedRef(owner string, i int) registry.Ref {
-	return registry.Ref{VersionRef: registry.VersionRef{Owner: owner, Package: "p", Version: fmt.Sprint(i)}, File: "f"}
+func numberedRef(owner string, i int) store.Ref {
+	return store.Ref{VersionRef: store.VersionRef{Owner: owner, Package: "p", Version: fmt.Sprint(i)}, File: "f"}
 }
 
-var testAct = registry.Act{User: "u", Time: time.Unix(9, 0)}
+var testAct = store.Act{User: "u", Time: time.Unix(9, 0)}
 
 // TestAChangeThatIsNotJournalledIsNotMade: nothing of it is visible, then or after
 // opening again, and an error that is clear does not stop the store.
@@ -313,14 +313,14 @@ func TestAChangeThatIsNotJournalledIsNotMade(t *testing.T) {
 	root := t.TempDir()
 	s := publishedStore(t, root, 2)
 	s.committer.Lock()
-	s.appendTo = func(*journal.Journal, []registry.Change) (registry.Position, error) {
-		return registry.Position{}, syscall.ENOSPC
+	s.appendTo = func(*journal.Journal, []store.Change) (store.Position, error) {
+		return store.Position{}, syscall.ENOSPC
 	}
 	s.committer.Unlock()
-	if err := publishNumbered(s, "o", 2); !errors.Is(err, registry.ErrNoSpace) {
+	if err := publishNumbered(s, "o", 2); !errors.Is(err, store.ErrNoSpace) {
 		t.Fatalf("publishing: %v", err)
 	}
-	if err := s.DeleteFile(t.Context(), numberedRef("o", 1), testAct); !errors.Is(err, registry.ErrNoSpace) {
+	if err := s.DeleteFile(t.Context(), numberedRef("o", 1), testAct); !errors.Is(err, store.ErrNoSpace) {
 		t.Fatalf("deleting: %v", err)
 	}
 	wantNumbered(t, s, 3, 0, 1)

@@ -8,8 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/journal"
+	"github.com/generic-registry/caddy-generic-registry/module/journal"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // TestBytesOfARefusedPublish are gone at once when the disk is full, which is when
@@ -36,17 +37,17 @@ func TestBytesOfARefusedPublish(t *testing.T) {
 				}
 			}()
 			metadata.committer.Lock()
-			metadata.appendTo = func(*journal.Journal, []registry.Change) (registry.Position, error) {
-				return registry.Position{}, test.err
+			metadata.appendTo = func(*journal.Journal, []store.Change) (store.Position, error) {
+				return store.Position{}, test.err
 			}
 			metadata.committer.Unlock()
 			body := registry.Content{Body: strings.NewReader("content"), Size: 7}
 			_, err = r.Publish(context.Background(), numberedRef("o", 1), "u", body, registry.Limits{})
-			if err == nil || errors.Is(err, registry.ErrNoSpace) != (test.left == 0) {
+			if err == nil || errors.Is(err, store.ErrNoSpace) != (test.left == 0) {
 				t.Errorf("publishing: %v", err)
 			}
 			left := 0
-			err = blobs.Walk(t.Context(), func(registry.Locator, int64, time.Time) error { left++; return nil })
+			err = blobs.Walk(t.Context(), func(store.Locator, int64, time.Time) error { left++; return nil })
 			if err != nil || left != test.left {
 				t.Errorf("%d blobs are left, %v; want %d", left, err, test.left)
 			}

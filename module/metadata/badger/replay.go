@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // replayBatch is how many changes one transaction takes when a journal is replayed.
@@ -22,15 +22,15 @@ type replay struct {
 }
 
 // take applies one change.
-func (r *replay) take(ctx context.Context, line []byte, change registry.Change, chain registry.Digest) error {
-	return r.takeWith(ctx, func(b *batch, change registry.Change) error {
+func (r *replay) take(ctx context.Context, line []byte, change store.Change, chain store.Digest) error {
+	return r.takeWith(ctx, func(b *batch, change store.Change) error {
 		err := b.apply(change)
-		b.state.position = registry.Position{Sequence: change.Sequence, Chain: chain}
+		b.state.position = store.Position{Sequence: change.Sequence, Chain: chain}
 		return err
 	}, line, change)
 }
 
-func (r *replay) takeWith(ctx context.Context, apply func(*batch, registry.Change) error, line []byte, change registry.Change) error {
+func (r *replay) takeWith(ctx context.Context, apply func(*batch, store.Change) error, line []byte, change store.Change) error {
 	if r.batch != nil && r.batch.size+len(line) > storeSize {
 		if err := r.flush(); err != nil {
 			return err
@@ -43,9 +43,9 @@ func (r *replay) takeWith(ctx context.Context, apply func(*batch, registry.Chang
 		return errors.Join(fmt.Errorf("replaying change %d: %w", change.Sequence, contradiction(err)), r.abandon())
 	}
 	r.done++
-	registry.ReplayProgressOf(ctx)(r.done, r.total)
+	store.ReplayProgressOf(ctx)(r.done, r.total)
 	if r.total > 0 && r.done%1000 == 1 {
-		registry.ReportProgress(ctx, fmt.Sprintf("making the changes that the database lacks: %d %%", min(100, 100*r.done/r.total)))
+		store.ReportProgress(ctx, fmt.Sprintf("making the changes that the database lacks: %d %%", min(100, 100*r.done/r.total)))
 	}
 	if r.count++; r.count == replayBatch {
 		return r.flush()
@@ -98,7 +98,7 @@ func contradiction(err error) error {
 	if errors.Is(err, errLine) {
 		return err
 	}
-	for _, refusal := range []error{registry.ErrDamaged, registry.ErrExists, registry.ErrPackageNotFound, registry.ErrFileNotFound, registry.ErrTokenExists, registry.ErrTokenNotFound} {
+	for _, refusal := range []error{store.ErrDamaged, store.ErrExists, store.ErrPackageNotFound, store.ErrFileNotFound, store.ErrTokenExists, store.ErrTokenNotFound} {
 		if errors.Is(err, refusal) {
 			return fmt.Errorf("%w: %w", errDatabase, err)
 		}
@@ -107,42 +107,42 @@ func contradiction(err error) error {
 }
 
 // errLine: a line of the journal is whole, and says what no change can.
-var errLine = fmt.Errorf("%w: line of the journal", registry.ErrDamaged)
+var errLine = fmt.Errorf("%w: line of the journal", store.ErrDamaged)
 
 // apply makes a change that the journal has.
-func (b *batch) apply(change registry.Change) error {
-	version := registry.VersionRef{Owner: change.Owner, Package: change.Package, Version: change.Version}
-	ref := registry.Ref{VersionRef: version, File: change.File}
+func (b *batch) apply(change store.Change) error {
+	version := store.VersionRef{Owner: change.Owner, Package: change.Package, Version: change.Version}
+	ref := store.Ref{VersionRef: version, File: change.File}
 	switch change.Operation {
-	case registry.OperationPublish:
+	case store.OperationPublish:
 		return b.republish(ref, change)
-	case registry.OperationDeleteFile:
+	case store.OperationDeleteFile:
 		return b.deleteFile(ref)
-	case registry.OperationDeleteVersion:
+	case store.OperationDeleteVersion:
 		return b.deleteVersion(version)
-	case registry.OperationCreateToken:
+	case store.OperationCreateToken:
 		token, secret, err := change.Token.Parse()
 		if err != nil {
 			return fmt.Errorf("%w: token: %w", errLine, err)
 		}
 		return b.addToken(token, secret)
-	case registry.OperationRevokeToken:
+	case store.OperationRevokeToken:
 		if change.Token == nil {
 			return fmt.Errorf("%w: no token", errLine)
 		}
 		return b.deleteToken(change.Token.ID)
 	}
-	return fmt.Errorf("%w: unknown operation %q", registry.ErrFormat, change.Operation)
+	return fmt.Errorf("%w: unknown operation %q", store.ErrFormat, change.Operation)
 }
 
 // republish decides nothing: the journal says whose bytes the file has.
-func (b *batch) republish(ref registry.Ref, change registry.Change) error {
-	digest, err := registry.ParseDigest(change.Digest)
+func (b *batch) republish(ref store.Ref, change store.Change) error {
+	digest, err := store.ParseDigest(change.Digest)
 	if err != nil {
 		return fmt.Errorf("%w: digest: %w", errLine, err)
 	}
-	_, _, err = b.publishFile(registry.Publication{
-		Ref: ref, Blob: registry.Blob{Locator: change.Locator, Digest: digest, Size: change.Size},
+	_, _, err = b.publishFile(store.Publication{
+		Ref: ref, Blob: store.Blob{Locator: change.Locator, Digest: digest, Size: change.Size},
 		Creator: change.User, Created: change.Time,
 	})
 	return err

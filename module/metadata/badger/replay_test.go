@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // TestADatabaseBehindItsJournalCatchesUp: changes that Badger lost are made again,
@@ -21,14 +21,14 @@ func TestADatabaseBehindItsJournalCatchesUp(t *testing.T) {
 	mustClose(t, s)
 	before := copyDatabase(t, root)
 	s = mustOpen(t, root)
-	act := registry.Act{User: "u", Time: time.Unix(9, 0)}
+	act := store.Act{User: "u", Time: time.Unix(9, 0)}
 	for _, err := range []error{
 		publishNumbered(s, "o", 5),
 		s.DeleteFile(t.Context(), numberedRef("o", 1), act),
 		s.DeleteVersion(t.Context(), numberedRef("o", 2).VersionRef, act),
 		publishNumbered(s, "o", 2),
-		s.AddToken(t.Context(), registry.Token{ID: "aaaaaaaaaa", Name: "kept", User: "u", Created: time.Unix(5, 0)}, registry.Digest{1}),
-		s.AddToken(t.Context(), registry.Token{ID: "bbbbbbbbbb", Name: "gone", User: "u", Created: time.Unix(5, 0)}, registry.Digest{2}),
+		s.AddToken(t.Context(), store.Token{ID: "aaaaaaaaaa", Name: "kept", User: "u", Created: time.Unix(5, 0)}, store.Digest{1}),
+		s.AddToken(t.Context(), store.Token{ID: "bbbbbbbbbb", Name: "gone", User: "u", Created: time.Unix(5, 0)}, store.Digest{2}),
 		s.DeleteToken(t.Context(), "bbbbbbbbbb", act),
 	} {
 		if err != nil {
@@ -44,10 +44,10 @@ func TestADatabaseBehindItsJournalCatchesUp(t *testing.T) {
 		t.Errorf("the journal is at %v, was at %v", got, position)
 	}
 	wantNumbered(t, again, 6, 0, 2, 3, 4, 5)
-	if token, secret, err := again.FindToken(t.Context(), "aaaaaaaaaa"); err != nil || token.Name != "kept" || secret != (registry.Digest{1}) {
+	if token, secret, err := again.FindToken(t.Context(), "aaaaaaaaaa"); err != nil || token.Name != "kept" || secret != (store.Digest{1}) {
 		t.Errorf("token: %v, %v", token, err)
 	}
-	if _, _, err := again.FindToken(t.Context(), "bbbbbbbbbb"); !errors.Is(err, registry.ErrTokenNotFound) {
+	if _, _, err := again.FindToken(t.Context(), "bbbbbbbbbb"); !errors.Is(err, store.ErrTokenNotFound) {
 		t.Errorf("revoked token: %v", err)
 	}
 }
@@ -58,7 +58,7 @@ func TestADatabaseBehindItsJournalCatchesUp(t *testing.T) {
 func TestReplayedFilesShareTheirBytes(t *testing.T) {
 	root := t.TempDir()
 	s := mustOpen(t, root)
-	var kept registry.Locator
+	var kept store.Locator
 	for i := range 6 {
 		file, _, err := s.Publish(t.Context(), publicationOf(numberedRef("o", i), 1))
 		if err != nil {
@@ -118,7 +118,7 @@ func TestTwoHistoriesAreNotMixed(t *testing.T) {
 		}
 		swapJournal(t, root, other)
 		_, err := (&Backend{Reserve: smallestReserve}).OpenMetadata(t.Context(), root, discard)
-		if !errors.Is(err, registry.ErrDamaged) || !strings.Contains(err.Error(), "two histories") {
+		if !errors.Is(err, store.ErrDamaged) || !strings.Contains(err.Error(), "two histories") {
 			t.Errorf("with %d changes more: %v", more, err)
 		}
 	}
@@ -129,12 +129,12 @@ func TestRebuildCommands(t *testing.T) {
 	root := t.TempDir()
 	backend := &Backend{Reserve: smallestReserve}
 	s := publishedStore(t, root, 9)
-	if err := backend.Rebuild(t.Context(), root, discard); !errors.Is(err, registry.ErrLocked) {
+	if err := backend.Rebuild(t.Context(), root, discard); !errors.Is(err, store.ErrLocked) {
 		t.Errorf("rebuilding an open store: %v", err)
 	}
 	mustClose(t, s)
 	changeLine(t, root, 4)
-	if _, err := backend.OpenMetadata(t.Context(), root, discard); !errors.Is(err, registry.ErrDamaged) || !strings.Contains(err.Error(), "rebuild --journal") {
+	if _, err := backend.OpenMetadata(t.Context(), root, discard); !errors.Is(err, store.ErrDamaged) || !strings.Contains(err.Error(), "rebuild --journal") {
 		t.Fatalf("a hole in the journal: %v", err)
 	}
 	if err := backend.RebuildJournal(t.Context(), root, discard); err != nil {
@@ -194,11 +194,11 @@ func TestAReplayKnowsNoBlobsOfDeletedVersions(t *testing.T) {
 	}
 	again := mustOpen(t, root)
 	defer mustClose(t, again)
-	blobs, err := again.Blobs(t.Context(), registry.Digest{}, 10)
+	blobs, err := again.Blobs(t.Context(), store.Digest{}, 10)
 	if err != nil || len(blobs) != 2 { // the digest of the first is zero, which comes before all
 		t.Errorf("%d blobs, %v", len(blobs), err)
 	}
-	if _, err := again.FindBlob(t.Context(), registry.Digest{2}); !errors.Is(err, registry.ErrBlobNotFound) {
+	if _, err := again.FindBlob(t.Context(), store.Digest{2}); !errors.Is(err, store.ErrBlobNotFound) {
 		t.Errorf("the deleted version's blob: %v", err)
 	}
 	wantNumbered(t, again, 4, 0, 1, 3)

@@ -13,7 +13,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 const (
@@ -70,7 +70,7 @@ func (r *room) check(bytes int64, files uint64) error {
 
 func (r *room) checkOrRelease(bytes int64) error {
 	err := r.check(bytes, floorFiles)
-	if errors.Is(err, registry.ErrNoSpace) && r.release() {
+	if errors.Is(err, store.ErrNoSpace) && r.release() {
 		return r.check(bytes, floorFiles)
 	}
 	return err

@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // TestMappedFilesHaveTheirBlocks: through several memtables, no file that Badger
@@ -31,7 +31,7 @@ func TestMappedFilesHaveTheirBlocks(t *testing.T) {
 			clients.Go(func() {
 				for i := range 32 {
 					name := fmt.Sprintf("%s-%d-%d-%d", long[:200], round, client, i)
-					file := registry.File{Ref: registry.Ref{VersionRef: registry.VersionRef{Owner: name, Package: name, Version: name}, File: name}}
+					file := store.File{Ref: store.Ref{VersionRef: store.VersionRef{Owner: name, Package: name, Version: name}, File: name}}
 					if _, _, err := s.Publish(t.Context(), publicationOf(file.Ref, byte(i), byte(client), byte(round))); err != nil {
 						t.Error(err)
 						return

@@ -11,7 +11,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // fullDisk says what a test wants of its free space. The ballast counts.
@@ -95,7 +95,7 @@ func fillDisk(t *testing.T, of func(*fullDisk) *atomic.Int64, reserve, least, ba
 		t.Fatal("there is no ballast")
 	}
 	remove := func(i int) error {
-		return s.DeleteFile(context.Background(), numberedRef("o", i), registry.Act{})
+		return s.DeleteFile(context.Background(), numberedRef("o", i), store.Act{})
 	}
 	for _, step := range []struct {
 		name            string
@@ -104,10 +104,10 @@ func fillDisk(t *testing.T, of func(*fullDisk) *atomic.Int64, reserve, least, ba
 		ballast         bool
 	}{
 		{"as much as the reserve, besides the ballast", reserve + ballast, nil, nil, true},
-		{"less than the reserve", reserve + ballast - 1, registry.ErrNoSpace, nil, true},
-		{"less than the floor, but for the ballast", least + ballast - 1, registry.ErrNoSpace, nil, false},
-		{"less than the floor", least - 1, registry.ErrNoSpace, registry.ErrNoSpace, false},
-		{"nothing", 0, registry.ErrNoSpace, registry.ErrNoSpace, false},
+		{"less than the reserve", reserve + ballast - 1, store.ErrNoSpace, nil, true},
+		{"less than the floor, but for the ballast", least + ballast - 1, store.ErrNoSpace, nil, false},
+		{"less than the floor", least - 1, store.ErrNoSpace, store.ErrNoSpace, false},
+		{"nothing", 0, store.ErrNoSpace, store.ErrNoSpace, false},
 	} {
 		free.Store(step.free)
 		if err := s.Admit(t.Context()); !errors.Is(err, step.upload) {
@@ -162,7 +162,7 @@ func TestAFullDiskIsNotOpened(t *testing.T) {
 	}
 	mustClose(t, s)
 	d.free.Store(smallestReserve - 1)
-	if _, err := openOn(t, path, d); !errors.Is(err, registry.ErrNoSpace) || !registry.IsState(err) {
+	if _, err := openOn(t, path, d); !errors.Is(err, store.ErrNoSpace) || !store.IsState(err) {
 		t.Errorf("without room: %v", err)
 	}
 	d.free.Store(smallestReserve)
@@ -177,7 +177,7 @@ func TestRoomThatCannotBeSetAside(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "metadata")
 	d := newFullDisk(1 << 40)
 	d.refuses.Store(true)
-	if _, err := openOn(t, path, d); !errors.Is(err, registry.ErrNoSpace) {
+	if _, err := openOn(t, path, d); !errors.Is(err, store.ErrNoSpace) {
 		t.Fatalf("opening says %v", err)
 	}
 	d.refuses.Store(false)
@@ -198,7 +198,7 @@ func TestAFailingDiskIsAFaultOfState(t *testing.T) {
 	fsys := new(stuckDisk)
 	fsys.stuck.Store(true)
 	path := filepath.Join(t.TempDir(), "metadata")
-	if _, err := open(t.Context(), path, smallestReserve, discard, fsys); !registry.IsState(err) || !errors.Is(err, registry.ErrUnavailable) {
+	if _, err := open(t.Context(), path, smallestReserve, discard, fsys); !store.IsState(err) || !errors.Is(err, store.ErrUnavailable) {
 		t.Fatalf("opening says %v", err)
 	}
 	fsys.stuck.Store(false)

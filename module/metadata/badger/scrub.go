@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // scrubRecord says how far the last scrub came.
-type scrubRecord struct{ scrub registry.Scrub }
+type scrubRecord struct{ scrub store.Scrub }
 
 func (r *scrubRecord) fields(f *fields) {
 	f.optionalTime(&r.scrub.Started)
@@ -19,8 +19,8 @@ func (r *scrubRecord) fields(f *fields) {
 	f.count(&r.scrub.Damaged)
 }
 
-// Blobs implements registry.MetadataStore.
-func (s *Store) Blobs(ctx context.Context, after registry.Digest, limit int) (blobs []registry.Blob, err error) {
+// Blobs implements store.MetadataStore.
+func (s *Store) Blobs(ctx context.Context, after store.Digest, limit int) (blobs []store.Blob, err error) {
 	err = s.view(ctx, func(r reader) error {
 		return r.scan([]byte(blobPrefix), blobKey(after), func(key, value []byte) error {
 			digest, err := blobDigest(key)
@@ -34,7 +34,7 @@ func (s *Store) Blobs(ctx context.Context, after registry.Digest, limit int) (bl
 			if err := decode(key, value, &record); err != nil {
 				return err
 			}
-			blobs = append(blobs, registry.Blob{Locator: record.locator, Digest: digest, Size: int64(record.size)})
+			blobs = append(blobs, store.Blob{Locator: record.locator, Digest: digest, Size: int64(record.size)})
 			return ctx.Err()
 		})
 	})
@@ -45,7 +45,7 @@ func (s *Store) Blobs(ctx context.Context, after registry.Digest, limit int) (bl
 }
 
 // blobDigest reads the digest out of a blob's key.
-func blobDigest(key []byte) (digest registry.Digest, err error) {
+func blobDigest(key []byte) (digest store.Digest, err error) {
 	rest := key[len(blobPrefix):]
 	if len(rest) != len(digest) {
 		return digest, damaged(key, "length of key")
@@ -54,16 +54,16 @@ func blobDigest(key []byte) (digest registry.Digest, err error) {
 	return digest, nil
 }
 
-// SaveScrub implements registry.MetadataStore.
-func (s *Store) SaveScrub(ctx context.Context, scrub registry.Scrub) error {
+// SaveScrub implements store.MetadataStore.
+func (s *Store) SaveScrub(ctx context.Context, scrub store.Scrub) error {
 	return s.submit(ctx, 1, func(b *batch) error {
 		b.put(scrubKey, &scrubRecord{scrub})
 		return nil
 	})
 }
 
-// LastScrub implements registry.MetadataStore.
-func (s *Store) LastScrub(ctx context.Context) (scrub registry.Scrub, err error) {
+// LastScrub implements store.MetadataStore.
+func (s *Store) LastScrub(ctx context.Context) (scrub store.Scrub, err error) {
 	err = s.view(ctx, func(r reader) error {
 		var record scrubRecord
 		_, err := r.get(scrubKey, &record)

@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"log/slog"
 
-	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/journal"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/journal"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
-// ScrubJournal implements registry.JournalScrubber. The database repairs a journal: a
+// ScrubJournal implements store.JournalScrubber. The database repairs a journal: a
 // checkpoint of what it has stands for the changes in a file that is not what was
 // written.
 func (s *Store) ScrubJournal(ctx context.Context, spend func(bytes int) error) error {
@@ -78,7 +78,7 @@ func (s *Store) repairJournal(ctx context.Context, j *journal.Journal, damaged [
 	}
 	for _, damage := range damaged {
 		if damage.Last > made.Sequence {
-			return fmt.Errorf("%w: the database is behind it", registry.ErrUnavailable)
+			return fmt.Errorf("%w: the database is behind it", store.ErrUnavailable)
 		}
 	}
 	if err := s.putFilesAside(j, made, damaged); err != nil {
@@ -121,4 +121,4 @@ func (s *Store) putFilesAside(j *journal.Journal, made journal.Checkpoint, damag
 	)
 }
 
-var _ registry.JournalScrubber = (*Store)(nil)
+var _ store.JournalScrubber = (*Store)(nil)

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // TestRotInTheJournalIsRepaired while the database is whole, wherever it is: afterwards the
@@ -117,7 +117,7 @@ func TestRebuildTakesWhatIsWhole(t *testing.T) {
 		}
 		err = (&Backend{Reserve: smallestReserve}).Rebuild(t.Context(), root, discard)
 		if both {
-			if !errors.Is(err, registry.ErrDamaged) || !strings.Contains(err.Error(), "either") {
+			if !errors.Is(err, store.ErrDamaged) || !strings.Contains(err.Error(), "either") {
 				t.Errorf("with both damaged: %v", err)
 			}
 			continue

@@ -8,7 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
-	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/journal"
+	"github.com/generic-registry/caddy-generic-registry/module/journal"
 )
 
 // JournalSettings say how much of the journal stays beyond what is needed: the two

@@ -7,15 +7,15 @@ import (
 	"io"
 	"sync"
 
-	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/journal"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/journal"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // snapshot is a read transaction that stays open. It ends with the database, which
 // does not wait for it.
 type snapshot struct {
 	store    *Store
-	position registry.Position
+	position store.Position
 
 	mu      sync.Mutex
 	reader  reader
@@ -23,8 +23,8 @@ type snapshot struct {
 	ended   bool
 }
 
-// Snapshot implements registry.Journaled.
-func (s *Store) Snapshot(ctx context.Context) (registry.Snapshot, error) {
+// Snapshot implements store.Journaled.
+func (s *Store) Snapshot(ctx context.Context) (store.Snapshot, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -50,30 +50,30 @@ func (s *Store) Snapshot(ctx context.Context) (registry.Snapshot, error) {
 	return taken, nil
 }
 
-// Position implements registry.Snapshot.
-func (v *snapshot) Position() registry.Position { return v.position }
+// Position implements store.Snapshot.
+func (v *snapshot) Position() store.Position { return v.position }
 
-// FindBlob implements registry.Snapshot.
-func (v *snapshot) FindBlob(digest registry.Digest) (registry.Blob, error) {
+// FindBlob implements store.Snapshot.
+func (v *snapshot) FindBlob(digest store.Digest) (store.Blob, error) {
 	blob, err := v.find(digest)
-	if !errors.Is(err, registry.ErrBlobNotFound) {
+	if !errors.Is(err, store.ErrBlobNotFound) {
 		return blob, err
 	}
 	if _, err := v.store.enter(); err != nil {
-		return registry.Blob{}, err
+		return store.Blob{}, err
 	}
 	defer v.store.use.RUnlock()
 	if lost := v.store.trust(); lost != nil {
-		return registry.Blob{}, lost
+		return store.Blob{}, lost
 	}
 	return blob, err
 }
 
-func (v *snapshot) find(digest registry.Digest) (registry.Blob, error) {
+func (v *snapshot) find(digest store.Digest) (store.Blob, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.ended {
-		return registry.Blob{}, fmt.Errorf("%w: the snapshot has ended", registry.ErrUnavailable)
+		return store.Blob{}, fmt.Errorf("%w: the snapshot has ended", store.ErrUnavailable)
 	}
 	return findBlob(v.reader, digest)
 }
@@ -83,12 +83,12 @@ func (v *snapshot) view(read func(reader) error) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.ended {
-		return fmt.Errorf("%w: the snapshot has ended", registry.ErrUnavailable)
+		return fmt.Errorf("%w: the snapshot has ended", store.ErrUnavailable)
 	}
 	return read(reader{db: v.reader.db, txn: v.reader.txn})
 }
 
-// Close implements registry.Snapshot.
+// Close implements store.Snapshot.
 func (v *snapshot) Close() {
 	v.store.mu.Lock()
 	delete(v.store.snapshots, v)
@@ -115,19 +115,19 @@ func (s *Store) endSnapshots() {
 	clear(s.snapshots)
 }
 
-// ReadJournal implements registry.Journaled.
+// ReadJournal implements store.Journaled.
 func (s *Store) ReadJournal(ctx context.Context, after, to uint64, w io.Writer) error {
 	o, err := s.current()
 	if err != nil {
 		return err
 	}
-	from := registry.Position{Sequence: after}
+	from := store.Position{Sequence: after}
 	if after == 0 {
 		if from, err = writeStart(ctx, o.journal, to, w); err != nil {
 			return err
 		}
 	}
-	return o.journal.Read(ctx, from, to, func(line []byte, _ registry.Change, _ registry.Digest) error {
+	return o.journal.Read(ctx, from, to, func(line []byte, _ store.Change, _ store.Digest) error {
 		_, err := w.Write(line)
 		return err
 	})
@@ -135,12 +135,12 @@ func (s *Store) ReadJournal(ctx context.Context, after, to uint64, w io.Writer) 
 
 // writeStart writes the newest checkpoint of a journal that is whole and stands for no
 // more changes than are wanted, and returns the position that it stands for.
-func writeStart(ctx context.Context, j *journal.Journal, to uint64, w io.Writer) (registry.Position, error) {
+func writeStart(ctx context.Context, j *journal.Journal, to uint64, w io.Writer) (store.Position, error) {
 	start, found, err := j.Start(ctx, to)
 	if err != nil || !found {
-		return registry.Position{}, err
+		return store.Position{}, err
 	}
-	mark, err := j.ReadCheckpoint(ctx, start, func(line []byte, _ registry.Change) error {
+	mark, err := j.ReadCheckpoint(ctx, start, func(line []byte, _ store.Change) error {
 		_, err := w.Write(line)
 		return err
 	})
@@ -148,6 +148,6 @@ func writeStart(ctx context.Context, j *journal.Journal, to uint64, w io.Writer)
 }
 
 var (
-	_ registry.Journaled = (*Store)(nil)
-	_ registry.Totaled   = (*Store)(nil)
+	_ store.Journaled = (*Store)(nil)
+	_ store.Totaled   = (*Store)(nil)
 )

@@ -4,14 +4,14 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // stateRecord is written by every batch: the journal's position that the
 // database has reached, and sums over what there is. Badger can lose tables and
 // memtables out of the middle without a word; the sums then no longer hold.
 type stateRecord struct {
-	position registry.Position
+	position store.Position
 	sums     sums
 }
 

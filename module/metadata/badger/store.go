@@ -11,8 +11,8 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
-	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/journal"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/journal"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // Store is an open Badger metadata store. Reads go to the database at once;
@@ -36,17 +36,17 @@ type Store struct {
 	progress atomic.Pointer[string] // of opening it again
 
 	operations chan *operation
-	committer  sync.Mutex       // held while a batch is committed, and by reopening
-	committed  chan struct{}    // closed when no batch comes any more
-	storer     sync.Mutex       // held while the database is written to, and by reopening
-	ahead      chan struct{}    // something is ahead of the database
-	urgent     chan struct{}    // and somebody waits
-	failed     atomic.Bool      // a commit failed: what is stored is unknown
-	flushing   bool             // it is opened again, and not durable yet; for watch
-	told       registry.Lasting // why it cannot be opened again; for watch
+	committer  sync.Mutex    // held while a batch is committed, and by reopening
+	committed  chan struct{} // closed when no batch comes any more
+	storer     sync.Mutex    // held while the database is written to, and by reopening
+	ahead      chan struct{} // something is ahead of the database
+	urgent     chan struct{} // and somebody waits
+	failed     atomic.Bool   // a commit failed: what is stored is unknown
+	flushing   bool          // it is opened again, and not durable yet; for watch
+	told       store.Lasting // why it cannot be opened again; for watch
 
 	// The two steps of making a change durable. Tests put faults in their place.
-	appendTo func(*journal.Journal, []registry.Change) (registry.Position, error)
+	appendTo func(*journal.Journal, []store.Change) (store.Position, error)
 	store    func(*database) ([]*layer, error)
 
 	cache *cache
@@ -125,7 +125,7 @@ func (p *place) openStore(ctx context.Context) (*Store, error) {
 	return s, nil
 }
 
-// ID implements registry.MetadataStore.
+// ID implements store.MetadataStore.
 func (s *Store) ID() string { return s.id }
 
 // load forgets what was known of the database that was open before.
@@ -135,7 +135,7 @@ func (s *Store) load() {
 	s.graves.reset()
 }
 
-// Admit implements registry.MetadataStore.
+// Admit implements store.MetadataStore.
 func (s *Store) Admit(ctx context.Context) error {
 	if err := s.usable(ctx); err != nil {
 		return err
@@ -143,7 +143,7 @@ func (s *Store) Admit(ctx context.Context) error {
 	return s.room.forUpload()
 }
 
-// Clock implements registry.MetadataStore.
+// Clock implements store.MetadataStore.
 func (s *Store) Clock() time.Time { return time.Now() }
 
 // usable reports why the store takes no mutation, if it does not.
@@ -176,19 +176,19 @@ func (s *Store) unavailable() error {
 		return errClosed
 	}
 	if progress := s.progress.Load(); progress != nil {
-		return fmt.Errorf("%w: opening it again: %s", registry.ErrUnavailable, *progress)
+		return fmt.Errorf("%w: opening it again: %s", store.ErrUnavailable, *progress)
 	}
 	if fault := s.fault.Load(); fault != nil {
-		return fmt.Errorf("%w: opening it again: %w", registry.ErrUnavailable, *fault)
+		return fmt.Errorf("%w: opening it again: %w", store.ErrUnavailable, *fault)
 	}
-	return fmt.Errorf("%w: a change failed, and whether it was stored is being found out", registry.ErrUnavailable)
+	return fmt.Errorf("%w: a change failed, and whether it was stored is being found out", store.ErrUnavailable)
 }
 
-var errClosed = fmt.Errorf("%w: closed", registry.ErrUnavailable)
+var errClosed = fmt.Errorf("%w: closed", store.ErrUnavailable)
 
-// Condition implements registry.MetadataStore.
-func (s *Store) Condition() registry.Condition {
-	var condition registry.Condition
+// Condition implements store.MetadataStore.
+func (s *Store) Condition() store.Condition {
+	var condition store.Condition
 	if o, err := s.current(); err != nil {
 		condition.Fault = err
 	} else {
@@ -212,7 +212,7 @@ func (s *Store) Condition() registry.Condition {
 	return condition
 }
 
-// Close implements registry.MetadataStore. It waits for Badger, however long that
+// Close implements store.MetadataStore. It waits for Badger, however long that
 // takes. Closing twice is harmless.
 func (s *Store) Close() error {
 	if s.closed.Swap(true) {
@@ -231,4 +231,4 @@ func (s *Store) Close() error {
 	return s.place.release(err)
 }
 
-var _ registry.MetadataStore = (*Store)(nil)
+var _ store.MetadataStore = (*Store)(nil)

@@ -13,16 +13,16 @@ import (
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 func mustOpen(t testing.TB, root string) *Store {
 	t.Helper()
-	store, err := (&Backend{Reserve: smallestReserve}).OpenMetadata(context.Background(), root, discard)
+	metadata, err := (&Backend{Reserve: smallestReserve}).OpenMetadata(context.Background(), root, discard)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return store.(*Store)
+	return metadata.(*Store)
 }
 
 func mustClose(t testing.TB, s *Store) {
@@ -41,9 +41,9 @@ func publishNumbered(s *Store, owner string, i int) error {
 }
 
 // publicationOf is of one byte that was stored just now. Its digest begins as told.
-func publicationOf(ref registry.Ref, digest ...byte) registry.Publication {
-	p := registry.Publication{Ref: ref, Stored: time.Now(), Creator: "c", Created: time.Unix(1, 0)}
-	p.Locator, p.Size = registry.NewLocator(1), 1
+func publicationOf(ref store.Ref, digest ...byte) store.Publication {
+	p := store.Publication{Ref: ref, Stored: time.Now(), Creator: "c", Created: time.Unix(1, 0)}
+	p.Locator, p.Size = store.NewLocator(1), 1
 	copy(p.Digest[:], digest)
 	return p
 }
@@ -62,22 +62,22 @@ func TestFaultsOfOpening(t *testing.T) {
 		{
 			name:    "a newer layout",
 			prepare: func(t *testing.T, root string) { writeFile(t, root, "FORMAT", layout+" 5\n") },
-			want:    registry.ErrFormat, says: "version 5",
+			want:    store.ErrFormat, says: "version 5",
 		},
 		{
 			name:    "the layout of an earlier build",
 			prepare: func(t *testing.T, root string) { writeFile(t, root, "FORMAT", layout+" 3\n") },
-			want:    registry.ErrFormat, says: "this release reads version 4 only",
+			want:    store.ErrFormat, says: "this release reads version 4 only",
 		},
 		{
 			name:    "another layout",
 			prepare: func(t *testing.T, root string) { writeFile(t, root, "FORMAT", "something else 1\n") },
-			want:    registry.ErrFormat, says: "not such a store",
+			want:    store.ErrFormat, says: "not such a store",
 		},
 		{
 			name:    "a directory with other files",
 			prepare: func(t *testing.T, root string) { writeFile(t, root, "letter.txt", "dear") },
-			want:    registry.ErrFormat, says: "letter.txt",
+			want:    store.ErrFormat, says: "letter.txt",
 		},
 		{
 			name: "a store that is open",
@@ -85,12 +85,12 @@ func TestFaultsOfOpening(t *testing.T) {
 				s := mustOpen(t, root)
 				t.Cleanup(func() { mustClose(t, s) })
 			},
-			want: registry.ErrLocked, says: "give each its own root",
+			want: store.ErrLocked, says: "give each its own root",
 		},
 		{
 			name:    "less room than the reserve",
 			reserve: 1 << 61,
-			want:    registry.ErrNoSpace, says: "reserve", state: true,
+			want:    store.ErrNoSpace, says: "reserve", state: true,
 		},
 		{
 			name: "a database whose journal is missing",
@@ -100,7 +100,7 @@ func TestFaultsOfOpening(t *testing.T) {
 					t.Fatal(err)
 				}
 			},
-			want: registry.ErrDamaged, says: "rebuild --journal", state: true,
+			want: store.ErrDamaged, says: "rebuild --journal", state: true,
 		},
 		{
 			name: "a journal that ends before the database",
@@ -108,7 +108,7 @@ func TestFaultsOfOpening(t *testing.T) {
 				mustClose(t, publishedStore(t, root, 3))
 				cutLastLine(t, root)
 			},
-			want: registry.ErrDamaged, says: "the database has 3 changes and the journal 2", state: true,
+			want: store.ErrDamaged, says: "the database has 3 changes and the journal 2", state: true,
 		},
 		{
 			name: "a journal of another store",
@@ -118,7 +118,7 @@ func TestFaultsOfOpening(t *testing.T) {
 				mustClose(t, publishedStore(t, other, 3))
 				swapJournal(t, root, other)
 			},
-			want: registry.ErrDamaged, says: "of another store", state: true,
+			want: store.ErrDamaged, says: "of another store", state: true,
 		},
 		{
 			name: "a damaged database and a damaged journal",
@@ -127,7 +127,7 @@ func TestFaultsOfOpening(t *testing.T) {
 				writeFile(t, root, "MANIFEST", "nonsense")
 				changeLine(t, root, 2)
 			},
-			want: registry.ErrDamaged, says: "restore a backup", state: true,
+			want: store.ErrDamaged, says: "restore a backup", state: true,
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -135,14 +135,14 @@ func TestFaultsOfOpening(t *testing.T) {
 			if test.prepare != nil {
 				test.prepare(t, root)
 			}
-			store, err := (&Backend{Reserve: max(test.reserve, smallestReserve)}).OpenMetadata(t.Context(), root, discard)
+			metadata, err := (&Backend{Reserve: max(test.reserve, smallestReserve)}).OpenMetadata(t.Context(), root, discard)
 			if err == nil {
-				t.Fatal(store.Close())
+				t.Fatal(metadata.Close())
 			}
 			if !errors.Is(err, test.want) || !strings.Contains(err.Error(), test.says) {
 				t.Errorf("error is %v, want %v that says %q", err, test.want, test.says)
 			}
-			if registry.IsState(err) != test.state {
+			if store.IsState(err) != test.state {
 				t.Errorf("a fault of the state: %v", !test.state)
 			}
 		})
@@ -231,27 +231,27 @@ func TestAfterAFailedCommitNothingIsPromised(t *testing.T) {
 	}
 	eventually(t, "the database fails", s.failed.Load)
 	setStore(s, (*database).store) // works again, as a sync after a failed one does
-	if err := publishNumbered(s, "o", 3); !errors.Is(err, registry.ErrUnavailable) {
+	if err := publishNumbered(s, "o", 3); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("the next publish says %v", err)
 	}
-	if err := s.DeleteVersion(t.Context(), numberedRef("o", 1).VersionRef, registry.Act{}); !errors.Is(err, registry.ErrUnavailable) {
+	if err := s.DeleteVersion(t.Context(), numberedRef("o", 1).VersionRef, store.Act{}); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("a delete says %v", err)
 	}
-	if _, err := s.Unnamed(t.Context(), nil); !errors.Is(err, registry.ErrUnavailable) {
+	if _, err := s.Unnamed(t.Context(), nil); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("the sweep is told %v", err)
 	}
-	if _, err := s.Condemned(t.Context(), 1); !errors.Is(err, registry.ErrUnavailable) {
+	if _, err := s.Condemned(t.Context(), 1); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("the reaper is told %v", err)
 	}
-	if condition := s.Condition(); !errors.Is(condition.Fault, registry.ErrUnavailable) || condition.Readable {
+	if condition := s.Condition(); !errors.Is(condition.Fault, store.ErrUnavailable) || condition.Readable {
 		t.Errorf("the condition is %+v", condition)
 	}
 	for i := 1; i <= 2; i++ {
-		if _, err := s.Lookup(t.Context(), numberedRef("o", i)); err != nil && !errors.Is(err, registry.ErrUnavailable) {
+		if _, err := s.Lookup(t.Context(), numberedRef("o", i)); err != nil && !errors.Is(err, store.ErrUnavailable) {
 			t.Errorf("reading %d: %v", i, err)
 		}
 	}
-	if _, err := s.Lookup(t.Context(), numberedRef("o", 9)); !errors.Is(err, registry.ErrUnavailable) {
+	if _, err := s.Lookup(t.Context(), numberedRef("o", 9)); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("what only the database knows: %v", err)
 	}
 	fsys.stuck.Store(false)
@@ -307,12 +307,12 @@ func TestCountsFollow(t *testing.T) {
 		t.Errorf("counts are %+v, want %+v", got, want)
 	}
 	for i := range 5 {
-		ref := registry.VersionRef{Owner: "owner", Package: "P", Version: fmt.Sprint(i)}
+		ref := store.VersionRef{Owner: "owner", Package: "P", Version: fmt.Sprint(i)}
 		var err error
 		if i%2 == 0 {
-			err = s.DeleteVersion(t.Context(), ref, registry.Act{})
+			err = s.DeleteVersion(t.Context(), ref, store.Act{})
 		} else {
-			err = s.DeleteFile(t.Context(), registry.Ref{VersionRef: ref, File: "F"}, registry.Act{})
+			err = s.DeleteFile(t.Context(), store.Ref{VersionRef: ref, File: "F"}, store.Act{})
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -345,7 +345,7 @@ func (s *Store) counts(t *testing.T) (c counts) {
 		if _, err := r.get(ownerKey("owner"), &c.owner); err != nil {
 			return err
 		}
-		_, err := r.get(packageKey(registry.VersionRef{Owner: "owner", Package: "p"}), &c.pkg)
+		_, err := r.get(packageKey(store.VersionRef{Owner: "owner", Package: "p"}), &c.pkg)
 		return err
 	})
 	if err != nil {
@@ -360,10 +360,10 @@ func TestReserveIsAskedBeforeAnUpload(t *testing.T) {
 	if err := (&Backend{Reserve: 1 << 61}).AdjustMetadata(s); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Admit(t.Context()); !errors.Is(err, registry.ErrNoSpace) {
+	if err := s.Admit(t.Context()); !errors.Is(err, store.ErrNoSpace) {
 		t.Errorf("error is %v", err)
 	}
-	if err := s.DeleteFile(t.Context(), registry.Ref{}, registry.Act{}); !errors.Is(err, registry.ErrPackageNotFound) {
+	if err := s.DeleteFile(t.Context(), store.Ref{}, store.Act{}); !errors.Is(err, store.ErrPackageNotFound) {
 		t.Errorf("a delete within the reserve says %v", err)
 	}
 	if err := (&Backend{Reserve: smallestReserve}).AdjustMetadata(s); err != nil {
@@ -394,7 +394,7 @@ func TestClosingUnderLoad(t *testing.T) {
 					published.Store(n, true)
 					continue
 				}
-				if !errors.Is(err, registry.ErrUnavailable) {
+				if !errors.Is(err, store.ErrUnavailable) {
 					t.Errorf("publishing: %v", err)
 				}
 				return
@@ -409,7 +409,7 @@ func TestClosingUnderLoad(t *testing.T) {
 	again := mustOpen(t, root)
 	defer mustClose(t, again)
 	published.Range(func(n, _ any) bool {
-		ref := registry.Ref{VersionRef: registry.VersionRef{Owner: "o", Package: "p", Version: fmt.Sprint(n)}, File: "f"}
+		ref := store.Ref{VersionRef: store.VersionRef{Owner: "o", Package: "p", Version: fmt.Sprint(n)}, File: "f"}
 		if _, err := again.Lookup(context.Background(), ref); err != nil {
 			t.Errorf("%v: %v", n, err)
 		}
@@ -446,7 +446,7 @@ func BenchmarkLookup(b *testing.B) {
 	if err := publishNumbered(s, "o", 1); err != nil {
 		b.Fatal(err)
 	}
-	ref := registry.Ref{VersionRef: registry.VersionRef{Owner: "o", Package: "p", Version: "1"}, File: "f"}
+	ref := store.Ref{VersionRef: store.VersionRef{Owner: "o", Package: "p", Version: "1"}, File: "f"}
 	for b.Loop() {
 		if _, err := s.Lookup(context.Background(), ref); err != nil {
 			b.Fatal(err)
@@ -463,11 +463,11 @@ func TestAChangeThatTakesTooLong(t *testing.T) {
 	defer cancel()
 	err := s.DeleteFile(ctx, numberedRef("o", 0), testAct)
 	s.committer.Unlock()
-	if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, registry.ErrUnavailable) {
+	if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("error is %v, want one that leaves the outcome open", err)
 	}
 	eventually(t, "the change has happened", func() bool {
 		_, err := s.Lookup(t.Context(), numberedRef("o", 0))
-		return errors.Is(err, registry.ErrPackageNotFound)
+		return errors.Is(err, store.ErrPackageNotFound)
 	})
 }

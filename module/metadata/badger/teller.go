@@ -8,7 +8,7 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // tellPage is about how many records of a checkpoint are in memory at once.
@@ -25,12 +25,12 @@ type teller struct {
 	grave   []byte // as version
 	phase   int
 	told    sums // what was met on the way, deleted versions' files too
-	page    []registry.Change
+	page    []store.Change
 }
 
 // tellAll calls tell for every record that a view can read, whose pages it is asked for.
 // errDatabase when they are not those that the database has counted.
-func tellAll(ctx context.Context, state stateRecord, view func(func(reader) error) error, tell func(registry.Change) error) error {
+func tellAll(ctx context.Context, state stateRecord, view func(func(reader) error) error, tell func(store.Change) error) error {
 	t := &teller{state: state}
 	for done := false; !done; {
 		err := view(func(r reader) (err error) {
@@ -124,7 +124,7 @@ func (t *teller) files(r reader, files *badger.Iterator, version versionRecord) 
 		if found, err := r.get(blobKey(file.digest), &blob); err != nil || !found {
 			return orNotFound(err, fmt.Errorf("%w: file has no blob, digest %s", errDatabase, file.digest))
 		}
-		change := registry.PublishChange(registry.Ref{}, published(version, file, blob.locator))
+		change := store.PublishChange(store.Ref{}, published(version, file, blob.locator))
 		change.Owner, change.Package, change.Version, change.File = version.owner, version.name, version.version, file.name
 		change.ID = file.id
 		t.told.files += scatter(file.id)
@@ -138,9 +138,9 @@ func (t *teller) files(r reader, files *badger.Iterator, version versionRecord) 
 }
 
 // change is what a checkpoint says of a version.
-func (v *versionRecord) change() registry.Change {
-	return registry.Change{
-		Operation: registry.OperationVersion, Time: v.created, User: v.creator,
+func (v *versionRecord) change() store.Change {
+	return store.Change{
+		Operation: store.OperationVersion, Time: v.created, User: v.creator,
 		Owner: v.owner, Package: v.name, Version: v.version, ID: v.id,
 	}
 }
@@ -152,7 +152,7 @@ func (t *teller) tokens(ctx context.Context, r reader) error {
 			return err
 		}
 		t.told.tokens += scatterText(token.token.ID)
-		t.page = append(t.page, registry.CreateTokenChange(token.token, token.secret))
+		t.page = append(t.page, store.CreateTokenChange(token.token, token.secret))
 		t.token = append(bytes.Clone(key), 0)
 		return t.enough()
 	})

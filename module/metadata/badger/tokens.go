@@ -7,14 +7,14 @@ import (
 	"slices"
 	"time"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // tokenRecord is a token without its last use, which is stored by itself: it
 // changes often and may be lost.
 type tokenRecord struct {
-	token  registry.Token
-	secret registry.Digest
+	token  store.Token
+	secret store.Digest
 }
 
 // nameRecord is an entry of the index of tokens by name.
@@ -27,7 +27,7 @@ func (r *tokenRecord) fields(f *fields) {
 	f.text(&r.token.ID)
 	f.text(&r.token.Name)
 	f.text(&r.token.User)
-	list(f, &r.token.Scope.Actions, func(action *registry.Action) { f.text((*string)(action)) })
+	list(f, &r.token.Scope.Actions, func(action *store.Action) { f.text((*string)(action)) })
 	list(f, &r.token.Scope.Owners, f.pattern)
 	list(f, &r.token.Scope.Packages, f.pattern)
 	f.time(&r.token.Created)
@@ -39,25 +39,25 @@ func (r *nameRecord) fields(f *fields) { f.text(&r.tokenID) }
 
 func (r *useRecord) fields(f *fields) { f.time(&r.at) }
 
-// AddToken implements registry.TokenStore.
-func (s *Store) AddToken(ctx context.Context, token registry.Token, secret registry.Digest) error {
+// AddToken implements store.TokenStore.
+func (s *Store) AddToken(ctx context.Context, token store.Token, secret store.Digest) error {
 	return s.submit(ctx, operationWeight, func(b *batch) error {
 		if err := b.addToken(token, secret); err != nil {
 			return err
 		}
-		b.record(registry.CreateTokenChange(token, secret))
+		b.record(store.CreateTokenChange(token, secret))
 		return nil
 	})
 }
 
-func (b *batch) addToken(token registry.Token, secret registry.Digest) error {
+func (b *batch) addToken(token store.Token, secret store.Digest) error {
 	key, nameKey := tokenKey(token.ID), tokenNameKey(token.Name)
 	for _, taken := range []struct {
 		key    []byte
 		record codec
 	}{{key, new(tokenRecord)}, {nameKey, new(nameRecord)}} {
 		if found, err := b.get(taken.key, taken.record); err != nil || found {
-			return orNotFound(err, registry.ErrTokenExists)
+			return orNotFound(err, store.ErrTokenExists)
 		}
 	}
 	b.state.sums.tokens += scatterText(token.ID)
@@ -66,10 +66,10 @@ func (b *batch) addToken(token registry.Token, secret registry.Digest) error {
 	return nil
 }
 
-// FindToken implements registry.TokenStore.
-func (s *Store) FindToken(ctx context.Context, id string) (token registry.Token, secret registry.Digest, err error) {
+// FindToken implements store.TokenStore.
+func (s *Store) FindToken(ctx context.Context, id string) (token store.Token, secret store.Digest, err error) {
 	if err := ctx.Err(); err != nil {
-		return registry.Token{}, registry.Digest{}, err
+		return store.Token{}, store.Digest{}, err
 	}
 	if token, secret, ok := s.recallToken(id); ok {
 		return token, secret, nil
@@ -77,7 +77,7 @@ func (s *Store) FindToken(ctx context.Context, id string) (token registry.Token,
 	err = s.view(ctx, func(r reader) error {
 		record, use := new(tokenRecord), new(useRecord)
 		if found, err := r.get(tokenKey(id), record); err != nil || !found {
-			return orNotFound(err, registry.ErrTokenNotFound)
+			return orNotFound(err, store.ErrTokenNotFound)
 		}
 		token, secret = record.token, record.secret
 		found, err := r.get(tokenUseKey(id), use)
@@ -93,7 +93,7 @@ func (s *Store) FindToken(ctx context.Context, id string) (token registry.Token,
 }
 
 // recallToken is FindToken for a token that is in memory with its last use.
-func (s *Store) recallToken(id string) (token registry.Token, secret registry.Digest, ok bool) {
+func (s *Store) recallToken(id string) (token store.Token, secret store.Digest, ok bool) {
 	if _, err := s.enter(); err != nil {
 		return token, secret, false
 	}
@@ -108,8 +108,8 @@ func (s *Store) recallToken(id string) (token registry.Token, secret registry.Di
 	return token, record.secret, true
 }
 
-// Tokens implements registry.TokenStore.
-func (s *Store) Tokens(ctx context.Context) (tokens []registry.Token, err error) {
+// Tokens implements store.TokenStore.
+func (s *Store) Tokens(ctx context.Context) (tokens []store.Token, err error) {
 	err = s.view(ctx, func(r reader) error {
 		return r.scan([]byte(tokenPrefix), nil, func(key, value []byte) error {
 			var record tokenRecord
@@ -126,11 +126,11 @@ func (s *Store) Tokens(ctx context.Context) (tokens []registry.Token, err error)
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(tokens, func(a, b registry.Token) int { return a.Created.Compare(b.Created) })
+	slices.SortFunc(tokens, func(a, b store.Token) int { return a.Created.Compare(b.Created) })
 	return tokens, nil
 }
 
-func lastUse(r reader, token *registry.Token) error {
+func lastUse(r reader, token *store.Token) error {
 	var use useRecord
 	found, err := r.get(tokenUseKey(token.ID), &use)
 	if found {
@@ -139,13 +139,13 @@ func lastUse(r reader, token *registry.Token) error {
 	return err
 }
 
-// DeleteToken implements registry.TokenStore.
-func (s *Store) DeleteToken(ctx context.Context, id string, act registry.Act) error {
+// DeleteToken implements store.TokenStore.
+func (s *Store) DeleteToken(ctx context.Context, id string, act store.Act) error {
 	return s.submit(ctx, operationWeight, func(b *batch) error {
 		if err := b.deleteToken(id); err != nil {
 			return err
 		}
-		b.record(registry.RevokeTokenChange(id, act))
+		b.record(store.RevokeTokenChange(id, act))
 		return nil
 	})
 }
@@ -153,7 +153,7 @@ func (s *Store) DeleteToken(ctx context.Context, id string, act registry.Act) er
 func (b *batch) deleteToken(id string) error {
 	var record tokenRecord
 	if found, err := b.get(tokenKey(id), &record); err != nil || !found {
-		return orNotFound(err, registry.ErrTokenNotFound)
+		return orNotFound(err, store.ErrTokenNotFound)
 	}
 	b.state.sums.tokens -= scatterText(id)
 	b.delete(tokenKey(id))
@@ -162,7 +162,7 @@ func (b *batch) deleteToken(id string) error {
 	return nil
 }
 
-// UseTokens implements registry.TokenStore.
+// UseTokens implements store.TokenStore.
 func (s *Store) UseTokens(ctx context.Context, uses map[string]time.Time) error {
 	for ids := range slices.Chunk(slices.Sorted(maps.Keys(uses)), batchWeight) {
 		err := s.submit(ctx, len(ids), func(b *batch) error {
@@ -184,4 +184,4 @@ func (s *Store) UseTokens(ctx context.Context, uses map[string]time.Time) error 
 	return nil
 }
 
-var _ registry.TokenStore = (*Store)(nil)
+var _ store.TokenStore = (*Store)(nil)

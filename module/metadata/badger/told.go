@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/journal"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/journal"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // errUnfinished: a database that was being made of a checkpoint, and has nothing that
@@ -19,7 +19,7 @@ func (o *opened) fill(ctx context.Context, c journal.Checkpoint) error {
 		return errUnfinished
 	}
 	r := replay{opened: o, total: c.Records}
-	mark, err := o.journal.ReadCheckpoint(ctx, c, func(line []byte, change registry.Change) error {
+	mark, err := o.journal.ReadCheckpoint(ctx, c, func(line []byte, change store.Change) error {
 		return r.takeWith(ctx, (*batch).applyTold, line, change)
 	})
 	if err != nil {
@@ -33,24 +33,24 @@ func (o *opened) fill(ctx context.Context, c journal.Checkpoint) error {
 }
 
 // applyTold makes a record that a checkpoint tells.
-func (b *batch) applyTold(change registry.Change) error {
+func (b *batch) applyTold(change store.Change) error {
 	switch change.Operation {
-	case registry.OperationCheckpoint, registry.OperationEnd:
+	case store.OperationCheckpoint, store.OperationEnd:
 		return nil
-	case registry.OperationVersion:
+	case store.OperationVersion:
 		b.nextID = change.ID
-		return b.tellVersion(registry.VersionRef{Owner: change.Owner, Package: change.Package, Version: change.Version}, change)
-	case registry.OperationPublish:
+		return b.tellVersion(store.VersionRef{Owner: change.Owner, Package: change.Package, Version: change.Version}, change)
+	case store.OperationPublish:
 		b.nextID = change.ID
 		return b.apply(change)
-	case registry.OperationCreateToken:
+	case store.OperationCreateToken:
 		return b.apply(change)
 	}
 	return fmt.Errorf("%w: a checkpoint cannot have the operation %q", errLine, change.Operation)
 }
 
 // tellVersion makes a version, whose files follow.
-func (b *batch) tellVersion(ref registry.VersionRef, change registry.Change) error {
+func (b *batch) tellVersion(ref store.VersionRef, change store.Change) error {
 	tally, err := b.tally(ref)
 	if err != nil {
 		return err

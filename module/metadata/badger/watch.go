@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 const (
@@ -125,7 +125,7 @@ func (s *Store) recover() {
 	case s.flushing || s.life.Err() != nil:
 	case err == nil:
 		s.fault.Store(nil)
-		s.told = registry.Lasting{}
+		s.told = store.Lasting{}
 		s.log.Info("the store is opened again and checked; changes are taken")
 	default:
 		s.fault.Store(&err)
@@ -173,7 +173,7 @@ func (s *Store) probe() error {
 // the store is not available.
 func (s *Store) reopen() error {
 	defer s.progress.Store(nil)
-	ctx := registry.WithProgress(s.life, func(text string) { s.progress.Store(&text) })
+	ctx := store.WithProgress(s.life, func(text string) { s.progress.Store(&text) })
 	old, err := s.takeAway(ctx)
 	if err != nil {
 		return err

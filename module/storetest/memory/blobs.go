@@ -11,7 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // Blobs is a place for bytes: what one store leaves, the next one finds.
@@ -19,8 +19,8 @@ type Blobs struct {
 	mu       sync.Mutex
 	isOpen   bool
 	bound    string
-	position registry.Position
-	blobs    map[registry.Locator]committed
+	position store.Position
+	blobs    map[store.Locator]committed
 }
 
 type committed struct {
@@ -29,14 +29,14 @@ type committed struct {
 }
 
 // NewBlobs returns an empty place.
-func NewBlobs() *Blobs { return &Blobs{blobs: make(map[registry.Locator]committed)} }
+func NewBlobs() *Blobs { return &Blobs{blobs: make(map[store.Locator]committed)} }
 
 // Open opens a store on the place. ErrLocked while another one is open.
-func (b *Blobs) Open() (registry.BlobStore, error) {
+func (b *Blobs) Open() (store.BlobStore, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.isOpen {
-		return nil, fmt.Errorf("%w: this place in memory", registry.ErrLocked)
+		return nil, fmt.Errorf("%w: this place in memory", store.ErrLocked)
 	}
 	b.isOpen = true
 	return &blobStore{place: b}, nil
@@ -52,7 +52,7 @@ func (s *blobStore) enter(ctx context.Context) (leave func(), err error) {
 	s.place.mu.Lock()
 	err = ctx.Err()
 	if s.closed {
-		err = fmt.Errorf("%w: closed", registry.ErrUnavailable)
+		err = fmt.Errorf("%w: closed", store.ErrUnavailable)
 	}
 	if err != nil {
 		s.place.mu.Unlock()
@@ -61,11 +61,11 @@ func (s *blobStore) enter(ctx context.Context) (leave func(), err error) {
 	return s.place.mu.Unlock, nil
 }
 
-func (s *blobStore) Create(ctx context.Context, size int64) (registry.BlobWriter, error) {
-	return s.CreateAt(ctx, registry.NewLocator(s.sequence.Add(1)), size)
+func (s *blobStore) Create(ctx context.Context, size int64) (store.BlobWriter, error) {
+	return s.CreateAt(ctx, store.NewLocator(s.sequence.Add(1)), size)
 }
 
-func (s *blobStore) CreateAt(ctx context.Context, locator registry.Locator, _ int64) (registry.BlobWriter, error) {
+func (s *blobStore) CreateAt(ctx context.Context, locator store.Locator, _ int64) (store.BlobWriter, error) {
 	leave, err := s.enter(ctx)
 	if err != nil {
 		return nil, err
@@ -77,7 +77,7 @@ func (s *blobStore) CreateAt(ctx context.Context, locator registry.Locator, _ in
 	return &blobWriter{store: s, locator: locator}, nil
 }
 
-func (s *blobStore) Open(ctx context.Context, locator registry.Locator, size int64) (io.ReadSeekCloser, error) {
+func (s *blobStore) Open(ctx context.Context, locator store.Locator, size int64) (io.ReadSeekCloser, error) {
 	leave, err := s.enter(ctx)
 	if err != nil {
 		return nil, err
@@ -85,11 +85,11 @@ func (s *blobStore) Open(ctx context.Context, locator registry.Locator, size int
 	defer leave()
 	found, ok := s.place.blobs[locator]
 	if !ok {
-		return nil, registry.ErrBlobNotFound
+		return nil, store.ErrBlobNotFound
 	}
 	content := found.content
 	if int64(len(content)) != size {
-		return nil, fmt.Errorf("%w: blob %s has %d bytes, not %d", registry.ErrDamaged, locator, len(content), size)
+		return nil, fmt.Errorf("%w: blob %s has %d bytes, not %d", store.ErrDamaged, locator, len(content), size)
 	}
 	return reader{bytes.NewReader(content)}, nil
 }
@@ -98,7 +98,7 @@ type reader struct{ *bytes.Reader }
 
 func (reader) Close() error { return nil }
 
-func (s *blobStore) Delete(ctx context.Context, locator registry.Locator) error {
+func (s *blobStore) Delete(ctx context.Context, locator store.Locator) error {
 	leave, err := s.enter(ctx)
 	if err != nil {
 		return err
@@ -111,7 +111,7 @@ func (s *blobStore) Delete(ctx context.Context, locator registry.Locator) error 
 	return nil
 }
 
-func (s *blobStore) Walk(ctx context.Context, fn func(registry.Locator, int64, time.Time) error) error {
+func (s *blobStore) Walk(ctx context.Context, fn func(store.Locator, int64, time.Time) error) error {
 	leave, err := s.enter(ctx)
 	if err != nil {
 		return err
@@ -129,7 +129,7 @@ func (s *blobStore) Walk(ctx context.Context, fn func(registry.Locator, int64, t
 	return nil
 }
 
-func (s *blobStore) Stat(ctx context.Context, locator registry.Locator) (int64, error) {
+func (s *blobStore) Stat(ctx context.Context, locator store.Locator) (int64, error) {
 	leave, err := s.enter(ctx)
 	if err != nil {
 		return 0, err
@@ -137,16 +137,16 @@ func (s *blobStore) Stat(ctx context.Context, locator registry.Locator) (int64, 
 	defer leave()
 	found, ok := s.place.blobs[locator]
 	if !ok {
-		return 0, registry.ErrBlobNotFound
+		return 0, store.ErrBlobNotFound
 	}
 	return int64(len(found.content)), nil
 }
 
-func (s *blobStore) Quarantine(ctx context.Context, locator registry.Locator) error {
+func (s *blobStore) Quarantine(ctx context.Context, locator store.Locator) error {
 	return s.Delete(ctx, locator)
 }
 
-func (s *blobStore) KeepPosition(ctx context.Context, at registry.Position, lower bool) error {
+func (s *blobStore) KeepPosition(ctx context.Context, at store.Position, lower bool) error {
 	leave, err := s.enter(ctx)
 	if err != nil {
 		return err
@@ -171,13 +171,13 @@ func (s *blobStore) PurgeQuarantine(ctx context.Context, _ time.Time, _ int) (in
 	return 0, nil
 }
 
-func (s *blobStore) Condition() registry.Condition {
+func (s *blobStore) Condition() store.Condition {
 	leave, err := s.enter(context.Background())
 	if err != nil {
-		return registry.Condition{Fault: err}
+		return store.Condition{Fault: err}
 	}
 	defer leave()
-	return registry.Condition{Readable: true}
+	return store.Condition{Readable: true}
 }
 
 func (s *blobStore) Bind(ctx context.Context, metadataID string) error {
@@ -190,7 +190,7 @@ func (s *blobStore) Bind(ctx context.Context, metadataID string) error {
 		s.place.bound = metadataID
 	}
 	if s.place.bound != metadataID {
-		return registry.ErrMismatch
+		return store.ErrMismatch
 	}
 	return nil
 }
@@ -204,11 +204,11 @@ func (s *blobStore) Close() error {
 	return nil
 }
 
-var errEnded = fmt.Errorf("%w: writer is closed", registry.ErrUnavailable)
+var errEnded = fmt.Errorf("%w: writer is closed", store.ErrUnavailable)
 
 type blobWriter struct {
 	store   *blobStore
-	locator registry.Locator
+	locator store.Locator
 	content bytes.Buffer
 	ended   bool
 }
@@ -225,7 +225,7 @@ func (w *blobWriter) Write(p []byte) (int, error) {
 	return w.content.Write(p)
 }
 
-func (w *blobWriter) Commit(ctx context.Context) (registry.Locator, error) {
+func (w *blobWriter) Commit(ctx context.Context) (store.Locator, error) {
 	leave, err := w.store.enter(ctx)
 	if err != nil {
 		return "", err
@@ -247,13 +247,13 @@ func (w *blobWriter) Abort() error {
 	return nil
 }
 
-// Identity implements registry.BlobBackend. The place is its own backend, for every
+// Identity implements store.BlobBackend. The place is its own backend, for every
 // root.
 func (b *Blobs) Identity(string) string { return fmt.Sprintf("memory %p", b) }
 
-// OpenBlobs implements registry.BlobBackend.
-func (b *Blobs) OpenBlobs(context.Context, string, *slog.Logger) (registry.BlobStore, error) {
+// OpenBlobs implements store.BlobBackend.
+func (b *Blobs) OpenBlobs(context.Context, string, *slog.Logger) (store.BlobStore, error) {
 	return b.Open()
 }
 
-var _ registry.BlobBackend = (*Blobs)(nil)
+var _ store.BlobBackend = (*Blobs)(nil)

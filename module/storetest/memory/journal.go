@@ -11,71 +11,72 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/journal"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
-// journal is the lines of all changes.
-type journal struct {
+// memoryJournal is the lines of all changes.
+type memoryJournal struct {
 	lines [][]byte
-	at    registry.Position
+	at    store.Position
 }
 
-func (j *journal) append(change registry.Change) (registry.Change, error) {
+func (j *memoryJournal) append(change store.Change) (store.Change, error) {
 	change.Sequence, change.Synced = j.at.Sequence+1, j.at.Sequence
-	line, chain, err := registry.AppendLine(nil, j.at.Chain, change)
+	line, chain, err := journal.AppendLine(nil, j.at.Chain, change)
 	if err != nil {
 		return change, err
 	}
 	j.lines = append(j.lines, line)
-	j.at = registry.Position{Sequence: change.Sequence, Chain: chain}
+	j.at = store.Position{Sequence: change.Sequence, Chain: chain}
 	return change, nil
 }
 
 // replay makes the state that the lines say.
-func (j *journal) replay(id string) (state, error) {
+func (j *memoryJournal) replay(id string) (state, error) {
 	made := newState(id)
-	var at registry.Position
+	var at store.Position
 	for _, line := range j.lines {
 		var err error
-		if at, err = registry.ReadLines(line, at, made.apply); err != nil {
+		if at, err = journal.ReadLines(line, at, made.apply); err != nil {
 			return made, err
 		}
 	}
 	return made, nil
 }
 
-// Snapshot implements registry.Journaled.
-func (s *metadataStore) Snapshot(ctx context.Context) (registry.Snapshot, error) {
+// Snapshot implements store.Journaled.
+func (s *metadataStore) Snapshot(ctx context.Context) (store.Snapshot, error) {
 	m, leave, err := s.enter(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer leave()
-	taken := &snapshot{at: m.at, blobs: make(map[registry.Digest]registry.Blob, len(m.blobs))}
+	taken := &snapshot{at: m.at, blobs: make(map[store.Digest]store.Blob, len(m.blobs))}
 	for digest, b := range m.blobs {
-		taken.blobs[digest] = registry.Blob{Locator: b.locator, Digest: digest, Size: b.size}
+		taken.blobs[digest] = store.Blob{Locator: b.locator, Digest: digest, Size: b.size}
 	}
 	return taken, nil
 }
 
 type snapshot struct {
-	at    registry.Position
-	blobs map[registry.Digest]registry.Blob
+	at    store.Position
+	blobs map[store.Digest]store.Blob
 }
 
-func (s *snapshot) Position() registry.Position { return s.at }
+func (s *snapshot) Position() store.Position { return s.at }
 
-func (s *snapshot) FindBlob(digest registry.Digest) (registry.Blob, error) {
+func (s *snapshot) FindBlob(digest store.Digest) (store.Blob, error) {
 	found, ok := s.blobs[digest]
 	if !ok {
-		return registry.Blob{}, registry.ErrBlobNotFound
+		return store.Blob{}, store.ErrBlobNotFound
 	}
 	return found, nil
 }
 
 func (s *snapshot) Close() {}
 
-// ReadJournal implements registry.Journaled.
+// ReadJournal implements store.Journaled.
 func (s *metadataStore) ReadJournal(ctx context.Context, after, to uint64, w io.Writer) error {
 	m, leave, err := s.enter(ctx)
 	if err != nil {
@@ -83,13 +84,13 @@ func (s *metadataStore) ReadJournal(ctx context.Context, after, to uint64, w io.
 	}
 	if to > m.at.Sequence || after > to {
 		leave()
-		return fmt.Errorf("%w: no changes %d to %d", registry.ErrDamaged, after+1, to)
+		return fmt.Errorf("%w: no changes %d to %d", store.ErrDamaged, after+1, to)
 	}
 	lines := slices.Clone(m.lines[:to])
 	leave()
-	var at registry.Position
+	var at store.Position
 	for i, line := range lines {
-		if at, err = registry.ReadLines(line, at, func(registry.Change) error { return nil }); err != nil {
+		if at, err = journal.ReadLines(line, at, func(store.Change) error { return nil }); err != nil {
 			return err
 		}
 		if uint64(i) < after {
@@ -102,14 +103,14 @@ func (s *metadataStore) ReadJournal(ctx context.Context, after, to uint64, w io.
 	return nil
 }
 
-// Check implements registry.Journaled.
+// Check implements store.Journaled.
 func (s *metadataStore) Check(ctx context.Context, report func(problem string)) error {
 	m, leave, err := s.enter(ctx)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	replayed, err := m.journal.replay(m.id)
+	replayed, err := m.memoryJournal.replay(m.id)
 	if err != nil {
 		report(err.Error())
 		return nil
@@ -126,18 +127,18 @@ func (s *metadataStore) Check(ctx context.Context, report func(problem string)) 
 	return nil
 }
 
-func sameFile(a, b registry.File) bool {
+func sameFile(a, b store.File) bool {
 	same := a.Created.Equal(b.Created)
 	a.Created = b.Created
 	return same && a == b
 }
 
-// Identity implements registry.MetadataBackend. The place is its own backend, for
+// Identity implements store.MetadataBackend. The place is its own backend, for
 // every root.
 func (m *Metadata) Identity(string) string { return fmt.Sprintf("memory %p", m) }
 
-// OpenMetadata implements registry.MetadataBackend.
-func (m *Metadata) OpenMetadata(context.Context, string, *slog.Logger) (registry.MetadataStore, error) {
+// OpenMetadata implements store.MetadataBackend.
+func (m *Metadata) OpenMetadata(context.Context, string, *slog.Logger) (store.MetadataStore, error) {
 	return m.Open()
 }
 
@@ -146,12 +147,12 @@ func (m *Metadata) claim() (leave func(), err error) {
 	m.mu.Lock()
 	if m.isOpen {
 		m.mu.Unlock()
-		return nil, registry.ErrLocked
+		return nil, store.ErrLocked
 	}
 	return m.mu.Unlock, nil
 }
 
-// ImportJournal implements registry.JournalBackend.
+// ImportJournal implements store.JournalBackend.
 func (m *Metadata) ImportJournal(_ context.Context, _, id string, lines io.Reader, _ *slog.Logger) error {
 	leave, err := m.claim()
 	if err != nil {
@@ -159,9 +160,9 @@ func (m *Metadata) ImportJournal(_ context.Context, _, id string, lines io.Reade
 	}
 	defer leave()
 	if m.at.Sequence > 0 || len(m.versions) > 0 {
-		return fmt.Errorf("%w: not a new store", registry.ErrFormat)
+		return fmt.Errorf("%w: not a new store", store.ErrFormat)
 	}
-	var imported journal
+	var imported memoryJournal
 	reader := bufio.NewReader(lines)
 	for {
 		line, err := reader.ReadBytes('\n')
@@ -171,59 +172,59 @@ func (m *Metadata) ImportJournal(_ context.Context, _, id string, lines io.Reade
 		if err != nil && !errors.Is(err, io.EOF) {
 			return err
 		}
-		if imported.at, err = registry.ReadLines(line, imported.at, func(registry.Change) error { return nil }); err != nil {
+		if imported.at, err = journal.ReadLines(line, imported.at, func(store.Change) error { return nil }); err != nil {
 			return err
 		}
 		imported.lines = append(imported.lines, line)
 	}
-	m.journal = imported
+	m.memoryJournal = imported
 	m.state, err = imported.replay(id)
 	return err
 }
 
-// Rebuild implements registry.JournalBackend.
+// Rebuild implements store.JournalBackend.
 func (m *Metadata) Rebuild(context.Context, string, *slog.Logger) error {
 	leave, err := m.claim()
 	if err != nil {
 		return err
 	}
 	defer leave()
-	m.state, err = m.journal.replay(m.id)
+	m.state, err = m.memoryJournal.replay(m.id)
 	return err
 }
 
-// RebuildJournal implements registry.JournalBackend.
+// RebuildJournal implements store.JournalBackend.
 func (m *Metadata) RebuildJournal(context.Context, string, *slog.Logger) error {
 	leave, err := m.claim()
 	if err != nil {
 		return err
 	}
 	defer leave()
-	var changes []registry.Change
+	var changes []store.Change
 	for _, v := range m.versions {
 		for _, file := range v.files {
 			file.Locator = m.blobs[file.Digest].locator
-			changes = append(changes, registry.PublishChange(file.Ref, file))
+			changes = append(changes, store.PublishChange(file.Ref, file))
 		}
 	}
 	for _, t := range m.tokens {
-		changes = append(changes, registry.CreateTokenChange(t.Token, t.secret))
+		changes = append(changes, store.CreateTokenChange(t.Token, t.secret))
 	}
-	slices.SortStableFunc(changes, func(a, b registry.Change) int {
+	slices.SortStableFunc(changes, func(a, b store.Change) int {
 		return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Operation, b.Operation))
 	})
-	var rebuilt journal
+	var rebuilt memoryJournal
 	for _, change := range changes {
 		if _, err := rebuilt.append(change); err != nil {
 			return err
 		}
 	}
-	m.journal = rebuilt
+	m.memoryJournal = rebuilt
 	return nil
 }
 
 var (
-	_ registry.Journaled       = (*metadataStore)(nil)
-	_ registry.MetadataBackend = (*Metadata)(nil)
-	_ registry.JournalBackend  = (*Metadata)(nil)
+	_ store.Journaled       = (*metadataStore)(nil)
+	_ store.MetadataBackend = (*Metadata)(nil)
+	_ store.JournalBackend  = (*Metadata)(nil)
 )

@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // Metadata is a place for metadata: what one store leaves, the next one finds.
@@ -19,37 +19,37 @@ type Metadata struct {
 	mu     sync.Mutex
 	isOpen bool
 	state
-	journal
+	memoryJournal
 }
 
 // state is what the changes in a journal make.
 type state struct {
 	id        string
-	versions  map[registry.VersionRef]*version
-	blobs     map[registry.Digest]*blob
-	condemned map[registry.Locator]bool
+	versions  map[store.VersionRef]*version
+	blobs     map[store.Digest]*blob
+	condemned map[store.Locator]bool
 	graves    []*version // deleted, with files to release
 	tokens    map[string]*token
-	scrub     registry.Scrub
+	scrub     store.Scrub
 }
 
 func newState(id string) state {
 	return state{
 		id:        id,
-		versions:  make(map[registry.VersionRef]*version),
-		blobs:     make(map[registry.Digest]*blob),
-		condemned: make(map[registry.Locator]bool),
+		versions:  make(map[store.VersionRef]*version),
+		blobs:     make(map[store.Digest]*blob),
+		condemned: make(map[store.Locator]bool),
 		tokens:    make(map[string]*token),
 	}
 }
 
 type version struct {
-	ref   registry.VersionRef // as first published
-	files map[string]registry.File
+	ref   store.VersionRef // as first published
+	files map[string]store.File
 }
 
 type blob struct {
-	locator    registry.Locator
+	locator    store.Locator
 	size       int64
 	references int
 }
@@ -58,11 +58,11 @@ type blob struct {
 func NewMetadata() *Metadata { return &Metadata{state: newState(rand.Text())} }
 
 // Open opens a store on the place. ErrLocked while another one is open.
-func (m *Metadata) Open() (registry.MetadataStore, error) {
+func (m *Metadata) Open() (store.MetadataStore, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.isOpen {
-		return nil, fmt.Errorf("%w: this place in memory", registry.ErrLocked)
+		return nil, fmt.Errorf("%w: this place in memory", store.ErrLocked)
 	}
 	m.isOpen = true
 	return &metadataStore{place: m}, nil
@@ -78,7 +78,7 @@ func (s *metadataStore) enter(ctx context.Context) (*Metadata, func(), error) {
 	s.place.mu.Lock()
 	err := ctx.Err()
 	if s.closed {
-		err = fmt.Errorf("%w: closed", registry.ErrUnavailable)
+		err = fmt.Errorf("%w: closed", store.ErrUnavailable)
 	}
 	if err != nil {
 		s.place.mu.Unlock()
@@ -99,22 +99,22 @@ func (s *metadataStore) Admit(ctx context.Context) error {
 func (s *metadataStore) Clock() time.Time { return time.Now() }
 
 // refusal says why a publication cannot be, or nil. v is its version, if known.
-func (m *Metadata) refusal(v *version, p registry.Publication) error {
+func (m *Metadata) refusal(v *version, p store.Publication) error {
 	usage := m.usage(p.Ref.Owner)
 	usage.Bytes += p.Size
 	usage.Files++
 	if v == nil {
 		usage.Versions++
-	} else if _, exists := v.files[registry.Fold(p.Ref.File)]; exists {
-		return registry.ErrExists
+	} else if _, exists := v.files[store.Fold(p.Ref.File)]; exists {
+		return store.ErrExists
 	}
 	return p.Quota.Check(usage)
 }
 
 // usage counts anew each time, where a real store keeps count.
-func (m *Metadata) usage(owner string) (u registry.Usage) {
+func (m *Metadata) usage(owner string) (u store.Usage) {
 	for ref, v := range m.versions {
-		if ref.Owner != registry.Fold(owner) {
+		if ref.Owner != store.Fold(owner) {
 			continue
 		}
 		u.Versions++
@@ -126,47 +126,47 @@ func (m *Metadata) usage(owner string) (u registry.Usage) {
 	return u
 }
 
-func (s *metadataStore) Usage(ctx context.Context, owner string) (registry.Usage, error) {
+func (s *metadataStore) Usage(ctx context.Context, owner string) (store.Usage, error) {
 	m, leave, err := s.enter(ctx)
 	if err != nil {
-		return registry.Usage{}, err
+		return store.Usage{}, err
 	}
 	defer leave()
 	return m.usage(owner), nil
 }
 
-func (s *metadataStore) Lookup(ctx context.Context, ref registry.Ref) (registry.File, error) {
+func (s *metadataStore) Lookup(ctx context.Context, ref store.Ref) (store.File, error) {
 	m, leave, err := s.enter(ctx)
 	if err != nil {
-		return registry.File{}, err
+		return store.File{}, err
 	}
 	defer leave()
 	v := m.versions[ref.VersionRef.Key()]
 	if v == nil {
-		return registry.File{}, registry.ErrPackageNotFound
+		return store.File{}, store.ErrPackageNotFound
 	}
-	file, found := v.files[registry.Fold(ref.File)]
+	file, found := v.files[store.Fold(ref.File)]
 	if !found {
-		return registry.File{}, registry.ErrFileNotFound
+		return store.File{}, store.ErrFileNotFound
 	}
 	file.Locator = m.blobs[file.Digest].locator
 	return file, nil
 }
 
-func (s *metadataStore) FindBlob(ctx context.Context, digest registry.Digest) (registry.Blob, error) {
+func (s *metadataStore) FindBlob(ctx context.Context, digest store.Digest) (store.Blob, error) {
 	m, leave, err := s.enter(ctx)
 	if err != nil {
-		return registry.Blob{}, err
+		return store.Blob{}, err
 	}
 	defer leave()
 	b := m.blobs[digest]
 	if b == nil {
-		return registry.Blob{}, registry.ErrBlobNotFound
+		return store.Blob{}, store.ErrBlobNotFound
 	}
-	return registry.Blob{Locator: b.locator, Digest: digest, Size: b.size}, nil
+	return store.Blob{Locator: b.locator, Digest: digest, Size: b.size}, nil
 }
 
-func (s *metadataStore) Condemned(ctx context.Context, limit int) ([]registry.Locator, error) {
+func (s *metadataStore) Condemned(ctx context.Context, limit int) ([]store.Locator, error) {
 	m, leave, err := s.enter(ctx)
 	if err != nil {
 		return nil, err
@@ -178,7 +178,7 @@ func (s *metadataStore) Condemned(ctx context.Context, limit int) ([]registry.Lo
 		}
 		m.graves = m.graves[1:]
 	}
-	var locators []registry.Locator
+	var locators []store.Locator
 	for locator := range m.condemned {
 		if len(locators) == limit {
 			break
@@ -188,7 +188,7 @@ func (s *metadataStore) Condemned(ctx context.Context, limit int) ([]registry.Lo
 	return locators, nil
 }
 
-func (s *metadataStore) Buried(ctx context.Context, locators []registry.Locator) error {
+func (s *metadataStore) Buried(ctx context.Context, locators []store.Locator) error {
 	m, leave, err := s.enter(ctx)
 	if err != nil {
 		return err
@@ -200,17 +200,17 @@ func (s *metadataStore) Buried(ctx context.Context, locators []registry.Locator)
 	return nil
 }
 
-func (s *metadataStore) Unnamed(ctx context.Context, locators []registry.Locator) ([]registry.Locator, error) {
+func (s *metadataStore) Unnamed(ctx context.Context, locators []store.Locator) ([]store.Locator, error) {
 	m, leave, err := s.enter(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer leave()
-	named := make(map[registry.Locator]bool, len(m.blobs))
+	named := make(map[store.Locator]bool, len(m.blobs))
 	for _, b := range m.blobs {
 		named[b.locator] = true
 	}
-	var unnamed []registry.Locator
+	var unnamed []store.Locator
 	for _, locator := range locators {
 		if !named[locator] && !m.condemned[locator] {
 			unnamed = append(unnamed, locator)
@@ -219,23 +219,23 @@ func (s *metadataStore) Unnamed(ctx context.Context, locators []registry.Locator
 	return unnamed, nil
 }
 
-func (s *metadataStore) Blobs(ctx context.Context, after registry.Digest, limit int) ([]registry.Blob, error) {
+func (s *metadataStore) Blobs(ctx context.Context, after store.Digest, limit int) ([]store.Blob, error) {
 	m, leave, err := s.enter(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer leave()
-	var blobs []registry.Blob
+	var blobs []store.Blob
 	for digest, b := range m.blobs {
 		if bytes.Compare(digest[:], after[:]) > 0 {
-			blobs = append(blobs, registry.Blob{Locator: b.locator, Digest: digest, Size: b.size})
+			blobs = append(blobs, store.Blob{Locator: b.locator, Digest: digest, Size: b.size})
 		}
 	}
-	slices.SortFunc(blobs, func(a, b registry.Blob) int { return bytes.Compare(a.Digest[:], b.Digest[:]) })
+	slices.SortFunc(blobs, func(a, b store.Blob) int { return bytes.Compare(a.Digest[:], b.Digest[:]) })
 	return blobs[:min(len(blobs), limit)], nil
 }
 
-func (s *metadataStore) SaveScrub(ctx context.Context, scrub registry.Scrub) error {
+func (s *metadataStore) SaveScrub(ctx context.Context, scrub store.Scrub) error {
 	m, leave, err := s.enter(ctx)
 	if err != nil {
 		return err
@@ -245,22 +245,22 @@ func (s *metadataStore) SaveScrub(ctx context.Context, scrub registry.Scrub) err
 	return nil
 }
 
-func (s *metadataStore) LastScrub(ctx context.Context) (registry.Scrub, error) {
+func (s *metadataStore) LastScrub(ctx context.Context) (store.Scrub, error) {
 	m, leave, err := s.enter(ctx)
 	if err != nil {
-		return registry.Scrub{}, err
+		return store.Scrub{}, err
 	}
 	defer leave()
 	return m.scrub, nil
 }
 
-func (s *metadataStore) Condition() registry.Condition {
+func (s *metadataStore) Condition() store.Condition {
 	_, leave, err := s.enter(context.Background())
 	if err != nil {
-		return registry.Condition{Fault: err}
+		return store.Condition{Fault: err}
 	}
 	defer leave()
-	return registry.Condition{Readable: true, Journal: s.place.journal.at}
+	return store.Condition{Readable: true, Journal: s.place.memoryJournal.at}
 }
 
 func (s *metadataStore) ID() string { return s.place.id }

@@ -5,42 +5,42 @@ import (
 	"slices"
 	"time"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 type token struct {
-	registry.Token
-	secret registry.Digest
+	store.Token
+	secret store.Digest
 }
 
-func (s *metadataStore) AddToken(ctx context.Context, t registry.Token, secret registry.Digest) error {
+func (s *metadataStore) AddToken(ctx context.Context, t store.Token, secret store.Digest) error {
 	m, leave, err := s.enter(ctx)
 	if err != nil {
 		return err
 	}
 	defer leave()
 	for _, known := range m.tokens {
-		if known.ID == t.ID || registry.Fold(known.Name) == registry.Fold(t.Name) {
-			return registry.ErrTokenExists
+		if known.ID == t.ID || store.Fold(known.Name) == store.Fold(t.Name) {
+			return store.ErrTokenExists
 		}
 	}
-	return m.change(registry.CreateTokenChange(t, secret))
+	return m.change(store.CreateTokenChange(t, secret))
 }
 
-func (s *metadataStore) FindToken(ctx context.Context, id string) (registry.Token, registry.Digest, error) {
+func (s *metadataStore) FindToken(ctx context.Context, id string) (store.Token, store.Digest, error) {
 	m, leave, err := s.enter(ctx)
 	if err != nil {
-		return registry.Token{}, registry.Digest{}, err
+		return store.Token{}, store.Digest{}, err
 	}
 	defer leave()
 	t := m.tokens[id]
 	if t == nil {
-		return registry.Token{}, registry.Digest{}, registry.ErrTokenNotFound
+		return store.Token{}, store.Digest{}, store.ErrTokenNotFound
 	}
 	return t.Token, t.secret, nil
 }
 
-func (s *metadataStore) Tokens(ctx context.Context) (tokens []registry.Token, err error) {
+func (s *metadataStore) Tokens(ctx context.Context) (tokens []store.Token, err error) {
 	m, leave, err := s.enter(ctx)
 	if err != nil {
 		return nil, err
@@ -49,20 +49,20 @@ func (s *metadataStore) Tokens(ctx context.Context) (tokens []registry.Token, er
 	for _, t := range m.tokens {
 		tokens = append(tokens, t.Token)
 	}
-	slices.SortFunc(tokens, func(a, b registry.Token) int { return a.Created.Compare(b.Created) })
+	slices.SortFunc(tokens, func(a, b store.Token) int { return a.Created.Compare(b.Created) })
 	return tokens, nil
 }
 
-func (s *metadataStore) DeleteToken(ctx context.Context, id string, act registry.Act) error {
+func (s *metadataStore) DeleteToken(ctx context.Context, id string, act store.Act) error {
 	m, leave, err := s.enter(ctx)
 	if err != nil {
 		return err
 	}
 	defer leave()
 	if m.tokens[id] == nil {
-		return registry.ErrTokenNotFound
+		return store.ErrTokenNotFound
 	}
-	return m.change(registry.RevokeTokenChange(id, act))
+	return m.change(store.RevokeTokenChange(id, act))
 }
 
 func (s *metadataStore) UseTokens(ctx context.Context, uses map[string]time.Time) error {
@@ -79,4 +79,4 @@ func (s *metadataStore) UseTokens(ctx context.Context, uses map[string]time.Time
 	return nil
 }
 
-var _ registry.TokenStore = (*metadataStore)(nil)
+var _ store.TokenStore = (*metadataStore)(nil)

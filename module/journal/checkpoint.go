@@ -1,0 +1,256 @@
+package journal
+
+import (
+	"bufio"
+	"cmp"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/generic-registry/caddy-generic-registry/module/disk"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+)
+
+// A checkpoint is what there is at a position of the journal, as lines that are chained
+// among themselves, in a file of its own. It stands for all changes up to there, so
+// that their segments can go.
+
+const checkpointPrefix = "checkpoint-"
+
+// Checkpoint is the file of one, as its name tells.
+type Checkpoint struct {
+	// Sequence of the last change that it stands for.
+	Sequence uint64
+	// Records that it has.
+	Records uint64
+}
+
+// Name is that of the file.
+func (c Checkpoint) Name() string {
+	return fmt.Sprintf("%s%0*d-%0*d%s", checkpointPrefix, sequenceWidth, c.Sequence, sequenceWidth, c.Records, compressedSuffix)
+}
+
+func (c Checkpoint) path(directory string) string { return filepath.Join(directory, c.Name()) }
+
+// parseCheckpoint reads the name of a file.
+func parseCheckpoint(name string) (c Checkpoint, ok bool) {
+	numbers, found := strings.CutPrefix(name, checkpointPrefix)
+	if !found {
+		return c, false
+	}
+	// Two numbers as those of a compressed segment, but in no order.
+	first, rest, _ := strings.Cut(numbers, "-")
+	last, found := strings.CutSuffix(rest, compressedSuffix)
+	if c.Sequence, ok = parseSequence(first); !ok || !found {
+		return c, false
+	}
+	c.Records, ok = parseSequence(last)
+	return c, ok
+}
+
+// checkpointsIn returns the checkpoints of a directory, the newest first.
+func checkpointsIn(directory string) ([]Checkpoint, error) {
+	entries, err := os.ReadDir(directory)
+	if err != nil {
+		return nil, fmt.Errorf("reading journal: %w", err)
+	}
+	var found []Checkpoint
+	for _, entry := range entries {
+		if c, ok := parseCheckpoint(entry.Name()); ok {
+			found = append(found, c)
+		}
+	}
+	slices.SortFunc(found, func(a, b Checkpoint) int { return cmp.Compare(b.Sequence, a.Sequence) })
+	return found, nil
+}
+
+// Checkpoints returns the checkpoints that there are, the newest first.
+func (j *Journal) Checkpoints() ([]Checkpoint, error) { return checkpointsIn(j.path) }
+
+// WriteCheckpoint makes a checkpoint durable. Tell calls its argument for each version,
+// file and token that there was; an error of it ends the checkpoint. It may run
+// concurrently with Append. After an error there is no new checkpoint.
+func (j *Journal) WriteCheckpoint(mark store.CheckpointMark, tell func(func(store.Change) error) error) (Checkpoint, error) {
+	made := Checkpoint{Sequence: mark.At.Sequence}
+	temporary := disk.Temporary(filepath.Join(j.path, checkpointPrefix))
+	if err := j.options.FS.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return made, fmt.Errorf("removing an unfinished checkpoint: %w", err)
+	}
+	file, err := j.options.FS.Create(temporary)
+	if err != nil {
+		return made, fmt.Errorf("creating checkpoint: %w", err)
+	}
+	made.Records, err = j.writeLines(file, mark, tell)
+	if err == nil {
+		err = file.Sync()
+	}
+	if err = errors.Join(err, file.Close()); err == nil {
+		err = j.nameCheckpoint(temporary, made)
+	}
+	if err != nil {
+		return made, errors.Join(fmt.Errorf("writing checkpoint: %w", err), ignoreAbsent(j.options.FS.Remove(temporary)))
+	}
+	return made, nil
+}
+
+func ignoreAbsent(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// writeLines returns how many records there are, which is at least 1: no name has 0.
+func (j *Journal) writeLines(file io.Writer, mark store.CheckpointMark, tell func(func(store.Change) error) error) (records uint64, err error) {
+	buffered := bufio.NewWriterSize(file, 256<<10)
+	zip, err := gzip.NewWriterLevel(buffered, gzip.BestSpeed)
+	if err != nil {
+		return 0, err
+	}
+	var at store.Position
+	var line []byte
+	add := func(change store.Change) error {
+		at.Sequence++
+		change.Sequence = at.Sequence
+		if line, at.Chain, err = AppendLine(line[:0], at.Chain, change); err != nil {
+			return fmt.Errorf("encoding record: %w", err)
+		}
+		_, err = zip.Write(line)
+		return err
+	}
+	if _, err := zip.Write(AppendHeader(nil, NewJournalHeader(j.store, store.Position{}))); err != nil {
+		return 0, err
+	}
+	err = add(store.Change{Operation: store.OperationCheckpoint, Checkpoint: &mark})
+	if err == nil {
+		err = tell(add)
+	}
+	if err == nil {
+		err = add(store.Change{Operation: store.OperationEnd, Checkpoint: &mark})
+	}
+	return max(at.Sequence, 3) - 2, errors.Join(err, zip.Close(), buffered.Flush())
+}
+
+// nameCheckpoint gives a checkpoint its name. One whose name may not be durable is
+// removed: a later sync may succeed although the name is lost.
+func (j *Journal) nameCheckpoint(temporary string, made Checkpoint) error {
+	j.naming.Lock()
+	defer j.naming.Unlock()
+	if err := j.options.FS.Rename(temporary, made.path(j.path)); err != nil {
+		return fmt.Errorf("naming it: %w", err)
+	}
+	if err := j.options.FS.SyncDirectory(j.path); err != nil {
+		return errors.Join(fmt.Errorf("syncing directory of journal: %w", err), j.options.FS.Remove(made.path(j.path)))
+	}
+	return nil
+}
+
+// ReadCheckpoint calls fn with each line of a checkpoint, the first and the last of all
+// too. The line is fn's to keep. It returns what the checkpoint stands for. ErrDamaged
+// when it is not what was written.
+func (j *Journal) ReadCheckpoint(ctx context.Context, c Checkpoint, fn func(line []byte, change store.Change) error) (mark store.CheckpointMark, err error) {
+	s, err := openSource(c.path(j.path), j.store, segment{first: 1, compressed: true})
+	if err != nil {
+		return mark, err
+	}
+	mark, err = s.checkpoint(ctx, fn)
+	if err == nil && mark.At.Sequence != c.Sequence {
+		err = fmt.Errorf("%w: it stands for the changes up to %d", store.ErrDamaged, mark.At.Sequence)
+	}
+	if err = errors.Join(err, s.Close()); err != nil {
+		return mark, fmt.Errorf("reading checkpoint %s of journal: %w", c.Name(), err)
+	}
+	return mark, nil
+}
+
+// checkpoint reads a checkpoint and what ends it.
+func (s *source) checkpoint(ctx context.Context, fn func(line []byte, change store.Change) error) (mark store.CheckpointMark, err error) {
+	mark, err = s.marked(ctx, fn)
+	if err != nil {
+		return mark, err
+	}
+	if _, err := s.line(); err != io.EOF {
+		return mark, fmt.Errorf("%w: it does not end where it says", store.ErrDamaged)
+	}
+	return mark, nil
+}
+
+// marked reads a checkpoint that something else may follow.
+func (s *source) marked(ctx context.Context, fn func(line []byte, change store.Change) error) (mark store.CheckpointMark, err error) {
+	for {
+		line, change, err := s.next()
+		if err == io.EOF {
+			err = fmt.Errorf("%w: it ends after line %d", store.ErrDamaged, s.position.Sequence)
+		}
+		first := change.Sequence == 1
+		if err == nil && first != (change.Operation == store.OperationCheckpoint) ||
+			err == nil && (first || change.Operation == store.OperationEnd) && change.Checkpoint == nil {
+			err = fmt.Errorf("%w: it does not say what it stands for", store.ErrDamaged)
+		}
+		if err == nil {
+			err = firstError(ctx.Err(), func() error { return fn(line, change) })
+		}
+		if err != nil {
+			return mark, err
+		}
+		if first {
+			mark = *change.Checkpoint
+		}
+		if change.Operation == store.OperationEnd {
+			return mark, nil
+		}
+	}
+}
+
+func firstError(err error, then func() error) error {
+	if err != nil {
+		return err
+	}
+	return then()
+}
+
+// Start returns the newest checkpoint that is whole and stands for no change after a
+// number, or none when there is none, and all changes must be read. What is damaged is
+// logged.
+func (j *Journal) Start(ctx context.Context, to uint64) (c Checkpoint, found bool, err error) {
+	all, err := j.Checkpoints()
+	if err != nil {
+		return c, false, err
+	}
+	for _, c := range all {
+		if c.Sequence > to {
+			continue
+		}
+		_, err := j.ReadCheckpoint(ctx, c, func([]byte, store.Change) error { return nil })
+		if err == nil {
+			return c, true, nil
+		}
+		if ctx.Err() != nil {
+			return c, false, ctx.Err()
+		}
+		j.options.Log.Error("a checkpoint of the journal cannot be used; the one before it is", slog.Any("error", err))
+	}
+	return c, false, nil
+}
+
+// StartAfter has a journal without a change go on after a position, for which it must
+// have a checkpoint.
+func (j *Journal) StartAfter(at store.Position) error {
+	empty, before := j.active.path(j.path), j.file
+	file, active, err := j.makeSegment(at, nil)
+	if err != nil {
+		return fmt.Errorf("beginning the journal after its checkpoint: %w", err)
+	}
+	j.mu.Lock()
+	j.file, j.active, j.size, j.position = file, active, active.size, at
+	j.mu.Unlock()
+	return errors.Join(before.Close(), j.options.FS.Remove(empty))
+}

@@ -1,0 +1,172 @@
+package journal
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+)
+
+// A line of a journal is a Change as JSON, its last field the chain: the SHA-256 of
+// the chain of the line before, as 64 characters, and of the line up to the comma
+// before that field. So a line that was changed, left out, added or moved shows.
+const (
+	chainField = `,"chain":"`
+	lineEnd    = "\"}\n"
+	chainTail  = len(chainField) + 2*sha256.Size + len(lineEnd)
+)
+
+// JournalFormat is the format of journals that this release writes, and the newest
+// that it reads.
+const JournalFormat = 1
+
+// AppendLine appends the line of a change, with its newline, and returns the chain
+// that it ends with. Times are written in UTC. It fails only for a time after the
+// year 9999, and then appends nothing.
+func AppendLine(to []byte, previous store.Digest, change store.Change) (line []byte, chain store.Digest, err error) {
+	change.Time = change.Time.UTC()
+	change.Token = change.Token.InUTC()
+	buffer := bytes.NewBuffer(to)
+	encoder := json.NewEncoder(buffer)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(&change); err != nil {
+		return to, previous, fmt.Errorf("encoding change %d: %w", change.Sequence, err)
+	}
+	line = buffer.Bytes()
+	line = line[:len(line)-len("}\n")]
+	chain = chainOf(previous, line[len(to):])
+	line = append(line, chainField...)
+	line = hex.AppendEncode(line, chain[:])
+	return append(line, lineEnd...), chain, nil
+}
+
+func chainOf(previous store.Digest, body []byte) (chain store.Digest) {
+	var before [2 * sha256.Size]byte
+	hex.Encode(before[:], previous[:])
+	hash := sha256.New()
+	hash.Write(before[:])
+	hash.Write(body)
+	hash.Sum(chain[:0])
+	return chain
+}
+
+// ParseLine reads a line that AppendLine wrote, with its newline, and returns its
+// change and chain. ErrDamaged when it is not what was written after the line of
+// the previous chain; ErrFormat when it is, by a release that knows more than this.
+func ParseLine(line []byte, previous store.Digest) (store.Change, store.Digest, error) {
+	body, chain, err := splitLine(line)
+	if err != nil {
+		return store.Change{}, store.Digest{}, err
+	}
+	if chain != chainOf(previous, body) {
+		return store.Change{}, store.Digest{}, fmt.Errorf("%w: the line does not follow the one before, or was changed", store.ErrDamaged)
+	}
+	change, err := parseChange(body)
+	if err != nil {
+		return store.Change{}, store.Digest{}, fmt.Errorf("%w: a line of the journal that this release cannot read: %w", store.ErrFormat, err)
+	}
+	return change, chain, nil
+}
+
+// LineChain reads a line as ParseLine does, without holding its chain against
+// anything: for a look past a line that is damaged. ErrDamaged.
+func LineChain(line []byte) (store.Change, store.Digest, error) {
+	body, chain, err := splitLine(line)
+	if err != nil {
+		return store.Change{}, store.Digest{}, err
+	}
+	change, err := parseChange(body)
+	if err != nil {
+		return store.Change{}, store.Digest{}, fmt.Errorf("%w: %w", store.ErrDamaged, err)
+	}
+	return change, chain, nil
+}
+
+// splitLine returns what a line's chain covers, and the chain.
+func splitLine(line []byte) (body []byte, chain store.Digest, err error) {
+	cut := len(line) - chainTail
+	if cut < 1 || !bytes.HasSuffix(line, []byte(lineEnd)) || !bytes.HasPrefix(line[cut:], []byte(chainField)) {
+		return nil, chain, fmt.Errorf("%w: a line of %d bytes without a chain at its end", store.ErrDamaged, len(line))
+	}
+	chain, err = store.ParseDigest(string(line[cut+len(chainField) : len(line)-len(lineEnd)]))
+	if err != nil {
+		return nil, chain, fmt.Errorf("%w: chain of a line: %w", store.ErrDamaged, err)
+	}
+	return line[:cut], chain, nil
+}
+
+// parseChange reads an object that lacks its closing brace.
+func parseChange(body []byte) (change store.Change, err error) {
+	err = DecodeStrictly(io.MultiReader(bytes.NewReader(body), bytes.NewReader([]byte{'}'})), &change)
+	return change, err
+}
+
+// DecodeStrictly reads one JSON value that has no field which is not known, and
+// nothing after it.
+func DecodeStrictly(text io.Reader, value any) error {
+	decoder := json.NewDecoder(text)
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(value); err != nil {
+		return err
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("more than one value")
+	}
+	return nil
+}
+
+// JournalHeader is the first line of each segment of a journal.
+type JournalHeader struct {
+	// Journal is the format of the lines that follow.
+	Journal int `json:"journal"`
+	// Store is the ID of the store that the journal is of.
+	Store string `json:"store"`
+	// First is the number of the change in the line that follows.
+	First uint64 `json:"first"`
+	// Chain of the change before that one; zeros before the first of all.
+	Chain string `json:"chain"`
+}
+
+// NewJournalHeader returns the header of what follows a position.
+func NewJournalHeader(id string, after store.Position) JournalHeader {
+	return JournalHeader{Journal: JournalFormat, Store: id, First: after.Sequence + 1, Chain: after.Chain.String()}
+}
+
+// After is the position that the segment begins after. The header must be one that
+// ParseHeader or NewJournalHeader returned.
+func (h JournalHeader) After() store.Position {
+	chain, _ := store.ParseDigest(h.Chain) // ParseHeader has
+	return store.Position{Sequence: h.First - 1, Chain: chain}
+}
+
+// AppendHeader appends the header as a line with its newline.
+func AppendHeader(to []byte, header JournalHeader) []byte {
+	text, _ := json.Marshal(header) // numbers and strings always can be
+	return append(append(to, text...), '\n')
+}
+
+// ParseHeader reads a line that AppendHeader wrote. ErrDamaged when it is none,
+// ErrFormat when it is one of a newer release.
+func ParseHeader(line []byte) (header JournalHeader, err error) {
+	var format struct {
+		Journal int `json:"journal"`
+	}
+	if !bytes.HasSuffix(line, []byte("\n")) || json.Unmarshal(line, &format) != nil || format.Journal < 1 {
+		return JournalHeader{}, fmt.Errorf("%w: a journal that does not begin with a header", store.ErrDamaged)
+	}
+	if format.Journal > JournalFormat {
+		return JournalHeader{}, fmt.Errorf("%w: the journal has format %d, this release knows %d; use the newer release that wrote it", store.ErrFormat, format.Journal, JournalFormat)
+	}
+	if err := DecodeStrictly(bytes.NewReader(line), &header); err != nil {
+		return JournalHeader{}, fmt.Errorf("%w: header of a journal: %w", store.ErrDamaged, err)
+	}
+	if _, err := store.ParseDigest(header.Chain); err != nil || header.Store == "" || header.First == 0 {
+		return JournalHeader{}, fmt.Errorf("%w: header of a journal without store, number or chain", store.ErrDamaged)
+	}
+	return header, nil
+}

@@ -1,0 +1,265 @@
+package journal
+
+import (
+	"bufio"
+	"cmp"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/generic-registry/caddy-generic-registry/module/disk"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+)
+
+// The names of segments: one that is written to, or not compressed yet, has its
+// first change in its name; a compressed one its last too.
+const (
+	plainSuffix      = ".jsonl"
+	compressedSuffix = ".jsonl.gz"
+	sequenceWidth    = 16
+)
+
+// segment is one file of a journal.
+type segment struct {
+	first, last uint64 // last is unknown (0) of a plain segment
+	compressed  bool
+	header      int64 // bytes of the header line; of the active one
+	size        int64 // of the file; of the active one
+}
+
+func (s segment) name() string {
+	if s.compressed {
+		return fmt.Sprintf("%0*d-%0*d%s", sequenceWidth, s.first, sequenceWidth, s.last, compressedSuffix)
+	}
+	return fmt.Sprintf("%0*d%s", sequenceWidth, s.first, plainSuffix)
+}
+
+func (s segment) path(directory string) string { return filepath.Join(directory, s.name()) }
+
+// parseSegment reads the name of a file.
+func parseSegment(name string) (s segment, ok bool) {
+	if numbers, found := strings.CutSuffix(name, compressedSuffix); found {
+		first, last, _ := strings.Cut(numbers, "-")
+		s.compressed = true
+		s.last, ok = parseSequence(last)
+		if !ok {
+			return s, false
+		}
+		s.first, ok = parseSequence(first)
+		return s, ok && s.first <= s.last
+	}
+	first, found := strings.CutSuffix(name, plainSuffix)
+	if !found {
+		return s, false
+	}
+	s.first, ok = parseSequence(first)
+	return s, ok
+}
+
+func parseSequence(text string) (uint64, bool) {
+	if len(text) != sequenceWidth {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	return n, err == nil && n > 0
+}
+
+// segmentsIn returns the segments of a directory in order. Of one that is there both
+// plain and compressed it is the plain one: the name of the other may not be durable.
+// Changes may be missing between two: who reads them finds out.
+func segmentsIn(directory string) ([]segment, error) {
+	entries, err := os.ReadDir(directory)
+	if err != nil {
+		return nil, fmt.Errorf("reading journal: %w", err)
+	}
+	var segments []segment
+	for _, entry := range entries {
+		if s, ok := parseSegment(entry.Name()); ok {
+			segments = append(segments, s)
+		}
+	}
+	slices.SortFunc(segments, func(a, b segment) int {
+		if a.first == b.first && a.compressed != b.compressed {
+			return map[bool]int{true: 1, false: -1}[a.compressed]
+		}
+		return cmp.Compare(a.first, b.first)
+	})
+	segments = slices.CompactFunc(segments, func(a, b segment) bool { return a.first == b.first })
+	for i := range segments {
+		if s := &segments[i]; !s.compressed && i+1 < len(segments) {
+			s.last = segments[i+1].first - 1
+		}
+	}
+	return segments, nil
+}
+
+// makeSegment makes the segment after a position with lines that are good already:
+// complete under its own name, or not there. Once it has its name, an error leaves
+// open whether that is durable: ErrUnclear.
+func (j *Journal) makeSegment(after store.Position, lines []byte) (disk.File, segment, error) {
+	s := segment{first: after.Sequence + 1}
+	text := AppendHeader(nil, NewJournalHeader(j.store, after))
+	s.header = int64(len(text))
+	text = append(text, lines...)
+	s.size = int64(len(text))
+	temporary := disk.Temporary(s.path(j.path))
+	if err := j.options.FS.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, s, fmt.Errorf("removing an unfinished segment: %w", err)
+	}
+	file, err := j.options.FS.Create(temporary)
+	if err != nil {
+		return nil, s, fmt.Errorf("creating segment: %w", err)
+	}
+	if err := j.placeSegment(file, temporary, s.path(j.path), text); err != nil {
+		return nil, s, errors.Join(err, file.Close())
+	}
+	return file, s, nil
+}
+
+func (j *Journal) placeSegment(file disk.File, temporary, name string, text []byte) error {
+	if err := file.Allocate(j.segmentSize()); err != nil {
+		return fmt.Errorf("reserving disk space: %w", err)
+	}
+	if _, err := file.Write(text); err != nil {
+		return fmt.Errorf("writing segment: %w", err)
+	}
+	if err := file.Sync(); err != nil {
+		return fmt.Errorf("syncing segment: %w", err)
+	}
+	j.naming.Lock() // no sync for another name runs, whose failure this one's would not tell
+	defer j.naming.Unlock()
+	if err := j.options.FS.Rename(temporary, name); err != nil {
+		return fmt.Errorf("naming segment: %w", err)
+	}
+	if err := j.options.FS.SyncDirectory(j.path); err != nil {
+		j.broken = true
+		return fmt.Errorf("%w: syncing directory of journal: %w", ErrUnclear, err)
+	}
+	return nil
+}
+
+// finishSealed does what an earlier process left undone: it removes what it had not
+// finished, and compresses what it had sealed.
+func (j *Journal) finishSealed() error {
+	segments, err := segmentsIn(j.path)
+	if err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(j.path)
+	if err != nil {
+		return fmt.Errorf("reading journal: %w", err)
+	}
+	for _, entry := range entries {
+		name := strings.TrimSuffix(entry.Name(), disk.Temporary(""))
+		s, ok := parseSegment(name)
+		if name == checkpointPrefix {
+			ok = true
+		}
+		if !ok || slices.ContainsFunc(segments, func(kept segment) bool { return kept.name() == entry.Name() }) {
+			continue
+		}
+		if err := j.options.FS.Remove(filepath.Join(j.path, entry.Name())); err != nil {
+			return fmt.Errorf("removing an unfinished segment of the journal, first change %d: %w", s.first, err)
+		}
+	}
+	for _, s := range segments {
+		if !s.compressed && s.first != j.active.first {
+			j.compress(s)
+		}
+	}
+	return nil
+}
+
+// compress replaces a sealed segment by a compressed one, beside other work. One
+// that fails stays as it is, for the next start.
+func (j *Journal) compress(sealed segment) {
+	work := func() {
+		if err := j.replace(sealed); err != nil {
+			j.options.Log.Error("compressing a sealed segment of the journal",
+				slog.String("name", sealed.name()), slog.Any("error", err))
+		}
+	}
+	if j.options.Inline {
+		work()
+		return
+	}
+	j.compressing.Go(work)
+}
+
+func (j *Journal) replace(sealed segment) error {
+	compressed := sealed
+	compressed.compressed = true
+	temporary := disk.Temporary(compressed.path(j.path))
+	if err := j.options.FS.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("removing an unfinished segment: %w", err)
+	}
+	if err := j.writeCompressed(sealed, temporary); err != nil {
+		return err
+	}
+	j.naming.Lock()
+	defer j.naming.Unlock()
+	if err := j.options.FS.Rename(temporary, compressed.path(j.path)); err != nil {
+		return fmt.Errorf("naming segment: %w", err)
+	}
+	if err := j.options.FS.SyncDirectory(j.path); err != nil {
+		return fmt.Errorf("syncing directory of journal: %w", err)
+	}
+	if err := j.options.FS.Remove(sealed.path(j.path)); err != nil {
+		return fmt.Errorf("removing the plain segment: %w", err)
+	}
+	return nil
+}
+
+// writeCompressed writes a compressed copy, durable. Each line is verified on the
+// way: what is damaged must not be sealed as if it were good.
+func (j *Journal) writeCompressed(sealed segment, to string) error {
+	source, err := openSegment(j.path, j.store, sealed)
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	file, err := j.options.FS.Create(to)
+	if err != nil {
+		return fmt.Errorf("creating segment: %w", err)
+	}
+	buffered := bufio.NewWriterSize(file, 256<<10)
+	zip, err := gzip.NewWriterLevel(buffered, gzip.BestSpeed)
+	if err == nil {
+		err = source.copyTo(zip, sealed.last)
+	}
+	if err == nil {
+		err = errors.Join(zip.Close(), buffered.Flush())
+	}
+	if err == nil {
+		err = file.Sync()
+	}
+	if err = errors.Join(err, file.Close()); err != nil {
+		return fmt.Errorf("writing segment: %w", err)
+	}
+	return nil
+}
+
+// copyTo copies the header and every line up to a change.
+func (s *source) copyTo(w io.Writer, last uint64) error {
+	if _, err := w.Write(s.header); err != nil {
+		return err
+	}
+	for s.position.Sequence < last {
+		line, _, err := s.next()
+		if err != nil {
+			return err
+		}
+		if _, err := w.Write(line); err != nil {
+			return err
+		}
+	}
+	return nil
+}

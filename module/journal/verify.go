@@ -1,0 +1,180 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+)
+
+// Damage is a file of a journal that is not what was written.
+type Damage struct {
+	// Name of the file.
+	Name string
+	// Last is the number of the last change that it has, as far as is known.
+	Last uint64
+	// Active tells whether the journal is written to that file.
+	Active bool
+	// Err says what is wrong.
+	Err error
+}
+
+// Files returns the names of all files of the journal: checkpoints, then segments in
+// their order.
+func (j *Journal) Files() (names []string, err error) {
+	checkpoints, err := j.Checkpoints()
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range checkpoints {
+		names = append(names, c.Name())
+	}
+	segments, err := segmentsIn(j.path)
+	for _, s := range segments {
+		names = append(names, s.name())
+	}
+	return names, err
+}
+
+// Verify reads one file, as far as it was durable when it began, and calls spend with
+// the bytes that it has read. A file that is gone is not damaged.
+func (j *Journal) Verify(ctx context.Context, name string, spend func(bytes int) error) (damage *Damage, err error) {
+	each := func(line []byte) error { return firstError(ctx.Err(), func() error { return spend(len(line)) }) }
+	if c, ok := parseCheckpoint(name); ok {
+		_, err = j.ReadCheckpoint(ctx, c, func(line []byte, _ store.Change) error { return each(line) })
+		return damageOf(name, c.Sequence, false, err)
+	}
+	segments, err := segmentsIn(j.path)
+	if err != nil {
+		return nil, err
+	}
+	at := slices.IndexFunc(segments, func(s segment) bool { return s.name() == name })
+	if at < 0 {
+		return nil, nil // compressed or removed meanwhile
+	}
+	of, active := segments[at], segments[at].last == 0
+	to := of.last
+	if active {
+		to = j.Position().Sequence
+	}
+	err = j.verifySegment(of, to, each, segments[at+1:])
+	return damageOf(name, to, active, err)
+}
+
+func damageOf(name string, last uint64, active bool, err error) (*Damage, error) {
+	switch {
+	case errors.Is(err, store.ErrDamaged):
+		return &Damage{Name: name, Last: last, Active: active, Err: err}, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	}
+	return nil, err
+}
+
+// verifySegment reads a segment up to a change, which the next one must follow.
+func (j *Journal) verifySegment(of segment, to uint64, each func(line []byte) error, next []segment) error {
+	s, err := openSegment(j.path, j.store, of)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	for s.position.Sequence < to {
+		line, _, err := s.next()
+		if err == io.EOF {
+			err = fmt.Errorf("%w: it ends after change %d", store.ErrDamaged, s.position.Sequence)
+		}
+		if err == nil {
+			err = each(line)
+		}
+		if err != nil {
+			return fmt.Errorf("segment %s of the journal: %w", of.name(), err)
+		}
+	}
+	if of.last == 0 {
+		return nil
+	}
+	// The checksum of a compressed segment is behind its last line.
+	if _, err := s.line(); err != io.EOF {
+		return fmt.Errorf("%w: segment %s of the journal does not end after change %d", store.ErrDamaged, of.name(), to)
+	}
+	if len(next) == 0 || next[0].first != of.last+1 {
+		return nil // a hole, which CheckWhole knows of
+	}
+	following, err := openSegment(j.path, j.store, next[0])
+	if err != nil {
+		return nil // its own damage
+	}
+	defer following.Close()
+	if following.position != s.position {
+		return fmt.Errorf("%w: segment %s of the journal does not end where the next begins", store.ErrDamaged, of.name())
+	}
+	return nil
+}
+
+// Has reports ErrHistories when the journal has another change at a position, and
+// ErrDamaged when it cannot be told. One that only a checkpoint has is not looked for.
+func (j *Journal) Has(ctx context.Context, at store.Position) error {
+	if at == j.Position() || at.Sequence == 0 {
+		return nil
+	}
+	// The segment of the change itself: the next one may not have begun.
+	s, err := j.find(at.Sequence)
+	if errors.Is(err, store.ErrNotContinued) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	return s.skip(ctx, at)
+}
+
+// CheckWhole reports a hole after the newest checkpoint. ErrDamaged.
+func (j *Journal) CheckWhole() error {
+	checkpoints, err := j.Checkpoints()
+	if err != nil {
+		return err
+	}
+	next := uint64(1)
+	if len(checkpoints) > 0 {
+		next = checkpoints[0].Sequence + 1
+	}
+	segments, err := segmentsIn(j.path)
+	if err != nil {
+		return err
+	}
+	for i, s := range segments {
+		if s.last > 0 && s.last < next {
+			continue
+		}
+		if s.first > next {
+			return fmt.Errorf("%w: the journal in %s lacks the changes %d to %d", store.ErrDamaged, j.path, next, s.first-1)
+		}
+		if i+1 < len(segments) {
+			next = s.last + 1
+		}
+	}
+	return nil
+}
+
+// Size is the name, the size and the time of the last write of each file: who has read
+// a journal that is damaged need not read it again while that is the same.
+func Size(path string) (text string, err error) {
+	entries, err := os.ReadDir(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("reading journal: %w", err)
+	}
+	for _, entry := range entries {
+		info, err := entry.Info()
+		if err != nil {
+			return "", fmt.Errorf("reading journal: %w", err)
+		}
+		text += fmt.Sprintln(info.Name(), info.Size(), info.ModTime().UnixNano())
+	}
+	return text, nil
+}

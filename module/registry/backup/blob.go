@@ -1,0 +1,131 @@
+package backup
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"hash"
+	"io"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry/integrity"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/transfer"
+)
+
+// brokenEntryError says that a backup's writer failed, or an entry could not be
+// finished: nothing more can be written.
+type brokenEntryError struct{ error }
+
+func (e *brokenEntryError) Unwrap() error { return e.error }
+
+// writeBlob writes a blob and compares it with its digest on the way. A damaged one
+// that fits into a buffer is not written; of a larger one that shows at its end.
+func (b *backup) writeBlob(ctx context.Context, blob store.Blob) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	content, err := b.registry.Blobs().Open(ctx, blob.Locator, blob.Size)
+	if err != nil {
+		return b.unreadable(ctx, blob, err)
+	}
+	defer content.Close()
+	if blob.Size <= transfer.SmallBuffer {
+		return b.writeSmall(ctx, blob, content)
+	}
+	return b.writeLarge(ctx, blob, content)
+}
+
+func (b *backup) writeSmall(ctx context.Context, blob store.Blob, content io.Reader) error {
+	buffer, release := transfer.UploadBuffers.Get(blob.Size)
+	defer release()
+	if _, err := io.ReadFull(content, buffer[:blob.Size]); err != nil {
+		return b.unreadable(ctx, blob, err)
+	}
+	if digest := store.Digest(sha256.Sum256(buffer[:blob.Size])); digest != blob.Digest {
+		return b.found(ctx, integrity.WrongDigest(blob, digest))
+	}
+	if err := b.out.WriteBlob(blob.Locator, blob.Size, bytes.NewReader(buffer[:blob.Size])); err != nil {
+		return &brokenEntryError{err}
+	}
+	return nil
+}
+
+func (b *backup) writeLarge(ctx context.Context, blob store.Blob, content io.Reader) error {
+	reader := &hashingReader{reader: content, hash: sha256.New(), left: blob.Size, pad: b.SkipDamaged}
+	if err := b.out.WriteBlob(blob.Locator, blob.Size, reader); err != nil {
+		if reader.failed != nil && !b.SkipDamaged {
+			err = b.unreadable(ctx, blob, reader.failed)
+		}
+		return &brokenEntryError{err}
+	}
+	if reader.failed != nil {
+		return b.unreadable(ctx, blob, reader.failed)
+	}
+	if digest := store.Digest(reader.hash.Sum(nil)); digest != blob.Digest {
+		return b.found(ctx, integrity.WrongDigest(blob, digest))
+	}
+	return nil
+}
+
+// unreadable deals with what opening or reading a blob failed with.
+func (b *backup) unreadable(ctx context.Context, blob store.Blob, err error) error {
+	damage, judgeErr := b.registry.Judge(ctx, blob, err)
+	if judgeErr != nil {
+		return fmt.Errorf("reading blob %s: %w", blob.Locator, judgeErr)
+	}
+	return b.found(ctx, damage)
+}
+
+// found ends the backup because of a damaged blob, or takes note of it.
+func (b *backup) found(ctx context.Context, damage integrity.Damage) error {
+	if _, err := b.registry.Report(ctx, damage); err != nil {
+		return err
+	}
+	problem := string(damage.Kind)
+	if damage.Found != "" {
+		problem += ": " + damage.Found
+	}
+	if !b.SkipDamaged {
+		return fmt.Errorf("%w: blob %s of SHA-256 %s: %s", store.ErrDamaged, damage.Locator, damage.Digest, problem)
+	}
+	b.out.SkipBlob(damage.Locator)
+	b.damaged = append(b.damaged, DamagedBlob{Digest: damage.Digest, Size: damage.Size, Locator: damage.Locator, Problem: problem})
+	return nil
+}
+
+// hashingReader hashes what it reads. Where reading fails and it may, it goes on with
+// zeros: an entry of a tar has as many bytes as its header says.
+type hashingReader struct {
+	reader io.Reader
+	hash   hash.Hash
+	left   int64
+	pad    bool
+	failed error
+}
+
+func (h *hashingReader) Read(p []byte) (int, error) {
+	if h.left == 0 {
+		return 0, io.EOF
+	}
+	p = p[:min(int64(len(p)), h.left)]
+	if h.failed != nil {
+		clear(p)
+		h.left -= int64(len(p))
+		return len(p), nil
+	}
+	n, err := h.reader.Read(p)
+	h.hash.Write(p[:n])
+	h.left -= int64(n)
+	if err == io.EOF && h.left > 0 {
+		err = io.ErrUnexpectedEOF
+	}
+	if err == nil || err == io.EOF {
+		return n, nil
+	}
+	h.failed = err
+	if h.pad {
+		return n, nil
+	}
+	return n, err
+}

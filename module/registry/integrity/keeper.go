@@ -1,0 +1,75 @@
+package integrity
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+)
+
+// Keeper keeps a registry's blobs what was published: it compares them with their
+// digests, in the background and for those who ask, and deals with damage. All methods
+// may run concurrently.
+type Keeper struct {
+	metadata store.MetadataStore
+	blobs    store.BlobStore
+	now      func() time.Time
+	log      *slog.Logger
+
+	scrub     scrubber
+	damage    damageSet
+	verifying *verifications
+}
+
+// NewKeeper returns a keeper of two open stores, which stay the caller's. The rate, in
+// bytes per second, is that of SetScrub.
+func NewKeeper(metadata store.MetadataStore, blobs store.BlobStore, now func() time.Time, log *slog.Logger, rate int64) *Keeper {
+	k := &Keeper{metadata: metadata, blobs: blobs, now: now, log: log, verifying: newVerifications(verifyPlaces)}
+	k.scrub.init(rate)
+	return k
+}
+
+// Run scrubs in the background until ctx ends.
+func (k *Keeper) Run(ctx context.Context) { k.scrubbing(ctx) }
+
+// IsDamaged tells whether the bytes of a blob are known to be damaged.
+func (k *Keeper) IsDamaged(blob store.Blob) bool { return k.damage.has(blob) }
+
+// Forget forgets damage of blobs whose bytes nothing refers to any more.
+func (k *Keeper) Forget(locators []store.Locator) { k.damage.gone(locators) }
+
+// ScrubHealth is how far the comparing of blobs with their digests came.
+type ScrubHealth struct {
+	// Scrub is the pass in progress, or the last one. Zero before the first.
+	store.Scrub
+	// Rate in bytes per second, 0 when off.
+	Rate int64
+	// Reading tells whether blobs are being read now.
+	Reading bool
+	// Fault is why the pass cannot go on now. Nil when it can.
+	Fault error
+	// TotalBlobs and TotalBytes were read since the registry was opened.
+	TotalBlobs, TotalBytes int64
+}
+
+// DamageHealth is what is known to be damaged.
+type DamageHealth struct {
+	// Count of damaged blobs.
+	Count int64
+	// Digests of the first 100 of them, in order.
+	Digests []store.Digest
+}
+
+const healthDigests = 100
+
+// Condition returns how far the scrub came and what is damaged, at once.
+func (k *Keeper) Condition() (scrub ScrubHealth, damage DamageHealth) {
+	damage.Count, damage.Digests = k.damage.summary(healthDigests)
+	s := &k.scrub
+	scrub.TotalBlobs, scrub.TotalBytes = s.readBlobs.Load(), s.readBytes.Load()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	scrub.Scrub, scrub.Rate, scrub.Reading, scrub.Fault = s.last, s.rate, s.reading, s.fault
+	return scrub, damage
+}

@@ -1,0 +1,98 @@
+package integrity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/transfer"
+)
+
+const (
+	// What looking at a blob counts as, in bytes: a disk has to seek for it.
+	statCost = 4 << 10
+	readCost = 64 << 10
+)
+
+// examine reads a blob and deals with its damage, which it returns; nil when it has
+// none. Read, which may be nil, hears how many bytes were read. The error says why
+// the blob could not be judged.
+func (k *Keeper) examine(ctx context.Context, blob store.Blob, pace *pacer, read func(bytes int)) (*Damage, error) {
+	damage, err := k.inspect(ctx, blob, pace, read)
+	if err != nil {
+		return nil, err
+	}
+	k.scrub.readBlobs.Add(1)
+	if damage == nil {
+		k.noteGood(blob)
+		return nil, nil
+	}
+	if is, err := k.Report(ctx, *damage); err != nil || !is {
+		return nil, err
+	}
+	return damage, nil
+}
+
+// inspect reads a blob and returns what is wrong with it, or nil.
+func (k *Keeper) inspect(ctx context.Context, blob store.Blob, pace *pacer, read func(bytes int)) (*Damage, error) {
+	content, err := k.blobs.Open(ctx, blob.Locator, blob.Size)
+	if err != nil {
+		damage, err := k.Judge(ctx, blob, err)
+		return &damage, err
+	}
+	defer content.Close()
+	if short := readCost - blob.Size; short > 0 {
+		if err := pace.spend(ctx, int(short)); err != nil {
+			return nil, err
+		}
+	}
+	digest, err := transfer.Hash(content, blob.Size, func(bytes int) error {
+		k.scrub.readBytes.Add(int64(bytes))
+		if read != nil {
+			read(bytes)
+		}
+		return pace.spend(ctx, bytes)
+	})
+	if err != nil {
+		damage, err := k.Judge(ctx, blob, err)
+		return &damage, err
+	}
+	if digest != blob.Digest {
+		damage := WrongDigest(blob, digest)
+		return &damage, nil
+	}
+	return nil, nil
+}
+
+// Judge tells what damage an error of the blob store speaks of. Errors that speak
+// of something else, such as a store that is closed, come back.
+func (k *Keeper) Judge(ctx context.Context, blob store.Blob, err error) (Damage, error) {
+	switch {
+	case ctx.Err() != nil:
+		return Damage{}, ctx.Err()
+	case errors.Is(err, store.ErrUnavailable), isShortage(err):
+		return Damage{}, err
+	case errors.Is(err, store.ErrBlobNotFound):
+		return Damage{Kind: DamageMissing, Blob: blob}, nil
+	case errors.Is(err, store.ErrDamaged), errors.Is(err, transfer.ErrShort):
+		if size, err := k.blobs.Stat(ctx, blob.Locator); err == nil && size != blob.Size {
+			return wrongSize(blob, size), nil
+		}
+	}
+	return Damage{Kind: DamageUnreadable, Blob: blob, Found: err.Error()}, nil
+}
+
+// isShortage tells whether the process, and not the blob, is to blame.
+func isShortage(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) || errors.Is(err, syscall.ENOMEM)
+}
+
+func wrongSize(blob store.Blob, size int64) Damage {
+	return Damage{Kind: DamageSize, Blob: blob, Found: fmt.Sprintf("%d bytes", size)}
+}
+
+func WrongDigest(blob store.Blob, digest store.Digest) Damage {
+	return Damage{Kind: DamageDigest, Blob: blob, Found: "SHA-256 " + digest.String()}
+}

@@ -1,0 +1,58 @@
+package store
+
+import "time"
+
+// Condition is how a store is.
+type Condition struct {
+	// Fault is why the store takes no changes now. Nil when it does.
+	Fault error
+	// Readable tells whether reads go on.
+	Readable bool
+	// Damage is what is not as it was written, and keeps the store from nothing now.
+	// Nil when nothing is known.
+	Damage error
+	// Space of the disk that the store is on. Zero where there is no such thing.
+	Space Space
+	// Journal is the last change that the store has journalled. Zero where it
+	// keeps no journal, or before the first change.
+	Journal Position
+}
+
+// Space is the room on a store's disk.
+type Space struct {
+	// Free is how many bytes may still be written.
+	Free uint64
+	// Reserve is how many bytes uploads leave free.
+	Reserve uint64
+	// FreeFiles is how many files may still be made, ReserveFiles how many of them
+	// uploads leave. Both are zero where files are limited by bytes alone.
+	FreeFiles, ReserveFiles uint64
+}
+
+// Scrub is a pass over all blobs that compares each with its digest.
+type Scrub struct {
+	// Started is when the pass began. Zero when there was none.
+	Started time.Time
+	// Finished is when it ended. Zero while it is under way.
+	Finished time.Time
+	// Last is the digest that was looked at last; the pass goes on after it.
+	Last Digest
+	// Blobs and Bytes that were read in the pass.
+	Blobs, Bytes int64
+	// Damaged is how many of the blobs were missing or not what was published.
+	Damaged int64
+}
+
+func (c Condition) TakesChanges() bool { return c.Fault == nil && !c.Space.IsShort() }
+
+// IsShort tells whether less than the reserve is free.
+func (s Space) IsShort() bool { return s.Free < s.Reserve || s.FreeFiles < s.ReserveFiles }
+
+// Add counts a blob that was read.
+func (s *Scrub) Add(blob Blob, damaged bool) {
+	s.Blobs++
+	s.Bytes += blob.Size
+	if damaged {
+		s.Damaged++
+	}
+}

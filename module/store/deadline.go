@@ -1,0 +1,31 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+const (
+	// Timeout bounds one call of a store: one that does not answer must not keep
+	// a request, its slot and its memory for ever.
+	Timeout = time.Minute
+	// commitRate, in bytes per second, is what a blob store makes durable at least:
+	// a commit has storeTimeout and the time that its bytes take at this rate.
+	commitRate = 1 << 20
+)
+
+// Bounded is a request's context for one call of a store.
+func Bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, Timeout)
+}
+
+// Settled is bounded for a change that is finished even if the client has gone: what
+// became of it is known then.
+func Settled(ctx context.Context) (context.Context, context.CancelFunc) {
+	return Bounded(context.WithoutCancel(ctx))
+}
+
+// Committing is the context in which bytes become durable.
+func Committing(ctx context.Context, size int64) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, Timeout+time.Duration(size/commitRate)*time.Second)
+}

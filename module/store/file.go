@@ -1,0 +1,55 @@
+package store
+
+import (
+	"fmt"
+	"time"
+)
+
+// File is a published file as a store knows it.
+type File struct {
+	// Ref has the names in the spelling of the first publish: the owner's,
+	// package's and version's is that of the version's first file.
+	Ref
+	Blob
+	// Creator is the user who published the file.
+	Creator string
+	// Created is when it was published.
+	Created time.Time
+}
+
+// Blob is stored bytes: where they lie, what they are.
+type Blob struct {
+	Locator Locator
+	Digest  Digest
+	// Size in bytes.
+	Size int64
+}
+
+// Publication is what a client asks to publish, once its bytes are stored.
+type Publication struct {
+	Ref Ref
+	// Blob is the bytes. No other publication has their locator.
+	Blob
+	// Stored is when all bytes had been written, by MetadataStore.Clock.
+	Stored  time.Time
+	Creator string
+	Created time.Time
+	// Quota is what the owner may have with this file.
+	Quota Quota
+}
+
+// CheckAge reports, by the clock of a metadata store, that it is too late to publish
+// the bytes. ErrUnavailable.
+func (p Publication) CheckAge(now time.Time) error {
+	if age := now.Sub(p.Stored); age > PublishWithin {
+		return fmt.Errorf("%w: the bytes were stored %v ago", ErrUnavailable, age.Round(time.Second))
+	}
+	return nil
+}
+
+// Act is who makes a change, and when.
+type Act struct {
+	// User is empty for what nobody in particular did.
+	User string
+	Time time.Time
+}

@@ -1,0 +1,111 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// PublishChange is what a journal says of a file that was published as ref.
+func PublishChange(ref Ref, file File) Change {
+	return Change{
+		Time: file.Created, Operation: OperationPublish, User: file.Creator,
+		Owner: ref.Owner, Package: ref.Package, Version: ref.Version, File: ref.File,
+		Digest: file.Digest.String(), Size: file.Size, Locator: file.Locator,
+	}
+}
+
+// DeleteFileChange is what a journal says of a deleted file.
+func DeleteFileChange(ref Ref, act Act) Change {
+	change := DeleteVersionChange(ref.VersionRef, act)
+	change.Operation, change.File = OperationDeleteFile, ref.File
+	return change
+}
+
+// DeleteVersionChange is what a journal says of a deleted version.
+func DeleteVersionChange(ref VersionRef, act Act) Change {
+	return Change{
+		Time: act.Time, Operation: OperationDeleteVersion, User: act.User,
+		Owner: ref.Owner, Package: ref.Package, Version: ref.Version,
+	}
+}
+
+// CreateTokenChange is what a journal says of a new token.
+func CreateTokenChange(token Token, secret Digest) Change {
+	made := &TokenChange{
+		ID: token.ID, Name: token.Name, User: token.User, Actions: token.Scope.Actions,
+		Owners: PatternTexts(token.Scope.Owners), Packages: PatternTexts(token.Scope.Packages),
+		Created: timeOrNil(token.Created), Expires: timeOrNil(token.Expires), Secret: secret.String(),
+	}
+	return Change{Time: token.Created, Operation: OperationCreateToken, Token: made}
+}
+
+// RevokeTokenChange is what a journal says of a revoked token.
+func RevokeTokenChange(id string, act Act) Change {
+	return Change{Time: act.Time, Operation: OperationRevokeToken, User: act.User, Token: &TokenChange{ID: id}}
+}
+
+func timeOrNil(at time.Time) *time.Time {
+	if at.IsZero() {
+		return nil
+	}
+	return &at
+}
+
+// Parse returns the token and the digest of its secret.
+func (t *TokenChange) Parse() (token Token, secret Digest, err error) {
+	if t == nil {
+		return token, secret, errors.New("no token")
+	}
+	token = Token{ID: t.ID, Name: t.Name, User: t.User, Scope: Scope{Actions: t.Actions}}
+	if token.Scope.Owners, err = ParsePatterns(t.Owners); err != nil {
+		return token, secret, fmt.Errorf("owners: %w", err)
+	}
+	if token.Scope.Packages, err = ParsePatterns(t.Packages); err != nil {
+		return token, secret, fmt.Errorf("packages: %w", err)
+	}
+	if t.Created != nil {
+		token.Created = t.Created.UTC()
+	}
+	if t.Expires != nil {
+		token.Expires = t.Expires.UTC()
+	}
+	secret, err = ParseDigest(t.Secret)
+	return token, secret, err
+}
+
+// Blob is what a publish says of its bytes. ErrDamaged.
+func (c Change) Blob() (Blob, error) {
+	digest, err := ParseDigest(c.Digest)
+	if err != nil {
+		return Blob{}, fmt.Errorf("%w: change %d: %w", ErrDamaged, c.Sequence, err)
+	}
+	return Blob{Locator: c.Locator, Digest: digest, Size: c.Size}, nil
+}
+
+// Position is where a journal is after the line of a change.
+func (c Change) Position(chain Digest) (Position, error) {
+	switch {
+	case c.Operation != OperationEnd:
+		return Position{Sequence: c.Sequence, Chain: chain}, nil
+	case c.Checkpoint == nil:
+		return Position{}, fmt.Errorf("%w: a checkpoint that does not say what it stands for", ErrDamaged)
+	}
+	return c.Checkpoint.At, nil
+}
+
+func (t *TokenChange) InUTC() *TokenChange {
+	if t == nil {
+		return nil
+	}
+	shown := *t
+	if t.Created != nil {
+		at := t.Created.UTC()
+		shown.Created = &at
+	}
+	if t.Expires != nil {
+		at := t.Expires.UTC()
+		shown.Expires = &at
+	}
+	return &shown
+}

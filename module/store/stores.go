@@ -1,0 +1,229 @@
+package store
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"time"
+)
+
+const (
+	// SweepAfter is how old bytes are, by the time of their last write, before a
+	// sweep may delete them.
+	SweepAfter = 24 * time.Hour
+	// PublishWithin is how long after its bytes were stored a publish is taken. It
+	// is so much shorter than SweepAfter that no difference between clocks, and no
+	// publish that takes long, lets a sweep meet bytes that get a name. So nobody
+	// needs to know which uploads are in progress.
+	PublishWithin = SweepAfter / 2
+)
+
+// MetadataStore knows which files there are. All methods may run concurrently.
+//
+// A mutation that returned nil survives a crash of the process and of the
+// machine, unless its comment says otherwise. A mutation that returned an error other than those named may or may
+// not have happened. After Close, every method returns ErrUnavailable. A call whose
+// context ends returns soon, with an error that is the context's and not
+// ErrUnavailable when a mutation may still happen.
+type MetadataStore interface {
+	// Admit tells, before the body of a publish is asked for, why the store would
+	// not take its record now. It answers at once. ErrNoSpace when there is no room
+	// for one more record, ErrUnavailable.
+	Admit(ctx context.Context) error
+
+	// Clock returns the time by the clock that Publish compares Publication.Stored
+	// with. A store on a server may return an earlier time, never a later one, so
+	// that it can answer at once. It works after Close too.
+	Clock() time.Time
+
+	// Publish makes the file visible, in one transaction.
+	//
+	// The bytes at p.Locator become the blob of p.Digest, for every file of that
+	// digest: they were hashed just now, so a file never rests on bytes that nobody
+	// looked at. The locator that they replace is condemned, and the blob's damage
+	// is forgotten. The condemned result tells whether there are bytes for the reaper.
+	//
+	// ErrExists when the version has a file of that name; ErrQuotaBytes,
+	// ErrQuotaVersions or ErrQuotaFiles when the owner would have more than p.Quota
+	// with it. p.Locator is then condemned. After ErrNoSpace and ErrUnavailable nothing
+	// refers to p.Locator, and the caller deletes its bytes. ErrUnavailable too when
+	// the bytes were stored more than PublishWithin ago: a sweep may take them
+	// soon. After any other error the outcome is unknown and the caller must leave
+	// the bytes alone.
+	Publish(ctx context.Context, p Publication) (file File, condemned bool, err error)
+
+	// Lookup finds a file. ErrPackageNotFound when the version does not exist,
+	// ErrFileNotFound when it has no such file.
+	Lookup(ctx context.Context, ref Ref) (File, error)
+
+	// Usage returns how much an owner has: what Publish compares with a quota. An
+	// owner that has nothing is not an error.
+	Usage(ctx context.Context, owner string) (Usage, error)
+
+	// FindBlob returns the blob known under a digest. ErrBlobNotFound.
+	FindBlob(ctx context.Context, digest Digest) (Blob, error)
+
+	// Blobs returns at most limit blobs whose digests come after one, in their
+	// order; the zero digest comes before all. None left is an empty result. Blobs
+	// published or deleted between two calls may or may not be seen.
+	Blobs(ctx context.Context, after Digest, limit int) ([]Blob, error)
+
+	// DeleteFile deletes a file, and its version when it was the last one.
+	// ErrPackageNotFound, ErrFileNotFound, ErrNoSpace, ErrUnavailable.
+	DeleteFile(ctx context.Context, ref Ref, act Act) error
+
+	// DeleteVersion deletes a version with its files, atomically and in time
+	// that does not depend on their number. ErrPackageNotFound, ErrNoSpace,
+	// ErrUnavailable.
+	DeleteVersion(ctx context.Context, ref VersionRef, act Act) error
+
+	// Condemned returns at most limit locators that no file refers to any more
+	// and whose bytes may be deleted. It may first do a bounded amount of clean-up
+	// that earlier deletes left to it. None left is an empty result.
+	Condemned(ctx context.Context, limit int) ([]Locator, error)
+
+	// Buried says that the bytes of condemned locators are gone. Locators that
+	// are not condemned are ignored. It may be lost in a crash: then they are
+	// condemned still.
+	Buried(ctx context.Context, locators []Locator) error
+
+	// Unnamed returns the given locators that no blob has and that are not condemned.
+	// The locator of an upload that is not published yet is among them, so a caller
+	// that deletes bytes must look at their age (SweepAfter).
+	Unnamed(ctx context.Context, locators []Locator) ([]Locator, error)
+
+	// SaveScrub keeps how far a scrub has come; it may be lost in a crash.
+	// ErrUnavailable.
+	SaveScrub(ctx context.Context, scrub Scrub) error
+
+	// LastScrub returns what SaveScrub kept. The zero Scrub when there was none.
+	LastScrub(ctx context.Context) (Scrub, error)
+
+	// Condition tells how the store is, at once and without asking the disk for
+	// more than its free space. It works after Close too.
+	Condition() Condition
+
+	// ID returns what tells this store from every other: made at random with it,
+	// kept for its life.
+	ID() string
+
+	// Close waits for operations in progress and closes the store.
+	Close() error
+}
+
+// BlobStore keeps bytes under locators. All methods may run concurrently. A context
+// bounds the call that has it, not what is done with the reader or writer that the
+// call returns.
+type BlobStore interface {
+	// Create starts writing a blob of size bytes, -1 when unknown. Nothing is
+	// visible before the writer's Commit. ErrNoSpace when the bytes would not leave
+	// the store's reserve free.
+	Create(ctx context.Context, size int64) (BlobWriter, error)
+
+	// CreateAt is Create under a locator that a store of the same kind gave out: a
+	// restore puts bytes back where the journal names them. A locator that has a
+	// blob, or that the store could not have given out, is an error.
+	CreateAt(ctx context.Context, locator Locator, size int64) (BlobWriter, error)
+
+	// Open opens a blob of size bytes for reading; a reader keeps reading after
+	// the blob is deleted. ErrBlobNotFound when there is none, ErrDamaged when it
+	// has another size.
+	Open(ctx context.Context, locator Locator, size int64) (io.ReadSeekCloser, error)
+
+	// Delete deletes a blob. An absent blob is not an error.
+	Delete(ctx context.Context, locator Locator) error
+
+	// Walk calls fn for each blob with its size and the time of its last write or a
+	// later one, in no particular order, until fn returns an error, which Walk
+	// returns. Blobs created or deleted meanwhile may or may not be seen. What does
+	// not have the form of a locator that the store gives out is not a blob.
+	Walk(ctx context.Context, fn func(locator Locator, size int64, modified time.Time) error) error
+
+	// Stat returns the size of a blob. ErrBlobNotFound.
+	Stat(ctx context.Context, locator Locator) (size int64, err error)
+
+	// Quarantine moves damaged bytes to where a person can look at them. From then on
+	// there is no blob under the locator, so that a publish of the same content takes
+	// its place. An absent blob is not an error.
+	Quarantine(ctx context.Context, locator Locator) error
+
+	// Condition tells how the store is, at once and without asking the disk for more
+	// than its free space. It works after Close too.
+	Condition() Condition
+
+	// Bind ties the store to the metadata store of an ID, for ever. ErrMismatch
+	// when it is tied to another: the sweep would delete every blob of the other.
+	Bind(ctx context.Context, metadataID string) error
+
+	// KeepPosition keeps the highest position of the metadata's journal that the store
+	// was told. ErrBehind when the given position is before the kept one, or has
+	// another history: then the metadata is older than the blobs, and does not name
+	// the newest of them. The kept position then stays. With lower the given position
+	// is kept all the same.
+	KeepPosition(ctx context.Context, at Position, lower bool) error
+
+	// PurgeQuarantine deletes the blobs that were moved to the quarantine before a time.
+	// Of the others it keeps the newest keep blobs. It returns how many it deleted.
+	PurgeQuarantine(ctx context.Context, before time.Time, keep int) (removed int, err error)
+
+	// Close closes the store. Writers still open fail from then on; readers go on.
+	Close() error
+}
+
+// BlobWriter writes one blob. Its methods must not run concurrently. Exactly one
+// of Commit and Abort ends it; Abort after either does nothing.
+type BlobWriter interface {
+	// Write appends bytes. ErrNoSpace when the room is gone.
+	io.Writer
+
+	// Commit makes the blob visible, and returns its locator, which is used for
+	// this blob and never again. When it returns nil the bytes survive a crash and
+	// a power cut. After an error nothing is promised, and nothing may be retried:
+	// the bytes stay to be swept, or are gone.
+	Commit(ctx context.Context) (Locator, error)
+
+	// Abort drops what was written.
+	Abort() error
+}
+
+// MetadataBackend is what a module in the namespace generic_registry.metadata
+// implements.
+type MetadataBackend interface {
+	// Identity names the resource that OpenMetadata would open for a root, such as
+	// a resolved directory or a database's address without its secret. Two
+	// backends of equal identity are the same store. It does no I/O that changes
+	// anything.
+	Identity(root string) string
+
+	// OpenMetadata opens the store. An error for which IsState holds is a fault of
+	// the store's state, any other a fault of the configuration (ErrLocked,
+	// ErrFormat, a directory that cannot be made). The store logs to log.
+	OpenMetadata(ctx context.Context, root string, log *slog.Logger) (MetadataStore, error)
+}
+
+// BlobBackend is what a module in the namespace generic_registry.blobs
+// implements.
+type BlobBackend interface {
+	// Identity names the resource that OpenBlobs would open for a root, as
+	// MetadataBackend.Identity does for metadata.
+	Identity(root string) string
+
+	// OpenBlobs opens the store. Its errors are those of MetadataBackend.OpenMetadata.
+	OpenBlobs(ctx context.Context, root string, log *slog.Logger) (BlobStore, error)
+}
+
+// MetadataAdjuster is implemented by a MetadataBackend with settings that can
+// change while its store is open.
+type MetadataAdjuster interface {
+	// AdjustMetadata gives this backend's settings to a store that was opened by
+	// a backend of the same kind and identity.
+	AdjustMetadata(metadata MetadataStore) error
+}
+
+// BlobAdjuster is implemented by a BlobBackend with settings that can change
+// while its store is open.
+type BlobAdjuster interface {
+	// AdjustBlobs gives the open store the settings that can change while it is open, as
+	// MetadataAdjuster.AdjustMetadata does for metadata.
+	AdjustBlobs(blobs BlobStore) error
+}
