@@ -39,7 +39,7 @@ func Enough(fsys disk.FS, path string, bytes, files uint64) error {
 	free, err := fsys.Free(path)
 	switch {
 	case err != nil:
-		return fmt.Errorf("%w: asking for free space: %w", registry.ErrUnavailable, err)
+		return fmt.Errorf("%w: asking for free space: %w", store.ErrUnavailable, err)
 	case free.Bytes < bytes:
 		return fmt.Errorf("%w: %s has %s, it needs %s", store.ErrNoSpace, path, humanize.IBytes(free.Bytes), humanize.IBytes(bytes))
 	case free.Files < files:

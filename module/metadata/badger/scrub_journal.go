@@ -22,7 +22,7 @@ func (s *Store) ScrubJournal(ctx context.Context, spend func(bytes int) error) e
 	if err != nil {
 		return err
 	}
-	if err = o.journal.CheckWhole(); err != nil && !errors.Is(err, registry.ErrDamaged) {
+	if err = o.journal.CheckWhole(); err != nil && !errors.Is(err, store.ErrDamaged) {
 		return fmt.Errorf("looking whether the journal is whole: %w", err) // the disk refuses
 	}
 	for _, damage := range damaged {
