@@ -54,7 +54,7 @@ func (r *Registry) checkQuota(ctx context.Context, ref store.Ref, content Conten
 		}
 	}
 	if quota.Files > 0 && usage.Files >= quota.Files {
-		return content, none, ErrQuotaFiles
+		return content, none, store.ErrQuotaFiles
 	}
 	if quota.Bytes == 0 {
 		return content, none, nil
