@@ -20,6 +20,7 @@ func TestLimitBody(t *testing.T) {
 		{"as much as the limit", 4, "1234", nil},
 		{"more than the limit", 3, "123", tooMuch},
 		{"nothing is allowed", 0, "", tooMuch},
+		{"one less than the largest limit", math.MaxInt64 - 1, "1234", nil},
 		{"the largest limit that there is", math.MaxInt64, "1234", nil},
 	} {
 		got, err := io.ReadAll(LimitBody(strings.NewReader("1234"), test.limit, tooMuch))

@@ -14,10 +14,11 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
-// What an entry that is read into memory may have at most.
 const (
-	maxBackupEntry  = 16 << 20
-	maxDamagedEntry = 1 << 30
+	// maxBackupEntry is how many bytes an entry that is read into memory may have.
+	maxBackupEntry = 16 << 20
+	// maxDamagedBlob is about how many bytes a backup may say of one damaged blob.
+	maxDamagedBlob = 64 << 10
 )
 
 // Reader reads a backup: its head, then all lines, then all blobs. It holds
@@ -35,7 +36,7 @@ type Reader struct {
 	ended   bool
 }
 
-// NewReader reads the head. ErrIncomplete when there is none, ErrFormat when a
+// NewReader reads the head. store.ErrIncomplete when there is none, ErrFormat when a
 // newer release wrote it.
 func NewReader(r io.Reader) (*Reader, error) {
 	b := &Reader{tar: tar.NewReader(r)}
@@ -58,7 +59,7 @@ func NewReader(r io.Reader) (*Reader, error) {
 }
 
 // ParseHead reads a sealed head into a *BackupHead or a pointer to a struct that
-// embeds one. ErrDamaged, ErrFormat.
+// embeds one. store.ErrDamaged, ErrFormat.
 func ParseHead(text []byte, into any) error {
 	var head Head
 	if err := json.Unmarshal(text, &head); err != nil || head.Format < 1 {
@@ -86,7 +87,7 @@ func (b *Reader) Name() string { return b.name }
 func (b *Reader) At() store.Position { return b.at }
 
 // NextLines returns some lines of the journal, whole and with their newlines, that
-// follow those before. io.EOF after the last of all. ErrDamaged, ErrIncomplete.
+// follow those before. io.EOF after the last of all. store.ErrDamaged, store.ErrIncomplete.
 func (b *Reader) NextLines() ([]byte, error) {
 	header, err := b.advance()
 	if err != nil {
@@ -124,7 +125,7 @@ func (b *Reader) NextLines() ([]byte, error) {
 
 // NextBlob returns the locator of a blob, its size and its bytes, which must be
 // read before the next call and are held against nothing. io.EOF after the last,
-// when the backup is whole. ErrDamaged, ErrIncomplete.
+// when the backup is whole. store.ErrDamaged, store.ErrIncomplete.
 func (b *Reader) NextBlob() (store.Locator, int64, io.Reader, error) {
 	if b.ended {
 		return "", 0, nil, io.EOF
@@ -156,12 +157,12 @@ func (b *Reader) End() End { return b.read }
 // backup whole.
 func (b *Reader) readEnd(header *tar.Header) error {
 	if header.Name == backupDamaged {
-		text, err := b.content(header, maxDamagedEntry)
+		err := b.readDamaged()
+		if err != nil && !errors.Is(err, store.ErrIncomplete) {
+			err = fmt.Errorf("%w: %s: %w", store.ErrDamaged, backupDamaged, err)
+		}
 		if err != nil {
 			return err
-		}
-		if err := json.Unmarshal(text, &b.damaged); err != nil {
-			return fmt.Errorf("%w: %s: %w", store.ErrDamaged, backupDamaged, err)
 		}
 		if header, err = b.advance(); err != nil {
 			return err
@@ -183,9 +184,42 @@ func (b *Reader) readEnd(header *tar.Header) error {
 		return fmt.Errorf("%w: it should have %d lines, %d blobs and %d bytes, and has %d, %d and %d",
 			store.ErrIncomplete, end.Lines, end.Blobs, end.Bytes, b.read.Lines, b.read.Blobs, b.read.Bytes)
 	}
+	if header, err := b.tar.Next(); err == nil {
+		return fmt.Errorf("%w: %q comes after its end", store.ErrDamaged, header.Name)
+	}
 	b.ended = true
 	return io.EOF
 }
+
+// readDamaged reads the list of damaged blobs, one at a time: memory follows the lines
+// that were read, each of which names one blob at most.
+func (b *Reader) readDamaged() error {
+	entry := &io.LimitedReader{R: cutReader{b.tar}, N: maxDamagedBlob}
+	list := json.NewDecoder(entry)
+	if begin, err := list.Token(); err != nil || begin != json.Delim('[') {
+		return cmp.Or(err, errNoList)
+	}
+	for list.More() {
+		if int64(len(b.damaged)) == b.read.Lines {
+			return fmt.Errorf("it has more blobs than the %d lines name", b.read.Lines)
+		}
+		entry.N = maxDamagedBlob
+		var blob DamagedBlob
+		if err := list.Decode(&blob); err != nil {
+			return err
+		}
+		b.damaged = append(b.damaged, blob)
+	}
+	if _, err := list.Token(); err != nil { // the list's end
+		return err
+	}
+	if _, err := list.Token(); err != io.EOF {
+		return cmp.Or(err, errNoList)
+	}
+	return nil
+}
+
+var errNoList = errors.New("it is not one list")
 
 // advance returns the header of the next entry.
 func (b *Reader) advance() (*tar.Header, error) {

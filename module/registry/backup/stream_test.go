@@ -149,6 +149,24 @@ func TestBackupCanBeUnpackedWithTar(t *testing.T) {
 	}
 }
 
+// TestDamagedBlobsAreReadBack: as many as there are lines, each with much to say.
+func TestDamagedBlobsAreReadBack(t *testing.T) {
+	b := newSampleBackup(t)
+	for i := range bytes.Count(b.lines, []byte("\n")) {
+		b.damaged = append(b.damaged, DamagedBlob{Digest: store.Digest{byte(i)}, Problem: strings.Repeat("x", maxDamagedBlob/2)})
+	}
+	reader, err := NewReader(bytes.NewReader(b.write(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for err == nil {
+		_, err = reader.NextLines()
+	}
+	if _, _, _, err = reader.NextBlob(); err != io.EOF || !slices.Equal(reader.Damaged(), b.damaged) {
+		t.Errorf("got %d blobs, %v; want %d", len(reader.Damaged()), err, len(b.damaged))
+	}
+}
+
 func TestBackupsThatAreRefused(t *testing.T) {
 	change := func(change func(b *sampleBackup)) func(*testing.T) []byte {
 		return func(t *testing.T) []byte {
@@ -190,6 +208,22 @@ func TestBackupsThatAreRefused(t *testing.T) {
 			b.contents = append(b.contents, "unnamed")
 			return b.write(t, 4)
 		}, store.ErrDamaged},
+		{"damaged blobs, of which no line speaks", change(func(b *sampleBackup) { b.damaged = make([]DamagedBlob, 9) }), store.ErrDamaged},
+		{"a damaged blob with a long story", change(func(b *sampleBackup) {
+			b.damaged = []DamagedBlob{{Problem: strings.Repeat("x", 2*maxDamagedBlob)}}
+		}), store.ErrDamaged},
+		{"damaged blobs that are no list", func(t *testing.T) []byte { return tarOf(t, "backup.json", emptyHead, "damaged.json", "{}") }, store.ErrDamaged},
+		{"damaged blobs in two lists", func(t *testing.T) []byte { return tarOf(t, "backup.json", emptyHead, "damaged.json", "[][]") }, store.ErrDamaged},
+		{"a list of damaged blobs that is cut", func(t *testing.T) []byte {
+			stream := tarOf(t, "backup.json", emptyHead, "damaged.json", "["+strings.Repeat(" ", 1000)+"]")
+			return stream[:bytes.Index(stream, []byte("damaged.json"))+600]
+		}, store.ErrIncomplete},
+		{"an entry after the end", func(t *testing.T) []byte {
+			return tarOf(t, "backup.json", emptyHead, "end.json", emptyEnd, "journal/0000000000000001-0000000000000001.jsonl", "x")
+		}, store.ErrDamaged},
+		{"a second end", func(t *testing.T) []byte {
+			return tarOf(t, "backup.json", emptyHead, "end.json", emptyEnd, "end.json", emptyEnd)
+		}, store.ErrDamaged},
 		{"a blob outside", func(t *testing.T) []byte {
 			return tarOf(t, "backup.json", emptyHead, "blobs/../x", "")
 		}, store.ErrDamaged},
@@ -206,6 +240,12 @@ func TestBackupsThatAreRefused(t *testing.T) {
 // emptyHead is that of a backup of nothing.
 var emptyHead = func() string {
 	text, _ := json.Marshal(Head{Store: "s"}.Seal())
+	return string(text)
+}()
+
+// emptyEnd is that of a backup of nothing.
+var emptyEnd = func() string {
+	text, _ := json.Marshal(End{})
 	return string(text)
 }()
 
