@@ -45,7 +45,23 @@ func TestCaddyfilesOfTheDocuments(t *testing.T) {
 			}
 			s.start(s.local(b.text))
 			s.want(http.StatusUnauthorized, http.MethodPut, filePath("team", "p", "1", "f"), "", []byte("x"))
+			s.wantRealm()
 		})
+	}
+}
+
+// wantRealm wants whoever refuses credentials to ask for the same ones as the registry
+// does: a browser asks its user once for each realm.
+func (s *server) wantRealm() {
+	s.Helper()
+	for _, headers := range [][]header{nil, {{"Authorization", "Basic x"}}} {
+		got, err := s.try(http.MethodPut, filePath("team", "p", "1", "f"), "", strings.NewReader("x"), headers...)
+		if err != nil {
+			s.Fatal(err)
+		}
+		if challenge, want := got.header.Get("WWW-Authenticate"), `Basic realm="Package registry"`; !strings.HasPrefix(challenge, want) {
+			s.Errorf("with the headers %v the challenge is %q, want %q", headers, challenge, want)
+		}
 	}
 }
 

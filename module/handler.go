@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/integrity"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
@@ -229,7 +230,8 @@ func (h *Handler) provisionSettings() error {
 // scrubOff is the scrub_rate that turns the scrub off.
 const scrubOff = -1
 
-// resolveRoot returns the directory that a configured root means.
+// resolveRoot returns the directory that a configured root means, in its one name: a link
+// to a root is that root.
 func resolveRoot(configured string) (string, error) {
 	root, err := caddy.NewReplacer().ReplaceOrErr(configured, true, true)
 	if err != nil {
@@ -238,10 +240,7 @@ func resolveRoot(configured string) (string, error) {
 	if root == "" {
 		root = defaultRoot()
 	}
-	if root, err = filepath.Abs(root); err != nil {
-		return "", fmt.Errorf("root: %w", err)
-	}
-	return root, nil
+	return directory.Identity(root), nil
 }
 
 func (h *Handler) provisionAccess() (err error) {
