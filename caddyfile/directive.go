@@ -3,7 +3,9 @@
 package caddyfile
 
 import (
+	"cmp"
 	"fmt"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
@@ -70,6 +72,8 @@ type directive struct {
 	auth    *module.Authenticator // of generic_registry_auth, which has no handler
 	owners  map[string]string     // folded owner to the position of its block
 	lines   *module.Permissions   // of the rule that is being read
+
+	atHealth caddyfile.Dispenser // at the health path, if there is one
 }
 
 // parse reads the directive into the handler:
@@ -113,7 +117,23 @@ func parse(dispenser *caddyfile.Dispenser, handler *module.Handler) error {
 	if d.NextArg() {
 		return d.Errf("unexpected %q after %s: a matcher is * or begins with / or @, settings go into a block", d.Val(), directiveName)
 	}
-	return d.block(directiveName, subdirectives, "owner")
+	if err := d.block(directiveName, subdirectives, "owner"); err != nil {
+		return err
+	}
+	return d.checkHealth()
+}
+
+// checkHealth holds the health path against the prefix, which may come after it. What
+// depends on placeholders is not judged.
+func (d *directive) checkHealth() error {
+	health, prefix := d.handler.Health, cmp.Or(d.handler.Prefix, module.DefaultPrefix)
+	if health == "" || strings.Contains(health+prefix, "{") {
+		return nil
+	}
+	if _, err := module.CheckHealth(health, prefix); err != nil {
+		return d.atHealth.WrapErr(err)
+	}
+	return nil
 }
 
 // position is the file and line of the current token.

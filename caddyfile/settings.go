@@ -24,6 +24,7 @@ func (d *directive) prefix() (err error) {
 
 func (d *directive) health() (err error) {
 	d.handler.Health, err = d.path()
+	d.atHealth = *d.Dispenser
 	return err
 }
 

@@ -83,7 +83,7 @@ func TestRulesThatCannotBe(t *testing.T) {
 		{"an owner twice", []OwnerRule{{Owner: "Team", Permissions: Permissions{Read: all}}, {Owner: "team", Permissions: Permissions{Read: all}}}, nil, "two rules"},
 		{"owner * twice", []OwnerRule{{Owner: "*", Permissions: Permissions{Read: all}}, {Owner: "*", Permissions: Permissions{Read: all}}}, nil, "two rules"},
 		{"no owner", []OwnerRule{{}}, nil, "invalid owner name"},
-		{"an owner with a slash", []OwnerRule{{Owner: "a/b"}}, nil, "invalid owner name"},
+		{"an owner with a slash", []OwnerRule{{Owner: "a/b"}}, nil, "write owner a and in its block package b"},
 		{"an unknown principal", []OwnerRule{{Owner: "a", Permissions: Permissions{Read: []string{"@all"}}}}, nil, "unknown principal @all"},
 		{"an unknown principal of *", []OwnerRule{{Owner: "*", Permissions: Permissions{Write: []string{"@all"}}}}, nil, "unknown principal @all"},
 		{"an empty principal", []OwnerRule{{Owner: "a", Permissions: Permissions{Write: []string{""}}}}, nil, "empty principal"},

@@ -46,15 +46,27 @@ func (h *Handler) provisionHealth() (err error) {
 	if h.Health, err = caddy.NewReplacer().ReplaceOrErr(h.Health, true, true); err != nil {
 		return fmt.Errorf("health: %w", err)
 	}
-	if h.health, err = parsePath("health", h.Health); err != nil {
-		return err
+	h.health, err = CheckHealth(h.Health, h.Prefix)
+	return err
+}
+
+// CheckHealth returns the segments of a health path. One whose paths the API has, or
+// that is no path, is an error.
+func CheckHealth(path, prefix string) ([]string, error) {
+	health, err := parsePath("health", path)
+	if err != nil {
+		return nil, err
+	}
+	top, err := parsePath("prefix", prefix)
+	if err != nil {
+		return nil, err
 	}
 	for _, probe := range []string{probeLive, probeReady} {
-		if isUnder(h.prefix, append(h.health[:len(h.health):len(h.health)], probe)) {
-			return fmt.Errorf("health is %q: its paths are under the prefix %q, which has the API; write one beside it", h.Health, h.Prefix)
+		if isUnder(top, append(health[:len(health):len(health)], probe)) {
+			return nil, fmt.Errorf("health is %q: its paths are under the prefix %q, which has the API; write one beside it", path, prefix)
 		}
 	}
-	return nil
+	return health, nil
 }
 
 // healthProbe tells whether a path is one of the health path's, and which.

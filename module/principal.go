@@ -42,6 +42,9 @@ func CheckRuleOwner(name string) error {
 	if strings.Contains(name, "*") {
 		return errOwnerPattern
 	}
+	if owner, pkg, isPackage := strings.Cut(name, "/"); isPackage {
+		return fmt.Errorf("an owner's name has no /: write owner %s and in its block package %s", cmp.Or(owner, "<name>"), cmp.Or(pkg, "<pattern>"))
+	}
 	return store.CheckOwner(name)
 }
 
@@ -110,16 +113,19 @@ func groupOf(word string) (group string, isGroup bool) {
 	return strings.CutPrefix(word, principalGroup)
 }
 
+// userForms says what to write where only users may stand.
+const userForms = "groups and the like cannot stand here; write the names of users, with spaces between"
+
 // CheckUser reports a word that is no user's name, where only those may stand.
 func CheckUser(word string) error {
 	if word == "" || word == principalAnyone || strings.HasPrefix(word, "@") {
-		return fmt.Errorf("%q is not a user name", word)
+		return fmt.Errorf("%q is not a user name: %s", word, userForms)
 	}
 	if strings.ContainsAny(word, "{}") {
 		return fmt.Errorf("user %s: %w", word, errPlaceholder)
 	}
 	if checkMeant(word) != nil {
-		return fmt.Errorf("%s is hardly the name of a user: write the names of users, one by one", word)
+		return fmt.Errorf("%s is hardly the name of a user: %s", word, userForms)
 	}
 	return nil
 }
