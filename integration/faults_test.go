@@ -96,7 +96,7 @@ func TestRefusedReloadsLeaveNothing(t *testing.T) {
 func TestAFaultAtStartSaysWhatToDo(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ file, text, message string }{
-		"a file for metadata":   {"metadata", "", "is not a directory"},
+		"a file for metadata":   {"metadata", "", "not a directory"},
 		"somebody's files":      {"blobs/notes.txt", "somebody's", "use an empty directory"},
 		"another kind of store": {"blobs/FORMAT", "generic_registry metadata badger 1\n", "this directory is not such a store"},
 		"a newer release":       {"metadata/FORMAT", "generic_registry metadata badger 99\n", "use the newer release that wrote it"},

@@ -146,7 +146,7 @@ func (e *entry) open(ctx context.Context, o *opening) {
 	e.awaitPrevious(ctx)
 	var told store.Lasting
 	for interval := stateRetryInterval; ctx.Err() == nil; interval = min(interval*3/2, longestRetry) {
-		err := e.tryFor(ctx, o)
+		waited, err := e.tryFor(ctx, o)
 		if err == nil {
 			if told != (store.Lasting{}) {
 				e.log.logger().Info("the store is available again")
@@ -154,7 +154,9 @@ func (e *entry) open(ctx context.Context, o *opening) {
 			return
 		}
 		e.setFault(&retried{err, interval})
-		if told.IsNews(err.Error()) {
+		// A start that waits returns a fault of the configuration, and Caddy logs it.
+		returned := waited && !store.IsState(err)
+		if !returned && told.IsNews(err.Error()) {
 			e.log.logger().Error("the store is not available; trying again", slog.Duration("in", interval), slog.Any("error", err))
 		}
 		select {
@@ -166,8 +168,8 @@ func (e *entry) open(ctx context.Context, o *opening) {
 	}
 }
 
-// tryFor is tryOpen, and tells those who wait for a try.
-func (e *entry) tryFor(ctx context.Context, o *opening) error {
+// tryFor is tryOpen, and tells those who wait for a try. It returns whether anybody did.
+func (e *entry) tryFor(ctx context.Context, o *opening) (waited bool, err error) {
 	e.mu.Lock()
 	select {
 	case <-o.wake:
@@ -176,11 +178,11 @@ func (e *entry) tryFor(ctx context.Context, o *opening) error {
 	waiting := o.waiting
 	o.waiting = nil
 	e.mu.Unlock()
-	err := e.tryOpen(ctx)
+	err = e.tryOpen(ctx)
 	for _, tried := range waiting {
 		close(tried)
 	}
-	return err
+	return len(waiting) > 0, err
 }
 
 // awaitPrevious waits until the store that had the key before is closed.
