@@ -14,6 +14,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/generic-registry/caddy-generic-registry/module"
+	"github.com/generic-registry/caddy-generic-registry/module/access"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -110,7 +111,7 @@ func (d *directive) accounts(algorithm string) error {
 	written := make(map[string]string) // user to the position of its line
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		user := d.Val()
-		if err := module.CheckBasicUser(user); err != nil {
+		if err := access.CheckBasicUser(user); err != nil {
 			return d.WrapErr(err)
 		}
 		folded := store.Fold(user) // users are compared so

@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
 	"github.com/generic-registry/caddy-generic-registry/module"
+	"github.com/generic-registry/caddy-generic-registry/module/access"
 )
 
 const directiveName = "generic_registry"
@@ -71,7 +72,7 @@ type directive struct {
 	handler *module.Handler
 	auth    *module.Authenticator // of generic_registry_auth, which has no handler
 	owners  map[string]string     // folded owner to the position of its block
-	lines   *module.Permissions   // of the rule that is being read
+	lines   *access.Permissions   // of the rule that is being read
 
 	atHealth caddyfile.Dispenser // at the health path, if there is one
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/generic-registry/caddy-generic-registry/module"
+	"github.com/generic-registry/caddy-generic-registry/module/access"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -60,7 +61,7 @@ func FuzzAuthDirective(f *testing.F) {
 		}
 		if basic := authenticator.Basic; basic != nil {
 			for _, account := range basic.AccountList {
-				if err := module.CheckBasicUser(account.Username); err != nil || account.Password == "" {
+				if err := access.CheckBasicUser(account.Username); err != nil || account.Password == "" {
 					t.Errorf("account %+v: %v", account, err)
 				}
 			}
@@ -80,7 +81,7 @@ func checkRules(t *testing.T, handler *module.Handler) {
 			t.Errorf("owner %q has two rules", rule.Owner)
 		}
 		owners[store.Fold(rule.Owner)] = true
-		if module.CheckRuleOwner(rule.Owner) != nil {
+		if access.CheckRuleOwner(rule.Owner) != nil {
 			t.Errorf("a rule for %q, which cannot be an owner", rule.Owner)
 		}
 		if rule.IsEmpty() {
@@ -88,14 +89,14 @@ func checkRules(t *testing.T, handler *module.Handler) {
 		}
 		checkPermissions(t, rule.Permissions)
 		for _, narrowed := range rule.Packages {
-			if _, err := module.CheckPackagePattern(narrowed.Package); err != nil || narrowed.IsZero() {
+			if _, err := access.CheckPackagePattern(narrowed.Package); err != nil || narrowed.IsZero() {
 				t.Errorf("a rule for package %q: %+v, %v", narrowed.Package, narrowed, err)
 			}
 			checkPermissions(t, narrowed.Permissions)
 		}
 	}
 	for _, admin := range handler.Admins {
-		if err := module.CheckUser(admin); err != nil {
+		if err := access.CheckUser(admin); err != nil {
 			t.Error(err)
 		}
 	}
@@ -112,10 +113,10 @@ func checkRules(t *testing.T, handler *module.Handler) {
 	}
 }
 
-func checkPermissions(t *testing.T, p module.Permissions) {
+func checkPermissions(t *testing.T, p access.Permissions) {
 	t.Helper()
 	for _, principal := range slices.Concat(p.Read, p.Write, p.Delete) {
-		if err := module.CheckPrincipal(principal); err != nil {
+		if err := access.CheckPrincipal(principal); err != nil {
 			t.Error(err)
 		}
 	}

@@ -1,7 +1,7 @@
 package caddyfile
 
 import (
-	"github.com/generic-registry/caddy-generic-registry/module"
+	"github.com/generic-registry/caddy-generic-registry/module/access"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -29,7 +29,7 @@ func (d *directive) owner() error {
 	if !d.Args(&name) || d.NextArg() || !d.opensBlock() {
 		return d.Errf("owner has one name and a block: the form is owner <name>|* { ... }")
 	}
-	if err := module.CheckRuleOwner(name); err != nil {
+	if err := access.CheckRuleOwner(name); err != nil {
 		return d.Errf("owner %q: %w", name, err)
 	}
 	if first, twice := d.owners[store.Fold(name)]; twice {
@@ -39,7 +39,7 @@ func (d *directive) owner() error {
 
 	// Made here so that it has the line of the owner, not that of the brace.
 	empty := d.Errf("owner %s has no rule: use one of %s in its block", name, list(ownerWords))
-	d.handler.Owners = append(d.handler.Owners, module.OwnerRule{Owner: name})
+	d.handler.Owners = append(d.handler.Owners, access.OwnerRule{Owner: name})
 	rule := d.rule()
 	d.lines = &rule.Permissions
 	if err := d.block("owner", ownerWords, "package"); err != nil {
@@ -52,7 +52,7 @@ func (d *directive) owner() error {
 }
 
 // rule is the one being read.
-func (d *directive) rule() *module.OwnerRule {
+func (d *directive) rule() *access.OwnerRule {
 	return &d.handler.Owners[len(d.handler.Owners)-1]
 }
 
@@ -62,11 +62,11 @@ func (d *directive) packages() error {
 	if !d.Args(&pattern) || d.NextArg() || !d.opensBlock() {
 		return d.Errf("package has one pattern and a block: the form is package <pattern> { ... }")
 	}
-	if _, err := module.CheckPackagePattern(pattern); err != nil {
+	if _, err := access.CheckPackagePattern(pattern); err != nil {
 		return d.Err(err.Error())
 	}
 	empty := d.Errf("package %s has no rule: use one of %s in its block", pattern, list(packageWords))
-	narrowed := module.PackageRule{Package: pattern}
+	narrowed := access.PackageRule{Package: pattern}
 	around := d.lines
 	d.lines = &narrowed.Permissions
 	err := d.block("package", packageWords)
@@ -84,17 +84,17 @@ func (d *directive) packages() error {
 const principalsForm = "<principal>..., each a user name, *, @users, @owner or @group:<name>"
 
 func (d *directive) read() (err error) {
-	d.lines.Read, err = d.names(principalsForm, module.CheckPrincipal)
+	d.lines.Read, err = d.names(principalsForm, access.CheckPrincipal)
 	return err
 }
 
 func (d *directive) write() (err error) {
-	d.lines.Write, err = d.names(principalsForm, module.CheckPrincipal)
+	d.lines.Write, err = d.names(principalsForm, access.CheckPrincipal)
 	return err
 }
 
 func (d *directive) delete() (err error) {
-	d.lines.Delete, err = d.names(principalsForm, module.CheckPrincipal)
+	d.lines.Delete, err = d.names(principalsForm, access.CheckPrincipal)
 	return err
 }
 

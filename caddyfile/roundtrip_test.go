@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/generic-registry/caddy-generic-registry/module"
+	"github.com/generic-registry/caddy-generic-registry/module/access"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -33,11 +34,11 @@ func TestAnyHandlerCanBeWritten(t *testing.T) {
 func drawHandler(t *rapid.T) *module.Handler {
 	name := rapid.StringMatching(`[A-Za-zÀ-ž0-9{][A-Za-zÀ-ž0-9 {}#.@_-]{0,10}[A-Za-z0-9}]`)
 	user := rapid.OneOf(rapid.StringMatching(`[A-Za-zÀ-ž0-9][A-Za-zÀ-ž0-9 #.@_-]{0,10}[A-Za-z0-9]`), rapid.StringMatching(`[a-c]`)).
-		Filter(func(s string) bool { return module.CheckUser(s) == nil })
+		Filter(func(s string) bool { return access.CheckUser(s) == nil })
 	principal := rapid.OneOf(user, rapid.SampledFrom([]string{"*", "@users", "@owner", "@group:g", "@group:Two Words"}))
 	owner := rapid.OneOf(user, rapid.Just("*"))
-	rule := rapid.Custom(func(t *rapid.T) module.OwnerRule {
-		r := module.OwnerRule{Owner: owner.Draw(t, "owner")}
+	rule := rapid.Custom(func(t *rapid.T) access.OwnerRule {
+		r := access.OwnerRule{Owner: owner.Draw(t, "owner")}
 		r.Permissions = drawPermissions(t, principal, 0)
 		r.Packages = drawPackages(t, principal)
 		r.Quota = rapid.Int64Range(0, exact).Draw(t, "quota")
@@ -52,7 +53,7 @@ func drawHandler(t *rapid.T) *module.Handler {
 	h := new(module.Handler)
 	h.Root = rapid.OneOf(rapid.Just(""), name).Draw(t, "root")
 	h.Prefix = rapid.OneOf(rapid.Just(""), rapid.Map(name, func(s string) string { return "/" + s })).Draw(t, "prefix")
-	if rules := rapid.SliceOfNDistinct(rule, 0, 4, func(r module.OwnerRule) string { return store.Fold(r.Owner) }).Draw(t, "owners"); len(rules) > 0 {
+	if rules := rapid.SliceOfNDistinct(rule, 0, 4, func(r access.OwnerRule) string { return store.Fold(r.Owner) }).Draw(t, "owners"); len(rules) > 0 {
 		h.Owners = rules
 	}
 	h.Admins = drawNames(t, user, 0, "admins")
@@ -73,16 +74,16 @@ func drawHandler(t *rapid.T) *module.Handler {
 // 53 bits.
 const exact = 1 << 52
 
-func drawPermissions(t *rapid.T, principal *rapid.Generator[string], fewest int) (p module.Permissions) {
+func drawPermissions(t *rapid.T, principal *rapid.Generator[string], fewest int) (p access.Permissions) {
 	p.Read = drawNames(t, principal, fewest, "read")
 	p.Write = drawNames(t, principal, 0, "write")
 	p.Delete = drawNames(t, principal, 0, "delete")
 	return p
 }
 
-func drawPackages(t *rapid.T, principal *rapid.Generator[string]) (packages []module.PackageRule) {
+func drawPackages(t *rapid.T, principal *rapid.Generator[string]) (packages []access.PackageRule) {
 	for range rapid.IntRange(0, 2).Draw(t, "packages") {
-		packages = append(packages, module.PackageRule{
+		packages = append(packages, access.PackageRule{
 			Package:     rapid.StringMatching(`[a-z*?.]{1,6}`).Draw(t, "package"),
 			Permissions: drawPermissions(t, principal, 1),
 		})
@@ -122,7 +123,7 @@ func write(h *module.Handler) string {
 			line(word, fmt.Sprint(value))
 		}
 	}
-	permissions := func(p module.Permissions) {
+	permissions := func(p access.Permissions) {
 		line("read", p.Read...)
 		line("write", p.Write...)
 		line("delete", p.Delete...)

@@ -9,6 +9,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/generic-registry/caddy-generic-registry/module"
+	"github.com/generic-registry/caddy-generic-registry/module/access"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -46,7 +47,7 @@ func (d *directive) path() (string, error) {
 }
 
 func (d *directive) admin() (err error) {
-	d.handler.Admins, err = d.names("<user>...", module.CheckUser)
+	d.handler.Admins, err = d.names("<user>...", access.CheckUser)
 	return err
 }
 

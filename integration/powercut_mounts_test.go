@@ -184,7 +184,7 @@ func TestPowerCutFindsMissingSyncs(t *testing.T) {
 		{"the files of a log that is removed", []edit{smallSegments, {settle, "directory.Full(s.volume.Sync())", "nil"}}, true},
 		{"nothing, with a log that is removed often", []edit{smallSegments}, false},
 		{"the name of a blob", []edit{noneSmall, {"module/disk/sync_unix.go", "errors.Join(directory.Sync(), directory.Close())", "errors.Join(directory.Close())"}}, true},
-		{"the metadata", []edit{{"module/metadata/badger/journal/journal.go", "if err := j.file.Sync(); err != nil {", "if err := error(nil); err != nil {"}, database}, true},
+		{"the metadata", []edit{{"module/journal/journal.go", "if err := j.file.Sync(); err != nil {", "if err := error(nil); err != nil {"}, database}, true},
 		{"the database, with its journal synced", []edit{database}, false},
 	} {
 		t.Run(missing.name, func(t *testing.T) {

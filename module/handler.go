@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/generic-registry/caddy-generic-registry/module/access"
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/integrity"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
@@ -44,7 +45,7 @@ type Handler struct {
 	// Who may do what with which owner's packages. An owner without a rule has
 	// that of owner `*`; without one, anyone reads and the user of the owner's
 	// name writes.
-	Owners []OwnerRule `json:"owners,omitempty"`
+	Owners []access.OwnerRule `json:"owners,omitempty"`
 
 	// Users who may do everything everywhere, except exceed quotas. Compared
 	// without case.
@@ -123,7 +124,7 @@ type Handler struct {
 
 	prefix    []string
 	health    []string // nil without a health path
-	access    *access
+	access    *access.Rules
 	userKey   string
 	groupsKey string
 	crossSite *http.CrossOriginProtection
@@ -256,10 +257,10 @@ func (h *Handler) provisionAccess() (err error) {
 			return fmt.Errorf("%s: %w", claim.word, err)
 		}
 	}
-	if h.access, err = compileAccess(h.Owners, h.Admins); err != nil {
+	if h.access, err = access.Compile(h.Owners, h.Admins); err != nil {
 		return err
 	}
-	logWarnings(h.log, h.access.warnings(h.groupsKey != ""))
+	access.LogWarnings(h.log, h.access.Warnings(h.groupsKey != ""))
 	return nil
 }
 

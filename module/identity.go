@@ -54,8 +54,11 @@ type identity struct {
 	searched bool
 }
 
-// groups returns the user's groups, which are looked for when a rule first asks.
-func (i *identity) groups() []string {
+// Name implements access.Subject.
+func (i *identity) Name() string { return i.user }
+
+// Groups returns the user's groups, which are looked for when a rule first asks.
+func (i *identity) Groups() []string {
 	if !i.searched && i.replacer != nil && i.claim != "" {
 		value, _ := i.replacer.Get(i.claim)
 		i.found, i.searched = splitGroups(value, strings.HasPrefix(i.claim, authPlaceholders)), true

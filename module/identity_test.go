@@ -156,8 +156,8 @@ func TestCertificatesCountWhenVerified(t *testing.T) {
 			r := httptest.NewRequest(http.MethodGet, "/", nil)
 			r.TLS = test.state
 			who := h.identify(r.WithContext(context.WithValue(t.Context(), caddy.ReplacerCtxKey, replacer)))
-			if who.user != test.user || (len(who.groups()) > 0) != (test.user != "") {
-				t.Errorf("user %q, groups %q; want user %q", who.user, who.groups(), test.user)
+			if who.user != test.user || (len(who.Groups()) > 0) != (test.user != "") {
+				t.Errorf("user %q, groups %q; want user %q", who.user, who.Groups(), test.user)
 			}
 		})
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
 
+	"github.com/generic-registry/caddy-generic-registry/module/access"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -26,7 +27,7 @@ var errHashesBusy = errors.New("too many passwords are being checked")
 func (a *Authenticator) provisionBasic(ctx caddy.Context) error {
 	names := make(map[string]string)
 	for _, account := range a.Basic.AccountList {
-		if err := CheckBasicUser(account.Username); err != nil {
+		if err := access.CheckBasicUser(account.Username); err != nil {
 			return err
 		}
 		if other, twice := names[store.Fold(account.Username)]; twice {

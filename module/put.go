@@ -60,7 +60,7 @@ func (b *impatientBody) Read(p []byte) (int, error) {
 }
 
 func (h *Handler) limits(owner string) registry.Limits {
-	return registry.Limits{Quota: h.access.quota(owner), Uploads: h.MaxUploads, UserUploads: h.MaxUserUploads}
+	return registry.Limits{Quota: h.access.Quota(owner), Uploads: h.MaxUploads, UserUploads: h.MaxUserUploads}
 }
 
 // originalPath returns the path as the client sent it, before any rewrite.

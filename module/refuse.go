@@ -82,5 +82,5 @@ func (h *Handler) mayWrite(rt route, who *identity) bool {
 	if who.token != nil && !who.token.Scope.Covers(store.ActionWrite, rt.Owner, rt.Package) {
 		return false
 	}
-	return h.access.allows(who, store.ActionWrite, rt.Owner, rt.Package)
+	return h.access.Allows(who, store.ActionWrite, rt.Owner, rt.Package)
 }

@@ -146,7 +146,7 @@ func (h *Handler) authorize(r *http.Request, rt route, who *identity) error {
 	if who.token != nil && !who.token.Scope.Covers(what, rt.Owner, rt.Package) {
 		return tell(errScope, "the scope of token %s does not let it %s in %s/%s", who.token.Name, what, rt.Owner, rt.Package)
 	}
-	if !h.access.allows(who, what, rt.Owner, rt.Package) {
+	if !h.access.Allows(who, what, rt.Owner, rt.Package) {
 		return refusal(who.user, what, rt)
 	}
 	// Browsers send cached Basic credentials along with cross-site requests.

@@ -1,4 +1,4 @@
-package module
+package access
 
 import (
 	"strings"
@@ -44,15 +44,15 @@ func TestAccess(t *testing.T) {
 		{"long s is not s", nil, "\u017Fam", "sam", true, false}, // EqualFold would say yes
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			compiled, err := compileAccess(test.rules, []string{"Root"})
+			compiled, err := Compile(test.rules, []string{"Root"})
 			if err != nil {
 				t.Fatal(err)
 			}
-			who := &identity{user: test.user}
+			who := subject{test.user, nil}
 			for action, want := range map[store.Action]bool{
 				store.ActionRead: test.read, store.ActionWrite: test.write, store.ActionDelete: test.write,
 			} {
-				if got := compiled.allows(who, action, test.owner, "p"); got != want {
+				if got := compiled.Allows(who, action, test.owner, "p"); got != want {
 					t.Errorf("%s: %v", action, got)
 				}
 			}
@@ -91,7 +91,7 @@ func TestRulesThatCannotBe(t *testing.T) {
 		{"an empty admin", nil, []string{""}, "not a user name"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := compileAccess(test.rules, test.admins)
+			_, err := Compile(test.rules, test.admins)
 			if err == nil || !strings.Contains(err.Error(), test.says) {
 				t.Errorf("error is %v, want %q", err, test.says)
 			}
@@ -133,14 +133,14 @@ func TestAccessByPackageGroupAndAction(t *testing.T) {
 		{"a user of a group's whole word is not the group", "@group:ops", "", "team", "tool", "read"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			compiled, err := compileAccess(rules, nil)
+			compiled, err := Compile(rules, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
-			who := &identity{user: test.user, found: splitGroups(test.groups, true), searched: true}
+			who := subject{test.user, strings.FieldsFunc(test.groups, func(r rune) bool { return r == ',' || r == ' ' })}
 			var allowed []string
 			for _, action := range []store.Action{store.ActionRead, store.ActionWrite, store.ActionDelete} {
-				if compiled.allows(who, action, test.owner, test.pkg) {
+				if compiled.Allows(who, action, test.owner, test.pkg) {
 					allowed = append(allowed, string(action))
 				}
 			}
@@ -152,7 +152,7 @@ func TestAccessByPackageGroupAndAction(t *testing.T) {
 }
 
 func TestQuotasAreInherited(t *testing.T) {
-	compiled, err := compileAccess([]OwnerRule{
+	compiled, err := Compile([]OwnerRule{
 		{Owner: "*", Quota: 100, MaxVersions: 5, MaxFiles: 7},
 		{Owner: "large", Quota: 1000},
 		{Owner: "Many", MaxVersions: 50},
@@ -165,7 +165,7 @@ func TestQuotasAreInherited(t *testing.T) {
 		"anyone": {Bytes: 100, Versions: 5, Files: 7}, "LARGE": {Bytes: 1000, Versions: 5, Files: 7}, "many": {Bytes: 100, Versions: 50, Files: 7},
 		"files": {Bytes: 100, Versions: 5, Files: 70},
 	} {
-		if got := compiled.quota(owner); got != want {
+		if got := compiled.Quota(owner); got != want {
 			t.Errorf("%s has %+v, want %+v", owner, got, want)
 		}
 	}
@@ -173,7 +173,7 @@ func TestQuotasAreInherited(t *testing.T) {
 
 func TestWarnings(t *testing.T) {
 	anyone, group := []string{"*"}, []string{"@group:g"}
-	compiled, err := compileAccess([]OwnerRule{
+	compiled, err := Compile([]OwnerRule{
 		{Owner: "b", Permissions: Permissions{Write: anyone}},
 		{Owner: "a", Permissions: Permissions{Write: []string{"alice"}, Delete: []string{"bob", "*"}}},
 		{Owner: "c", Permissions: Permissions{Write: []string{"@users"}}, Packages: []PackageRule{
@@ -190,7 +190,7 @@ func TestWarnings(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []string
-	for _, w := range compiled.warnings(false) {
+	for _, w := range compiled.Warnings(false) {
 		first, _, _ := strings.Cut(w.message, ",")
 		got = append(got, strings.Join(strings.Fields(w.owner+" "+w.pkg+": "+first), " "))
 	}
@@ -206,9 +206,18 @@ func TestWarnings(t *testing.T) {
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("warnings:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
-	for _, w := range compiled.warnings(true) {
+	for _, w := range compiled.Warnings(true) {
 		if strings.Contains(w.message, "group") {
 			t.Errorf("groups are known, and yet: %+v", w)
 		}
 	}
 }
+
+// subject is somebody whose name and groups a test gives.
+type subject struct {
+	name   string
+	groups []string
+}
+
+func (s subject) Name() string     { return s.name }
+func (s subject) Groups() []string { return s.groups }

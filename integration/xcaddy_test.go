@@ -1,4 +1,4 @@
-package genericregistry_test
+package integration
 
 import (
 	"bytes"
@@ -51,7 +51,7 @@ type embedDir struct {
 // goMod is what go.mod says: the module's path and the Caddy version it requires.
 func goMod(t *testing.T) (path, caddyVersion string) {
 	t.Helper()
-	output, err := exec.CommandContext(t.Context(), "go", "mod", "edit", "-json").Output()
+	output, err := exec.CommandContext(t.Context(), "go", "mod", "edit", "-json", "../go.mod").Output()
 	if err != nil {
 		t.Fatalf("reading go.mod: %v", err)
 	}
@@ -73,7 +73,7 @@ func goMod(t *testing.T) (path, caddyVersion string) {
 
 func TestXcaddyBuildsWhatGoModRequires(t *testing.T) {
 	path, version := goMod(t)
-	content, err := os.ReadFile("xcaddy.json")
+	content, err := os.ReadFile("../xcaddy.json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func TestXcaddyBuildsWhatGoModRequires(t *testing.T) {
 func TestDocumentsBuildWhatGoModRequires(t *testing.T) {
 	path, version := goMod(t)
 	for _, document := range []string{"README.md", "generic_registry.go"} {
-		content, err := os.ReadFile(document)
+		content, err := os.ReadFile("../" + document)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,11 +1,21 @@
-package module
+package access
 
 import (
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
-// access is the compiled rules: who may do what with which owner's packages.
-type access struct {
+// Subject is somebody who wants to do something. Its methods may be called in one
+// goroutine.
+type Subject interface {
+	// Name is the user's. Empty is anonymous.
+	Name() string
+	// Groups are the user's. They are asked for only where a rule names a group.
+	Groups() []string
+}
+
+// Rules are compiled: who may do what with which owner's packages. All methods may run
+// concurrently.
+type Rules struct {
 	rules    map[string]*rule // by folded owner
 	fallback *rule            // owner * or, where that is silent, the built-in
 	admins   map[string]bool  // by folded user
@@ -37,11 +47,11 @@ type principals struct {
 }
 
 // includes tells whether who is among the principals for an owner, folded.
-func (p *principals) includes(who *identity, owner string) bool {
+func (p *principals) includes(who Subject, owner string) bool {
 	if p.anyone {
 		return true
 	}
-	user := store.Fold(who.user)
+	user := store.Fold(who.Name())
 	if user == "" {
 		return false
 	}
@@ -49,7 +59,7 @@ func (p *principals) includes(who *identity, owner string) bool {
 		return true
 	}
 	if len(p.groups) > 0 {
-		for _, group := range who.groups() {
+		for _, group := range who.Groups() {
 			if p.groups[store.Fold(group)] {
 				return true
 			}
@@ -59,7 +69,7 @@ func (p *principals) includes(who *identity, owner string) bool {
 }
 
 // allow tells whether who may do what. Whoever may change something may read it.
-func (p *permissions) allow(who *identity, what store.Action, owner string) bool {
+func (p *permissions) allow(who Subject, what store.Action, owner string) bool {
 	deleters := p.delete
 	if deleters == nil {
 		deleters = &p.write
@@ -74,7 +84,7 @@ func (p *permissions) allow(who *identity, what store.Action, owner string) bool
 }
 
 // of returns the rule of an owner, folded.
-func (a *access) of(owner string) *rule {
+func (a *Rules) of(owner string) *rule {
 	if r, ok := a.rules[owner]; ok {
 		return r
 	}
@@ -92,15 +102,15 @@ func (r *rule) forPackage(name string) *permissions {
 	return &r.permissions
 }
 
-// allows tells whether the rules let somebody do something with an owner's
+// Allows tells whether the rules let somebody do something with an owner's
 // package. What a token may is not their business.
-func (a *access) allows(who *identity, what store.Action, owner, pkg string) bool {
-	if who.user != "" && a.admins[store.Fold(who.user)] {
+func (a *Rules) Allows(who Subject, what store.Action, owner, pkg string) bool {
+	if who.Name() != "" && a.admins[store.Fold(who.Name())] {
 		return true
 	}
 	owner = store.Fold(owner)
 	return a.of(owner).forPackage(store.Fold(pkg)).allow(who, what, owner)
 }
 
-// quota returns what an owner may store.
-func (a *access) quota(owner string) store.Quota { return a.of(store.Fold(owner)).quota }
+// Quota returns what an owner may store.
+func (a *Rules) Quota(owner string) store.Quota { return a.of(store.Fold(owner)).quota }

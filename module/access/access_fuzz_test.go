@@ -1,4 +1,4 @@
-package module
+package access
 
 import (
 	"slices"
@@ -25,13 +25,13 @@ func FuzzAccess(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text, adminList, user, owner string) {
 		rules, admins := rulesOf(text), namesOf(adminList)
-		compiled, err := compileAccess(rules, admins)
+		compiled, err := Compile(rules, admins)
 		if err != nil {
 			return
 		}
 		want := plainRules{rules, admins}
 		may := func(what store.Action, user, owner string) bool {
-			return compiled.allows(&identity{user: user}, what, owner, "p")
+			return compiled.Allows(subject{user, nil}, what, owner, "p")
 		}
 		mayRead, mayWrite, mayDelete := may(store.ActionRead, user, owner), may(store.ActionWrite, user, owner), may(store.ActionDelete, user, owner)
 		if mayRead != want.read(user, owner) {
@@ -47,7 +47,7 @@ func FuzzAccess(f *testing.F) {
 		if (may(store.ActionWrite, "", owner) || may(store.ActionDelete, "", owner)) && !isOpen {
 			t.Errorf("anyone changes %q, and no rule says so", owner)
 		}
-		if isOpen && len(compiled.warnings(true)) == 0 {
+		if isOpen && len(compiled.Warnings(true)) == 0 {
 			t.Error("open to anyone, and nobody is warned of it")
 		}
 		if same := strings.ToLower; may(store.ActionRead, same(user), same(owner)) != mayRead || may(store.ActionWrite, same(user), same(owner)) != mayWrite {

@@ -1,4 +1,4 @@
-package genericregistry_test
+package integration
 
 import (
 	"encoding/json"
@@ -31,8 +31,8 @@ var rooms = []struct {
 	{"integration/*", belowIntegration, nil},
 	{"integration/bench/stock", nil, nil},
 	{".", []string{"caddyfile"}, nil},
-	{"caddyfile", []string{"module", "module/store"}, nil},
-	{"module", []string{"module/metadata/*", "module/blobs/*", "module/directory", "module/disk", "module/registry", "module/registry/*", "module/journal", "module/store"}, suites},
+	{"caddyfile", []string{"module", "module/access", "module/store"}, nil},
+	{"module", []string{"module/access", "module/metadata/*", "module/blobs/*", "module/directory", "module/disk", "module/registry", "module/registry/*", "module/journal", "module/store"}, suites},
 	// A store's tests need one of the other kind to run publishes.
 	{"module/metadata/*", []string{"module/journal", "module/directory", "module/disk", "module/store"}, slices.Concat(engine, []string{"module/blobs/*"})},
 	{"module/blobs/*", []string{"module/directory", "module/disk", "module/store"}, slices.Concat(engine, []string{"module/metadata/*"})},
@@ -41,6 +41,7 @@ var rooms = []struct {
 	{"module/registry/backup", []string{"module/registry", "module/registry/integrity", "module/journal", "module/transfer", "module/store"}, suites},
 	{"module/registry", []string{"module/registry/integrity", "module/transfer", "module/store"}, suites},
 	{"module/registry/integrity", []string{"module/transfer", "module/store"}, engine},
+	{"module/access", []string{"module/store"}, nil},
 	{"module/journal", []string{"module/disk", "module/store"}, suites},
 	{"module/directory", []string{"module/disk", "module/store"}, nil},
 	{"module/disk", []string{"module/store"}, nil},
@@ -93,6 +94,7 @@ func list(t *testing.T, platform string, args ...string) []listed {
 	t.Helper()
 	fields := "-json=ImportPath,Standard,Imports,TestImports,XTestImports,Deps,Error"
 	command := exec.CommandContext(t.Context(), "go", append([]string{"list", fields}, args...)...)
+	command.Dir = ".."
 	command.Env = append(os.Environ(), "GOOS="+platform, "CGO_ENABLED=0")
 	var complaint strings.Builder
 	command.Stderr = &complaint

@@ -1,4 +1,4 @@
-package module
+package access
 
 import (
 	"fmt"
@@ -82,9 +82,9 @@ func builtInRule() *rule {
 	return &rule{permissions: permissions{read: principals{anyone: true}, write: principals{owner: true}}}
 }
 
-// compileAccess checks rules and compiles them.
-func compileAccess(rules []OwnerRule, admins []string) (*access, error) {
-	a := &access{
+// Compile checks rules and compiles them.
+func Compile(rules []OwnerRule, admins []string) (*Rules, error) {
+	a := &Rules{
 		rules:    make(map[string]*rule, len(rules)),
 		fallback: builtInRule(),
 		admins:   make(map[string]bool, len(admins)),
