@@ -54,10 +54,20 @@ type entry struct {
 // opening is the work of the goroutine that opens a store.
 type opening struct {
 	stop    context.CancelFunc
-	wake    chan struct{}   // another configuration has started
-	waiting []chan struct{} // closed after a try that began later; guarded by entry.mu
-	ended   chan struct{}   // closed when it is over
+	wake    chan struct{} // another configuration has started
+	waiting []*awaited    // by the next try; guarded by entry.mu
+	ended   chan struct{} // closed when it is over
 }
+
+// awaited is a try to open a store that a start waits for.
+type awaited struct {
+	done    chan struct{} // closed after the try
+	err     error         // of the try; read after done
+	settled atomic.Bool   // the start has given up, or gets err
+}
+
+// settle tells whether the caller decides what becomes of the start: the first one does.
+func (a *awaited) settle() bool { return a.settled.CompareAndSwap(false, true) }
 
 // state is what requests see of an entry: a registry, or why there is none.
 type state struct {
@@ -99,32 +109,30 @@ func (e *entry) start(ctx context.Context, b *backends) error {
 		return err
 	}
 	select {
-	case <-tried:
+	case <-tried.done:
 	case <-ctx.Done():
-		b.log.Warn("opening the store takes long, and goes on in the background; requests get 503 until it ends", zap.String("root", b.root))
+		if tried.settle() {
+			b.log.Warn("opening the store takes long, and goes on in the background; requests get 503 until it ends", zap.String("root", b.root))
+			return nil
+		}
+		<-tried.done
+	}
+	if store.IsState(tried.err) {
 		return nil
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.isOpen() {
-		return nil
-	}
-	if fault := e.state.Load().fault; !store.IsState(fault) {
-		return fault
-	}
-	return nil
+	return tried.err
 }
 
-// begin adds a configuration, has the store opened if it is not, and returns what is
-// closed once that was tried. One that is open gets the settings.
-func (e *entry) begin(b *backends) (<-chan struct{}, error) {
+// begin adds a configuration, has the store opened if it is not, and returns the try that
+// does. One that is open gets the settings.
+func (e *entry) begin(b *backends) (*awaited, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.configs = append(e.configs, b)
 	e.use(b)
-	tried := make(chan struct{})
+	tried := &awaited{done: make(chan struct{})}
 	if e.isOpen() {
-		close(tried)
+		close(tried.done)
 		return tried, e.adjust(b)
 	}
 	if e.opening == nil {
@@ -146,7 +154,7 @@ func (e *entry) open(ctx context.Context, o *opening) {
 	e.awaitPrevious(ctx)
 	var told store.Lasting
 	for interval := stateRetryInterval; ctx.Err() == nil; interval = min(interval*3/2, longestRetry) {
-		waited, err := e.tryFor(ctx, o)
+		returned, err := e.tryFor(ctx, o)
 		if err == nil {
 			if told != (store.Lasting{}) {
 				e.log.logger().Info("the store is available again")
@@ -154,8 +162,6 @@ func (e *entry) open(ctx context.Context, o *opening) {
 			return
 		}
 		e.setFault(&retried{err, interval})
-		// A start that waits returns a fault of the configuration, and Caddy logs it.
-		returned := waited && !store.IsState(err)
 		if !returned && told.IsNews(err.Error()) {
 			e.log.logger().Error("the store is not available; trying again", slog.Duration("in", interval), slog.Any("error", err))
 		}
@@ -168,8 +174,9 @@ func (e *entry) open(ctx context.Context, o *opening) {
 	}
 }
 
-// tryFor is tryOpen, and tells those who wait for a try. It returns whether anybody did.
-func (e *entry) tryFor(ctx context.Context, o *opening) (waited bool, err error) {
+// tryFor is tryOpen, and tells those who wait for a try. It returns whether a start fails
+// with the error, and so need not be logged.
+func (e *entry) tryFor(ctx context.Context, o *opening) (returned bool, err error) {
 	e.mu.Lock()
 	select {
 	case <-o.wake:
@@ -180,9 +187,13 @@ func (e *entry) tryFor(ctx context.Context, o *opening) (waited bool, err error)
 	e.mu.Unlock()
 	err = e.tryOpen(ctx)
 	for _, tried := range waiting {
-		close(tried)
+		tried.err = err
+		if tried.settle() && !store.IsState(err) {
+			returned = true
+		}
+		close(tried.done)
 	}
-	return len(waiting) > 0, err
+	return returned, err
 }
 
 // awaitPrevious waits until the store that had the key before is closed.

@@ -173,14 +173,39 @@ func TestHalfOfAnotherStoreIsRefused(t *testing.T) {
 	}
 }
 
+// TestConfigurationFaultFailsTheStart: whoever starts hears of it, and the log does not.
+// The log does when nobody waits for the start any more.
 func TestConfigurationFaultFailsTheStart(t *testing.T) {
-	p, backend := newPool(), newFakeBackend()
-	backend.fail(store.ErrLocked)
-	e := mustTake(t, p)
-	if err := e.start(t.Context(), backend.config(quietLog)); !errors.Is(err, store.ErrLocked) {
-		t.Errorf("error is %v", err)
+	for _, test := range []struct {
+		name   string
+		slow   time.Duration
+		want   error
+		logged bool
+	}{
+		{"at once", 0, store.ErrLocked, false},
+		{"after the start has given up", 2 * startWait, nil, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p, backend := newPool(), newFakeBackend()
+				backend.slow = test.slow
+				backend.fail(store.ErrLocked)
+				e := mustTake(t, p)
+				var log strings.Builder
+				ctx, cancel := context.WithTimeout(t.Context(), startWait)
+				defer cancel()
+				if err := e.start(ctx, backend.config(slog.New(slog.NewTextHandler(&log, nil)))); !errors.Is(err, test.want) {
+					t.Errorf("the start returns %v, want %v", err, test.want)
+				}
+				time.Sleep(test.slow)
+				synctest.Wait()
+				if got := strings.Contains(log.String(), "the store is not available"); got != test.logged {
+					t.Errorf("whether it is logged: got %t, want %t: %s", got, test.logged, log.String())
+				}
+				p.leave(e)
+			})
+		})
 	}
-	p.leave(e)
 }
 
 func TestStateFaultPassesByItself(t *testing.T) {

@@ -7,8 +7,14 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
-// datesKept is for how long a date is remembered.
-const datesKept = 2 * time.Second
+const (
+	// datesKept is for how long a date is remembered.
+	datesKept = 2 * time.Second
+
+	// datesAhead is how far a date may be ahead of the clock. More means that the clock
+	// was wrong and was set back.
+	datesAhead = time.Hour
+)
 
 // dates gives files that are published one after another under one name dates of
 // different seconds. Dates in HTTP have no more, and a client that asks by date would
@@ -25,7 +31,7 @@ func (d *dates) choose(ref store.Ref, now time.Time) time.Time {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	last, ok := d.last[ref.Key()]
-	if !ok || now.Sub(last) > datesKept || now.Unix() > last.Unix() {
+	if !ok || isForgotten(last, now) || now.Unix() > last.Unix() {
 		return now
 	}
 	return last.Truncate(time.Second).Add(time.Second)
@@ -44,8 +50,14 @@ func (d *dates) note(ref store.Ref, created, now time.Time) {
 	}
 	d.pruned = now
 	for key, last := range d.last {
-		if now.Sub(last) > datesKept {
+		if isForgotten(last, now) {
 			delete(d.last, key)
 		}
 	}
+}
+
+// isForgotten tells whether a date no longer counts.
+func isForgotten(last, now time.Time) bool {
+	age := now.Sub(last)
+	return age > datesKept || age < -datesAhead
 }

@@ -27,7 +27,7 @@ type PairPlace func(t testing.TB) (metadata MetadataPlace, blobs BlobPlace, cras
 func Model(t *testing.T, place PairPlace) {
 	rapid.Check(t, func(rt *rapid.T) {
 		metadata, blobs, crash := place(t)
-		m := &model{pairFixture: newPairFixture(quiet{t, rt}, metadata, blobs), files: make(map[store.Ref]published)}
+		m := &model{pairFixture: newPairFixture(quiet{t, rt}, metadata, blobs), files: make(map[store.Ref]published), dates: make(map[store.Ref]time.Time)}
 		m.today.Store(&epoch)
 		m.clock = func() time.Time { return *m.today.Load() }
 		m.reopen() // with that clock
@@ -55,10 +55,27 @@ type published struct {
 	at      time.Time
 }
 
-// turnClock sets the clock years forward or back.
+// turnClock sets the clock years forward or back, and never to a time that it showed.
 func (m *model) turnClock(t *rapid.T) {
-	now := epoch.AddDate(rapid.IntRange(-60, 100).Draw(t, "years"), 0, 0)
+	m.turns++
+	now := epoch.AddDate(rapid.IntRange(-60, 100).Draw(t, "years"), 0, 0).Add(time.Duration(m.turns) * 2 * time.Hour)
 	m.today.Store(&now)
+	clear(m.dates)
+}
+
+// reopen forgets the dates of the latest publishes, as the registry does.
+func (m *model) reopen() {
+	m.pairFixture.reopen()
+	clear(m.dates)
+}
+
+// date is the date of a file that is published now: the time, or the next second after
+// the date of the file that it replaces.
+func (m *model) date(key store.Ref) time.Time {
+	if last, ok := m.dates[key]; ok {
+		return last.Truncate(time.Second).Add(time.Second)
+	}
+	return m.clock()
 }
 
 // quiet gives a fixture the test's directories but reports to rapid, and leaves
@@ -76,6 +93,8 @@ func (q quiet) Cleanup(func())                    {}
 type model struct {
 	*pairFixture
 	files map[store.Ref]published   // by folded ref
+	dates map[store.Ref]time.Time   // of the latest publishes, by folded ref; the clock was not turned since
+	turns int                       // of the clock
 	today atomic.Pointer[time.Time] // which background work reads too
 }
 
@@ -99,7 +118,8 @@ func (m *model) publishOne(t *rapid.T) {
 		return
 	}
 	m.noError(err)
-	m.files[r.Key()] = published{content, m.clock()}
+	date := m.date(r.Key())
+	m.files[r.Key()], m.dates[r.Key()] = published{content, date}, date
 }
 
 func (m *model) deleteOne(t *rapid.T) {
