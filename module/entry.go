@@ -80,7 +80,7 @@ type backends struct {
 	root      string
 	metadata  store.MetadataBackend
 	blobs     store.BlobBackend
-	scrubRate int64        // as in backup.Options
+	scrubRate int64        // as in registry.Options
 	log       *zap.Logger  // for what becomes of the store here
 	storeLog  *slog.Logger // for the store itself, which knows no zap
 	audit     *zap.Logger  // may be nil

@@ -23,7 +23,7 @@
 //
 // A deletion condemns the bytes of its files; the reaper has the blob store delete them
 // when the deletion is durable. The sweep finds what a crash left. Age is its fence: it
-// deletes bytes that are older than [SweepAfter] and that two sweeps have found, and the
-// metadata store refuses a publish later than [PublishWithin] after its bytes were stored.
+// deletes bytes that are older than [store.SweepAfter] and that two sweeps have found, and the
+// metadata store refuses a publish later than [store.PublishWithin] after its bytes were stored.
 // So no store needs to know which uploads are in progress.
 package registry

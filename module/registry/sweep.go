@@ -44,7 +44,7 @@ type SweepHealth struct {
 }
 
 // Sweep deletes bytes that no record names: what a crash left between storing the
-// bytes and publishing them. It deletes those that are older than SweepAfter and
+// bytes and publishing them. It deletes those that are older than store.SweepAfter and
 // that the sweep before found too, and returns how many there were. When they are
 // unusually many it deletes none, until ConfirmSweep. It runs in the background at
 // start and at intervals. While a backup is made it deletes nothing.
