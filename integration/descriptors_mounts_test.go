@@ -132,9 +132,13 @@ func (v *verdict) workWithoutAnswers(operations int) {
 // wantRunning waits until the registry takes changes again, and compares.
 func (v *verdict) wantRunning() {
 	v.Helper()
-	recovered := eventuallyTrue(func() bool {
-		status, err := v.clients[0].publish(v.server, v.clients[0].path(0, 0))
-		return err == nil && (status == http.StatusCreated || status == http.StatusConflict)
+	h := v.clients[0]
+	recovered := eventuallyTrue(func() bool { // a 409 comes while changes are refused too
+		status, err := h.publish(v.server, h.path(0, 0))
+		if err == nil && status == http.StatusConflict {
+			_, err = h.deleteFile(v.server, h.path(0, 0))
+		}
+		return err == nil && status == http.StatusCreated
 	})
 	if !recovered {
 		v.complain("no upload is taken without the fault")

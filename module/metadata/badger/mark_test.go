@@ -39,6 +39,17 @@ func (m *messages) has(message string) bool {
 	return slices.Contains(m.said, message)
 }
 
+func (m *messages) count(message string) (count int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, said := range m.said {
+		if said == message {
+			count++
+		}
+	}
+	return count
+}
+
 func mustOpenLogged(t testing.TB, root string, log slog.Handler) *Store {
 	t.Helper()
 	metadata, err := (&Backend{Reserve: smallestReserve}).OpenMetadata(context.Background(), root, slog.New(log))

@@ -48,6 +48,7 @@ type room struct {
 	mu      sync.Mutex
 	ballast bool
 	next    string // the log of the memtable to come, set aside
+	told    store.Lasting
 }
 
 // forUpload reports ErrNoSpace when an upload would begin within the reserve.
@@ -241,7 +242,7 @@ func (r *room) makeNext() error {
 }
 
 // followMemtable makes the next log once Badger has taken the one that was made in
-// advance. Requires s.storer.
+// advance. It is called after each transaction. Requires s.storer.
 func (r *room) followMemtable() {
 	if r.next != "" {
 		if info, err := os.Stat(r.next); err == nil && info.Size() == 0 {
@@ -249,7 +250,12 @@ func (r *room) followMemtable() {
 		}
 	}
 	r.next = ""
-	if err := r.makeNext(); err != nil {
+	err := r.makeNext()
+	if err == nil {
+		r.told = store.Lasting{}
+		return
+	}
+	if r.told.IsNews(err.Error()) {
 		r.log.Warn("reserving disk space for the next memtable", slog.Any("error", err))
 	}
 }
