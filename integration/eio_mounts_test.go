@@ -141,7 +141,8 @@ func (r *rig) keep(directory string) {
 	r.Logf("logs of server and strace are in %s (kept with -artifacts)", directory)
 }
 
-// read reads everything. Reads go on while the disk fails. When it fails once and
+// read reads everything. Reads go on while the disk fails, but those that need a database
+// which has failed wait until it can be opened again. When the disk fails once and
 // then again, while the database is opened again because of the first time, they
 // pause until the next try. When it fails a compaction, which then loses records, what
 // is not found may have been there: that is not told before the disk works again.
@@ -154,7 +155,8 @@ func (r *rig) read(atOnce bool, began int) (err error) {
 	if atOnce {
 		return r.clients.try(func(h *history) error {
 			err := look(h)
-			if errors.Is(err, errUnavailable) && strings.Contains(r.logText()[began:], "the database lost records in a compaction") {
+			log := r.logText()[began:]
+			if errors.Is(err, errUnavailable) && (strings.Contains(log, "the database failed") || strings.Contains(log, "the database lost records in a compaction")) {
 				return nil // all that was found is right
 			}
 			return err
