@@ -186,6 +186,13 @@ func (e *entry) tryFor(ctx context.Context, o *opening) (returned bool, err erro
 	o.waiting = nil
 	e.mu.Unlock()
 	err = e.tryOpen(ctx)
+	if err == nil {
+		// No other try follows for those who came meanwhile. Who comes now sees it open.
+		e.mu.Lock()
+		waiting = append(waiting, o.waiting...)
+		o.waiting = nil
+		e.mu.Unlock()
+	}
 	for _, tried := range waiting {
 		tried.err = err
 		if tried.settle() && !store.IsState(err) {

@@ -39,13 +39,23 @@ func Enough(fsys disk.FS, path string, bytes, files uint64) error {
 	free, err := fsys.Free(path)
 	switch {
 	case err != nil:
-		return fmt.Errorf("%w: asking for free space: %w", store.ErrUnavailable, err)
+		return UnknownRoom(err)
 	case free.Bytes < bytes:
 		return fmt.Errorf("%w: %s has %s, it needs %s", store.ErrNoSpace, path, humanize.IBytes(free.Bytes), humanize.IBytes(bytes))
 	case free.Files < files:
 		return fmt.Errorf("%w: the file system of %s takes %d more files (inodes), it needs to take %d", store.ErrNoSpace, path, free.Files, files)
 	}
 	return nil
+}
+
+// UnknownRoom judges why a file system does not say how much room it has: ErrNoSpace when
+// it calls itself full, else ErrUnavailable.
+func UnknownRoom(err error) error {
+	kind := store.ErrUnavailable
+	if disk.IsFull(err) {
+		kind = store.ErrNoSpace
+	}
+	return fmt.Errorf("%w: asking for free space: %w", kind, err)
 }
 
 // Space is the room of a store in a directory.

@@ -52,7 +52,7 @@ func (s *space) take(bytes int64) error {
 func (s *space) lack(bytes int64) error {
 	free, err := s.fsys.Free(s.path)
 	if err != nil {
-		return fmt.Errorf("%w: asking for free space: %w", store.ErrUnavailable, err)
+		return directory.UnknownRoom(err)
 	}
 	if free.Files < directory.ReserveFiles {
 		return fmt.Errorf("%w: the file system takes %d more files (inodes), the reserve is %d", store.ErrNoSpace, free.Files, directory.ReserveFiles)
