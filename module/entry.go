@@ -262,8 +262,12 @@ func (e *entry) tryOpen(ctx context.Context) error {
 	opened := registry.New(stores.metadata, stores.blobs, registry.Options{Log: e.log.logger(), ScrubRate: b.scrubRate})
 	e.tellOpened(ctx, b, stores.metadata)
 	e.state.Store(&state{registry: opened})
-	if len(e.configs) > 0 && e.configs[len(e.configs)-1] != b {
-		return e.adjust(e.configs[len(e.configs)-1]) // it started meanwhile
+	if len(e.configs) == 0 || e.configs[len(e.configs)-1] == b {
+		return nil
+	}
+	latest := e.configs[len(e.configs)-1] // it started meanwhile
+	if err := e.adjust(latest); err != nil {
+		latest.log.Error("giving the open store the settings of a configuration that started meanwhile", zap.Error(err))
 	}
 	return nil
 }
