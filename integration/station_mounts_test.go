@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -50,11 +49,6 @@ const answerTime = patience / 3
 
 // errorsOfDisks are what each call fails with.
 var errorsOfDisks = []syscall.Errno{unix.EIO, unix.ENOSPC, unix.EMFILE, unix.EACCES, unix.EROFS}
-
-// isShortage tells an error that passes, which is never the server's own.
-func isShortage(errno syscall.Errno) bool {
-	return slices.Contains([]syscall.Errno{unix.ENOSPC, unix.EDQUOT, unix.EMFILE, unix.ENFILE, unix.ENOMEM}, errno)
-}
 
 // copyRoot keeps the root as it is now.
 func (s *station) copyRoot(state string) {

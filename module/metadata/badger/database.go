@@ -82,7 +82,7 @@ func closeBadger(db *database) error {
 }
 
 var (
-	errPanic = errors.New("Badger broke down")
+	errPanic = errors.New("the database broke down")
 	// errStuck: what Badger began may go on writing as long as this process lives, so
 	// nobody may open the database again before it ends.
 	errStuck = fmt.Errorf("%w: Badger neither opened nor closed its database; restart Caddy", store.ErrUnavailable)

@@ -24,7 +24,7 @@ func survive() {
 }
 
 // errExit is what guard returns where Badger would have ended the process.
-var errExit = errors.New("Badger gives up")
+var errExit = errors.New("the database gives up")
 
 // Write ends the goroutine of Badger that is about to end the process. A goroutine that
 // is under guard goes on there with errExit.

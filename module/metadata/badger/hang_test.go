@@ -24,7 +24,7 @@ func TestABadgerThatHangs(t *testing.T) {
 		}
 	})
 	p := &place{hang: 10 * time.Millisecond, log: slog.New(&log)}
-	refusal := errors.New("Badger says no")
+	refusal := errors.New("the database says no")
 	err := p.attend(ctx, "opening the database", func() error {
 		<-hangs
 		return refusal

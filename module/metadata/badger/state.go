@@ -40,34 +40,3 @@ func scatterText(text string) uint64 {
 	hash := sha256.Sum256([]byte(text))
 	return binary.BigEndian.Uint64(hash[:])
 }
-
-// sumUp counts what is there.
-func sumUp(r reader) (s sums, err error) {
-	err = firstError(
-		func() error {
-			return r.scan([]byte(filePrefix), nil, func(key, value []byte) error {
-				var file fileRecord
-				err := decode(key, value, &file)
-				s.files += scatter(file.id)
-				return err
-			})
-		},
-		func() error {
-			return r.scan([]byte(versionPrefix), nil, func(key, value []byte) error {
-				var version versionRecord
-				err := decode(key, value, &version)
-				s.versions += scatter(version.id)
-				return err
-			})
-		},
-		func() error {
-			return r.scan([]byte(tokenPrefix), nil, func(key, value []byte) error {
-				var token tokenRecord
-				err := decode(key, value, &token)
-				s.tokens += scatterText(token.token.ID)
-				return err
-			})
-		},
-	)
-	return s, err
-}
