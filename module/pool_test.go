@@ -191,7 +191,7 @@ func TestConfigurationFaultFailsTheStart(t *testing.T) {
 				backend.slow = test.slow
 				backend.fail(store.ErrLocked)
 				e := mustTake(t, p)
-				var log strings.Builder
+				var log logText
 				ctx, cancel := context.WithTimeout(t.Context(), startWait)
 				defer cancel()
 				if err := e.start(ctx, backend.config(slog.New(slog.NewTextHandler(&log, nil)))); !errors.Is(err, test.want) {
@@ -267,12 +267,30 @@ func TestRequestBeforeStartWaits(t *testing.T) {
 	})
 }
 
+// logText is a log that the background of a store may be writing while a test reads it.
+type logText struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *logText) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
 // TestRejectedReloadGivesSettingsBack: a configuration that started this store but
 // failed elsewhere leaves; the one that serves on has its settings again.
 func TestRejectedReloadGivesSettingsBack(t *testing.T) {
 	p := newPool()
 	old, rejected := newFakeBackend(), newFakeBackend()
-	var oldLog, rejectedLog strings.Builder
+	var oldLog, rejectedLog logText
 	oldConfig := old.config(slog.New(slog.NewTextHandler(&oldLog, nil)))
 	rejectedConfig := rejected.config(slog.New(slog.NewTextHandler(&rejectedLog, nil)))
 	e := mustTake(t, p)

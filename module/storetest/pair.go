@@ -49,6 +49,7 @@ type pairFixture struct {
 	openBlobs    func() (store.BlobStore, error)
 	clock        func() time.Time
 	later        atomic.Bool // the clock shows when the bytes of now are old
+	idle         bool        // nothing is done in the background
 }
 
 func newPairFixture(t testing.TB, metadata MetadataPlace, blobs BlobPlace) *pairFixture {
@@ -65,7 +66,7 @@ func (f *pairFixture) mustOpen() {
 	f.noError(err)
 	f.blobs, err = f.openBlobs()
 	f.noError(err)
-	f.Registry = registry.New(f.metadata, f.blobs, registry.Options{Now: f.now})
+	f.Registry = registry.New(f.metadata, f.blobs, registry.Options{Now: f.now, Idle: f.idle})
 }
 
 func (f *pairFixture) now() time.Time {
@@ -286,6 +287,8 @@ func pairHeals(f *pairFixture) {
 }
 
 func pairCrashed(f *pairFixture) {
+	f.idle = true // sweeps are counted: none comes by itself
+	f.reopen()
 	f.noError(f.publish(ref("a", "p", "1", "f"), "kept"))
 	w, err := f.blobs.Create(context.Background(), 6)
 	f.noError(err)

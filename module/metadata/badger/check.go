@@ -138,6 +138,7 @@ func (a *audit) compare(known sums) {
 		{"files are missing, or came back", known.files, a.found.files},
 		{"versions are missing, or came back", known.versions, a.found.versions},
 		{"tokens are missing, or came back", known.tokens, a.found.tokens},
+		{"blobs are missing, or came back", known.blobs, a.found.blobs},
 	} {
 		if pair.counted != pair.real {
 			a.report("database: " + pair.what)
@@ -207,6 +208,7 @@ func (a *audit) file(key []byte, f *fileRecord) error {
 
 func (a *audit) blob(key []byte, b *blobRecord) error {
 	a.references += a.scatter(key[len(blobPrefix):]) * b.references
+	a.found.blobs += scatterText(string(b.locator))
 	return nil
 }
 

@@ -36,6 +36,7 @@ func TestCheckTellsContradictions(t *testing.T) {
 		{"nothing", func(*batch) {}, ""},
 		{"one reference more", change(blobAt, &blob, func() { blob.references++ }), "references of blobs"},
 		{"a blob is gone", func(b *batch) { b.delete(blobAt) }, "references of blobs"},
+		{"an older record of a blob came back", change(blobAt, &blob, func() { blob.locator += "x" }), "blobs are missing, or came back"},
 		{"a version of more files", change(versionAt, &version, func() { version.files++ }), "as many files"},
 		{"a version of more bytes", change(versionAt, &version, func() { version.bytes++ }), "versions do not have as many bytes"},
 		{"an owner of more bytes", change(ownerKey("o"), &owner, func() { owner.bytes++ }), "owners do not have as many bytes"},

@@ -114,6 +114,7 @@ func (b *batch) release(digest store.Digest, blob blobRecord) {
 		b.put(key, &blob)
 		return
 	}
+	b.state.sums.blobs -= scatterText(string(blob.locator))
 	b.delete(key)
 	b.condemn(blob.locator)
 }

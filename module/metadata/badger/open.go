@@ -23,8 +23,8 @@ import (
 const (
 	layout = "generic_registry metadata badger"
 
-	// layoutVersion is of owners whose files are counted.
-	layoutVersion = 4
+	// layoutVersion is of sums that count blobs by their locators.
+	layoutVersion = 5
 
 	memTableSize     = 8 << 20
 	valueLogSize     = 1 << 20 // nothing is written to it

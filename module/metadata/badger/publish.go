@@ -95,6 +95,10 @@ func (b *batch) refuse(own store.Locator, why error) (store.File, bool, error) {
 // that was rebuilt out of the database is replayed.
 func (b *batch) refer(key []byte, blob *blobRecord, p store.Publication) (condemned bool) {
 	surplus := blob.locator
+	if surplus != "" {
+		b.state.sums.blobs -= scatterText(string(surplus))
+	}
+	b.state.sums.blobs += scatterText(string(p.Locator))
 	blob.locator, blob.size = p.Locator, uint64(p.Size)
 	blob.references++
 	b.put(key, blob)

@@ -16,8 +16,9 @@ type stateRecord struct {
 }
 
 // sums add up a number for each record that is there. Adding and taking away need
-// no look at the others, and what is lost or comes back changes them.
-type sums struct{ files, versions, tokens uint64 }
+// no look at the others, and what is lost or comes back changes them. A blob counts by
+// its locator: an older record of a blob names bytes that are gone.
+type sums struct{ files, versions, tokens, blobs uint64 }
 
 func (r *stateRecord) fields(f *fields) {
 	f.number(&r.position.Sequence)
@@ -25,6 +26,7 @@ func (r *stateRecord) fields(f *fields) {
 	f.number(&r.sums.files)
 	f.number(&r.sums.versions)
 	f.number(&r.sums.tokens)
+	f.number(&r.sums.blobs)
 }
 
 // scatter makes a number of an id that does not cancel out against another's

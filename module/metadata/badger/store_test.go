@@ -61,13 +61,13 @@ func TestFaultsOfOpening(t *testing.T) {
 	}{
 		{
 			name:    "a newer layout",
-			prepare: func(t *testing.T, root string) { writeFile(t, root, "FORMAT", layout+" 5\n") },
-			want:    store.ErrFormat, says: "version 5",
+			prepare: func(t *testing.T, root string) { writeFile(t, root, "FORMAT", layout+" 99\n") },
+			want:    store.ErrFormat, says: "version 99",
 		},
 		{
 			name:    "the layout of an earlier build",
 			prepare: func(t *testing.T, root string) { writeFile(t, root, "FORMAT", layout+" 3\n") },
-			want:    store.ErrFormat, says: "this release reads version 4 only",
+			want:    store.ErrFormat, says: "this release reads version 5 only",
 		},
 		{
 			name:    "another layout",

@@ -23,6 +23,7 @@ type teller struct {
 	file    []byte // the last file of the version at that key that was told; nil is none
 	token   []byte // as version
 	grave   []byte // as version
+	blob    []byte // as version
 	phase   int
 	told    sums // what was met on the way, deleted versions' files too
 	page    []store.Change
@@ -55,7 +56,7 @@ func tellAll(ctx context.Context, state stateRecord, view func(func(reader) erro
 // next reads the next page, and tells whether it is the last.
 func (t *teller) next(ctx context.Context, r reader) (done bool, err error) {
 	t.page = t.page[:0]
-	for _, step := range []func(context.Context, reader) error{t.versions, t.tokens, t.graves}[t.phase:] {
+	for _, step := range []func(context.Context, reader) error{t.versions, t.tokens, t.graves, t.blobs}[t.phase:] {
 		err := step(ctx, r)
 		if errors.Is(err, errEnough) {
 			return false, nil
@@ -173,5 +174,23 @@ func (t *teller) graves(ctx context.Context, r reader) error {
 			t.told.files += scatter(file.id)
 		}
 		return err
+	})
+}
+
+// blobs tells nothing: files say where their bytes are. Blobs are counted, so that no
+// older record of one, which came back, gets into a checkpoint.
+func (t *teller) blobs(ctx context.Context, r reader) error {
+	read := 0
+	return r.scan([]byte(blobPrefix), t.blob, func(key, value []byte) error {
+		var blob blobRecord
+		if err := firstError(ctx.Err, func() error { return decode(key, value, &blob) }); err != nil {
+			return err
+		}
+		t.told.blobs += scatterText(string(blob.locator))
+		t.blob = append(bytes.Clone(key), 0)
+		if read++; read < tellPage {
+			return nil
+		}
+		return errEnough
 	})
 }
