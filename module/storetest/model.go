@@ -29,8 +29,9 @@ func Model(t *testing.T, place PairPlace) {
 		metadata, blobs, crash := place(t)
 		m := &model{pairFixture: newPairFixture(quiet{t, rt}, metadata, blobs), files: make(map[store.Ref]published), dates: make(map[store.Ref]time.Time)}
 		m.today.Store(&epoch)
+		m.noError(m.Registry.Close()) // it reads the clock
 		m.clock = func() time.Time { return *m.today.Load() }
-		m.reopen() // with that clock
+		m.mustOpen()
 		defer func() { m.noError(m.Registry.Close()) }()
 		steps := map[string]func(*rapid.T){
 			"publish":        m.publishOne,
