@@ -105,16 +105,7 @@ func TestKillLosesNothing(t *testing.T) {
 		}
 	}
 	contents := all.contents()
-	committed, _ := s.blobs()
-	yesterday := time.Now().Add(-25 * time.Hour)
-	for _, name := range committed {
-		if err := os.Chtimes(name, time.Time{}, yesterday); err != nil && !isMissing(err) {
-			t.Fatal(err)
-		}
-	}
-	s.mustCommand("sweep")
-	s.mustCommand("sweep")              // what two sweeps find goes
-	s.mustCommand("sweep", "--confirm") // and very much has to be confirmed
+	s.sweepOrphans()
 	s.eventually("just the contents that are there are on disk", func() bool {
 		committed, uploads := s.blobs()
 		return len(committed) == len(contents) && len(uploads) == 0
@@ -122,4 +113,20 @@ func TestKillLosesNothing(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(s.root, "blobs", "tmp")); err != nil {
 		t.Error(err)
 	}
+}
+
+// sweepOrphans has the server delete what a crash left without a name, as if a day had
+// passed.
+func (s *server) sweepOrphans() {
+	s.Helper()
+	committed, _ := s.blobs()
+	yesterday := time.Now().Add(-25 * time.Hour)
+	for _, name := range committed {
+		if err := os.Chtimes(name, time.Time{}, yesterday); err != nil && !isMissing(err) {
+			s.Fatal(err)
+		}
+	}
+	s.mustCommand("sweep")
+	s.mustCommand("sweep")              // what two sweeps find goes
+	s.mustCommand("sweep", "--confirm") // and very much has to be confirmed
 }

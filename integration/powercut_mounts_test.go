@@ -153,6 +153,7 @@ func TestPowerCutLosesNothing(t *testing.T) {
 				}
 			}
 			contents := r.clients.contents()
+			r.sweepOrphans()
 			r.eventually("just the contents that are there are on disk", func() bool {
 				committed, uploads := r.blobs()
 				return len(committed) == len(contents) && len(uploads) == 0
