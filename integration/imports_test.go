@@ -32,7 +32,8 @@ var rooms = []struct {
 	{"integration/bench/stock", nil, nil},
 	{".", []string{"caddyfile"}, nil},
 	{"caddyfile", []string{"module", "module/access", "module/store"}, nil},
-	{"module", []string{"module/access", "module/metadata/*", "module/blobs/*", "module/directory", "module/disk", "module/registry", "module/registry/*", "module/journal", "module/store"}, suites},
+	{"module", []string{"module/access", "module/pool", "module/metadata/*", "module/blobs/*", "module/directory", "module/disk", "module/registry", "module/registry/*", "module/journal", "module/store"}, suites},
+	{"module/pool", []string{"module/registry", "module/registry/*", "module/directory", "module/store"}, suites},
 	// A store's tests need one of the other kind to run publishes.
 	{"module/metadata/*", []string{"module/journal", "module/directory", "module/disk", "module/store"}, slices.Concat(engine, []string{"module/blobs/*"})},
 	{"module/blobs/*", []string{"module/directory", "module/disk", "module/store"}, slices.Concat(engine, []string{"module/metadata/*"})},

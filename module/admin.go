@@ -10,7 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -113,16 +113,16 @@ const maxAdminRequest = 1 << 20
 func serveTokens(w http.ResponseWriter, r *http.Request) error {
 	switch r.Method {
 	case http.MethodGet:
-		return withRegistry(r, func(_ *entry, reg *registry.Registry) error { return listTokens(w, r, reg) })
+		return withRegistry(r, func(reg pool.Opened) error { return listTokens(w, r, reg) })
 	case http.MethodPost:
-		return withRegistry(r, func(e *entry, reg *registry.Registry) error { return createToken(w, r, e, reg) })
+		return withRegistry(r, func(reg pool.Opened) error { return createToken(w, r, reg) })
 	case http.MethodDelete:
-		return withRegistry(r, func(e *entry, reg *registry.Registry) error { return revokeToken(w, r, e, reg) })
+		return withRegistry(r, func(reg pool.Opened) error { return revokeToken(w, r, reg) })
 	}
 	return adminError(http.StatusMethodNotAllowed, errMethod)
 }
 
-func listTokens(w http.ResponseWriter, r *http.Request, reg *registry.Registry) error {
+func listTokens(w http.ResponseWriter, r *http.Request, reg pool.Opened) error {
 	tokens, err := reg.Tokens(r.Context())
 	if err != nil {
 		return storeError(err)
@@ -134,7 +134,7 @@ func listTokens(w http.ResponseWriter, r *http.Request, reg *registry.Registry) 
 	return answerJSON(w, shown)
 }
 
-func createToken(w http.ResponseWriter, r *http.Request, e *entry, reg *registry.Registry) error {
+func createToken(w http.ResponseWriter, r *http.Request, reg pool.Opened) error {
 	var asked tokenJSON
 	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxAdminRequest))
 	decoder.DisallowUnknownFields()
@@ -149,10 +149,10 @@ func createToken(w http.ResponseWriter, r *http.Request, e *entry, reg *registry
 	if err != nil {
 		return storeError(err)
 	}
-	e.auditToken(r, "token_create", token)
+	auditToken(r, reg, "token_create", token)
 	made := tokenToJSON(token, text)
-	if !e.takesTokens() {
-		made.Notice = fmt.Sprintf("no site of the configuration takes tokens of this registry: write `generic_registry_auth { root %s }` into the site, in place of `basic_auth`", e.root())
+	if !reg.TakesTokens {
+		made.Notice = fmt.Sprintf("no site of the configuration takes tokens of this registry: write `generic_registry_auth { root %s }` into the site, in place of `basic_auth`", reg.Root)
 	}
 	return answerJSON(w, made)
 }
@@ -163,7 +163,7 @@ const (
 	parameterName  = "name"
 )
 
-func revokeToken(w http.ResponseWriter, r *http.Request, e *entry, reg *registry.Registry) error {
+func revokeToken(w http.ResponseWriter, r *http.Request, reg pool.Opened) error {
 	revoke, which := reg.RevokeToken, r.URL.Query().Get(parameterToken)
 	if name := r.URL.Query().Get(parameterName); name != "" {
 		if which != "" {
@@ -178,22 +178,21 @@ func revokeToken(w http.ResponseWriter, r *http.Request, e *entry, reg *registry
 	if err != nil {
 		return storeError(err)
 	}
-	e.auditToken(r, "token_revoke", token)
+	auditToken(r, reg, "token_revoke", token)
 	return answerJSON(w, tokenToJSON(token, ""))
 }
 
 // withRegistry runs what a request asks on the open registry that it means.
-func withRegistry(r *http.Request, do func(*entry, *registry.Registry) error) error {
-	entry, err := stores.joinRoot(r.URL.Query().Get("root"))
-	if err != nil {
+func withRegistry(r *http.Request, do func(pool.Opened) error) error {
+	err := pool.Registries.UseRoot(r.Context(), r.URL.Query().Get("root"), do)
+	var closed *pool.NotOpen
+	switch {
+	case errors.Is(err, pool.ErrNoRegistry):
 		return adminError(http.StatusNotFound, err)
-	}
-	defer stores.leave(entry)
-	reg, err := entry.wait(r.Context(), openWait)
-	if err != nil {
+	case errors.As(err, &closed):
 		return adminError(http.StatusServiceUnavailable, err)
 	}
-	return do(entry, reg)
+	return err
 }
 
 func storeError(err error) error {

@@ -11,7 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/backup"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
@@ -42,10 +42,10 @@ func serveBackup(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return adminError(http.StatusBadRequest, err)
 	}
-	return withRegistry(r, func(_ *entry, reg *registry.Registry) error {
+	return withRegistry(r, func(reg pool.Opened) error {
 		out := newStream(w, backupType)
 		buffer := bufio.NewWriterSize(out, streamBuffer)
-		_, err := backup.Make(r.Context(), reg, options, buffer)
+		_, err := backup.Make(r.Context(), reg.Registry, options, buffer)
 		if err != nil && !out.begun {
 			return storeError(err)
 		}

@@ -13,35 +13,37 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
 
+	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/backup"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/integrity"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/storetest/memory"
 )
 
 // adminTest is an open registry behind the handlers of the admin endpoint.
 type adminTest struct {
 	testing.TB
 	server  *httptest.Server
-	backend *fakeBackend
+	backend *memory.Backend
 	store   *registry.Registry
 }
 
 func newAdminTest(t *testing.T) *adminTest {
-	backend := newFakeBackend()
-	entry, err := stores.take(storeKey{metadata: t.Name(), blobs: t.Name()})
+	backend := memory.NewBackend()
+	config := &pool.Config{Root: t.Name(), Metadata: backend, Blobs: backend, Log: zap.NewNop(), StoreLog: quietLog}
+	lease, err := pool.Registries.Take(config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { stores.leave(entry) })
-	config := backend.config(quietLog)
-	config.root = t.Name()
-	if err := entry.start(t.Context(), config); err != nil {
+	t.Cleanup(lease.Return)
+	if err := lease.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	reg, err := entry.wait(t.Context(), time.Minute)
-	if err != nil {
+	var reg *registry.Registry // open until the lease is returned
+	if err := pool.Registries.Use(t.Context(), config.Key(), func(open *registry.Registry) error { reg = open; return nil }); err != nil {
 		t.Fatal(err)
 	}
 	mux := http.NewServeMux()
@@ -167,13 +169,8 @@ func TestAdminCutsAFailedBackup(t *testing.T) {
 // spoil takes the bytes of a file away.
 func (a *adminTest) spoil(file store.File) {
 	a.Helper()
-	for _, e := range stores.entries {
-		if e.root() != a.Name() {
-			continue
-		}
-		if err := e.stores.blobs.Delete(a.Context(), file.Locator); err != nil {
-			a.Fatal(err)
-		}
+	if err := a.store.Blobs().Delete(a.Context(), file.Locator); err != nil {
+		a.Fatal(err)
 	}
 }
 

@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"strconv"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/pool"
 )
 
 const (
@@ -35,7 +35,7 @@ func serveSweep(w http.ResponseWriter, r *http.Request) error {
 			return adminError(http.StatusBadRequest, fmt.Errorf("%s: write true or false", parameterConfirm))
 		}
 	}
-	return withRegistry(r, func(_ *entry, reg *registry.Registry) error {
+	return withRegistry(r, func(reg pool.Opened) error {
 		sweep := reg.Sweep
 		if confirm {
 			sweep = reg.ConfirmSweep

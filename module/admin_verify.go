@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/integrity"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
@@ -81,7 +81,7 @@ func serveVerify(w http.ResponseWriter, r *http.Request) error {
 		}
 		options.Rate = rate
 	}
-	return withRegistry(r, func(_ *entry, reg *registry.Registry) error {
+	return withRegistry(r, func(reg pool.Opened) error {
 		out := newStream(w, verifyType)
 		lines := json.NewEncoder(out)
 		var failed error

@@ -16,6 +16,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -39,7 +40,7 @@ type App struct {
 	audit *zap.Logger
 
 	mu       sync.Mutex
-	uses     map[storeKey]*use
+	uses     map[pool.Key]*use
 	returned bool       // the uses were given back
 	expected []string   // roots whose tokens authenticators accept
 	handlers []*Handler // of the configuration
@@ -47,8 +48,8 @@ type App struct {
 
 // use is this configuration's use of one store.
 type use struct {
-	entry    *entry
-	backends *backends
+	lease    *pool.Lease
+	config   *pool.Config
 	settings []byte
 }
 
@@ -61,7 +62,7 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.log, a.slog = ctx, ctx.Logger(), ctx.Slogger()
 	a.audit = auditLogger(ctx)
-	a.uses = make(map[storeKey]*use)
+	a.uses = make(map[pool.Key]*use)
 	return registerMetrics(ctx.GetMetricsRegistry())
 }
 
@@ -69,47 +70,37 @@ func (a *App) Provision(ctx caddy.Context) error {
 // different settings.
 var errContradiction = errors.New("two handlers give one store different settings")
 
-// errNoRoot: an authenticator's root is not that of one registry.
-var errNoRoot = errors.New("no such registry")
-
 // use takes a reference to the store that two guest modules make, for the life of
 // the configuration. It opens nothing. Handlers are provisioned one after another.
 // The rate is registry.Options'.
-func (a *App) use(root string, metadata, blobs caddy.Module, scrubRate int64) (storeKey, error) {
+func (a *App) use(root string, metadata, blobs caddy.Module, scrubRate int64) (pool.Key, error) {
 	metadataBackend, ok := metadata.(store.MetadataBackend)
 	if !ok {
-		return storeKey{}, fmt.Errorf("%s is not a metadata backend", metadata.CaddyModule().ID)
+		return pool.Key{}, fmt.Errorf("%s is not a metadata backend", metadata.CaddyModule().ID)
 	}
 	blobBackend, ok := blobs.(store.BlobBackend)
 	if !ok {
-		return storeKey{}, fmt.Errorf("%s is not a blob backend", blobs.CaddyModule().ID)
+		return pool.Key{}, fmt.Errorf("%s is not a blob backend", blobs.CaddyModule().ID)
 	}
-	key := storeKey{
-		metadata: fmt.Sprintf("%s at %s", metadata.CaddyModule().ID, metadataBackend.Identity(root)),
-		blobs:    fmt.Sprintf("%s at %s", blobs.CaddyModule().ID, blobBackend.Identity(root)),
-	}
+	config := &pool.Config{Root: root, Metadata: metadataBackend, Blobs: blobBackend, ScrubRate: scrubRate, Log: a.log, StoreLog: a.slog, Audit: a.audit}
+	key := config.Key()
 	settings, err := json.Marshal([]any{metadata, blobs, scrubRate})
 	if err != nil {
-		return storeKey{}, fmt.Errorf("encoding store settings: %w", err)
+		return pool.Key{}, fmt.Errorf("encoding store settings: %w", err)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if used := a.uses[key]; used != nil {
 		if !bytes.Equal(used.settings, settings) {
-			return storeKey{}, fmt.Errorf("%w (%s): write the same metadata, blobs and scrub for both", errContradiction, key.metadata)
+			return pool.Key{}, fmt.Errorf("%w (%s): write the same metadata, blobs and scrub for both", errContradiction, key.Metadata)
 		}
 		return key, nil
 	}
-	entry, err := stores.take(key)
+	lease, err := pool.Registries.Take(config)
 	if err != nil {
-		return storeKey{}, err
+		return pool.Key{}, err
 	}
-	entry.named.CompareAndSwap(nil, &root) // until it is started
-	a.uses[key] = &use{
-		entry:    entry,
-		backends: &backends{root: root, metadata: metadataBackend, blobs: blobBackend, scrubRate: scrubRate, log: a.log, storeLog: a.slog, audit: a.audit},
-		settings: settings,
-	}
+	a.uses[key] = &use{lease, config, settings}
 	return key, nil
 }
 
@@ -137,22 +128,22 @@ func (a *App) isInside(root string, r *http.Request) bool {
 func (a *App) expect(root string) { a.expected = append(a.expected, root) }
 
 // find returns the store that the configuration's handlers use for a root.
-func (a *App) find(root string) (storeKey, error) {
+func (a *App) find(root string) (pool.Key, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	var found []storeKey
+	var found []pool.Key
 	for key, use := range a.uses {
-		if use.backends.root == root {
+		if use.config.Root == root {
 			found = append(found, key)
 		}
 	}
 	switch len(found) {
 	case 0:
-		return storeKey{}, fmt.Errorf("%w: no registry of this configuration has the root %s", errNoRoot, root)
+		return pool.Key{}, fmt.Errorf("%w: no registry of this configuration has the root %s", pool.ErrNoRegistry, root)
 	case 1:
 		return found[0], nil
 	}
-	return storeKey{}, fmt.Errorf("%w: several registries of this configuration have the root %s, each with stores of its own", errNoRoot, root)
+	return pool.Key{}, fmt.Errorf("%w: several registries of this configuration have the root %s, each with stores of its own", pool.ErrNoRegistry, root)
 }
 
 // Start opens the stores, or finds them open. A fault of the configuration is an
@@ -167,8 +158,8 @@ func (a *App) Start() error {
 		}
 	}
 	for _, use := range a.uses {
-		use.backends.takesTokens = slices.Contains(a.expected, use.backends.root)
-		if err := use.entry.start(ctx, use.backends); err != nil {
+		use.config.TakesTokens = slices.Contains(a.expected, use.config.Root)
+		if err := use.lease.Start(ctx); err != nil {
 			return fmt.Errorf("generic_registry: %w", err)
 		}
 	}
@@ -193,8 +184,7 @@ func (a *App) Cleanup() error {
 	}
 	// The map stays: requests that outlive this look their store up in it.
 	for _, use := range a.uses {
-		use.entry.retire(use.backends)
-		stores.leave(use.entry)
+		use.lease.Return()
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -112,15 +113,11 @@ func (h *Handler) auditChange(r *http.Request, rec *record) {
 }
 
 // auditToken logs that somebody made or revoked a token through the admin endpoint.
-func (e *entry) auditToken(r *http.Request, action string, token store.Token) {
-	b := e.latest()
-	if b == nil || b.audit == nil {
-		return
-	}
-	b.audit.Info("changed",
+func auditToken(r *http.Request, reg pool.Opened, action string, token store.Token) {
+	reg.Audit.Info("changed",
 		zap.String("action", action), zap.String("result", "ok"), zap.Int("status", http.StatusOK),
 		zap.String("user", token.User), zap.String("token", token.Name), zap.String("token_id", token.ID),
-		zap.String("root", b.root), zap.String("remote_addr", r.RemoteAddr))
+		zap.String("root", reg.Root), zap.String("remote_addr", r.RemoteAddr))
 }
 
 // auditLogger is the one logger of the audit, whoever writes to it.

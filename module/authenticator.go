@@ -11,6 +11,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
 	"go.uber.org/zap"
 
+	"github.com/generic-registry/caddy-generic-registry/module/pool"
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -168,16 +170,12 @@ func (a *Authenticator) find(r *http.Request, text string) (store.Token, error) 
 	if err != nil {
 		return store.Token{}, err
 	}
-	entry := stores.join(key)
-	if entry == nil {
-		return store.Token{}, fmt.Errorf("%w: closed by a reload", store.ErrUnavailable)
-	}
-	defer stores.leave(entry)
-	reg, err := entry.wait(r.Context(), openWait)
-	if err != nil {
-		return store.Token{}, err
-	}
-	return reg.CheckToken(r.Context(), text)
+	var token store.Token
+	err = pool.Registries.Use(r.Context(), key, func(reg *registry.Registry) error {
+		token, err = reg.CheckToken(r.Context(), text)
+		return err
+	})
+	return token, err
 }
 
 func (a *Authenticator) checkBasic(w http.ResponseWriter, r *http.Request) (caddyauth.User, bool, error) {

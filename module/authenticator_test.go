@@ -16,13 +16,15 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/blobs/filesystem"
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger"
+	"github.com/generic-registry/caddy-generic-registry/module/pool"
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // newAuthenticator is one over a real store, with a user alice and the token of
 // the returned text.
 func newAuthenticator(t testing.TB) (authenticator *Authenticator, token string) {
-	app := &App{log: zap.NewNop(), slog: slog.New(slog.DiscardHandler), uses: make(map[storeKey]*use)}
+	app := &App{log: zap.NewNop(), slog: slog.New(slog.DiscardHandler), uses: make(map[pool.Key]*use)}
 	root := t.TempDir()
 	metadata, blobs := new(badger.Backend), new(filesystem.Backend)
 	ctx := caddyContext(t)
@@ -55,13 +57,11 @@ func newAuthenticator(t testing.TB) (authenticator *Authenticator, token string)
 	if err := authenticator.provisionBasic(ctx); err != nil {
 		t.Fatal(err)
 	}
-	reg, err := stores.join(key).wait(t.Context(), openWait)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { stores.leave(app.uses[key].entry) })
-	_, token, err = reg.CreateToken(t.Context(), store.Token{
-		Name: "ci", User: "ci", Scope: store.Scope{Actions: []store.Action{store.ActionRead}},
+	err = pool.Registries.Use(t.Context(), key, func(reg *registry.Registry) (err error) {
+		_, token, err = reg.CreateToken(t.Context(), store.Token{
+			Name: "ci", User: "ci", Scope: store.Scope{Actions: []store.Action{store.ActionRead}},
+		})
+		return err
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -107,11 +107,11 @@ func (b *backupCommand) begin(ctx context.Context, since store.Position) (io.Rea
 }
 
 func (b *backupCommand) beginOffline(ctx context.Context, options backup.Options) (io.ReadCloser, error) {
-	backends, err := b.backends(notesLog(b.line, slog.LevelWarn))
+	config, err := b.registry(notesLog(b.line, slog.LevelWarn))
 	if err != nil {
 		return nil, err
 	}
-	opened, err := backends.openRegistry(ctx)
+	opened, err := openIdle(ctx, config)
 	if err != nil {
 		return nil, err
 	}

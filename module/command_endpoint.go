@@ -14,6 +14,8 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/generic-registry/caddy-generic-registry/module/directory"
 )
 
 // endpoint is the admin endpoint of a running Caddy.
@@ -126,7 +128,7 @@ func (e *endpoint) explain(err error) error {
 	case !errors.As(err, &failed) || failed.Op != "dial":
 		return fmt.Errorf("what answers at %s is not an admin endpoint of Caddy, or it went away: %w", e.shown, err)
 	case e.socket != "" && errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("this user may not open the socket %s%s: run the command as root or as the user that Caddy runs as, such as `sudo -u caddy caddy generic-registry …`: %w", e.socket, ownedBy(e.socket), failed.Err)
+		return fmt.Errorf("this user may not open the socket %s%s: run the command as root or as the user that Caddy runs as, such as `sudo -u caddy caddy generic-registry …`: %w", e.socket, directory.OwnedBy(e.socket), failed.Err)
 	case e.socket != "" && errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("there is no socket %s: Caddy is not running, or its option `admin` names another address, which --config or --address can tell", e.socket)
 	}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/generic-registry/caddy-generic-registry/module/directory"
+	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
@@ -18,8 +20,8 @@ import (
 // offline is a registry that no server has open.
 type offline struct{ *target }
 
-// backends returns the backends of the registry that is meant.
-func (o offline) backends(log *slog.Logger) (*backends, error) {
+// registry returns where the registry that is meant is, and with which backends.
+func (o offline) registry(log *slog.Logger) (*pool.Config, error) {
 	placed, err := o.place()
 	if err != nil {
 		return nil, err
@@ -32,14 +34,14 @@ func (o offline) backends(log *slog.Logger) (*backends, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &backends{root: placed.Root, storeLog: log}
+	config := &pool.Config{Root: placed.Root, StoreLog: log}
 	var isMetadata, isBlobs bool
-	b.metadata, isMetadata = metadata.(store.MetadataBackend)
-	b.blobs, isBlobs = blobs.(store.BlobBackend)
+	config.Metadata, isMetadata = metadata.(store.MetadataBackend)
+	config.Blobs, isBlobs = blobs.(store.BlobBackend)
 	if !isMetadata || !isBlobs {
 		return nil, fmt.Errorf("the stores of %s are not backends of a registry", placed.Root)
 	}
-	return b, nil
+	return config, nil
 }
 
 // offlineModule makes the guest module that a configuration chooses, with its settings.
@@ -68,34 +70,34 @@ func offlineModule(namespace string, chosen json.RawMessage) (any, error) {
 
 // existing reports that there is no registry where one is meant: opening one would
 // make it.
-func (b *backends) existing() error {
-	if err := b.notHalf(); err != nil {
+func existing(config *pool.Config) error {
+	if err := config.NotHalf(); err != nil {
 		return err
 	}
-	return errors.Join(b.holds(b.metadata.Identity(b.root)), b.holds(b.blobs.Identity(b.root)))
+	return errors.Join(holds(config, config.Metadata.Identity(config.Root)), holds(config, config.Blobs.Identity(config.Root)))
 }
 
 // holds reports that a directory of a registry does not exist or is empty.
-func (b *backends) holds(dir string) error {
+func holds(config *pool.Config, dir string) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0 {
-		return fmt.Errorf("there is no registry at %s: %s does not exist or is empty", b.root, dir)
+		return fmt.Errorf("there is no registry at %s: %s does not exist or is empty", config.Root, dir)
 	}
 	if err != nil {
-		return orPermission(fmt.Errorf("looking for the registry: %w", err))
+		return directory.OrPermission(fmt.Errorf("looking for the registry: %w", err))
 	}
 	return nil
 }
 
 // vacant reports that something is where a registry is to be made.
-func (b *backends) vacant() error {
-	if err := b.notHalf(); err != nil {
+func vacant(config *pool.Config) error {
+	if err := config.NotHalf(); err != nil {
 		return err
 	}
-	for _, dir := range []string{b.root, b.metadata.Identity(b.root), b.blobs.Identity(b.root)} {
+	for _, dir := range []string{config.Root, config.Metadata.Identity(config.Root), config.Blobs.Identity(config.Root)} {
 		entries, err := os.ReadDir(dir)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return orPermission(fmt.Errorf("looking whether %s is empty: %w", dir, err))
+			return directory.OrPermission(fmt.Errorf("looking whether %s is empty: %w", dir, err))
 		}
 		for _, entry := range entries {
 			if entry.Name() != "lost+found" {
@@ -106,16 +108,13 @@ func (b *backends) vacant() error {
 	return nil
 }
 
-// openRegistry opens a registry that does nothing by itself.
-func (b *backends) openRegistry(ctx context.Context) (*registry.Registry, error) {
-	if err := b.existing(); err != nil {
+// openIdle opens a registry that does nothing by itself.
+func openIdle(ctx context.Context, config *pool.Config) (*registry.Registry, error) {
+	if err := existing(config); err != nil {
 		return nil, err
 	}
-	opened, err := b.open(ctx, b.storeLog)
-	if err != nil {
-		return nil, orOnline(err)
-	}
-	return registry.New(opened.metadata, opened.blobs, registry.Options{Log: b.storeLog, Idle: true}), nil
+	reg, err := config.Open(ctx, registry.Options{Log: config.StoreLog, Idle: true})
+	return reg, orOnline(err)
 }
 
 // orOnline says how to do it while a server has the registry open.

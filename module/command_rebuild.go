@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -55,17 +56,17 @@ func (r *rebuildCommand) run(ctx context.Context) error {
 	began := time.Now()
 	line := newProgressLine(r.notes)
 	defer line.end()
-	backends, err := r.backends(notesLog(line, slog.LevelWarn))
+	config, err := r.registry(notesLog(line, slog.LevelWarn))
 	if err != nil {
 		return err
 	}
-	if err := backends.notHalf(); err != nil {
+	if err := config.NotHalf(); err != nil {
 		return err
 	}
-	if err := backends.holds(backends.metadata.Identity(backends.root)); err != nil {
+	if err := holds(config, config.Metadata.Identity(config.Root)); err != nil {
 		return err
 	}
-	backend, ok := backends.metadata.(store.JournalBackend)
+	backend, ok := config.Metadata.(store.JournalBackend)
 	if !ok {
 		return store.ErrNoJournal
 	}
@@ -74,10 +75,10 @@ func (r *rebuildCommand) run(ctx context.Context) error {
 		what, rebuild = "journal", backend.RebuildJournal
 	}
 	ctx = store.WithReplayProgress(ctx, line.replaying("making the "+what))
-	if err := rebuild(ctx, backends.root, backends.storeLog); err != nil {
+	if err := rebuild(ctx, config.Root, config.StoreLog); err != nil {
 		return whileStopped(fmt.Errorf("rebuilding the %s: %w", what, err))
 	}
-	metadata, err := backends.metadata.OpenMetadata(ctx, backends.root, backends.storeLog)
+	metadata, err := config.Metadata.OpenMetadata(ctx, config.Root, config.StoreLog)
 	if err != nil {
 		return whileStopped(fmt.Errorf("opening what was made: %w", err))
 	}
@@ -86,7 +87,7 @@ func (r *rebuildCommand) run(ctx context.Context) error {
 	if err := metadata.Close(); err != nil {
 		return fmt.Errorf("closing what was made: %w", err)
 	}
-	if err := backends.keepPosition(ctx, at); err != nil {
+	if err := keepPosition(ctx, config, at); err != nil {
 		return whileStopped(err)
 	}
 	_, err = fmt.Fprintf(r.out, "the %s is rebuilt: %s, in %s\n", what, counted(int64(at.Sequence), "change"), elapsed(began))
@@ -95,11 +96,11 @@ func (r *rebuildCommand) run(ctx context.Context) error {
 
 // keepPosition tells the blobs, where there are some, that what was made is their
 // metadata now: it may have fewer changes than what they have seen.
-func (b *backends) keepPosition(ctx context.Context, at store.Position) error {
-	if b.holds(b.blobs.Identity(b.root)) != nil {
+func keepPosition(ctx context.Context, config *pool.Config, at store.Position) error {
+	if holds(config, config.Blobs.Identity(config.Root)) != nil {
 		return nil
 	}
-	blobs, err := b.blobs.OpenBlobs(ctx, b.root, b.storeLog)
+	blobs, err := config.Blobs.OpenBlobs(ctx, config.Root, config.StoreLog)
 	if err != nil {
 		return fmt.Errorf("opening blobs: %w", err)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
+	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/backup"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
@@ -77,32 +78,32 @@ func (r *restoreCommand) run(ctx context.Context, arguments []string) error {
 	line := newProgressLine(r.notes)
 	defer line.end()
 	// Stores warn of what a restore does on purpose: it makes a database out of a journal.
-	backends, err := r.backends(notesLog(line, slog.LevelError))
+	config, err := r.registry(notesLog(line, slog.LevelError))
 	if err != nil {
 		return err
 	}
-	if err := backends.vacant(); err != nil {
+	if err := vacant(config); err != nil {
 		return err
 	}
 	var sources []backup.RestoreSource
 	for _, argument := range arguments {
 		sources = append(sources, backup.RestoreSource{Name: argument, Open: func() (io.ReadCloser, error) { return r.open(ctx, argument) }})
 	}
-	if err := directory.Make(backends.root); err != nil {
-		return orPermission(fmt.Errorf("making the root: %w", err))
+	if err := directory.Make(config.Root); err != nil {
+		return directory.OrPermission(fmt.Errorf("making the root: %w", err))
 	}
 	ctx = store.WithReplayProgress(ctx, line.replaying("making the database"))
 	summary, err := backup.Restore(ctx, backup.RestoreTarget{
-		Root: backends.root, Metadata: backends.metadata, Blobs: backends.blobs, Spool: backends.root, Log: backends.storeLog,
+		Root: config.Root, Metadata: config.Metadata, Blobs: config.Blobs, Spool: config.Root, Log: config.StoreLog,
 		Progress: func(p backup.RestoreProgress) {
 			line.show(step{what: "restoring " + p.Source, unit: "blob", done: p.Blobs, total: p.Expected.Blobs, bytes: p.Bytes, totalBytes: p.Expected.Bytes})
 		},
 	}, sources...)
 	line.end()
 	if err != nil {
-		return r.explain(ctx, err, backends)
+		return r.explain(ctx, err, config)
 	}
-	r.noteOwner(backends.root)
+	r.noteOwner(config.Root)
 	fmt.Fprintf(r.out, "restored registry %s as of change %d (%s): %s, in %s\n",
 		summary.Store, summary.Position.Sequence, summary.Created.Format(time.RFC3339), amount(summary.Blobs, "blob", summary.Bytes), elapsed(began))
 	for _, missing := range summary.Missing {
@@ -115,12 +116,12 @@ func (r *restoreCommand) run(ctx context.Context, arguments []string) error {
 }
 
 // explain says what a restore that did not come to its end leaves.
-func (r *restoreCommand) explain(ctx context.Context, err error, b *backends) error {
+func (r *restoreCommand) explain(ctx context.Context, err error, config *pool.Config) error {
 	if ctx.Err() != nil {
 		err = errInterrupted
 	}
-	err = orPermission(err)
-	if half := b.notHalf(); half != nil {
+	err = directory.OrPermission(err)
+	if half := config.NotHalf(); half != nil {
 		return fmt.Errorf("%w\n%w", err, half)
 	}
 	return err
@@ -129,8 +130,8 @@ func (r *restoreCommand) explain(ctx context.Context, err error, b *backends) er
 // noteOwner tells root, in whose directory of somebody else the server may not read what
 // root made.
 func (r *restoreCommand) noteOwner(root string) {
-	made, _ := ownerOf(root)
-	if above, known := ownerOf(filepath.Dir(root)); known && above != made && made == userName(0) {
+	made, _ := directory.OwnerOf(root)
+	if above, known := directory.OwnerOf(filepath.Dir(root)); known && above != made && made == directory.UserName(0) {
 		fmt.Fprintf(r.notes, "warning: the new files belong to %s, and the directory above them to %s: if Caddy runs as %[2]s, run chown -R %[2]s: %[3]s\n", made, above, root)
 	}
 }

@@ -63,15 +63,14 @@ func (c *commandTest) mustRun(arguments ...string) (out string) {
 func (c *commandTest) with(root string, do func(*registry.Registry) error) {
 	c.Helper()
 	o := offline{&target{root: root}}
-	b, err := o.backends(quietLog)
+	config, err := o.registry(quietLog)
 	if err != nil {
 		c.Fatal(err)
 	}
-	opened, err := b.open(c.Context(), quietLog)
+	reg, err := config.Open(c.Context(), registry.Options{Log: quietLog, Idle: true})
 	if err != nil {
 		c.Fatal(err)
 	}
-	reg := registry.New(opened.metadata, opened.blobs, registry.Options{Idle: true})
 	if err := errors.Join(do(reg), reg.Close()); err != nil {
 		c.Fatal(err)
 	}

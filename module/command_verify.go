@@ -158,11 +158,11 @@ func (v *verifyCommand) online(ctx context.Context, rate int64, show func(integr
 }
 
 func (v *verifyCommand) offlineCheck(ctx context.Context, rate int64, show func(integrity.VerifyProgress)) (*verifyReport, error) {
-	backends, err := v.backends(notesLog(v.notes, slog.LevelWarn))
+	config, err := v.registry(notesLog(v.notes, slog.LevelWarn))
 	if err != nil {
 		return nil, err
 	}
-	opened, err := backends.openRegistry(ctx)
+	opened, err := openIdle(ctx, config)
 	if err != nil {
 		return nil, err
 	}

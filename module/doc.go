@@ -2,11 +2,9 @@
 // requests, the authenticator of tokens, the app that opens and closes stores, the
 // admin endpoint with health and metrics, and the command caddy generic-registry.
 //
-// Stores belong to the process, not to a configuration: Caddy starts a new configuration
-// before it stops the old one, and requests outlive both. So the pool counts the users
-// of a store, which are configurations and requests, and the last one closes it. Stores
-// are opened in the app's Start and nowhere else, so that caddy validate beside a running
-// server touches nothing.
+// Registries are opened in the app's Start and nowhere else, so that caddy validate beside
+// a running server touches nothing. Package pool has them, for as long as a configuration
+// or a request uses them.
 //
 // The rules of who may do what are compiled once, when the configuration is loaded.
 // Handler.identify finds the user and Handler.authorize decides, before any store is

@@ -19,6 +19,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/blobs/filesystem"
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger"
+	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 )
 
@@ -27,26 +28,29 @@ import (
 func benchHandler(b *testing.B, size int) (*Handler, string) {
 	b.Helper()
 	root := b.TempDir()
-	key := storeKey{metadata: "metadata in " + root, blobs: "blobs in " + root}
-	e, err := stores.take(key)
+	config := &pool.Config{
+		Root:      root,
+		Metadata:  &badger.Backend{Dir: filepath.Join(root, "metadata"), Reserve: 64 << 20},
+		Blobs:     &filesystem.Backend{Dir: filepath.Join(root, "blobs"), Reserve: 1},
+		ScrubRate: scrubOff, Log: zap.NewNop(), StoreLog: quietLog,
+	}
+	lease, err := pool.Registries.Take(config)
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(func() { stores.leave(e) })
-	err = e.start(b.Context(), &backends{
-		root:      root,
-		metadata:  &badger.Backend{Dir: filepath.Join(root, "metadata"), Reserve: 64 << 20},
-		blobs:     &filesystem.Backend{Dir: filepath.Join(root, "blobs"), Reserve: 1},
-		scrubRate: scrubOff, log: zap.NewNop(), storeLog: quietLog,
+	b.Cleanup(lease.Return)
+	if err := lease.Start(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	content := registry.Content{Body: bytes.NewReader(rangeContent(size)), Size: int64(size)}
+	err = pool.Registries.Use(b.Context(), config.Key(), func(reg *registry.Registry) error {
+		_, err := reg.Publish(b.Context(), refOf("alice", "p", "1", "f"), "alice", content, registry.Limits{})
+		return err
 	})
 	if err != nil {
 		b.Fatal(err)
 	}
-	content := registry.Content{Body: bytes.NewReader(rangeContent(size)), Size: int64(size)}
-	if _, err := e.state.Load().registry.Publish(b.Context(), refOf("alice", "p", "1", "f"), "alice", content, registry.Limits{}); err != nil {
-		b.Fatal(err)
-	}
-	h := &Handler{store: key, log: zap.NewNop(), audit: zap.NewNop(), crossSite: http.NewCrossOriginProtection()}
+	h := &Handler{store: config.Key(), log: zap.NewNop(), audit: zap.NewNop(), crossSite: http.NewCrossOriginProtection()}
 	if err := h.provisionSettings(); err != nil {
 		b.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/access"
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
+	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/integrity"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
@@ -128,7 +129,7 @@ type Handler struct {
 	userKey   string
 	groupsKey string
 	crossSite *http.CrossOriginProtection
-	store     storeKey
+	store     pool.Key
 	log       *zap.Logger
 	audit     *zap.Logger
 	stripped  sync.Once // the notice that something strips the prefix

@@ -2,7 +2,6 @@ package module
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/dustin/go-humanize"
 
+	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
@@ -21,21 +21,6 @@ const (
 	probeLive  = "live"
 	probeReady = "ready"
 )
-
-// errOpening: the store is being opened, and nothing is known yet.
-var errOpening = errors.New("the registry is being opened")
-
-// health is how the registry is, or why it is not open. It waits for nothing.
-func (e *entry) health() (registry.Health, error) {
-	current := e.state.Load()
-	switch {
-	case current == nil:
-		return registry.Health{}, errOpening
-	case current.registry == nil:
-		return registry.Health{}, current.fault
-	}
-	return current.registry.Health(), nil
-}
 
 // provisionHealth checks where live and ready answer. The API must not have these
 // paths.
@@ -104,12 +89,7 @@ func (h *Handler) answerProbe(w http.ResponseWriter, r *http.Request, probe stri
 }
 
 func (h *Handler) passes(probe string) bool {
-	entry := stores.join(h.store)
-	if entry == nil {
-		return false
-	}
-	defer stores.leave(entry)
-	health, err := entry.health()
+	health, err := pool.Registries.HealthOf(h.store)
 	if err != nil {
 		return false
 	}
@@ -168,15 +148,14 @@ type damagedJSON struct {
 	Digests []string `json:"digests"`
 }
 
-// healthOf is the health of a registry of the pool.
-func healthOf(e *entry) healthJSON {
-	health, err := e.health()
-	if err != nil {
-		return healthJSON{Root: e.root(), Problems: []string{err.Error()}, Damaged: damagedJSON{Digests: []string{}}}
+// healthToJSON shows the health of a registry of the pool.
+func healthToJSON(health pool.Health) healthJSON {
+	if health.Fault != nil {
+		return healthJSON{Root: health.Root, Problems: []string{health.Fault.Error()}, Damaged: damagedJSON{Digests: []string{}}}
 	}
 	shown := healthJSON{
-		Root: e.root(), Live: health.Live(), Ready: health.Ready(),
-		Problems: problemsOf(health),
+		Root: health.Root, Live: health.Live(), Ready: health.Ready(),
+		Problems: problemsOf(health.Health),
 		Metadata: storeToJSON(health.Metadata), Blobs: storeToJSON(health.Blobs),
 		Journal: &journalJSON{health.Metadata.Journal.Sequence},
 		Scrub: &scrubJSON{
@@ -245,14 +224,13 @@ func serveHealth(w http.ResponseWriter, r *http.Request) error {
 		return adminError(http.StatusMethodNotAllowed, errMethod)
 	}
 	root := r.URL.Query().Get("root")
-	entries := stores.joinAll(root)
-	if root != "" && len(entries) == 0 {
-		return adminError(http.StatusNotFound, fmt.Errorf("%w: none has the root %s", errNoRoot, root))
+	registries := pool.Registries.Health(root)
+	if root != "" && len(registries) == 0 {
+		return adminError(http.StatusNotFound, fmt.Errorf("%w: none has the root %s", pool.ErrNoRegistry, root))
 	}
-	status, all := http.StatusOK, make([]healthJSON, 0, len(entries))
-	for _, e := range entries {
-		shown := healthOf(e)
-		stores.leave(e)
+	status, all := http.StatusOK, make([]healthJSON, 0, len(registries))
+	for _, health := range registries {
+		shown := healthToJSON(health)
 		if !shown.Ready {
 			status = http.StatusServiceUnavailable
 		}

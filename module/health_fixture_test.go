@@ -1,6 +1,7 @@
 package module
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,21 +14,26 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
 
+	"github.com/generic-registry/caddy-generic-registry/module/pool"
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/storetest/memory"
 )
 
 // conditionedBackend opens stores in memory that say what they are told of their
 // condition.
 type conditionedBackend struct {
-	*fakeBackend
+	*memory.Backend
 	metadata, blobs atomic.Pointer[store.Condition]
+	place           string // when not at its root
 }
 
 var sound = store.Condition{Readable: true, Space: store.Space{Free: 100, Reserve: 10}, Journal: store.Position{Sequence: 7}}
 
 func newConditionedBackend() *conditionedBackend {
-	b := &conditionedBackend{fakeBackend: newFakeBackend()}
+	b := &conditionedBackend{Backend: memory.NewBackend()}
 	b.say(sound, sound)
 	return b
 }
@@ -38,12 +44,12 @@ func (b *conditionedBackend) say(metadata, blobs store.Condition) {
 }
 
 func (b *conditionedBackend) OpenMetadata(ctx context.Context, root string, log *slog.Logger) (store.MetadataStore, error) {
-	metadata, err := b.fakeBackend.OpenMetadata(ctx, root, log)
+	metadata, err := b.Backend.OpenMetadata(ctx, root, log)
 	return conditionedMetadata{metadata, &b.metadata}, err
 }
 
 func (b *conditionedBackend) OpenBlobs(ctx context.Context, root string, log *slog.Logger) (store.BlobStore, error) {
-	blobs, err := b.fakeBackend.OpenBlobs(ctx, root, log)
+	blobs, err := b.Backend.OpenBlobs(ctx, root, log)
 	return conditionedBlobs{blobs, &b.blobs}, err
 }
 
@@ -61,25 +67,25 @@ type conditionedBlobs struct {
 
 func (s conditionedBlobs) Condition() store.Condition { return *s.condition.Load() }
 
+// Identity tells registries with one root apart.
+func (b *conditionedBackend) Identity(root string) string { return cmp.Or(b.place, root) }
+
 // inPool puts a registry into the process's pool, started or not, and returns a
 // handler over it.
 func inPool(t *testing.T, root string, b *conditionedBackend, start bool) *Handler {
 	t.Helper()
-	key := storeKey{metadata: "metadata at " + root, blobs: "blobs at " + root}
-	e, err := stores.take(key)
+	config := &pool.Config{Root: root, Metadata: b, Blobs: b, ScrubRate: scrubOff, Log: zap.NewNop(), StoreLog: quietLog}
+	lease, err := pool.Registries.Take(config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { stores.leave(e) })
-	e.named.Store(&root)
-	config := b.config(quietLog)
-	config.metadata, config.blobs, config.root, config.scrubRate = b, b, root, scrubOff
+	t.Cleanup(lease.Return)
 	if start {
-		if err := e.start(t.Context(), config); err != nil {
+		if err := lease.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	h := &Handler{Prefix: "/api/packages", Health: "/health", store: key}
+	h := &Handler{Prefix: "/api/packages", Health: "/health", store: config.Key()}
 	if h.prefix, err = parsePath("prefix", h.Prefix); err != nil {
 		t.Fatal(err)
 	}
@@ -126,26 +132,35 @@ func askHealth(t *testing.T, query string) (status int, all []healthJSON) {
 }
 
 // damageOne publishes a file, loses its bytes and reads it. It returns the digest.
-func damageOne(t *testing.T, h *Handler) string {
+func damageOne(t *testing.T, h *Handler) (digest string) {
 	t.Helper()
-	e := stores.join(h.store)
-	defer stores.leave(e)
-	reg, err := e.wait(t.Context(), openWait)
+	onRegistry(t, h, func(reg *registry.Registry) {
+		publishSized(t, reg, "f", 1000)
+		file, err := reg.Lookup(t.Context(), refOf("o", "p", "1", "f"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := reg.Blobs().Delete(t.Context(), file.Locator); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := reg.Open(t.Context(), file.Ref); !errors.Is(err, store.ErrDamaged) {
+			t.Fatalf("error is %v", err)
+		}
+		digest = file.Digest.String()
+	})
+	return digest
+}
+
+// onRegistry runs a function on the open registry of a handler.
+func onRegistry(t *testing.T, h *Handler, do func(*registry.Registry)) {
+	t.Helper()
+	err := pool.Registries.Use(t.Context(), h.store, func(reg *registry.Registry) error {
+		do(reg)
+		return nil
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	publishSized(t, reg, "f", 1000)
-	file, err := reg.Lookup(t.Context(), refOf("o", "p", "1", "f"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := e.stores.blobs.Delete(t.Context(), file.Locator); err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := reg.Open(t.Context(), file.Ref); !errors.Is(err, store.ErrDamaged) {
-		t.Fatalf("error is %v", err)
-	}
-	return file.Digest.String()
 }
 
 // scrape returns the values of our metrics, through a registry as Caddy makes one.

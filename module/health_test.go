@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/integrity"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
@@ -95,7 +96,7 @@ func TestHealth(t *testing.T) {
 func TestHealthOfWhatIsNotOpen(t *testing.T) {
 	opening := inPool(t, "/srv/opening", newConditionedBackend(), false)
 	faulty := newConditionedBackend()
-	faulty.fail(store.ErrNoSpace)
+	faulty.Fail(store.ErrNoSpace)
 	full := inPool(t, "/srv/full", faulty, true)
 	open := inPool(t, "/srv/open", newConditionedBackend(), true)
 
@@ -106,7 +107,7 @@ func TestHealthOfWhatIsNotOpen(t *testing.T) {
 	for i, want := range []struct {
 		root, problem string
 		live          bool
-	}{{"/srv/full", "opening metadata: " + store.ErrNoSpace.Error(), false}, {"/srv/open", "", true}, {"/srv/opening", errOpening.Error(), false}} {
+	}{{"/srv/full", "opening metadata: " + store.ErrNoSpace.Error(), false}, {"/srv/open", "", true}, {"/srv/opening", "the registry is being opened", false}} {
 		got := all[i]
 		if got.Root != want.root || got.Live != want.live || got.Ready != want.live || strings.Join(got.Problems, "") != want.problem {
 			t.Errorf("health is %+v, want %+v", got, want)
@@ -115,7 +116,7 @@ func TestHealthOfWhatIsNotOpen(t *testing.T) {
 			t.Errorf("asked for %s alone: %d %+v", want.root, one, only)
 		}
 	}
-	for _, h := range []*Handler{opening, full, {store: storeKey{metadata: "gone"}, health: open.health}} {
+	for _, h := range []*Handler{opening, full, {store: pool.Key{Metadata: "gone"}, health: open.health}} {
 		for _, path := range []string{"/health/live", "/health/ready"} {
 			if w := h.probe(t, http.MethodGet, path); w.Code != http.StatusServiceUnavailable || w.Body.String() != "unavailable" {
 				t.Errorf("%s of %v: %d %s", path, h.store, w.Code, w.Body)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -42,9 +43,9 @@ var (
 
 // collector tells the health of the registries in a pool as metrics. It outlives
 // configurations, as the pool does; each has a registry of metrics of its own.
-type collector struct{ pool *pool }
+type collector struct{ pool *pool.Pool }
 
-var allStores = collector{stores}
+var allStores = collector{pool.Registries}
 
 // registerMetrics adds the metrics to those of a configuration.
 func registerMetrics(to *prometheus.Registry) error {
@@ -64,31 +65,29 @@ func (c collector) Describe(to chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (c collector) Collect(to chan<- prometheus.Metric) {
-	entries := c.pool.joinAll("")
-	roots := make(map[string]int, len(entries))
-	for _, e := range entries {
-		roots[e.root()]++
+	registries := c.pool.Health("")
+	roots := make(map[string]int, len(registries))
+	for _, health := range registries {
+		roots[health.Root]++
 	}
-	for _, e := range entries {
-		label := strings.ToValidUTF8(e.root(), "\uFFFD")
-		if roots[e.root()] > 1 { // with directories of their own
-			label = fmt.Sprintf("%s (%s)", label, strings.ToValidUTF8(e.key.metadata, "\uFFFD"))
+	for _, health := range registries {
+		label := strings.ToValidUTF8(health.Root, "\uFFFD")
+		if roots[health.Root] > 1 { // with directories of their own
+			label = fmt.Sprintf("%s (%s)", label, strings.ToValidUTF8(health.Key.Metadata, "\uFFFD"))
 		}
-		collect(to, e, label)
-		c.pool.leave(e)
+		collect(to, health, label)
 	}
 }
 
 // collect tells the metrics of one registry. One that is not open is only not ready.
-func collect(to chan<- prometheus.Metric, e *entry, root string) {
+func collect(to chan<- prometheus.Metric, health pool.Health, root string) {
 	gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
 		to <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, append([]string{root}, labels...)...)
 	}
 	counter := func(desc *prometheus.Desc, value int64) {
 		to <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(value), root)
 	}
-	health, err := e.health()
-	if err != nil {
+	if health.Fault != nil {
 		gauge(metricReady, 0)
 		return
 	}

@@ -3,6 +3,7 @@ package module
 import (
 	"testing"
 
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/integrity"
 )
 
@@ -12,24 +13,18 @@ func TestMetrics(t *testing.T) {
 	damageOne(t, first)
 	inPool(t, "/srv/\xff", newConditionedBackend(), true)
 	for _, own := range []string{"/srv/one", "/srv/two"} {
-		h := inPool(t, own, newConditionedBackend(), true)
-		same := "/srv/same"
-		e := stores.join(h.store)
-		e.named.Store(&same)
-		stores.leave(e)
+		b := newConditionedBackend()
+		b.place = "metadata at " + own
+		inPool(t, "/srv/same", b, true)
 	}
-	e := stores.join(first.store)
-	defer stores.leave(e)
-	reg, err := e.wait(t.Context(), openWait)
-	if err != nil {
-		t.Fatal(err)
-	}
-	publishSized(t, reg, "ten", 10)
-	publishSized(t, reg, "more", 2000)
-	report, err := reg.Verify(t.Context(), integrity.VerifyOptions{}, nil)
-	if err != nil || report.Scrub.Blobs != 3 {
-		t.Fatalf("%v, %+v", err, report)
-	}
+	onRegistry(t, first, func(reg *registry.Registry) {
+		publishSized(t, reg, "ten", 10)
+		publishSized(t, reg, "more", 2000)
+		report, err := reg.Verify(t.Context(), integrity.VerifyOptions{}, nil)
+		if err != nil || report.Scrub.Blobs != 3 {
+			t.Fatalf("%v, %+v", err, report)
+		}
+	})
 	got := scrape(t)
 	for name, want := range map[string]float64{
 		`ready{root="/srv/a"}`:                                      1,

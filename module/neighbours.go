@@ -12,6 +12,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/fileserver"
 	"go.uber.org/zap"
+
+	"github.com/generic-registry/caddy-generic-registry/module/pool"
 )
 
 // pathStack has the patterns of the path matchers around a handler, the outer first.
@@ -175,8 +177,8 @@ func (n *neighbours) passwordsBefore(tokens placed[*Authenticator]) bool {
 // that they are in.
 func (a *App) directories() (all []string) {
 	for key, use := range a.uses {
-		all = append(all, use.backends.root)
-		for _, identity := range []string{key.metadata, key.blobs} {
+		all = append(all, use.config.Root)
+		for _, identity := range []string{key.Metadata, key.Blobs} {
 			if _, directory, found := strings.Cut(identity, " at "); found && filepath.IsAbs(directory) {
 				all = append(all, directory)
 			}
@@ -208,8 +210,8 @@ func resolved(directory string) string {
 
 // warnOfRules compares the rules of handlers with one root.
 func (a *App) warnOfRules() {
-	rules := make(map[storeKey][]byte)
-	warned := make(map[storeKey]bool)
+	rules := make(map[pool.Key][]byte)
+	warned := make(map[pool.Key]bool)
 	for _, h := range a.handlers {
 		own, err := json.Marshal([]any{h.Owners, h.Admins})
 		if err != nil {

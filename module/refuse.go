@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -41,10 +42,10 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, body *requestBo
 // retryAfter says, in seconds, when what failed is tried again: a store that is not open
 // at its interval, which grows, and all else at the shortest.
 func retryAfter(err error) string {
-	interval := stateRetryInterval
-	var waits *retried
+	interval := pool.RetryInterval
+	var waits *pool.Retried
 	if errors.As(err, &waits) {
-		interval = waits.interval
+		interval = waits.Interval
 	}
 	return strconv.Itoa(int(math.Ceil(interval.Seconds())))
 }

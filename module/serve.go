@@ -6,18 +6,14 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
-
-// openWait bounds how long a request waits for its store: apps start in any
-// order, so a request can come before the store is open.
-const openWait = 30 * time.Second
 
 // Refusals of the handler itself. Their statuses are in one table, status.go.
 var (
@@ -102,27 +98,22 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, rt route, who *i
 		}
 	}
 
-	entry := stores.join(h.store)
-	if entry == nil {
-		return fmt.Errorf("%w: closed by a reload", store.ErrUnavailable)
-	}
-	defer stores.leave(entry)
-	reg, err := entry.wait(r.Context(), openWait)
-	if err != nil {
-		if r.Method == http.MethodPut && errors.Is(err, store.ErrNoSpace) {
-			return err
+	err := pool.Registries.Use(r.Context(), h.store, func(reg *registry.Registry) error {
+		ctx, end := wanted(r)
+		defer end()
+		switch r.Method {
+		case http.MethodPut:
+			return h.put(w, r.WithContext(ctx), reg, rt.Ref, declared, record)
+		case http.MethodDelete:
+			return remove(ctx, w, reg, rt, who.user)
 		}
-		return errors.Join(store.ErrUnavailable, err)
+		return h.download(ctx, w, r, reg, rt.Ref, record)
+	})
+	var closed *pool.NotOpen
+	if errors.As(err, &closed) && r.Method == http.MethodPut && errors.Is(err, store.ErrNoSpace) {
+		return closed.Why // 507 in place of 503
 	}
-	ctx, end := wanted(r)
-	defer end()
-	switch {
-	case r.Method == http.MethodPut:
-		return h.put(w, r.WithContext(ctx), reg, rt.Ref, declared, record)
-	case r.Method == http.MethodDelete:
-		return remove(ctx, w, reg, rt, who.user)
-	}
-	return h.download(ctx, w, r, reg, rt.Ref, record)
+	return err
 }
 
 // actionOf tells what a request with an allowed method does.

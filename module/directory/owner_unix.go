@@ -1,6 +1,6 @@
 //go:build unix
 
-package module
+package directory
 
 import (
 	"os"
@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// ownerOf returns the name of the user that a file belongs to, and whether that is known.
-func ownerOf(path string) (name string, known bool) {
+// OwnerOf returns the name of the user that a file belongs to, and whether that is known.
+func OwnerOf(path string) (name string, known bool) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return "", false
@@ -19,11 +19,11 @@ func ownerOf(path string) (name string, known bool) {
 	if !ok {
 		return "", false
 	}
-	return userName(int(status.Uid)), true
+	return UserName(int(status.Uid)), true
 }
 
-// userName is the name of a user, or the number of one without a name.
-func userName(id int) string {
+// UserName is the name of a user, or the number of one without a name.
+func UserName(id int) string {
 	number := strconv.Itoa(id)
 	if found, err := user.LookupId(number); err == nil {
 		return found.Username

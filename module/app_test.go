@@ -1,0 +1,57 @@
+package module
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/generic-registry/caddy-generic-registry/module/blobs/filesystem"
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger"
+	"github.com/generic-registry/caddy-generic-registry/module/pool"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+)
+
+var quietLog = slog.New(slog.DiscardHandler)
+
+// TestHandlersOfOneStoreAgree on everything that is the store's.
+func TestHandlersOfOneStoreAgree(t *testing.T) {
+	app := &App{uses: make(map[pool.Key]*use)}
+	defer func() {
+		if err := app.Cleanup(); err != nil {
+			t.Error(err)
+		}
+	}()
+	root := t.TempDir()
+	use := func(metadataReserve, blobsReserve, scrubRate int64) error {
+		_, err := app.use(root, &badger.Backend{Reserve: metadataReserve}, &filesystem.Backend{Reserve: blobsReserve}, scrubRate)
+		return err
+	}
+	for range 2 {
+		if err := use(100, 200, 300); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, other := range [][3]int64{{101, 200, 300}, {100, 201, 300}, {100, 200, 301}, {100, 200, -1}} {
+		if err := use(other[0], other[1], other[2]); !errors.Is(err, errContradiction) {
+			t.Errorf("%v: error is %v", other, err)
+		}
+	}
+}
+
+// TestRetryAfterIsWhenTheStoreIsTriedAgain: it grows with the interval.
+func TestRetryAfterIsWhenTheStoreIsTriedAgain(t *testing.T) {
+	for _, test := range []struct {
+		err  error
+		want string
+	}{
+		{store.ErrUnavailable, "2"},
+		{&pool.Retried{Err: store.ErrDamaged, Interval: time.Minute}, "60"},
+		{fmt.Errorf("opening: %w", &pool.Retried{Err: store.ErrNoSpace, Interval: 4500 * time.Millisecond}), "5"},
+	} {
+		if got := retryAfter(test.err); got != test.want {
+			t.Errorf("%v: Retry-After is %s, want %s", test.err, got, test.want)
+		}
+	}
+}

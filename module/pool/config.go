@@ -1,0 +1,86 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/generic-registry/caddy-generic-registry/module/directory"
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/registry/backup"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+)
+
+// Config is what one configuration of Caddy wants of a registry.
+type Config struct {
+	Root      string // the directory, in its one name
+	Metadata  store.MetadataBackend
+	Blobs     store.BlobBackend
+	ScrubRate int64        // as in registry.Options
+	Log       *zap.Logger  // for what becomes of the registry here
+	StoreLog  *slog.Logger // for the registry itself, which knows no zap
+	Audit     *zap.Logger  // for changes that the admin endpoint makes; may be nil
+
+	// TakesTokens says that a site of the configuration accepts tokens of the registry.
+	TakesTokens bool
+}
+
+// Key says which resources the registry consists of.
+func (c *Config) Key() Key {
+	name := func(backend any, identity string) string {
+		if module, ok := backend.(caddy.Module); ok {
+			return fmt.Sprintf("%s at %s", module.CaddyModule().ID, identity)
+		}
+		return identity
+	}
+	return Key{Metadata: name(c.Metadata, c.Metadata.Identity(c.Root)), Blobs: name(c.Blobs, c.Blobs.Identity(c.Root))}
+}
+
+// Open opens both halves, and a registry over them. The error says whose a directory is
+// that may not be opened.
+func (c *Config) Open(ctx context.Context, options registry.Options) (*registry.Registry, error) {
+	if err := c.NotHalf(); err != nil {
+		return nil, err
+	}
+	metadata, blobs, err := c.openBoth(ctx, options.Log)
+	if err != nil {
+		return nil, directory.OrPermission(err)
+	}
+	return registry.New(metadata, blobs, options), nil
+}
+
+// NotHalf reports half a restore. It makes nothing.
+func (c *Config) NotHalf() error {
+	if _, err := os.Stat(filepath.Join(c.Root, backup.RestoreMark)); err != nil {
+		return nil
+	}
+	places := c.Root
+	for _, place := range []string{c.Metadata.Identity(c.Root), c.Blobs.Identity(c.Root)} {
+		if !strings.HasPrefix(place, c.Root+string(filepath.Separator)) {
+			places += " and in " + place
+		}
+	}
+	return fmt.Errorf("%s has %w, which was interrupted or failed: delete what is in %s, and restore again", c.Root, store.ErrHalfRestored, places)
+}
+
+func (c *Config) openBoth(ctx context.Context, log *slog.Logger) (metadata store.MetadataStore, blobs store.BlobStore, err error) {
+	metadata, err = c.Metadata.OpenMetadata(ctx, c.Root, log)
+	if err != nil {
+		return nil, nil, fmt.Errorf("opening metadata: %w", err)
+	}
+	blobs, err = c.Blobs.OpenBlobs(ctx, c.Root, log)
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("opening blobs: %w", err), metadata.Close())
+	}
+	if err := blobs.Bind(ctx, metadata.ID()); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("binding blobs to metadata: %w", err), blobs.Close(), metadata.Close())
+	}
+	return metadata, blobs, nil
+}
