@@ -7,10 +7,12 @@ import (
 
 // File is a published file as a store knows it.
 type File struct {
-	// Ref has the names in the spelling of the first publish: the owner's,
-	// package's and version's is that of the version's first file.
+	// Ref has the names as first spelled: the owner's, the package's and the version's by
+	// the first file of each that there was since it had none.
 	Ref
 	Blob
+	// ID is of this file and no other, and above those of files published earlier.
+	ID int64
 	// Creator is the user who published the file.
 	Creator string
 	// Created is when it was published.

@@ -26,6 +26,8 @@ const (
 // context ends returns soon, with an error that is the context's and not
 // ErrUnavailable when a mutation may still happen.
 type MetadataStore interface {
+	Catalog
+
 	// Admit tells, before the body of a publish is asked for, why the store would
 	// not take its record now. It answers at once. ErrNoSpace when there is no room
 	// for one more record, ErrUnavailable.

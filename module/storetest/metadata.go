@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -14,7 +15,8 @@ import (
 
 // Metadata runs the contract of store.MetadataStore.
 func Metadata(t *testing.T, place MetadataPlace) {
-	for name, test := range map[string]func(*metadataFixture){
+	clauses := maps.Clone(catalogClauses)
+	maps.Copy(clauses, map[string]func(*metadataFixture){
 		"a published file is found in any case, shown as first spelled":   spelling,
 		"missing version and missing file are told apart":                 missing,
 		"names that look alike do not meet":                               lookalikes,
@@ -51,7 +53,8 @@ func Metadata(t *testing.T, place MetadataPlace) {
 		"blobs that changed are listed as they are":                       blobsAfterChanges,
 		"how far a scrub came survives closing and opening":               scrubKept,
 		"the condition of a store is told when it is closed too":          metadataCondition,
-	} {
+	})
+	for name, test := range clauses {
 		t.Run(name, func(t *testing.T) {
 			before := goleak.IgnoreCurrent()
 			t.Run("", func(t *testing.T) { test(newMetadataFixture(t, place)) })

@@ -87,7 +87,7 @@ func (b *batch) emptyGrave(id uint64) (emptied bool, err error) {
 	if found, err := b.get(key, &grave); err != nil || !found {
 		return true, err
 	}
-	files, err := b.filesAfter(id, grave.lastFile)
+	files, err := filesAfter(b.reader, id, grave.lastFile, cleanupFiles)
 	if err != nil {
 		return false, err
 	}
@@ -108,29 +108,6 @@ func (b *batch) emptyGrave(id uint64) (emptied bool, err error) {
 	}
 	b.bury(key)
 	return true, nil
-}
-
-func (b *batch) filesAfter(id uint64, last string) ([]fileRecord, error) {
-	var files []fileRecord
-	from := filesKey(id)
-	if last != "" {
-		from = fileKey(id, last)
-	}
-	err := b.scan(filesKey(id), from, func(key, value []byte) error {
-		if len(files) == cleanupFiles {
-			return errEnough
-		}
-		var file fileRecord
-		if err := decode(key, value, &file); err != nil {
-			return err
-		}
-		files = append(files, file)
-		return nil
-	})
-	if errors.Is(err, errEnough) {
-		err = nil
-	}
-	return files, err
 }
 
 // Buried implements store.MetadataStore.

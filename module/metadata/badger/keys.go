@@ -82,8 +82,13 @@ func ownerKey(owner string) []byte {
 
 // timeKey sorts an owner's versions newest first: time and id are inverted.
 func timeKey(owner string, created time.Time, id uint64) []byte {
-	key := appendName([]byte(timePrefix), store.Fold(owner))
-	key = binary.BigEndian.AppendUint64(key, ^uint64(created.UnixNano()))
+	return append(appendName([]byte(timePrefix), store.Fold(owner)), newestFirst(created, id)...)
+}
+
+// newestFirst sorts by time and by id, both inverted. Times before 1970 have their sign in
+// the first bit.
+func newestFirst(created time.Time, id uint64) []byte {
+	key := binary.BigEndian.AppendUint64(nil, ^(uint64(created.UnixNano()) ^ 1<<63))
 	return binary.BigEndian.AppendUint64(key, ^id)
 }
 

@@ -23,8 +23,9 @@ import (
 const (
 	layout = "generic_registry metadata badger"
 
-	// layoutVersion is of sums that count blobs by their locators.
-	layoutVersion = 5
+	// layoutVersion is of owners and packages that know their names, and of an index by
+	// time that holds for times before 1970.
+	layoutVersion = 6
 
 	memTableSize     = 8 << 20
 	valueLogSize     = 1 << 20 // nothing is written to it

@@ -56,8 +56,7 @@ func (b *batch) publishFile(p store.Publication) (store.File, bool, error) {
 	}
 
 	if !versionKnown {
-		tally.pkg.versions++
-		tally.owner.versions++
+		tally.add(&version)
 	}
 	tally.owner.files++
 	tally.owner.bytes += uint64(p.Size)
@@ -117,6 +116,7 @@ func published(version versionRecord, file fileRecord, locator store.Locator) st
 			File:       file.name,
 		},
 		Blob:    store.Blob{Locator: locator, Digest: file.digest, Size: int64(file.size)},
+		ID:      int64(file.id),
 		Creator: file.creator,
 		Created: file.created,
 	}
@@ -126,6 +126,19 @@ func published(version versionRecord, file fileRecord, locator store.Locator) st
 type tally struct {
 	pkg   packageRecord
 	owner ownerRecord
+}
+
+// add counts a version, which shows its owner and its package as they were first spelled.
+func (t *tally) add(version *versionRecord) {
+	if t.owner.versions == 0 {
+		t.owner.name = version.owner
+	}
+	if t.pkg.versions == 0 {
+		t.pkg.name = version.name
+	}
+	t.owner.versions++
+	t.pkg.versions++
+	version.owner, version.name = t.owner.name, t.pkg.name
 }
 
 func (b *batch) tally(ref store.VersionRef) (t tally, err error) {

@@ -42,9 +42,18 @@ type blobRecord struct {
 	references uint64
 }
 
-type packageRecord struct{ versions uint64 }
+// packageRecord has the name in the spelling of the first version that there was since
+// the package had none.
+type packageRecord struct {
+	name     string
+	versions uint64
+}
 
-type ownerRecord struct{ versions, files, bytes uint64 }
+// ownerRecord has the name as packageRecord does.
+type ownerRecord struct {
+	name                   string
+	versions, files, bytes uint64
+}
 
 // graveRecord remembers how far the clean-up of a deleted version came: a scan
 // from its first file would pass over all that are deleted already.
@@ -91,9 +100,13 @@ func (r *blobRecord) fields(f *fields) {
 	f.number(&r.references)
 }
 
-func (r *packageRecord) fields(f *fields) { f.number(&r.versions) }
+func (r *packageRecord) fields(f *fields) {
+	f.text(&r.name)
+	f.number(&r.versions)
+}
 
 func (r *ownerRecord) fields(f *fields) {
+	f.text(&r.name)
 	f.number(&r.versions)
 	f.number(&r.files)
 	f.number(&r.bytes)

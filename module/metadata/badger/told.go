@@ -60,8 +60,7 @@ func (b *batch) tellVersion(ref store.VersionRef, change store.Change) error {
 		creator: change.User, created: change.Time, id: b.takeID(),
 	}
 	key := versionKey(ref)
-	tally.pkg.versions++
-	tally.owner.versions++
+	tally.add(&version)
 	b.state.sums.versions += scatter(version.id)
 	b.put(timeKey(ref.Owner, version.created, version.id), &timeRecord{versionKey: string(key)})
 	b.put(key, &version)

@@ -113,7 +113,10 @@ func (m *state) applyPublish(ref store.Ref, change store.Change) error {
 	}
 	v := m.versions[ref.VersionRef.Key()]
 	if v == nil {
-		v = &version{ref: ref.VersionRef, files: make(map[string]store.File)}
+		v = &version{
+			ref: m.spelled(ref.VersionRef), id: m.takeID(), creator: change.User, created: change.Time.UTC(),
+			files: make(map[string]store.File),
+		}
 		m.versions[ref.VersionRef.Key()] = v
 	}
 	b := m.blobs[digest]
@@ -129,10 +132,33 @@ func (m *state) applyPublish(ref store.Ref, change store.Change) error {
 	v.files[store.Fold(ref.File)] = store.File{
 		Ref:     store.Ref{VersionRef: v.ref, File: ref.File},
 		Blob:    store.Blob{Locator: b.locator, Digest: digest, Size: b.size},
+		ID:      m.takeID(),
 		Creator: change.User,
 		Created: change.Time,
 	}
 	return nil
+}
+
+func (m *state) takeID() int64 {
+	m.lastID++
+	return m.lastID
+}
+
+// spelled returns a version's ref as it is shown: an owner and a package that are there
+// keep their spelling.
+func (m *state) spelled(ref store.VersionRef) store.VersionRef {
+	key := ref.Key()
+	for known, v := range m.versions {
+		if known.Owner != key.Owner {
+			continue
+		}
+		ref.Owner = v.ref.Owner
+		if known.Package == key.Package {
+			ref.Package = v.ref.Package
+			break
+		}
+	}
+	return ref
 }
 
 // release takes one reference off a blob.

@@ -31,6 +31,7 @@ type state struct {
 	graves    []*version // deleted, with files to release
 	tokens    map[string]*token
 	scrub     store.Scrub
+	lastID    int64 // that was given out, to a version or a file
 }
 
 func newState(id string) state {
@@ -44,8 +45,11 @@ func newState(id string) state {
 }
 
 type version struct {
-	ref   store.VersionRef // as first published
-	files map[string]store.File
+	ref     store.VersionRef // as first published
+	id      int64
+	creator string
+	created time.Time
+	files   map[string]store.File
 }
 
 type blob struct {

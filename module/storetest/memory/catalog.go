@@ -1,0 +1,173 @@
+package memory
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+)
+
+// The catalogue looks at every version each time, where a real store has indexes and sums.
+
+// Owners implements store.Catalog.
+func (s *metadataStore) Owners(ctx context.Context, q store.OwnerQuery) (page store.OwnerPage, err error) {
+	m, leave, err := s.enter(ctx)
+	if err != nil {
+		return page, err
+	}
+	defer leave()
+	owners := make(map[string]store.OwnerInfo)
+	for key, pkg := range m.packages(q.Selection) {
+		owner := owners[key.Owner]
+		owner.Name = pkg.Owner
+		owner.Packages++
+		owner.Add(pkg.Sums)
+		owners[key.Owner] = owner
+	}
+	names := slices.Sorted(maps.Keys(owners))
+	names, page.Next = pageOf(names, store.Fold(q.After), q.Limit)
+	for _, name := range names {
+		page.Owners = append(page.Owners, owners[name])
+	}
+	return page, nil
+}
+
+// Packages implements store.Catalog.
+func (s *metadataStore) Packages(ctx context.Context, q store.PackageQuery) (page store.PackagePage, err error) {
+	m, leave, err := s.enter(ctx)
+	if err != nil {
+		return page, err
+	}
+	defer leave()
+	found := make(map[string]store.PackageInfo)
+	for key, pkg := range m.packages(q.Selection) {
+		if key.Owner == store.Fold(q.Owner) && store.Matches(q.Search, key.Package) {
+			found[key.Package] = pkg
+		}
+	}
+	names := slices.Sorted(maps.Keys(found))
+	names, page.Next = pageOf(names, store.Fold(q.After), q.Limit)
+	for _, name := range names {
+		page.Packages = append(page.Packages, found[name])
+	}
+	return page, nil
+}
+
+// packages sums up those that are selected, by folded names.
+func (m *state) packages(selected store.Selection) map[store.VersionRef]store.PackageInfo {
+	found := make(map[store.VersionRef]store.PackageInfo)
+	for ref, v := range m.versions {
+		if !selected.Takes(ref.Owner, ref.Package) {
+			continue
+		}
+		key := store.VersionRef{Owner: ref.Owner, Package: ref.Package}
+		pkg := found[key]
+		pkg.Owner, pkg.Name = v.ref.Owner, v.ref.Package
+		info := v.info()
+		pkg.Add(store.Sums{Versions: 1, Files: info.Files, Bytes: info.Bytes})
+		found[key] = pkg
+	}
+	return found
+}
+
+// pageOf returns the names of a page out of sorted ones, and the last if there are more.
+func pageOf(names []string, after string, limit int) (page []string, next string) {
+	from, found := slices.BinarySearch(names, after)
+	if found {
+		from++
+	}
+	names = names[from:]
+	if size := store.PageSize(limit); len(names) > size {
+		return names[:size], names[size-1]
+	}
+	return names, ""
+}
+
+// Versions implements store.Catalog.
+func (s *metadataStore) Versions(ctx context.Context, q store.VersionQuery) (page store.VersionPage, err error) {
+	m, leave, err := s.enter(ctx)
+	if err != nil {
+		return page, err
+	}
+	defer leave()
+	var found []store.VersionInfo
+	for ref, v := range m.versions {
+		if ref.Owner == store.Fold(q.Owner) && (q.Package == "" || ref.Package == store.Fold(q.Package)) &&
+			store.Matches(q.Search, ref.Package) && q.Takes(ref.Owner, ref.Package) {
+			found = append(found, v.info())
+		}
+	}
+	slices.SortFunc(found, func(a, b store.VersionInfo) int { return strings.Compare(orderKey(a), orderKey(b)) })
+	if q.Total {
+		page.Total = int64(len(found))
+	}
+	if after, err := hex.DecodeString(string(q.After)); err == nil && len(after) == 16 {
+		for len(found) > 0 && orderKey(found[0]) <= string(after) {
+			found = found[1:]
+		}
+	}
+	found = found[min(int64(len(found)), max(0, q.Skip)):]
+	if size := store.PageSize(q.Limit); len(found) > size {
+		found = found[:size]
+		page.Next = store.Cursor(hex.EncodeToString([]byte(orderKey(found[size-1]))))
+	}
+	page.Versions = found
+	return page, nil
+}
+
+// orderKey sorts versions newest first.
+func orderKey(v store.VersionInfo) string {
+	key := binary.BigEndian.AppendUint64(nil, ^(uint64(v.Created.UnixNano()) ^ 1<<63))
+	return string(binary.BigEndian.AppendUint64(key, ^uint64(v.ID)))
+}
+
+func (v *version) info() store.VersionInfo {
+	info := store.VersionInfo{VersionRef: v.ref, ID: v.id, Creator: v.creator, Created: v.created}
+	for _, file := range v.files {
+		info.Files++
+		info.Bytes += file.Size
+	}
+	return info
+}
+
+// FindVersion implements store.Catalog.
+func (s *metadataStore) FindVersion(ctx context.Context, ref store.VersionRef) (store.VersionInfo, error) {
+	m, leave, err := s.enter(ctx)
+	if err != nil {
+		return store.VersionInfo{}, err
+	}
+	defer leave()
+	v := m.versions[ref.Key()]
+	if v == nil {
+		return store.VersionInfo{}, store.ErrPackageNotFound
+	}
+	return v.info(), nil
+}
+
+// Files implements store.Catalog.
+func (s *metadataStore) Files(ctx context.Context, q store.FileQuery) (page store.FilePage, err error) {
+	m, leave, err := s.enter(ctx)
+	if err != nil {
+		return page, err
+	}
+	defer leave()
+	v := m.versions[q.VersionRef.Key()]
+	if v == nil {
+		return page, store.ErrPackageNotFound
+	}
+	page.Version = v.info()
+	names := slices.Sorted(maps.Keys(v.files))
+	names, page.Next = pageOf(names, store.Fold(q.After), q.Limit)
+	for _, name := range names {
+		file := v.files[name]
+		file.Locator = m.blobs[file.Digest].locator
+		page.Files = append(page.Files, file)
+	}
+	return page, nil
+}
+
+var _ store.Catalog = (*metadataStore)(nil)
