@@ -5,6 +5,7 @@ import (
 	"net/http/httptest"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
@@ -12,49 +13,44 @@ import (
 
 // heldHash compares passwords when it is told to, and counts those that it compares.
 type heldHash struct {
-	begun   chan struct{}
 	goOn    chan struct{}
 	running atomic.Int32
-	most    atomic.Int32
 }
 
 func (h *heldHash) Compare(_, _ []byte) (bool, error) {
-	if now := h.running.Add(1); now > h.most.Load() {
-		h.most.Store(now)
-	}
+	h.running.Add(1)
 	defer h.running.Add(-1)
-	h.begun <- struct{}{}
 	<-h.goOn
 	return true, nil
 }
 
 // TestAFewPasswordsAreHashedAtATime: the others wait for a place.
 func TestAFewPasswordsAreHashedAtATime(t *testing.T) {
-	const places, requests = 2, 8
-	held := &heldHash{begun: make(chan struct{}, requests), goOn: make(chan struct{})}
-	bounded := &boundedHash{Comparer: held, places: make(chan struct{}, places), wait: hashWait}
-	answers := make(chan error)
-	for range requests {
-		go func() {
-			good, err := bounded.Compare(nil, nil)
-			if err == nil && !good {
-				err = errors.New("refused")
-			}
-			answers <- err
-		}()
-	}
-	for range places {
-		<-held.begun
-	}
-	for range requests {
-		held.goOn <- struct{}{}
-		if err := <-answers; err != nil {
-			t.Error(err)
+	synctest.Test(t, func(t *testing.T) {
+		const places, requests = 2, 8
+		held := &heldHash{goOn: make(chan struct{})}
+		bounded := &boundedHash{Comparer: held, places: make(chan struct{}, places), wait: hashWait}
+		answers := make(chan error, requests)
+		for range requests {
+			go func() {
+				good, err := bounded.Compare(nil, nil)
+				if err == nil && !good {
+					err = errors.New("refused")
+				}
+				answers <- err
+			}()
 		}
-	}
-	if most := held.most.Load(); most > places {
-		t.Errorf("%d passwords are hashed at once, want %d", most, places)
-	}
+		for left := requests; left > 0; left-- {
+			synctest.Wait()
+			if got, want := int(held.running.Load()), min(places, left); got != want {
+				t.Errorf("with %d requests left, %d passwords are hashed at once, want %d", left, got, want)
+			}
+			held.goOn <- struct{}{}
+			if err := <-answers; err != nil {
+				t.Error(err)
+			}
+		}
+	})
 }
 
 // TestAPasswordThatCannotBeCheckedIsNotRefused: the handler answers that the registry
