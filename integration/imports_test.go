@@ -43,6 +43,7 @@ var rooms = []struct {
 	{"module/registry", []string{"module/registry/integrity", "module/transfer", "module/store"}, suites},
 	{"module/registry/integrity", []string{"module/transfer", "module/store"}, engine},
 	{"module/access", []string{"module/store"}, nil},
+	{"module/web/pages", nil, nil},
 	{"module/journal", []string{"module/disk", "module/store"}, suites},
 	{"module/directory", []string{"module/disk", "module/store"}, nil},
 	{"module/disk", []string{"module/store"}, nil},
