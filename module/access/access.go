@@ -112,5 +112,31 @@ func (a *Rules) Allows(who Subject, what store.Action, owner, pkg string) bool {
 	return a.of(owner).forPackage(store.Fold(pkg)).allow(who, what, owner)
 }
 
+// Extent tells for how much of an owner's packages the rules let somebody do something.
+// Blocks of packages that let somebody do all that the owner's lines do change nothing.
+func (a *Rules) Extent(who Subject, what store.Action, owner string) store.Extent {
+	if who.Name() != "" && a.admins[store.Fold(who.Name())] {
+		return store.ExtentAll
+	}
+	owner = store.Fold(owner)
+	r := a.of(owner)
+	allowed, asked := 0, 1+len(r.packages)
+	if r.allow(who, what, owner) {
+		allowed++
+	}
+	for i := range r.packages {
+		if r.packages[i].allow(who, what, owner) {
+			allowed++
+		}
+	}
+	switch allowed {
+	case 0:
+		return store.ExtentNone
+	case asked:
+		return store.ExtentAll
+	}
+	return store.ExtentSome
+}
+
 // Quota returns what an owner may store.
 func (a *Rules) Quota(owner string) store.Quota { return a.of(store.Fold(owner)).quota }

@@ -60,6 +60,46 @@ func TestAccess(t *testing.T) {
 	}
 }
 
+func TestExtent(t *testing.T) {
+	rules := []OwnerRule{
+		{Owner: "public", Permissions: Permissions{Write: []string{"alice"}}},
+		{Owner: "private", Permissions: Permissions{Read: []string{"alice"}}},
+		{Owner: "mixed", Permissions: Permissions{Read: []string{"*"}}, Packages: []PackageRule{
+			{Package: "secret-*", Permissions: Permissions{Read: []string{"bob"}}},
+			{Package: "team", Permissions: Permissions{Write: []string{"bob"}}},
+		}},
+		{Owner: "opened", Permissions: Permissions{Read: []string{"alice"}}, Packages: []PackageRule{
+			{Package: "demo", Permissions: Permissions{Read: []string{"*"}}},
+		}},
+	}
+	compiled, err := Compile(rules, []string{"root"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name, user, owner string
+		what              store.Action
+		want              store.Extent
+	}{
+		{"a public owner is read whole", "", "Public", store.ActionRead, store.ExtentAll},
+		{"nobody writes to it", "", "public", store.ActionWrite, store.ExtentNone},
+		{"its writer does", "Alice", "public", store.ActionWrite, store.ExtentAll},
+		{"a private owner is closed", "bob", "private", store.ActionRead, store.ExtentNone},
+		{"its reader reads it whole", "alice", "private", store.ActionRead, store.ExtentAll},
+		{"a public owner with a private package is read in part", "", "mixed", store.ActionRead, store.ExtentSome},
+		{"who may read that package reads it whole", "bob", "mixed", store.ActionRead, store.ExtentAll},
+		{"who may write to one package writes in part", "bob", "mixed", store.ActionWrite, store.ExtentSome},
+		{"a private owner with a public package is read in part", "", "opened", store.ActionRead, store.ExtentSome},
+		{"an admin does everything", "ROOT", "private", store.ActionDelete, store.ExtentAll},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := compiled.Extent(subject{test.user, nil}, test.what, test.owner); got != test.want {
+				t.Errorf("the extent is %v, want %v", got, test.want)
+			}
+		})
+	}
+}
+
 func TestRulesThatCannotBe(t *testing.T) {
 	all := []string{"*"}
 	for _, test := range []struct {

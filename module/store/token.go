@@ -72,8 +72,11 @@ func (s Scope) size() (bytes int) {
 
 // Covers tells whether the scope has an action on an owner's package.
 func (s Scope) Covers(what Action, owner, pkg string) bool {
-	covered := slices.Contains(s.Actions, what) || what == ActionRead && len(s.Actions) > 0
-	return covered && matchesAny(s.Owners, owner) && matchesAny(s.Packages, pkg)
+	return s.has(what) && matchesAny(s.Owners, owner) && matchesAny(s.Packages, pkg)
+}
+
+func (s Scope) has(what Action) bool {
+	return slices.Contains(s.Actions, what) || what == ActionRead && len(s.Actions) > 0
 }
 
 func matchesAny(patterns []Pattern, name string) bool {
