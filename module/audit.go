@@ -8,7 +8,6 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
-	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -110,14 +109,6 @@ func (h *Handler) auditChange(r *http.Request, rec *record) {
 		fields = append(fields, zap.Int64("size", rec.file.Size), zap.Stringer("digest", rec.file.Digest))
 	}
 	h.audit.Info(message, fields...)
-}
-
-// auditToken logs that somebody made or revoked a token through the admin endpoint.
-func auditToken(r *http.Request, reg pool.Opened, action string, token store.Token) {
-	reg.Audit.Info("changed",
-		zap.String("action", action), zap.String("result", "ok"), zap.Int("status", http.StatusOK),
-		zap.String("user", token.User), zap.String("token", token.Name), zap.String("token_id", token.ID),
-		zap.String("root", reg.Root), zap.String("remote_addr", r.RemoteAddr))
 }
 
 // auditLogger is the one logger of the audit, whoever writes to it.
