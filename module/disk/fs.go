@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // Permissions of what stores make: nobody else's business.
@@ -138,6 +139,11 @@ const temporarySuffix = ".new"
 
 // Temporary is the name of a file that WriteFile has not finished.
 func Temporary(name string) string { return name + temporarySuffix }
+
+// IsTemporary returns the name of which Temporary makes the given one, if it is one.
+func IsTemporary(temporary string) (name string, is bool) {
+	return strings.CutSuffix(temporary, temporarySuffix)
+}
 
 // WriteFile writes a small file in one step: after a crash it is there with all of
 // the text, or as it was before. When it returns nil it survives a power cut.

@@ -19,6 +19,16 @@
 // copy of their digest. So no 201 rests on bytes that nobody looked at, a publish heals
 // damage, and it does not race with the scrub.
 //
+// # An upload in several requests
+//
+// A session in the blob store says how many bytes are durable, and has the state of their
+// hash. A request appends after them; every so often, and at its end, what came is made
+// durable, and the session after it. So a killed server goes on where the session stands,
+// and the end of an upload reads nothing a second time. The last request publishes the
+// bytes under the session's locator, and then ends the session. After a crash between the
+// two, the file of that name has the session's locator: then it is published. Only while
+// nothing names the locator are its bytes deleted with the session.
+//
 // # Bytes that nothing names
 //
 // A deletion condemns the bytes of its files; the reaper has the blob store delete them

@@ -49,8 +49,17 @@ func (r *Registry) Publish(ctx context.Context, ref store.Ref, creator string, c
 		return store.File{}, err
 	}
 	uncount()
-	// Once the bytes are durable the publish is finished even if the client has
-	// gone: its record costs less than sweeping the bytes.
+	file, err := r.record(ctx, ref, creator, blob, stored, limits.Quota)
+	if errors.Is(err, store.ErrNoSpace) || errors.Is(err, store.ErrUnavailable) {
+		// It did not happen: nothing refers to the bytes, and the room may be needed.
+		err = errors.Join(err, r.drop(ctx, blob.Locator))
+	}
+	return file, err
+}
+
+// record names bytes that are durable. The publish is finished even if the client has
+// gone: its record costs less than sweeping the bytes.
+func (r *Registry) record(ctx context.Context, ref store.Ref, creator string, blob store.Blob, stored time.Time, quota store.Quota) (store.File, error) {
 	recording, cancel := store.Settled(ctx)
 	defer cancel()
 	file, condemned, err := r.metadata.Publish(recording, store.Publication{
@@ -59,7 +68,7 @@ func (r *Registry) Publish(ctx context.Context, ref store.Ref, creator string, c
 		Stored:  stored,
 		Creator: creator,
 		Created: r.dates.choose(ref, r.now()),
-		Quota:   limits.Quota,
+		Quota:   quota,
 	})
 	if condemned {
 		r.wakeReaper()
@@ -72,12 +81,7 @@ func (r *Registry) Publish(ctx context.Context, ref store.Ref, creator string, c
 	case store.IsRefusal(err):
 		return store.File{}, err
 	}
-	err = fmt.Errorf("publishing: %w", err)
-	if errors.Is(err, store.ErrNoSpace) || errors.Is(err, store.ErrUnavailable) {
-		// It did not happen: nothing refers to the bytes, and the room may be needed.
-		err = errors.Join(err, r.drop(ctx, blob.Locator))
-	}
-	return store.File{}, err
+	return store.File{}, fmt.Errorf("publishing: %w", err)
 }
 
 // admit asks whether the metadata store would take a record.

@@ -33,6 +33,8 @@ type fakeStores struct {
 
 func (f *fakeStores) Condition() store.Condition { return store.Condition{Readable: true} }
 
+func (f *fakeStores) Sessions(context.Context) ([]store.Session, error) { return nil, nil }
+
 func (f *fakeStores) Admit(context.Context) error { return f.admitErr }
 
 func (f *fakeStores) Clock() time.Time { return fakeTime }

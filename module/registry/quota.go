@@ -59,6 +59,9 @@ func (r *Registry) checkQuota(ctx context.Context, ref store.Ref, content Conten
 	if quota.Bytes == 0 {
 		return content, none, nil
 	}
+	if err := r.loadUploads(ctx); err != nil {
+		return content, none, err
+	}
 	left := quota.Bytes - usage.Bytes
 	if left < 0 || content.Size > left-r.arrived.Add(store.Fold(ref.Owner), 0) {
 		return content, none, store.ErrQuotaBytes

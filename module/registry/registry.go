@@ -26,6 +26,7 @@ type Registry struct {
 
 	slots      slots
 	arrived    arrivals
+	uploads    uploads
 	uses       tokenUses
 	hold       hold
 	sweeper    sweeper
@@ -87,6 +88,11 @@ func New(metadata store.MetadataStore, blobs store.BlobStore, options Options) *
 	if err := r.keepPosition(ctx, false); err != nil && r.isBehind() == nil {
 		r.log.Warn("opening", slog.Any("error", err))
 	}
+	// Their bytes count against quotas from the beginning. If they cannot be read now,
+	// the first one who needs them tries again.
+	if err := r.loadUploads(ctx); err != nil {
+		r.log.Warn("opening", slog.Any("error", err))
+	}
 	r.startBackground(ctx, options.SweepInterval)
 	return r
 }
@@ -97,6 +103,7 @@ func (r *Registry) startBackground(ctx context.Context, sweepInterval time.Durat
 	}
 	r.background.Go(func() { r.repeat(ctx, "reaping condemned blobs", reapRetryInterval, r.condemned, r.Reap) })
 	r.background.Go(func() { r.repeat(ctx, "sweeping unnamed blobs", sweepInterval, nil, r.Sweep) })
+	r.background.Go(func() { r.repeat(ctx, "ending expired uploads", expireInterval, nil, r.EndExpired) })
 	r.background.Go(func() { r.repeat(ctx, "storing the last uses of tokens", useInterval, nil, r.storeUses) })
 	r.background.Go(func() { r.Keeper.Run(ctx) })
 }

@@ -71,8 +71,12 @@ func (r *Registry) runSweep(ctx context.Context, confirmed bool) (removed int, e
 	case err != nil && !errors.Is(err, store.ErrNoSpace): // it may make room
 		return 0, err
 	}
+	uploads, err := r.uploadLocators(ctx)
+	if err != nil {
+		return 0, err
+	}
 	pass := &sweepPass{
-		registry: r, confirmed: confirmed, before: r.now().Add(-store.SweepAfter),
+		registry: r, confirmed: confirmed, uploads: uploads, before: r.now().Add(-store.SweepAfter),
 		known: r.sweeper.seen, found: make(map[store.Locator]struct{}),
 	}
 	if err := pass.walk(ctx); err != nil {
@@ -102,6 +106,7 @@ type sweepPass struct {
 	confirmed bool
 	before    time.Time // older than this
 	known     map[store.Locator]struct{}
+	uploads   map[store.Locator]bool // bytes that may be published still, however old
 
 	walked, unnamed int64
 	batch           []store.Locator
@@ -114,7 +119,7 @@ type sweepPass struct {
 func (p *sweepPass) walk(ctx context.Context) error {
 	err := p.registry.blobs.Walk(ctx, func(locator store.Locator, _ int64, modified time.Time) error {
 		p.walked++
-		if !modified.Before(p.before) {
+		if !modified.Before(p.before) || p.uploads[locator] {
 			return nil
 		}
 		p.batch = append(p.batch, locator)

@@ -43,6 +43,17 @@ var (
 	// ErrBusy: as many uploads are under way as may be at once.
 	ErrBusy = errors.New("too many uploads at once")
 
+	// ErrSessionNotFound: there is no such upload session, or not for this user.
+	ErrSessionNotFound = errors.New("upload does not exist")
+	// ErrOffset: bytes that do not follow those that came before.
+	ErrOffset = errors.New("the offset is not where the upload stands")
+	// ErrLength: an upload is said to have another length than before, or has more bytes.
+	ErrLength = errors.New("the length of the upload is another one")
+	// ErrOvertaken: a later request goes on with the upload.
+	ErrOvertaken = errors.New("a later request goes on with this upload")
+	// ErrEnded: the upload is published already.
+	ErrEnded = errors.New("the upload is complete")
+
 	// ErrTokenNotFound: there is no such token.
 	ErrTokenNotFound = errors.New("token does not exist")
 	// ErrTokenExpired: the token has expired.

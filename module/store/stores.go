@@ -168,6 +168,9 @@ type BlobStore interface {
 	// Of the others it keeps the newest keep blobs. It returns how many it deleted.
 	PurgeQuarantine(ctx context.Context, before time.Time, keep int) (removed int, err error)
 
+	// Sessions are uploads that come in several requests.
+	Sessions
+
 	// Close closes the store. Writers still open fail from then on; readers go on.
 	Close() error
 }

@@ -41,6 +41,13 @@ func Blobs(t *testing.T, place BlobPlace) {
 		"quarantine touches no other blob":                         quarantineTouchesOne,
 		"of 8 quarantines at once all are done":                    quarantinedAtOnce,
 		"the condition is told when the store is closed too":       blobCondition,
+		"a session goes on where it was saved, after reopening":    sessionGoesOn,
+		"what was not saved of a session is cut off":               sessionIsCut,
+		"a session that ended is gone, and its bytes are not":      sessionEnds,
+		"a missing session is missing, a malformed one too":        sessionIsMissing,
+		"a session that lost its bytes is damaged":                 sessionLosesBytes,
+		"8 sessions at once do not mix":                            sessionsApart,
+		"sessions of a closed store are unavailable":               closedSessions,
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := goleak.IgnoreCurrent()

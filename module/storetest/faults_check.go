@@ -72,9 +72,13 @@ func (r *faultRun) checkTidy(step string) {
 	}
 }
 
+// walked returns the locators of all blobs, without those of uploads that go on.
 func (r *faultRun) walked() (locators []store.Locator) {
+	uploads := r.uploadedTo()
 	err := r.blobs.Walk(context.Background(), func(locator store.Locator, _ int64, _ time.Time) error {
-		locators = append(locators, locator)
+		if !uploads[locator] {
+			locators = append(locators, locator)
+		}
 		return nil
 	})
 	if err != nil {
@@ -135,6 +139,7 @@ func (r *faultRun) checkLeft() {
 		r.violate("in what is left: %v", err)
 	}
 	r.checkAside()
+	r.finishUploads()
 	for _, step := range []faultStep{reapStep, sweepStep} {
 		if err := step.do(r); err != nil {
 			r.violate("cleaning up: %v", err)

@@ -30,6 +30,7 @@ type faultRun struct {
 
 	orphans     map[store.Locator]bool // written by a step and named by none
 	aside       map[store.Locator]string
+	uploads     map[store.Ref]*faultUpload
 	uploading   int  // uploads that a step left
 	bound       bool // acknowledged
 	late        bool // the clock shows when the bytes of now are old
@@ -56,6 +57,7 @@ func runFaults(place FaultPlace, steps []faultStep, root string, mode faultMode,
 		place:        place, root: root, mode: mode,
 		orphans: make(map[store.Locator]bool),
 		aside:   make(map[store.Locator]string),
+		uploads: make(map[store.Ref]*faultUpload),
 	}
 	if err := os.Mkdir(root, 0o700); err != nil {
 		r.violate("making the directory: %v", err)

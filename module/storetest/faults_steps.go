@@ -18,6 +18,7 @@ var largeContent = string(pattern(2<<20 + 1))
 // fixedScenario has every kind of step, each where it has something to do.
 func fixedScenario() []faultStep {
 	small := ref("alice", "p", "1", "small")
+	cut, left := ref("dave", "u", "1", "cut"), ref("dave", "u", "1", "left")
 	return []faultStep{
 		openStep,
 		publishStep(small, "small"),
@@ -35,9 +36,15 @@ func fixedScenario() []faultStep {
 		quarantineStep(ref("bob", "q", "1", "copy")),
 		publishStep(ref("carol", "r", "1", "healer"), "small"),
 		reapStep,
+		beginUploadStep(left, string(pattern(200_001))),
+		appendStep(left, 100_000),
+		beginUploadStep(cut, string(pattern(300_001))),
+		appendStep(cut, 100_000),
 		leaveStep,
 		closeStep,
 		openStep,
+		appendStep(cut, 200_000),
+		appendStep(cut, 300_001),
 		publishStep(ref("carol", "r", "1", "later"), "later"),
 		quarantineStep(ref("carol", "r", "1", "later")),
 		deleteFileStep(ref("carol", "r", "1", "later")),

@@ -24,23 +24,32 @@ const slowReads = 8
 // An error of the writer comes before one of the body: it happened to earlier bytes,
 // or to the same.
 func Copy(pool *BufferPool, writer io.Writer, body io.Reader, announced int64) (digest store.Digest, size int64, err error) {
-	t := intake{pool: pool, body: body, announced: announced, writer: writer, hash: sha256.New()}
+	hash := sha256.New()
+	if size, err = CopyHashed(pool, writer, body, announced, hash); err == nil {
+		hash.Sum(digest[:0])
+	}
+	return digest, size, err
+}
+
+// CopyHashed is Copy with a hash that may have seen earlier bytes. After an error of the
+// body, the bytes that came before it are hashed and written.
+func CopyHashed(pool *BufferPool, writer io.Writer, body io.Reader, announced int64, hash hash.Hash) (size int64, err error) {
+	t := intake{pool: pool, body: body, announced: announced, writer: writer, hash: hash}
 	for t.end == nil && err == nil {
 		if err = t.copySlow(); err == nil && t.end == nil {
 			err = t.copyFast()
 		}
 	}
 	if err != nil {
-		return digest, t.size, fmt.Errorf("writing blob: %w", err)
+		return t.size, fmt.Errorf("writing blob: %w", err)
 	}
 	if t.end == io.EOF && announced >= 0 && t.size != announced {
 		t.end = io.ErrUnexpectedEOF
 	}
 	if t.end != io.EOF {
-		return digest, t.size, &store.BodyError{Err: t.end}
+		return t.size, &store.BodyError{Err: t.end}
 	}
-	t.hash.Sum(digest[:0])
-	return digest, t.size, nil
+	return t.size, nil
 }
 
 // intake is a body on its way.

@@ -2,6 +2,7 @@
 //
 //	<directory>/<random>   the bytes of a blob, under the name that its locator says
 //	tmp                    large blobs that are being written
+//	uploads/<id>           sessions: uploads that come in several requests
 //	wal/<number>           segments of the log: small blobs a second time
 //	quarantine             damaged blobs
 //
@@ -25,6 +26,11 @@
 // together, by syncfs(2) where that can be relied on, and then the segment is emptied,
 // synced and removed. Where no segment can be made, or two wait for a slow disk, a small
 // blob is synced as a large one is.
+//
+// The bytes of a session lie in their place from the beginning. The file of the session
+// says how many of them are durable, with the state of their hash. Save syncs the bytes,
+// and then replaces that file as a whole. What lies beyond the saved offset is cut off when
+// the upload goes on. The end of the upload moves nothing: its record names the place.
 //
 // # What a crash leaves
 //

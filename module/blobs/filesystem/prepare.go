@@ -26,6 +26,9 @@ func (s *Store) prepare(log *slog.Logger) error {
 	if err := s.clearTemporary(log); err != nil {
 		return err
 	}
+	if err := s.prepareSessions(); err != nil {
+		return err
+	}
 	if err := s.removeEmpty(); err != nil {
 		return err
 	}
@@ -98,7 +101,7 @@ func (s *Store) removeEmpty() error {
 	if err != nil {
 		return err
 	}
-	for _, name := range append(directories, quarantineDirectory) {
+	for _, name := range append(directories, quarantineDirectory, sessionDirectory) {
 		path := filepath.Join(s.path, name)
 		empty, err := isEmpty(path)
 		if errors.Is(err, fs.ErrNotExist) {

@@ -1,6 +1,7 @@
 package filesystem
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -21,6 +22,7 @@ const recordedSteps = "testdata/steps.txt"
 
 var (
 	blobName = regexp.MustCompile(`[a-z2-7]{26}`)
+	recorded = regexp.MustCompile(`(write uploads/\S+), \d+ bytes`)
 	asideAt  = regexp.MustCompile(`\d{8}T\d{6}Z`)
 )
 
@@ -32,6 +34,7 @@ func TestSteps(t *testing.T) {
 	fsys := disktest.New(root, disktest.Fault{})
 	var s *Store
 	first, second, third := store.NewLocator(1), store.NewLocator(1), store.NewLocator(1)
+	var session store.Session
 	large, larger, shorter := store.NewLocator(1), store.NewLocator(1), store.NewLocator(1)
 	ctx := t.Context()
 	var text strings.Builder
@@ -63,6 +66,14 @@ func TestSteps(t *testing.T) {
 		{"quarantine one that is absent", func() error { return s.Quarantine(ctx, first) }},
 		{"delete one", func() error { return s.Delete(ctx, second) }},
 		{"delete the others", func() error { return errors.Join(s.Delete(ctx, large), s.Delete(ctx, larger), s.Delete(ctx, shorter)) }},
+		{"begin a session", func() (err error) {
+			session, err = s.BeginSession(ctx, store.Session{ID: store.NewSessionID(), Length: 20})
+			return err
+		}},
+		{"save 10 bytes of it", func() error { return saveBytes(s, &session, 10, 0) }},
+		{"leave 5 bytes of it that are not saved", func() error { return saveBytes(s, &session, 0, 5) }},
+		{"cut them off, and save the rest", func() error { return saveBytes(s, &session, 10, 0) }},
+		{"end it", func() error { return errors.Join(s.EndSession(ctx, session.ID), s.Delete(ctx, session.Locator)) }},
 		{"close", func() error { s.mustCreate(t, smallBlob+1); return s.Close() }},
 		{"open again, with an upload that never ended", func() (err error) { s, err = Open(root, 1, discard, fsys); return err }},
 		{"bind again", func() error { return s.Bind(ctx, "one") }},
@@ -73,11 +84,40 @@ func TestSteps(t *testing.T) {
 		if err := step.do(); err != nil {
 			t.Fatalf("%s: %v", step.name, err)
 		}
-		fmt.Fprintf(&text, "# %s\n%s\n", step.name, asideAt.ReplaceAllString(blobName.ReplaceAllString(fsys.Log(before), "<blob>"), "<time>"))
+		fmt.Fprintf(&text, "# %s\n%s\n", step.name, normalSteps(fsys.Log(before)))
 	}
 	defer s.Close()
 	defer fsys.Kill()
 	wantRecorded(t, text.String())
+}
+
+// normalSteps leaves out what differs from run to run: random names, times, and the
+// length of texts that have both.
+func normalSteps(log string) string {
+	log = blobName.ReplaceAllString(log, "<blob>")
+	log = recorded.ReplaceAllString(log, "$1, the session")
+	return asideAt.ReplaceAllString(log, "<time>")
+}
+
+// saveBytes goes on with a session: some bytes that it saves, and some that it does not.
+func saveBytes(s *Store, session *store.Session, saved, lost int) error {
+	w, err := s.ContinueSession(context.Background(), *session)
+	if err != nil {
+		return err
+	}
+	if saved > 0 {
+		session.Offset += int64(saved)
+		_, err := w.Write(make([]byte, saved))
+		if err := errors.Join(err, w.Save(context.Background(), *session)); err != nil {
+			return err
+		}
+	}
+	if lost > 0 {
+		if _, err := w.Write(make([]byte, lost)); err != nil {
+			return err
+		}
+	}
+	return w.Close()
 }
 
 func wantRecorded(t *testing.T, got string) {

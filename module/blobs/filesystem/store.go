@@ -24,13 +24,14 @@ const (
 	layoutVersion = 2
 
 	temporaryDirectory  = "tmp"
+	sessionDirectory    = "uploads"
 	quarantineDirectory = "quarantine"
 	walDirectory        = "wal"
 )
 
 // Store is an open directory of blobs: <directory>/<random> for each, tmp for
-// those being written, wal for small ones that are not synced yet, and quarantine for
-// those that are damaged.
+// those being written, wal for small ones that are not synced yet, uploads for sessions,
+// and quarantine for those that are damaged.
 type Store struct {
 	path   string
 	claim  *directory.Claim
@@ -47,6 +48,9 @@ type Store struct {
 
 	mu   sync.Mutex
 	made map[string]error // directories: nil once durable, else why they may be lost
+
+	saving   sync.Mutex // of sessions: a sync that fails loses the name of one alone
+	doubtful sync.Map   // IDs of sessions that failed to be saved, and may not be durable as they are
 
 	quarantining sync.Mutex
 	positioning  sync.Mutex // guards the file of the position

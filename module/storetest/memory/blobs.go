@@ -21,6 +21,7 @@ type Blobs struct {
 	bound    string
 	position store.Position
 	blobs    map[store.Locator]committed
+	sessions map[store.SessionID]store.Session
 }
 
 type committed struct {
@@ -29,7 +30,9 @@ type committed struct {
 }
 
 // NewBlobs returns an empty place.
-func NewBlobs() *Blobs { return &Blobs{blobs: make(map[store.Locator]committed)} }
+func NewBlobs() *Blobs {
+	return &Blobs{blobs: make(map[store.Locator]committed), sessions: make(map[store.SessionID]store.Session)}
+}
 
 // Open opens a store on the place. ErrLocked while another one is open.
 func (b *Blobs) Open() (store.BlobStore, error) {

@@ -1,0 +1,128 @@
+package filesystem
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/generic-registry/caddy-generic-registry/module/directory"
+	"github.com/generic-registry/caddy-generic-registry/module/disk"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+)
+
+// sessionWriter writes the bytes of a session at their place.
+type sessionWriter struct {
+	store     *Store
+	file      disk.File
+	allowance *allowance
+	size      int64
+	flushed   int64 // of size: the disk was told to write them
+	failed    error // of a write or a sync: what is in the file may not be what was sent
+	closed    bool
+}
+
+// ContinueSession implements store.BlobStore.
+func (s *Store) ContinueSession(ctx context.Context, session store.Session) (store.SessionWriter, error) {
+	place, err := s.find(ctx, session.Locator)
+	if err != nil {
+		return nil, err
+	}
+	info, err := os.Stat(place)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() < session.Offset {
+		return nil, fmt.Errorf("%w: the upload has fewer than %d bytes", store.ErrDamaged, session.Offset)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("looking for the bytes of a session: %w", err)
+	}
+	allowance, err := s.space.allow(session.Length - session.Offset)
+	if err != nil {
+		return nil, err
+	}
+	w := &sessionWriter{store: s, allowance: allowance, size: session.Offset, flushed: session.Offset}
+	if w.file, err = s.fsys.Append(place); err != nil {
+		allowance.end()
+		return nil, fmt.Errorf("opening file: %w", directory.Full(err))
+	}
+	if info.Size() == session.Offset {
+		return w, nil
+	}
+	// What was not saved: a power cut may have left anything there.
+	if err := w.file.Truncate(session.Offset); err != nil {
+		return nil, errors.Join(fmt.Errorf("cutting off what was not saved: %w", directory.Full(err)), w.Close())
+	}
+	return w, nil
+}
+
+func (w *sessionWriter) usable() error {
+	if w.closed || w.store.closed.Load() {
+		return errClosed
+	}
+	return w.failed
+}
+
+// Write implements io.Writer.
+func (w *sessionWriter) Write(p []byte) (int, error) {
+	if err := w.usable(); err != nil {
+		return 0, err
+	}
+	n, err := w.append(p)
+	w.failed = err
+	return n, err
+}
+
+func (w *sessionWriter) append(p []byte) (int, error) {
+	if err := w.allowance.need(int64(len(p))); err != nil {
+		return 0, err
+	}
+	n, err := w.file.Write(p)
+	w.allowance.written(int64(n))
+	w.size += int64(n)
+	if err != nil {
+		return n, fmt.Errorf("writing file: %w", directory.Full(err))
+	}
+	if w.size-w.flushed < flushStep {
+		return n, nil
+	}
+	if err := w.file.Flush(w.flushed, w.size-w.flushed); err != nil {
+		return n, fmt.Errorf("flushing file: %w", directory.Full(err))
+	}
+	w.flushed = w.size
+	return n, nil
+}
+
+// Save implements store.SessionWriter.
+func (w *sessionWriter) Save(_ context.Context, session store.Session) error {
+	if err := w.usable(); err != nil {
+		return err
+	}
+	w.failed = w.save(session)
+	return w.failed
+}
+
+func (w *sessionWriter) save(session store.Session) error {
+	if session.Offset != w.size {
+		return fmt.Errorf("saving an offset of %d, after %d bytes", session.Offset, w.size)
+	}
+	if err := w.file.Sync(); err != nil {
+		return fmt.Errorf("syncing file: %w", directory.Full(err))
+	}
+	return w.store.saveSession(session, disk.WriteFile)
+}
+
+// Commit implements store.SessionWriter. The bytes are in their place, and durable.
+func (w *sessionWriter) Commit(context.Context) error { return w.usable() }
+
+// Close implements store.SessionWriter.
+func (w *sessionWriter) Close() error {
+	if w.closed {
+		return nil
+	}
+	w.closed = true
+	w.allowance.end()
+	if err := w.file.Close(); err != nil {
+		return fmt.Errorf("closing file: %w", directory.Full(err))
+	}
+	return nil
+}

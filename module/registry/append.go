@@ -1,0 +1,402 @@
+package registry
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"time"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/transfer"
+)
+
+// saveStep is after how many bytes of an upload they are made durable, and the upload
+// with them: what a client sends again at most when the server was killed.
+const saveStep = 16 << 20
+
+// NewUpload is an upload that comes in several requests, as a client begins it.
+type NewUpload struct {
+	Ref     store.Ref
+	Creator string
+	// Length of the file, -1 when unknown.
+	Length int64
+	// SHA256 is the digest that the client says the file has. Nil when it says none.
+	SHA256 *store.Digest
+	// Age is for how long the upload may go on.
+	Age time.Duration
+	// Most is how many uploads there may be at once in the whole registry.
+	Most int
+}
+
+// BeginUpload begins an upload that survives a crash. The caller has looked for an
+// existing file already. ErrBusy when there are too many; ErrNoSpace, ErrUnavailable,
+// ErrQuotaBytes, ErrQuotaVersions, ErrQuotaFiles.
+func (r *Registry) BeginUpload(ctx context.Context, begin NewUpload, limits Limits) (store.Session, error) {
+	if err := r.loadUploads(ctx); err != nil {
+		return store.Session{}, err
+	}
+	if _, _, err := r.checkQuota(ctx, begin.Ref, Content{Size: begin.Length}, limits.Quota); err != nil {
+		return store.Session{}, err
+	}
+	if err := r.admit(ctx); err != nil {
+		return store.Session{}, err
+	}
+	now := r.now()
+	session := store.Session{
+		ID: store.NewSessionID(), Ref: begin.Ref, Creator: begin.Creator, Length: begin.Length, SHA256: begin.SHA256,
+		Created: now, Expires: now.Add(begin.Age),
+	}
+	if err := r.makeRoom(session, begin.Most); err != nil {
+		return store.Session{}, err
+	}
+	beginning, cancel := store.Settled(ctx)
+	defer cancel()
+	begun, err := r.blobs.BeginSession(beginning, session)
+	if err != nil {
+		r.uploads.mu.Lock()
+		defer r.uploads.mu.Unlock()
+		delete(r.uploads.known, session.ID)
+		return store.Session{}, fmt.Errorf("beginning an upload: %w", err)
+	}
+	return begun, nil
+}
+
+// makeRoom knows a session, unless there are too many.
+func (r *Registry) makeRoom(session store.Session, most int) error {
+	r.uploads.mu.Lock()
+	defer r.uploads.mu.Unlock()
+	if open := len(r.uploads.known) - r.uploads.ended; open >= most {
+		return fmt.Errorf("%w: %d that are not finished", store.ErrBusy, open)
+	}
+	r.knowUpload(session)
+	return nil
+}
+
+// Upload is how an upload stands.
+type Upload struct {
+	store.Session
+	// File is what the upload became. Nil while it goes on.
+	File *store.File
+}
+
+// FindUpload returns how an upload of a user to a file stands. A request that appends to
+// it is ended first, so that what is told stays true. ErrSessionNotFound, ErrOvertaken.
+func (r *Registry) FindUpload(ctx context.Context, ref store.Ref, id store.SessionID, user string) (Upload, error) {
+	u, release, err := r.takeUpload(ctx, ref, id, user, nil)
+	if err != nil {
+		return Upload{}, err
+	}
+	defer release()
+	return r.findUpload(ctx, u, id)
+}
+
+// findUpload finds what is taken.
+func (r *Registry) findUpload(ctx context.Context, u *upload, id store.SessionID) (Upload, error) {
+	ctx, cancel := store.Bounded(ctx)
+	defer cancel()
+	if u.file != nil {
+		session := store.Session{ID: id, Ref: u.file.Ref, Creator: u.file.Creator, Length: u.file.Size, Offset: u.file.Size, Expires: u.expires}
+		return Upload{session, u.file}, nil
+	}
+	session, err := r.blobs.FindSession(ctx, id)
+	if err != nil {
+		return Upload{}, fmt.Errorf("finding an upload: %w", err)
+	}
+	file, err := r.metadata.Lookup(ctx, session.Ref)
+	if err != nil || file.Locator != session.Locator {
+		return Upload{Session: session}, nil
+	}
+	// It was published, and a crash kept the session from ending.
+	return Upload{session, &file}, r.forgetUpload(ctx, session, u, &file)
+}
+
+// CancelUpload ends an upload of a user to a file, and deletes its bytes. What is
+// published already stays. ErrSessionNotFound, ErrOvertaken.
+func (r *Registry) CancelUpload(ctx context.Context, ref store.Ref, id store.SessionID, user string) error {
+	u, release, err := r.takeUpload(ctx, ref, id, user, nil)
+	if err != nil {
+		return err
+	}
+	defer release()
+	found, err := r.findUpload(ctx, u, id)
+	if err != nil || found.File != nil {
+		return err
+	}
+	return r.dropUpload(ctx, found.Session, u)
+}
+
+// Append is a request that goes on with an upload.
+type Append struct {
+	// Content is the bytes to append. Its SHA256 is that of these bytes: when they have
+	// another, none is appended.
+	Content
+	// Offset is where the client says that they begin.
+	Offset int64
+	// Complete says that the upload ends with them.
+	Complete bool
+	// Length of the file, as this request says. -1 when it does not.
+	Length int64
+	// Interrupt ends the reading of the body, when a later request goes on with the
+	// upload. It may be called at any time until AppendUpload returns, and more than once.
+	Interrupt func()
+}
+
+// OffsetError says that a request does not go on where the upload stands. It is ErrOffset.
+type OffsetError struct{ Want, Got int64 }
+
+func (e *OffsetError) Error() string {
+	return fmt.Sprintf("%v: it has %d bytes, and the request begins at %d", store.ErrOffset, e.Want, e.Got)
+}
+
+// Unwrap returns ErrOffset.
+func (e *OffsetError) Unwrap() error { return store.ErrOffset }
+
+// AppendUpload goes on with an upload of a user to a file, and publishes it when the
+// request says that it is complete. What came of the body before an error is kept, and
+// durable. It returns how the upload stands, with an error too, once it is known.
+//
+// ErrSessionNotFound, ErrOvertaken; *OffsetError, ErrLength, ErrEnded; and what Publish
+// returns. After ErrExists, ErrDigest of the whole file and a quota that Publish has
+// found exceeded the upload is gone.
+func (r *Registry) AppendUpload(ctx context.Context, ref store.Ref, id store.SessionID, user string, request Append, limits Limits) (Upload, error) {
+	u, release, err := r.takeUpload(ctx, ref, id, user, request.Interrupt)
+	if err != nil {
+		return Upload{}, err
+	}
+	defer release()
+	found, err := r.findUpload(ctx, u, id)
+	if err != nil {
+		return Upload{}, err
+	}
+	if found.File != nil {
+		return found, repeats(request, *found.File)
+	}
+	if err := check(&found.Session, request); err != nil {
+		return found, err
+	}
+	a := appending{Registry: r, upload: u, Session: &found.Session, limits: limits}
+	if err := a.append(ctx, request); err != nil || !request.Complete {
+		return found, err
+	}
+	found.File, err = a.publish(ctx)
+	return found, err
+}
+
+// repeats says ErrEnded, unless a request is the last one of the upload once more.
+func repeats(request Append, file store.File) error {
+	if request.Complete && request.Offset+max(request.Size, 0) == file.Size {
+		return nil
+	}
+	return store.ErrEnded
+}
+
+// check compares a request with how the upload stands, and learns the length from it.
+func check(session *store.Session, request Append) error {
+	if request.Offset != session.Offset {
+		return &OffsetError{Want: session.Offset, Got: request.Offset}
+	}
+	lengths := []int64{request.Length}
+	if request.Complete && request.Size >= 0 {
+		lengths = append(lengths, request.Offset+request.Size)
+	}
+	for _, length := range lengths {
+		switch {
+		case length < 0:
+		case session.Length >= 0 && session.Length != length:
+			return fmt.Errorf("%w: %d bytes, now %d", store.ErrLength, session.Length, length)
+		case length < session.Offset:
+			return fmt.Errorf("%w: %d bytes came, of %d", store.ErrLength, session.Offset, length)
+		default:
+			session.Length = length
+		}
+	}
+	if session.Length >= 0 && session.Offset+request.Size > session.Length {
+		return fmt.Errorf("%w: %d bytes, and %d would come", store.ErrLength, session.Length, session.Offset+request.Size)
+	}
+	return nil
+}
+
+// appending is one request on its way into an upload.
+type appending struct {
+	*Registry
+	*store.Session
+	upload *upload
+	limits Limits
+	hash   hash.Hash
+}
+
+// append receives the body of a request. What is saved counts.
+func (a *appending) append(ctx context.Context, request Append) error {
+	content, uncount, err := a.checkQuota(ctx, a.Ref, Content{Body: request.Body, Size: a.left(request.Size)}, a.limits.Quota)
+	if err != nil {
+		return err
+	}
+	defer uncount()
+	body, release, err := a.slots.admit(a.Creator, a.limits, content.Body)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := a.admit(ctx); err != nil {
+		return err
+	}
+	writing, cancel := store.Bounded(ctx)
+	defer cancel()
+	writer, err := a.blobs.ContinueSession(writing, *a.Session)
+	if errors.Is(err, store.ErrDamaged) {
+		return errors.Join(store.ErrSessionNotFound, err, a.dropUpload(ctx, *a.Session, a.upload))
+	}
+	if err != nil {
+		return fmt.Errorf("continuing an upload: %w", err)
+	}
+	if a.hash, err = hashAt(a.Hash); err != nil {
+		return errors.Join(store.ErrSessionNotFound, err, writer.Close(), a.dropUpload(ctx, *a.Session, a.upload))
+	}
+	if a.Length >= 0 {
+		body = LimitBody(body, a.Length-a.Offset, store.ErrLength)
+	}
+	err = a.receive(ctx, writer, body, request)
+	if err == nil && request.Complete {
+		// Only now: what is complete has been saved.
+		committing, cancel := store.Committing(ctx, a.Offset)
+		defer cancel()
+		err = writer.Commit(committing)
+	}
+	return errors.Join(err, writer.Close())
+}
+
+// left is how many bytes are to come in all, or of a request when that is not known.
+func (a *appending) left(size int64) int64 {
+	if a.Length >= 0 {
+		return a.Length - a.Offset
+	}
+	return size
+}
+
+// hashAt returns SHA-256 in a state.
+func hashAt(state []byte) (hash.Hash, error) {
+	h := sha256.New()
+	if len(state) == 0 {
+		return h, nil
+	}
+	if err := h.(encoding.BinaryUnmarshaler).UnmarshalBinary(state); err != nil {
+		return nil, fmt.Errorf("%w: the state of the hash: %w", store.ErrDamaged, err)
+	}
+	return h, nil
+}
+
+// receive copies a body in steps, each of which is durable before the next one begins.
+func (a *appending) receive(ctx context.Context, writer store.SessionWriter, body io.Reader, request Append) error {
+	step := &stepBody{body: body}
+	var own hash.Hash // of the bytes of this request
+	if request.SHA256 != nil {
+		own = sha256.New()
+		step.body = io.TeeReader(body, own)
+	}
+	offset := a.Offset
+	for step.end == nil {
+		step.left = saveStep
+		size, err := transfer.CopyHashed(transfer.UploadBuffers, writer, step, -1, a.hash)
+		offset += size
+		if err != nil && step.end == nil {
+			return err // the writer's
+		}
+		if own != nil && step.end == nil {
+			continue // nothing counts before all of it is compared
+		}
+		if own != nil && (step.end != io.EOF || store.Digest(own.Sum(nil)) != *request.SHA256) {
+			return step.fault(fmt.Errorf("%w: SHA-256 of the request's content", store.ErrDigest))
+		}
+		if err := a.save(ctx, writer, offset); err != nil {
+			return err
+		}
+	}
+	if step.end == io.EOF && request.Size >= 0 && step.came != request.Size {
+		step.end = io.ErrUnexpectedEOF
+	}
+	if step.end == io.EOF && request.Complete && a.Length >= 0 && a.Offset != a.Length {
+		return fmt.Errorf("%w: %d bytes came, of %d", store.ErrLength, a.Offset, a.Length)
+	}
+	return step.fault(nil)
+}
+
+// save makes what came durable, even when the client has gone.
+func (a *appending) save(ctx context.Context, writer store.SessionWriter, offset int64) error {
+	state, err := a.hash.(encoding.BinaryMarshaler).MarshalBinary()
+	if err != nil {
+		return fmt.Errorf("telling the state of the hash: %w", err)
+	}
+	saved := *a.Session
+	saved.Offset, saved.Hash = offset, state
+	ctx, cancel := store.Committing(context.WithoutCancel(ctx), saveStep)
+	defer cancel()
+	if err := writer.Save(ctx, saved); err != nil {
+		return fmt.Errorf("saving an upload: %w", err)
+	}
+	*a.Session = saved
+	a.noteUpload(a.upload, saved)
+	return nil
+}
+
+// stepBody gives a body in steps, and knows how it ended.
+type stepBody struct {
+	body io.Reader
+	left int64 // of the step
+	came int64
+	end  error // nil while there is more
+}
+
+func (s *stepBody) Read(p []byte) (int, error) {
+	if s.left == 0 || s.end != nil {
+		return 0, io.EOF
+	}
+	n, err := s.body.Read(p[:min(int64(len(p)), s.left)])
+	s.left -= int64(n)
+	s.came += int64(n)
+	s.end = err
+	if err != nil {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+// fault is why the body did not come whole, else another error.
+func (s *stepBody) fault(other error) error {
+	if s.end != nil && s.end != io.EOF {
+		return &store.BodyError{Err: s.end}
+	}
+	return other
+}
+
+// publish makes an upload the file that it is for. When that is refused the upload ends;
+// when it did not happen, it can be tried again.
+func (a *appending) publish(ctx context.Context) (*store.File, error) {
+	blob := store.Blob{Locator: a.Locator, Size: a.Offset}
+	a.hash.Sum(blob.Digest[:0])
+	if a.SHA256 != nil && *a.SHA256 != blob.Digest {
+		err := &store.BodyError{Err: fmt.Errorf("%w: SHA-256 is %s", store.ErrDigest, blob.Digest)}
+		return nil, errors.Join(err, a.dropUpload(ctx, *a.Session, a.upload))
+	}
+	file, err := a.record(ctx, a.Ref, a.Creator, blob, a.metadata.Clock(), a.limits.Quota)
+	switch {
+	case err == nil:
+		// If it fails, the session is found to be published later.
+		return &file, a.forgotten(ctx, &file)
+	case errors.Is(err, store.ErrNoSpace) || errors.Is(err, store.ErrUnavailable):
+		return nil, err // nothing refers to the bytes
+	}
+	// Refused, and the bytes are condemned; or nobody knows, and nobody may touch them.
+	return nil, errors.Join(err, a.forgotten(ctx, nil))
+}
+
+func (a *appending) forgotten(ctx context.Context, file *store.File) error {
+	if err := a.forgetUpload(ctx, *a.Session, a.upload, file); err != nil {
+		a.log.Warn("an upload has ended, and its session stays until it expires", "error", err)
+		a.noteEnded(a.ID, a.upload, file)
+	}
+	return nil
+}

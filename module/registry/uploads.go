@@ -1,0 +1,270 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+)
+
+const (
+	// expireInterval is the time between two looks for uploads that have expired.
+	expireInterval = time.Minute
+	// replayTime is for how long an upload that is published answers once more, to a
+	// client that the answer did not reach; replays bounds how many do.
+	replayTime = 10 * time.Minute
+	replays    = 1_000
+	// turnWait is how long a request waits for an earlier one on the same upload, which
+	// it has interrupted.
+	turnWait          = 30 * time.Second
+	interruptInterval = 50 * time.Millisecond
+)
+
+// uploads are the sessions of a registry, as far as they are in memory: some hundred
+// bytes for each. All else is in the store.
+type uploads struct {
+	mu     sync.Mutex
+	known  map[store.SessionID]*upload
+	loaded bool
+	ended  int // published ones that are known
+}
+
+// upload is what is known of one session. The registry's mutex guards it.
+type upload struct {
+	ref     store.Ref // folded
+	creator string    // folded
+	counted int64     // bytes that count against the owner's quota
+	expires time.Time
+	file    *store.File // once it is published
+
+	turn      chan struct{} // has one place, for who uses the session
+	latest    int           // of those who asked for it
+	interrupt func()        // ends the reading of who uses it
+}
+
+// loadUploads learns of the sessions that are in the store, once.
+func (r *Registry) loadUploads(ctx context.Context) error {
+	r.uploads.mu.Lock()
+	defer r.uploads.mu.Unlock()
+	if r.uploads.loaded {
+		return nil
+	}
+	ctx, cancel := store.Bounded(ctx)
+	defer cancel()
+	sessions, err := r.blobs.Sessions(ctx)
+	if err != nil {
+		return fmt.Errorf("reading uploads: %w", err)
+	}
+	r.uploads.known = make(map[store.SessionID]*upload, len(sessions))
+	for _, session := range sessions {
+		r.knowUpload(session)
+	}
+	r.uploads.loaded = true
+	return nil
+}
+
+// knowUpload requires r.uploads.mu.
+func (r *Registry) knowUpload(session store.Session) {
+	u := &upload{ref: session.Ref.Key(), creator: store.Fold(session.Creator), expires: session.Expires, turn: make(chan struct{}, 1)}
+	r.uploads.known[session.ID] = u
+	r.countUpload(u, session.Offset)
+}
+
+// countUpload has so many bytes of an upload count. Requires r.uploads.mu.
+func (r *Registry) countUpload(u *upload, bytes int64) {
+	if bytes != u.counted {
+		r.arrived.Add(u.ref.Owner, bytes-u.counted)
+		u.counted = bytes
+	}
+}
+
+// noteUpload has the saved bytes of a session count.
+func (r *Registry) noteUpload(u *upload, session store.Session) {
+	r.uploads.mu.Lock()
+	defer r.uploads.mu.Unlock()
+	r.countUpload(u, session.Offset)
+}
+
+// noteEnded keeps what an upload became, for a client that asks again. Without a file
+// it became nothing.
+func (r *Registry) noteEnded(id store.SessionID, u *upload, file *store.File) {
+	r.uploads.mu.Lock()
+	defer r.uploads.mu.Unlock()
+	r.countUpload(u, 0)
+	if u.file != nil {
+		return
+	}
+	if file == nil || r.uploads.ended >= replays {
+		delete(r.uploads.known, id)
+		return
+	}
+	r.uploads.ended++
+	u.file, u.expires = file, r.now().Add(replayTime)
+}
+
+// takeUpload waits until an upload of a user to a file is for this caller alone, which
+// release ends. The later of two callers has it: the earlier one's interrupt is called,
+// which ends the reading of its body. ErrSessionNotFound, ErrOvertaken, ErrUnavailable.
+func (r *Registry) takeUpload(ctx context.Context, ref store.Ref, id store.SessionID, user string, interrupt func()) (u *upload, release func(), err error) {
+	if err := r.loadUploads(ctx); err != nil {
+		return nil, nil, err
+	}
+	r.uploads.mu.Lock()
+	u = r.uploads.known[id]
+	if u == nil || !r.now().Before(u.expires) || u.ref != ref.Key() || u.creator != store.Fold(user) {
+		r.uploads.mu.Unlock()
+		return nil, nil, store.ErrSessionNotFound
+	}
+	u.latest++
+	mine := u.latest
+	r.uploads.mu.Unlock()
+	if err := r.awaitTurn(ctx, u); err != nil {
+		return nil, nil, err
+	}
+	release = func() {
+		r.uploads.mu.Lock()
+		u.interrupt = nil
+		r.uploads.mu.Unlock()
+		<-u.turn
+	}
+	r.uploads.mu.Lock()
+	overtaken := u.latest != mine
+	if !overtaken {
+		u.interrupt = interrupt
+	}
+	r.uploads.mu.Unlock()
+	if overtaken {
+		release()
+		return nil, nil, store.ErrOvertaken
+	}
+	return u, release, nil
+}
+
+// awaitTurn interrupts who uses an upload until it has the turn. Once may not be enough:
+// a reader that was about to read sets a deadline of its own.
+func (r *Registry) awaitTurn(ctx context.Context, u *upload) error {
+	ctx, cancel := context.WithTimeout(ctx, turnWait)
+	defer cancel()
+	again := time.NewTicker(interruptInterval)
+	defer again.Stop()
+	for {
+		r.uploads.mu.Lock()
+		if u.interrupt != nil {
+			u.interrupt()
+		}
+		r.uploads.mu.Unlock()
+		select {
+		case u.turn <- struct{}{}:
+			return nil
+		case <-again.C:
+		case <-ctx.Done():
+			return fmt.Errorf("%w: waiting for an earlier request on this upload: %w", store.ErrUnavailable, ctx.Err())
+		}
+	}
+}
+
+// EndExpired drops the uploads that nobody has finished in time, with their bytes, and
+// returns how many there were. It runs in the background at intervals.
+func (r *Registry) EndExpired(ctx context.Context) (ended int, err error) {
+	if err := r.loadUploads(ctx); err != nil {
+		return 0, err
+	}
+	if r.isBehind() != nil {
+		return 0, nil // the metadata may not know what was published
+	}
+	var problems []error
+	for id, u := range r.expiredUploads() {
+		if err := r.expire(ctx, id, u); err != nil {
+			problems = append(problems, err)
+			continue
+		}
+		ended++
+	}
+	return ended, errors.Join(problems...)
+}
+
+// expiredUploads returns what has expired, with its turn taken. What is in use waits.
+func (r *Registry) expiredUploads() map[store.SessionID]*upload {
+	r.uploads.mu.Lock()
+	defer r.uploads.mu.Unlock()
+	expired := make(map[store.SessionID]*upload)
+	for id, u := range r.uploads.known {
+		if r.now().Before(u.expires) {
+			continue
+		}
+		if u.file != nil {
+			delete(r.uploads.known, id)
+			r.uploads.ended--
+			continue
+		}
+		select {
+		case u.turn <- struct{}{}:
+			expired[id] = u
+		default:
+		}
+	}
+	return expired
+}
+
+func (r *Registry) expire(ctx context.Context, id store.SessionID, u *upload) error {
+	defer func() { <-u.turn }()
+	ctx, cancel := store.Bounded(ctx)
+	defer cancel()
+	session, err := r.blobs.FindSession(ctx, id)
+	switch {
+	case errors.Is(err, store.ErrSessionNotFound), errors.Is(err, store.ErrDamaged):
+		session = store.Session{ID: id}
+	case err != nil:
+		return err
+	}
+	r.log.Info("an upload expired", slog.String("owner", session.Ref.Owner), slog.String("package", session.Ref.Package),
+		slog.String("version", session.Ref.Version), slog.String("file", session.Ref.File), slog.Int64("bytes", session.Offset))
+	return r.dropUpload(ctx, session, u)
+}
+
+// dropUpload ends an upload that is not published, and deletes its bytes unless they
+// have a name. Its turn is the caller's.
+func (r *Registry) dropUpload(ctx context.Context, session store.Session, u *upload) error {
+	ctx, cancel := store.Settled(ctx)
+	defer cancel()
+	if session.Locator != "" {
+		unnamed, err := r.metadata.Unnamed(ctx, []store.Locator{session.Locator})
+		if err != nil {
+			return fmt.Errorf("asking for the bytes of an upload: %w", err)
+		}
+		if len(unnamed) > 0 {
+			if err := r.blobs.Delete(ctx, session.Locator); err != nil {
+				return fmt.Errorf("deleting the bytes of an upload: %w", err)
+			}
+		}
+	}
+	return r.forgetUpload(ctx, session, u, nil)
+}
+
+// forgetUpload ends a session and leaves its bytes to whoever has them.
+func (r *Registry) forgetUpload(ctx context.Context, session store.Session, u *upload, file *store.File) error {
+	ctx, cancel := store.Settled(ctx)
+	defer cancel()
+	if err := r.blobs.EndSession(ctx, session.ID); err != nil {
+		return fmt.Errorf("ending an upload: %w", err)
+	}
+	r.noteEnded(session.ID, u, file)
+	return nil
+}
+
+// uploadLocators returns where the bytes of uploads lie, for the sweep.
+func (r *Registry) uploadLocators(ctx context.Context) (map[store.Locator]bool, error) {
+	sessions, err := r.blobs.Sessions(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading uploads: %w", err)
+	}
+	locators := make(map[store.Locator]bool, len(sessions))
+	for _, session := range sessions {
+		locators[session.Locator] = true
+	}
+	return locators, nil
+}
