@@ -103,11 +103,11 @@ func checkRules(t *testing.T, handler *module.Handler) {
 	if handler.MaxFileSize < 0 || handler.MaxUploads < 0 || handler.MaxUserUploads < 0 || handler.UploadStallTimeout < 0 {
 		t.Errorf("a limit is below zero: %+v", handler)
 	}
-	for _, claim := range []*module.Claim{handler.User, handler.Groups} {
+	for _, claim := range []*access.Claim{handler.User, handler.Groups} {
 		if claim == nil {
 			continue
 		}
-		if _, err := module.CheckClaim(*claim); err != nil {
+		if _, err := access.CheckClaim(*claim); err != nil {
 			t.Error(err)
 		}
 	}

@@ -91,8 +91,8 @@ func drawPackages(t *rapid.T, principal *rapid.Generator[string]) (packages []ac
 	return packages
 }
 
-func drawClaim(t *rapid.T, label string) *module.Claim {
-	return rapid.SampledFrom([]*module.Claim{
+func drawClaim(t *rapid.T, label string) *access.Claim {
+	return rapid.SampledFrom([]*access.Claim{
 		nil, {Placeholder: "{http.vars.x}", Trusted: true}, {Placeholder: "{http.auth.user.id}"}, {Placeholder: "{http.request.header.X}", Trusted: true}, {Placeholder: "{http.auth.user.x}", Trusted: true},
 	}).Draw(t, label)
 }
@@ -128,7 +128,7 @@ func write(h *module.Handler) string {
 		line("write", p.Write...)
 		line("delete", p.Delete...)
 	}
-	claim := func(word string, c *module.Claim) {
+	claim := func(word string, c *access.Claim) {
 		switch {
 		case c == nil:
 		case c.Trusted:

@@ -8,9 +8,9 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/dustin/go-humanize"
 
-	"github.com/generic-registry/caddy-generic-registry/module"
 	"github.com/generic-registry/caddy-generic-registry/module/access"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
 func (d *directive) root() (err error) {
@@ -40,7 +40,7 @@ func (d *directive) path() (string, error) {
 	if !strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "{") {
 		return "", d.Errf("%s %q does not begin with /", word, path)
 	}
-	if err := module.CheckPathHasNoPattern(word, path); err != nil {
+	if err := visit.CheckPathHasNoPattern(word, path); err != nil {
 		return "", d.Err(err.Error())
 	}
 	return path, nil
@@ -65,9 +65,9 @@ func (d *directive) groups() (err error) {
 const trusted = "trusted"
 
 // claim reads a placeholder that says something of the user.
-func (d *directive) claim() (*module.Claim, error) {
+func (d *directive) claim() (*access.Claim, error) {
 	word, values := d.Val(), d.RemainingArgs()
-	claim := new(module.Claim)
+	claim := new(access.Claim)
 	if len(values) == 2 && values[0] == trusted {
 		claim.Trusted, values = true, values[1:]
 	}
@@ -75,7 +75,7 @@ func (d *directive) claim() (*module.Claim, error) {
 		return nil, d.Errf("%s has one placeholder: the form is %s [%s] <placeholder>", word, word, trusted)
 	}
 	claim.Placeholder = values[0]
-	if _, err := module.CheckClaim(*claim); err != nil {
+	if _, err := access.CheckClaim(*claim); err != nil {
 		return nil, d.Errf("%s: %w", word, err)
 	}
 	return claim, nil

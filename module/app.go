@@ -16,9 +16,9 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
-	"github.com/generic-registry/caddy-generic-registry/module/operate/metrics"
 	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
 func init() { caddy.RegisterModule(&App{}) }
@@ -64,7 +64,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.log, a.slog = ctx, ctx.Logger(), ctx.Slogger()
 	a.audit = auditLogger(ctx)
 	a.uses = make(map[pool.Key]*use)
-	return metrics.Register(ctx.GetMetricsRegistry())
+	return registerMetrics(ctx.GetMetricsRegistry())
 }
 
 // errContradiction: within one configuration, two handlers give one store
@@ -120,7 +120,7 @@ func (a *App) isInside(root string, r *http.Request) bool {
 		if h.Root != root {
 			return false
 		}
-		_, inside, _ := parseRoute(h.prefix, r.URL.EscapedPath())
+		_, inside := visit.ParsePath(r.URL.EscapedPath()).Under(h.site.Prefix)
 		return inside
 	})
 }
@@ -195,3 +195,6 @@ var (
 	_ caddy.Provisioner  = (*App)(nil)
 	_ caddy.CleanerUpper = (*App)(nil)
 )
+
+// auditLogger is the one logger of the audit, whoever writes to it.
+func auditLogger(ctx caddy.Context) *zap.Logger { return ctx.Logger(new(Handler)).Named("audit") }

@@ -2,15 +2,12 @@ package module
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"testing"
-	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/blobs/filesystem"
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger"
 	"github.com/generic-registry/caddy-generic-registry/module/pool"
-	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 var quietLog = slog.New(slog.DiscardHandler)
@@ -36,22 +33,6 @@ func TestHandlersOfOneStoreAgree(t *testing.T) {
 	for _, other := range [][3]int64{{101, 200, 300}, {100, 201, 300}, {100, 200, 301}, {100, 200, -1}} {
 		if err := use(other[0], other[1], other[2]); !errors.Is(err, errContradiction) {
 			t.Errorf("%v: error is %v", other, err)
-		}
-	}
-}
-
-// TestRetryAfterIsWhenTheStoreIsTriedAgain: it grows with the interval.
-func TestRetryAfterIsWhenTheStoreIsTriedAgain(t *testing.T) {
-	for _, test := range []struct {
-		err  error
-		want string
-	}{
-		{store.ErrUnavailable, "2"},
-		{&pool.Retried{Err: store.ErrDamaged, Interval: time.Minute}, "60"},
-		{fmt.Errorf("opening: %w", &pool.Retried{Err: store.ErrNoSpace, Interval: 4500 * time.Millisecond}), "5"},
-	} {
-		if got := retryAfter(test.err); got != test.want {
-			t.Errorf("%v: Retry-After is %s, want %s", test.err, got, test.want)
 		}
 	}
 }

@@ -7,21 +7,16 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
 	"go.uber.org/zap"
 
 	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
 func init() { caddy.RegisterModule(&Authenticator{}) }
-
-// tokenVariable is the request variable in which the authenticator leaves the
-// token for the handler, or the error that kept it from finding one. It holds
-// neither the token's text nor its digest.
-const tokenVariable = "generic_registry.token"
 
 // Authenticator lets in the bearers of a registry's tokens, and users with
 // passwords.
@@ -63,7 +58,7 @@ type Authenticator struct {
 }
 
 // errCredentials does not say which half is wrong.
-var errCredentials = errors.New("authentication failed: wrong user or password, or a token that is unknown, expired or revoked")
+var errCredentials = visit.Refuse(http.StatusUnauthorized, "authentication failed: wrong user or password, or a token that is unknown, expired or revoked")
 
 // CaddyModule returns the Caddy module information.
 func (*Authenticator) CaddyModule() caddy.ModuleInfo {
@@ -81,7 +76,7 @@ func (a *Authenticator) Provision(ctx caddy.Context) (err error) {
 			a.shared = len(handler.ProvidersRaw) > 1
 		}
 	}
-	if a.Root, err = pool.ResolveRoot(a.Root); err != nil {
+	if a.Root, err = resolveRoot(a.Root); err != nil {
 		return err
 	}
 	if a.Basic != nil {
@@ -103,7 +98,7 @@ func (a *Authenticator) Authenticate(w http.ResponseWriter, r *http.Request) (ca
 	credentials := r.Header.Values("Authorization")
 	if len(credentials) == 0 {
 		if a.Require {
-			return a.challenge(w, r, errUnauthenticated)
+			return a.challenge(w, r, visit.ErrUnauthenticated)
 		}
 		return caddyauth.User{}, true, nil
 	}
@@ -128,22 +123,22 @@ func (a *Authenticator) checkToken(w http.ResponseWriter, r *http.Request, text 
 	case a.Require && !a.app.isInside(a.Root, r):
 		return a.refuse(w, r, attempt{user: token.User, token: token.Name}, errTokenOutside)
 	}
-	caddyhttp.SetVar(r.Context(), tokenVariable, &token)
+	visit.SetToken(r, &token)
 	return caddyauth.User{}, true, nil
 }
 
 // errTokenOutside: somebody presents a registry's token to something else.
-var errTokenOutside = errors.New("a token counts in its registry only")
+var errTokenOutside = visit.Refuse(http.StatusUnauthorized, "a token counts in its registry only")
 
 // postpone leaves it to the handler to answer that credentials cannot be checked now:
 // to refuse them would have their bearer throw them away. Outside of the registry
 // their bearer is nobody.
 func (a *Authenticator) postpone(w http.ResponseWriter, r *http.Request, why error) (caddyauth.User, bool, error) {
 	if a.Require && !a.app.isInside(a.Root, r) {
-		return a.challenge(w, r, errUnauthenticated)
+		return a.challenge(w, r, visit.ErrUnauthenticated)
 	}
 	w.Header().Del("WWW-Authenticate")
-	caddyhttp.SetVar(r.Context(), tokenVariable, why)
+	visit.SetFault(r, why)
 	return caddyauth.User{}, true, nil
 }
 
@@ -206,9 +201,9 @@ func (a *Authenticator) refuse(w http.ResponseWriter, r *http.Request, whose att
 		user = user[:longestAttempt]
 	}
 	a.audit.Info("refused",
-		zap.String("action", string(actionOf(r.Method))), zap.String("result", why.Error()), zap.Int("status", http.StatusUnauthorized),
+		zap.String("action", string(visit.ActionOf(r.Method))), zap.String("result", why.Error()), zap.Int("status", http.StatusUnauthorized),
 		zap.String("user", strings.ToValidUTF8(user, "\ufffd")), zap.String("token", whose.token), zap.String("path", r.URL.Path),
-		zap.String("remote_addr", r.RemoteAddr), zap.String("client_ip", clientIP(r)))
+		zap.String("remote_addr", r.RemoteAddr), zap.String("client_ip", visit.ClientIP(r)))
 	if errors.Is(why, errTokenOutside) {
 		return a.challenge(w, r, errTokenOutside)
 	}
@@ -220,11 +215,11 @@ func (a *Authenticator) refuse(w http.ResponseWriter, r *http.Request, whose att
 // comes after the answer: `handle_errors` runs and cannot change it. Beside other
 // providers, one of which may still let the request in, the answer is Caddy's.
 func (a *Authenticator) challenge(w http.ResponseWriter, r *http.Request, why error) (caddyauth.User, bool, error) {
-	w.Header().Set("WWW-Authenticate", challenge)
+	w.Header().Set("WWW-Authenticate", visit.Challenge)
 	switch {
 	case !a.shared:
-		denial{http.StatusUnauthorized, line(why.Error()), false}.answer(w, r, &requestBody{ReadCloser: r.Body})
-	case r.ProtoMajor == 1 && expectsContinue(r):
+		visit.Deny(w, r, why)
+	case r.ProtoMajor == 1 && visit.ExpectsContinue(r):
 		// Otherwise the client would wait for a 100 that does not come.
 		w.Header().Set("Connection", "close")
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
 // newAuthenticator is one over a real store, with a user alice and the token of
@@ -104,8 +105,8 @@ func TestAuthenticateTellsUsersFromAnonymous(t *testing.T) {
 			if err != nil || good != test.good || user.ID != test.user {
 				t.Errorf("user %q, %v, %v", user.ID, good, err)
 			}
-			if _, scoped := caddyhttp.GetVar(r.Context(), tokenVariable).(*store.Token); scoped != test.scoped {
-				t.Errorf("a scope: %v", scoped)
+			if left, _ := visit.Token(r); (left != nil) != test.scoped {
+				t.Errorf("the handler's token is %+v, want one: %v", left, test.scoped)
 			}
 			if (w.Header().Get("WWW-Authenticate") == "") != test.good {
 				t.Errorf("challenge is %q", w.Header().Get("WWW-Authenticate"))
@@ -124,10 +125,8 @@ func TestATokenOfAStoreThatIsAwayIsNotRefused(t *testing.T) {
 	if err != nil || !good || user.ID != "" {
 		t.Errorf("user %q, %v, %v", user.ID, good, err)
 	}
-	replacer := caddy.NewReplacer()
-	who := (&Handler{}).identify(r.WithContext(context.WithValue(r.Context(), caddy.ReplacerCtxKey, replacer)))
-	if who.fault == nil || who.user != "" {
-		t.Errorf("identity is %+v", who)
+	if left, fault := visit.Token(r); left != nil || fault == nil {
+		t.Errorf("the handler's token is %+v, the fault %v; want a fault", left, fault)
 	}
 }
 
@@ -136,8 +135,8 @@ func TestATokenOfAStoreThatIsAwayIsNotRefused(t *testing.T) {
 func TestCredentialsCanBeRequired(t *testing.T) {
 	a, token := newAuthenticator(t)
 	a.Require = true
-	a.app.serve(&Handler{Root: a.Root, prefix: []string{"api", "packages"}})
-	a.app.serve(&Handler{Root: "/elsewhere", prefix: []string{"other"}})
+	a.app.serve(&Handler{Root: a.Root, site: visit.Site{Prefix: []string{"api", "packages"}}})
+	a.app.serve(&Handler{Root: "/elsewhere", site: visit.Site{Prefix: []string{"other"}}})
 	const inside, outside = "/api/packages/team/generic/p/1/f", "/app"
 	for _, test := range []struct {
 		name, path    string

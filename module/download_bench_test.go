@@ -21,6 +21,7 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger"
 	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
 // benchHandler returns a handler over the stores of production that has one file,
@@ -42,7 +43,7 @@ func benchHandler(b *testing.B, size int) (*Handler, string) {
 	if err := lease.Start(b.Context()); err != nil {
 		b.Fatal(err)
 	}
-	content := registry.Content{Body: bytes.NewReader(rangeContent(size)), Size: int64(size)}
+	content := registry.Content{Body: bytes.NewReader(make([]byte, size)), Size: int64(size)}
 	err = pool.Registries.Use(b.Context(), config.Key(), func(reg *registry.Registry) error {
 		_, err := reg.Publish(b.Context(), refOf("alice", "p", "1", "f"), "alice", content, registry.Limits{})
 		return err
@@ -50,7 +51,7 @@ func benchHandler(b *testing.B, size int) (*Handler, string) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	h := &Handler{store: config.Key(), log: zap.NewNop(), audit: zap.NewNop(), crossSite: http.NewCrossOriginProtection()}
+	h := &Handler{store: config.Key(), log: zap.NewNop(), site: visit.Site{Log: zap.NewNop(), Audit: zap.NewNop()}}
 	if err := h.provisionSettings(); err != nil {
 		b.Fatal(err)
 	}

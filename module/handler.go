@@ -1,21 +1,28 @@
 package module
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
 	"github.com/generic-registry/caddy-generic-registry/module/access"
+	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/pool"
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/integrity"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/web/files"
+	"github.com/generic-registry/caddy-generic-registry/module/web/receive"
+	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
 func init() { caddy.RegisterModule(&Handler{}) }
@@ -56,14 +63,14 @@ type Handler struct {
 	// `{http.request.tls.client.subject}`. Absent or empty is anonymous, and so is a
 	// name with a letter beyond ASCII that case folding makes an ASCII letter.
 	// Default: nowhere.
-	User *Claim `json:"user,omitempty"`
+	User *access.Claim `json:"user,omitempty"`
 
 	// Where the user's groups are found, for principals of the form
 	// `@group:<name>`: a placeholder of the request, such as
 	// `{http.auth.user.roles}`. Its value is a list, or a text in which commas
 	// separate the names. In a text of `{http.auth.user.*}` without a comma, white
 	// space does. Default: nowhere; users have no groups.
-	Groups *Claim `json:"groups,omitempty"`
+	Groups *access.Claim `json:"groups,omitempty"`
 
 	// The largest file that may be published, in bytes. Zero, the default, is no
 	// limit.
@@ -122,16 +129,12 @@ type Handler struct {
 	// Where the files' bytes are kept. Default: `filesystem`.
 	BlobsRaw json.RawMessage `json:"blobs,omitempty" caddy:"namespace=generic_registry.blobs inline_key=module"`
 
-	prefix    []string
-	health    []string // nil without a health path
-	access    *access.Rules
-	userKey   string
-	groupsKey string
-	crossSite *http.CrossOriginProtection
-	store     pool.Key
-	log       *zap.Logger
-	audit     *zap.Logger
-	stripped  sync.Once // the notice that something strips the prefix
+	health   []string // nil without a health path
+	store    pool.Key
+	site     visit.Site
+	files    files.Files
+	log      *zap.Logger
+	stripped sync.Once // the notice that something strips the prefix
 }
 
 // CaddyModule returns the Caddy module information.
@@ -146,16 +149,15 @@ func (*Handler) CaddyModule() caddy.ModuleInfo {
 // starts, so that validating a configuration touches nothing.
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.log = ctx.Logger()
-	h.audit = auditLogger(ctx)
-	h.crossSite = http.NewCrossOriginProtection()
+	h.site.Log, h.site.Audit = h.log, auditLogger(ctx)
 	if err := h.provisionSettings(); err != nil {
 		return err
 	}
 	if h.MetadataRaw == nil {
-		h.MetadataRaw = pool.DefaultMetadata
+		h.MetadataRaw = defaultMetadata
 	}
 	if h.BlobsRaw == nil {
-		h.BlobsRaw = pool.DefaultBlobs
+		h.BlobsRaw = defaultBlobs
 	}
 	metadata, err := ctx.LoadModule(h, "MetadataRaw")
 	if err != nil {
@@ -180,7 +182,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 func (h *Handler) provisionSettings() error {
 	configured := caddy.NewReplacer().ReplaceKnown(h.Root, "")
 	var err error
-	if h.Root, err = pool.ResolveRoot(h.Root); err != nil {
+	if h.Root, err = resolveRoot(h.Root); err != nil {
 		return err
 	}
 	if configured != "" && !filepath.IsAbs(configured) {
@@ -192,7 +194,7 @@ func (h *Handler) provisionSettings() error {
 	if h.Prefix == "" {
 		h.Prefix = DefaultPrefix
 	}
-	if h.prefix, err = parsePath("prefix", h.Prefix); err != nil {
+	if h.site.Prefix, err = visit.ParsePrefix("prefix", h.Prefix); err != nil {
 		return err
 	}
 	if err := h.provisionHealth(); err != nil {
@@ -212,9 +214,9 @@ func (h *Handler) provisionSettings() error {
 	}
 	switch {
 	case h.UploadLeastRate == 0:
-		h.UploadLeastRate = defaultLeastRate
-	case h.UploadLeastRate < rateOff:
-		return fmt.Errorf("upload_least_rate is %d: write a number of bytes per second, or %d to end no upload", h.UploadLeastRate, rateOff)
+		h.UploadLeastRate = receive.DefaultLeastRate
+	case h.UploadLeastRate < receive.RateOff:
+		return fmt.Errorf("upload_least_rate is %d: write a number of bytes per second, or %d to end no upload", h.UploadLeastRate, receive.RateOff)
 	}
 	if h.MaxUploads > 0 && h.MaxUserUploads == 0 {
 		h.log.Warn("max_uploads without max_user_uploads: one user can keep out all others; write max_user_uploads too", zap.Int("max_uploads", h.MaxUploads))
@@ -225,29 +227,55 @@ func (h *Handler) provisionSettings() error {
 	case h.ScrubRate < scrubOff:
 		return fmt.Errorf("scrub_rate is %d: write a number of bytes per second, or %d to turn the scrub off", h.ScrubRate, scrubOff)
 	}
+	h.site.CrossSite = http.NewCrossOriginProtection()
+	h.site.Uploads, h.site.UserUploads = h.MaxUploads, h.MaxUserUploads
+	h.site.Use = h.use
+	h.files = files.Files{
+		Names:       h.FileNames,
+		Upload:      receive.Limits{FileSize: h.MaxFileSize, StallTimeout: time.Duration(h.UploadStallTimeout), LeastRate: h.UploadLeastRate},
+		VerifyReads: h.VerifyReads,
+	}
 	return h.provisionAccess()
+}
+
+// use runs a function on the registry.
+func (h *Handler) use(ctx context.Context, do func(*registry.Registry) error) error {
+	return pool.Registries.Use(ctx, h.store, do)
 }
 
 // scrubOff is the scrub_rate that turns the scrub off.
 const scrubOff = -1
 
+// resolveRoot returns the directory that a configured root means, in its one name: a link
+// to a root is that root.
+func resolveRoot(configured string) (string, error) {
+	root, err := caddy.NewReplacer().ReplaceOrErr(configured, true, true)
+	if err != nil {
+		return "", fmt.Errorf("root: %w", err)
+	}
+	if root == "" {
+		root = defaultRoot()
+	}
+	return directory.Identity(root), nil
+}
+
 func (h *Handler) provisionAccess() (err error) {
 	for _, claim := range []struct {
 		word string
-		from *Claim
+		from *access.Claim
 		key  *string
-	}{{"user", h.User, &h.userKey}, {"groups", h.Groups, &h.groupsKey}} {
+	}{{"user", h.User, &h.site.UserKey}, {"groups", h.Groups, &h.site.GroupsKey}} {
 		if claim.from == nil {
 			continue
 		}
-		if *claim.key, err = CheckClaim(*claim.from); err != nil {
+		if *claim.key, err = access.CheckClaim(*claim.from); err != nil {
 			return fmt.Errorf("%s: %w", claim.word, err)
 		}
 	}
-	if h.access, err = access.Compile(h.Owners, h.Admins); err != nil {
+	if h.site.Rules, err = access.Compile(h.Owners, h.Admins); err != nil {
 		return err
 	}
-	access.LogWarnings(h.log, h.access.Warnings(h.groupsKey != ""))
+	access.LogWarnings(h.log, h.site.Rules.Warnings(h.site.GroupsKey != ""))
 	return nil
 }
 

@@ -7,8 +7,9 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
+
+	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
 // heldHash compares passwords when it is told to, and counts those that it compares.
@@ -62,7 +63,7 @@ func TestAPasswordThatCannotBeCheckedIsNotRefused(t *testing.T) {
 	a.Basic.Hash = &boundedHash{Comparer: a.Basic.Hash, places: taken, wait: 1}
 	r, w := requestWith("Basic YWxpY2U6c2VjcmV0"), httptest.NewRecorder()
 	user, good, err := a.Authenticate(w, r)
-	fault, _ := caddyhttp.GetVar(r.Context(), tokenVariable).(error)
+	_, fault := visit.Token(r)
 	if err != nil || !good || user.ID != "" || !errors.Is(fault, errHashesBusy) || w.Header().Get("WWW-Authenticate") != "" {
 		t.Errorf("user %q, %v, %v, fault %v, headers %v", user.ID, good, err, fault, w.Header())
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -153,50 +152,6 @@ func (r *Registry) Lookup(ctx context.Context, ref store.Ref) (store.File, error
 	ctx, cancel := store.Bounded(ctx)
 	defer cancel()
 	return r.metadata.Lookup(ctx, ref)
-}
-
-// lookupAttempts bounds how often Open follows a file whose bytes move: each
-// round means that a delete or a publish happened in between.
-const lookupAttempts = 8
-
-// Open finds a file and opens its bytes. The reader stays valid when the file is
-// deleted. ErrPackageNotFound, ErrFileNotFound; ErrDamaged when the file is known
-// and its bytes are not there, which is noted as the scrub would.
-func (r *Registry) Open(ctx context.Context, ref store.Ref) (store.File, io.ReadSeekCloser, error) {
-	return r.OpenIf(ctx, ref, func(store.File) bool { return true })
-}
-
-// OpenIf is Open for a caller that may not need the bytes: wanted decides once the file is
-// known, and without it there is no reader. Bytes that are known to be damaged are opened
-// all the same, so that a damaged file does not look like a good one.
-func (r *Registry) OpenIf(ctx context.Context, ref store.Ref, wanted func(store.File) bool) (store.File, io.ReadSeekCloser, error) {
-	ctx, cancel := store.Bounded(ctx)
-	defer cancel()
-	var missing store.Locator
-	for range lookupAttempts {
-		file, err := r.metadata.Lookup(ctx, ref)
-		if err != nil {
-			return store.File{}, nil, err
-		}
-		if file.Locator == missing {
-			r.NoteDamage(ctx, file.Blob, store.ErrBlobNotFound)
-			return store.File{}, nil, fmt.Errorf("%w: no bytes at %s", store.ErrDamaged, file.Locator)
-		}
-		if !wanted(file) && !r.IsDamaged(file.Blob) {
-			return file, nil, nil
-		}
-		content, err := r.blobs.Open(ctx, file.Locator, file.Size)
-		if err == nil {
-			return file, content, nil
-		}
-		if !errors.Is(err, store.ErrBlobNotFound) {
-			r.NoteDamage(ctx, file.Blob, err)
-			return store.File{}, nil, fmt.Errorf("opening blob: %w", err)
-		}
-		// Deleted, or replaced, between the two steps: what is true now?
-		missing = file.Locator
-	}
-	return store.File{}, nil, fmt.Errorf("%w: bytes moved %d times", store.ErrUnavailable, lookupAttempts)
 }
 
 // DeleteFile deletes a file, and its version when it was the last one.

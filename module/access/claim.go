@@ -1,0 +1,63 @@
+package access
+
+import (
+	"fmt"
+	"strings"
+)
+
+const (
+	// UserPlaceholder is set by Caddy's authentication handler. Its value is the
+	// user; nothing is expanded, because an unset placeholder would expand to itself.
+	UserPlaceholder = authPlaceholders + "id"
+
+	// authPlaceholders begins the placeholders of a user that an authentication handler let in.
+	authPlaceholders = "http.auth.user."
+
+	// certificatePlaceholders begins the placeholders of what a client's certificate says.
+	certificatePlaceholders = "http.request.tls.client."
+)
+
+// Claim is a placeholder that says something of a request's user.
+type Claim struct {
+	// The placeholder, with its braces and nothing around them, such as
+	// `{http.request.tls.client.subject}`. Required. Placeholders of
+	// `{http.auth.user.*}` always count. Placeholders of `{http.request.tls.client.*}`
+	// count when Caddy has verified the certificate, which only some modes of
+	// `client_auth` do.
+	Placeholder string `json:"placeholder"`
+
+	// Set it for any other placeholder, such as `{http.request.header.Remote-User}`
+	// or `{http.vars.user}`: it can hold what the client sent, so the client could be
+	// any user. It is safe only where something in front, such as forward_auth,
+	// decides the value in every request. Without it such a placeholder is refused.
+	// Default: false.
+	Trusted bool `json:"trusted,omitempty"`
+}
+
+// CheckClaim returns the key of a claim's placeholder, or what is wrong with it.
+func CheckClaim(c Claim) (key string, err error) {
+	inner, opened := strings.CutPrefix(c.Placeholder, "{")
+	key, closed := strings.CutSuffix(inner, "}")
+	if !opened || !closed || key == "" || strings.ContainsAny(key, "{}") {
+		return "", fmt.Errorf("%q is not one placeholder, such as {http.auth.user.id}", c.Placeholder)
+	}
+	if !isVerified(key) && !c.Trusted {
+		return "", fmt.Errorf("%s can hold what the client sends, which could be anything: write \"trusted %s\" if something in front decides it in every request",
+			c.Placeholder, c.Placeholder)
+	}
+	return key, nil
+}
+
+// isVerified tells whether Caddy fills a placeholder with what it has verified. All
+// others could be the client's choice: headers, and variables, matches of
+// expressions and maps that have it from there.
+func isVerified(key string) bool { return IsOfAuthentication(key) || IsOfCertificate(key) }
+
+// IsOfAuthentication tells whether a placeholder, by its key, is one that an
+// authentication handler sets.
+func IsOfAuthentication(key string) bool { return strings.HasPrefix(key, authPlaceholders) }
+
+// IsOfCertificate tells whether a placeholder, by its key, is what a client's certificate
+// says. Caddy fills these for any certificate, and with the modes `request` and `require`
+// of `client_auth` it verifies none.
+func IsOfCertificate(key string) bool { return strings.HasPrefix(key, certificatePlaceholders) }

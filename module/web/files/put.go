@@ -1,0 +1,86 @@
+package files
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/web/receive"
+	"github.com/generic-registry/caddy-generic-registry/module/web/send"
+	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
+)
+
+// put publishes a request's body. What can be refused without reading it is.
+func (f *Files) put(w http.ResponseWriter, r *http.Request, v *visit.Visit) error {
+	if err := v.May(store.ActionWrite, v.About.Owner, v.About.Package); err != nil {
+		return err
+	}
+	if err := f.checkNames(v.About); err != nil {
+		return err
+	}
+	said, err := receive.Declared(r)
+	if err != nil {
+		return err
+	}
+	err = v.Use(func(reg *registry.Registry) error { return f.publish(w, r, v, reg, said) })
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Length", "0")
+	w.WriteHeader(http.StatusCreated)
+	return nil
+}
+
+func (f *Files) publish(w http.ResponseWriter, r *http.Request, v *visit.Visit, reg *registry.Registry, said receive.Declaration) error {
+	if err := checkAbsent(r, reg, v.About); err != nil {
+		return err
+	}
+	content, err := f.Upload.Content(w, r, said)
+	if err != nil {
+		return err
+	}
+	file, err := reg.Publish(r.Context(), v.About, v.User(), content, v.Limits(v.About.Owner))
+	if errors.Is(err, store.ErrDigest) {
+		return errors.Join(receive.Mismatch(r.Header), err)
+	}
+	if err != nil {
+		return err
+	}
+	v.Found(file)
+	send.SetValidators(w.Header(), file.Digest)
+	return nil
+}
+
+// checkAbsent evaluates the conditions of a request that publishes, and refuses it when
+// there is such a file.
+func checkAbsent(r *http.Request, reg *registry.Registry, ref store.Ref) error {
+	existing, err := reg.Lookup(r.Context(), ref)
+	exists := err == nil
+	if err != nil && !errors.Is(err, store.ErrPackageNotFound) && !errors.Is(err, store.ErrFileNotFound) {
+		return fmt.Errorf("looking up file: %w", err)
+	}
+	if err := send.CheckConditions(r.Header, exists, existing); err != nil {
+		return err
+	}
+	if exists {
+		return store.ErrExists
+	}
+	return nil
+}
+
+func (f *Files) checkNames(ref store.Ref) error {
+	err := store.CheckNames(ref, f.Names)
+	switch {
+	case errors.Is(err, store.ErrInvalidPackage):
+		return visit.Tell(err, "%v: at most %d letters, digits and .-+_, not one of those marks alone", err, store.MaxNameLength)
+	case errors.Is(err, store.ErrInvalidVersion):
+		return visit.Tell(err, "%v: at most %d bytes, no white space at either end", err, store.MaxNameLength)
+	case errors.Is(err, store.ErrInvalidFile) && f.Names == store.FileNamesGitea:
+		return visit.Tell(err, "%v: at most %d letters, digits and .-+_=:;()[]{}~!@#$%%^&, spaces not at either end", err, store.MaxNameLength)
+	case errors.Is(err, store.ErrInvalidFile):
+		return visit.Tell(err, "%v: at most %d letters, digits and .-+_; file_names gitea allows more", err, store.MaxNameLength)
+	}
+	return err
+}

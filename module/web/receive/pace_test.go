@@ -1,0 +1,76 @@
+package receive
+
+import (
+	"errors"
+	"io"
+	"os"
+	"testing"
+	"time"
+)
+
+// drip is a body of which each read takes a time and gives some bytes.
+type drip struct {
+	clock *time.Time
+	every time.Duration
+	bytes int
+	reads int
+}
+
+func (d *drip) Read(p []byte) (int, error) {
+	if d.reads == 0 {
+		return 0, io.EOF
+	}
+	d.reads--
+	*d.clock = d.clock.Add(d.every)
+	return min(d.bytes, len(p)), nil
+}
+
+func TestUploadsBelowTheLeastRateAreEnded(t *testing.T) {
+	const window = 30 * time.Second
+	for _, test := range []struct {
+		name  string
+		every time.Duration
+		bytes int
+		reads int
+		ended bool
+	}{
+		{"a byte every 2.4 seconds", 2400 * time.Millisecond, 1, 60, true},
+		{"a byte every millisecond", time.Millisecond, 1, 60_000, true},
+		{"half of the rate", time.Second, 512, 60, true},
+		{"the rate", time.Second, 1024, 60, false},
+		{"bursts at the rate", 20 * time.Second, 20 << 10, 10, false},
+		{"much at once and then nothing", 0, 4096, 1, false},
+		{"a drip that is over before it is judged", time.Second, 1, 29, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var clock time.Time
+			body := &pacedBody{
+				ReadCloser: io.NopCloser(&drip{&clock, test.every, test.bytes, test.reads}), least: 1024, window: window,
+				now: func() time.Time { return clock },
+			}
+			_, err := io.Copy(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{body})
+			if errors.Is(err, os.ErrDeadlineExceeded) != test.ended || !test.ended && err != nil {
+				t.Errorf("error is %v, want ended %v", err, test.ended)
+			}
+			if ended := clock.Sub(time.Time{}); test.ended && ended > window+test.every {
+				t.Errorf("it is ended after %v", ended)
+			}
+		})
+	}
+}
+
+// TestWhatTheRegistryTakesIsNotTheClientsFault: only reads count.
+func TestWhatTheRegistryTakesIsNotTheClientsFault(t *testing.T) {
+	var clock time.Time
+	body := &pacedBody{
+		ReadCloser: io.NopCloser(&drip{&clock, time.Millisecond, 1 << 10, 100}), least: 1 << 10, window: time.Second,
+		now: func() time.Time { return clock },
+	}
+	buffer := make([]byte, 1<<10)
+	for range 100 {
+		if _, err := body.Read(buffer); err != nil {
+			t.Fatal(err)
+		}
+		clock = clock.Add(time.Minute) // a slow disk
+	}
+}

@@ -1,0 +1,106 @@
+package visit
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+)
+
+// placeholderPrefix begins the placeholders that the handler sets, for log_append
+// and for headers that are set after it: `user`, `token`, `owner`, `package`,
+// `version`, `file`, `size`, `digest` and `result`.
+const placeholderPrefix = "http.generic_registry."
+
+// Found notes the file that a request published or downloads, for the audit log and for
+// placeholders.
+func (v *Visit) Found(file store.File) { v.file, v.found = file, true }
+
+// result is "ok", or the text that a refused client sees.
+func (v *Visit) result() string {
+	if v.err == nil {
+		return "ok"
+	}
+	_, text, _ := statusOf(v.err)
+	return text
+}
+
+func (v *Visit) tokenName() string {
+	if v.who.token == nil {
+		return ""
+	}
+	return v.who.token.Name
+}
+
+// placeholder implements caddy.ReplacerFunc.
+func (v *Visit) placeholder(key string) (any, bool) {
+	name, ours := strings.CutPrefix(key, placeholderPrefix)
+	if !ours {
+		return nil, false
+	}
+	switch name {
+	case "user":
+		return v.who.user, true
+	case "token":
+		return v.tokenName(), true
+	case "owner":
+		return v.About.Owner, true
+	case "package":
+		return v.About.Package, true
+	case "version":
+		return v.About.Version, true
+	case "file":
+		return v.About.File, true
+	case "result":
+		return v.result(), true
+	}
+	if !v.found {
+		return "", name == "size" || name == "digest"
+	}
+	switch name {
+	case "size":
+		return v.file.Size, true
+	case "digest":
+		return v.file.Digest.String(), true
+	}
+	return nil, false
+}
+
+// auditChange logs a change, or a change that was refused: one line each.
+func (v *Visit) auditChange() {
+	if v.action == store.ActionRead {
+		return
+	}
+	message, status := "changed", http.StatusNoContent
+	if v.found {
+		status = http.StatusCreated
+	}
+	if v.err != nil {
+		message = "refused"
+		status, _, _ = statusOf(v.err)
+	}
+	fields := []zap.Field{
+		zap.String("action", string(v.action)),
+		zap.String("result", v.result()), zap.Int("status", status),
+		zap.String("user", v.who.user), zap.String("token", v.tokenName()),
+		zap.String("owner", v.About.Owner), zap.String("package", v.About.Package),
+		zap.String("version", v.About.Version), zap.String("file", v.About.File),
+		zap.String("remote_addr", v.request.RemoteAddr), zap.String("client_ip", ClientIP(v.request)),
+	}
+	if v.found {
+		fields = append(fields, zap.Int64("size", v.file.Size), zap.Stringer("digest", v.file.Digest))
+	}
+	v.site.Audit.Info(message, fields...)
+}
+
+// ClientIP is the client's address as Caddy sees it behind trusted proxies.
+func ClientIP(r *http.Request) string {
+	ip, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+	return ip
+}
+
+var _ caddy.ReplacerFunc = (*Visit)(nil).placeholder

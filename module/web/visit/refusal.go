@@ -1,0 +1,63 @@
+package visit
+
+import (
+	"fmt"
+	"net/http"
+)
+
+// Refusal is an error of the request itself, which says what the client gets.
+type Refusal struct {
+	Status int
+	// Text says what is wrong, without a line feed. It names no path of this machine.
+	Text string
+	// Header has lines that the answer needs besides those that every answer with the
+	// status has. Nil when there are none.
+	Header http.Header
+}
+
+// Error returns the text.
+func (r *Refusal) Error() string { return r.Text }
+
+// Refuse returns a refusal with a status and a text.
+func Refuse(status int, text string) error { return &Refusal{Status: status, Text: text} }
+
+// MethodNotAllowed returns the refusal of a method: 405 with the methods that the path
+// answers, as Allow lists them (RFC 9110 section 10.2.1).
+func MethodNotAllowed(allow string) error {
+	return &Refusal{Status: http.StatusMethodNotAllowed, Text: "method not allowed", Header: http.Header{"Allow": {allow}}}
+}
+
+// Refusals of every wing.
+var (
+	ErrUnauthenticated = Refuse(http.StatusUnauthorized, "authentication required")
+	ErrForbidden       = Refuse(http.StatusForbidden, "this user may not do this")
+	ErrScope           = Refuse(http.StatusForbidden, "the token's scope does not cover this")
+	ErrCrossSite       = Refuse(http.StatusForbidden, "cross-site request refused")
+)
+
+// toldError is an error with the text that its client gets, which says more than the
+// error does: which header, which rule, who.
+type toldError struct {
+	error
+	text string
+}
+
+// Tell gives an error, which is a refusal or has a status in the table, the text that its
+// client gets.
+func Tell(err error, format string, arguments ...any) error {
+	return &toldError{err, fmt.Sprintf(format, arguments...)}
+}
+
+// Unwrap returns the error that the text explains.
+func (e *toldError) Unwrap() error { return e.error }
+
+// BrokenOff is the error of a wing that has begun to answer and cannot go on: bytes that were
+// promised could not be read. The error is logged and the connection ends, so that no client
+// takes what came for the whole.
+type BrokenOff struct{ Err error }
+
+// Error returns the text of the error.
+func (b *BrokenOff) Error() string { return b.Err.Error() }
+
+// Unwrap returns the error.
+func (b *BrokenOff) Unwrap() error { return b.Err }

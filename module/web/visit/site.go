@@ -1,0 +1,91 @@
+package visit
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"net/http"
+
+	"go.uber.org/zap"
+
+	"github.com/generic-registry/caddy-generic-registry/module/access"
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+)
+
+// Site is what the settings of a handler say of all its requests. It is made once and not
+// changed afterwards.
+type Site struct {
+	// Prefix has the segments of the path that the packages are under.
+	Prefix []string
+	// Rules say who may do what.
+	Rules *access.Rules
+	// UserKey and GroupsKey are the keys of the placeholders that have the user, where no
+	// authentication handler named one, and the user's groups. Empty is none.
+	UserKey, GroupsKey string
+	// CrossSite judges whether a change comes from a page of another site.
+	CrossSite *http.CrossOriginProtection
+	// Use runs a function on the site's registry, as pool.Pool does.
+	Use func(context.Context, func(*registry.Registry) error) error
+	// Uploads and UserUploads are how many uploads may be in progress at once, in all and
+	// for each user. Zero is no limit.
+	Uploads, UserUploads int
+
+	Log   *zap.Logger
+	Audit *zap.Logger // for changes, and for changes that were refused
+}
+
+// Wing is one API over the registry of a site.
+type Wing interface {
+	// Serve answers a request, whose context is the visit's. It returns an error before it
+	// has written anything, or else a *BrokenOff. The error is one of package store's, or a
+	// refusal, or anything else, which the client hears of as 500. Header lines that were
+	// set before an error are dropped. Many may run at once.
+	Serve(w http.ResponseWriter, r *http.Request, v *Visit) error
+}
+
+// Serve has a wing answer a request. The path is what comes after the wing's prefix.
+func (s *Site) Serve(w http.ResponseWriter, r *http.Request, path Path, wing Wing) {
+	ctx, end := wanted(r)
+	defer end()
+	body := &requestBody{ReadCloser: r.Body}
+	r = r.WithContext(ctx)
+	r.Body = body
+	v := s.receive(r, path)
+	v.header = maps.Clone(w.Header())
+	v.err = wing.Serve(w, r, v)
+	if v.err == nil {
+		v.auditChange()
+		return
+	}
+	if broken := new(BrokenOff); errors.As(v.err, &broken) {
+		v.logFailure(http.StatusInternalServerError)
+		panic(http.ErrAbortHandler)
+	}
+	v.auditChange()
+	if status, _, _ := statusOf(v.err); status >= http.StatusInternalServerError {
+		v.logFailure(status)
+	}
+	v.Restart(w)
+	deny(w, r, body, v.Form, v.mayWrite(), v.err)
+}
+
+// receive makes the visit of a request.
+func (s *Site) receive(r *http.Request, path Path) *Visit {
+	v := &Visit{Path: path, Form: Text, site: s, request: r, who: s.identify(r), action: ActionOf(r.Method)}
+	if v.who.replacer != nil {
+		v.who.replacer.Map(v.placeholder)
+	}
+	return v
+}
+
+// ActionOf tells what a request does, as long as its wing has not said so.
+func ActionOf(method string) store.Action {
+	switch method {
+	case http.MethodPut:
+		return store.ActionWrite
+	case http.MethodDelete:
+		return store.ActionDelete
+	}
+	return store.ActionRead
+}

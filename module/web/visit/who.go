@@ -1,0 +1,156 @@
+package visit
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/generic-registry/caddy-generic-registry/module/access"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+)
+
+// tokenVariable is the request variable in which an authenticator leaves a token for the
+// registry, or the error that kept it from finding one. It holds neither the token's text
+// nor its digest.
+const tokenVariable = "generic_registry.token"
+
+// SetToken leaves the token that a request presents for whoever answers the request.
+func SetToken(r *http.Request, token *store.Token) {
+	caddyhttp.SetVar(r.Context(), tokenVariable, token)
+}
+
+// SetFault leaves why the credentials of a request cannot be checked now: the request is
+// answered 503.
+func SetFault(r *http.Request, fault error) { caddyhttp.SetVar(r.Context(), tokenVariable, fault) }
+
+// Token returns the token that was left for a request, or why its credentials cannot be
+// checked, or neither.
+func Token(r *http.Request) (token *store.Token, fault error) {
+	switch left := caddyhttp.GetVar(r.Context(), tokenVariable).(type) {
+	case *store.Token:
+		return left, nil
+	case error:
+		return nil, left
+	}
+	return nil, nil
+}
+
+// identity is who makes a request.
+type identity struct {
+	user  string       // empty: anonymous
+	token *store.Token // nil when it was not a token that authenticated the user
+	fault error        // why the credentials could not be checked
+
+	replacer *caddy.Replacer
+	claim    string // key of the placeholder that has the groups, or empty
+	found    []string
+	searched bool
+}
+
+// Name implements access.Subject.
+func (i *identity) Name() string { return i.user }
+
+// Groups returns the user's groups, which are looked for when a rule first asks.
+func (i *identity) Groups() []string {
+	if !i.searched && i.replacer != nil && i.claim != "" {
+		value, _ := i.replacer.Get(i.claim)
+		i.found, i.searched = splitGroups(value, access.IsOfAuthentication(i.claim)), true
+	}
+	return i.found
+}
+
+// splitGroups reads a list of groups: a list, or a text in which commas stand between
+// them. A text without a comma is one group, because names of groups have spaces;
+// only an authentication handler's own text, of which some write white space between
+// roles, is split there then. A backslash keeps the character after it, as in the
+// distinguished names of certificates (RFC 4514 section 2.4). A group that would be
+// taken for another one is left out.
+func splitGroups(value any, spaced bool) (groups []string) {
+	switch list := value.(type) {
+	case []string:
+		groups = slices.Clone(list)
+	case []any:
+		for _, element := range list {
+			groups = append(groups, fmt.Sprint(element))
+		}
+	case string:
+		separated := false
+		groups = fieldsOf(list, func(r rune) bool {
+			separated = separated || r == ','
+			return r == ','
+		})
+		if spaced && !separated {
+			groups = fieldsOf(list, unicode.IsSpace)
+		}
+	}
+	return slices.DeleteFunc(groups, store.FoldsIntoASCII)
+}
+
+// fieldsOf splits a text where a separator is not escaped, and drops white space
+// around the parts, and parts of nothing else.
+func fieldsOf(text string, separates func(rune) bool) (fields []string) {
+	escaped := false
+	for field := range strings.FieldsFuncSeq(text, func(r rune) bool {
+		if escaped {
+			escaped = false
+			return false
+		}
+		escaped = r == '\\'
+		return separates(r)
+	}) {
+		if field = strings.TrimSpace(field); field != "" {
+			fields = append(fields, field)
+		}
+	}
+	return fields
+}
+
+// identify finds out who makes a request: the bearer of a token, else the user of an
+// authentication handler, else the one of the site's own placeholder.
+func (s *Site) identify(r *http.Request) *identity {
+	replacer, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	if !ok {
+		return new(identity)
+	}
+	who := &identity{replacer: replacer}
+	if counts(r, s.GroupsKey) {
+		who.claim = s.GroupsKey
+	}
+	if who.token, who.fault = Token(r); who.token != nil {
+		// Only here: outside of the registry a token is nobody.
+		replacer.Set(access.UserPlaceholder, who.token.User)
+	}
+	who.user, _ = replacer.GetString(access.UserPlaceholder)
+	if who.user == "" && counts(r, s.UserKey) {
+		who.user, _ = replacer.GetString(s.UserKey)
+	}
+	if !canBeUser(who.user) {
+		who.user = ""
+	}
+	if store.FoldsIntoASCII(who.user) {
+		s.Log.Warn("the user counts as anonymous: a letter of the name looks like an ASCII letter, and would be taken for it", zap.String("user", who.user))
+		who.user = ""
+	}
+	return who
+}
+
+// counts tells whether a placeholder can be asked in a request: what a certificate
+// says counts when it was verified.
+func counts(r *http.Request, key string) bool {
+	if !access.IsOfCertificate(key) {
+		return key != ""
+	}
+	return r.TLS != nil && len(r.TLS.VerifiedChains) > 0
+}
+
+// canBeUser tells whether a name can be kept with what its bearer publishes.
+func canBeUser(name string) bool {
+	return len(name) <= store.MaxNameLength && utf8.ValidString(name) && !strings.ContainsFunc(name, unicode.IsControl)
+}

@@ -1,0 +1,129 @@
+package visit
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/generic-registry/caddy-generic-registry/module/access"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+)
+
+func TestSplitGroups(t *testing.T) {
+	for _, test := range []struct {
+		name         string
+		value        any
+		want, spaced []string // of any placeholder, and of an authentication handler's
+	}{
+		{"nothing", nil, nil, nil},
+		{"a number", 7, nil, nil},
+		{"an empty text", "", nil, nil},
+		{"one name", "admins", []string{"admins"}, []string{"admins"}},
+		{"commas", "admins,dev", []string{"admins", "dev"}, []string{"admins", "dev"}},
+		{"commas with spaces around", " admins, dev ,, ops ", []string{"admins", "dev", "ops"}, []string{"admins", "dev", "ops"}},
+		{"spaces in names between commas", "not developers, Domain Admins", []string{"not developers", "Domain Admins"}, []string{"not developers", "Domain Admins"}},
+		{"a name with a space", "Domain Admins", []string{"Domain Admins"}, []string{"Domain", "Admins"}},
+		{"a name with a space and a comma after it", "Domain Admins,", []string{"Domain Admins"}, []string{"Domain Admins"}},
+		{"white space alone", "admins dev\tops", []string{"admins dev\tops"}, []string{"admins", "dev", "ops"}},
+		{"an escaped comma", `CN=x\,OU=admins,OU=dev`, []string{`CN=x\,OU=admins`, "OU=dev"}, []string{`CN=x\,OU=admins`, "OU=dev"}},
+		{"an escaped backslash", `CN=x\\,OU=dev`, []string{`CN=x\\`, "OU=dev"}, []string{`CN=x\\`, "OU=dev"}},
+		{"a list", []string{"a b", "c"}, []string{"a b", "c"}, []string{"a b", "c"}},
+		{"a list of anything", []any{"a", 1}, []string{"a", "1"}, []string{"a", "1"}},
+		{"the Kelvin sign for a k", "dev,\u212Aim", []string{"dev"}, []string{"dev"}},
+		{"the Kelvin sign in a list", []string{"\u212Aim", "ünique"}, []string{"ünique"}, []string{"ünique"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := splitGroups(test.value, false); !slices.Equal(got, test.want) {
+				t.Errorf("%#v: %q, want %q", test.value, got, test.want)
+			}
+			if got := splitGroups(test.value, true); !slices.Equal(got, test.spaced) {
+				t.Errorf("%#v of an authentication handler: %q, want %q", test.value, got, test.spaced)
+			}
+		})
+	}
+}
+
+func TestIdentify(t *testing.T) {
+	token := &store.Token{Name: "deploy", User: "ci"}
+	for _, test := range []struct {
+		name  string
+		set   map[string]any
+		vars  map[string]any
+		user  string
+		token *store.Token
+		fault bool
+	}{
+		{name: "nobody"},
+		{name: "an authenticated user", set: map[string]any{access.UserPlaceholder: "alice"}, user: "alice"},
+		{name: "the user of the claim", set: map[string]any{"claim.user": "bob"}, user: "bob"},
+		{name: "an authenticated user comes first", set: map[string]any{access.UserPlaceholder: "alice", "claim.user": "bob"}, user: "alice"},
+		{name: "an empty user is nobody", set: map[string]any{access.UserPlaceholder: ""}},
+		{name: "a candidate is nobody", set: map[string]any{"http.auth.candidate.id": "alice"}},
+		{name: "a template is not expanded", set: map[string]any{access.UserPlaceholder: "{claim.user}", "claim.user": "bob"}, user: "{claim.user}"},
+		{name: "a name too long to keep is nobody", set: map[string]any{"claim.user": strings.Repeat("x", 256)}},
+		{name: "a name with a control character is nobody", set: map[string]any{"claim.user": "a\nb"}},
+		{name: "bytes that are no text are nobody", set: map[string]any{"claim.user": "\xff"}},
+		{name: "a name of which folding makes another's", set: map[string]any{access.UserPlaceholder: "\u212Aim"}},
+		{name: "the same in a claim", set: map[string]any{"claim.user": "K\u0130m"}},
+		{name: "other letters beyond ASCII", set: map[string]any{"claim.user": "Ünï"}, user: "Ünï"},
+		{name: "a token", set: map[string]any{access.UserPlaceholder: ""}, vars: map[string]any{tokenVariable: token}, user: "ci", token: token},
+		{name: "a variable that somebody else set", vars: map[string]any{tokenVariable: "ci"}},
+		{name: "a token that could not be looked up", vars: map[string]any{tokenVariable: store.ErrUnavailable}, fault: true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			replacer := caddy.NewReplacer()
+			for key, value := range test.set {
+				replacer.Set(key, value)
+			}
+			if test.vars == nil {
+				test.vars = make(map[string]any)
+			}
+			ctx := context.WithValue(t.Context(), caddy.ReplacerCtxKey, replacer)
+			ctx = context.WithValue(ctx, caddyhttp.VarsCtxKey, test.vars)
+			who := (&Site{UserKey: "claim.user", Log: zap.NewNop()}).identify(httptest.NewRequest(http.MethodGet, "/", nil).WithContext(ctx))
+			if who.user != test.user || who.token != test.token || (who.fault != nil) != test.fault {
+				t.Errorf("identity is %+v", who)
+			}
+			if seen, _ := replacer.GetString(access.UserPlaceholder); test.token != nil && seen != test.user {
+				t.Errorf("%s is %q", access.UserPlaceholder, seen)
+			}
+		})
+	}
+}
+
+// TestCertificatesCountWhenVerified: Caddy fills their placeholders for any
+// certificate.
+func TestCertificatesCountWhenVerified(t *testing.T) {
+	chains := [][]*x509.Certificate{{new(x509.Certificate)}}
+	s := &Site{UserKey: "http.request.tls.client.subject", GroupsKey: "http.request.tls.client.san.dns_names.0", Log: zap.NewNop()}
+	for name, test := range map[string]struct {
+		state *tls.ConnectionState
+		user  string
+	}{
+		"no TLS":                     {nil, ""},
+		"a certificate":              {&tls.ConnectionState{PeerCertificates: chains[0]}, ""},
+		"a certificate and no chain": {&tls.ConnectionState{PeerCertificates: chains[0], VerifiedChains: [][]*x509.Certificate{}}, ""},
+		"a verified certificate":     {&tls.ConnectionState{PeerCertificates: chains[0], VerifiedChains: chains}, "CN=ci"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			replacer := caddy.NewReplacer()
+			replacer.Set(s.UserKey, "CN=ci")
+			replacer.Set(s.GroupsKey, "developers")
+			r := httptest.NewRequest(http.MethodGet, "/", nil)
+			r.TLS = test.state
+			who := s.identify(r.WithContext(context.WithValue(t.Context(), caddy.ReplacerCtxKey, replacer)))
+			if who.user != test.user || (len(who.Groups()) > 0) != (test.user != "") {
+				t.Errorf("user %q, groups %q; want user %q", who.user, who.Groups(), test.user)
+			}
+		})
+	}
+}
