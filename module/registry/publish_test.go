@@ -180,6 +180,11 @@ type movingBlobs struct {
 	locators []store.Locator // what each look-up finds
 	opened   []store.Locator
 	there    store.Locator
+	unsure   error // of FindBlob
+}
+
+func (m *movingBlobs) FindBlob(context.Context, store.Digest) (store.Blob, error) {
+	return store.Blob{Locator: "a"}, m.unsure
 }
 
 func (m *movingBlobs) Lookup(context.Context, store.Ref) (store.File, error) {
@@ -205,18 +210,20 @@ func TestOpenFollowsBytesThatMove(t *testing.T) {
 	for _, test := range []struct {
 		name     string
 		locators []store.Locator
+		unsure   error
 		want     error
 		opened   int
 	}{
-		{"in place", []store.Locator{"c"}, nil, 1},
-		{"moved once", []store.Locator{"a", "c"}, nil, 2},
-		{"moved twice", []store.Locator{"a", "b", "c"}, nil, 3},
-		{"lost", []store.Locator{"a"}, store.ErrDamaged, 1},
-		{"moving for ever", []store.Locator{"a", "b", "a", "b", "a", "b", "a", "b", "a", "c"}, store.ErrUnavailable, lookupAttempts},
-		{"deleted", nil, store.ErrPackageNotFound, 0},
+		{"in place", []store.Locator{"c"}, nil, nil, 1},
+		{"moved once", []store.Locator{"a", "c"}, nil, nil, 2},
+		{"moved twice", []store.Locator{"a", "b", "c"}, nil, nil, 3},
+		{"lost", []store.Locator{"a"}, nil, store.ErrDamaged, 1},
+		{"lost, as far as a store says that is not sure", []store.Locator{"a"}, store.ErrUnavailable, store.ErrUnavailable, 1},
+		{"moving for ever", []store.Locator{"a", "b", "a", "b", "a", "b", "a", "b", "a", "c"}, nil, store.ErrUnavailable, lookupAttempts},
+		{"deleted", nil, nil, store.ErrPackageNotFound, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			m := &movingBlobs{locators: test.locators, there: "c"}
+			m := &movingBlobs{locators: test.locators, there: "c", unsure: test.unsure}
 			r := New(m, m, Options{})
 			defer r.Close()
 			if _, _, err := r.Open(t.Context(), store.Ref{}); !errors.Is(err, test.want) {

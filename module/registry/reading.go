@@ -74,6 +74,9 @@ func (f *Reading) Open(ctx context.Context) (io.ReadSeekCloser, error) {
 		case err != nil:
 			return nil, err
 		case now.Locator == f.Locator:
+			if _, err := r.metadata.FindBlob(ctx, f.Digest); errors.Is(err, store.ErrUnavailable) {
+				return nil, fmt.Errorf("looking for the blob: %w", err)
+			}
 			r.NoteDamage(ctx, f.Blob, store.ErrBlobNotFound)
 			return nil, fmt.Errorf("%w: no bytes at %s", store.ErrDamaged, f.Locator)
 		case now.Digest != f.Digest:

@@ -62,7 +62,9 @@ type MetadataStore interface {
 	// owner that has nothing is not an error.
 	Usage(ctx context.Context, owner string) (Usage, error)
 
-	// FindBlob returns the blob known under a digest. ErrBlobNotFound.
+	// FindBlob returns the blob known under a digest. ErrBlobNotFound. Unlike Lookup, it
+	// answers ErrUnavailable while the store is not sure that this is the newest that it
+	// knew: whoever finds no bytes asks it before they are said to be lost.
 	FindBlob(ctx context.Context, digest Digest) (Blob, error)
 
 	// Blobs returns at most limit blobs whose digests come after one, in their

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -30,6 +31,7 @@ const maxAhead = 4 * storeSize
 // and so is store.
 type database struct {
 	badger *badger.DB
+	found  uint64 // the last transaction that there was when it was opened
 	last   uint64 // the last number that a transaction got, whatever became of it
 
 	mu        sync.Mutex
@@ -65,7 +67,7 @@ func openBadger(options badger.Options) (db *database, err error) {
 	}
 	newest := opened.MaxVersion()
 	db = &database{
-		badger: opened, last: newest, stored: newest,
+		badger: opened, found: newest, last: newest, stored: newest,
 		readers: make(map[uint64]int), changed: make(chan struct{}), failed: func(error) {},
 	}
 	db.release()
@@ -215,6 +217,17 @@ func (d *database) write(layers []*layer) error {
 		}
 	}
 	return txn.CommitAt(d.last, nil)
+}
+
+// isFlushed tells whether what there was when it was opened is in tables, and so on disk:
+// the logs of memtables can be read without that, if a sync failed or never came.
+// ErrUnavailable.
+func (d *database) isFlushed() (flushed bool, err error) {
+	err = d.touch(func() error {
+		flushed = d.found == 0 || slices.ContainsFunc(d.badger.Tables(), func(t badger.TableInfo) bool { return t.MaxVersion >= d.found })
+		return nil
+	})
+	return flushed, err
 }
 
 // followed says that Badger has layers, to those who wait for it.

@@ -97,7 +97,7 @@ func (s *Store) Totals(ctx context.Context) (totals store.Totals, err error) {
 
 // FindBlob implements store.MetadataStore.
 func (s *Store) FindBlob(ctx context.Context, digest store.Digest) (blob store.Blob, err error) {
-	err = s.find(ctx, func(r reader) error {
+	err = s.view(ctx, func(r reader) error {
 		blob, err = findBlob(r, digest)
 		return err
 	})

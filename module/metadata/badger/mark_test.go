@@ -254,11 +254,8 @@ func TestReadsGoOnUntilLogsAreTables(t *testing.T) {
 	if err := publishNumbered(s, "o", 0); err != nil {
 		t.Fatal(err)
 	}
-	unwritten := filepath.Join(t.TempDir(), "log")
-	if err := os.WriteFile(unwritten, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	s.opened.logs, s.flushing = []string{unwritten}, true
+	db := s.opened.db
+	db.found, s.flushing = db.last+1, true
 	s.failed.Store(true)
 	for range 3 { // each is looked at before the next is taken
 		s.wake <- struct{}{}
@@ -269,8 +266,14 @@ func TestReadsGoOnUntilLogsAreTables(t *testing.T) {
 	if err := publishNumbered(s, "o", 1); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("publishing meanwhile: %v", err)
 	}
-	if err := os.Remove(unwritten); err != nil {
-		t.Fatal(err)
+	for flushed := false; !flushed; { // until a table has that transaction
+		txn := db.badger.NewTransactionAt(db.found, true)
+		if err := errors.Join(txn.Set([]byte("besides"), make([]byte, 500<<10)), txn.CommitAt(db.found, nil)); err != nil {
+			t.Fatal(err)
+		}
+		if flushed, err = db.isFlushed(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	eventually(t, "changes are taken again", func() bool { return publishNumbered(s, "o", 1) == nil })
 }

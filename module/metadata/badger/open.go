@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"sync/atomic"
 	"time"
@@ -222,11 +221,7 @@ func (p *place) openDatabase(ctx context.Context) (*opened, error) {
 	if err := o.ledger.begin(); err != nil {
 		return nil, err
 	}
-	var err error
-	if o.logs, err = memtableLogs(p.path()); err != nil {
-		return nil, err
-	}
-	err = p.attend(ctx, "opening the database", func() (err error) {
+	err := p.attend(ctx, "opening the database", func() (err error) {
 		o.db, err = openBadger(options)
 		return err
 	})
@@ -236,35 +231,12 @@ func (p *place) openDatabase(ctx context.Context) (*opened, error) {
 	return o, nil
 }
 
-// memtableLogs are those of memtables that were not written as tables yet.
-func memtableLogs(path string) ([]string, error) {
-	logs, err := filepath.Glob(filepath.Join(path, "*.mem"))
-	if err != nil {
-		return nil, fmt.Errorf("looking for memtables: %w", err)
-	}
-	return logs, nil
-}
-
-// isFlushed tells whether memtables of an earlier run are tables. Their logs can be
-// read without being on disk, if a sync failed or never came: what they say must not
-// have bytes deleted before it is.
-func (o *opened) isFlushed() (bool, error) {
-	for _, log := range o.logs {
-		_, err := os.Stat(log)
-		if err == nil {
-			return false, nil
-		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			return false, fmt.Errorf("asking for memtable: %w", err)
-		}
-	}
-	return true, nil
-}
-
-// awaitFlush waits until it is. Badger tries as long as it takes.
+// awaitFlush waits until what the last run left in the logs of memtables is in tables:
+// what it says must not have bytes deleted before it is on disk. Badger tries as long as
+// it takes.
 func (o *opened) awaitFlush(ctx context.Context) error {
 	store.ReportProgress(ctx, "writing what the last run left in the logs of the database")
-	return poll(ctx, o.isFlushed)
+	return poll(ctx, o.db.isFlushed)
 }
 
 // poll asks until the answer is yes, or until the context ends: Badger tells nobody

@@ -22,7 +22,6 @@ type opened struct {
 	place   *place
 	db      *database
 	ledger  *ledger
-	logs    []string // of memtables that the last run left
 	journal *journal.Journal
 	id      string
 	nextID  uint64

@@ -36,12 +36,15 @@ func checkFiles(path string, options badger.Options, log *slog.Logger) error {
 	if err := checkKeys(path, log); err != nil {
 		return err
 	}
+	var newest uint64 // the last transaction that tables have
 	for id, manifest := range tables {
-		if err := checkTable(table.NewFilename(id, path), options, manifest); err != nil {
+		last, err := checkTable(table.NewFilename(id, path), options, manifest)
+		if err != nil {
 			return err
 		}
+		newest = max(newest, last)
 	}
-	return nil
+	return removeOldLogs(path, newest, log)
 }
 
 // checkManifest reads the list of tables. Without it Badger would take the database
@@ -97,11 +100,11 @@ func databaseFiles(path string) (names []string, err error) {
 	return names, nil
 }
 
-// checkTable opens a table as Badger will, which compares its checksums. A damaged
-// footer panics.
-func checkTable(name string, options badger.Options, manifest badger.TableManifest) error {
-	damage := func(what any) error {
-		return fmt.Errorf("%w: table %s: %v", errDatabase, filepath.Base(name), what)
+// checkTable opens a table as Badger will, which compares its checksums, and returns the
+// last transaction that it has. A damaged footer panics.
+func checkTable(name string, options badger.Options, manifest badger.TableManifest) (last uint64, err error) {
+	damage := func(what any) (uint64, error) {
+		return 0, fmt.Errorf("%w: table %s: %v", errDatabase, filepath.Base(name), what)
 	}
 	info, err := os.Stat(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -112,11 +115,11 @@ func checkTable(name string, options badger.Options, manifest badger.TableManife
 		return damage("it is empty")
 	}
 	if err != nil {
-		return fmt.Errorf("asking for table: %w", err)
+		return 0, fmt.Errorf("asking for table: %w", err)
 	}
 	file, err := z.OpenMmapFile(name, os.O_RDONLY, 0)
 	if err != nil && err != z.NewFile {
-		return fmt.Errorf("opening table: %w", err)
+		return 0, fmt.Errorf("opening table: %w", err)
 	}
 	var opened *table.Table
 	err = guard(func() (err error) {
@@ -133,14 +136,15 @@ func checkTable(name string, options badger.Options, manifest badger.TableManife
 		if _, reading := os.ReadFile(name); reading != nil {
 			err = fmt.Errorf("reading table: %w", reading)
 		} else {
-			err = damage(err)
+			_, err = damage(err)
 		}
-		return errors.Join(err, file.Close(-1))
+		return 0, errors.Join(err, file.Close(-1))
 	}
+	last = opened.MaxVersion()
 	if err := opened.Close(-1); err != nil {
-		return fmt.Errorf("closing table: %w", err)
+		return 0, fmt.Errorf("closing table: %w", err)
 	}
-	return nil
+	return last, nil
 }
 
 // checkLogs looks at the beginning of memtables and value logs, which names the key

@@ -138,7 +138,7 @@ func (s *Store) recover() {
 // resume takes changes again, once what the store holds is durable. Reads go on until
 // then.
 func (s *Store) resume() error {
-	flushed, err := s.opened.isFlushed()
+	flushed, err := s.opened.db.isFlushed()
 	if err != nil {
 		return err
 	}
