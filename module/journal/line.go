@@ -21,16 +21,15 @@ const (
 	chainTail  = len(chainField) + 2*sha256.Size + len(lineEnd)
 )
 
-// JournalFormat is the format of journals that this release writes, and the newest
-// that it reads.
-const JournalFormat = 1
+// JournalFormat is the format of journals that this release writes and reads.
+const JournalFormat = 2
 
 // AppendLine appends the line of a change, with its newline, and returns the chain
 // that it ends with. Times are written in UTC. It fails only for a time after the
 // year 9999, and then appends nothing.
 func AppendLine(to []byte, previous store.Digest, change store.Change) (line []byte, chain store.Digest, err error) {
 	change.Time = change.Time.UTC()
-	change.Token = change.Token.InUTC()
+	change.Token, change.Downloaded = change.Token.InUTC(), store.InUTC(change.Downloaded)
 	buffer := bytes.NewBuffer(to)
 	encoder := json.NewEncoder(buffer)
 	encoder.SetEscapeHTML(false)
@@ -151,7 +150,7 @@ func AppendHeader(to []byte, header JournalHeader) []byte {
 }
 
 // ParseHeader reads a line that AppendHeader wrote. ErrDamaged when it is none,
-// ErrFormat when it is one of a newer release.
+// ErrFormat when it is one of another release.
 func ParseHeader(line []byte) (header JournalHeader, err error) {
 	var format struct {
 		Journal int `json:"journal"`
@@ -159,8 +158,8 @@ func ParseHeader(line []byte) (header JournalHeader, err error) {
 	if !bytes.HasSuffix(line, []byte("\n")) || json.Unmarshal(line, &format) != nil || format.Journal < 1 {
 		return JournalHeader{}, fmt.Errorf("%w: a journal that does not begin with a header", store.ErrDamaged)
 	}
-	if format.Journal > JournalFormat {
-		return JournalHeader{}, fmt.Errorf("%w: the journal has format %d, this release knows %d; use the newer release that wrote it", store.ErrFormat, format.Journal, JournalFormat)
+	if format.Journal != JournalFormat {
+		return JournalHeader{}, fmt.Errorf("%w: the journal has format %d, this release reads %d only; use the release that wrote it", store.ErrFormat, format.Journal, JournalFormat)
 	}
 	if err := DecodeStrictly(bytes.NewReader(line), &header); err != nil {
 		return JournalHeader{}, fmt.Errorf("%w: header of a journal: %w", store.ErrDamaged, err)

@@ -174,7 +174,7 @@ func TestHeaders(t *testing.T) {
 	_, before := sampleLines(t)
 	want := NewJournalHeader("store", store.Position{Sequence: 3, Chain: before[3]})
 	line := AppendHeader([]byte("before"), want)
-	if text := "before" + `{"journal":1,"store":"store","first":4,"chain":"` + before[3].String() + "\"}\n"; string(line) != text {
+	if text := "before" + `{"journal":2,"store":"store","first":4,"chain":"` + before[3].String() + "\"}\n"; string(line) != text {
 		t.Errorf("header is %s, want %s", line, text)
 	}
 	got, err := ParseHeader(line[len("before"):])
@@ -190,14 +190,14 @@ func TestHeadersThatAreNotRead(t *testing.T) {
 		want       error
 	}{
 		{"none", "", store.ErrDamaged},
-		{"cut", `{"journal":1,"store":"s","first":1,"chain":"` + chain, store.ErrDamaged},
-		{"without its newline", `{"journal":1,"store":"s","first":1,"chain":"` + chain + `"}`, store.ErrDamaged},
+		{"cut", `{"journal":2,"store":"s","first":1,"chain":"` + chain, store.ErrDamaged},
+		{"without its newline", `{"journal":2,"store":"s","first":1,"chain":"` + chain + `"}`, store.ErrDamaged},
 		{"a line of a change", `{"seq":1}` + "\n", store.ErrDamaged},
-		{"without a store", `{"journal":1,"first":1,"chain":"` + chain + "\"}\n", store.ErrDamaged},
-		{"without a number", `{"journal":1,"store":"s","chain":"` + chain + "\"}\n", store.ErrDamaged},
-		{"with another chain", `{"journal":1,"store":"s","first":1,"chain":"abc"}` + "\n", store.ErrDamaged},
-		{"with a field more", `{"journal":1,"store":"s","first":1,"chain":"` + chain + `","x":1}` + "\n", store.ErrDamaged},
-		{"of a newer release", `{"journal":2,"x":1}` + "\n", store.ErrFormat},
+		{"without a store", `{"journal":2,"first":1,"chain":"` + chain + "\"}\n", store.ErrDamaged},
+		{"without a number", `{"journal":2,"store":"s","chain":"` + chain + "\"}\n", store.ErrDamaged},
+		{"with another chain", `{"journal":2,"store":"s","first":1,"chain":"abc"}` + "\n", store.ErrDamaged},
+		{"with a field more", `{"journal":2,"store":"s","first":1,"chain":"` + chain + `","x":1}` + "\n", store.ErrDamaged},
+		{"of another release", `{"journal":1,"x":1}` + "\n", store.ErrFormat},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if header, err := ParseHeader([]byte(test.line)); !errors.Is(err, test.want) {

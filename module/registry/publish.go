@@ -7,6 +7,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/generic-registry/caddy-generic-registry/module/registry/versions"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/transfer"
 )
@@ -68,6 +69,7 @@ func (r *Registry) record(ctx context.Context, ref store.Ref, creator string, bl
 		Stored:  stored,
 		Creator: creator,
 		Created: r.dates.choose(ref, r.now()),
+		Rank:    versions.Rank(ref.Version),
 		Quota:   quota,
 	})
 	if condemned {

@@ -24,6 +24,10 @@ type Catalog interface {
 	// Versions returns the versions of a page, of one owner or one package.
 	Versions(ctx context.Context, query VersionQuery) (VersionPage, error)
 
+	// Foremost returns the first versions of a package in both orders. It takes no longer
+	// for many versions than for one. ErrPackageNotFound when nothing is published.
+	Foremost(ctx context.Context, owner, pkg string) (Foremost, error)
+
 	// FindVersion finds a version. ErrPackageNotFound.
 	FindVersion(ctx context.Context, ref VersionRef) (VersionInfo, error)
 
@@ -134,8 +138,28 @@ type PackagePage struct {
 	Next string
 }
 
-// VersionQuery asks for versions, the newest first. Of two of the same time the one with
-// the higher ID is the newer.
+// Order is that of versions.
+type Order int
+
+const (
+	// NewestFirst is by time. Of two of the same time the one with the higher ID is the
+	// newer.
+	NewestFirst Order = iota
+	// HighestFirst is by rank, of the same rank NewestFirst. Versions without a rank are not
+	// in it. It is of one package: a query without one gets NewestFirst.
+	HighestFirst
+)
+
+// Foremost is the first versions of a package.
+type Foremost struct {
+	// Newest by time.
+	Newest VersionRef
+	// Highest by rank, and its rank. Empty when no version has one.
+	Highest VersionRef
+	Rank    string
+}
+
+// VersionQuery asks for versions.
 type VersionQuery struct {
 	Selection
 	Owner string
@@ -143,6 +167,10 @@ type VersionQuery struct {
 	Package string
 	// Search is what the package's name must contain (Matches). Empty for any.
 	Search string
+	// Order of the versions.
+	Order Order
+	// Ranks is what ranks must begin with, in the order HighestFirst. Empty for any.
+	Ranks string
 	// After is the Next of the page before. Empty for the first page.
 	After Cursor
 	// Skip is how many versions to leave out after that: a page by its number. Skipping
@@ -150,7 +178,8 @@ type VersionQuery struct {
 	Skip int64
 	// Limit of the page.
 	Limit int
-	// Total has the page count all versions that the query finds on all pages.
+	// Total has the page count all versions that the query finds on all pages, those
+	// without a rank too.
 	Total bool
 }
 
@@ -167,6 +196,8 @@ type VersionInfo struct {
 	Creator string
 	// Created is when that was.
 	Created time.Time
+	// Rank that it was published with. Empty for none.
+	Rank string
 	// Files and their Bytes.
 	Files, Bytes int64
 }

@@ -36,6 +36,10 @@ type Publication struct {
 	Stored  time.Time
 	Creator string
 	Created time.Time
+	// Rank is what versions of a package are sorted by, highest first, in the order of
+	// bytes: made of the version's name by who publishes. Empty for one that has no place in
+	// that order. No rank may be the beginning of another.
+	Rank string
 	// Quota is what the owner may have with this file.
 	Quota Quota
 }

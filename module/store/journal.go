@@ -37,6 +37,7 @@ const (
 	OperationPublish       Operation = "publish"
 	OperationDeleteFile    Operation = "delete_file"
 	OperationDeleteVersion Operation = "delete_version"
+	OperationDeletePackage Operation = "delete_package"
 	OperationCreateToken   Operation = "create_token"
 	OperationRevokeToken   Operation = "revoke_token"
 )
@@ -76,8 +77,22 @@ type Change struct {
 	// Token that was made, or of which the ID was revoked.
 	Token *TokenChange `json:"token,omitempty"`
 
-	// ID of a version or a file that a checkpoint tells.
-	ID uint64 `json:"id,omitempty"`
+	// ID of a file that is published, or of a version that a checkpoint tells.
+	ID int64 `json:"id,omitempty"`
+	// VersionID of the version that a published file is in.
+	VersionID int64 `json:"version_id,omitempty"`
+	// PackageID of the package of a version that a checkpoint tells.
+	PackageID int64 `json:"package_id,omitempty"`
+	// Rank of a version that is new with its first file, or that a checkpoint tells.
+	Rank string `json:"rank,omitempty"`
+	// Draft tells that a version is one. Released is above the IDs of the files that were
+	// in a version when it ceased to be one.
+	Draft    bool  `json:"draft,omitempty"`
+	Released int64 `json:"released,omitempty"`
+	// Downloads of a version or a file that a checkpoint tells, and when the last was.
+	Downloads  int64      `json:"downloads,omitempty"`
+	Downloaded *time.Time `json:"downloaded,omitempty"`
+
 	// Checkpoint is in the first line and the last of one.
 	Checkpoint *CheckpointMark `json:"checkpoint,omitempty"`
 }

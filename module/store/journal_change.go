@@ -11,7 +11,7 @@ func PublishChange(ref Ref, file File) Change {
 	return Change{
 		Time: file.Created, Operation: OperationPublish, User: file.Creator,
 		Owner: ref.Owner, Package: ref.Package, Version: ref.Version, File: ref.File,
-		Digest: file.Digest.String(), Size: file.Size, Locator: file.Locator,
+		Digest: file.Digest.String(), Size: file.Size, Locator: file.Locator, ID: file.ID,
 	}
 }
 
@@ -30,12 +30,17 @@ func DeleteVersionChange(ref VersionRef, act Act) Change {
 	}
 }
 
+// DeletePackageChange is what a journal says of a deleted package.
+func DeletePackageChange(owner, pkg string, act Act) Change {
+	return Change{Time: act.Time, Operation: OperationDeletePackage, User: act.User, Owner: owner, Package: pkg}
+}
+
 // CreateTokenChange is what a journal says of a new token.
 func CreateTokenChange(token Token, secret Digest) Change {
 	made := &TokenChange{
 		ID: token.ID, Name: token.Name, User: token.User, Actions: token.Scope.Actions,
 		Owners: PatternTexts(token.Scope.Owners), Packages: PatternTexts(token.Scope.Packages),
-		Created: timeOrNil(token.Created), Expires: timeOrNil(token.Expires), Secret: secret.String(),
+		Created: TimeOrNil(token.Created), Expires: TimeOrNil(token.Expires), Secret: secret.String(),
 	}
 	return Change{Time: token.Created, Operation: OperationCreateToken, Token: made}
 }
@@ -45,7 +50,8 @@ func RevokeTokenChange(id string, act Act) Change {
 	return Change{Time: act.Time, Operation: OperationRevokeToken, User: act.User, Token: &TokenChange{ID: id}}
 }
 
-func timeOrNil(at time.Time) *time.Time {
+// TimeOrNil returns nil for the zero time.
+func TimeOrNil(at time.Time) *time.Time {
 	if at.IsZero() {
 		return nil
 	}
@@ -94,18 +100,21 @@ func (c Change) Position(chain Digest) (Position, error) {
 	return c.Checkpoint.At, nil
 }
 
+// InUTC returns a copy with its times in UTC.
 func (t *TokenChange) InUTC() *TokenChange {
 	if t == nil {
 		return nil
 	}
 	shown := *t
-	if t.Created != nil {
-		at := t.Created.UTC()
-		shown.Created = &at
+	shown.Created, shown.Expires = InUTC(t.Created), InUTC(t.Expires)
+	return &shown
+}
+
+// InUTC returns a time in UTC, nil for nil.
+func InUTC(at *time.Time) *time.Time {
+	if at == nil {
+		return nil
 	}
-	if t.Expires != nil {
-		at := t.Expires.UTC()
-		shown.Expires = &at
-	}
+	shown := at.UTC()
 	return &shown
 }

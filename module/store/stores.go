@@ -81,6 +81,10 @@ type MetadataStore interface {
 	// ErrUnavailable.
 	DeleteVersion(ctx context.Context, ref VersionRef, act Act) error
 
+	// DeletePackage deletes a package with its versions, atomically and in time that does
+	// not depend on their number. ErrPackageNotFound, ErrNoSpace, ErrUnavailable.
+	DeletePackage(ctx context.Context, owner, pkg string, act Act) error
+
 	// Condemned returns at most limit locators that no file refers to any more
 	// and whose bytes may be deleted. It may first do a bounded amount of clean-up
 	// that earlier deletes left to it. None left is an empty result.

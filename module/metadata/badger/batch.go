@@ -72,11 +72,13 @@ func (b *batch) condemn(locator store.Locator) {
 	}
 }
 
-// takeID gives out an id. Ids are never given out twice: a batch that fails gives
-// its own back, and nobody has seen them.
-func (b *batch) takeID() uint64 {
+// useID gives out an id, or the one that the journal has. Ids are never given out twice:
+// a batch that fails gives its own back, and nobody has seen them.
+func (b *batch) useID(known uint64) uint64 {
 	b.ids = true
-	id := b.nextID
-	b.nextID++
-	return id
+	if known == 0 {
+		known = b.nextID
+	}
+	b.nextID = max(b.nextID, known+1)
+	return known
 }

@@ -93,6 +93,9 @@ func (s *Store) backlogOf(key string) (*backlog, string) {
 	if suffix, found := strings.CutPrefix(key, gravePrefix); found {
 		return &s.graves, suffix
 	}
+	if suffix, found := strings.CutPrefix(key, tombPrefix); found {
+		return &s.tombs, suffix
+	}
 	return &s.condemned, strings.TrimPrefix(key, condemnedPrefix)
 }
 

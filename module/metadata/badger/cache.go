@@ -18,7 +18,7 @@ const (
 	cacheOverhead = 256
 )
 
-// cache keeps records that were looked up, of versions, files, blobs and tokens, so
+// cache keeps records that were looked up, of packages, versions, files, blobs and tokens, so
 // that frequent lookups cost no transaction. A record is in the cache only while the
 // database has the same record.
 //
@@ -44,7 +44,7 @@ func newCache() *cache { return &cache{seed: maphash.MakeSeed()} }
 
 // isCached tells whether lookups read the records under a key like this.
 func isCached(key string) bool {
-	for _, prefix := range [...]string{versionPrefix, filePrefix, blobPrefix, tokenPrefix, tokenUsePrefix} {
+	for _, prefix := range [...]string{packagePrefix, versionPrefix, filePrefix, blobPrefix, tokenPrefix, tokenUsePrefix} {
 		if strings.HasPrefix(key, prefix) {
 			return true
 		}
@@ -88,6 +88,21 @@ func (c *cache) put(key []byte, record codec, seen uint64) {
 	}
 }
 
+// replace is put for a record of which more is known than of the one that is kept.
+func (c *cache) replace(key []byte, record codec, seen uint64) {
+	s := c.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.begun > seen {
+		return
+	}
+	delete(s.older, string(key))
+	if kept := s.recent[string(key)]; kept != nil {
+		s.size -= weight(string(key), kept)
+	}
+	s.keep(string(key), record)
+}
+
 // keep requires s.mu.
 func (s *cacheShard) keep(key string, record codec) {
 	if s.recent == nil {
@@ -103,12 +118,17 @@ func (s *cacheShard) keep(key string, record codec) {
 func weight(key string, record codec) int {
 	total := cacheOverhead + len(key)
 	switch r := record.(type) {
+	case *packageRecord:
+		total += len(r.name)
+		if r.foremost != nil {
+			total += 6*store.MaxNameLength + len(r.foremost.Rank)
+		}
 	case *versionRecord:
-		total += len(r.owner) + len(r.name) + len(r.version) + len(r.creator)
+		total += len(r.owner) + len(r.name) + len(r.version) + len(r.creator) + len(r.rank)
 	case *fileRecord:
 		total += len(r.name) + len(r.creator)
 	case *blobRecord:
-		total += len(r.locator)
+		total += len(r.locator) + len(r.hashes)
 	case *tokenRecord:
 		total += 2*store.MaxNameLength + 64*(len(r.token.Scope.Owners)+len(r.token.Scope.Packages))
 	}

@@ -280,7 +280,8 @@ func TestReopeningForgetsTheCache(t *testing.T) {
 	s := mustOpen(t, t.TempDir())
 	defer mustClose(t, s)
 	ctx, ref := context.Background(), numberedRef("o", 1)
-	s.cache.put(versionKey(ref.VersionRef), &versionRecord{id: 7}, 9)
+	s.cache.put(packageKey(ref.Owner, ref.Package), &packageRecord{id: 7}, 9)
+	s.cache.put(versionKey(7, ref.Version), &versionRecord{id: 7}, 9)
 	s.cache.put(fileKey(7, ref.File), &fileRecord{size: 1}, 9)
 	s.cache.put(blobKey(store.Digest{}), &blobRecord{size: 1}, 9)
 	if _, err := s.Lookup(ctx, ref); err != nil {

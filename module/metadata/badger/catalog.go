@@ -2,10 +2,6 @@ package badger
 
 import (
 	"context"
-	"encoding/hex"
-	"errors"
-	"slices"
-	"strings"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
@@ -14,71 +10,60 @@ import (
 func (s *Store) Owners(ctx context.Context, q store.OwnerQuery) (page store.OwnerPage, err error) {
 	err = s.view(ctx, func(r reader) error {
 		page = store.OwnerPage{}
-		var owner store.OwnerInfo
-		var last, pkg string
-		add := func() bool {
-			if owner.Packages == 0 {
-				return true
+		var last string
+		return unlessEnough(r.scan([]byte(ownerPrefix), afterName([]byte(ownerPrefix), q.After), func(key, value []byte) error {
+			var owner ownerRecord
+			if err := firstError(ctx.Err, func() error { return decode(key, value, &owner) }); err != nil {
+				return err
+			}
+			name := nameOf(key, ownerPrefix)
+			info, err := r.ownerInfo(ctx, name, owner, q.Selection)
+			if err != nil || info.Packages == 0 {
+				return err
 			}
 			if len(page.Owners) == store.PageSize(q.Limit) {
-				page.Next = store.Fold(page.Owners[len(page.Owners)-1].Name)
-				return false
+				page.Next = last
+				return errEnough
 			}
-			page.Owners = append(page.Owners, owner)
-			owner = store.OwnerInfo{}
-			return true
-		}
-		err := r.eachVersion(ctx, nil, func(v versionRecord) error {
-			folded := store.Fold(v.owner)
-			if folded <= store.Fold(q.After) {
-				return nil
-			}
-			if folded != last {
-				if !add() {
-					return errEnough
-				}
-				last, pkg = folded, ""
-			}
-			name := store.Fold(v.name)
-			if !q.Takes(folded, name) {
-				return nil
-			}
-			if name != pkg {
-				owner.Packages++
-				pkg = name
-			}
-			owner.Name = v.owner
-			owner.Add(v.sums())
+			page.Owners, last = append(page.Owners, info), name
 			return nil
-		})
-		if err == nil {
-			add()
-		}
-		return unlessEnough(err)
+		}))
 	})
 	return page, err
 }
 
-func (v *versionRecord) sums() store.Sums {
-	return store.Sums{Versions: 1, Files: int64(v.files), Bytes: int64(v.bytes)}
+// nameOf reads the last name out of a key.
+func nameOf(key []byte, prefix string) string {
+	return string(key[len(prefix) : len(key)-1])
 }
 
-// unlessEnough returns the error of a scan that may have been ended.
-func unlessEnough(err error) error {
-	if errors.Is(err, errEnough) {
-		return nil
+// ownerInfo sums up what is selected of an owner.
+func (r reader) ownerInfo(ctx context.Context, name string, owner ownerRecord, selected store.Selection) (store.OwnerInfo, error) {
+	info := store.OwnerInfo{Name: owner.name}
+	if selected.IsWhole(name) {
+		info.Packages, info.Sums = int64(owner.packages), owner.published.sums()
+		return info, nil
 	}
-	return err
+	err := r.eachPackage(ctx, name, "", func(pkg string, record packageRecord) error {
+		if record.published.versions > 0 && selected.Select(name, pkg) {
+			info.Packages++
+			info.Add(record.published.sums())
+		}
+		return nil
+	})
+	return info, err
 }
 
-// eachVersion calls fn for every version, or those of an owner, in the order of their keys.
-func (r reader) eachVersion(ctx context.Context, owner []byte, fn func(versionRecord) error) error {
-	return r.scan(append([]byte(versionPrefix), owner...), nil, func(key, value []byte) error {
-		var version versionRecord
+// eachPackage calls fn for the packages of an owner after one, in the order of their
+// folded names.
+func (r reader) eachPackage(ctx context.Context, owner, after string, fn func(name string, record packageRecord) error) error {
+	prefix := packagesKey(owner)
+	return r.scan(prefix, afterName(prefix, after), func(key, value []byte) error {
+		var record packageRecord
 		return firstError(
 			ctx.Err,
-			func() error { return decode(key, value, &version) },
-			func() error { return fn(version) },
+			func() error { return decode(key, value, &record) },
+			func() error { return fn(nameOf(key, string(prefix)), record) },
 		)
 	})
 }
@@ -87,135 +72,86 @@ func (r reader) eachVersion(ctx context.Context, owner []byte, fn func(versionRe
 func (s *Store) Packages(ctx context.Context, q store.PackageQuery) (page store.PackagePage, err error) {
 	err = s.view(ctx, func(r reader) error {
 		page = store.PackagePage{}
-		return unlessEnough(r.eachVersion(ctx, appendName(nil, store.Fold(q.Owner)), func(v versionRecord) error {
-			name := store.Fold(v.name)
-			if name <= store.Fold(q.After) || !store.Matches(q.Search, name) || !q.Takes(store.Fold(v.owner), name) {
+		var owner ownerRecord
+		if found, err := r.get(ownerKey(q.Owner), &owner); err != nil || !found {
+			return err
+		}
+		var last string
+		folded := store.Fold(q.Owner)
+		return unlessEnough(r.eachPackage(ctx, folded, q.After, func(name string, record packageRecord) error {
+			if record.published.versions == 0 || !store.Matches(q.Search, name) || !q.Takes(folded, name) {
 				return nil
 			}
-			known := len(page.Packages)
-			if known == 0 || store.Fold(page.Packages[known-1].Name) != name {
-				if known == store.PageSize(q.Limit) {
-					page.Next = store.Fold(page.Packages[known-1].Name)
-					return errEnough
-				}
-				page.Packages = append(page.Packages, store.PackageInfo{Owner: v.owner, Name: v.name})
-				known++
+			if len(page.Packages) == store.PageSize(q.Limit) {
+				page.Next = last
+				return errEnough
 			}
-			page.Packages[known-1].Add(v.sums())
+			info := store.PackageInfo{Owner: owner.name, Name: record.name, Sums: record.published.sums()}
+			page.Packages, last = append(page.Packages, info), name
 			return nil
 		}))
 	})
 	return page, err
 }
 
-// Versions implements store.Catalog.
-func (s *Store) Versions(ctx context.Context, q store.VersionQuery) (page store.VersionPage, err error) {
-	var found []store.VersionInfo
-	err = s.view(ctx, func(r reader) error {
-		found = nil
-		return r.eachVersion(ctx, appendName(nil, store.Fold(q.Owner)), func(v versionRecord) error {
-			name := store.Fold(v.name)
-			if (q.Package == "" || store.Fold(q.Package) == name) && store.Matches(q.Search, name) && q.Takes(store.Fold(v.owner), name) {
-				found = append(found, v.info())
-			}
-			return nil
-		})
-	})
-	if err != nil {
-		return page, err
-	}
-	slices.SortFunc(found, func(a, b store.VersionInfo) int { return strings.Compare(orderKey(a), orderKey(b)) })
-	if q.Total {
-		page.Total = int64(len(found))
-	}
-	if after, err := hex.DecodeString(string(q.After)); err == nil && len(after) == len(orderKey(store.VersionInfo{})) {
-		for len(found) > 0 && orderKey(found[0]) <= string(after) {
-			found = found[1:]
-		}
-	}
-	found = found[min(int64(len(found)), max(0, q.Skip)):]
-	if size := store.PageSize(q.Limit); len(found) > size {
-		found = found[:size]
-		page.Next = store.Cursor(hex.EncodeToString([]byte(orderKey(found[size-1]))))
-	}
-	page.Versions = found
-	return page, nil
-}
-
-func (v *versionRecord) info() store.VersionInfo {
-	return store.VersionInfo{
-		VersionRef: store.VersionRef{Owner: v.owner, Package: v.name, Version: v.version},
-		ID:         int64(v.id), Creator: v.creator, Created: v.created,
-		Files: int64(v.files), Bytes: int64(v.bytes),
-	}
-}
-
 // FindVersion implements store.Catalog.
 func (s *Store) FindVersion(ctx context.Context, ref store.VersionRef) (info store.VersionInfo, err error) {
 	err = s.find(ctx, func(r reader) error {
-		version, err := findVersion(r, ref)
+		version, err := r.version(ref)
 		info = version.info()
 		return err
 	})
 	return info, err
 }
 
-func findVersion(r reader, ref store.VersionRef) (version versionRecord, err error) {
-	found, err := r.get(versionKey(ref), &version)
-	if err != nil || !found {
+// version reads the record of a version. ErrPackageNotFound.
+func (r reader) version(ref store.VersionRef) (version versionRecord, err error) {
+	var pkg packageRecord
+	if found, err := r.get(packageKey(ref.Owner, ref.Package), &pkg); err != nil || !found {
+		return version, orNotFound(err, store.ErrPackageNotFound)
+	}
+	if found, err := r.get(versionKey(pkg.id, ref.Version), &version); err != nil || !found {
 		return version, orNotFound(err, store.ErrPackageNotFound)
 	}
 	return version, nil
 }
 
+func (v *versionRecord) info() store.VersionInfo {
+	return store.VersionInfo{
+		VersionRef: store.VersionRef{Owner: v.owner, Package: v.name, Version: v.version},
+		ID:         int64(v.id), Creator: v.creator, Created: v.created, Rank: v.rank,
+		Files: int64(v.files), Bytes: int64(v.bytes),
+	}
+}
+
 // Files implements store.Catalog.
 func (s *Store) Files(ctx context.Context, q store.FileQuery) (page store.FilePage, err error) {
 	err = s.view(ctx, func(r reader) error {
-		version, err := findVersion(r, q.VersionRef)
+		version, err := r.version(q.VersionRef)
 		if err != nil {
 			return err
 		}
 		page = store.FilePage{Version: version.info()}
-		files, err := filesAfter(r, version.id, store.Fold(q.After), store.PageSize(q.Limit)+1)
+		size := store.PageSize(q.Limit)
+		files, err := filesAfter(r, version.id, q.After, size+1)
 		if err != nil {
 			return err
 		}
-		if size := store.PageSize(q.Limit); len(files) > size {
+		if len(files) > size {
 			files = files[:size]
 			page.Next = store.Fold(files[size-1].name)
 		}
+		page.Files = make([]store.File, 0, len(files))
 		for _, file := range files {
-			blob, err := findBlob(r, file.digest)
-			if err := firstError(ctx.Err, func() error { return err }); err != nil {
+			var blob blobRecord
+			if _, err := r.get(blobKey(file.digest), &blob); err != nil {
 				return err
 			}
-			page.Files = append(page.Files, published(version, file, blob.Locator))
+			page.Files = append(page.Files, published(version, file, blob.locator))
 		}
-		return nil
+		return ctx.Err()
 	})
 	return page, err
 }
 
-// filesAfter returns the next files of a version after a folded name.
-func filesAfter(r reader, id uint64, last string, limit int) ([]fileRecord, error) {
-	var files []fileRecord
-	from := filesKey(id)
-	if last != "" {
-		from = append(fileKey(id, last), 0)
-	}
-	err := r.scan(filesKey(id), from, func(key, value []byte) error {
-		if len(files) == limit {
-			return errEnough
-		}
-		var file fileRecord
-		if err := decode(key, value, &file); err != nil {
-			return err
-		}
-		files = append(files, file)
-		return nil
-	})
-	return files, unlessEnough(err)
-}
-
-// orderKey sorts versions newest first.
-func orderKey(v store.VersionInfo) string { return string(newestFirst(v.Created, uint64(v.ID))) }
+var _ store.Catalog = (*Store)(nil)

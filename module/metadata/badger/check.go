@@ -1,6 +1,7 @@
 package badger
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -69,6 +70,7 @@ func (s *Store) checkJournal(ctx context.Context, j *journal.Journal, to store.P
 type audit struct {
 	reader reader
 	graves graveCursor
+	tombs  graveCursor
 	seed   maphash.Seed
 
 	reporting sync.Mutex
@@ -81,12 +83,13 @@ type audit struct {
 	versions, versionsOf [2]uint64 // of owners, of packages
 	stored, storedOf     uint64
 	owned, ownedOf       uint64
-	times, timesOf       uint64
+	indexed, indexedOf   uint64
+	packages, packagesOf uint64
 	found                sums
 }
 
 func newAudit(r reader, report func(string)) *audit {
-	return &audit{reader: r, report: report, graves: graveCursor{reader: r}, seed: maphash.MakeSeed()}
+	return &audit{reader: r, report: report, graves: graveCursor{reader: r, prefix: gravePrefix}, tombs: graveCursor{reader: r, prefix: tombPrefix}, seed: maphash.MakeSeed()}
 }
 
 // run reads everything once: on two threads, since a start may wait for it. Their
@@ -95,7 +98,7 @@ func (a *audit) run(ctx context.Context) error {
 	var state stateRecord
 	_, err := a.reader.get(stateKey, &state)
 	a.note(err)
-	v, t, o, p := new(versionRecord), new(timeRecord), new(ownerRecord), new(packageRecord)
+	v, t, o, p := new(versionRecord), new(indexRecord), new(ownerRecord), new(packageRecord)
 	f, b, k := new(fileRecord), new(blobRecord), new(tokenRecord)
 	both := new(errgroup.Group)
 	both.Go(func() error {
@@ -103,7 +106,7 @@ func (a *audit) run(ctx context.Context) error {
 			func() error {
 				return a.each(ctx, versionPrefix, v, func(key []byte) error { return a.version(key, v) })
 			},
-			func() error { return a.each(ctx, timePrefix, t, func([]byte) error { return a.time(t) }) },
+			func() error { return a.eachIndex(ctx, t) },
 			func() error { return a.each(ctx, ownerPrefix, o, func(key []byte) error { return a.owner(key, o) }) },
 			func() error { return a.each(ctx, packagePrefix, p, func(key []byte) error { return a.pkg(key, p) }) },
 		)
@@ -134,7 +137,8 @@ func (a *audit) compare(known sums) {
 		{"packages do not have as many versions as they say", a.versions[1], a.versionsOf[1]},
 		{"owners do not have as many bytes as they say", a.stored, a.storedOf},
 		{"owners do not have as many files as they say", a.owned, a.ownedOf},
-		{"the index by time is not that of the versions", a.times, a.timesOf},
+		{"the indexes of versions are not those of the versions", a.indexed, a.indexedOf},
+		{"owners do not have as many packages as they say", a.packages, a.packagesOf},
 		{"files are missing, or came back", known.files, a.found.files},
 		{"versions are missing, or came back", known.versions, a.found.versions},
 		{"tokens are missing, or came back", known.tokens, a.found.tokens},
@@ -175,26 +179,42 @@ func (a *audit) note(err error) {
 func (a *audit) scatter(name []byte) uint64 { return maphash.Bytes(a.seed, name) }
 
 func (a *audit) version(key []byte, v *versionRecord) error {
-	owner, pkg, err := versionNames(key)
+	packageID, err := keyID(versionPrefix, key)
 	if err != nil {
 		return err
 	}
-	ofOwner := a.scatter(owner)
+	if !bytes.Equal(key, versionKey(packageID, v.version)) {
+		return damaged(key, "version of another name")
+	}
 	a.found.versions += scatter(v.id)
+	for _, entry := range v.indexKeys(packageID) {
+		a.indexedOf += a.scatter(entry) + a.scatter(key)
+	}
 	a.files += scatter(v.id) * v.files
 	a.bytes += scatter(v.id) * v.bytes
+	if deleted, err := a.tombs.has(packageID); err != nil || deleted {
+		return err
+	}
+	ofOwner := maphash.String(a.seed, store.Fold(v.owner)) + draftScatter(v.draft)
 	a.versionsOf[0] += ofOwner
-	a.versionsOf[1] += a.scatter(pkg)
+	a.versionsOf[1] += scatter(packageID) + draftScatter(v.draft)
 	a.storedOf += ofOwner * v.bytes
 	a.ownedOf += ofOwner * v.files
-	a.timesOf += a.scatter(key)
 	return nil
+}
+
+// draftScatter has drafts counted apart.
+func draftScatter(draft bool) uint64 {
+	if draft {
+		return scatter(1)
+	}
+	return 0
 }
 
 func (a *audit) file(key []byte, f *fileRecord) error {
 	a.found.files += scatter(f.id)
 	a.referred += a.scatter(f.digest[:])
-	id, err := fileVersion(key)
+	id, err := keyID(filePrefix, key)
 	if err != nil {
 		return err
 	}
@@ -213,20 +233,39 @@ func (a *audit) blob(key []byte, b *blobRecord) error {
 }
 
 func (a *audit) owner(key []byte, o *ownerRecord) error {
-	ofOwner := a.scatter(key[len(ownerPrefix):])
-	a.versions[0] += ofOwner * o.versions
-	a.stored += ofOwner * o.bytes
-	a.owned += ofOwner * o.files
+	name := a.scatter(bytes.TrimSuffix(key[len(ownerPrefix):], []byte{separator}))
+	for i, c := range []counts{o.published, o.drafts} {
+		ofOwner := name + draftScatter(i == 1)
+		a.versions[0] += ofOwner * c.versions
+		a.stored += ofOwner * c.bytes
+		a.owned += ofOwner * c.files
+	}
+	a.packages += name * o.packages
 	return nil
 }
 
 func (a *audit) pkg(key []byte, p *packageRecord) error {
-	a.versions[1] += a.scatter(key[len(packagePrefix):]) * p.versions
+	for i, c := range []counts{p.published, p.drafts} {
+		a.versions[1] += (scatter(p.id) + draftScatter(i == 1)) * c.versions
+	}
+	if p.published.versions > 0 {
+		owner, _, _ := bytes.Cut(key[len(packagePrefix):], []byte{separator})
+		a.packagesOf += a.scatter(owner)
+	}
 	return nil
 }
 
-func (a *audit) time(t *timeRecord) error {
-	a.times += maphash.String(a.seed, t.versionKey)
+// eachIndex reads the indexes of versions.
+func (a *audit) eachIndex(ctx context.Context, entry *indexRecord) error {
+	for _, prefix := range []string{timePrefix, newestPrefix, rankPrefix, draftPrefix} {
+		err := a.each(ctx, prefix, entry, func(key []byte) error {
+			a.indexed += a.scatter(key) + a.scatter(versionKey(entry.packageID, entry.version))
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -3,6 +3,7 @@ package badger
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
@@ -26,8 +27,9 @@ func TestCheckTellsContradictions(t *testing.T) {
 	var owner ownerRecord
 	var pkg packageRecord
 	var file fileRecord
+	const packageID = 1 // that of its first version
 	const versionID = 7 // of number 3: a version and its file take an id each, from 1
-	blobAt, versionAt := blobKey(store.Digest{3}), versionKey(ref.VersionRef)
+	blobAt, versionAt := blobKey(store.Digest{3}), versionKey(packageID, ref.Version)
 	for _, test := range []struct {
 		name   string
 		damage func(b *batch)
@@ -39,17 +41,21 @@ func TestCheckTellsContradictions(t *testing.T) {
 		{"an older record of a blob came back", change(blobAt, &blob, func() { blob.locator += "x" }), "blobs are missing, or came back"},
 		{"a version of more files", change(versionAt, &version, func() { version.files++ }), "as many files"},
 		{"a version of more bytes", change(versionAt, &version, func() { version.bytes++ }), "versions do not have as many bytes"},
-		{"an owner of more bytes", change(ownerKey("o"), &owner, func() { owner.bytes++ }), "owners do not have as many bytes"},
-		{"an owner of more files", change(ownerKey("o"), &owner, func() { owner.files++ }), "owners do not have as many files"},
-		{"an owner of fewer versions", change(ownerKey("o"), &owner, func() { owner.versions-- }), "owners do not have as many versions"},
-		{"a package of more versions", change(packageKey(ref.VersionRef), &pkg, func() { pkg.versions++ }), "packages do not have as many versions"},
+		{"an owner of more bytes", change(ownerKey("o"), &owner, func() { owner.published.bytes++ }), "owners do not have as many bytes"},
+		{"an owner of more files", change(ownerKey("o"), &owner, func() { owner.published.files++ }), "owners do not have as many files"},
+		{"an owner of fewer versions", change(ownerKey("o"), &owner, func() { owner.published.versions-- }), "owners do not have as many versions"},
+		{"a package of more versions", change(packageKey("o", "p"), &pkg, func() { pkg.published.versions++ }), "packages do not have as many versions"},
 		{"a larger file", change(fileKey(versionID, "f"), &file, func() { file.size++ }), "as many bytes"},
 		{"a file is gone", func(b *batch) { b.delete(fileKey(versionID, "f")) }, "files are missing"},
 		{"a version is gone", func(b *batch) { b.delete(versionAt) }, "versions are missing"},
+		{"an owner of more packages", change(ownerKey("o"), &owner, func() { owner.packages++ }), "owners do not have as many packages"},
+		{"an owner of drafts", change(ownerKey("o"), &owner, func() { owner.drafts.versions++ }), "owners do not have as many versions"},
 		{"an entry by time too many", func(b *batch) {
-			key := timeKey("o", testAct.Time, 99)
-			b.put(key, &timeRecord{"v/x"})
-		}, "index by time"},
+			b.put(append(timesKey("o"), newestFirst(testAct.Time, 99)...), &indexRecord{packageID: packageID, name: "p", version: "x"})
+		}, "indexes of versions"},
+		{"an entry of a package by time is gone", func(b *batch) {
+			b.delete(append(idKey(newestPrefix, packageID), newestFirst(time.Unix(1, 0), versionID)...))
+		}, "indexes of versions"},
 		{"a token that nobody made", func(b *batch) {
 			key := tokenKey("aaaaaaaaaa")
 			b.put(key, &tokenRecord{token: store.Token{ID: "aaaaaaaaaa"}})

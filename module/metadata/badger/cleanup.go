@@ -1,9 +1,7 @@
 package badger
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -17,6 +15,10 @@ const (
 	// records each.
 	cleanupFiles  = 300
 	cleanupWeight = 3*cleanupFiles + 2
+
+	// cleanupVersions of a deleted package are deleted in one operation, with five records
+	// each.
+	cleanupVersions = cleanupWeight / 5
 )
 
 // Condemned implements store.MetadataStore. When nothing is condemned it
@@ -41,10 +43,20 @@ func (s *Store) Condemned(ctx context.Context, limit int) ([]store.Locator, erro
 		if err != nil {
 			return nil, fmt.Errorf("listing deleted versions: %w", err)
 		}
-		if len(graves) == 0 {
+		if len(graves) > 0 {
+			if err := s.emptyGrave(ctx, graves[0]); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		tombs, err := s.tombs.next(1, view)
+		if err != nil {
+			return nil, fmt.Errorf("listing deleted packages: %w", err)
+		}
+		if len(tombs) == 0 {
 			return nil, nil
 		}
-		if err := s.emptyGrave(ctx, graves[0]); err != nil {
+		if err := s.emptyTomb(ctx, tombs[0]); err != nil {
 			return nil, err
 		}
 	}
@@ -61,22 +73,58 @@ func locatorsOf(suffixes []string) []store.Locator {
 // emptyGrave releases some files of a deleted version. The files of a version that
 // cannot be read stay, and do not keep those of others.
 func (s *Store) emptyGrave(ctx context.Context, suffix string) error {
-	id, err := graveID([]byte(gravePrefix + suffix))
+	return s.cleanUp(ctx, "a deleted version", &s.graves, suffix, (*batch).emptyGrave)
+}
+
+// emptyTomb buries some versions of a deleted package, as emptyGrave does files.
+func (s *Store) emptyTomb(ctx context.Context, suffix string) error {
+	return s.cleanUp(ctx, "a deleted package", &s.tombs, suffix, (*batch).emptyTomb)
+}
+
+func (s *Store) cleanUp(ctx context.Context, what string, waiting *backlog, suffix string, step func(*batch, uint64) (bool, error)) error {
+	id, err := keyID(waiting.prefix, []byte(waiting.prefix+suffix))
 	if err == nil {
 		err = s.submit(ctx, cleanupWeight, func(b *batch) error {
-			_, err := b.emptyGrave(id)
+			_, err := step(b, id)
 			return err
 		})
 	}
 	if errors.Is(err, store.ErrDamaged) {
-		s.log.Error("cleaning up a deleted version", slog.Uint64("id", id), slog.Any("error", err))
-		s.graves.remove(suffix)
+		s.log.Error("cleaning up "+what, slog.Uint64("id", id), slog.Any("error", err))
+		waiting.remove(suffix)
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("cleaning up a deleted version: %w", err)
+		return fmt.Errorf("cleaning up %s: %w", what, err)
 	}
 	return nil
+}
+
+// emptyTomb deletes the next versions of a deleted package, whose files go the way of
+// every deleted version's, and tells whether none are left.
+func (b *batch) emptyTomb(id uint64) (emptied bool, err error) {
+	key := tombKey(id)
+	var tomb tombRecord
+	if found, err := b.get(key, &tomb); err != nil || !found {
+		return true, err
+	}
+	versions, err := versionsAfter(b.reader, id, tomb.lastVersion, cleanupVersions)
+	if err != nil {
+		return false, err
+	}
+	for _, version := range versions {
+		tomb.lastVersion = store.Fold(version.version)
+		b.dropVersion(id, versionKey(id, version.version), version)
+		if version.files > 0 {
+			b.await(graveKey(version.id), &graveRecord{})
+		}
+	}
+	if len(versions) == cleanupVersions {
+		b.put(key, &tomb)
+		return false, nil
+	}
+	b.bury(key)
+	return true, nil
 }
 
 // emptyGrave releases the next files of a deleted version, and tells whether none are
@@ -172,13 +220,4 @@ func (r reader) eachCondemned(fn func(store.Locator)) error {
 		fn(store.Locator(key[len(condemnedPrefix):]))
 		return nil
 	})
-}
-
-// graveID reads the version id out of a grave's key.
-func graveID(key []byte) (uint64, error) {
-	rest := bytes.TrimPrefix(key, []byte(gravePrefix))
-	if len(rest) != 8 {
-		return 0, damaged(key, "length of key")
-	}
-	return binary.BigEndian.Uint64(rest), nil
 }

@@ -20,7 +20,7 @@ const (
 	batchWeight = 1024
 
 	// operationWeight is more than the records that any publish or delete writes.
-	operationWeight = 8
+	operationWeight = 10
 )
 
 // operation is one mutation on its way through the committer. Its apply first

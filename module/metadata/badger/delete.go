@@ -19,12 +19,11 @@ func (s *Store) DeleteFile(ctx context.Context, ref store.Ref, act store.Act) er
 }
 
 func (b *batch) deleteFile(ref store.Ref) error {
-	vKey := versionKey(ref.VersionRef)
-	var version versionRecord
-	if found, err := b.get(vKey, &version); err != nil || !found {
+	k, err := b.known(ref.VersionRef)
+	if err != nil || !k.exists {
 		return orNotFound(err, store.ErrPackageNotFound)
 	}
-	fKey := fileKey(version.id, ref.File)
+	fKey := fileKey(k.version.id, ref.File)
 	var file fileRecord
 	if found, err := b.get(fKey, &file); err != nil || !found {
 		return orNotFound(err, store.ErrFileNotFound)
@@ -33,24 +32,13 @@ func (b *batch) deleteFile(ref store.Ref) error {
 	if err != nil {
 		return err
 	}
-	tally, err := b.tally(ref.VersionRef)
-	if err != nil {
-		return err
-	}
-
 	b.state.sums.files -= scatter(file.id)
-	version.files--
-	version.bytes -= file.size
-	tally.owner.files--
-	tally.owner.bytes -= file.size
 	b.delete(fKey)
 	b.release(file.digest, blob)
-	if version.files > 0 {
-		b.put(vKey, &version)
-	} else {
-		b.removeVersion(vKey, version, &tally)
+	if k.takeFile(file.size); k.version.files == 0 {
+		b.removeVersion(&k)
 	}
-	b.putTally(ref.VersionRef, tally)
+	b.putKnown(k)
 	return nil
 }
 
@@ -68,31 +56,40 @@ func (s *Store) DeleteVersion(ctx context.Context, ref store.VersionRef, act sto
 // deleteVersion deletes the version's own record, which puts its files out of
 // reach, and leaves them to the clean-up.
 func (b *batch) deleteVersion(ref store.VersionRef) error {
-	vKey := versionKey(ref)
-	var version versionRecord
-	if found, err := b.get(vKey, &version); err != nil || !found {
+	k, err := b.known(ref)
+	if err != nil || !k.exists {
 		return orNotFound(err, store.ErrPackageNotFound)
 	}
-	tally, err := b.tally(ref)
-	if err != nil {
-		return err
-	}
-	tally.owner.files -= version.files
-	tally.owner.bytes -= version.bytes
-	b.await(graveKey(version.id), &graveRecord{})
-	b.removeVersion(vKey, version, &tally)
-	b.putTally(ref, tally)
+	b.await(graveKey(k.version.id), &graveRecord{})
+	b.removeVersion(&k)
+	b.putKnown(k)
 	return nil
 }
 
-// removeVersion deletes the records of a version itself and takes it off the
-// counts.
-func (b *batch) removeVersion(vKey []byte, version versionRecord, tally *tally) {
-	b.state.sums.versions -= scatter(version.id)
-	tally.pkg.versions--
-	tally.owner.versions--
-	b.delete(vKey)
-	b.delete(timeKey(version.owner, version.created, version.id))
+// DeletePackage implements store.MetadataStore.
+func (s *Store) DeletePackage(ctx context.Context, owner, pkg string, act store.Act) error {
+	return s.submit(ctx, operationWeight, func(b *batch) error {
+		if err := b.deletePackage(owner, pkg); err != nil {
+			return err
+		}
+		b.record(store.DeletePackageChange(owner, pkg, act))
+		return nil
+	})
+}
+
+// deletePackage deletes the package's own record, which puts its versions out of reach,
+// and leaves them to the clean-up.
+func (b *batch) deletePackage(owner, pkg string) error {
+	k, err := b.knownPackage(owner, pkg)
+	if err != nil || k.pkg.id == 0 {
+		return orNotFound(err, store.ErrPackageNotFound)
+	}
+	k.owner.published.take(k.pkg.published)
+	k.owner.drafts.take(k.pkg.drafts)
+	k.pkg.published, k.pkg.drafts = counts{}, counts{}
+	b.await(tombKey(k.pkg.id), &tombRecord{})
+	b.putPackage(k)
+	return nil
 }
 
 // referredBlob reads the blob of a file that is being deleted.

@@ -12,6 +12,7 @@ const gravePage = 1_000
 // versions are read beside files, in pages.
 type graveCursor struct {
 	reader reader
+	prefix string   // gravePrefix, or tombPrefix for packages
 	page   []uint64 // ids from a first one on, in order
 	ended  bool     // no more come after those
 }
@@ -29,14 +30,23 @@ func (c *graveCursor) has(id uint64) (bool, error) {
 	return len(c.page) > 0 && c.page[0] == id, nil
 }
 
+// hasKey is has for the id that a key begins with.
+func (c *graveCursor) hasKey(prefix string, key []byte) (bool, error) {
+	id, err := keyID(prefix, key)
+	if err != nil {
+		return false, err
+	}
+	return c.has(id)
+}
+
 // read reads the page that begins at an id or after it.
 func (c *graveCursor) read(from uint64) error {
 	c.page = slices.Grow(c.page[:0], gravePage)
-	err := c.reader.scan([]byte(gravePrefix), graveKey(from), func(key, _ []byte) error {
+	err := c.reader.scan([]byte(c.prefix), idKey(c.prefix, from), func(key, _ []byte) error {
 		if len(c.page) == gravePage {
 			return errEnough
 		}
-		id, err := graveID(key)
+		id, err := keyID(c.prefix, key)
 		c.page = append(c.page, id)
 		return err
 	})

@@ -1,7 +1,6 @@
 package badger
 
 import (
-	"bytes"
 	"encoding/binary"
 	"time"
 
@@ -12,14 +11,18 @@ import (
 // with NUL, which no published name contains: no name is another's prefix, and a
 // name with a NUL, which has one too many, finds nothing.
 //
-//	v/<owner> <package> <version>   a version
-//	f/<version id> <file>           a file of a version
-//	b/<digest>                      a blob
-//	p/<owner> <package>             a package
-//	o/<owner>                       an owner
-//	t/<owner> <inverted time, id>   a version by time, newest first
+//	o/<owner>                        an owner
+//	p/<owner> <package>              a package, and its id
+//	v/<package id><version>          a version
+//	f/<version id><file>             a file of a version
+//	b/<digest>                       a blob
+//	t/<owner> <inverted time, id>    a published version of an owner, newest first
+//	u/<package id><inverted time, id>         one of a package, newest first
+//	w/<package id><rank> <inverted time, id>  one of a package that is semver, by its rank
+//	e/<time, id>                     a draft, the oldest first
+//	x/<version id>                   a deleted version whose files are left to clean up
+//	y/<package id>                   a deleted package whose versions are left to clean up
 //	c/<locator>                     a condemned locator
-//	x/<version id>                  a deleted version whose files are left to clean up
 //	k/<token id>                    a token
 //	n/<token name>                  a token by name
 //	l/<token id>                    when a token was last used
@@ -41,8 +44,12 @@ const (
 	packagePrefix   = "p/"
 	ownerPrefix     = "o/"
 	timePrefix      = "t/"
+	newestPrefix    = "u/"
+	rankPrefix      = "w/"
+	draftPrefix     = "e/"
 	condemnedPrefix = "c/"
 	gravePrefix     = "x/"
+	tombPrefix      = "y/"
 	tokenPrefix     = "k/"
 	tokenNamePrefix = "n/"
 	tokenUsePrefix  = "l/"
@@ -50,40 +57,30 @@ const (
 
 const separator = 0
 
-func versionKey(ref store.VersionRef) []byte {
-	ref = ref.Key()
-	key := make([]byte, 0, len(versionPrefix)+len(ref.Owner)+len(ref.Package)+len(ref.Version)+3)
-	key = append(key, versionPrefix...)
-	key = appendName(key, ref.Owner)
-	key = appendName(key, ref.Package)
-	return appendName(key, ref.Version)
+func versionKey(packageID uint64, version string) []byte {
+	return appendName(idKey(versionPrefix, packageID), store.Fold(version))
 }
 
-// versionNames reads the owner out of a version's key, and owner and package: what
-// follows the prefix in their own keys.
-func versionNames(key []byte) (owner, pkg []byte, err error) {
-	names := bytes.TrimPrefix(key, []byte(versionPrefix))
-	end := bytes.IndexByte(names, separator) + 1
-	next := bytes.IndexByte(names[end:], separator) + 1
-	if end == 0 || next == 0 {
-		return nil, nil, damaged(key, "names in key")
-	}
-	return names[:end], names[:end+next], nil
+// idKey begins the keys of what belongs to something with an id.
+func idKey(prefix string, id uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte(prefix), id)
 }
 
-func packageKey(ref store.VersionRef) []byte {
-	ref = ref.Key()
-	return appendName(appendName([]byte(packagePrefix), ref.Owner), ref.Package)
+func packageKey(owner, pkg string) []byte {
+	return appendName(packagesKey(owner), store.Fold(pkg))
+}
+
+// packagesKey is the prefix of an owner's packages.
+func packagesKey(owner string) []byte {
+	return appendName([]byte(packagePrefix), store.Fold(owner))
 }
 
 func ownerKey(owner string) []byte {
 	return appendName([]byte(ownerPrefix), store.Fold(owner))
 }
 
-// timeKey sorts an owner's versions newest first: time and id are inverted.
-func timeKey(owner string, created time.Time, id uint64) []byte {
-	return append(appendName([]byte(timePrefix), store.Fold(owner)), newestFirst(created, id)...)
-}
+// timesKey is the prefix of an owner's versions by time.
+func timesKey(owner string) []byte { return appendName([]byte(timePrefix), store.Fold(owner)) }
 
 // newestFirst sorts by time and by id, both inverted. Times before 1970 have their sign in
 // the first bit.
@@ -92,21 +89,27 @@ func newestFirst(created time.Time, id uint64) []byte {
 	return binary.BigEndian.AppendUint64(key, ^id)
 }
 
-// filesKey is the prefix of a version's files.
-func filesKey(versionID uint64) []byte {
-	return binary.BigEndian.AppendUint64([]byte(filePrefix), versionID)
+// orderSize is how long what newestFirst returns is.
+const orderSize = 16
+
+func draftKey(created time.Time, id uint64) []byte {
+	key := binary.BigEndian.AppendUint64([]byte(draftPrefix), uint64(created.UnixNano())^1<<63)
+	return binary.BigEndian.AppendUint64(key, id)
 }
+
+// filesKey is the prefix of a version's files.
+func filesKey(versionID uint64) []byte { return idKey(filePrefix, versionID) }
 
 func fileKey(versionID uint64, file string) []byte {
 	return appendName(filesKey(versionID), store.Fold(file))
 }
 
-// fileVersion reads the version's id out of a file's key.
-func fileVersion(key []byte) (uint64, error) {
-	if len(key) < len(filePrefix)+8 {
+// keyID reads the id out of a key that begins with idKey.
+func keyID(prefix string, key []byte) (uint64, error) {
+	if len(key) < len(prefix)+8 {
 		return 0, damaged(key, "length of key")
 	}
-	return binary.BigEndian.Uint64(key[len(filePrefix):]), nil
+	return binary.BigEndian.Uint64(key[len(prefix):]), nil
 }
 
 func blobKey(digest store.Digest) []byte {
@@ -117,9 +120,9 @@ func condemnedKey(locator store.Locator) []byte {
 	return append([]byte(condemnedPrefix), locator...)
 }
 
-func graveKey(versionID uint64) []byte {
-	return binary.BigEndian.AppendUint64([]byte(gravePrefix), versionID)
-}
+func graveKey(versionID uint64) []byte { return idKey(gravePrefix, versionID) }
+
+func tombKey(packageID uint64) []byte { return idKey(tombPrefix, packageID) }
 
 func tokenKey(id string) []byte { return append([]byte(tokenPrefix), id...) }
 

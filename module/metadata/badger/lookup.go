@@ -16,8 +16,12 @@ func (s *Store) Lookup(ctx context.Context, ref store.Ref) (file store.File, err
 		return file, nil
 	}
 	err = s.find(ctx, func(r reader) error {
-		version, record, blob := new(versionRecord), new(fileRecord), new(blobRecord)
-		vKey := versionKey(ref.VersionRef)
+		pkg, version, record, blob := new(packageRecord), new(versionRecord), new(fileRecord), new(blobRecord)
+		pKey := packageKey(ref.Owner, ref.Package)
+		if found, err := r.get(pKey, pkg); err != nil || !found {
+			return orNotFound(err, store.ErrPackageNotFound)
+		}
+		vKey := versionKey(pkg.id, ref.Version)
 		if found, err := r.get(vKey, version); err != nil || !found {
 			return orNotFound(err, store.ErrPackageNotFound)
 		}
@@ -33,6 +37,7 @@ func (s *Store) Lookup(ctx context.Context, ref store.Ref) (file store.File, err
 		if !found || blob.size != record.size {
 			return fmt.Errorf("%w: file has no blob of %d bytes, digest %s", store.ErrDamaged, record.size, record.digest)
 		}
+		s.cache.put(pKey, pkg, r.seen)
 		s.cache.put(vKey, version, r.seen)
 		s.cache.put(fKey, record, r.seen)
 		s.cache.put(bKey, blob, r.seen)
@@ -43,15 +48,20 @@ func (s *Store) Lookup(ctx context.Context, ref store.Ref) (file store.File, err
 }
 
 // recall is Lookup for a file all of whose records are in memory. They are read one
-// after the other, and belong together all the same: a file's record is written
-// while its version is there, under an id that is never used again, and never
-// changed; and a digest has the same bytes wherever they are.
+// after the other, and belong together all the same: a version's record is written while
+// its package is there, and a file's while its version is, under ids that are never used
+// again; only what is counted of a file ever changes; and a digest has the same bytes
+// wherever they are.
 func (s *Store) recall(ref store.Ref) (file store.File, ok bool) {
 	if _, err := s.enter(); err != nil {
 		return store.File{}, false
 	}
 	defer s.use.RUnlock()
-	version, ok := s.cache.get(versionKey(ref.VersionRef)).(*versionRecord)
+	pkg, ok := s.cache.get(packageKey(ref.Owner, ref.Package)).(*packageRecord)
+	if !ok {
+		return store.File{}, false
+	}
+	version, ok := s.cache.get(versionKey(pkg.id, ref.Version)).(*versionRecord)
 	if !ok {
 		return store.File{}, false
 	}
@@ -86,9 +96,10 @@ func (s *Store) Totals(ctx context.Context) (totals store.Totals, err error) {
 			if err := decode(key, value, &record); err != nil {
 				return err
 			}
+			usage := record.usage()
 			totals.Owners++
-			totals.Versions += int64(record.versions)
-			totals.Bytes += int64(record.bytes)
+			totals.Versions += usage.Versions
+			totals.Bytes += usage.Bytes
 			return ctx.Err()
 		})
 	})

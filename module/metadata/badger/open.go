@@ -22,9 +22,8 @@ import (
 const (
 	layout = "generic_registry metadata badger"
 
-	// layoutVersion is of owners and packages that know their names, and of an index by
-	// time that holds for times before 1970.
-	layoutVersion = 6
+	// layoutVersion is of packages with ids, and of indexes of their versions.
+	layoutVersion = 7
 
 	memTableSize     = 8 << 20
 	valueLogSize     = 1 << 20 // nothing is written to it
@@ -202,7 +201,7 @@ func (p *place) settle(ctx context.Context, o *opened) error {
 	}
 	if replayed > 0 {
 		p.log.Warn("the database was behind its journal; the changes it lacked are made again", slog.Uint64("changes", replayed))
-		if err := o.emptyLeftGraves(ctx); err != nil {
+		if err := o.cleanUpLeft(ctx); err != nil {
 			return err
 		}
 	}

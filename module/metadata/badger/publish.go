@@ -2,6 +2,7 @@ package badger
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
@@ -12,10 +13,12 @@ func (s *Store) Publish(ctx context.Context, p store.Publication) (file store.Fi
 		if err := p.CheckAge(s.Clock()); err != nil {
 			return err
 		}
-		if file, condemned, err = b.publishFile(p); err != nil {
+		made, err := b.publishFile(p, 0, 0)
+		file, condemned = made.file, made.condemned
+		if err != nil {
 			return err
 		}
-		b.record(store.PublishChange(p.Ref, file))
+		b.record(made.change(p))
 		return nil
 	})
 	if err != nil && !store.IsRefusal(err) {
@@ -24,69 +27,81 @@ func (s *Store) Publish(ctx context.Context, p store.Publication) (file store.Fi
 	return file, condemned, err
 }
 
+// publishedFile is a file that was published just now.
+type publishedFile struct {
+	file       store.File
+	versionID  uint64
+	newVersion bool
+	condemned  bool // there are bytes for the reaper
+}
+
+// change is what the journal says of it.
+func (p publishedFile) change(asked store.Publication) store.Change {
+	change := store.PublishChange(asked.Ref, p.file)
+	change.VersionID = int64(p.versionID)
+	if p.newVersion {
+		change.Rank = asked.Rank
+	}
+	return change
+}
+
 // publishFile decides whether the file can be there, and writes it. When it refuses,
-// it has condemned the bytes.
-func (b *batch) publishFile(p store.Publication) (store.File, bool, error) {
-	version := versionRecord{
-		owner: p.Ref.Owner, name: p.Ref.Package, version: p.Ref.Version,
-		creator: p.Creator, created: p.Created,
-	}
-	vKey := versionKey(p.Ref.VersionRef)
-	versionKnown, err := b.get(vKey, &version)
+// it has condemned the bytes. The ids are those that the journal has, or zero.
+func (b *batch) publishFile(p store.Publication, versionID, fileID uint64) (made publishedFile, err error) {
+	k, err := b.known(p.Ref.VersionRef)
 	if err != nil {
-		return store.File{}, false, err
+		return made, err
 	}
-	if versionKnown {
-		exists, err := b.get(fileKey(version.id, p.Ref.File), &fileRecord{})
+	if k.exists {
+		exists, err := b.get(fileKey(k.version.id, p.Ref.File), &fileRecord{})
 		if err != nil {
-			return store.File{}, false, err
+			return made, err
 		}
 		if exists {
 			return b.refuse(p.Locator, store.ErrExists)
+		}
+		if versionID != 0 && versionID != k.version.id {
+			return made, fmt.Errorf("%w: the journal says version %d of %q, the database %d", errDatabase, versionID, p.Ref.VersionRef, k.version.id)
 		}
 	}
 	bKey := blobKey(p.Digest)
 	var blob blobRecord
 	if _, err := b.get(bKey, &blob); err != nil {
-		return store.File{}, false, err
+		return made, err
 	}
-	tally, err := b.tally(p.Ref.VersionRef)
-	if err != nil {
-		return store.File{}, false, err
+	more := counts{files: 1, bytes: uint64(p.Size)}
+	if !k.exists {
+		more.versions = 1
 	}
-
-	if !versionKnown {
-		tally.add(&version)
-	}
-	tally.owner.files++
-	tally.owner.bytes += uint64(p.Size)
-	if err := p.Quota.Check(tally.owner.usage()); err != nil {
+	wanted := k.owner
+	wanted.published.add(more)
+	if err := p.Quota.Check(wanted.usage()); err != nil {
 		return b.refuse(p.Locator, err)
 	}
 
-	condemned := b.refer(bKey, &blob, p)
-	if !versionKnown {
-		version.id = b.takeID()
-		b.state.sums.versions += scatter(version.id)
-		b.put(timeKey(p.Ref.Owner, version.created, version.id), &timeRecord{versionKey: string(vKey)})
+	made.condemned = b.refer(bKey, &blob, p)
+	if made.newVersion = !k.exists; made.newVersion {
+		b.makeVersion(&k, versionRecord{
+			id: b.useID(versionID), owner: p.Ref.Owner, name: p.Ref.Package, version: p.Ref.Version,
+			creator: p.Creator, created: p.Created, rank: p.Rank,
+		})
 	}
-	version.files++
-	version.bytes += uint64(p.Size)
 	file := fileRecord{
-		id: b.takeID(), name: p.Ref.File, digest: p.Digest, size: uint64(p.Size),
+		id: b.useID(fileID), name: p.Ref.File, digest: p.Digest, size: uint64(p.Size),
 		creator: p.Creator, created: p.Created,
 	}
+	k.addFile(file.size)
 	b.state.sums.files += scatter(file.id)
-	b.put(vKey, &version)
-	b.put(fileKey(version.id, p.Ref.File), &file)
-	b.putTally(p.Ref.VersionRef, tally)
-	return published(version, file, blob.locator), condemned, nil
+	b.put(fileKey(k.version.id, p.Ref.File), &file)
+	b.putKnown(k)
+	made.file, made.versionID = published(k.version, file, blob.locator), k.version.id
+	return made, nil
 }
 
 // refuse condemns the bytes of a publish that is decided against.
-func (b *batch) refuse(own store.Locator, why error) (store.File, bool, error) {
+func (b *batch) refuse(own store.Locator, why error) (publishedFile, error) {
 	b.condemn(own)
-	return store.File{}, true, why
+	return publishedFile{condemned: true}, why
 }
 
 // refer adds a reference to the blob of a digest, whose bytes are the publication's
@@ -110,6 +125,10 @@ func (b *batch) refer(key []byte, blob *blobRecord, p store.Publication) (condem
 
 // published puts a file together from its records.
 func published(version versionRecord, file fileRecord, locator store.Locator) store.File {
+	created := file.created
+	if file.id < version.released {
+		created = version.created
+	}
 	return store.File{
 		Ref: store.Ref{
 			VersionRef: store.VersionRef{Owner: version.owner, Package: version.name, Version: version.version},
@@ -118,49 +137,8 @@ func published(version versionRecord, file fileRecord, locator store.Locator) st
 		Blob:    store.Blob{Locator: locator, Digest: file.digest, Size: int64(file.size)},
 		ID:      int64(file.id),
 		Creator: file.creator,
-		Created: file.created,
+		Created: created,
 	}
-}
-
-// tally is what is counted for a package and its owner.
-type tally struct {
-	pkg   packageRecord
-	owner ownerRecord
-}
-
-// add counts a version, which shows its owner and its package as they were first spelled.
-func (t *tally) add(version *versionRecord) {
-	if t.owner.versions == 0 {
-		t.owner.name = version.owner
-	}
-	if t.pkg.versions == 0 {
-		t.pkg.name = version.name
-	}
-	t.owner.versions++
-	t.pkg.versions++
-	version.owner, version.name = t.owner.name, t.pkg.name
-}
-
-func (b *batch) tally(ref store.VersionRef) (t tally, err error) {
-	if _, err = b.get(packageKey(ref), &t.pkg); err != nil {
-		return t, err
-	}
-	_, err = b.get(ownerKey(ref.Owner), &t.owner)
-	return t, err
-}
-
-// putTally writes the counts, and no record where nothing is left to count.
-func (b *batch) putTally(ref store.VersionRef, t tally) {
-	b.putCount(packageKey(ref), &t.pkg, t.pkg.versions)
-	b.putCount(ownerKey(ref.Owner), &t.owner, t.owner.versions)
-}
-
-func (b *batch) putCount(key []byte, record codec, versions uint64) {
-	if versions == 0 {
-		b.delete(key)
-		return
-	}
-	b.put(key, record)
 }
 
 // firstError runs steps until one fails.

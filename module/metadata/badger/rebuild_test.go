@@ -27,7 +27,7 @@ func listing(t *testing.T, s *Store) (lines []string) {
 					return err
 				}
 				blob, err := findBlob(r, file.digest)
-				lines = append(lines, fmt.Sprintf("%s/%s/%s/%s %s %v %d %s", version.owner, version.name, version.version, file.name, file.creator, file.created, file.size, blob.Locator))
+				lines = append(lines, fmt.Sprintf("%d %s/%s/%s/%s %d %s %v %d %s", version.id, version.owner, version.name, version.version, file.name, file.id, file.creator, file.created, file.size, blob.Locator))
 				return err
 			})
 		})

@@ -23,41 +23,63 @@ type versionRecord struct {
 	owner, name, version string // as first published
 	creator              string
 	created              time.Time
+	rank                 string // by semver; empty when it is none
+	draft                bool
+	released             uint64 // files of lower ids were published with the version, at its time
 	files                uint64
 	bytes                uint64
+	downloads            downloads
 }
 
 type fileRecord struct {
-	id      uint64
-	name    string // as published
-	digest  store.Digest
-	size    uint64
-	creator string
-	created time.Time
+	id        uint64
+	name      string // as published
+	digest    store.Digest
+	size      uint64
+	creator   string
+	created   time.Time
+	downloads downloads
+}
+
+// downloads are counted, and may be lost.
+type downloads struct {
+	count uint64
+	last  time.Time // zero when there was none
 }
 
 type blobRecord struct {
 	locator    store.Locator
 	size       uint64
 	references uint64
+	hashes     string // MD5, SHA-1, SHA-512; empty when they are not known
 }
 
 // packageRecord has the name in the spelling of the first version that there was since
-// the package had none.
+// the package had none, and its id.
 type packageRecord struct {
-	name     string
-	versions uint64
+	id                uint64
+	name              string
+	published, drafts counts
+
+	foremost *store.Foremost // in memory only, and only where it was looked for
 }
 
 // ownerRecord has the name as packageRecord does.
 type ownerRecord struct {
-	name                   string
-	versions, files, bytes uint64
+	name              string
+	packages          uint64 // with something published
+	published, drafts counts
 }
+
+// counts are of versions, and of what is in them.
+type counts struct{ versions, files, bytes uint64 }
 
 // graveRecord remembers how far the clean-up of a deleted version came: a scan
 // from its first file would pass over all that are deleted already.
 type graveRecord struct{ lastFile string }
+
+// tombRecord remembers the last version of a deleted package that was cleaned up.
+type tombRecord struct{ lastVersion string }
 
 // idRecord has the next id to give out, to versions and files alike.
 type idRecord struct{ next uint64 }
@@ -65,8 +87,11 @@ type idRecord struct{ next uint64 }
 // storeRecord tells this store from every other.
 type storeRecord struct{ id string }
 
-// timeRecord is an entry of the index by time: where the version is.
-type timeRecord struct{ versionKey string }
+// indexRecord is an entry of an index of versions: which one. Names are folded.
+type indexRecord struct {
+	packageID     uint64
+	name, version string
+}
 
 // condemnedRecord says all by being there.
 type condemnedRecord struct{}
@@ -81,8 +106,12 @@ func (r *versionRecord) fields(f *fields) {
 	f.text(&r.version)
 	f.text(&r.creator)
 	f.time(&r.created)
+	f.text(&r.rank)
+	f.flag(&r.draft)
+	f.number(&r.released)
 	f.number(&r.files)
 	f.number(&r.bytes)
+	r.downloads.fields(f)
 }
 
 func (r *fileRecord) fields(f *fields) {
@@ -92,35 +121,77 @@ func (r *fileRecord) fields(f *fields) {
 	f.number(&r.size)
 	f.text(&r.creator)
 	f.time(&r.created)
+	r.downloads.fields(f)
+}
+
+func (d *downloads) fields(f *fields) {
+	f.number(&d.count)
+	if d.count > 0 {
+		f.optionalTime(&d.last)
+	}
 }
 
 func (r *blobRecord) fields(f *fields) {
 	f.text((*string)(&r.locator))
 	f.number(&r.size)
 	f.number(&r.references)
+	f.text(&r.hashes)
 }
 
 func (r *packageRecord) fields(f *fields) {
+	f.number(&r.id)
 	f.text(&r.name)
-	f.number(&r.versions)
+	r.published.fields(f)
+	r.drafts.fields(f)
 }
 
 func (r *ownerRecord) fields(f *fields) {
 	f.text(&r.name)
-	f.number(&r.versions)
-	f.number(&r.files)
-	f.number(&r.bytes)
+	f.number(&r.packages)
+	r.published.fields(f)
+	r.drafts.fields(f)
 }
 
+func (c *counts) fields(f *fields) {
+	f.number(&c.versions)
+	f.number(&c.files)
+	f.number(&c.bytes)
+}
+
+func (c *counts) add(more counts) {
+	c.versions += more.versions
+	c.files += more.files
+	c.bytes += more.bytes
+}
+
+func (c *counts) take(less counts) {
+	c.versions -= less.versions
+	c.files -= less.files
+	c.bytes -= less.bytes
+}
+
+func (c counts) sums() store.Sums {
+	return store.Sums{Versions: int64(c.versions), Files: int64(c.files), Bytes: int64(c.bytes)}
+}
+
+// usage is what counts against a quota: drafts too.
 func (r *ownerRecord) usage() store.Usage {
-	return store.Usage{Bytes: int64(r.bytes), Versions: int64(r.versions), Files: int64(r.files)}
+	all := r.published
+	all.add(r.drafts)
+	return store.Usage{Bytes: int64(all.bytes), Versions: int64(all.versions), Files: int64(all.files)}
 }
 
 func (r *graveRecord) fields(f *fields) { f.text(&r.lastFile) }
 
+func (r *tombRecord) fields(f *fields) { f.text(&r.lastVersion) }
+
 func (r *storeRecord) fields(f *fields) { f.text(&r.id) }
 
-func (r *timeRecord) fields(f *fields) { f.text(&r.versionKey) }
+func (r *indexRecord) fields(f *fields) {
+	f.number(&r.packageID)
+	f.text(&r.name)
+	f.text(&r.version)
+}
 
 func (*condemnedRecord) fields(*fields) {}
 
@@ -187,6 +258,16 @@ func (f *fields) count(n *int64) {
 	number := uint64(*n)
 	f.number(&number)
 	*n = int64(number)
+}
+
+// flag keeps whether something is so.
+func (f *fields) flag(is *bool) {
+	var number uint64
+	if *is {
+		number = 1
+	}
+	f.number(&number)
+	*is = number == 1
 }
 
 func (f *fields) text(s *string) {

@@ -17,21 +17,27 @@ func TestRecordsComeBack(t *testing.T) {
 		return time.Unix(0, rapid.Int64Min(0).Draw(rt, "time")).UTC()
 	}
 	number, text := rapid.Uint64(), rapid.String()
+	sums := func(rt *rapid.T) counts {
+		return counts{versions: number.Draw(rt, "versions"), files: number.Draw(rt, "files"), bytes: number.Draw(rt, "bytes")}
+	}
 	rapid.Check(t, func(rt *rapid.T) {
 		records := []struct{ written, read codec }{
 			{&versionRecord{
 				id: number.Draw(rt, "id"), owner: text.Draw(rt, "owner"), name: text.Draw(rt, "package"), version: text.Draw(rt, "version"),
 				creator: text.Draw(rt, "creator"), created: moment(rt), files: number.Draw(rt, "files"), bytes: number.Draw(rt, "bytes"),
+				rank: text.Draw(rt, "rank"), draft: rapid.Bool().Draw(rt, "draft"), released: number.Draw(rt, "released"),
+				downloads: downloads{count: 1, last: time.Unix(9, 1).UTC()},
 			}, new(versionRecord)},
 			{&fileRecord{
 				id: number.Draw(rt, "id"), name: text.Draw(rt, "name"), digest: store.Digest{1, 2, 3}, size: number.Draw(rt, "size"),
 				creator: text.Draw(rt, "creator"), created: moment(rt),
 			}, new(fileRecord)},
-			{&blobRecord{locator: store.Locator(text.Draw(rt, "locator")), size: number.Draw(rt, "size"), references: number.Draw(rt, "references")}, new(blobRecord)},
-			{&packageRecord{name: text.Draw(rt, "package"), versions: number.Draw(rt, "versions")}, new(packageRecord)},
-			{&ownerRecord{name: text.Draw(rt, "owner"), versions: number.Draw(rt, "versions"), files: number.Draw(rt, "files"), bytes: number.Draw(rt, "bytes")}, new(ownerRecord)},
+			{&blobRecord{locator: store.Locator(text.Draw(rt, "locator")), size: number.Draw(rt, "size"), references: number.Draw(rt, "references"), hashes: text.Draw(rt, "hashes")}, new(blobRecord)},
+			{&packageRecord{id: number.Draw(rt, "id"), name: text.Draw(rt, "package"), published: sums(rt), drafts: sums(rt)}, new(packageRecord)},
+			{&ownerRecord{name: text.Draw(rt, "owner"), packages: number.Draw(rt, "packages"), published: sums(rt), drafts: sums(rt)}, new(ownerRecord)},
 			{&graveRecord{lastFile: text.Draw(rt, "last")}, new(graveRecord)},
-			{&timeRecord{versionKey: text.Draw(rt, "key")}, new(timeRecord)},
+			{&indexRecord{packageID: number.Draw(rt, "id"), name: text.Draw(rt, "name"), version: text.Draw(rt, "version")}, new(indexRecord)},
+			{&tombRecord{lastVersion: text.Draw(rt, "last")}, new(tombRecord)},
 			{&idRecord{next: number.Draw(rt, "next")}, new(idRecord)},
 			{&storeRecord{id: text.Draw(rt, "id")}, new(storeRecord)},
 			{new(condemnedRecord), new(condemnedRecord)},
@@ -87,7 +93,7 @@ func FuzzDecode(f *testing.F) {
 	}}}))
 	f.Add([]byte{recordFormat, 0, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, value []byte) {
-		for _, record := range []codec{new(versionRecord), new(fileRecord), new(blobRecord), new(ownerRecord), new(graveRecord), new(tokenRecord), new(nameRecord), new(useRecord)} {
+		for _, record := range []codec{new(versionRecord), new(fileRecord), new(blobRecord), new(ownerRecord), new(packageRecord), new(indexRecord), new(graveRecord), new(tombRecord), new(tokenRecord), new(nameRecord), new(useRecord)} {
 			if decode(key, value, record) != nil {
 				continue
 			}

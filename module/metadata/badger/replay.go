@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
@@ -72,7 +73,7 @@ func (r *replay) flush() error {
 	r.batch, r.count = nil, 0
 	return firstError(
 		func() error { return r.opened.storeBatch(b) },
-		func() error { return r.opened.emptyGraves(b.waiting) },
+		func() error { return r.opened.cleanUp(b.waiting) },
 	)
 }
 
@@ -120,6 +121,8 @@ func (b *batch) apply(change store.Change) error {
 		return b.deleteFile(ref)
 	case store.OperationDeleteVersion:
 		return b.deleteVersion(version)
+	case store.OperationDeletePackage:
+		return b.deletePackage(change.Owner, change.Package)
 	case store.OperationCreateToken:
 		token, secret, err := change.Token.Parse()
 		if err != nil {
@@ -141,51 +144,74 @@ func (b *batch) republish(ref store.Ref, change store.Change) error {
 	if err != nil {
 		return fmt.Errorf("%w: digest: %w", errLine, err)
 	}
-	_, _, err = b.publishFile(store.Publication{
+	if change.ID <= 0 || change.VersionID <= 0 {
+		return fmt.Errorf("%w: a file without ids", errLine)
+	}
+	_, err = b.publishFile(store.Publication{
 		Ref: ref, Blob: store.Blob{Locator: change.Locator, Digest: digest, Size: change.Size},
-		Creator: change.User, Created: change.Time,
-	})
+		Creator: change.User, Created: change.Time, Rank: change.Rank,
+	}, uint64(change.VersionID), uint64(change.ID))
 	return err
 }
 
-// emptyLeftGraves releases the files of versions that were deleted before a replay.
-func (o *opened) emptyLeftGraves(ctx context.Context) error {
-	left := backlog{prefix: gravePrefix}
-	left.reset()
-	for {
-		suffixes, err := left.next(batchWeight, o.db.view)
-		if err != nil || len(suffixes) == 0 {
-			return err
-		}
-		graves := make([]string, len(suffixes))
-		for i, suffix := range suffixes {
-			graves[i] = gravePrefix + suffix
-			left.remove(suffix)
-		}
-		if err := firstError(ctx.Err, func() error { return o.emptyGraves(graves) }); err != nil {
-			return err
-		}
-	}
-}
-
-// emptyGraves releases the files of deleted versions.
-func (o *opened) emptyGraves(graves []string) error {
-	if len(graves) == 0 {
-		return nil
-	}
-	b := o.newReplayed()
-	for _, grave := range graves {
-		id, err := graveID([]byte(grave))
-		for emptied := false; err == nil && !emptied; {
-			if emptied, err = b.emptyGrave(id); err == nil && b.isFull() {
-				err = o.storeBatch(b)
-				b = o.newReplayed()
+// cleanUpLeft releases the files of versions, and the versions of packages, that were
+// deleted before a replay.
+func (o *opened) cleanUpLeft(ctx context.Context) error {
+	for _, prefix := range []string{tombPrefix, gravePrefix} {
+		left := backlog{prefix: prefix}
+		left.reset()
+		for {
+			suffixes, err := left.next(batchWeight, o.db.view)
+			if err != nil {
+				return err
+			}
+			if len(suffixes) == 0 {
+				break
+			}
+			keys := make([]string, len(suffixes))
+			for i, suffix := range suffixes {
+				keys[i] = prefix + suffix
+				left.remove(suffix)
+			}
+			if err := firstError(ctx.Err, func() error { return o.cleanUp(keys) }); err != nil {
+				return err
 			}
 		}
-		if err != nil {
-			b.end()
-			return fmt.Errorf("cleaning up a version that was deleted: %w", contradiction(err))
+	}
+	return nil
+}
+
+// cleanUp releases the files of deleted versions and the versions of deleted packages.
+func (o *opened) cleanUp(keys []string) error {
+	for len(keys) > 0 {
+		b := o.newReplayed()
+		for len(keys) > 0 && !b.isFull() {
+			emptied, err := b.cleanUp(keys[0])
+			if err != nil {
+				b.end()
+				return fmt.Errorf("cleaning up what was deleted: %w", contradiction(err))
+			}
+			if emptied {
+				keys = keys[1:]
+			}
+		}
+		keys = append(keys, b.waiting...)
+		if err := o.storeBatch(b); err != nil {
+			return err
 		}
 	}
-	return o.storeBatch(b)
+	return nil
+}
+
+// cleanUp does the next step for the key of a grave or a tomb.
+func (b *batch) cleanUp(key string) (emptied bool, err error) {
+	prefix, step := gravePrefix, (*batch).emptyGrave
+	if strings.HasPrefix(key, tombPrefix) {
+		prefix, step = tombPrefix, (*batch).emptyTomb
+	}
+	id, err := keyID(prefix, []byte(key))
+	if err != nil {
+		return false, err
+	}
+	return step(b, id)
 }

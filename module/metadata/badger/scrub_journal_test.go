@@ -83,7 +83,7 @@ func TestRotThatCannotBeRepairedIsTold(t *testing.T) {
 	defer mustClose(t, s)
 	publishSome(t, s, 0, 20)
 	ref := numberedRef("o", 3)
-	write(t, s, func(b *batch) { b.delete(versionKey(ref.VersionRef)) })
+	write(t, s, func(b *batch) { b.delete(versionKey(1, ref.Version)) })
 	name := mustGlob(t, filepath.Join(root, "metadata", journalDirectory, "0*.jsonl.gz"))[0]
 	damage(t, name)
 	if err := s.ScrubJournal(t.Context(), func(int) error { return nil }); err == nil || !strings.Contains(err.Error(), "add up") {

@@ -68,6 +68,7 @@ type Store struct {
 	reaping   sync.Mutex // held while the next of what follows is looked for
 	condemned backlog    // locators that are not buried
 	graves    backlog    // deleted versions with files left
+	tombs     backlog    // deleted packages with versions left
 }
 
 // open claims a directory and opens the store in it.
@@ -104,6 +105,7 @@ func (p *place) openStore(ctx context.Context) (*Store, error) {
 		snapshots:  make(map[*snapshot]struct{}),
 		condemned:  backlog{prefix: condemnedPrefix},
 		graves:     backlog{prefix: gravePrefix},
+		tombs:      backlog{prefix: tombPrefix},
 	}
 	s.load()
 	if err := o.awaitFlush(ctx); err != nil {
@@ -133,6 +135,7 @@ func (s *Store) load() {
 	s.cache.clear()
 	s.condemned.reset()
 	s.graves.reset()
+	s.tombs.reset()
 }
 
 // Admit implements store.MetadataStore.

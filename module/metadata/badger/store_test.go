@@ -67,7 +67,7 @@ func TestFaultsOfOpening(t *testing.T) {
 		{
 			name:    "the layout of an earlier build",
 			prepare: func(t *testing.T, root string) { writeFile(t, root, "FORMAT", layout+" 3\n") },
-			want:    store.ErrFormat, says: "this release reads version 6 only",
+			want:    store.ErrFormat, says: "this release reads version 7 only",
 		},
 		{
 			name:    "another layout",
@@ -272,7 +272,7 @@ func TestARefusedOperationLeavesItsBatchAlone(t *testing.T) {
 	<-held
 	bad := &operation{weight: 1, apply: func(*batch) error { return refusal }, done: make(chan struct{})}
 	good := &operation{weight: 1, apply: func(b *batch) error {
-		b.put([]byte("p/x"), &packageRecord{versions: 5})
+		b.put([]byte("p/x"), &packageRecord{id: 5})
 		return nil
 	}, done: make(chan struct{})}
 	for _, o := range []*operation{bad, good} {
@@ -288,7 +288,7 @@ func TestARefusedOperationLeavesItsBatchAlone(t *testing.T) {
 		t.Errorf("refused: %v, good: %v", bad.err, good.err)
 	}
 	var record packageRecord
-	if err := s.opened.db.view(func(r reader) error { _, err := r.get([]byte("p/x"), &record); return err }); err != nil || record.versions != 5 {
+	if err := s.opened.db.view(func(r reader) error { _, err := r.get([]byte("p/x"), &record); return err }); err != nil || record.id != 5 {
 		t.Errorf("stored %+v: %v", record, err)
 	}
 }
@@ -303,8 +303,16 @@ func TestCountsFollow(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got, want := s.counts(t), (counts{owners: 1, packages: 1, versions: 5, times: 5, owner: ownerRecord{versions: 5, files: 5, bytes: 5}, pkg: packageRecord{versions: 5}}); got != want {
-		t.Errorf("counts are %+v, want %+v", got, want)
+	wanted := func(n int) recordCounts {
+		sums := counts{versions: uint64(n), files: uint64(n), bytes: uint64(n)}
+		return recordCounts{
+			owners: 1, packages: 1, versions: n, times: n,
+			owner: ownerRecord{name: "Owner", packages: 1, published: sums},
+			pkg:   packageRecord{id: 1, name: "p", published: sums},
+		}
+	}
+	if got := s.counts(t); got != wanted(5) {
+		t.Errorf("counts are %+v, want %+v", got, wanted(5))
 	}
 	for i := range 5 {
 		ref := store.VersionRef{Owner: "owner", Package: "P", Version: fmt.Sprint(i)}
@@ -318,23 +326,23 @@ func TestCountsFollow(t *testing.T) {
 			t.Fatal(err)
 		}
 		if i == 2 {
-			if got, want := s.counts(t), (counts{owners: 1, packages: 1, versions: 2, times: 2, owner: ownerRecord{versions: 2, files: 2, bytes: 2}, pkg: packageRecord{versions: 2}}); got != want {
-				t.Errorf("counts are %+v, want %+v", got, want)
+			if got := s.counts(t); got != wanted(2) {
+				t.Errorf("counts are %+v, want %+v", got, wanted(2))
 			}
 		}
 	}
-	if got := s.counts(t); got != (counts{}) {
+	if got := s.counts(t); got != (recordCounts{}) {
 		t.Errorf("counts are %+v, want nothing", got)
 	}
 }
 
-type counts struct {
+type recordCounts struct {
 	owners, packages, versions, times int
 	owner                             ownerRecord
 	pkg                               packageRecord
 }
 
-func (s *Store) counts(t *testing.T) (c counts) {
+func (s *Store) counts(t *testing.T) (c recordCounts) {
 	t.Helper()
 	err := s.opened.db.view(func(r reader) error {
 		for prefix, n := range map[string]*int{ownerPrefix: &c.owners, packagePrefix: &c.packages, versionPrefix: &c.versions, timePrefix: &c.times} {
@@ -345,7 +353,7 @@ func (s *Store) counts(t *testing.T) (c counts) {
 		if _, err := r.get(ownerKey("owner"), &c.owner); err != nil {
 			return err
 		}
-		_, err := r.get(packageKey(store.VersionRef{Owner: "owner", Package: "p"}), &c.pkg)
+		_, err := r.get(packageKey("owner", "p"), &c.pkg)
 		return err
 	})
 	if err != nil {

@@ -22,7 +22,6 @@ type teller struct {
 	version []byte // where the versions that are left begin; nil is the first
 	file    []byte // the last file of the version at that key that was told; nil is none
 	token   []byte // as version
-	grave   []byte // as version
 	blob    []byte // as version
 	phase   int
 	told    sums // what was met on the way, deleted versions' files too
@@ -81,6 +80,7 @@ func filesOf(r reader) *badger.Iterator {
 func (t *teller) versions(ctx context.Context, r reader) error {
 	files := filesOf(r)
 	defer files.Close()
+	tombs := graveCursor{reader: r, prefix: tombPrefix}
 	return r.scan([]byte(versionPrefix), t.version, func(key, value []byte) error {
 		var version versionRecord
 		if err := firstError(ctx.Err, func() error { return decode(key, value, &version) }); err != nil {
@@ -89,9 +89,21 @@ func (t *teller) versions(ctx context.Context, r reader) error {
 		if !bytes.Equal(key, t.version) { // else it was begun in the page before
 			t.version, t.file = bytes.Clone(key), nil
 		}
+		dead, err := tombs.hasKey(versionPrefix, key)
+		if err != nil {
+			return err
+		}
 		if t.file == nil {
 			t.told.versions += scatter(version.id)
-			t.page = append(t.page, version.change())
+		}
+		if dead {
+			return t.countFiles(ctx, files, version.id)
+		}
+		if t.file == nil {
+			change := version.change()
+			packageID, _ := keyID(versionPrefix, key) // hasKey has read it
+			change.PackageID = int64(packageID)
+			t.page = append(t.page, change)
 		}
 		if err := t.files(r, files, version); err != nil {
 			return err
@@ -125,9 +137,10 @@ func (t *teller) files(r reader, files *badger.Iterator, version versionRecord) 
 		if found, err := r.get(blobKey(file.digest), &blob); err != nil || !found {
 			return orNotFound(err, fmt.Errorf("%w: file has no blob, digest %s", errDatabase, file.digest))
 		}
-		change := store.PublishChange(store.Ref{}, published(version, file, blob.locator))
-		change.Owner, change.Package, change.Version, change.File = version.owner, version.name, version.version, file.name
-		change.ID = file.id
+		shown := published(version, file, blob.locator)
+		change := store.PublishChange(shown.Ref, shown)
+		change.Time, change.VersionID = file.created, int64(version.id)
+		change.Downloads, change.Downloaded = int64(file.downloads.count), store.TimeOrNil(file.downloads.last)
 		t.told.files += scatter(file.id)
 		t.page = append(t.page, change)
 		t.file = item.KeyCopy(t.file[:0])
@@ -142,7 +155,9 @@ func (t *teller) files(r reader, files *badger.Iterator, version versionRecord) 
 func (v *versionRecord) change() store.Change {
 	return store.Change{
 		Operation: store.OperationVersion, Time: v.created, User: v.creator,
-		Owner: v.owner, Package: v.name, Version: v.version, ID: v.id,
+		Owner: v.owner, Package: v.name, Version: v.version, ID: int64(v.id), Rank: v.rank,
+		Draft: v.draft, Released: int64(v.released),
+		Downloads: int64(v.downloads.count), Downloaded: store.TimeOrNil(v.downloads.last),
 	}
 }
 
@@ -163,18 +178,29 @@ func (t *teller) tokens(ctx context.Context, r reader) error {
 func (t *teller) graves(ctx context.Context, r reader) error {
 	files := filesOf(r)
 	defer files.Close()
-	return r.scan([]byte(gravePrefix), t.grave, func(key, _ []byte) error {
-		id, err := graveID(key)
-		for files.Seek(filesKey(id)); err == nil && files.ValidForPrefix(filesKey(id)); files.Next() {
-			var file fileRecord
-			item := files.Item()
-			err = firstError(ctx.Err, func() error {
-				return item.Value(func(value []byte) error { return decode(item.Key(), value, &file) })
-			})
-			t.told.files += scatter(file.id)
+	return r.scan([]byte(gravePrefix), nil, func(key, _ []byte) error {
+		id, err := keyID(gravePrefix, key)
+		if err != nil {
+			return err
 		}
-		return err
+		return t.countFiles(ctx, files, id)
 	})
+}
+
+// countFiles counts the files of a version that is told no more.
+func (t *teller) countFiles(ctx context.Context, files *badger.Iterator, id uint64) error {
+	for files.Seek(filesKey(id)); files.ValidForPrefix(filesKey(id)); files.Next() {
+		var file fileRecord
+		item := files.Item()
+		err := firstError(ctx.Err, func() error {
+			return item.Value(func(value []byte) error { return decode(item.Key(), value, &file) })
+		})
+		if err != nil {
+			return err
+		}
+		t.told.files += scatter(file.id)
+	}
+	return nil
 }
 
 // blobs tells nothing: files say where their bytes are. Blobs are counted, so that no

@@ -38,12 +38,8 @@ func (b *batch) applyTold(change store.Change) error {
 	case store.OperationCheckpoint, store.OperationEnd:
 		return nil
 	case store.OperationVersion:
-		b.nextID = change.ID
 		return b.tellVersion(store.VersionRef{Owner: change.Owner, Package: change.Package, Version: change.Version}, change)
-	case store.OperationPublish:
-		b.nextID = change.ID
-		return b.apply(change)
-	case store.OperationCreateToken:
+	case store.OperationPublish, store.OperationCreateToken:
 		return b.apply(change)
 	}
 	return fmt.Errorf("%w: a checkpoint cannot have the operation %q", errLine, change.Operation)
@@ -51,19 +47,29 @@ func (b *batch) applyTold(change store.Change) error {
 
 // tellVersion makes a version, whose files follow.
 func (b *batch) tellVersion(ref store.VersionRef, change store.Change) error {
-	tally, err := b.tally(ref)
+	k, err := b.known(ref)
 	if err != nil {
 		return err
 	}
-	version := versionRecord{
-		owner: ref.Owner, name: ref.Package, version: ref.Version,
-		creator: change.User, created: change.Time, id: b.takeID(),
+	if k.exists || change.ID <= 0 {
+		return fmt.Errorf("%w: a version that is there already, or has no id", errLine)
 	}
-	key := versionKey(ref)
-	tally.add(&version)
-	b.state.sums.versions += scatter(version.id)
-	b.put(timeKey(ref.Owner, version.created, version.id), &timeRecord{versionKey: string(key)})
-	b.put(key, &version)
-	b.putTally(ref, tally)
+	if k.pkg.id == 0 {
+		k.pkg.id = uint64(change.PackageID)
+	}
+	b.makeVersion(&k, versionRecord{
+		id: b.useID(uint64(change.ID)), owner: ref.Owner, name: ref.Package, version: ref.Version,
+		creator: change.User, created: change.Time, rank: change.Rank,
+		draft: change.Draft, released: uint64(change.Released), downloads: toldDownloads(change),
+	})
+	b.putKnown(k)
 	return nil
+}
+
+func toldDownloads(change store.Change) downloads {
+	told := downloads{count: uint64(change.Downloads)}
+	if change.Downloaded != nil {
+		told.last = change.Downloaded.UTC()
+	}
+	return told
 }

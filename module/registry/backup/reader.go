@@ -65,8 +65,8 @@ func ParseHead(text []byte, into any) error {
 	if err := json.Unmarshal(text, &head); err != nil || head.Format < 1 {
 		return fmt.Errorf("%w: %s is not the head of a backup", store.ErrDamaged, backupHead)
 	}
-	if head.Format > BackupFormat {
-		return fmt.Errorf("%w: the backup has format %d, this release knows %d; use the newer release that wrote it", store.ErrFormat, head.Format, BackupFormat)
+	if head.Format != BackupFormat {
+		return fmt.Errorf("%w: the backup has format %d, this release reads %d only; use the release that wrote it", store.ErrFormat, head.Format, BackupFormat)
 	}
 	if head.Sum != head.sum() || head.Store == "" || head.Since.Sequence > head.Position.Sequence {
 		return fmt.Errorf("%w: %s was changed", store.ErrDamaged, backupHead)

@@ -14,9 +14,8 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/transfer"
 )
 
-// BackupFormat is the format of backups that this release writes, and the newest
-// that it reads.
-const BackupFormat = 1
+// BackupFormat is the format of backups that this release writes and reads.
+const BackupFormat = 2
 
 // A backup is a tar stream of these entries, in this order: the head; the lines of a
 // checkpoint in pieces, if the journal begins with a checkpoint; the lines of the journal;

@@ -101,11 +101,17 @@ func (s *metadataStore) Versions(ctx context.Context, q store.VersionQuery) (pag
 			found = append(found, v.info())
 		}
 	}
-	slices.SortFunc(found, func(a, b store.VersionInfo) int { return strings.Compare(orderKey(a), orderKey(b)) })
 	if q.Total {
 		page.Total = int64(len(found))
 	}
-	if after, err := hex.DecodeString(string(q.After)); err == nil && len(after) == 16 {
+	byRank := q.Order == store.HighestFirst && q.Package != ""
+	orderKey := orderKey
+	if byRank {
+		orderKey = rankKey
+		found = slices.DeleteFunc(found, func(v store.VersionInfo) bool { return v.Rank == "" || !strings.HasPrefix(v.Rank, q.Ranks) })
+	}
+	slices.SortFunc(found, func(a, b store.VersionInfo) int { return strings.Compare(orderKey(a), orderKey(b)) })
+	if after, err := hex.DecodeString(string(q.After)); err == nil && len(after) >= 16 && byRank == (len(after) > 16) {
 		for len(found) > 0 && orderKey(found[0]) <= string(after) {
 			found = found[1:]
 		}
@@ -125,8 +131,34 @@ func orderKey(v store.VersionInfo) string {
 	return string(binary.BigEndian.AppendUint64(key, ^uint64(v.ID)))
 }
 
+// rankKey sorts versions highest first.
+func rankKey(v store.VersionInfo) string { return v.Rank + "\x00" + orderKey(v) }
+
+// Foremost implements store.Catalog.
+func (s *metadataStore) Foremost(ctx context.Context, owner, pkg string) (first store.Foremost, err error) {
+	m, leave, err := s.enter(ctx)
+	if err != nil {
+		return first, err
+	}
+	defer leave()
+	var newest, highest store.VersionInfo
+	for _, key := range m.versionsOf(owner, pkg) {
+		v := m.versions[key].info()
+		if newest.ID == 0 || orderKey(v) < orderKey(newest) {
+			newest = v
+		}
+		if v.Rank != "" && (highest.ID == 0 || rankKey(v) < rankKey(highest)) {
+			highest = v
+		}
+	}
+	if newest.ID == 0 {
+		return first, store.ErrPackageNotFound
+	}
+	return store.Foremost{Newest: newest.VersionRef, Highest: highest.VersionRef, Rank: highest.Rank}, nil
+}
+
 func (v *version) info() store.VersionInfo {
-	info := store.VersionInfo{VersionRef: v.ref, ID: v.id, Creator: v.creator, Created: v.created}
+	info := store.VersionInfo{VersionRef: v.ref, ID: v.id, Creator: v.creator, Created: v.created, Rank: v.rank}
 	for _, file := range v.files {
 		info.Files++
 		info.Bytes += file.Size

@@ -25,8 +25,18 @@ func (s *metadataStore) Publish(ctx context.Context, p store.Publication) (store
 		return store.File{}, true, err
 	}
 	_, replaces := m.blobs[p.Digest]
+	v := m.versions[p.Ref.VersionRef.Key()]
 	file := store.File{Blob: p.Blob, Creator: p.Creator, Created: p.Created}
-	if err := m.change(store.PublishChange(p.Ref, file)); err != nil {
+	change := store.PublishChange(p.Ref, file)
+	if v == nil {
+		m.lastID++
+		change.VersionID, change.Rank = m.lastID, p.Rank
+	} else {
+		change.VersionID = v.id
+	}
+	m.lastID++
+	change.ID = m.lastID
+	if err := m.change(change); err != nil {
 		return store.File{}, false, err
 	}
 	return m.versions[p.Ref.VersionRef.Key()].files[store.Fold(p.Ref.File)], replaces, nil
@@ -58,6 +68,28 @@ func (s *metadataStore) DeleteVersion(ctx context.Context, ref store.VersionRef,
 		return store.ErrPackageNotFound
 	}
 	return m.change(store.DeleteVersionChange(ref, act))
+}
+
+func (s *metadataStore) DeletePackage(ctx context.Context, owner, pkg string, act store.Act) error {
+	m, leave, err := s.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	if len(m.versionsOf(owner, pkg)) == 0 {
+		return store.ErrPackageNotFound
+	}
+	return m.change(store.DeletePackageChange(owner, pkg, act))
+}
+
+// versionsOf returns the keys of a package's versions.
+func (m *state) versionsOf(owner, pkg string) (keys []store.VersionRef) {
+	for key := range m.versions {
+		if key.Owner == store.Fold(owner) && key.Package == store.Fold(pkg) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
 }
 
 // change makes a change, journalled first.
@@ -92,6 +124,11 @@ func (m *state) apply(change store.Change) error {
 	case store.OperationDeleteVersion:
 		m.graves = append(m.graves, m.versions[ref.VersionRef.Key()])
 		delete(m.versions, ref.VersionRef.Key())
+	case store.OperationDeletePackage:
+		for _, key := range m.versionsOf(change.Owner, change.Package) {
+			m.graves = append(m.graves, m.versions[key])
+			delete(m.versions, key)
+		}
 	case store.OperationCreateToken:
 		made, secret, err := change.Token.Parse()
 		if err != nil {
@@ -111,10 +148,12 @@ func (m *state) applyPublish(ref store.Ref, change store.Change) error {
 	if err != nil {
 		return err
 	}
+	m.lastID = max(m.lastID, change.ID, change.VersionID)
 	v := m.versions[ref.VersionRef.Key()]
 	if v == nil {
 		v = &version{
-			ref: m.spelled(ref.VersionRef), id: m.takeID(), creator: change.User, created: change.Time.UTC(),
+			ref: m.spelled(ref.VersionRef), id: change.VersionID, rank: change.Rank,
+			creator: change.User, created: change.Time.UTC(),
 			files: make(map[string]store.File),
 		}
 		m.versions[ref.VersionRef.Key()] = v
@@ -132,16 +171,11 @@ func (m *state) applyPublish(ref store.Ref, change store.Change) error {
 	v.files[store.Fold(ref.File)] = store.File{
 		Ref:     store.Ref{VersionRef: v.ref, File: ref.File},
 		Blob:    store.Blob{Locator: b.locator, Digest: digest, Size: b.size},
-		ID:      m.takeID(),
+		ID:      change.ID,
 		Creator: change.User,
 		Created: change.Time,
 	}
 	return nil
-}
-
-func (m *state) takeID() int64 {
-	m.lastID++
-	return m.lastID
 }
 
 // spelled returns a version's ref as it is shown: an owner and a package that are there

@@ -204,14 +204,16 @@ func (m *Metadata) RebuildJournal(context.Context, string, *slog.Logger) error {
 	for _, v := range m.versions {
 		for _, file := range v.files {
 			file.Locator = m.blobs[file.Digest].locator
-			changes = append(changes, store.PublishChange(file.Ref, file))
+			change := store.PublishChange(file.Ref, file)
+			change.VersionID, change.Rank = v.id, v.rank
+			changes = append(changes, change)
 		}
 	}
 	for _, t := range m.tokens {
 		changes = append(changes, store.CreateTokenChange(t.Token, t.secret))
 	}
 	slices.SortStableFunc(changes, func(a, b store.Change) int {
-		return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Operation, b.Operation))
+		return cmp.Or(cmp.Compare(a.ID, b.ID), a.Time.Compare(b.Time))
 	})
 	var rebuilt memoryJournal
 	for _, change := range changes {

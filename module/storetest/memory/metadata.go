@@ -47,6 +47,7 @@ func newState(id string) state {
 type version struct {
 	ref     store.VersionRef // as first published
 	id      int64
+	rank    string
 	creator string
 	created time.Time
 	files   map[string]store.File

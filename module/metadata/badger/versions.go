@@ -1,0 +1,220 @@
+package badger
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"slices"
+	"strings"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+)
+
+// Versions implements store.Catalog. What is asked for is read off one index, or off those
+// of a few packages.
+func (s *Store) Versions(ctx context.Context, q store.VersionQuery) (page store.VersionPage, err error) {
+	q.Owner, q.Package = store.Fold(q.Owner), store.Fold(q.Package)
+	err = s.view(ctx, func(r reader) error {
+		l := lister{reader: r, ctx: ctx, query: q, alive: make(map[uint64]bool)}
+		var err error
+		page, err = l.list()
+		return err
+	})
+	return page, err
+}
+
+// lister makes one page of versions.
+type lister struct {
+	reader
+	ctx   context.Context
+	query store.VersionQuery // names folded
+	owner ownerRecord
+	alive map[uint64]bool // packages that were looked up, by id: whether they are there
+}
+
+// listed is an entry of an index: where it is in the order, and which version.
+type listed struct {
+	order string
+	entry indexRecord
+}
+
+func (l *lister) list() (page store.VersionPage, err error) {
+	if found, err := l.get(ownerKey(l.query.Owner), &l.owner); err != nil || !found {
+		return page, err
+	}
+	var entries []listed
+	switch {
+	case l.query.Package != "":
+		entries, page.Total, err = l.ofPackage()
+	case l.query.Search == "" && l.query.IsWhole(l.query.Owner):
+		page.Total = int64(l.owner.published.versions)
+		entries, err = l.walk(timesKey(l.query.Owner), l.skip(), nil)
+	default:
+		entries, page.Total, err = l.ofSome()
+	}
+	if err != nil {
+		return page, err
+	}
+	if !l.query.Total {
+		page.Total = 0
+	}
+	return l.fill(page, entries)
+}
+
+// size is how many entries a page has, and one that tells that there are more.
+func (l *lister) size() int64 { return int64(store.PageSize(l.query.Limit)) + 1 }
+
+// farthest is more than there can be.
+const farthest = 1 << 40
+
+func (l *lister) skip() int64 { return min(max(0, l.query.Skip), farthest) }
+
+func (l *lister) takes(pkg string) bool {
+	return store.Matches(l.query.Search, pkg) && l.query.Takes(l.query.Owner, pkg)
+}
+
+// ofPackage reads the index of one package.
+func (l *lister) ofPackage() (entries []listed, total int64, err error) {
+	var pkg packageRecord
+	found, err := l.get(packageKey(l.query.Owner, l.query.Package), &pkg)
+	if err != nil || !found || !l.takes(l.query.Package) {
+		return nil, 0, err
+	}
+	l.alive[pkg.id] = true
+	prefix, ranks := l.indexOf(pkg.id)
+	entries, err = l.walkTo(prefix, ranks, l.skip(), l.size(), nil)
+	return entries, int64(pkg.published.versions), err
+}
+
+// indexOf is the prefix of the package's index in the order that is wanted, and of the
+// entries in it.
+func (l *lister) indexOf(packageID uint64) (index, wanted []byte) {
+	if !l.byRank() {
+		index = idKey(newestPrefix, packageID)
+		return index, index
+	}
+	index = idKey(rankPrefix, packageID)
+	return index, append(slices.Clip(index), l.query.Ranks...)
+}
+
+func (l *lister) byRank() bool {
+	return l.query.Order == store.HighestFirst && l.query.Package != ""
+}
+
+const (
+	// matchCost is how many entries of an index are read in the time in which another index
+	// is begun.
+	matchCost = 10
+
+	// mergedEntries is how many entries of several indexes are in memory at most.
+	mergedEntries = 20_000
+)
+
+// ofSome reads the indexes of the packages that are wanted, or that of the owner if they
+// are so many that it has enough of them soon.
+func (l *lister) ofSome() (entries []listed, total int64, err error) {
+	var ids []uint64
+	var cost int64
+	needed := l.skip() + l.size()
+	err = l.eachPackage(l.ctx, l.query.Owner, "", func(name string, record packageRecord) error {
+		if record.published.versions == 0 || !l.takes(name) {
+			return nil
+		}
+		total += int64(record.published.versions)
+		if cost += matchCost + min(int64(record.published.versions), needed); cost <= mergedEntries {
+			ids = append(ids, record.id)
+		}
+		return nil
+	})
+	if err != nil || total == 0 {
+		return nil, total, err
+	}
+	passed := float64(min(needed, total)) * float64(l.owner.published.versions) / float64(total)
+	if cost > mergedEntries || passed <= float64(cost) {
+		entries, err = l.walk(timesKey(l.query.Owner), l.skip(), l.takes)
+		return entries, total, err
+	}
+	for _, id := range ids {
+		l.alive[id] = true
+		index := idKey(newestPrefix, id)
+		some, err := l.walkTo(index, index, 0, needed, nil)
+		if err != nil {
+			return nil, 0, err
+		}
+		entries = append(entries, some...)
+	}
+	slices.SortFunc(entries, func(a, b listed) int { return strings.Compare(a.order, b.order) })
+	entries = entries[min(int64(len(entries)), l.skip()):]
+	return entries[:min(int64(len(entries)), l.size())], total, nil
+}
+
+// walk reads the entries of a page off one index.
+func (l *lister) walk(index []byte, skip int64, takes func(pkg string) bool) ([]listed, error) {
+	return l.walkTo(index, index, skip, l.size(), takes)
+}
+
+// walkTo reads entries of an index after the query's cursor that begin with a prefix, of
+// packages that are there and that takes does not leave out. The first of them are skipped.
+func (l *lister) walkTo(index, prefix []byte, skip, size int64, takes func(pkg string) bool) (entries []listed, err error) {
+	from := prefix
+	after, err := hex.DecodeString(string(l.query.After))
+	if err == nil && len(after) >= orderSize && l.byRank() == (len(after) > orderSize) {
+		if from = append(slices.Concat(index, after), 0); bytes.Compare(from, prefix) < 0 {
+			from = prefix
+		}
+	}
+	err = l.scan(prefix, from, func(key, value []byte) error {
+		if int64(len(entries)) == size {
+			return errEnough
+		}
+		var entry indexRecord
+		if err := firstError(l.ctx.Err, func() error { return decode(key, value, &entry) }); err != nil {
+			return err
+		}
+		if takes != nil && !takes(entry.name) {
+			return nil
+		}
+		alive, err := l.isAlive(entry)
+		if err != nil || !alive {
+			return err
+		}
+		if skip--; skip < 0 {
+			entries = append(entries, listed{string(key[len(index):]), entry})
+		}
+		return nil
+	})
+	return entries, unlessEnough(err)
+}
+
+// isAlive tells whether the package of an entry is there, and not deleted with entries left
+// to clean up.
+func (l *lister) isAlive(entry indexRecord) (alive bool, err error) {
+	alive, known := l.alive[entry.packageID]
+	if known {
+		return alive, nil
+	}
+	var pkg packageRecord
+	if _, err := l.get(packageKey(l.query.Owner, entry.name), &pkg); err != nil {
+		return false, err
+	}
+	l.alive[entry.packageID] = pkg.id == entry.packageID
+	return l.alive[entry.packageID], nil
+}
+
+// fill reads the versions of a page.
+func (l *lister) fill(page store.VersionPage, entries []listed) (store.VersionPage, error) {
+	if size := store.PageSize(l.query.Limit); len(entries) > size {
+		entries = entries[:size]
+		page.Next = store.Cursor(hex.EncodeToString([]byte(entries[size-1].order)))
+	}
+	for _, listed := range entries {
+		key := versionKey(listed.entry.packageID, listed.entry.version)
+		var version versionRecord
+		found, err := l.get(key, &version)
+		if err != nil || !found {
+			return page, orNotFound(err, damaged(key, "an index has it"))
+		}
+		page.Versions = append(page.Versions, version.info())
+	}
+	return page, nil
+}

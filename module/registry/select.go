@@ -1,0 +1,99 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry/versions"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+)
+
+// UnstableError: a package has pre-releases only, which latest never means.
+type UnstableError struct {
+	// Newest of them by time.
+	Newest store.VersionRef
+}
+
+func (e *UnstableError) Error() string {
+	return fmt.Sprintf("%v: every version is a pre-release; the newest is %s", store.ErrPackageNotFound, e.Newest.Version)
+}
+
+// Unwrap returns ErrPackageNotFound.
+func (e *UnstableError) Unwrap() error { return store.ErrPackageNotFound }
+
+// Select finds the published version that a text in the place of ref.Version means when no
+// version has that name: latest, or a range (versions.KindOf). It is the highest that is
+// meant, of equal ones the newest. Where no version of a package is a semantic one, latest
+// is the newest. ErrPackageNotFound when the text means none, also as an UnstableError.
+func (r *Registry) Select(ctx context.Context, ref store.VersionRef) (store.VersionRef, error) {
+	switch versions.KindOf(ref.Version) {
+	case versions.Latest:
+		return r.latest(ctx, ref.Owner, ref.Package)
+	case versions.Range:
+		wanted, err := versions.ParseRange(ref.Version)
+		if err != nil {
+			return store.VersionRef{}, fmt.Errorf("%w: %w", store.ErrPackageNotFound, err)
+		}
+		return r.highest(ctx, ref, wanted)
+	}
+	return store.VersionRef{}, store.ErrPackageNotFound
+}
+
+func (r *Registry) latest(ctx context.Context, owner, pkg string) (store.VersionRef, error) {
+	ctx, cancel := store.Bounded(ctx)
+	defer cancel()
+	first, err := r.metadata.Foremost(ctx, owner, pkg)
+	switch {
+	case err != nil:
+		return store.VersionRef{}, err
+	case first.Rank == "":
+		return first.Newest, nil
+	case versions.IsStable(first.Rank):
+		return first.Highest, nil
+	}
+	return store.VersionRef{}, &UnstableError{Newest: first.Newest}
+}
+
+// highest finds the highest version in a range, by walking down the versions of both
+// classes.
+func (r *Registry) highest(ctx context.Context, ref store.VersionRef, wanted versions.Selected) (store.VersionRef, error) {
+	query := store.VersionQuery{Owner: ref.Owner, Package: ref.Package, Order: store.HighestFirst}
+	query.Ranks = versions.Stable
+	found, err := r.firstInRange(ctx, query, wanted)
+	if err != nil {
+		return store.VersionRef{}, err
+	}
+	if wanted.NamesUnstable {
+		query.Ranks = versions.Unstable
+		unstable, err := r.firstInRange(ctx, query, wanted)
+		if err != nil {
+			return store.VersionRef{}, err
+		}
+		if found.Rank == "" || unstable.Rank != "" && versions.IsHigher(unstable.Rank, found.Rank) {
+			found = unstable
+		}
+	}
+	if found.Rank == "" {
+		return store.VersionRef{}, store.ErrPackageNotFound
+	}
+	return found.VersionRef, nil
+}
+
+// firstInRange returns the first version of a query that is in a range, or the zero one.
+func (r *Registry) firstInRange(ctx context.Context, query store.VersionQuery, wanted versions.Selected) (store.VersionInfo, error) {
+	for {
+		page, err := r.Versions(ctx, query)
+		if err != nil {
+			return store.VersionInfo{}, err
+		}
+		for _, version := range page.Versions {
+			if wanted.Has(version.Rank) {
+				return version, nil
+			}
+		}
+		if page.Next == "" {
+			return store.VersionInfo{}, nil
+		}
+		query.After, query.Limit = page.Next, store.MaxPage
+	}
+}
