@@ -62,6 +62,7 @@ var subdirectives = words{
 	"scrub":                (*directive).scrub,
 	"verify_reads":         (*directive).verifyReads,
 	"health":               (*directive).health,
+	"browse":               (*directive).browse,
 	"metadata":             (*directive).metadata,
 	"blobs":                (*directive).blobs,
 }
@@ -107,6 +108,7 @@ type directive struct {
 //		scrub                <rate>|off
 //		verify_reads
 //		health               <path>
+//		browse               [<template dir>]
 //		metadata             <name> { ... }
 //		blobs                <name> { ... }
 //	}

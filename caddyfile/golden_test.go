@@ -130,6 +130,7 @@ func TestGoldensLoad(t *testing.T) {
 	t.Setenv("XDG_CONFIG_HOME", data)
 	t.Setenv("REGISTRY_ROOT", filepath.Join(data, "registry"))
 	t.Setenv("REGISTRY_PREFIX", "/registry")
+	t.Setenv("HERE", ".")
 	for _, g := range goldens(t) {
 		if g.wantsError() {
 			continue

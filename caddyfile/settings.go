@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/dustin/go-humanize"
 
+	"github.com/generic-registry/caddy-generic-registry/module"
 	"github.com/generic-registry/caddy-generic-registry/module/access"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
@@ -160,6 +161,21 @@ func (d *directive) verifyReads() error {
 		return d.Errf("unexpected %q: %s has no value; leave the line out to not verify", d.Val(), word)
 	}
 	d.handler.VerifyReads = true
+	return nil
+}
+
+func (d *directive) browse() error {
+	const form = "browse [<template dir>]"
+	d.handler.Browse = new(module.Browse)
+	if !d.NextArg() {
+		return nil
+	}
+	if d.handler.Browse.Templates = d.Val(); d.Val() == "" {
+		return d.Errf("the value of browse is empty: the form is %s; leave the value out for the built-in pages", form)
+	}
+	if d.NextArg() {
+		return d.Errf("browse has at most one value: the form is %s", form)
+	}
 	return nil
 }
 

@@ -89,8 +89,27 @@ func TestPipInstallsAWheelByItsURL(t *testing.T) {
 	s := startServer(t)
 	dir := t.TempDir()
 	const name = "hreg-1.0-py3-none-any.whl"
-	var wheel bytes.Buffer
-	packed := zip.NewWriter(&wheel)
+	s.put(filePath("alice", "wheels", "1.0", name), wheel(t))
+	install := func(url string) (string, error) {
+		return runIn(t, dir, "/usr/bin/python3", "-m", "pip", "install", "--disable-pip-version-check", "--no-cache-dir", "--no-index", "--retries=0", "--target=installed", url)
+	}
+	if output, err := install(address(s, filePath("alice", "wheels", "1.0", name))); err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	if got, want := readIn(t, dir, "installed/hreg.py"), "word = 'hello'\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	output, err := install(address(s, filePath("alice", "wheels", "2.0", name)))
+	if err == nil || !strings.Contains(output, "404") {
+		t.Errorf("of a version that is not there: %v, want a failure that says 404\n%s", err, output)
+	}
+}
+
+// wheel is hreg 1.0, a package for Python.
+func wheel(t testing.TB) []byte {
+	t.Helper()
+	var made bytes.Buffer
+	packed := zip.NewWriter(&made)
 	for _, file := range [][2]string{
 		{"hreg.py", "word = 'hello'\n"},
 		{"hreg-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: hreg\nVersion: 1.0\n"},
@@ -108,19 +127,27 @@ func TestPipInstallsAWheelByItsURL(t *testing.T) {
 	if err := packed.Close(); err != nil {
 		t.Fatal(err)
 	}
-	s.put(filePath("alice", "wheels", "1.0", name), wheel.Bytes())
-	install := func(url string) (string, error) {
-		return runIn(t, dir, "/usr/bin/python3", "-m", "pip", "install", "--disable-pip-version-check", "--no-cache-dir", "--no-index", "--retries=0", "--target=installed", url)
+	return made.Bytes()
+}
+
+// TestPipFindsAWheelInAFolder, by the links of its plain list.
+func TestPipFindsAWheelInAFolder(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, "browse")
+	dir := t.TempDir()
+	s.put(filePath("alice", "wheels", "1.0", "hreg-1.0-py3-none-any.whl"), wheel(t))
+	install := func(wanted string) (string, error) {
+		return runIn(t, dir, "/usr/bin/python3", "-m", "pip", "install", "--disable-pip-version-check", "--no-cache-dir", "--no-index", "--retries=0",
+			"--target=installed", "--find-links="+address(s, versionPath("alice", "wheels", "1.0"))+"/", wanted)
 	}
-	if output, err := install(address(s, filePath("alice", "wheels", "1.0", name))); err != nil {
+	if output, err := install("hreg"); err != nil {
 		t.Fatalf("%v\n%s", err, output)
 	}
 	if got, want := readIn(t, dir, "installed/hreg.py"), "word = 'hello'\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	output, err := install(address(s, filePath("alice", "wheels", "2.0", name)))
-	if err == nil || !strings.Contains(output, "404") {
-		t.Errorf("of a version that is not there: %v, want a failure that says 404\n%s", err, output)
+	if output, err := install("hreg>1.0"); err == nil {
+		t.Errorf("of a version that is in no folder: success, want a failure\n%s", output)
 	}
 }
 

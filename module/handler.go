@@ -21,6 +21,7 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/registry/integrity"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/web/files"
+	"github.com/generic-registry/caddy-generic-registry/module/web/pages"
 	"github.com/generic-registry/caddy-generic-registry/module/web/receive"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
@@ -123,6 +124,10 @@ type Handler struct {
 	// `/generic_registry/health`.
 	Health string `json:"health,omitempty"`
 
+	// Pages for people, and lists for programs, at the folders under the prefix. Default:
+	// none; a folder is 404.
+	Browse *Browse `json:"browse,omitempty"`
+
 	// Where metadata is kept. Default: `badger`.
 	MetadataRaw json.RawMessage `json:"metadata,omitempty" caddy:"namespace=generic_registry.metadata inline_key=module"`
 
@@ -133,6 +138,7 @@ type Handler struct {
 	store    pool.Key
 	site     visit.Site
 	files    files.Files
+	pages    *pages.Pages // nil without browse
 	log      *zap.Logger
 	stripped sync.Once // the notice that something strips the prefix
 }
@@ -195,6 +201,9 @@ func (h *Handler) provisionSettings() error {
 		h.Prefix = DefaultPrefix
 	}
 	if h.site.Prefix, err = visit.ParsePrefix("prefix", h.Prefix); err != nil {
+		return err
+	}
+	if err := h.provisionBrowse(); err != nil {
 		return err
 	}
 	if err := h.provisionHealth(); err != nil {

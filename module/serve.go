@@ -18,7 +18,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	path := visit.ParsePath(r.URL.EscapedPath())
 	if below, inside := path.Under(h.site.Prefix); inside {
-		h.site.Serve(w, r, below, &h.files)
+		h.site.Serve(w, r, below, h.wing(r, below))
 		return nil
 	}
 	return h.pass(w, r, next)
@@ -36,6 +36,9 @@ func (h *Handler) pass(w http.ResponseWriter, r *http.Request, next caddyhttp.Ha
 		return nil
 	}
 	caddyhttp.SetVar(r.Context(), unhandledVariable, false)
+	if h.pages != nil && h.pages.Lead(w, r, h.site.Prefix) {
+		return nil
+	}
 	if h.isStripped(r) {
 		h.stripped.Do(func() {
 			h.log.Warn("a request was not the registry's, because its prefix was stripped before; use handle in place of handle_path, or write prefix / in generic_registry",

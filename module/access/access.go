@@ -140,3 +140,11 @@ func (a *Rules) Extent(who Subject, what store.Action, owner string) store.Exten
 
 // Quota returns what an owner may store.
 func (a *Rules) Quota(owner string) store.Quota { return a.of(store.Fold(owner)).quota }
+
+// Nobody is who has no credentials.
+var Nobody Subject = nobody{}
+
+type nobody struct{}
+
+func (nobody) Name() string     { return "" }
+func (nobody) Groups() []string { return nil }

@@ -61,7 +61,6 @@ type Paging struct {
 type Owners struct {
 	Frame
 	Rows []OwnerRow
-	Search
 	Paging
 	// Publish are the commands that publish a file, on the page of an empty registry.
 	Publish []Command

@@ -7,7 +7,7 @@ import "time"
 var samples = map[string]any{
 	"owners.html": Owners{
 		Frame: sampleFrame, Rows: []OwnerRow{{Link: sampleLink, Badges: allBadges, Packages: 2}},
-		Search: sampleSearch, Paging: samplePaging,
+		Paging: samplePaging,
 	},
 	"packages.html": Packages{
 		Frame: sampleFrame, Owner: "owner", Badges: allBadges,

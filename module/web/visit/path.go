@@ -53,6 +53,9 @@ func (p Path) Segments() ([]string, error) {
 	return p.segments, nil
 }
 
+// Depth is how many segments the path has.
+func (p Path) Depth() int { return len(p.segments) }
+
 // IsFolder tells whether the path ends in a slash. Guards in front that compare whole paths
 // see another one than without the slash.
 func (p Path) IsFolder() bool { return p.folder }

@@ -1,0 +1,44 @@
+package module
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/generic-registry/caddy-generic-registry/module/web/pages"
+	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
+)
+
+// Browse is the settings of pages and lists.
+type Browse struct {
+	// A folder with templates in place of the built-in ones of the same names, such as
+	// `style.css` and `owners.html`. It is read when the config is loaded. Placeholders are
+	// replaced then. A relative path is relative to the working directory. Default: the
+	// built-in ones.
+	Templates string `json:"templates,omitempty"`
+}
+
+func (h *Handler) provisionBrowse() error {
+	if h.Browse == nil {
+		return nil
+	}
+	folder, err := caddy.NewReplacer().ReplaceOrErr(h.Browse.Templates, true, true)
+	if err != nil {
+		return fmt.Errorf("browse: %w", err)
+	}
+	templates, err := pages.Parse(folder)
+	if err != nil {
+		return fmt.Errorf("browse: %w", err)
+	}
+	h.pages = &pages.Pages{Templates: templates}
+	return nil
+}
+
+// wing returns the wing that answers a request for a path below the prefix.
+func (h *Handler) wing(r *http.Request, path visit.Path) visit.Wing {
+	if h.pages != nil && h.pages.Answers(r, path) {
+		return h.pages
+	}
+	return &h.files
+}

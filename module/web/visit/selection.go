@@ -1,0 +1,58 @@
+package visit
+
+import (
+	"errors"
+
+	"github.com/generic-registry/caddy-generic-registry/module/access"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+)
+
+// MaySome is May for what is not about one package of an owner: it refuses who may do
+// something with none of them, whichever there are, before any store is asked.
+func (v *Visit) MaySome(what store.Action, owner string) error {
+	v.action = what
+	switch {
+	case v.who.fault != nil:
+		return errors.Join(store.ErrUnavailable, v.who.fault)
+	case v.who.token != nil && v.who.token.Scope.Extent(what, owner) == store.ExtentNone:
+		return Tell(ErrScope, "the scope of token %s does not let it %s in %s", v.who.token.Name, what, owner)
+	case v.site.Rules.Extent(v.who, what, owner) == store.ExtentNone:
+		return v.refusal(what, owner, "")
+	}
+	return nil
+}
+
+// Extent tells for how much of an owner's packages the user may do something, as Can does
+// for one of them.
+func (v *Visit) Extent(what store.Action, owner string) store.Extent {
+	if v.who.fault != nil {
+		return store.ExtentNone
+	}
+	extent := v.site.Rules.Extent(v.who, what, owner)
+	if v.who.token != nil {
+		extent = min(extent, v.who.token.Scope.Extent(what, owner))
+	}
+	return extent
+}
+
+// Selection is the packages that the user may read. The error is store.ErrUnavailable when
+// the credentials cannot be checked now.
+func (v *Visit) Selection() (store.Selection, error) {
+	if v.who.fault != nil {
+		return store.Selection{}, errors.Join(store.ErrUnavailable, v.who.fault)
+	}
+	return store.Selection{
+		Whole:  func(owner string) bool { return v.Extent(store.ActionRead, owner) == store.ExtentAll },
+		Select: func(owner, pkg string) bool { return v.Can(store.ActionRead, owner, pkg) },
+	}, nil
+}
+
+// IsPublic tells whether anybody may read a package.
+func (v *Visit) IsPublic(owner, pkg string) bool {
+	return v.site.Rules.Allows(access.Nobody, store.ActionRead, owner, pkg)
+}
+
+// PublicExtent tells how much of an owner's packages anybody may read.
+func (v *Visit) PublicExtent(owner string) store.Extent {
+	return v.site.Rules.Extent(access.Nobody, store.ActionRead, owner)
+}
