@@ -231,6 +231,13 @@ func (i *interceptor) disarm() []string {
 	return i.hit
 }
 
+// hits returns how many calls were hit so far.
+func (i *interceptor) hits() int {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return len(i.hit)
+}
+
 // counted returns how often each operation was called since it was armed.
 func (i *interceptor) counted() map[string]int {
 	i.mu.Lock()

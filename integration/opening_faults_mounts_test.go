@@ -25,7 +25,7 @@ const (
 var statesOfOpening = []string{stateNew, stateClosed, stateKilled, stateMissing}
 
 // TestSystemCallsOfOpening has every system call of an opening on the metadata fail,
-// once and from then on. The load succeeds, what cannot be served is refused, the
+// once and from then on, and one of each kind take 3 seconds, and hang. The load succeeds, what cannot be served is refused, the
 // other site answers; without the fault everything is there and nothing put aside.
 func TestSystemCallsOfOpening(t *testing.T) {
 	t.Parallel()
@@ -97,6 +97,8 @@ func (s *station) faultsOfOpening(state string) (all []injection) {
 	s.mustReload(s.without)
 	s.Logf("calls of opening a store that is %s: %v", state, counts)
 	for _, operation := range slices.Sorted(maps.Keys(counts)) {
+		middle := (counts[operation] + 1) / 2
+		all = append(all, injection{operation: operation, at: middle, delay: slow}, injection{operation: operation, at: middle, hangs: true})
 		for at := 1; at <= counts[operation]; at++ {
 			for _, errno := range errorsOfDisks {
 				all = append(all, injection{operation: operation, error: errno, at: at})
