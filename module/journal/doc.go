@@ -38,6 +38,7 @@
 // # A sync that fails
 //
 // After a failed sync of an append, nobody knows what is on the disk. Append says
-// ErrUnclear, and the journal takes nothing until it is closed and opened again. A write
-// that failed is cut off again; only if that fails too is the outcome unclear.
+// ErrUnclear, and the journal takes nothing until Reopen has read the last segment and
+// written it anew. A write that failed is cut off again; only if that fails too is the
+// outcome unclear.
 package journal

@@ -14,7 +14,7 @@ import (
 )
 
 // ErrUnclear: it is not known whether what was to be appended is on disk. The
-// journal must be closed and opened again.
+// journal must be opened again (Reopen).
 var ErrUnclear = errors.New("whether the journal has the change is unknown")
 
 // DefaultSegmentSize is where a segment is sealed and the next one begun. Its
@@ -164,6 +164,8 @@ func (j *Journal) Renew() error {
 	if err != nil {
 		return fmt.Errorf("renewing the last segment of the journal: %w", err)
 	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	j.file, j.active, j.size = file, active, active.size
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
@@ -48,6 +49,34 @@ func Open(path string, options Options) (*Journal, error) {
 	}
 	j.position = s.position
 	return j, nil
+}
+
+// Reopen finds out what the journal has after an append with an unknown outcome, and
+// makes that durable: Position then tells whether the changes were appended. It is for
+// the goroutine of Append. After an error the journal takes nothing, as before. Its
+// errors are those of Open and of Renew, and ErrDamaged when the journal is of another
+// store.
+func (j *Journal) Reopen() error {
+	found, err := Open(j.path, j.options)
+	if err != nil {
+		return err
+	}
+	if found.store != j.store {
+		return fmt.Errorf("%w: the journal in %s is of another store", store.ErrDamaged, j.path)
+	}
+	if j.file != nil {
+		if err := j.file.Close(); err != nil {
+			j.options.Log.Warn("closing a journal that failed", slog.Any("error", err)) // it is written anew
+		}
+	}
+	j.mu.Lock()
+	j.file, j.active, j.size, j.position = nil, found.active, found.size, found.position
+	j.mu.Unlock()
+	if err := j.Renew(); err != nil {
+		return err
+	}
+	j.broken = false
+	return nil
 }
 
 // toEnd reads to the last good line and returns where it ends.

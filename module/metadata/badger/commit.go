@@ -157,10 +157,15 @@ func (s *Store) commitBatch(b *batch) error {
 	if err := s.journal(b); err != nil {
 		return err
 	}
+	s.show(b)
+	return nil
+}
+
+// show has everybody see a batch that the journal has.
+func (s *Store) show(b *batch) {
 	s.cache.begin(b.seen+1, b.records)
 	b.commit(s.opened)
 	signal(s.ahead)
-	return nil
 }
 
 // journal makes a batch's changes durable in the journal.

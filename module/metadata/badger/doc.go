@@ -65,9 +65,10 @@
 // of twice. Committed layers can still be read.
 //
 // After that, and after an append to the journal with an unknown outcome, the store takes no
-// changes. watch.go probes the disk, closes and opens everything, and the journal decides
-// what was stored. If Badger hangs or panics while it opens or closes, it may go on writing:
-// then only a new process opens the database again.
+// changes. watch.go probes the disk and opens again what failed: the journal under a
+// database that is good and stays open, or both. The journal decides what was stored. If
+// Badger hangs or panics while it opens or closes, it may go on writing: then only a new
+// process opens the database again.
 //
 // # What Badger does not promise
 //

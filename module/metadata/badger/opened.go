@@ -65,20 +65,13 @@ func newStoreID() string { return rand.Text() }
 // catchUp brings the database to the journal's end: an empty one from the newest
 // checkpoint that is whole.
 func (o *opened) catchUp(ctx context.Context) (replayed uint64, err error) {
-	have, want := o.state.position, o.journal.Position()
-	if have.Sequence > want.Sequence {
-		return 0, fmt.Errorf("%w: the database has %d changes and the journal %d: run `caddy generic-registry rebuild --journal` to rebuild the journal from the database, or restore a backup",
-			store.ErrDamaged, have.Sequence, want.Sequence)
-	}
-	switch {
-	case have == want:
-		return 0, nil
-	case have.Sequence == want.Sequence:
-		return 0, errHistories
+	if behind, err := o.isBehind(); err != nil || !behind {
+		return 0, err
 	}
 	if err := o.journal.Renew(); err != nil {
 		return 0, err
 	}
+	have, want := o.state.position, o.journal.Position()
 	if have.Sequence == 0 {
 		start, found, err := o.journal.Start(ctx, want.Sequence)
 		if err == nil && found {
@@ -103,6 +96,22 @@ func (o *opened) catchUp(ctx context.Context) (replayed uint64, err error) {
 		err = fmt.Errorf("%w: it is older than all that the journal has: %w", errDatabase, err)
 	}
 	return o.state.position.Sequence - have.Sequence, errors.Join(err, r.abandon())
+}
+
+// isBehind tells whether the database lacks changes that the journal has. ErrDamaged when
+// the journal does not go on from where the database is.
+func (o *opened) isBehind() (bool, error) {
+	have, want := o.state.position, o.journal.Position()
+	switch {
+	case have == want:
+		return false, nil
+	case have.Sequence == want.Sequence:
+		return false, errHistories
+	case have.Sequence > want.Sequence:
+		return false, fmt.Errorf("%w: the database has %d changes and the journal %d: run `caddy generic-registry rebuild --journal` to rebuild the journal from the database, or restore a backup",
+			store.ErrDamaged, have.Sequence, want.Sequence)
+	}
+	return true, nil
 }
 
 // errHistories: database and journal do not belong together.

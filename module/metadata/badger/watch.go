@@ -2,12 +2,14 @@ package badger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
+	"github.com/generic-registry/caddy-generic-registry/module/journal"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -107,16 +109,19 @@ func (s *Store) mark() {
 
 func (s *Store) wakeWatch() { signal(s.wake) }
 
-// recover opens a failed store again: the journal then says what was stored. Reads
-// that can go on do until that begins, which is only when the disk takes writes.
+// recover opens again what failed, once the disk takes writes: the journal then says
+// what was stored. While only the journal failed, reads go on.
 func (s *Store) recover() {
 	if !s.failed.Load() {
 		return
 	}
 	var err error
-	if !s.flushing || s.opened.db.hasFailed() {
+	switch {
+	case s.opened == nil || s.opened.db.hasFailed():
 		s.flushing = false
-		err = firstError(s.probe, s.reopen)
+		err = firstError(s.room.forOpening, s.probe, s.reopen)
+	case !s.flushing:
+		err = firstError(s.room.forChange, s.probe, s.reopenJournal)
 	}
 	if err == nil {
 		err = s.resume()
@@ -155,11 +160,8 @@ func (s *Store) resume() error {
 }
 
 // probe finds out whether the disk takes durable writes, before anything is closed
-// for it: reads go on until then.
+// for it: reads that can go on do until then.
 func (s *Store) probe() error {
-	if err := s.room.forOpening(); err != nil {
-		return err
-	}
 	name := filepath.Join(s.path(), probeFile)
 	for range probeWrites {
 		if err := disk.WriteFile(s.fsys, name, "written to see whether the disk takes it\n"); err != nil {
@@ -167,6 +169,37 @@ func (s *Store) probe() error {
 		}
 	}
 	return s.fsys.Remove(name)
+}
+
+// reopenJournal opens the journal again under a database that is good, and makes the
+// changes that the journal has of the append whose outcome was unknown: one batch.
+func (s *Store) reopenJournal() error {
+	s.committer.Lock()
+	defer s.committer.Unlock()
+	o := s.opened
+	if err := o.journal.Reopen(); err != nil {
+		return s.journalFault(err)
+	}
+	behind, err := o.isBehind()
+	if err != nil || !behind {
+		return err
+	}
+	b := newBatch(o)
+	defer b.end()
+	err = o.journal.Read(s.life, b.state.position, o.journal.Position().Sequence, func(_ []byte, change store.Change, chain store.Digest) error {
+		b.state.position = store.Position{Sequence: change.Sequence, Chain: chain}
+		return contradiction(b.apply(change))
+	})
+	switch {
+	case errors.Is(err, journal.ErrHistories):
+		return errHistories
+	case errors.Is(err, errDatabase):
+		return o.db.fail(err)
+	case err != nil:
+		return fmt.Errorf("making the changes of an append whose outcome was unknown: %w", err)
+	}
+	s.show(b)
+	return nil
 }
 
 // reopen closes and opens what the store has open, however long that takes. Meanwhile
@@ -204,9 +237,6 @@ func (s *Store) reopen() error {
 func (s *Store) takeAway(ctx context.Context) (*opened, error) {
 	s.storer.Lock()
 	defer s.storer.Unlock()
-	if err := s.storeAll(); err != nil { // what failed may have been the journal
-		return nil, err
-	}
 	s.away.Store(true)
 	defer s.away.Store(false)
 	if err := poll(ctx, func() (bool, error) { return s.use.TryLock(), nil }); err != nil {
