@@ -32,18 +32,22 @@ var rooms = []struct {
 	{"integration/bench/stock", nil, nil},
 	{".", []string{"caddyfile"}, nil},
 	{"caddyfile", []string{"module", "module/web/visit", "module/access", "module/store"}, nil},
-	{"module", []string{"module/web/*", "module/access", "module/pool", "module/metadata/*", "module/blobs/*", "module/directory", "module/disk", "module/registry", "module/registry/*", "module/journal", "module/store"}, suites},
+	{"module", []string{"module/web/*", "module/access", "module/operate/*", "module/pool", "module/metadata/*", "module/blobs/*", "module/directory", "module/disk", "module/registry", "module/registry/*", "module/journal", "module/store"}, suites},
 	{"module/web/files", []string{"module/web/receive", "module/web/send", "module/web/visit", "module/registry", "module/store"}, slices.Concat([]string{"module/access"}, suites)},
 	{"module/web/pages", []string{"module/web/visit", "module/registry", "module/store"}, nil},
 	{"module/web/receive", []string{"module/web/visit", "module/registry", "module/store"}, nil},
 	{"module/web/send", []string{"module/web/visit", "module/registry", "module/store"}, suites},
 	{"module/web/visit", []string{"module/access", "module/pool", "module/registry", "module/store"}, suites},
+	{"module/operate/command", []string{"module/operate/admin", "module/operate/health", "module/pool", "module/registry", "module/registry/backup", "module/registry/backup/folder", "module/registry/integrity", "module/directory", "module/store"}, []string{"module/metadata/*", "module/blobs/*"}},
+	{"module/operate/*", []string{"module/operate/health", "module/pool", "module/registry", "module/registry/backup", "module/registry/integrity", "module/store"}, suites},
+	{"module/pool/pooltest", []string{"module/pool", "module/registry", "module/storetest/memory", "module/store"}, nil},
 	{"module/pool", []string{"module/registry", "module/registry/*", "module/directory", "module/store"}, suites},
 	// A store's tests need one of the other kind to run publishes.
 	{"module/metadata/*", []string{"module/journal", "module/directory", "module/disk", "module/store"}, slices.Concat(engine, []string{"module/blobs/*"})},
 	{"module/blobs/*", []string{"module/directory", "module/disk", "module/store"}, slices.Concat(engine, []string{"module/metadata/*"})},
 	{"module/storetest", []string{"module/disk", "module/disk/disktest", "module/registry", "module/registry/*", "module/journal", "module/store"}, engine},
 	{"module/storetest/*", []string{"module/journal", "module/store"}, suites},
+	{"module/registry/backup/folder", []string{"module/registry/backup", "module/journal", "module/directory", "module/disk", "module/store"}, engine},
 	{"module/registry/backup", []string{"module/registry", "module/registry/integrity", "module/journal", "module/transfer", "module/store"}, suites},
 	{"module/registry", []string{"module/registry/integrity", "module/registry/versions", "module/transfer", "module/store"}, suites},
 	{"module/registry/versions", []string{"module/store"}, nil},
@@ -61,7 +65,7 @@ var (
 	belowIntegration = []string{".", "caddyfile", "module", "module/metadata/*", "module/blobs/*", "module/registry", "module/registry/*", "module/store"}
 
 	// suites are what only tests may import.
-	suites = []string{"module/disk/disktest", "module/storetest", "module/storetest/*"}
+	suites = []string{"module/disk/disktest", "module/pool/pooltest", "module/storetest", "module/storetest/*"}
 
 	// engine is what tests of a store may import besides: publishes run over both halves.
 	engine = slices.Concat([]string{"module/registry", "module/registry/*"}, suites)

@@ -16,6 +16,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/generic-registry/caddy-generic-registry/module/operate/metrics"
 	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
@@ -64,7 +65,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.log, a.slog = ctx, ctx.Logger(), ctx.Slogger()
 	a.audit = auditLogger(ctx)
 	a.uses = make(map[pool.Key]*use)
-	return registerMetrics(ctx.GetMetricsRegistry())
+	return metrics.Register(ctx.GetMetricsRegistry())
 }
 
 // errContradiction: within one configuration, two handlers give one store

@@ -76,7 +76,7 @@ func (a *Authenticator) Provision(ctx caddy.Context) (err error) {
 			a.shared = len(handler.ProvidersRaw) > 1
 		}
 	}
-	if a.Root, err = resolveRoot(a.Root); err != nil {
+	if a.Root, err = pool.ResolveRoot(a.Root); err != nil {
 		return err
 	}
 	if a.Basic != nil {

@@ -1,22 +1,13 @@
 package module
 
 import (
-	"encoding/json"
-	"path/filepath"
-
-	"github.com/caddyserver/caddy/v2"
-
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 
-	// The stores that every build has.
+	// What every build has: two stores, the admin endpoint and the command.
 	_ "github.com/generic-registry/caddy-generic-registry/module/blobs/filesystem"
 	_ "github.com/generic-registry/caddy-generic-registry/module/metadata/badger"
-)
-
-// What an empty configuration means. This is the only place that chooses.
-var (
-	defaultMetadata = json.RawMessage(`{"module": "badger"}`)
-	defaultBlobs    = json.RawMessage(`{"module": "filesystem"}`)
+	_ "github.com/generic-registry/caddy-generic-registry/module/operate/admin"
+	_ "github.com/generic-registry/caddy-generic-registry/module/operate/command"
 )
 
 const (
@@ -25,5 +16,3 @@ const (
 
 	defaultFileNames = store.FileNamesDocumented
 )
-
-func defaultRoot() string { return filepath.Join(caddy.AppDataDir(), "generic_registry") }

@@ -1,6 +1,7 @@
 // Package module is the Caddy side of generic_registry: the handler that answers
-// requests, the authenticator of tokens, the app that opens and closes stores, the
-// admin endpoint with health and metrics, and the command caddy generic-registry.
+// requests, the authenticator of tokens, the app that opens and closes stores.
+// What an administrator meets, the admin endpoint, the command, health and metrics, is
+// below operate.
 //
 // Registries are opened in the app's Start and nowhere else, so that caddy validate beside
 // a running server touches nothing. Package pool has them, for as long as a configuration

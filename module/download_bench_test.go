@@ -21,6 +21,7 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger"
 	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
@@ -45,7 +46,8 @@ func benchHandler(b *testing.B, size int) (*Handler, string) {
 	}
 	content := registry.Content{Body: bytes.NewReader(make([]byte, size)), Size: int64(size)}
 	err = pool.Registries.Use(b.Context(), config.Key(), func(reg *registry.Registry) error {
-		_, err := reg.Publish(b.Context(), refOf("alice", "p", "1", "f"), "alice", content, registry.Limits{})
+		ref := store.Ref{VersionRef: store.VersionRef{Owner: "alice", Package: "p", Version: "1"}, File: "f"}
+		_, err := reg.Publish(b.Context(), ref, "alice", content, registry.Limits{})
 		return err
 	})
 	if err != nil {

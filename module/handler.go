@@ -15,7 +15,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/generic-registry/caddy-generic-registry/module/access"
-	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/integrity"
@@ -160,10 +159,10 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	if h.MetadataRaw == nil {
-		h.MetadataRaw = defaultMetadata
+		h.MetadataRaw = pool.DefaultMetadata
 	}
 	if h.BlobsRaw == nil {
-		h.BlobsRaw = defaultBlobs
+		h.BlobsRaw = pool.DefaultBlobs
 	}
 	metadata, err := ctx.LoadModule(h, "MetadataRaw")
 	if err != nil {
@@ -188,7 +187,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 func (h *Handler) provisionSettings() error {
 	configured := caddy.NewReplacer().ReplaceKnown(h.Root, "")
 	var err error
-	if h.Root, err = resolveRoot(h.Root); err != nil {
+	if h.Root, err = pool.ResolveRoot(h.Root); err != nil {
 		return err
 	}
 	if configured != "" && !filepath.IsAbs(configured) {
@@ -254,19 +253,6 @@ func (h *Handler) use(ctx context.Context, do func(*registry.Registry) error) er
 
 // scrubOff is the scrub_rate that turns the scrub off.
 const scrubOff = -1
-
-// resolveRoot returns the directory that a configured root means, in its one name: a link
-// to a root is that root.
-func resolveRoot(configured string) (string, error) {
-	root, err := caddy.NewReplacer().ReplaceOrErr(configured, true, true)
-	if err != nil {
-		return "", fmt.Errorf("root: %w", err)
-	}
-	if root == "" {
-		root = defaultRoot()
-	}
-	return directory.Identity(root), nil
-}
 
 func (h *Handler) provisionAccess() (err error) {
 	for _, claim := range []struct {

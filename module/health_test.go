@@ -4,152 +4,98 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
-	"slices"
-	"strings"
 	"testing"
 
-	"go.uber.org/zap"
-
 	"github.com/generic-registry/caddy-generic-registry/module/pool"
+	"github.com/generic-registry/caddy-generic-registry/module/pool/pooltest"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/integrity"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/storetest/memory"
+	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
+	"go.uber.org/zap"
 )
 
-// TestHealth: what each condition of the stores means for the admin endpoint, the
-// public path and the metrics.
-func TestHealth(t *testing.T) {
-	failing := sound
+// probed is a handler of a registry of the process's pool.
+func probed(t *testing.T, key pool.Key) *Handler {
+	t.Helper()
+	h := &Handler{Prefix: "/api/packages", Health: "/health", store: key}
+	var err error
+	if h.site.Prefix, err = visit.ParsePrefix("prefix", h.Prefix); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.provisionHealth(); err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func (h *Handler) probe(t *testing.T, method, path string) *httptest.ResponseRecorder {
+	t.Helper()
+	w := httptest.NewRecorder()
+	next := nextHandler(func(w http.ResponseWriter, _ *http.Request) error {
+		w.WriteHeader(http.StatusTeapot)
+		return nil
+	})
+	if err := h.ServeHTTP(w, httptest.NewRequest(method, path, nil), next); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+type nextHandler func(http.ResponseWriter, *http.Request) error
+
+func (n nextHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) error { return n(w, r) }
+
+// TestProbesTellTheHealth: of a registry that is open or not.
+func TestProbesTellTheHealth(t *testing.T) {
+	sound := store.Condition{Readable: true, Space: store.Space{Free: 100, Reserve: 10}}
+	failing, closed := sound, store.Condition{Fault: store.ErrUnavailable}
 	failing.Fault = errors.New("a commit failed")
-	full := sound
-	full.Space.Free = 9
-	closed := store.Condition{Fault: store.ErrUnavailable}
-	edge := sound
-	edge.Space.Free = edge.Space.Reserve
+	start := func(t *testing.T, metadata, blobs store.Condition) pool.Key {
+		b := memory.NewBackend()
+		b.Tell(metadata, blobs)
+		return pooltest.Start(t, "/srv/a", b)
+	}
 	for name, test := range map[string]struct {
-		metadata, blobs      store.Condition
-		damaged              bool
-		live, ready, healthy bool
-		problems             []string
+		key         func(*testing.T) pool.Key
+		live, ready bool
 	}{
-		"all is well":              {sound, sound, false, true, true, true, nil},
-		"just the reserve is left": {edge, edge, false, true, true, true, nil},
-		"stores without a disk":    {store.Condition{Readable: true, Journal: sound.Journal}, store.Condition{Readable: true}, false, true, true, true, nil},
-		"damage":                   {sound, sound, true, true, true, false, []string{"1 blobs are damaged"}},
-		"metadata takes nothing":   {failing, sound, false, true, false, false, []string{"metadata: a commit failed"}},
-		"blobs take nothing":       {sound, failing, false, true, false, false, []string{"blobs: a commit failed"}},
-		"metadata has no room":     {full, sound, false, true, false, false, []string{"metadata: the disk has 9 B free"}},
-		"blobs have no room":       {sound, full, true, true, false, false, []string{"blobs: the disk has 9 B free", "1 blobs are damaged"}},
-		"metadata cannot be read":  {closed, sound, false, false, false, false, []string{"metadata: store is not available"}},
-		"blobs cannot be read":     {sound, closed, false, false, false, false, []string{"blobs: store is not available"}},
+		"all is well":             {func(t *testing.T) pool.Key { return start(t, sound, sound) }, true, true},
+		"metadata takes nothing":  {func(t *testing.T) pool.Key { return start(t, failing, sound) }, true, false},
+		"blobs take nothing":      {func(t *testing.T) pool.Key { return start(t, sound, failing) }, true, false},
+		"metadata cannot be read": {func(t *testing.T) pool.Key { return start(t, closed, sound) }, false, false},
+		"blobs cannot be read":    {func(t *testing.T) pool.Key { return start(t, sound, closed) }, false, false},
+		"damage": {func(t *testing.T) pool.Key {
+			key := start(t, sound, sound)
+			pooltest.Damage(t, key)
+			return key
+		}, true, true},
+		"it is being opened": {func(t *testing.T) pool.Key {
+			key, _ := pooltest.Take(t, "/srv/a", memory.NewBackend())
+			return key
+		}, false, false},
+		"the disk is full": {func(t *testing.T) pool.Key {
+			b := memory.NewBackend()
+			b.Fail(store.ErrNoSpace)
+			return pooltest.Start(t, "/srv/a", b)
+		}, false, false},
+		"no configuration uses it": {func(*testing.T) pool.Key { return pool.Key{Metadata: "gone"} }, false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newConditionedBackend()
-			h := inPool(t, "/srv/a", b, true)
-			b.say(test.metadata, test.blobs)
-			var digests []string
-			if test.damaged {
-				digests = []string{damageOne(t, h)}
-			}
-			status, all := askHealth(t, "")
-			if len(all) != 1 {
-				t.Fatalf("%d registries", len(all))
-			}
-			got := all[0]
-			if got.Root != "/srv/a" || got.Live != test.live || got.Ready != test.ready || got.Healthy != test.healthy {
-				t.Errorf("health is %+v", got)
-			}
-			if want := map[bool]int{true: 200, false: 503}[test.ready]; status != want {
-				t.Errorf("status is %d, want %d", status, want)
-			}
-			if len(got.Problems) != len(test.problems) {
-				t.Errorf("problems are %q", got.Problems)
-			}
-			for i, problem := range test.problems {
-				if !strings.HasPrefix(got.Problems[i], problem) {
-					t.Errorf("problem %q, want %q", got.Problems[i], problem)
-				}
-			}
-			if got.Damaged.Count != int64(len(digests)) || !slices.Equal(got.Damaged.Digests, digests) && len(digests) > 0 {
-				t.Errorf("damaged: %+v, want %v", got.Damaged, digests)
-			}
-			if got.Metadata.Free != test.metadata.Space.Free || got.Blobs.Reserve != test.blobs.Space.Reserve || got.Journal.Sequence != test.metadata.Journal.Sequence {
-				t.Errorf("stores are %+v and %+v, journal %+v", got.Metadata, got.Blobs, got.Journal)
-			}
+			h := probed(t, test.key(t))
 			for probe, passes := range map[string]bool{"live": test.live, "ready": test.ready} {
 				want := map[bool]string{true: "200 ok", false: "503 unavailable"}[passes]
 				if w := h.probe(t, http.MethodGet, "/health/"+probe); w.Result().Status[:3]+" "+w.Body.String() != want {
-					t.Errorf("%s: %d %s, want %s", probe, w.Code, w.Body, want)
+					t.Errorf("%s: got %d %s, want %s", probe, w.Code, w.Body, want)
 				}
-			}
-			values := scrape(t)
-			if got := values[`ready{root="/srv/a"}`]; got != map[bool]float64{true: 1, false: 0}[test.ready] {
-				t.Errorf("the metric ready is %v", got)
-			}
-			if got := values[`damaged_blobs{root="/srv/a"}`]; got != float64(len(digests)) {
-				t.Errorf("the metric of damage is %v", got)
 			}
 		})
 	}
 }
 
-// TestHealthOfWhatIsNotOpen is told at once, with why.
-func TestHealthOfWhatIsNotOpen(t *testing.T) {
-	opening := inPool(t, "/srv/opening", newConditionedBackend(), false)
-	faulty := newConditionedBackend()
-	faulty.Fail(store.ErrNoSpace)
-	full := inPool(t, "/srv/full", faulty, true)
-	open := inPool(t, "/srv/open", newConditionedBackend(), true)
-
-	status, all := askHealth(t, "")
-	if status != http.StatusServiceUnavailable || len(all) != 3 {
-		t.Fatalf("status %d, %+v", status, all)
-	}
-	for i, want := range []struct {
-		root, problem string
-		live          bool
-	}{{"/srv/full", "opening metadata: " + store.ErrNoSpace.Error(), false}, {"/srv/open", "", true}, {"/srv/opening", "the registry is being opened", false}} {
-		got := all[i]
-		if got.Root != want.root || got.Live != want.live || got.Ready != want.live || strings.Join(got.Problems, "") != want.problem {
-			t.Errorf("health is %+v, want %+v", got, want)
-		}
-		if one, only := askHealth(t, "?root="+want.root); len(only) != 1 || only[0].Root != want.root || (one == 200) != want.live {
-			t.Errorf("asked for %s alone: %d %+v", want.root, one, only)
-		}
-	}
-	for _, h := range []*Handler{opening, full, {store: pool.Key{Metadata: "gone"}, health: open.health}} {
-		for _, path := range []string{"/health/live", "/health/ready"} {
-			if w := h.probe(t, http.MethodGet, path); w.Code != http.StatusServiceUnavailable || w.Body.String() != "unavailable" {
-				t.Errorf("%s of %v: %d %s", path, h.store, w.Code, w.Body)
-			}
-		}
-	}
-	if status, _ := askHealth(t, "?root=/srv/other"); status != http.StatusNotFound {
-		t.Errorf("a root that there is not: %d", status)
-	}
-	w := httptest.NewRecorder()
-	if err := answered(serveHealth).ServeHTTP(w, httptest.NewRequest(http.MethodPost, adminPath+healthPath, nil)); err != nil || w.Code != http.StatusMethodNotAllowed {
-		t.Errorf("POST: got %d (%v), want 405", w.Code, err)
-	}
-	values := scrape(t)
-	for root, want := range map[string]float64{"/srv/opening": 0, "/srv/full": 0, "/srv/open": 1} {
-		if got, ok := values[`ready{root="`+root+`"}`]; !ok || got != want {
-			t.Errorf("the metric ready of %s is %v, %v", root, got, ok)
-		}
-	}
-	if _, ok := values[`damaged_blobs{root="/srv/full"}`]; ok {
-		t.Error("there is a metric of damage that nobody can know")
-	}
-}
-
-func TestHealthOfNothing(t *testing.T) {
-	if status, all := askHealth(t, ""); status != http.StatusOK || len(all) != 0 || all == nil {
-		t.Errorf("status %d, %v", status, all)
-	}
-}
-
 // TestProbes: the paths are compared as the prefix is, and take GET and HEAD only.
 func TestProbes(t *testing.T) {
-	h := inPool(t, "/srv/a", newConditionedBackend(), true)
+	h := probed(t, pooltest.Start(t, "/srv/a", memory.NewBackend()))
 	for _, test := range []struct {
 		method, path string
 		status       int

@@ -281,3 +281,28 @@ func (c cutReader) Read(p []byte) (int, error) {
 	}
 	return n, err
 }
+
+// ReadThrough reads the backup to its end. Nil means that it is whole; its bytes are
+// held against nothing.
+func (r *Reader) ReadThrough(count func(size int64)) error {
+	for {
+		if _, err := r.NextLines(); err == io.EOF {
+			break
+		} else if err != nil {
+			return err
+		}
+	}
+	for {
+		_, size, content, err := r.NextBlob()
+		if err == io.EOF {
+			return nil
+		}
+		if err == nil {
+			_, err = io.Copy(io.Discard, content)
+		}
+		if err != nil {
+			return err
+		}
+		count(size)
+	}
+}

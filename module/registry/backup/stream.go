@@ -232,3 +232,26 @@ func locatorKey(l store.Locator) (key [16]byte) {
 	copy(key[:], sum[:])
 	return key
 }
+
+// ReadWritten returns what a function writes, to be read. Closing it waits for write
+// to end.
+func ReadWritten(write func(io.Writer) error) io.ReadCloser {
+	reader, writer := io.Pipe()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = writer.CloseWithError(write(writer))
+	}()
+	return &written{reader, ended}
+}
+
+type written struct {
+	*io.PipeReader
+	ended <-chan struct{}
+}
+
+func (w *written) Close() error {
+	err := w.PipeReader.Close()
+	<-w.ended
+	return err
+}

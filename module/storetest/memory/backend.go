@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"sync/atomic"
@@ -21,7 +22,11 @@ type Backend struct {
 	Deaf bool          // and whether it does not hear of the end of its context
 	Says string        // meanwhile
 
-	fault atomic.Pointer[error]
+	// Place is its identity, in place of the root.
+	Place string
+
+	fault           atomic.Pointer[error]
+	metadata, blobs atomic.Pointer[store.Condition]
 }
 
 // NewBackend returns one of empty places.
@@ -31,7 +36,13 @@ func NewBackend() *Backend { return &Backend{Metadata: NewMetadata(), Blobs: New
 func (b *Backend) Fail(err error) { b.fault.Store(&err) }
 
 // Identity implements store.MetadataBackend and store.BlobBackend.
-func (b *Backend) Identity(root string) string { return root }
+func (b *Backend) Identity(root string) string { return cmp.Or(b.Place, root) }
+
+// Tell has both stores, open or not yet, say that they are in a condition.
+func (b *Backend) Tell(metadata, blobs store.Condition) {
+	b.metadata.Store(&metadata)
+	b.blobs.Store(&blobs)
+}
 
 // OpenMetadata implements store.MetadataBackend.
 func (b *Backend) OpenMetadata(ctx context.Context, _ string, _ *slog.Logger) (store.MetadataStore, error) {
@@ -53,13 +64,37 @@ func (b *Backend) OpenMetadata(ctx context.Context, _ string, _ *slog.Logger) (s
 		return nil, *fault
 	}
 	b.Opened.Add(1)
-	return b.Metadata.Open()
+	opened, err := b.Metadata.Open()
+	if b.metadata.Load() == nil || err != nil {
+		return opened, err
+	}
+	return toldMetadata{opened, &b.metadata}, nil
 }
 
 // OpenBlobs implements store.BlobBackend.
 func (b *Backend) OpenBlobs(context.Context, string, *slog.Logger) (store.BlobStore, error) {
-	return b.Blobs.Open()
+	opened, err := b.Blobs.Open()
+	if b.blobs.Load() == nil || err != nil {
+		return opened, err
+	}
+	return toldBlobs{opened, &b.blobs}, nil
 }
+
+// toldMetadata says what it is told of its condition.
+type toldMetadata struct {
+	store.MetadataStore
+	condition *atomic.Pointer[store.Condition]
+}
+
+func (s toldMetadata) Condition() store.Condition { return *s.condition.Load() }
+
+// toldBlobs says what it is told of its condition.
+type toldBlobs struct {
+	store.BlobStore
+	condition *atomic.Pointer[store.Condition]
+}
+
+func (s toldBlobs) Condition() store.Condition { return *s.condition.Load() }
 
 // AdjustMetadata implements store.MetadataAdjuster.
 func (b *Backend) AdjustMetadata(store.MetadataStore) error {

@@ -1,0 +1,46 @@
+// Package admin is the part of Caddy's admin endpoint that is about registries: tokens,
+// backups, verifying, sweeping and health. Its answers are JSON, but for streams.
+package admin
+
+import (
+	"github.com/caddyserver/caddy/v2"
+)
+
+func init() { caddy.RegisterModule(API{}) }
+
+// Paths of the admin endpoint.
+const (
+	Path       = "/generic_registry"
+	TokensPath = "/tokens"
+	HealthPath = "/health"
+)
+
+// API adds the registries to Caddy's admin endpoint: tokens are made, listed and
+// revoked at `/generic_registry/tokens`, `/generic_registry/health` says how each
+// registry is, `/generic_registry/backup` gives a backup, and
+// `/generic_registry/verify` checks what is stored, and `/generic_registry/sweep` deletes
+// bytes that no file refers to. With several registries open, the
+// query parameter `root` says which one is meant.
+//
+// Whoever reaches the admin endpoint can make tokens for any user, as they could
+// load a configuration that lets anyone in: keep it on localhost, or on a unix
+// socket that only administrators may open.
+type API struct{}
+
+// CaddyModule returns the Caddy module information.
+func (API) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "admin.api.generic_registry", New: func() caddy.Module { return new(API) }}
+}
+
+// Routes implements caddy.AdminRouter.
+func (API) Routes() []caddy.AdminRoute {
+	return []caddy.AdminRoute{
+		{Pattern: Path + TokensPath, Handler: answering(serveTokens)},
+		{Pattern: Path + BackupPath, Handler: answering(serveBackup)},
+		{Pattern: Path + VerifyPath, Handler: answering(serveVerify)},
+		{Pattern: Path + SweepPath, Handler: answering(serveSweep)},
+		{Pattern: Path + HealthPath, Handler: answering(serveHealth)},
+	}
+}
+
+var _ caddy.AdminRouter = API{}

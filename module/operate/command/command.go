@@ -1,0 +1,157 @@
+// Package command is `caddy generic-registry`: commands that ask the admin endpoint of a
+// running Caddy, and commands that open the registry of a stopped one.
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/spf13/cobra"
+
+	"github.com/generic-registry/caddy-generic-registry/module/operate/admin"
+	"github.com/generic-registry/caddy-generic-registry/module/pool"
+)
+
+func init() {
+	caddycmd.RegisterCommand(caddycmd.Command{
+		Name:  "generic-registry",
+		Usage: "<command>",
+		Short: "Manages package registries",
+		Long: `
+Manages the registries of a running Caddy through its admin endpoint. The address of
+that endpoint is taken from --address, or from --config, or is localhost:2019. Where
+the configuration has the option ` + "`admin`" + `, write --config /etc/caddy/Caddyfile; a
+unix socket is open to root and to the user that Caddy runs as.
+
+Where there are several registries, --root says which one is meant.
+
+The commands restore and rebuild, and with --offline backup and verify, are for a
+stopped server. They ask no endpoint, and open the registry of --config themselves, or
+the one at --root where the configuration sets no ` + "`metadata` and no `blobs`" + `.`,
+		CobraFunc: addCommands,
+	})
+}
+
+func addCommands(root *cobra.Command) {
+	root.Args = nextCommand
+	root.RunE = func(*cobra.Command, []string) error { return root.Help() }
+	root.SilenceUsage = true
+	root.SetFlagErrorFunc(func(command *cobra.Command, err error) error {
+		return fmt.Errorf("%w; `%s --help` lists the flags", err, command.CommandPath())
+	})
+	target := new(target)
+	flags := root.PersistentFlags()
+	flags.StringVar(&target.address, "address", "", "Address of Caddy's admin endpoint, such as localhost:2019 or unix//run/caddy/admin.sock")
+	flags.StringVarP(&target.config, "config", "c", "", "Caddy's configuration: it has the address of the admin endpoint, and says where registries are")
+	flags.StringVarP(&target.adapter, "adapter", "a", "", "Adapter of the configuration, where its name does not say it")
+	flags.StringVar(&target.root, "root", "", "Root of the registry, needed where there are several")
+	root.AddCommand(
+		tokenCommand(target), newBackupCommand(target), newRestoreCommand(target), newRebuildCommand(target), newVerifyCommand(target),
+		newSweepCommand(target), newHealthCommand(target),
+	)
+}
+
+// nextCommand refuses a word that is no command below this one, and says which are.
+func nextCommand(command *cobra.Command, arguments []string) error {
+	if len(arguments) == 0 {
+		return nil
+	}
+	var names []string
+	for _, sub := range command.Commands() {
+		if sub.IsAvailableCommand() {
+			names = append(names, sub.Name())
+		}
+	}
+	slices.Sort(names)
+	command.SuggestionsMinimumDistance = 2
+	meant := ""
+	if near := command.SuggestionsFor(arguments[0]); len(near) > 0 {
+		meant = fmt.Sprintf(" (did you mean %s?)", strings.Join(near, " or "))
+	}
+	return fmt.Errorf("%s has no command %q%s: write one of %s", command.CommandPath(), arguments[0], meant, strings.Join(names, ", "))
+}
+
+// noArguments refuses arguments, and says that the command takes flags only.
+func noArguments(command *cobra.Command, arguments []string) error {
+	if len(arguments) > 0 {
+		return fmt.Errorf("%q is one word too many: %s takes flags only", arguments[0], command.CommandPath())
+	}
+	return nil
+}
+
+// exitInterrupted is what shells make of a command that SIGINT ended.
+const exitInterrupted = 130
+
+// errInterrupted: the user ended the command.
+var errInterrupted = errors.New("interrupted")
+
+// interruptible lets a command end itself when the user presses Ctrl-C. Pressing it
+// again ends the process.
+func interruptible(run func(context.Context, *cobra.Command, []string) error) func(*cobra.Command, []string) error {
+	return func(command *cobra.Command, arguments []string) error {
+		ctx, stop := signal.NotifyContext(command.Context(), os.Interrupt)
+		defer stop()
+		context.AfterFunc(ctx, stop)
+		err := run(ctx, command, arguments)
+		if err == nil || ctx.Err() == nil {
+			return err
+		}
+		if !errors.Is(err, errInterrupted) {
+			err = errInterrupted
+		}
+		return exitWith(command, exitInterrupted, err)
+	}
+}
+
+// target is the registry that a command is for.
+type target struct{ address, config, adapter, root string }
+
+// request asks the admin endpoint and returns the answer.
+func (t *target) request(ctx context.Context, method, path string, query url.Values, body io.Reader, also ...int) ([]byte, error) {
+	response, err := t.ask(ctx, adminRequest{method: method, path: path, query: query, body: body, accept: admin.JSONType}, also...)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAdminAnswer))
+	if err != nil {
+		return nil, fmt.Errorf("reading the answer: %w", err)
+	}
+	return answer, nil
+}
+
+const maxAdminAnswer = 64 << 20
+
+// ask asks the admin endpoint about the registry that is meant, for a path below its
+// own, and returns the answer to be read, however long it is.
+func (t *target) ask(ctx context.Context, asked adminRequest, also ...int) (*http.Response, error) {
+	address, err := t.adminAddress()
+	if err != nil {
+		return nil, err
+	}
+	endpoint, err := newEndpoint(address)
+	if err != nil {
+		return nil, err
+	}
+	if asked.query == nil {
+		asked.query = make(url.Values)
+	}
+	if t.root != "" {
+		root, err := pool.ResolveRoot(t.root)
+		if err != nil {
+			return nil, err
+		}
+		asked.query.Set("root", root)
+	}
+	asked.path = admin.Path + asked.path
+	return endpoint.ask(ctx, asked, also...)
+}

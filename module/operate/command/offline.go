@@ -1,0 +1,126 @@
+package command
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/generic-registry/caddy-generic-registry/module/directory"
+	"github.com/generic-registry/caddy-generic-registry/module/pool"
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+)
+
+// offline is a registry that no server has open.
+type offline struct{ *target }
+
+// registry returns where the registry that is meant is, and with which backends.
+func (o offline) registry(log *slog.Logger) (*pool.Config, error) {
+	placed, err := o.place()
+	if err != nil {
+		return nil, err
+	}
+	metadata, err := offlineModule("generic_registry.metadata", placed.Metadata)
+	if err != nil {
+		return nil, err
+	}
+	blobs, err := offlineModule("generic_registry.blobs", placed.Blobs)
+	if err != nil {
+		return nil, err
+	}
+	config := &pool.Config{Root: placed.Root, StoreLog: log}
+	var isMetadata, isBlobs bool
+	config.Metadata, isMetadata = metadata.(store.MetadataBackend)
+	config.Blobs, isBlobs = blobs.(store.BlobBackend)
+	if !isMetadata || !isBlobs {
+		return nil, fmt.Errorf("the stores of %s are not backends of a registry", placed.Root)
+	}
+	return config, nil
+}
+
+// offlineModule makes the guest module that a configuration chooses, with its settings.
+func offlineModule(namespace string, chosen json.RawMessage) (any, error) {
+	var choice struct{ Module string }
+	if err := json.Unmarshal(chosen, &choice); err != nil {
+		return nil, fmt.Errorf("choosing a module: %w", err)
+	}
+	info, err := caddy.GetModule(namespace + "." + choice.Module)
+	if err != nil {
+		return nil, err
+	}
+	module := info.New()
+	if err := json.Unmarshal(chosen, module); err != nil {
+		return nil, fmt.Errorf("setting up %s: %w", info.ID, err)
+	}
+	if provisioner, ok := module.(caddy.Provisioner); ok {
+		ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
+		defer cancel()
+		if err := provisioner.Provision(ctx); err != nil {
+			return nil, fmt.Errorf("setting up %s: %w", info.ID, err)
+		}
+	}
+	return module, nil
+}
+
+// existing reports that there is no registry where one is meant: opening one would
+// make it.
+func existing(config *pool.Config) error {
+	if err := config.NotHalf(); err != nil {
+		return err
+	}
+	return errors.Join(holds(config, config.Metadata.Identity(config.Root)), holds(config, config.Blobs.Identity(config.Root)))
+}
+
+// holds reports that a directory of a registry does not exist or is empty.
+func holds(config *pool.Config, dir string) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0 {
+		return fmt.Errorf("there is no registry at %s: %s does not exist or is empty", config.Root, dir)
+	}
+	if err != nil {
+		return directory.OrPermission(fmt.Errorf("looking for the registry: %w", err))
+	}
+	return nil
+}
+
+// vacant reports that something is where a registry is to be made.
+func vacant(config *pool.Config) error {
+	if err := config.NotHalf(); err != nil {
+		return err
+	}
+	for _, dir := range []string{config.Root, config.Metadata.Identity(config.Root), config.Blobs.Identity(config.Root)} {
+		entries, err := os.ReadDir(dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return directory.OrPermission(fmt.Errorf("looking whether %s is empty: %w", dir, err))
+		}
+		for _, entry := range entries {
+			if entry.Name() != "lost+found" {
+				return fmt.Errorf("%s is not empty: it has %s; name an empty or a new directory", dir, entry.Name())
+			}
+		}
+	}
+	return nil
+}
+
+// openIdle opens a registry that does nothing by itself.
+func openIdle(ctx context.Context, config *pool.Config) (*registry.Registry, error) {
+	if err := existing(config); err != nil {
+		return nil, err
+	}
+	reg, err := config.Open(ctx, registry.Options{Log: config.StoreLog, Idle: true})
+	return reg, orOnline(err)
+}
+
+// orOnline says how to do it while a server has the registry open.
+func orOnline(err error) error {
+	if errors.Is(err, store.ErrLocked) {
+		return fmt.Errorf("a server has this registry open: leave --offline out to do this through that server, or stop it first: %w", err)
+	}
+	return err
+}

@@ -1,0 +1,190 @@
+package command
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"github.com/generic-registry/caddy-generic-registry/module/operate/admin"
+	"github.com/generic-registry/caddy-generic-registry/module/registry/integrity"
+)
+
+// exitUnchecked is the exit status of a verify that could not check everything. One
+// that found damage ends with 1, as every failed command does.
+const exitUnchecked = 2
+
+var errDamageFound = errors.New("damage was found")
+
+type verifyCommand struct {
+	offline
+	isOffline  bool
+	rate       string
+	out, notes io.Writer
+}
+
+func newVerifyCommand(t *target) *cobra.Command {
+	v := &verifyCommand{offline: offline{t}}
+	command := &cobra.Command{
+		Use:   "verify",
+		Short: "Compares every stored file with its digest, and the database with the journal",
+		Long: `
+Reads all bytes of a registry and compares them with their SHA-256, and compares the
+database with itself and with the journal. The running server does it, beside its
+work.
+
+Damage is printed to standard output, one a line: what is wrong, the digest, the size
+and the locator of the bytes, or "metadata" and the contradiction. Progress and a
+summary go to standard error.
+
+Bytes that are not what was published are moved to the folder ` + "`quarantine`" + ` of the
+blobs, so that nobody gets them. Publishing the same content again, under any name,
+heals every file that had it. Nothing else is changed.
+
+With --offline the command opens the registry of a stopped server itself: that of
+--config, or the one at --root.
+
+The exit status is 0 when everything is good, 1 when damage was found, and 2 when not
+everything could be checked.`,
+		Example: `  caddy generic-registry verify
+  caddy generic-registry verify --rate 50MiB
+  caddy generic-registry verify --offline --root /var/lib/registry`,
+		SilenceUsage: true,
+		Args: func(command *cobra.Command, arguments []string) error {
+			return exitWith(command, exitUnchecked, noArguments(command, arguments))
+		},
+		SuggestFor: []string{"check", "fsck", "scrub"},
+		RunE: interruptible(func(ctx context.Context, command *cobra.Command, _ []string) error {
+			v.out, v.notes = command.OutOrStdout(), command.ErrOrStderr()
+			err := v.run(ctx)
+			if errors.Is(err, errDamageFound) || ctx.Err() != nil {
+				return err
+			}
+			return exitWith(command, exitUnchecked, err)
+		}),
+	}
+	command.SetFlagErrorFunc(func(command *cobra.Command, err error) error { return exitWith(command, exitUnchecked, err) })
+	flags := command.Flags()
+	flags.StringVar(&v.rate, "rate", "", "Read at most so many bytes per second, such as 50MiB (default: as fast as it goes)")
+	flags.BoolVar(&v.isOffline, "offline", false, "Open the registry of a stopped server: needs --config or --root")
+	return command
+}
+
+// exitWith prints an error and returns one that ends the process with a status. Nil
+// stays nil.
+func exitWith(command *cobra.Command, status int, err error) error {
+	if err == nil {
+		return nil
+	}
+	command.SilenceErrors = true
+	fmt.Fprintln(command.ErrOrStderr(), command.ErrPrefix(), err)
+	// Caddy's own error with an exit status can be made in no other way.
+	return caddycmd.WrapCommandFuncForCobra(func(caddycmd.Flags) (int, error) { return status, nil })(command, nil)
+}
+
+func (v *verifyCommand) run(ctx context.Context) error {
+	began := time.Now()
+	var rate uint64
+	if v.rate != "" {
+		var err error
+		if rate, err = humanize.ParseBytes(v.rate); err != nil || rate == 0 || rate > 1<<62 {
+			return fmt.Errorf("--rate %q: write bytes per second, such as 50MiB", v.rate)
+		}
+	}
+	line := newProgressLine(v.notes)
+	defer line.end()
+	v.notes = line
+	show := func(p integrity.VerifyProgress) {
+		line.show(step{what: "verifying", unit: "blob", done: p.Blobs, total: p.TotalBlobs, bytes: p.Bytes, totalBytes: p.TotalBytes, note: fmt.Sprintf("%d damaged", p.Damaged)})
+	}
+	check := v.online
+	if v.isOffline {
+		check = v.offlineCheck
+	}
+	report, checkErr := check(ctx, int64(rate), show)
+	line.end()
+	if report == nil {
+		return checkErr
+	}
+	if err := v.print(report); err != nil {
+		return err
+	}
+	fmt.Fprintf(v.notes, "%s checked in %s: %d damaged, %s of the metadata\n",
+		amount(report.Blobs, "blob", report.Bytes), elapsed(began), report.Damaged, counted(int64(len(report.Problems)), "problem"))
+	if checkErr != nil {
+		return fmt.Errorf("not everything could be checked: %w", checkErr)
+	}
+	if !report.IsSound() {
+		return errDamageFound
+	}
+	return nil
+}
+
+// online has the server check. The report is nil when it has none.
+func (v *verifyCommand) online(ctx context.Context, rate int64, show func(integrity.VerifyProgress)) (*admin.VerifyReport, error) {
+	response, err := v.ask(ctx, adminRequest{
+		method: http.MethodPost, path: admin.VerifyPath, query: url.Values{admin.ParameterRate: {strconv.FormatInt(rate, 10)}}, accept: admin.VerifyType,
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	lines := json.NewDecoder(response.Body)
+	for {
+		var line admin.VerifyLine
+		if err := lines.Decode(&line); err != nil {
+			return nil, fmt.Errorf("the server's answer was cut: %w", err)
+		}
+		if line.Progress != nil {
+			show(*line.Progress)
+		}
+		if line.Error != "" {
+			err = errors.New(line.Error)
+		}
+		if line.Report != nil || err != nil {
+			return line.Report, err
+		}
+	}
+}
+
+func (v *verifyCommand) offlineCheck(ctx context.Context, rate int64, show func(integrity.VerifyProgress)) (*admin.VerifyReport, error) {
+	config, err := v.registry(notesLog(v.notes, slog.LevelWarn))
+	if err != nil {
+		return nil, err
+	}
+	opened, err := openIdle(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	report, err := opened.Verify(ctx, integrity.VerifyOptions{Rate: rate}, show)
+	return admin.ShowVerifyReport(report), errors.Join(err, opened.Close())
+}
+
+func (v *verifyCommand) print(report *admin.VerifyReport) error {
+	for _, damage := range report.Damage {
+		found := ""
+		if damage.Found != "" {
+			found = ": " + damage.Found
+		}
+		if _, err := fmt.Fprintf(v.out, "%s: %s, %d bytes at %s%s\n", damage.Kind, damage.SHA256, damage.Size, damage.Locator, found); err != nil {
+			return err
+		}
+	}
+	for _, problem := range report.Problems {
+		if _, err := fmt.Fprintf(v.out, "metadata: %s\n", strings.ReplaceAll(problem, "\n", " ")); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,132 @@
+// Package health says how a registry is, in JSON for administrators.
+package health
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"github.com/generic-registry/caddy-generic-registry/module/pool"
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+)
+
+// Registry is how a registry is, as the admin endpoint shows it.
+type Registry struct {
+	Root string `json:"root"`
+	// Live: files can be read. Ready: and published and deleted. Healthy: and there
+	// are no problems; damaged files are one, which do not keep the others.
+	Live    bool `json:"live"`
+	Ready   bool `json:"ready"`
+	Healthy bool `json:"healthy"`
+	// Problems are for administrators.
+	Problems []string `json:"problems"`
+	Metadata *Store   `json:"metadata,omitempty"`
+	Blobs    *Store   `json:"blobs,omitempty"`
+	Journal  *Journal `json:"journal,omitempty"`
+	Scrub    *Scrub   `json:"scrub,omitempty"`
+	Damaged  Damaged  `json:"damaged"`
+}
+
+// Store is how one half of a registry is.
+type Store struct {
+	Free    uint64 `json:"free"`
+	Reserve uint64 `json:"reserve"`
+	// FreeFiles and ReserveFiles are missing where files are limited by bytes alone.
+	FreeFiles    *uint64 `json:"free_files,omitempty"`
+	ReserveFiles *uint64 `json:"reserve_files,omitempty"`
+	Fault        string  `json:"fault,omitempty"`
+}
+
+type Journal struct {
+	Sequence uint64 `json:"sequence"`
+}
+
+// Scrub is the pass under way, or the last one.
+type Scrub struct {
+	Started  time.Time `json:"started,omitzero"`
+	Finished time.Time `json:"finished,omitzero"`
+	Blobs    int64     `json:"blobs"`
+	Bytes    int64     `json:"bytes"`
+	Damaged  int64     `json:"damaged"`
+	UnderWay bool      `json:"under_way"`
+	// Rate in bytes per second, 0 when off.
+	Rate int64 `json:"rate"`
+}
+
+type Damaged struct {
+	Count int64 `json:"count"`
+	// Digests of the first 100.
+	Digests []string `json:"digests"`
+}
+
+// Of shows the health of a registry of the pool.
+func Of(health pool.Health) Registry {
+	if health.Fault != nil {
+		return Registry{Root: health.Root, Problems: []string{health.Fault.Error()}, Damaged: Damaged{Digests: []string{}}}
+	}
+	shown := Registry{
+		Root: health.Root, Live: health.Live(), Ready: health.Ready(),
+		Problems: problemsOf(health.Health),
+		Metadata: storeOf(health.Metadata), Blobs: storeOf(health.Blobs),
+		Journal: &Journal{health.Metadata.Journal.Sequence},
+		Scrub: &Scrub{
+			Started: health.Scrub.Started, Finished: health.Scrub.Finished,
+			Blobs: health.Scrub.Blobs, Bytes: health.Scrub.Bytes, Damaged: health.Scrub.Damaged,
+			UnderWay: health.Scrub.Reading, Rate: health.Scrub.Rate,
+		},
+		Damaged: Damaged{Count: health.Damage.Count, Digests: make([]string, 0, len(health.Damage.Digests))},
+	}
+	shown.Healthy = shown.Ready && len(shown.Problems) == 0
+	for _, digest := range health.Damage.Digests {
+		shown.Damaged.Digests = append(shown.Damaged.Digests, digest.String())
+	}
+	return shown
+}
+
+func storeOf(c store.Condition) *Store {
+	shown := &Store{Free: c.Space.Free, Reserve: c.Space.Reserve}
+	if c.Space.ReserveFiles > 0 {
+		shown.FreeFiles, shown.ReserveFiles = &c.Space.FreeFiles, &c.Space.ReserveFiles
+	}
+	if c.Fault != nil {
+		shown.Fault = c.Fault.Error()
+	}
+	return shown
+}
+
+// problemsOf says what an administrator should look at.
+func problemsOf(health registry.Health) []string {
+	problems := []string{}
+	for _, store := range []struct {
+		name string
+		is   store.Condition
+	}{{"metadata", health.Metadata}, {"blobs", health.Blobs}} {
+		if store.is.Fault != nil {
+			problems = append(problems, fmt.Sprintf("%s: %v", store.name, store.is.Fault))
+		}
+		if store.is.Damage != nil {
+			problems = append(problems, fmt.Sprintf("%s: %v", store.name, store.is.Damage))
+		}
+		space := store.is.Space
+		if space.Free < space.Reserve {
+			problems = append(problems, fmt.Sprintf("%s: the disk has %s free, the reserve is %s: nothing is published until there is more",
+				store.name, humanize.IBytes(space.Free), humanize.IBytes(space.Reserve)))
+		}
+		if space.FreeFiles < space.ReserveFiles {
+			problems = append(problems, fmt.Sprintf("%s: the disk takes %d more files (inodes), the reserve is %d: nothing is published until it takes more",
+				store.name, space.FreeFiles, space.ReserveFiles))
+		}
+	}
+	if health.Scrub.Fault != nil {
+		problems = append(problems, fmt.Sprintf("scrub: %v", health.Scrub.Fault))
+	}
+	if count := health.Sweep.Withheld; count > 0 {
+		problems = append(problems, fmt.Sprintf("no file refers to %d blobs, which is unusually many: none is deleted; look whether the metadata is the right one, then run `caddy generic-registry sweep --confirm`", count))
+	}
+	if count := health.Damage.Count; count > 0 {
+		problems = append(problems, fmt.Sprintf("%d blobs are damaged: publish the same content again, under any name, or delete their files; the log says what is wrong", count))
+	}
+	return problems
+}
