@@ -96,21 +96,6 @@ func TestShortageOfDescriptors(t *testing.T) {
 	v.report()
 }
 
-// limitDescriptors sets how many files the process may have open, and returns how many
-// it might before.
-func (s *server) limitDescriptors(count uint64) (before uint64) {
-	s.Helper()
-	var limit unix.Rlimit
-	if err := unix.Prlimit(s.process.Process.Pid, unix.RLIMIT_NOFILE, nil, &limit); err != nil {
-		s.Fatal(err)
-	}
-	before, limit.Cur = limit.Cur, count
-	if err := unix.Prlimit(s.process.Process.Pid, unix.RLIMIT_NOFILE, &limit, nil); err != nil {
-		s.Fatal(err)
-	}
-	return before
-}
-
 // workWithoutAnswers is work until a request of the client is not answered: the process
 // takes no connection while it has no descriptor for one.
 func (v *verdict) workWithoutAnswers(operations int) {

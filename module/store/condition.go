@@ -27,6 +27,10 @@ type Space struct {
 	// FreeFiles is how many files may still be made, ReserveFiles how many of them
 	// uploads leave. Both are zero where files are limited by bytes alone.
 	FreeFiles, ReserveFiles uint64
+	// FreeDescriptors is how many more files the process may open, ReserveDescriptors how
+	// many of them uploads leave. Both are zero where that is not known, or the store
+	// opens none.
+	FreeDescriptors, ReserveDescriptors uint64
 }
 
 // Scrub is a pass over all blobs that compares each with its digest.
@@ -46,7 +50,9 @@ type Scrub struct {
 func (c Condition) TakesChanges() bool { return c.Fault == nil && !c.Space.IsShort() }
 
 // IsShort tells whether less than the reserve is free.
-func (s Space) IsShort() bool { return s.Free < s.Reserve || s.FreeFiles < s.ReserveFiles }
+func (s Space) IsShort() bool {
+	return s.Free < s.Reserve || s.FreeFiles < s.ReserveFiles || s.FreeDescriptors < s.ReserveDescriptors
+}
 
 // Add counts a blob that was read.
 func (s *Scrub) Add(blob Blob, damaged bool) {

@@ -57,7 +57,9 @@ func (s *Store) storeAhead() {
 func (s *Store) storeAll() error {
 	for s.opened != nil && !s.opened.db.hasFailed() {
 		db := s.opened.db
+		takeBack := s.descriptors.lend() // Badger may begin a memtable
 		layers, err := s.store(db)
+		takeBack()
 		if err != nil {
 			return db.fail(err)
 		}

@@ -144,7 +144,7 @@ func (s *Store) beginBatch() (*batch, error) {
 	if s.failed.Load() {
 		return nil, fmt.Errorf("%w: a change failed", store.ErrUnavailable)
 	}
-	if err := s.room.forChange(); err != nil {
+	if err := firstError(s.descriptors.forChange, s.room.forChange); err != nil {
 		return nil, err
 	}
 	return newBatch(s.opened), nil
@@ -173,7 +173,9 @@ func (s *Store) journal(b *batch) error {
 	if len(b.changes) == 0 {
 		return nil
 	}
+	takeBack := s.descriptors.lend() // the journal may begin a segment
 	position, err := s.appendTo(s.opened.journal, b.changes)
+	takeBack()
 	if err != nil {
 		if errors.Is(err, journal.ErrUnclear) {
 			s.log.Error("a change may or may not be in the journal; refusing changes until the store is opened again and checked", slog.Any("error", err))

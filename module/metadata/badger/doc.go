@@ -82,4 +82,8 @@
 // memtables get their blocks before Badger gets them, and no change is taken below 48 MiB
 // of free space, which is what a compaction of the youngest tables may write before it
 // deletes them (room.go).
+//
+// Badger fails when it cannot open the next memtable's log. So uploads end while the
+// process may still open 32 files, and some are held back and lent to what may begin a
+// file of the database or of the journal (descriptors.go).
 package badger

@@ -66,6 +66,9 @@ type place struct {
 	claim *directory.Claim
 	kept  atomic.Pointer[journal.Keep]
 	room  *room
+	// descriptors are of the process; each store holds some.
+	descriptors *descriptors
+
 	log   *slog.Logger
 	fsys  disk.FS
 	signs atomic.Int64 // that Badger gets on
@@ -104,7 +107,7 @@ func take(path string, reserve int64, log *slog.Logger, fsys disk.FS) (*place, e
 	}
 	p := &place{
 		claim: claim, log: log, fsys: fsys,
-		room: &room{path: claim.Path, fsys: fsys, log: log},
+		room: &room{path: claim.Path, fsys: fsys, log: log}, descriptors: newDescriptors(),
 		idle: idleInterval, retry: retryInterval, patience: compactionPatience, delay: storeDelay, hang: hangTime,
 		checkpointLeast: checkpointLeast,
 	}
@@ -115,6 +118,7 @@ func take(path string, reserve int64, log *slog.Logger, fsys disk.FS) (*place, e
 // release gives the directory back after an error, or none, unless Badger may still
 // write to it.
 func (p *place) release(err error) error {
+	p.descriptors.letGo(heldDescriptors)
 	if p.stuck.Load() {
 		p.claim.Abandon()
 		return err
@@ -214,13 +218,15 @@ func (p *place) openDatabase(ctx context.Context) (*opened, error) {
 	o := &opened{place: p, ledger: newLedger(p.path())}
 	options := databaseOptions(p.path(), databaseLog{p.log, o.ledger, &p.signs})
 	store.ReportProgress(ctx, "looking at the files of the database")
-	if err := firstError(func() error { return checkFiles(p.path(), options, p.log) }, p.room.makeDiscard); err != nil {
+	err := firstError(
+		func() error { return p.descriptors.forOpening(p.path()) },
+		func() error { return checkFiles(p.path(), options, p.log) },
+		p.room.makeDiscard, o.ledger.begin,
+	)
+	if err != nil {
 		return nil, err
 	}
-	if err := o.ledger.begin(); err != nil {
-		return nil, err
-	}
-	err := p.attend(ctx, "opening the database", func() (err error) {
+	err = p.attend(ctx, "opening the database", func() (err error) {
 		o.db, err = openBadger(options)
 		return err
 	})

@@ -117,6 +117,7 @@ func (p *place) openStore(ctx context.Context) (*Store, error) {
 		s.log.Warn("what was put aside stays", slog.Any("error", err))
 	}
 	s.room.balance()
+	s.descriptors.hold()
 	s.mark()
 	s.background.Go(s.commitLoop)
 	s.background.Go(s.storeLoop)
@@ -143,7 +144,7 @@ func (s *Store) Admit(ctx context.Context) error {
 	if err := s.usable(ctx); err != nil {
 		return err
 	}
-	return s.room.forUpload()
+	return firstError(s.descriptors.forUpload, s.room.forUpload)
 }
 
 // Clock implements store.MetadataStore.
@@ -212,6 +213,9 @@ func (s *Store) Condition() store.Condition {
 		s.log.Warn("asking for free space", slog.Any("error", err))
 	}
 	condition.Space = directory.Space(free, s.room.reserve.Load())
+	if free := s.descriptors.free(); free != disk.Unlimited {
+		condition.Space.FreeDescriptors, condition.Space.ReserveDescriptors = free, reserveDescriptors
+	}
 	return condition
 }
 

@@ -41,6 +41,7 @@ func (s *Store) watch() {
 		case <-timer.C:
 			survive()
 			s.room.balance()
+			s.descriptors.hold()
 			s.lookAtFiles()
 			s.recover()
 			s.mark()

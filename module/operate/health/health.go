@@ -36,7 +36,11 @@ type Store struct {
 	// FreeFiles and ReserveFiles are missing where files are limited by bytes alone.
 	FreeFiles    *uint64 `json:"free_files,omitempty"`
 	ReserveFiles *uint64 `json:"reserve_files,omitempty"`
-	Fault        string  `json:"fault,omitempty"`
+	// FreeDescriptors and ReserveDescriptors are of the process, and missing where they
+	// are not known.
+	FreeDescriptors    *uint64 `json:"free_descriptors,omitempty"`
+	ReserveDescriptors *uint64 `json:"reserve_descriptors,omitempty"`
+	Fault              string  `json:"fault,omitempty"`
 }
 
 type Journal struct {
@@ -90,6 +94,9 @@ func storeOf(c store.Condition) *Store {
 	if c.Space.ReserveFiles > 0 {
 		shown.FreeFiles, shown.ReserveFiles = &c.Space.FreeFiles, &c.Space.ReserveFiles
 	}
+	if c.Space.ReserveDescriptors > 0 {
+		shown.FreeDescriptors, shown.ReserveDescriptors = &c.Space.FreeDescriptors, &c.Space.ReserveDescriptors
+	}
 	if c.Fault != nil {
 		shown.Fault = c.Fault.Error()
 	}
@@ -117,6 +124,10 @@ func problemsOf(health registry.Health) []string {
 		if space.FreeFiles < space.ReserveFiles {
 			problems = append(problems, fmt.Sprintf("%s: the disk takes %d more files (inodes), the reserve is %d: nothing is published until it takes more",
 				store.name, space.FreeFiles, space.ReserveFiles))
+		}
+		if space.FreeDescriptors < space.ReserveDescriptors {
+			problems = append(problems, fmt.Sprintf("%s: this process may open %d more files (descriptors), the reserve is %d: nothing is published until it may open more; raise its limit",
+				store.name, space.FreeDescriptors, space.ReserveDescriptors))
 		}
 	}
 	if health.Scrub.Fault != nil {

@@ -36,10 +36,11 @@ var (
 	metricJournalDamage = metric("journal_damaged", "Whether the journal is known to be damaged: 1, or 0.")
 	metricFree          = metric("free_bytes", "Bytes free on the disk of a store.", labelStore)
 	metricFreeFiles     = metric("free_files", "Files (inodes) that the disk of a store still takes, where the disk limits them.", labelStore)
+	metricDescriptors   = metric("free_descriptors", "Files that the process may still open, where that is known.", labelStore)
 	metricReserve       = metric("reserve_bytes", "Bytes that are to stay free on the disk of a store.", labelStore)
 
 	all = []*prometheus.Desc{
-		metricReady, metricDamaged, metricScrubbedBytes, metricScrubbedBlobs, metricJournal, metricJournalDamage, metricFree, metricFreeFiles, metricReserve,
+		metricReady, metricDamaged, metricScrubbedBytes, metricScrubbedBlobs, metricJournal, metricJournalDamage, metricFree, metricFreeFiles, metricDescriptors, metricReserve,
 	}
 )
 
@@ -115,6 +116,9 @@ func collect(to chan<- prometheus.Metric, health pool.Health, root string) {
 		gauge(metricReserve, float64(space.Reserve), id)
 		if space.ReserveFiles > 0 {
 			gauge(metricFreeFiles, float64(space.FreeFiles), id)
+		}
+		if space.ReserveDescriptors > 0 {
+			gauge(metricDescriptors, float64(space.FreeDescriptors), id)
 		}
 	}
 }
