@@ -63,6 +63,7 @@ var subdirectives = words{
 	"verify_reads":         (*directive).verifyReads,
 	"health":               (*directive).health,
 	"browse":               (*directive).browse,
+	"api":                  (*directive).api,
 	"metadata":             (*directive).metadata,
 	"blobs":                (*directive).blobs,
 }
@@ -75,7 +76,8 @@ type directive struct {
 	owners  map[string]string     // folded owner to the position of its block
 	lines   *access.Permissions   // of the rule that is being read
 
-	atHealth caddyfile.Dispenser // at the health path, if there is one
+	// At the values of these words, where they are written.
+	atHealth, atAPI caddyfile.Dispenser
 }
 
 // parse reads the directive into the handler:
@@ -109,6 +111,7 @@ type directive struct {
 //		verify_reads
 //		health               <path>
 //		browse               [<template dir>]
+//		api                  <path>|off
 //		metadata             <name> { ... }
 //		blobs                <name> { ... }
 //	}
@@ -123,18 +126,22 @@ func parse(dispenser *caddyfile.Dispenser, handler *module.Handler) error {
 	if err := d.block(directiveName, subdirectives, "owner"); err != nil {
 		return err
 	}
-	return d.checkHealth()
+	return d.checkPaths()
 }
 
-// checkHealth holds the health path against the prefix, which may come after it. What
-// depends on placeholders is not judged.
-func (d *directive) checkHealth() error {
+// checkPaths holds the paths beside the prefix against the prefix, which may come after
+// them. What depends on placeholders is not judged.
+func (d *directive) checkPaths() error {
 	health, prefix := d.handler.Health, cmp.Or(d.handler.Prefix, module.DefaultPrefix)
-	if health == "" || strings.Contains(health+prefix, "{") {
-		return nil
+	if health != "" && !strings.Contains(health+prefix, "{") {
+		if _, err := module.CheckHealth(health, prefix); err != nil {
+			return d.atHealth.WrapErr(err)
+		}
 	}
-	if _, err := module.CheckHealth(health, prefix); err != nil {
-		return d.atHealth.WrapErr(err)
+	if api := d.handler.API; api != "" && !strings.Contains(api+prefix, "{") {
+		if _, err := module.CheckAPI(api, prefix); err != nil {
+			return d.atAPI.WrapErr(err)
+		}
 	}
 	return nil
 }

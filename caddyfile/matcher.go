@@ -23,6 +23,9 @@ func missedPaths(matchers caddy.ModuleMap, handler *module.Handler) (paths []str
 	if handler.Health != "" {
 		tops = append(tops, handler.Health)
 	}
+	if handler.API != "" && handler.API != module.APIOff {
+		tops = append(tops, handler.API)
+	}
 	if strings.Contains(strings.Join(append(tops, paths...), ""), "{") {
 		return nil, false
 	}

@@ -66,6 +66,7 @@ func drawHandler(t *rapid.T) *module.Handler {
 	h.UploadLeastRate = rapid.OneOf(rapid.Just(int64(-1)), rapid.Int64Range(0, exact)).Draw(t, "upload_least_rate")
 	h.VerifyReads = rapid.Bool().Draw(t, "verify_reads")
 	h.Health = rapid.OneOf(rapid.Just(""), rapid.Map(name, func(s string) string { return "/" + s })).Draw(t, "health")
+	h.API = rapid.SampledFrom([]string{"", "off", "/v1"}).Draw(t, "api")
 	h.FileNames = rapid.SampledFrom([]store.FileNames{"", store.FileNamesDocumented, store.FileNamesGitea}).Draw(t, "file_names")
 	return h
 }
@@ -175,6 +176,7 @@ func write(h *module.Handler) string {
 		text.WriteString("\tverify_reads\n")
 	}
 	line("health", h.Health)
+	line("api", h.API)
 	text.WriteString("}\n")
 	return text.String()
 }

@@ -2,6 +2,7 @@ package caddyfile
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -30,16 +31,23 @@ func (d *directive) health() (err error) {
 	return err
 }
 
-// path reads a path of URLs.
-func (d *directive) path() (string, error) {
+func (d *directive) api() (err error) {
+	d.handler.API, err = d.path(module.APIOff)
+	d.atAPI = *d.Dispenser
+	return err
+}
+
+// path reads a path of URLs, or one of the words that may stand in its place.
+func (d *directive) path(otherwise ...string) (string, error) {
 	word := d.Val()
-	path, err := d.value("<path>")
-	if err != nil {
-		return "", err
+	form := strings.Join(append([]string{"<path>"}, otherwise...), "|")
+	path, err := d.value(form)
+	if err != nil || slices.Contains(otherwise, path) {
+		return path, err
 	}
 	// What a placeholder stands for is known when the config is loaded.
 	if !strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "{") {
-		return "", d.Errf("%s %q does not begin with /", word, path)
+		return "", d.Errf("%s %q does not begin with /: the form is %s %s", word, path, word, form)
 	}
 	if err := visit.CheckPathHasNoPattern(word, path); err != nil {
 		return "", d.Err(err.Error())

@@ -15,6 +15,7 @@ const attackBody = "evil"
 // "private" that only she may read.
 func attacks() (all []attack) {
 	all = append(all, pathAttacks()...)
+	all = append(all, apiAttacks()...)
 	all = append(all, methodAttacks()...)
 	all = append(all, headerAttacks()...)
 	all = append(all, credentialAttacks()...)
@@ -117,6 +118,30 @@ func pathAttacks() (all []attack) {
 				target = strings.TrimSuffix(target, "f") + "new"
 			}
 			all = append(all, attack{method + ", " + spelling.name, request(method, target)})
+		}
+	}
+	return all
+}
+
+// apiAttacks ask the JSON API for what the private file's path names, in every way that
+// pathAttacks spell it.
+func apiAttacks() (all []attack) {
+	for _, a := range pathAttacks() {
+		if strings.HasPrefix(a.name, "PUT") {
+			continue
+		}
+		version := strings.Replace(strings.Replace(a.raw, "packages", "v1/packages", 1), "/f HTTP", " HTTP", 1)
+		all = append(all, attack{a.name + ", of the JSON API", version})
+		if strings.HasPrefix(a.name, "GET") {
+			all = append(all, attack{a.name + ", files of the JSON API", strings.Replace(version, " HTTP", "/files HTTP", 1)})
+		}
+	}
+	for _, target := range []string{
+		"", "?type=generic", "?q=%25", "?q=_", "?q=p&limit=50", "/", "?page=2&limit=1", "/generic/p", "/generic/p/", "/generic/p/-/latest", "/generic/p/1", "/generic/p/1/files",
+		"/npm/p", "/generic/p/-", "/generic/p/-/files", "/generic/p/-/link/p", "/generic/p/-/unlink", "/generic/p/latest",
+	} {
+		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} {
+			all = append(all, attack{method + " of the JSON API", request(method, "/api/v1/packages/private"+target)})
 		}
 	}
 	return all

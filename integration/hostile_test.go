@@ -2,6 +2,7 @@ package integration
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"net"
@@ -136,6 +137,9 @@ func problems(a attack, response, secret []byte, mayChange bool) (all []string) 
 	}
 	if !mayChange && bytes.Contains(response, secret) {
 		all = append(all, "private bytes")
+	}
+	if digest := fmt.Sprintf("%x", sha256.Sum256(secret)); !mayChange && (bytes.Contains(response, []byte(digest)) || bytes.Contains(response, []byte(`"login":"private"`))) {
+		all = append(all, "private records")
 	}
 	if bytes.Contains(bytes.ToLower(response), []byte("\nx-evil:")) {
 		all = append(all, "a header of the attacker's")

@@ -2,12 +2,10 @@ package module
 
 import (
 	"fmt"
-	"net/http"
 
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/generic-registry/caddy-generic-registry/module/web/pages"
-	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
 // Browse is the settings of pages and lists.
@@ -33,12 +31,4 @@ func (h *Handler) provisionBrowse() error {
 	}
 	h.pages = &pages.Pages{Templates: templates}
 	return nil
-}
-
-// wing returns the wing that answers a request for a path below the prefix.
-func (h *Handler) wing(r *http.Request, path visit.Path) visit.Wing {
-	if h.pages != nil && h.pages.Answers(r, path) {
-		return h.pages
-	}
-	return &h.files
 }

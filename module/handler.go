@@ -19,6 +19,7 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/integrity"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/web/api"
 	"github.com/generic-registry/caddy-generic-registry/module/web/files"
 	"github.com/generic-registry/caddy-generic-registry/module/web/pages"
 	"github.com/generic-registry/caddy-generic-registry/module/web/receive"
@@ -127,6 +128,12 @@ type Handler struct {
 	// none; a folder is 404.
 	Browse *Browse `json:"browse,omitempty"`
 
+	// The path that Gitea's JSON API is under, in which programs list, find and delete
+	// versions, or `off`. Compared with case; not under the prefix. Placeholders are
+	// replaced when the config is loaded. Default: `/api/v1` beside a prefix that ends in
+	// `/api/packages`, such as the default one; nowhere for another prefix.
+	API string `json:"api,omitempty"`
+
 	// Where metadata is kept. Default: `badger`.
 	MetadataRaw json.RawMessage `json:"metadata,omitempty" caddy:"namespace=generic_registry.metadata inline_key=module"`
 
@@ -138,6 +145,7 @@ type Handler struct {
 	site     visit.Site
 	files    files.Files
 	pages    *pages.Pages // nil without browse
+	api      *api.API
 	log      *zap.Logger
 	stripped sync.Once // the notice that something strips the prefix
 }
@@ -206,6 +214,9 @@ func (h *Handler) provisionSettings() error {
 		return err
 	}
 	if err := h.provisionHealth(); err != nil {
+		return err
+	}
+	if err := h.provisionAPI(); err != nil {
 		return err
 	}
 	if h.FileNames == "" {

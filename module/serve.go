@@ -17,17 +17,30 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return nil
 	}
 	path := visit.ParsePath(r.URL.EscapedPath())
-	if below, inside := path.Under(h.site.Prefix); inside {
-		h.site.Serve(w, r, below, h.wing(r, below))
+	if wing, below := h.wing(r, path); wing != nil {
+		h.site.Serve(w, r, below, wing)
 		return nil
 	}
-	return h.pass(w, r, next)
+	return h.pass(w, r, next, path)
+}
+
+// wing returns what answers a path, and what of the path is below. Nil when the path is not
+// the registry's.
+func (h *Handler) wing(r *http.Request, path visit.Path) (visit.Wing, visit.Path) {
+	below, inside := path.Under(h.site.Prefix)
+	switch {
+	case !inside:
+		return h.api.Find(path)
+	case h.pages != nil && h.pages.Answers(r, below):
+		return h.pages, below
+	}
+	return &h.files, below
 }
 
 // pass hands a request that is not the registry's on. One that nobody behind answers
 // gets a 404: Caddy's own answer is an empty 200, and a client that published to a wrong
 // path would take that for success.
-func (h *Handler) pass(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+func (h *Handler) pass(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, path visit.Path) error {
 	if err := next.ServeHTTP(w, r); err != nil {
 		return err
 	}
@@ -37,6 +50,10 @@ func (h *Handler) pass(w http.ResponseWriter, r *http.Request, next caddyhttp.Ha
 	}
 	caddyhttp.SetVar(r.Context(), unhandledVariable, false)
 	if h.pages != nil && h.pages.Lead(w, r, h.site.Prefix) {
+		return nil
+	}
+	if wing, below := h.api.Offer(path); wing != nil {
+		h.site.Serve(w, r, below, wing)
 		return nil
 	}
 	if h.isStripped(r) {

@@ -48,6 +48,18 @@ func (v *Visit) User() string { return v.who.user }
 // Token is the token that authenticated the user, nil when it was something else.
 func (v *Visit) Token() *store.Token { return v.who.token }
 
+// Known is nil when it is known who the user is. ErrUnauthenticated for anonymous;
+// store.ErrUnavailable when the credentials cannot be checked now.
+func (v *Visit) Known() error {
+	switch {
+	case v.who.fault != nil:
+		return errors.Join(store.ErrUnavailable, v.who.fault)
+	case v.who.user == "":
+		return ErrUnauthenticated
+	}
+	return nil
+}
+
 // May decides whether the user may do something with a package, or with an owner when the
 // package is empty. It is asked before any store, so that the names of a private owner leak
 // neither by status nor by timing. The error is ErrUnauthenticated, ErrForbidden, ErrScope,

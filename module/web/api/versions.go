@@ -1,0 +1,118 @@
+package api
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
+)
+
+// listWords are the words that a list of versions takes in its query.
+var listWords = []string{"type", "q", "limit", "page"}
+
+// listOwner lists the versions of an owner, the newest first.
+func listOwner(w http.ResponseWriter, r *http.Request, v *visit.Visit) error {
+	if err := v.MaySome(store.ActionRead, v.About.Owner); err != nil {
+		return err
+	}
+	query := r.URL.Query()
+	kind := strings.TrimSpace(query.Get("type"))
+	search, possible := searchOf(query.Get("q"))
+	p := pageOf(query)
+	selection, err := v.Selection()
+	if err != nil {
+		return err
+	}
+	if kind != "" && kind != packageType || !possible {
+		p.setTotal(w.Header(), v, r, listWords, 0)
+		return answer(w, []versionBody{})
+	}
+	return list(w, r, v, p, listWords, store.VersionQuery{Selection: selection, Owner: v.About.Owner, Search: search})
+}
+
+// maxSearch is more than any search has that finds something: each character of a name,
+// with any text between them.
+const maxSearch = 2*store.MaxNameLength + 1
+
+// searchOf reads what names are searched for, and whether any name can be found.
+func searchOf(text string) (search string, possible bool) {
+	text = strings.TrimSpace(text)
+	for strings.Contains(text, "%%") { // no more than one
+		text = strings.ReplaceAll(text, "%%", "%")
+	}
+	return text, len(text) <= maxSearch
+}
+
+// listPackage lists the versions of a package, the newest first.
+func listPackage(w http.ResponseWriter, r *http.Request, v *visit.Visit) error {
+	if err := v.May(store.ActionRead, v.About.Owner, v.About.Package); err != nil {
+		return err
+	}
+	return list(w, r, v, pageOf(r.URL.Query()), []string{"limit", "page"}, store.VersionQuery{Owner: v.About.Owner, Package: v.About.Package})
+}
+
+// list answers with a page of versions. A package that has none does not exist.
+func list(w http.ResponseWriter, r *http.Request, v *visit.Visit, p page, words []string, query store.VersionQuery) error {
+	query.Skip, query.Limit, query.Total = p.skip(), p.limit, true
+	var found store.VersionPage
+	err := v.Use(func(reg *registry.Registry) (err error) {
+		found, err = reg.Versions(r.Context(), query)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if query.Package != "" && found.Total == 0 {
+		return store.ErrPackageNotFound
+	}
+	shape, bodies := shaperOf(v), make([]versionBody, 0, len(found.Versions))
+	for _, info := range found.Versions {
+		bodies = append(bodies, shape.version(info))
+	}
+	p.setTotal(w.Header(), v, r, words, found.Total)
+	return answer(w, bodies)
+}
+
+// showLatest answers with the version of a package that is the newest by time.
+func showLatest(w http.ResponseWriter, r *http.Request, v *visit.Visit) error {
+	v.About.Version = "" // it is not known yet
+	return show(w, v, func(reg *registry.Registry) (store.VersionInfo, error) {
+		found, err := reg.Versions(r.Context(), store.VersionQuery{Owner: v.About.Owner, Package: v.About.Package, Limit: 1})
+		if err != nil || len(found.Versions) == 0 {
+			return store.VersionInfo{}, orNotFound(err)
+		}
+		return found.Versions[0], nil
+	})
+}
+
+func orNotFound(err error) error {
+	if err != nil {
+		return err
+	}
+	return store.ErrPackageNotFound
+}
+
+// showVersion answers with a version.
+func showVersion(w http.ResponseWriter, r *http.Request, v *visit.Visit) error {
+	return show(w, v, func(reg *registry.Registry) (store.VersionInfo, error) {
+		return reg.FindVersion(r.Context(), v.About.VersionRef)
+	})
+}
+
+// show answers with the version that a function finds.
+func show(w http.ResponseWriter, v *visit.Visit, find func(*registry.Registry) (store.VersionInfo, error)) error {
+	if err := v.May(store.ActionRead, v.About.Owner, v.About.Package); err != nil {
+		return err
+	}
+	var found store.VersionInfo
+	err := v.Use(func(reg *registry.Registry) (err error) {
+		found, err = find(reg)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return answer(w, shaperOf(v).version(found))
+}
