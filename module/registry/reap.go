@@ -20,10 +20,13 @@ func wake(tokens chan<- struct{}) {
 	}
 }
 
-// Reap deletes the bytes of every condemned locator and returns how many there
-// were. It runs in the background after each delete; calling it besides is
+// Reap deletes the bytes of every condemned locator, and what a crash brought back, and
+// returns how many there were. It runs in the background after each delete; calling it besides is
 // harmless. While a backup is made it deletes nothing; it runs right after that.
 func (r *Registry) Reap(ctx context.Context) (removed int, err error) {
+	if removed, err = r.reapRecovered(ctx); err != nil {
+		return removed, err
+	}
 	for {
 		n, err := r.reapBatch(ctx)
 		removed += n
@@ -31,6 +34,28 @@ func (r *Registry) Reap(ctx context.Context) (removed int, err error) {
 			return removed, err
 		}
 	}
+}
+
+// reapRecovered deletes what the blob store wrote again, when it was opened, and nothing
+// names. More than a crash leaves is left to the sweep, which is careful.
+func (r *Registry) reapRecovered(ctx context.Context) (removed int, err error) {
+	recovered := r.recovered.Load()
+	if recovered == nil || !r.hold.begin() {
+		return 0, nil
+	}
+	defer r.hold.end()
+	unnamed, err := r.metadata.Unnamed(ctx, *recovered)
+	if err != nil {
+		return 0, fmt.Errorf("looking for unnamed blobs: %w", err)
+	}
+	if len(unnamed) > usualSweep {
+		unnamed = nil
+	}
+	deleted, err := r.remove(ctx, unnamed)
+	if err == nil {
+		r.recovered.Store(nil)
+	}
+	return len(deleted), err
 }
 
 func (r *Registry) reapBatch(ctx context.Context) (removed int, err error) {

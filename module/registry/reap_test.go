@@ -106,3 +106,52 @@ func TestManualDoesNothingByItself(t *testing.T) {
 		})
 	}
 }
+
+// recoveringStores have blobs that a crash brought back.
+type recoveringStores struct {
+	stubbornStores
+	recovered []store.Locator
+}
+
+func (s *recoveringStores) Recovered() []store.Locator { return s.recovered }
+
+// TestWhatACrashBroughtBack is deleted at once when nothing names it, unless it is more
+// than a crash leaves, or the metadata is older than the blobs.
+func TestWhatACrashBroughtBack(t *testing.T) {
+	many := make([]store.Locator, usualSweep+1)
+	for i := range many {
+		many[i] = store.Locator(fmt.Sprint("nobody's ", i))
+	}
+	for _, test := range []struct {
+		name        string
+		recovered   []store.Locator
+		stubborn    store.Locator
+		positionErr error
+		want        int
+	}{
+		{"nothing", nil, "", nil, 0},
+		{"some", []store.Locator{"a", "named", "b"}, "", nil, 2},
+		{"one that cannot be deleted at first", []store.Locator{"a", "b"}, "a", nil, 2},
+		{"very much", many, "", nil, 0},
+		{"some, and metadata that is older than the blobs", []store.Locator{"a"}, "", store.ErrBehind, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &recoveringStores{recovered: test.recovered}
+				s.stubborn, s.positionErr = test.stubborn, test.positionErr
+				r := New(s, s, Options{})
+				synctest.Wait()
+				s.stubborn = ""
+				time.Sleep(reapRetryInterval)
+				synctest.Wait()
+				if err := r.Close(); err != nil {
+					t.Error(err)
+				}
+				slices.Sort(s.deleted)
+				if got := slices.Compact(s.deleted); len(got) != test.want || slices.Contains(got, "named") {
+					t.Errorf("deleted %v, want %d", got, test.want)
+				}
+			})
+		})
+	}
+}

@@ -29,8 +29,9 @@ type Registry struct {
 	uses       tokenUses
 	hold       hold
 	sweeper    sweeper
-	behind     atomic.Pointer[error] // why nothing is changed; nil when the metadata is not older than the blobs
-	condemned  chan struct{}         // holds one token when there may be bytes to reap
+	behind     atomic.Pointer[error]           // why nothing is changed; nil when the metadata is not older than the blobs
+	recovered  atomic.Pointer[[]store.Locator] // what the blob store wrote again when it was opened; nil once nobody's is deleted
+	condemned  chan struct{}                   // holds one token when there may be bytes to reap
 	stop       context.CancelFunc
 	background sync.WaitGroup
 
@@ -91,6 +92,10 @@ func New(metadata store.MetadataStore, blobs store.BlobStore, options Options) *
 	// the first one who needs them tries again.
 	if err := r.loadUploads(ctx); err != nil {
 		r.log.Warn("opening", slog.Any("error", err))
+	}
+	if blobs, ok := r.blobs.(store.Recoverer); ok && r.isBehind() == nil {
+		recovered := blobs.Recovered()
+		r.recovered.Store(&recovered)
 	}
 	r.startBackground(ctx, options.SweepInterval)
 	return r

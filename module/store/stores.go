@@ -181,6 +181,15 @@ type BlobStore interface {
 	Close() error
 }
 
+// Recoverer is implemented by a BlobStore whose opening may bring back blobs that were
+// deleted before a crash.
+type Recoverer interface {
+	// Recovered returns the locators of the blobs that opening the store wrote again. Those
+	// that the metadata does not name belong to nobody: what was uploading has ended with
+	// the process that took it.
+	Recovered() []Locator
+}
+
 // BlobWriter writes one blob. Its methods must not run concurrently. Exactly one
 // of Commit and Abort ends it; Abort after either does nothing.
 type BlobWriter interface {

@@ -41,7 +41,7 @@
 // removes the log. A segment ends where no head of an entry is: the last append may be cut,
 // and nobody was told of it. An entry whose content does not pass its checksum is left
 // out; its file may be whole. A blob that was deleted in the meantime comes back without a
-// name, and the sweep of package registry removes it.
+// name: package registry asks what came back (Recovered), and removes it.
 //
 // # A sync that fails
 //

@@ -46,6 +46,8 @@ type Store struct {
 	// directory that was being filled.
 	sequence atomic.Uint64
 
+	recovered []store.Locator // what opening wrote out of the log
+
 	mu   sync.Mutex
 	made map[string]error // directories: nil once durable, else why they may be lost
 
@@ -206,4 +208,7 @@ func notFound(err error) error {
 	return err
 }
 
-var _ store.BlobStore = (*Store)(nil)
+var (
+	_ store.BlobStore = (*Store)(nil)
+	_ store.Recoverer = (*Store)(nil)
+)

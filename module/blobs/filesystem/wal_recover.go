@@ -18,8 +18,7 @@ import (
 
 // recover writes out what is in the log that a crash left, and removes the log. Every file
 // is written again, whatever is in its place: what can be read there may not be durable. A
-// file that was deleted in the meantime comes back without a name, and the sweep removes
-// it.
+// file that was deleted in the meantime comes back without a name (Recovered).
 func (s *Store) recover(log *slog.Logger) error {
 	path := filepath.Join(s.path, walDirectory)
 	segments, err := s.openLog(path)
@@ -45,8 +44,12 @@ func (s *Store) recover(log *slog.Logger) error {
 			return err
 		}
 	}
+	s.recovered = written
 	return nil
 }
+
+// Recovered implements store.Recoverer.
+func (s *Store) Recovered() []store.Locator { return s.recovered }
 
 // openLog makes the log's directory if there is none, and returns what is in it. An empty
 // directory is removed and made again: an earlier sync of its name may have failed.
