@@ -39,7 +39,7 @@ func (r *Registry) BeginUpload(ctx context.Context, begin NewUpload, limits Limi
 	if err := r.loadUploads(ctx); err != nil {
 		return store.Session{}, err
 	}
-	if _, _, err := r.checkQuota(ctx, begin.Ref, Content{Size: begin.Length}, limits.Quota); err != nil {
+	if _, _, err := r.checkQuota(ctx, begin.Ref, Content{Size: begin.Length}, limits); err != nil {
 		return store.Session{}, err
 	}
 	if err := r.admit(ctx); err != nil {
@@ -231,7 +231,7 @@ type appending struct {
 
 // append receives the body of a request. What is saved counts.
 func (a *appending) append(ctx context.Context, request Append) error {
-	content, uncount, err := a.checkQuota(ctx, a.Ref, Content{Body: request.Body, Size: a.left(request.Size)}, a.limits.Quota)
+	content, uncount, err := a.checkQuota(ctx, a.Ref, Content{Body: request.Body, Size: a.left(request.Size)}, a.limits)
 	if err != nil {
 		return err
 	}
@@ -381,7 +381,7 @@ func (a *appending) publish(ctx context.Context) (*store.File, error) {
 		err := &store.BodyError{Err: fmt.Errorf("%w: SHA-256 is %s", store.ErrDigest, blob.Digest)}
 		return nil, errors.Join(err, a.dropUpload(ctx, *a.Session, a.upload))
 	}
-	file, err := a.record(ctx, a.Ref, a.Creator, blob, a.metadata.Clock(), a.limits.Quota)
+	file, err := a.record(ctx, a.Ref, a.Creator, blob, a.metadata.Clock(), a.limits)
 	switch {
 	case err == nil:
 		// If it fails, the session is found to be published later.

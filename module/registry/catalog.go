@@ -27,6 +27,13 @@ func (r *Registry) Versions(ctx context.Context, query store.VersionQuery) (stor
 	return r.metadata.Versions(ctx, query)
 }
 
+// Foremost tells a package's first versions, as store.Catalog does. ErrPackageNotFound.
+func (r *Registry) Foremost(ctx context.Context, owner, pkg string) (store.Foremost, error) {
+	ctx, cancel := store.Bounded(ctx)
+	defer cancel()
+	return r.metadata.Foremost(ctx, owner, pkg)
+}
+
 // FindVersion finds a version. ErrPackageNotFound.
 func (r *Registry) FindVersion(ctx context.Context, ref store.VersionRef) (store.VersionInfo, error) {
 	ctx, cancel := store.Bounded(ctx)

@@ -25,13 +25,13 @@ type Content struct {
 // Publish stores the content and makes it visible as ref. When it returns nil,
 // bytes and record survive a crash and a power cut; otherwise nothing is visible,
 // except that an error other than the following leaves the outcome open until the
-// store is opened again: ErrExists, ErrNoSpace, ErrDigest, ErrUnavailable and
+// store is opened again: ErrExists, ErrDraft, ErrNotDraft, ErrQuotaDrafts, ErrNoSpace, ErrDigest, ErrUnavailable and
 // *BodyError, ErrQuotaBytes, ErrQuotaVersions, ErrQuotaFiles, ErrBusy.
 //
 // The caller has looked for an existing file already, to refuse it before its
 // body; here the store decides between those that race.
 func (r *Registry) Publish(ctx context.Context, ref store.Ref, creator string, content Content, limits Limits) (store.File, error) {
-	content, uncount, err := r.checkQuota(ctx, ref, content, limits.Quota)
+	content, uncount, err := r.checkQuota(ctx, ref, content, limits)
 	if err != nil {
 		return store.File{}, err
 	}
@@ -50,7 +50,7 @@ func (r *Registry) Publish(ctx context.Context, ref store.Ref, creator string, c
 		return store.File{}, err
 	}
 	uncount()
-	file, err := r.record(ctx, ref, creator, blob, stored, limits.Quota)
+	file, err := r.record(ctx, ref, creator, blob, stored, limits)
 	if errors.Is(err, store.ErrNoSpace) || errors.Is(err, store.ErrUnavailable) {
 		// It did not happen: nothing refers to the bytes, and the room may be needed.
 		err = errors.Join(err, r.drop(ctx, blob.Locator))
@@ -60,7 +60,7 @@ func (r *Registry) Publish(ctx context.Context, ref store.Ref, creator string, c
 
 // record names bytes that are durable. The publish is finished even if the client has
 // gone: its record costs less than sweeping the bytes.
-func (r *Registry) record(ctx context.Context, ref store.Ref, creator string, blob store.Blob, stored time.Time, quota store.Quota) (store.File, error) {
+func (r *Registry) record(ctx context.Context, ref store.Ref, creator string, blob store.Blob, stored time.Time, limits Limits) (store.File, error) {
 	recording, cancel := store.Settled(ctx)
 	defer cancel()
 	file, condemned, err := r.metadata.Publish(recording, store.Publication{
@@ -70,7 +70,9 @@ func (r *Registry) record(ctx context.Context, ref store.Ref, creator string, bl
 		Creator: creator,
 		Created: r.dates.choose(ref, r.now()),
 		Rank:    versions.Rank(ref.Version),
-		Quota:   quota,
+		Quota:   limits.Quota,
+
+		Draft: limits.Draft, OnDuplicate: limits.OnDuplicate,
 	})
 	if condemned {
 		r.wakeReaper()

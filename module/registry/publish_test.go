@@ -37,6 +37,10 @@ func (f *fakeStores) Sessions(context.Context) ([]store.Session, error) { return
 
 func (f *fakeStores) Admit(context.Context) error { return f.admitErr }
 
+func (f *fakeStores) DraftsBefore(context.Context, time.Time, int) ([]store.VersionRef, error) {
+	return nil, nil
+}
+
 func (f *fakeStores) Clock() time.Time { return fakeTime }
 
 var fakeTime = time.Unix(1_000_000_000, 0)

@@ -37,8 +37,8 @@ func (a *arrivals) Add(owner string, bytes int64) (all int64) {
 // returns the content with a body that ends where the quota does, with what came of
 // the owner's other uploads. The function ends the counting of what came: from then on
 // the store counts it, in its transaction.
-func (r *Registry) checkQuota(ctx context.Context, ref store.Ref, content Content, quota store.Quota) (Content, func(), error) {
-	none := func() {}
+func (r *Registry) checkQuota(ctx context.Context, ref store.Ref, content Content, limits Limits) (Content, func(), error) {
+	quota, none := limits.Quota, func() {}
 	if quota == (store.Quota{}) {
 		return content, none, nil
 	}
@@ -48,10 +48,8 @@ func (r *Registry) checkQuota(ctx context.Context, ref store.Ref, content Conten
 	if err != nil {
 		return content, none, fmt.Errorf("asking for the owner's usage: %w", err)
 	}
-	if quota.Versions > 0 && usage.Versions >= quota.Versions {
-		if _, err := r.metadata.Lookup(asking, ref); errors.Is(err, store.ErrPackageNotFound) {
-			return content, none, store.ErrQuotaVersions
-		}
+	if usage, err = r.withoutReplaced(asking, ref, usage, limits); err != nil {
+		return content, none, err
 	}
 	if quota.Files > 0 && usage.Files >= quota.Files {
 		return content, none, store.ErrQuotaFiles
@@ -69,6 +67,28 @@ func (r *Registry) checkQuota(ctx context.Context, ref store.Ref, content Conten
 	counted := &countedBody{ctx: ctx, registry: r, owner: store.Fold(ref.Owner), quota: quota.Bytes, body: LimitBody(content.Body, left, store.ErrQuotaBytes)}
 	content.Body = counted
 	return content, counted.end, nil
+}
+
+// withoutReplaced takes what the publish would replace off an owner's usage, and refuses a
+// version more than there may be.
+func (r *Registry) withoutReplaced(ctx context.Context, ref store.Ref, usage store.Usage, limits Limits) (store.Usage, error) {
+	isFull := limits.Quota.Versions > 0 && usage.Versions >= limits.Quota.Versions
+	if !isFull && limits.OnDuplicate != store.Replace {
+		return usage, nil
+	}
+	lookup := r.metadata.Lookup
+	if limits.Draft {
+		lookup = r.metadata.LookupDraft
+	}
+	existing, err := lookup(ctx, ref)
+	switch {
+	case err == nil && limits.OnDuplicate == store.Replace:
+		usage.Files--
+		usage.Bytes -= existing.Size
+	case errors.Is(err, store.ErrPackageNotFound) && isFull:
+		return usage, store.ErrQuotaVersions
+	}
+	return usage, nil
 }
 
 // countedBody counts what comes against the quota of an owner.

@@ -15,6 +15,7 @@ import (
 type Reading struct {
 	store.File
 	registry *Registry
+	draft    bool // it is of one
 }
 
 // ErrReplaced: between finding a file and opening its bytes, other bytes have taken its
@@ -31,7 +32,7 @@ func (r *Registry) Find(ctx context.Context, ref store.Ref) (*Reading, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Reading{file, r}, nil
+	return &Reading{file, r, false}, nil
 }
 
 // Open finds a file and opens its bytes, as Reading.Open does, but for ErrReplaced.
@@ -69,7 +70,7 @@ func (f *Reading) Open(ctx context.Context) (io.ReadSeekCloser, error) {
 			return nil, fmt.Errorf("opening blob: %w", err)
 		}
 		// Deleted, or replaced, between the two steps: what is true now?
-		now, err := r.metadata.Lookup(ctx, f.Ref)
+		now, err := f.lookAgain(ctx)
 		switch {
 		case err != nil:
 			return nil, err
@@ -85,6 +86,16 @@ func (f *Reading) Open(ctx context.Context) (io.ReadSeekCloser, error) {
 		f.File = now // the same bytes in another place
 	}
 	return nil, fmt.Errorf("%w: bytes moved %d times", store.ErrUnavailable, lookupAttempts)
+}
+
+// lookAgain finds the file once more. A draft may have been published meanwhile.
+func (f *Reading) lookAgain(ctx context.Context) (store.File, error) {
+	if f.draft {
+		if file, err := f.registry.metadata.LookupDraft(ctx, f.Ref); err == nil {
+			return file, nil
+		}
+	}
+	return f.registry.metadata.Lookup(ctx, f.Ref)
 }
 
 // OpenVerified is Open for a reader from the beginning to the end: the last piece is given

@@ -27,6 +27,9 @@ type Registry struct {
 	arrived    arrivals
 	uploads    uploads
 	uses       tokenUses
+	downloads  downloads
+	draftTTL   atomic.Int64
+	hashing    hashing
 	hold       hold
 	sweeper    sweeper
 	behind     atomic.Pointer[error]           // why nothing is changed; nil when the metadata is not older than the blobs
@@ -71,6 +74,7 @@ func New(metadata store.MetadataStore, blobs store.BlobStore, options Options) *
 		now:       options.Now,
 		log:       options.Log,
 		condemned: make(chan struct{}, 1),
+		hashing:   newHashing(),
 		stop:      stop,
 	}
 	if r.now == nil {
@@ -109,6 +113,9 @@ func (r *Registry) startBackground(ctx context.Context, sweepInterval time.Durat
 	r.background.Go(func() { r.repeat(ctx, "sweeping unnamed blobs", sweepInterval, nil, r.Sweep) })
 	r.background.Go(func() { r.repeat(ctx, "ending expired uploads", expireInterval, nil, r.EndExpired) })
 	r.background.Go(func() { r.repeat(ctx, "storing the last uses of tokens", useInterval, nil, r.storeUses) })
+	r.background.Go(func() { r.repeat(ctx, "counting downloads", downloadInterval, nil, r.storeDownloads) })
+	r.background.Go(func() { r.repeat(ctx, "ending old drafts", draftInterval, nil, r.EndDrafts) })
+	r.background.Go(func() { r.hashAll(ctx) })
 	r.background.Go(func() { r.Keeper.Run(ctx) })
 }
 
@@ -189,6 +196,21 @@ func (r *Registry) DeleteVersion(ctx context.Context, ref store.VersionRef, user
 	return nil
 }
 
+// DeletePackage deletes a package with all its versions. ErrPackageNotFound, ErrNoSpace,
+// ErrUnavailable.
+func (r *Registry) DeletePackage(ctx context.Context, owner, pkg, user string) error {
+	ctx, cancel := store.Settled(ctx)
+	defer cancel()
+	if err := r.isBehind(); err != nil {
+		return err
+	}
+	if err := r.metadata.DeletePackage(ctx, owner, pkg, store.Act{User: user, Time: r.now()}); err != nil {
+		return fmt.Errorf("deleting package: %w", err)
+	}
+	r.wakeReaper()
+	return nil
+}
+
 // Close stops the background work and closes both stores. No other method may be
 // running or be called afterwards.
 func (r *Registry) Close() error {
@@ -197,5 +219,5 @@ func (r *Registry) Close() error {
 	if err := r.keepPosition(context.Background(), false); err != nil && r.isBehind() == nil {
 		r.log.Warn("closing", slog.Any("error", err))
 	}
-	return errors.Join(r.storeLastUses(), r.blobs.Close(), r.metadata.Close())
+	return errors.Join(r.storeLastUses(), r.storeLastDownloads(), r.blobs.Close(), r.metadata.Close())
 }

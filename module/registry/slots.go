@@ -8,10 +8,14 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
-// Limits bound what one publish may take.
+// Limits bound what one publish may take, and what it may do.
 type Limits struct {
 	// Quota of the owner.
 	Quota store.Quota
+	// Draft publishes into a draft.
+	Draft bool
+	// OnDuplicate is what happens when the version has a file of that name. Zero refuses it.
+	OnDuplicate store.OnDuplicate
 	// Uploads that may be in progress at once in the whole registry. An upload counts
 	// from its first byte. Zero is no limit.
 	Uploads int

@@ -159,6 +159,16 @@ type Foremost struct {
 	Rank    string
 }
 
+// Download counts downloads of a file.
+type Download struct {
+	Ref Ref
+	// ID of the file that was downloaded: another one may have its name meanwhile.
+	ID    int64
+	Count int64
+	// Last is when the last of them was.
+	Last time.Time
+}
+
 // VersionQuery asks for versions.
 type VersionQuery struct {
 	Selection
@@ -167,6 +177,8 @@ type VersionQuery struct {
 	Package string
 	// Search is what the package's name must contain (Matches). Empty for any.
 	Search string
+	// Drafts asks for drafts, the newest first, instead of what is published.
+	Drafts bool
 	// Order of the versions.
 	Order Order
 	// Ranks is what ranks must begin with, in the order HighestFirst. Empty for any.
@@ -194,8 +206,13 @@ type VersionInfo struct {
 	ID int64
 	// Creator is the user who published the first file.
 	Creator string
-	// Created is when that was.
+	// Created is when that was, of what was a draft when it was published.
 	Created time.Time
+	// Draft tells that only those see it who may write it.
+	Draft bool
+	// Downloads of all its files that there ever were, and when the last was.
+	Downloads  int64
+	Downloaded time.Time
 	// Rank that it was published with. Empty for none.
 	Rank string
 	// Files and their Bytes.
@@ -214,6 +231,8 @@ type VersionPage struct {
 // FileQuery asks for the files of a version.
 type FileQuery struct {
 	VersionRef
+	// Draft asks for the files of a draft, and of nothing else.
+	Draft bool
 	// After is the Next of the page before. Empty for the first page.
 	After string
 	// Limit of the page.

@@ -23,6 +23,12 @@ var (
 
 	// ErrExists: the version has a file of that name. Published files never change.
 	ErrExists = errors.New("package file already exists")
+	// ErrDraft: the version is a draft, which a plain publish cannot add to.
+	ErrDraft = errors.New("package version is a draft")
+	// ErrNotDraft: the version is published, and no draft can have its name.
+	ErrNotDraft = errors.New("package version is published already")
+	// ErrDifferent: a draft does not have the files that it should have.
+	ErrDifferent = errors.New("package version does not have these files")
 	// ErrPackageNotFound: there is no such version of the package.
 	ErrPackageNotFound = errors.New("package does not exist")
 	// ErrFileNotFound: the version is there, the file is not.
@@ -40,6 +46,8 @@ var (
 	ErrQuotaVersions = errors.New("maximum allowed package count exceeded")
 	// ErrQuotaFiles: the owner would have more files than its quota.
 	ErrQuotaFiles = errors.New("maximum allowed package file count exceeded")
+	// ErrQuotaDrafts: the owner would have more drafts than it may have.
+	ErrQuotaDrafts = errors.New("maximum allowed draft count exceeded")
 	// ErrBusy: as many uploads are under way as may be at once.
 	ErrBusy = errors.New("too many uploads at once")
 
@@ -96,10 +104,15 @@ var (
 )
 
 // IsRefusal reports whether err is a MetadataStore's decision against a publish, after
-// which the bytes are condemned: ErrExists, ErrQuotaBytes, ErrQuotaVersions or
-// ErrQuotaFiles.
+// which the bytes are condemned: ErrExists, ErrDraft, ErrNotDraft, ErrQuotaBytes,
+// ErrQuotaVersions, ErrQuotaFiles or ErrQuotaDrafts.
 func IsRefusal(err error) bool {
-	return errors.Is(err, ErrExists) || errors.Is(err, ErrQuotaBytes) || errors.Is(err, ErrQuotaVersions) || errors.Is(err, ErrQuotaFiles)
+	for _, refusal := range []error{ErrExists, ErrDraft, ErrNotDraft, ErrQuotaBytes, ErrQuotaVersions, ErrQuotaFiles, ErrQuotaDrafts} {
+		if errors.Is(err, refusal) {
+			return true
+		}
+	}
+	return false
 }
 
 // BodyError says that reading the bytes to publish failed, which is the

@@ -13,6 +13,12 @@ type File struct {
 	Blob
 	// ID is of this file and no other, and above those of files published earlier.
 	ID int64
+	// Hashes of the bytes that are known besides the digest. Empty when they are not.
+	Hashes Hashes
+	// Downloads is how often the file was downloaded, Downloaded when that was last. Both
+	// may be behind by a few seconds, and by more after damage.
+	Downloads  int64
+	Downloaded time.Time
 	// Creator is the user who published the file.
 	Creator string
 	// Created is when it was published.
@@ -40,8 +46,38 @@ type Publication struct {
 	// bytes: made of the version's name by who publishes. Empty for one that has no place in
 	// that order. No rank may be the beginning of another.
 	Rank string
+	// Draft publishes into a draft, which is made if there is none.
+	Draft bool
+	// OnDuplicate is what happens when the version has a file of that name.
+	OnDuplicate OnDuplicate
 	// Quota is what the owner may have with this file.
 	Quota Quota
+}
+
+// OnDuplicate is what a publish under a name that is taken does.
+type OnDuplicate int
+
+const (
+	// Reject refuses it.
+	Reject OnDuplicate = iota
+	// Same takes it when the digest is the same: the new bytes are those of the blob from
+	// then on, and nothing else changes. Other bytes are refused.
+	Same
+	// Replace is Same, and has other bytes take the name: the file is a new one, with an ID
+	// and a time of its own.
+	Replace
+)
+
+// CheckState reports whether the version that there is can take the publication. ErrDraft,
+// ErrNotDraft.
+func (p Publication) CheckState(isDraft bool) error {
+	switch {
+	case isDraft && !p.Draft:
+		return ErrDraft
+	case p.Draft && !isDraft:
+		return ErrNotDraft
+	}
+	return nil
 }
 
 // CheckAge reports, by the clock of a metadata store, that it is too late to publish

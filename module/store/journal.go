@@ -35,6 +35,8 @@ type Operation string
 // The changes that a journal knows.
 const (
 	OperationPublish       Operation = "publish"
+	OperationPublishDraft  Operation = "publish_draft"
+	OperationRenew         Operation = "renew" // the same bytes, in another place
 	OperationDeleteFile    Operation = "delete_file"
 	OperationDeleteVersion Operation = "delete_version"
 	OperationDeletePackage Operation = "delete_package"
@@ -85,6 +87,8 @@ type Change struct {
 	PackageID int64 `json:"package_id,omitempty"`
 	// Rank of a version that is new with its first file, or that a checkpoint tells.
 	Rank string `json:"rank,omitempty"`
+	// Replaced tells that a published file takes the place of another.
+	Replaced bool `json:"replaced,omitempty"`
 	// Draft tells that a version is one. Released is above the IDs of the files that were
 	// in a version when it ceased to be one.
 	Draft    bool  `json:"draft,omitempty"`

@@ -15,6 +15,14 @@ func PublishChange(ref Ref, file File) Change {
 	}
 }
 
+// PublishDraftChange is what a journal says of a draft that is published. The IDs of its
+// files are below released.
+func PublishDraftChange(ref VersionRef, released int64, act Act) Change {
+	change := DeleteVersionChange(ref, act)
+	change.Operation, change.Released = OperationPublishDraft, released
+	return change
+}
+
 // DeleteFileChange is what a journal says of a deleted file.
 func DeleteFileChange(ref Ref, act Act) Change {
 	change := DeleteVersionChange(ref.VersionRef, act)

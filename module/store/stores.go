@@ -27,6 +27,7 @@ const (
 // ErrUnavailable when a mutation may still happen.
 type MetadataStore interface {
 	Catalog
+	Drafts
 
 	// Admit tells, before the body of a publish is asked for, why the store would
 	// not take its record now. It answers at once. ErrNoSpace when there is no room
@@ -45,9 +46,10 @@ type MetadataStore interface {
 	// looked at. The locator that they replace is condemned, and the blob's damage
 	// is forgotten. The condemned result tells whether there are bytes for the reaper.
 	//
-	// ErrExists when the version has a file of that name; ErrQuotaBytes,
-	// ErrQuotaVersions or ErrQuotaFiles when the owner would have more than p.Quota
-	// with it. p.Locator is then condemned. After ErrNoSpace and ErrUnavailable nothing
+	// ErrExists when the version has a file of that name that p.OnDuplicate does not let go;
+	// ErrDraft or ErrNotDraft when p.Draft says other than the version; ErrQuotaBytes,
+	// ErrQuotaVersions, ErrQuotaFiles or ErrQuotaDrafts when the owner would have more than
+	// p.Quota with it. p.Locator is then condemned. After ErrNoSpace and ErrUnavailable nothing
 	// refers to p.Locator, and the caller deletes its bytes. ErrUnavailable too when
 	// the bytes were stored more than PublishWithin ago: a sweep may take them
 	// soon. After any other error the outcome is unknown and the caller must leave
@@ -61,6 +63,15 @@ type MetadataStore interface {
 	// Usage returns how much an owner has: what Publish compares with a quota. An
 	// owner that has nothing is not an error.
 	Usage(ctx context.Context, owner string) (Usage, error)
+
+	// AddDownloads counts downloads of published files. A file that is not there any more is
+	// ignored. It may be lost in a crash of the last seconds, and up to the last checkpoint
+	// where a database is made anew.
+	AddDownloads(ctx context.Context, downloads []Download) error
+
+	// SetHashes keeps the other hashes of a blob. One that is not there any more is ignored.
+	// It may be lost.
+	SetHashes(ctx context.Context, digest Digest, hashes Hashes) error
 
 	// FindBlob returns the blob known under a digest. ErrBlobNotFound. Unlike Lookup, it
 	// answers ErrUnavailable while the store is not sure that this is the newest that it

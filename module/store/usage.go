@@ -11,10 +11,13 @@ type Quota struct {
 	Versions int64
 	// Files of all packages together, empty ones too.
 	Files int64
+	// Drafts that there are at once. They count as versions too.
+	Drafts int64
 }
 
-// Usage is how much an owner stores, counted as a quota does.
-type Usage struct{ Bytes, Versions, Files int64 }
+// Usage is how much an owner stores, counted as a quota does: drafts too, which Drafts
+// counts once more.
+type Usage struct{ Bytes, Versions, Files, Drafts int64 }
 
 // Totals is what there is in all. Versions that are deleted do not count, bytes count as
 // often as they were published.
@@ -28,8 +31,8 @@ type Totaled interface {
 	Totals(ctx context.Context) (Totals, error)
 }
 
-// Check reports whether an owner may have so much. ErrQuotaVersions, ErrQuotaFiles,
-// ErrQuotaBytes.
+// Check reports whether an owner may have so much, whatever of that are drafts.
+// ErrQuotaVersions, ErrQuotaFiles, ErrQuotaBytes.
 func (q Quota) Check(u Usage) error {
 	if q.Versions > 0 && u.Versions > q.Versions {
 		return ErrQuotaVersions

@@ -97,21 +97,21 @@ func (s *Store) Packages(ctx context.Context, q store.PackageQuery) (page store.
 // FindVersion implements store.Catalog.
 func (s *Store) FindVersion(ctx context.Context, ref store.VersionRef) (info store.VersionInfo, err error) {
 	err = s.find(ctx, func(r reader) error {
-		version, err := r.version(ref)
+		version, err := r.version(ref, false)
 		info = version.info()
 		return err
 	})
 	return info, err
 }
 
-// version reads the record of a version. ErrPackageNotFound.
-func (r reader) version(ref store.VersionRef) (version versionRecord, err error) {
+// version reads the record of a draft, or of a published version. ErrPackageNotFound.
+func (r reader) version(ref store.VersionRef, draft bool) (version versionRecord, err error) {
 	var pkg packageRecord
 	if found, err := r.get(packageKey(ref.Owner, ref.Package), &pkg); err != nil || !found {
 		return version, orNotFound(err, store.ErrPackageNotFound)
 	}
-	if found, err := r.get(versionKey(pkg.id, ref.Version), &version); err != nil || !found {
-		return version, orNotFound(err, store.ErrPackageNotFound)
+	if found, err := r.get(versionKey(pkg.id, ref.Version), &version); err != nil || !found || version.draft != draft {
+		return versionRecord{}, orNotFound(err, store.ErrPackageNotFound)
 	}
 	return version, nil
 }
@@ -119,15 +119,16 @@ func (r reader) version(ref store.VersionRef) (version versionRecord, err error)
 func (v *versionRecord) info() store.VersionInfo {
 	return store.VersionInfo{
 		VersionRef: store.VersionRef{Owner: v.owner, Package: v.name, Version: v.version},
-		ID:         int64(v.id), Creator: v.creator, Created: v.created, Rank: v.rank,
+		ID:         int64(v.id), Creator: v.creator, Created: v.created, Rank: v.rank, Draft: v.draft,
 		Files: int64(v.files), Bytes: int64(v.bytes),
+		Downloads: int64(v.downloads.count), Downloaded: v.downloads.last,
 	}
 }
 
 // Files implements store.Catalog.
 func (s *Store) Files(ctx context.Context, q store.FileQuery) (page store.FilePage, err error) {
 	err = s.view(ctx, func(r reader) error {
-		version, err := r.version(q.VersionRef)
+		version, err := r.version(q.VersionRef, q.Draft)
 		if err != nil {
 			return err
 		}
@@ -147,7 +148,7 @@ func (s *Store) Files(ctx context.Context, q store.FileQuery) (page store.FilePa
 			if _, err := r.get(blobKey(file.digest), &blob); err != nil {
 				return err
 			}
-			page.Files = append(page.Files, published(version, file, blob.locator))
+			page.Files = append(page.Files, published(version, file, blob))
 		}
 		return ctx.Err()
 	})

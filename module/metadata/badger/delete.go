@@ -23,23 +23,27 @@ func (b *batch) deleteFile(ref store.Ref) error {
 	if err != nil || !k.exists {
 		return orNotFound(err, store.ErrPackageNotFound)
 	}
-	fKey := fileKey(k.version.id, ref.File)
 	var file fileRecord
-	if found, err := b.get(fKey, &file); err != nil || !found {
+	if found, err := b.get(fileKey(k.version.id, ref.File), &file); err != nil || !found {
 		return orNotFound(err, store.ErrFileNotFound)
 	}
 	blob, err := b.referredBlob(file)
 	if err != nil {
 		return err
 	}
-	b.state.sums.files -= scatter(file.id)
-	b.delete(fKey)
-	b.release(file.digest, blob)
-	if k.takeFile(file.size); k.version.files == 0 {
+	if b.removeFile(&k, file, blob); k.version.files == 0 {
 		b.removeVersion(&k)
 	}
 	b.putKnown(k)
 	return nil
+}
+
+// removeFile deletes a file's record and takes it off the counts.
+func (b *batch) removeFile(k *known, file fileRecord, blob blobRecord) {
+	b.state.sums.files -= scatter(file.id)
+	b.delete(fileKey(k.version.id, file.name))
+	b.release(file.digest, blob)
+	k.takeFile(file.size)
 }
 
 // DeleteVersion implements store.MetadataStore.

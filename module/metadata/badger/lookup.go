@@ -9,10 +9,20 @@ import (
 
 // Lookup implements store.MetadataStore.
 func (s *Store) Lookup(ctx context.Context, ref store.Ref) (file store.File, err error) {
+	return s.lookup(ctx, ref, false)
+}
+
+// LookupDraft implements store.Drafts.
+func (s *Store) LookupDraft(ctx context.Context, ref store.Ref) (store.File, error) {
+	return s.lookup(ctx, ref, true)
+}
+
+// lookup finds a file of a draft, or one that is published.
+func (s *Store) lookup(ctx context.Context, ref store.Ref, draft bool) (file store.File, err error) {
 	if err := ctx.Err(); err != nil {
 		return store.File{}, err
 	}
-	if file, ok := s.recall(ref); ok {
+	if file, ok := s.recall(ref, draft); ok {
 		return file, nil
 	}
 	err = s.find(ctx, func(r reader) error {
@@ -22,7 +32,7 @@ func (s *Store) Lookup(ctx context.Context, ref store.Ref) (file store.File, err
 			return orNotFound(err, store.ErrPackageNotFound)
 		}
 		vKey := versionKey(pkg.id, ref.Version)
-		if found, err := r.get(vKey, version); err != nil || !found {
+		if found, err := r.get(vKey, version); err != nil || !found || version.draft != draft {
 			return orNotFound(err, store.ErrPackageNotFound)
 		}
 		fKey := fileKey(version.id, ref.File)
@@ -41,7 +51,7 @@ func (s *Store) Lookup(ctx context.Context, ref store.Ref) (file store.File, err
 		s.cache.put(vKey, version, r.seen)
 		s.cache.put(fKey, record, r.seen)
 		s.cache.put(bKey, blob, r.seen)
-		file = published(*version, *record, blob.locator)
+		file = published(*version, *record, *blob)
 		return nil
 	})
 	return file, err
@@ -52,7 +62,7 @@ func (s *Store) Lookup(ctx context.Context, ref store.Ref) (file store.File, err
 // its package is there, and a file's while its version is, under ids that are never used
 // again; only what is counted of a file ever changes; and a digest has the same bytes
 // wherever they are.
-func (s *Store) recall(ref store.Ref) (file store.File, ok bool) {
+func (s *Store) recall(ref store.Ref, draft bool) (file store.File, ok bool) {
 	if _, err := s.enter(); err != nil {
 		return store.File{}, false
 	}
@@ -62,7 +72,7 @@ func (s *Store) recall(ref store.Ref) (file store.File, ok bool) {
 		return store.File{}, false
 	}
 	version, ok := s.cache.get(versionKey(pkg.id, ref.Version)).(*versionRecord)
-	if !ok {
+	if !ok || version.draft != draft {
 		return store.File{}, false
 	}
 	record, ok := s.cache.get(fileKey(version.id, ref.File)).(*fileRecord)
@@ -73,7 +83,7 @@ func (s *Store) recall(ref store.Ref) (file store.File, ok bool) {
 	if !ok || blob.size != record.size {
 		return store.File{}, false
 	}
-	return published(*version, *record, blob.locator), true
+	return published(*version, *record, *blob), true
 }
 
 // Usage implements store.MetadataStore.

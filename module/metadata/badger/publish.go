@@ -18,7 +18,7 @@ func (s *Store) Publish(ctx context.Context, p store.Publication) (file store.Fi
 		if err != nil {
 			return err
 		}
-		b.record(made.change(p))
+		b.record(made.change)
 		return nil
 	})
 	if err != nil && !store.IsRefusal(err) {
@@ -29,20 +29,9 @@ func (s *Store) Publish(ctx context.Context, p store.Publication) (file store.Fi
 
 // publishedFile is a file that was published just now.
 type publishedFile struct {
-	file       store.File
-	versionID  uint64
-	newVersion bool
-	condemned  bool // there are bytes for the reaper
-}
-
-// change is what the journal says of it.
-func (p publishedFile) change(asked store.Publication) store.Change {
-	change := store.PublishChange(asked.Ref, p.file)
-	change.VersionID = int64(p.versionID)
-	if p.newVersion {
-		change.Rank = asked.Rank
-	}
-	return change
+	file      store.File
+	change    store.Change // what the journal says of it
+	condemned bool         // there are bytes for the reaper
 }
 
 // publishFile decides whether the file can be there, and writes it. When it refuses,
@@ -52,12 +41,19 @@ func (b *batch) publishFile(p store.Publication, versionID, fileID uint64) (made
 	if err != nil {
 		return made, err
 	}
+	var old fileRecord
+	var taken bool
 	if k.exists {
-		exists, err := b.get(fileKey(k.version.id, p.Ref.File), &fileRecord{})
-		if err != nil {
+		if err := p.CheckState(k.version.draft); err != nil {
+			return b.refuse(p.Locator, err)
+		}
+		if taken, err = b.get(fileKey(k.version.id, p.Ref.File), &old); err != nil {
 			return made, err
 		}
-		if exists {
+		if taken && p.OnDuplicate != store.Reject && old.digest == p.Digest {
+			return b.renew(k, old, p)
+		}
+		if taken && p.OnDuplicate != store.Replace {
 			return b.refuse(p.Locator, store.ErrExists)
 		}
 		if versionID != 0 && versionID != k.version.id {
@@ -65,25 +61,29 @@ func (b *batch) publishFile(p store.Publication, versionID, fileID uint64) (made
 		}
 	}
 	bKey := blobKey(p.Digest)
-	var blob blobRecord
+	var blob, oldBlob blobRecord
 	if _, err := b.get(bKey, &blob); err != nil {
 		return made, err
 	}
-	more := counts{files: 1, bytes: uint64(p.Size)}
-	if !k.exists {
-		more.versions = 1
+	if taken {
+		if oldBlob, err = b.referredBlob(old); err != nil {
+			return made, err
+		}
 	}
-	wanted := k.owner
-	wanted.published.add(more)
-	if err := p.Quota.Check(wanted.usage()); err != nil {
+	if err := k.checkQuota(p, old); err != nil {
 		return b.refuse(p.Locator, err)
 	}
 
 	made.condemned = b.refer(bKey, &blob, p)
-	if made.newVersion = !k.exists; made.newVersion {
+	if taken {
+		b.removeFile(&k, old, oldBlob)
+		made.condemned = true
+	}
+	newVersion := !k.exists
+	if newVersion {
 		b.makeVersion(&k, versionRecord{
 			id: b.useID(versionID), owner: p.Ref.Owner, name: p.Ref.Package, version: p.Ref.Version,
-			creator: p.Creator, created: p.Created, rank: p.Rank,
+			creator: p.Creator, created: p.Created, rank: p.Rank, draft: p.Draft,
 		})
 	}
 	file := fileRecord{
@@ -94,7 +94,44 @@ func (b *batch) publishFile(p store.Publication, versionID, fileID uint64) (made
 	b.state.sums.files += scatter(file.id)
 	b.put(fileKey(k.version.id, p.Ref.File), &file)
 	b.putKnown(k)
-	made.file, made.versionID = published(k.version, file, blob.locator), k.version.id
+	made.file = published(k.version, file, blob)
+	made.change = store.PublishChange(p.Ref, made.file)
+	made.change.VersionID, made.change.Draft, made.change.Replaced = int64(k.version.id), p.Draft, taken
+	if newVersion {
+		made.change.Rank = p.Rank
+	}
+	return made, nil
+}
+
+// checkQuota compares what the owner would have with what it may have.
+func (k *known) checkQuota(p store.Publication, replaced fileRecord) error {
+	more, less := counts{files: 1, bytes: uint64(p.Size)}, counts{}
+	if !k.exists {
+		more.versions = 1
+		if p.Draft && p.Quota.Drafts > 0 && int64(k.owner.drafts.versions) >= p.Quota.Drafts {
+			return store.ErrQuotaDrafts
+		}
+	}
+	if replaced.id != 0 {
+		less = counts{files: 1, bytes: replaced.size}
+	}
+	wanted := k.owner
+	wanted.published.add(more)
+	wanted.published.take(less)
+	return p.Quota.Check(wanted.usage())
+}
+
+// renew has a file of the same digest rest on the bytes of a publication.
+func (b *batch) renew(k known, file fileRecord, p store.Publication) (made publishedFile, err error) {
+	blob, err := b.referredBlob(file)
+	if err != nil {
+		return made, err
+	}
+	blob.references--
+	made.condemned = b.refer(blobKey(p.Digest), &blob, p)
+	made.file = published(k.version, file, blob)
+	made.change = store.PublishChange(p.Ref, made.file)
+	made.change.Operation, made.change.Time, made.change.User = store.OperationRenew, p.Created, p.Creator
 	return made, nil
 }
 
@@ -124,7 +161,7 @@ func (b *batch) refer(key []byte, blob *blobRecord, p store.Publication) (condem
 }
 
 // published puts a file together from its records.
-func published(version versionRecord, file fileRecord, locator store.Locator) store.File {
+func published(version versionRecord, file fileRecord, blob blobRecord) store.File {
 	created := file.created
 	if file.id < version.released {
 		created = version.created
@@ -134,10 +171,13 @@ func published(version versionRecord, file fileRecord, locator store.Locator) st
 			VersionRef: store.VersionRef{Owner: version.owner, Package: version.name, Version: version.version},
 			File:       file.name,
 		},
-		Blob:    store.Blob{Locator: locator, Digest: file.digest, Size: int64(file.size)},
+		Blob:    store.Blob{Locator: blob.locator, Digest: file.digest, Size: int64(file.size)},
 		ID:      int64(file.id),
+		Hashes:  store.Hashes(blob.hashes),
 		Creator: file.creator,
 		Created: created,
+
+		Downloads: int64(file.downloads.count), Downloaded: file.downloads.last,
 	}
 }
 

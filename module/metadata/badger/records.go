@@ -178,7 +178,7 @@ func (c counts) sums() store.Sums {
 func (r *ownerRecord) usage() store.Usage {
 	all := r.published
 	all.add(r.drafts)
-	return store.Usage{Bytes: int64(all.bytes), Versions: int64(all.versions), Files: int64(all.files)}
+	return store.Usage{Bytes: int64(all.bytes), Versions: int64(all.versions), Files: int64(all.files), Drafts: int64(r.drafts.versions)}
 }
 
 func (r *graveRecord) fields(f *fields) { f.text(&r.lastFile) }

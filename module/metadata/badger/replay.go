@@ -99,7 +99,7 @@ func contradiction(err error) error {
 	if errors.Is(err, errLine) {
 		return err
 	}
-	for _, refusal := range []error{store.ErrDamaged, store.ErrExists, store.ErrPackageNotFound, store.ErrFileNotFound, store.ErrTokenExists, store.ErrTokenNotFound} {
+	for _, refusal := range []error{store.ErrDamaged, store.ErrExists, store.ErrDraft, store.ErrNotDraft, store.ErrPackageNotFound, store.ErrFileNotFound, store.ErrTokenExists, store.ErrTokenNotFound} {
 		if errors.Is(err, refusal) {
 			return fmt.Errorf("%w: %w", errDatabase, err)
 		}
@@ -117,6 +117,10 @@ func (b *batch) apply(change store.Change) error {
 	switch change.Operation {
 	case store.OperationPublish:
 		return b.republish(ref, change)
+	case store.OperationPublishDraft:
+		return b.publishDraft(version, uint64(change.Released), change.Time)
+	case store.OperationRenew:
+		return b.reapplyRenewal(ref, change)
 	case store.OperationDeleteFile:
 		return b.deleteFile(ref)
 	case store.OperationDeleteVersion:
@@ -147,10 +151,35 @@ func (b *batch) republish(ref store.Ref, change store.Change) error {
 	if change.ID <= 0 || change.VersionID <= 0 {
 		return fmt.Errorf("%w: a file without ids", errLine)
 	}
-	_, err = b.publishFile(store.Publication{
+	p := store.Publication{
 		Ref: ref, Blob: store.Blob{Locator: change.Locator, Digest: digest, Size: change.Size},
-		Creator: change.User, Created: change.Time, Rank: change.Rank,
-	}, uint64(change.VersionID), uint64(change.ID))
+		Creator: change.User, Created: change.Time, Rank: change.Rank, Draft: change.Draft,
+	}
+	if change.Replaced {
+		p.OnDuplicate = store.Replace
+	}
+	_, err = b.publishFile(p, uint64(change.VersionID), uint64(change.ID))
+	return err
+}
+
+// reapplyRenewal has a file rest on other bytes of the same digest.
+func (b *batch) reapplyRenewal(ref store.Ref, change store.Change) error {
+	blob, err := change.Blob()
+	if err != nil {
+		return fmt.Errorf("%w: %w", errLine, err)
+	}
+	k, err := b.known(ref.VersionRef)
+	if err != nil || !k.exists {
+		return orNotFound(err, store.ErrPackageNotFound)
+	}
+	var file fileRecord
+	if found, err := b.get(fileKey(k.version.id, ref.File), &file); err != nil || !found {
+		return orNotFound(err, store.ErrFileNotFound)
+	}
+	if file.digest != blob.Digest {
+		return fmt.Errorf("%w: a renewal of other bytes", errLine)
+	}
+	_, err = b.renew(k, file, store.Publication{Ref: ref, Blob: blob})
 	return err
 }
 

@@ -137,9 +137,9 @@ func (t *teller) files(r reader, files *badger.Iterator, version versionRecord) 
 		if found, err := r.get(blobKey(file.digest), &blob); err != nil || !found {
 			return orNotFound(err, fmt.Errorf("%w: file has no blob, digest %s", errDatabase, file.digest))
 		}
-		shown := published(version, file, blob.locator)
+		shown := published(version, file, blob)
 		change := store.PublishChange(shown.Ref, shown)
-		change.Time, change.VersionID = file.created, int64(version.id)
+		change.Time, change.VersionID, change.Draft = file.created, int64(version.id), version.draft
 		change.Downloads, change.Downloaded = int64(file.downloads.count), store.TimeOrNil(file.downloads.last)
 		t.told.files += scatter(file.id)
 		t.page = append(t.page, change)

@@ -39,7 +39,14 @@ func (b *batch) applyTold(change store.Change) error {
 		return nil
 	case store.OperationVersion:
 		return b.tellVersion(store.VersionRef{Owner: change.Owner, Package: change.Package, Version: change.Version}, change)
-	case store.OperationPublish, store.OperationCreateToken:
+	case store.OperationPublish:
+		if err := b.apply(change); err != nil || change.Downloads == 0 {
+			return err
+		}
+		return b.addDownloads(store.Ref{
+			VersionRef: store.VersionRef{Owner: change.Owner, Package: change.Package, Version: change.Version}, File: change.File,
+		}, func(_ *versionRecord, file *fileRecord) { file.downloads = toldDownloads(change) })
+	case store.OperationCreateToken:
 		return b.apply(change)
 	}
 	return fmt.Errorf("%w: a checkpoint cannot have the operation %q", errLine, change.Operation)

@@ -42,6 +42,9 @@ func (l *lister) list() (page store.VersionPage, err error) {
 	if found, err := l.get(ownerKey(l.query.Owner), &l.owner); err != nil || !found {
 		return page, err
 	}
+	if l.query.Drafts {
+		return l.drafts()
+	}
 	var entries []listed
 	switch {
 	case l.query.Package != "":

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
@@ -61,7 +62,7 @@ func (s *metadataStore) Packages(ctx context.Context, q store.PackageQuery) (pag
 func (m *state) packages(selected store.Selection) map[store.VersionRef]store.PackageInfo {
 	found := make(map[store.VersionRef]store.PackageInfo)
 	for ref, v := range m.versions {
-		if !selected.Takes(ref.Owner, ref.Package) {
+		if v.draft || !selected.Takes(ref.Owner, ref.Package) {
 			continue
 		}
 		key := store.VersionRef{Owner: ref.Owner, Package: ref.Package}
@@ -97,14 +98,14 @@ func (s *metadataStore) Versions(ctx context.Context, q store.VersionQuery) (pag
 	var found []store.VersionInfo
 	for ref, v := range m.versions {
 		if ref.Owner == store.Fold(q.Owner) && (q.Package == "" || ref.Package == store.Fold(q.Package)) &&
-			store.Matches(q.Search, ref.Package) && q.Takes(ref.Owner, ref.Package) {
+			v.draft == q.Drafts && store.Matches(q.Search, ref.Package) && q.Takes(ref.Owner, ref.Package) {
 			found = append(found, v.info())
 		}
 	}
 	if q.Total {
 		page.Total = int64(len(found))
 	}
-	byRank := q.Order == store.HighestFirst && q.Package != ""
+	byRank := q.Order == store.HighestFirst && q.Package != "" && !q.Drafts
 	orderKey := orderKey
 	if byRank {
 		orderKey = rankKey
@@ -144,6 +145,9 @@ func (s *metadataStore) Foremost(ctx context.Context, owner, pkg string) (first 
 	var newest, highest store.VersionInfo
 	for _, key := range m.versionsOf(owner, pkg) {
 		v := m.versions[key].info()
+		if v.Draft {
+			continue
+		}
 		if newest.ID == 0 || orderKey(v) < orderKey(newest) {
 			newest = v
 		}
@@ -158,7 +162,10 @@ func (s *metadataStore) Foremost(ctx context.Context, owner, pkg string) (first 
 }
 
 func (v *version) info() store.VersionInfo {
-	info := store.VersionInfo{VersionRef: v.ref, ID: v.id, Creator: v.creator, Created: v.created, Rank: v.rank}
+	info := store.VersionInfo{
+		VersionRef: v.ref, ID: v.id, Creator: v.creator, Created: v.created, Rank: v.rank,
+		Draft: v.draft, Downloads: v.downloads, Downloaded: v.downloaded,
+	}
 	for _, file := range v.files {
 		info.Files++
 		info.Bytes += file.Size
@@ -174,10 +181,30 @@ func (s *metadataStore) FindVersion(ctx context.Context, ref store.VersionRef) (
 	}
 	defer leave()
 	v := m.versions[ref.Key()]
-	if v == nil {
+	if v == nil || v.draft {
 		return store.VersionInfo{}, store.ErrPackageNotFound
 	}
 	return v.info(), nil
+}
+
+// DraftsBefore implements store.Drafts.
+func (s *metadataStore) DraftsBefore(ctx context.Context, before time.Time, limit int) (refs []store.VersionRef, err error) {
+	m, leave, err := s.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	var found []store.VersionInfo
+	for _, v := range m.versions {
+		if v.draft && v.created.Before(before) {
+			found = append(found, v.info())
+		}
+	}
+	slices.SortFunc(found, func(a, b store.VersionInfo) int { return strings.Compare(orderKey(b), orderKey(a)) })
+	for _, v := range found[:min(len(found), limit)] {
+		refs = append(refs, v.VersionRef)
+	}
+	return refs, nil
 }
 
 // Files implements store.Catalog.
@@ -188,16 +215,14 @@ func (s *metadataStore) Files(ctx context.Context, q store.FileQuery) (page stor
 	}
 	defer leave()
 	v := m.versions[q.VersionRef.Key()]
-	if v == nil {
+	if v == nil || v.draft != q.Draft {
 		return page, store.ErrPackageNotFound
 	}
 	page.Version = v.info()
 	names := slices.Sorted(maps.Keys(v.files))
 	names, page.Next = pageOf(names, store.Fold(q.After), q.Limit)
 	for _, name := range names {
-		file := v.files[name]
-		file.Locator = m.blobs[file.Digest].locator
-		page.Files = append(page.Files, file)
+		page.Files = append(page.Files, m.shown(v, v.files[name]))
 	}
 	return page, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
@@ -25,6 +26,11 @@ func (s *metadataStore) Publish(ctx context.Context, p store.Publication) (store
 		return store.File{}, true, err
 	}
 	_, replaces := m.blobs[p.Digest]
+	if v := m.versions[p.Ref.VersionRef.Key()]; v != nil {
+		if old, exists := v.files[store.Fold(p.Ref.File)]; exists {
+			return m.republish(p, v, old)
+		}
+	}
 	v := m.versions[p.Ref.VersionRef.Key()]
 	file := store.File{Blob: p.Blob, Creator: p.Creator, Created: p.Created}
 	change := store.PublishChange(p.Ref, file)
@@ -35,11 +41,105 @@ func (s *metadataStore) Publish(ctx context.Context, p store.Publication) (store
 		change.VersionID = v.id
 	}
 	m.lastID++
-	change.ID = m.lastID
+	change.ID, change.Draft = m.lastID, p.Draft
 	if err := m.change(change); err != nil {
 		return store.File{}, false, err
 	}
-	return m.versions[p.Ref.VersionRef.Key()].files[store.Fold(p.Ref.File)], replaces, nil
+	v = m.versions[p.Ref.VersionRef.Key()]
+	return m.shown(v, v.files[store.Fold(p.Ref.File)]), replaces, nil
+}
+
+// republish has new bytes take the place of a file's.
+func (m *Metadata) republish(p store.Publication, v *version, old store.File) (store.File, bool, error) {
+	change := store.PublishChange(p.Ref, store.File{Blob: p.Blob, ID: old.ID, Creator: p.Creator, Created: p.Created})
+	change.VersionID, change.Draft = v.id, p.Draft
+	if old.Digest == p.Digest {
+		change.Operation = store.OperationRenew
+	} else {
+		m.lastID++
+		change.ID, change.Replaced = m.lastID, true
+	}
+	if err := m.change(change); err != nil {
+		return store.File{}, false, err
+	}
+	return m.shown(v, v.files[store.Fold(p.Ref.File)]), true, nil
+}
+
+func (s *metadataStore) PublishDraft(ctx context.Context, ref store.VersionRef, expected map[string]store.Digest, act store.Act) ([]store.Difference, error) {
+	m, leave, err := s.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	v := m.versions[ref.Key()]
+	if v == nil {
+		return nil, store.ErrPackageNotFound
+	}
+	if expected != nil {
+		see, differences := store.Compare(expected)
+		for _, file := range v.files {
+			see(file.File, file.Digest)
+		}
+		if found := differences(); len(found) > 0 {
+			return found, store.ErrDifferent
+		}
+	}
+	if !v.draft {
+		return nil, nil
+	}
+	return nil, m.change(store.PublishDraftChange(ref, m.lastID+1, act))
+}
+
+func (s *metadataStore) DeleteDraft(ctx context.Context, ref store.VersionRef, before time.Time, act store.Act) error {
+	m, leave, err := s.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	if v := m.versions[ref.Key()]; v == nil || !v.draft || !v.created.Before(before) {
+		return store.ErrPackageNotFound
+	}
+	return m.change(store.DeleteVersionChange(ref, act))
+}
+
+func (s *metadataStore) AddDownloads(ctx context.Context, all []store.Download) error {
+	m, leave, err := s.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	for _, d := range all {
+		v := m.versions[d.Ref.VersionRef.Key()]
+		if v == nil || v.draft {
+			continue
+		}
+		file, found := v.files[store.Fold(d.Ref.File)]
+		if !found || file.ID != d.ID {
+			continue
+		}
+		count := func(total *int64, last *time.Time) {
+			*total += d.Count
+			if d.Last.After(*last) {
+				*last = d.Last.UTC()
+			}
+		}
+		count(&file.Downloads, &file.Downloaded)
+		count(&v.downloads, &v.downloaded)
+		v.files[store.Fold(d.Ref.File)] = file
+	}
+	return nil
+}
+
+func (s *metadataStore) SetHashes(ctx context.Context, digest store.Digest, hashes store.Hashes) error {
+	m, leave, err := s.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	if b := m.blobs[digest]; b != nil {
+		b.hashes = hashes
+	}
+	return nil
 }
 
 func (s *metadataStore) DeleteFile(ctx context.Context, ref store.Ref, act store.Act) error {
@@ -112,6 +212,15 @@ func (m *state) apply(change store.Change) error {
 	switch change.Operation {
 	case store.OperationPublish:
 		return m.applyPublish(ref, change)
+	case store.OperationRenew:
+		b, renewed := m.blobs[m.versions[ref.VersionRef.Key()].files[store.Fold(ref.File)].Digest], change.Locator
+		if b.locator != renewed {
+			m.condemned[b.locator] = true
+		}
+		b.locator = renewed
+	case store.OperationPublishDraft:
+		v := m.versions[ref.VersionRef.Key()]
+		v.draft, v.created, v.released = false, change.Time.UTC(), change.Released
 	case store.OperationDeleteFile:
 		v := m.versions[ref.VersionRef.Key()]
 		if v == nil {
@@ -150,8 +259,12 @@ func (m *state) applyPublish(ref store.Ref, change store.Change) error {
 	}
 	m.lastID = max(m.lastID, change.ID, change.VersionID)
 	v := m.versions[ref.VersionRef.Key()]
+	if change.Replaced {
+		m.release(v.files[store.Fold(ref.File)].Digest)
+	}
 	if v == nil {
 		v = &version{
+			draft: change.Draft, released: change.Released,
 			ref: m.spelled(ref.VersionRef), id: change.VersionID, rank: change.Rank,
 			creator: change.User, created: change.Time.UTC(),
 			files: make(map[string]store.File),

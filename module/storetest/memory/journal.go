@@ -129,7 +129,7 @@ func (s *metadataStore) Check(ctx context.Context, report func(problem string)) 
 
 func sameFile(a, b store.File) bool {
 	same := a.Created.Equal(b.Created)
-	a.Created = b.Created
+	a.Created, a.Downloads, a.Downloaded = b.Created, b.Downloads, b.Downloaded // which no journal has
 	return same && a == b
 }
 
@@ -205,7 +205,7 @@ func (m *Metadata) RebuildJournal(context.Context, string, *slog.Logger) error {
 		for _, file := range v.files {
 			file.Locator = m.blobs[file.Digest].locator
 			change := store.PublishChange(file.Ref, file)
-			change.VersionID, change.Rank = v.id, v.rank
+			change.VersionID, change.Rank, change.Draft, change.Released = v.id, v.rank, v.draft, v.released
 			changes = append(changes, change)
 		}
 	}

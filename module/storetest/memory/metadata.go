@@ -51,12 +51,18 @@ type version struct {
 	creator string
 	created time.Time
 	files   map[string]store.File
+
+	draft      bool
+	released   int64 // files of lower ids have the version's time
+	downloads  int64
+	downloaded time.Time
 }
 
 type blob struct {
 	locator    store.Locator
 	size       int64
 	references int
+	hashes     store.Hashes
 }
 
 // NewMetadata returns an empty place.
@@ -110,8 +116,23 @@ func (m *Metadata) refusal(v *version, p store.Publication) error {
 	usage.Files++
 	if v == nil {
 		usage.Versions++
-	} else if _, exists := v.files[store.Fold(p.Ref.File)]; exists {
+		if p.Draft && p.Quota.Drafts > 0 && usage.Drafts >= p.Quota.Drafts {
+			return store.ErrQuotaDrafts
+		}
+		return p.Quota.Check(usage)
+	}
+	if err := p.CheckState(v.draft); err != nil {
+		return err
+	}
+	old, exists := v.files[store.Fold(p.Ref.File)]
+	switch {
+	case exists && p.OnDuplicate != store.Reject && old.Digest == p.Digest:
+		return nil
+	case exists && p.OnDuplicate != store.Replace:
 		return store.ErrExists
+	case exists:
+		usage.Bytes -= old.Size
+		usage.Files--
 	}
 	return p.Quota.Check(usage)
 }
@@ -123,6 +144,9 @@ func (m *Metadata) usage(owner string) (u store.Usage) {
 			continue
 		}
 		u.Versions++
+		if v.draft {
+			u.Drafts++
+		}
 		for _, file := range v.files {
 			u.Bytes += file.Size
 			u.Files++
@@ -141,21 +165,38 @@ func (s *metadataStore) Usage(ctx context.Context, owner string) (store.Usage, e
 }
 
 func (s *metadataStore) Lookup(ctx context.Context, ref store.Ref) (store.File, error) {
+	return s.lookup(ctx, ref, false)
+}
+
+func (s *metadataStore) LookupDraft(ctx context.Context, ref store.Ref) (store.File, error) {
+	return s.lookup(ctx, ref, true)
+}
+
+func (s *metadataStore) lookup(ctx context.Context, ref store.Ref, draft bool) (store.File, error) {
 	m, leave, err := s.enter(ctx)
 	if err != nil {
 		return store.File{}, err
 	}
 	defer leave()
 	v := m.versions[ref.VersionRef.Key()]
-	if v == nil {
+	if v == nil || v.draft != draft {
 		return store.File{}, store.ErrPackageNotFound
 	}
 	file, found := v.files[store.Fold(ref.File)]
 	if !found {
 		return store.File{}, store.ErrFileNotFound
 	}
-	file.Locator = m.blobs[file.Digest].locator
-	return file, nil
+	return m.shown(v, file), nil
+}
+
+// shown is a file as clients see it.
+func (m *state) shown(v *version, file store.File) store.File {
+	b := m.blobs[file.Digest]
+	file.Locator, file.Hashes = b.locator, b.hashes
+	if file.ID < v.released {
+		file.Created = v.created
+	}
+	return file
 }
 
 func (s *metadataStore) FindBlob(ctx context.Context, digest store.Digest) (store.Blob, error) {

@@ -1,0 +1,79 @@
+package badger
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+)
+
+// downloadWeight is how many records a download writes.
+const downloadWeight = 2
+
+// AddDownloads implements store.MetadataStore.
+func (s *Store) AddDownloads(ctx context.Context, all []store.Download) error {
+	for chunk := range slices.Chunk(all, batchWeight/downloadWeight) {
+		err := s.submit(ctx, downloadWeight*len(chunk), func(b *batch) error {
+			for _, d := range chunk {
+				err := b.addDownloads(d.Ref, func(version *versionRecord, file *fileRecord) {
+					if file.id == uint64(d.ID) && !version.draft {
+						version.downloads.add(d)
+						file.downloads.add(d)
+					}
+				})
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("counting downloads: %w", err)
+		}
+	}
+	return nil
+}
+
+// addDownloads changes what is counted for a file, if it is there.
+func (b *batch) addDownloads(ref store.Ref, change func(*versionRecord, *fileRecord)) error {
+	k, err := b.known(ref.VersionRef)
+	if err != nil || !k.exists {
+		return err
+	}
+	key := fileKey(k.version.id, ref.File)
+	var file fileRecord
+	if found, err := b.get(key, &file); err != nil || !found {
+		return err
+	}
+	wasVersion, wasFile := k.version.downloads, file.downloads
+	change(&k.version, &file)
+	if k.version.downloads != wasVersion {
+		b.put(k.key, &k.version)
+	}
+	if file.downloads != wasFile {
+		b.put(key, &file)
+	}
+	return nil
+}
+
+func (d *downloads) add(more store.Download) {
+	d.count += uint64(max(0, more.Count))
+	if more.Last.After(d.last) {
+		d.last = more.Last.UTC()
+	}
+}
+
+// SetHashes implements store.MetadataStore.
+func (s *Store) SetHashes(ctx context.Context, digest store.Digest, hashes store.Hashes) error {
+	return s.submit(ctx, 1, func(b *batch) error {
+		key := blobKey(digest)
+		var blob blobRecord
+		if found, err := b.get(key, &blob); err != nil || !found {
+			return err
+		}
+		blob.hashes = string(hashes)
+		b.put(key, &blob)
+		return nil
+	})
+}

@@ -1,0 +1,109 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+)
+
+const (
+	// DefaultDraftTTL is how long a draft is kept when nobody says (KeepDrafts).
+	DefaultDraftTTL = 7 * 24 * time.Hour
+
+	draftInterval = time.Minute
+	draftBatch    = 100
+)
+
+// KeepDrafts sets how long a draft is kept that is not published, for all of them. Zero
+// is DefaultDraftTTL.
+func (r *Registry) KeepDrafts(ttl time.Duration) { r.draftTTL.Store(int64(ttl)) }
+
+// LookupDraft finds a file of a draft, for who may write it. ErrPackageNotFound,
+// ErrFileNotFound.
+func (r *Registry) LookupDraft(ctx context.Context, ref store.Ref) (store.File, error) {
+	ctx, cancel := store.Bounded(ctx)
+	defer cancel()
+	return r.metadata.LookupDraft(ctx, ref)
+}
+
+// FindDraft finds a file of a draft to be read, as Find does a published one.
+func (r *Registry) FindDraft(ctx context.Context, ref store.Ref) (*Reading, error) {
+	file, err := r.LookupDraft(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	return &Reading{file, r, true}, nil
+}
+
+// PublishDraft makes a draft visible at once, with all its files. With expected digests,
+// by file name, it must have exactly those files: else ErrDifferent with the differences,
+// and nothing changes. A version that is published already is compared and stays.
+// ErrPackageNotFound, ErrNoSpace, ErrUnavailable.
+func (r *Registry) PublishDraft(ctx context.Context, ref store.VersionRef, expected map[string]store.Digest, user string) ([]store.Difference, error) {
+	ctx, cancel := store.Settled(ctx)
+	defer cancel()
+	if err := r.isBehind(); err != nil {
+		return nil, err
+	}
+	differences, err := r.metadata.PublishDraft(ctx, ref, expected, store.Act{User: user, Time: r.now()})
+	if err != nil {
+		return differences, fmt.Errorf("publishing draft: %w", err)
+	}
+	return nil, nil
+}
+
+// CheckPublish says before the body what Publish would refuse after it: ErrExists,
+// ErrDraft, ErrNotDraft. It returns the file that has the name already, if any.
+func (r *Registry) CheckPublish(ctx context.Context, ref store.Ref, limits Limits) (existing store.File, exists bool, err error) {
+	ctx, cancel := store.Bounded(ctx)
+	defer cancel()
+	asked := store.Publication{Draft: limits.Draft}
+	for _, draft := range []bool{false, true} {
+		lookup := r.metadata.Lookup
+		if draft {
+			lookup = r.metadata.LookupDraft
+		}
+		existing, err = lookup(ctx, ref)
+		if errors.Is(err, store.ErrPackageNotFound) {
+			continue
+		}
+		exists = err == nil
+		if err != nil && !errors.Is(err, store.ErrFileNotFound) {
+			return store.File{}, false, fmt.Errorf("looking up file: %w", err)
+		}
+		if err := asked.CheckState(draft); err != nil {
+			return store.File{}, false, err
+		}
+		if exists && limits.OnDuplicate == store.Reject {
+			return existing, true, store.ErrExists
+		}
+		return existing, exists, nil
+	}
+	return store.File{}, false, nil
+}
+
+// EndDrafts deletes drafts that were begun too long ago, and returns how many.
+func (r *Registry) EndDrafts(ctx context.Context) (ended int, err error) {
+	ttl := time.Duration(r.draftTTL.Load())
+	if ttl <= 0 {
+		ttl = DefaultDraftTTL
+	}
+	now := r.now()
+	for {
+		refs, err := r.metadata.DraftsBefore(ctx, now.Add(-ttl), draftBatch)
+		if err != nil || len(refs) == 0 || r.isBehind() != nil {
+			return ended, err
+		}
+		for _, ref := range refs {
+			err := r.metadata.DeleteDraft(ctx, ref, now.Add(-ttl), store.Act{Time: now})
+			if err != nil && !errors.Is(err, store.ErrPackageNotFound) {
+				return ended, err
+			}
+			ended++
+		}
+		r.wakeReaper()
+	}
+}

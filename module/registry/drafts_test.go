@@ -1,0 +1,190 @@
+package registry
+
+import (
+	"context"
+	"crypto/md5"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/storetest/memory"
+)
+
+// inMemory is a registry whose clock a test turns.
+func inMemory(t *testing.T, options Options) (*Registry, *memory.Metadata, *memory.Blobs) {
+	t.Helper()
+	names, bytes := memory.NewMetadata(), memory.NewBlobs()
+	metadata, err := names.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	blobs, err := bytes.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return New(metadata, blobs, options), names, bytes
+}
+
+func fileRef(version, file string) store.Ref {
+	return store.Ref{VersionRef: store.VersionRef{Owner: "o", Package: "p", Version: version}, File: file}
+}
+
+func mustPublish(t *testing.T, r *Registry, ref store.Ref, content string, limits Limits) store.File {
+	t.Helper()
+	file, err := r.Publish(context.Background(), ref, "u", Content{Body: strings.NewReader(content), Size: int64(len(content))}, limits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func mustClose(t *testing.T, r *Registry) {
+	t.Helper()
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestDraftsEndAfterTheirTime was seen to fail with published versions that end too.
+func TestDraftsEndAfterTheirTime(t *testing.T) {
+	var now atomic.Int64
+	clock := func() time.Time { return time.Unix(now.Load(), 0) }
+	r, _, _ := inMemory(t, Options{Idle: true, Now: clock})
+	defer mustClose(t, r)
+	r.KeepDrafts(time.Hour)
+	mustPublish(t, r, fileRef("plain", "f"), "x", Limits{})
+	old := mustPublish(t, r, fileRef("old", "f"), "x", Limits{Draft: true})
+	released := mustPublish(t, r, fileRef("released", "f"), "x", Limits{Draft: true})
+	if _, err := r.PublishDraft(t.Context(), released.VersionRef, nil, "u"); err != nil {
+		t.Fatal(err)
+	}
+	now.Store(3600)
+	mustPublish(t, r, fileRef("young", "f"), "x", Limits{Draft: true})
+	for _, want := range []int{0, 1, 0} {
+		ended, err := r.EndDrafts(t.Context())
+		if err != nil || ended != want {
+			t.Errorf("%d drafts ended, want %d: %v", ended, want, err)
+		}
+		now.Store(3601)
+	}
+	if _, err := r.LookupDraft(t.Context(), old.Ref); !errors.Is(err, store.ErrPackageNotFound) {
+		t.Errorf("the old draft: %v", err)
+	}
+	for _, version := range []string{"plain", "released"} {
+		if _, err := r.Lookup(t.Context(), fileRef(version, "f")); err != nil {
+			t.Errorf("%s: %v", version, err)
+		}
+	}
+	if _, err := r.LookupDraft(t.Context(), fileRef("young", "f")); err != nil {
+		t.Errorf("the young draft: %v", err)
+	}
+}
+
+// TestWhatAPublishWouldRefuseIsKnownBefore: the check before the body and the publish say
+// the same.
+func TestWhatAPublishWouldRefuseIsKnownBefore(t *testing.T) {
+	r, _, _ := inMemory(t, Options{Idle: true})
+	defer mustClose(t, r)
+	mustPublish(t, r, fileRef("published", "f"), "x", Limits{})
+	mustPublish(t, r, fileRef("draft", "f"), "x", Limits{Draft: true})
+	for _, test := range []struct {
+		version, file, content string
+		limits                 Limits
+		want, after            error
+	}{
+		{"published", "f", "y", Limits{}, store.ErrExists, store.ErrExists},
+		{"published", "new", "y", Limits{}, nil, nil},
+		{"published", "f", "x", Limits{OnDuplicate: store.Same}, nil, nil},
+		{"published", "f", "y", Limits{OnDuplicate: store.Same}, nil, store.ErrExists},
+		{"published", "f", "y", Limits{OnDuplicate: store.Replace}, nil, nil},
+		{"published", "f", "yy", Limits{OnDuplicate: store.Replace, Quota: store.Quota{Files: 3, Bytes: 4, Versions: 2}}, nil, nil},
+		{"published", "g", "y", Limits{Draft: true}, store.ErrNotDraft, store.ErrNotDraft},
+		{"draft", "f", "y", Limits{}, store.ErrDraft, store.ErrDraft},
+		{"draft", "g", "y", Limits{}, store.ErrDraft, store.ErrDraft},
+		{"draft", "f", "y", Limits{Draft: true}, store.ErrExists, store.ErrExists},
+		{"draft", "g", "y", Limits{Draft: true}, nil, nil},
+		{"none", "g", "y", Limits{Draft: true}, nil, nil},
+		{"another", "g", "y", Limits{}, nil, nil},
+	} {
+		name := fmt.Sprintf("%s/%s %+v", test.version, test.file, test.limits)
+		if _, _, err := r.CheckPublish(t.Context(), fileRef(test.version, test.file), test.limits); !errors.Is(err, test.want) || (err == nil) != (test.want == nil) {
+			t.Errorf("%s: before the body %v, want %v", name, err, test.want)
+		}
+		_, err := r.Publish(t.Context(), fileRef(test.version, test.file), "u", Content{Body: strings.NewReader(test.content), Size: int64(len(test.content))}, test.limits)
+		if !errors.Is(err, test.after) || (err == nil) != (test.after == nil) {
+			t.Errorf("%s: %v, want %v", name, err, test.after)
+		}
+	}
+}
+
+// TestDownloadsReachTheStore was seen to fail without the last ones, which closing stores.
+func TestDownloadsReachTheStore(t *testing.T) {
+	r, names, _ := inMemory(t, Options{Idle: true})
+	file := mustPublish(t, r, fileRef("1", "f"), "x", Limits{})
+	for range 3 {
+		r.NoteDownload(file)
+	}
+	if stored, err := r.storeDownloads(t.Context()); stored != 1 || err != nil {
+		t.Errorf("stored those of %d files, %v", stored, err)
+	}
+	r.NoteDownload(file)
+	mustClose(t, r)
+	metadata, err := names.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer metadata.Close()
+	if found, err := metadata.Lookup(t.Context(), file.Ref); err != nil || found.Downloads != 4 || found.Downloaded.IsZero() {
+		t.Errorf("%d downloads, the last %v, want 4: %v", found.Downloads, found.Downloaded, err)
+	}
+	r.NoteDownload(file)
+	if _, err := r.storeDownloads(t.Context()); err == nil || len(r.downloads.take()) != 1 {
+		t.Errorf("what a closed store does not take is lost: %v", err)
+	}
+}
+
+// TestHashesAreComputedOnceAndKept was seen to fail with hashes that are not kept.
+func TestHashesAreComputedOnceAndKept(t *testing.T) {
+	r, _, _ := inMemory(t, Options{})
+	defer mustClose(t, r)
+	file := mustPublish(t, r, fileRef("1", "f"), "content", Limits{})
+	results := make(chan string, 8)
+	for range cap(results) {
+		go func() {
+			hashes, err := r.Hashes(context.Background(), file)
+			results <- fmt.Sprint(hashes.MD5(), err)
+		}()
+	}
+	want := fmt.Sprintf("%x%v", md5.Sum([]byte("content")), nil)
+	for range cap(results) {
+		if got := <-results; got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	kept, err := r.Lookup(t.Context(), file.Ref)
+	if err != nil || kept.Hashes.MD5() != want[:32] {
+		t.Errorf("kept %q, %v", kept.Hashes.MD5(), err)
+	}
+	large := file
+	large.Size = HashAtOnce + 1
+	if _, err := r.Hashes(t.Context(), large); !errors.Is(err, ErrNotHashed) {
+		t.Errorf("a large file: %v", err)
+	}
+}
+
+func TestNoMoreIsHashedThanCanWait(t *testing.T) {
+	r, _, _ := inMemory(t, Options{Idle: true}) // nobody hashes
+	defer mustClose(t, r)
+	for i := range hashQueue {
+		if r.hashing.ask(store.Digest{byte(i), byte(i >> 8)}) == nil {
+			t.Fatalf("blob %d cannot wait", i)
+		}
+	}
+	if _, err := r.Hashes(t.Context(), store.File{Blob: store.Blob{Digest: store.Digest{31: 1}}}); !errors.Is(err, ErrNotHashed) {
+		t.Errorf("one more: %v", err)
+	}
+}

@@ -1,0 +1,142 @@
+package registry
+
+import (
+	"context"
+	"crypto/md5"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/sha512"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+)
+
+const (
+	// HashAtOnce is up to which size of a file Hashes waits for the hashes that it asks for.
+	HashAtOnce = 64 << 20
+
+	// hashQueue is how many blobs may wait to be hashed.
+	hashQueue = 1_000
+)
+
+// ErrNotHashed: the hashes of a file are not known now. They are being computed, unless
+// too much else is.
+var ErrNotHashed = errors.New("the hashes of the file are not known yet")
+
+// hashing computes hashes of blobs, one after the other. Whoever asks for those of one
+// blob meanwhile waits for the same work.
+type hashing struct {
+	mu    sync.Mutex
+	asked map[store.Digest]*hashJob
+	queue chan *hashJob
+}
+
+type hashJob struct {
+	digest store.Digest
+	done   chan struct{} // closed when the others are set
+	hashes store.Hashes
+	err    error
+}
+
+func newHashing() hashing {
+	return hashing{asked: make(map[store.Digest]*hashJob), queue: make(chan *hashJob, hashQueue)}
+}
+
+// ask returns the work on a blob, nil when there is too much of it.
+func (h *hashing) ask(digest store.Digest) *hashJob {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if job := h.asked[digest]; job != nil {
+		return job
+	}
+	job := &hashJob{digest: digest, done: make(chan struct{})}
+	select {
+	case h.queue <- job:
+		h.asked[digest] = job
+		return job
+	default:
+		return nil
+	}
+}
+
+func (h *hashing) end(job *hashJob) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.asked, job.digest)
+	close(job.done)
+}
+
+// Hashes returns the MD5, the SHA-1 and the SHA-512 of a file. The first time they are
+// computed from its bytes, and kept. It waits for that with files up to HashAtOnce, until
+// ctx ends. ErrNotHashed when they are not known then, ErrDamaged.
+func (r *Registry) Hashes(ctx context.Context, file store.File) (store.Hashes, error) {
+	if file.Hashes.IsKnown() {
+		return file.Hashes, nil
+	}
+	job := r.hashing.ask(file.Digest)
+	if job == nil || file.Size > HashAtOnce {
+		return "", ErrNotHashed
+	}
+	ctx, cancel := store.Bounded(ctx)
+	defer cancel()
+	select {
+	case <-job.done:
+		return job.hashes, job.err
+	case <-ctx.Done():
+		return "", fmt.Errorf("%w: %w", ErrNotHashed, ctx.Err())
+	}
+}
+
+// hashAll computes what is asked for until ctx ends.
+func (r *Registry) hashAll(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case job := <-r.hashing.queue:
+			job.hashes, job.err = r.hash(ctx, job.digest)
+			r.hashing.end(job)
+		}
+	}
+}
+
+func (r *Registry) hash(ctx context.Context, digest store.Digest) (store.Hashes, error) {
+	blob, err := r.metadata.FindBlob(ctx, digest)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrNotHashed, err)
+	}
+	content, err := r.blobs.Open(ctx, blob.Locator, blob.Size)
+	if err != nil {
+		return "", fmt.Errorf("%w: opening blob: %w", ErrNotHashed, err)
+	}
+	defer content.Close()
+	sum256, sumMD5, sum1, sum512 := sha256.New(), md5.New(), sha1.New(), sha512.New()
+	read := &endingReader{ctx, content}
+	if _, err := io.CopyBuffer(io.MultiWriter(sum256, sumMD5, sum1, sum512), read, make([]byte, 128<<10)); err != nil {
+		return "", fmt.Errorf("%w: reading blob: %w", ErrNotHashed, err)
+	}
+	if store.Digest(sum256.Sum(nil)) != digest {
+		return "", fmt.Errorf("%w: the bytes do not have their digest", store.ErrDamaged) // which the scrub deals with
+	}
+	hashes := store.NewHashes(sumMD5.Sum(nil), sum1.Sum(nil), sum512.Sum(nil))
+	if err := r.metadata.SetHashes(ctx, digest, hashes); err != nil && !errors.Is(err, store.ErrUnavailable) {
+		return hashes, fmt.Errorf("keeping hashes: %w", err)
+	}
+	return hashes, nil
+}
+
+// endingReader reads until ctx ends.
+type endingReader struct {
+	ctx  context.Context
+	from io.Reader
+}
+
+func (e *endingReader) Read(p []byte) (int, error) {
+	if err := e.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return e.from.Read(p)
+}

@@ -1,0 +1,354 @@
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+)
+
+// draftClauses are the contract of store.Drafts, and of what publishing does besides.
+var draftClauses = map[string]func(*metadataFixture){
+	"a draft is seen by who asks for drafts, and counts":               draftHidden,
+	"a published draft is there at once, with the time of publishing":  draftPublished,
+	"a draft is published with just the files that it should have":     draftCompared,
+	"drafts and published versions do not take each other's files":     draftStates,
+	"drafts end by being deleted, and those begun early are told":      draftEnds,
+	"of racing drafts just those that fit the quota of drafts win":     draftQuota,
+	"same takes equal bytes, and nothing changes but where they are":   sameTaken,
+	"replace has new bytes take the name":                              replaceTaken,
+	"downloads are counted for the file that they were of":             downloadsCounted,
+	"hashes are kept with the bytes that they are of":                  hashesKept,
+	"readers see none or all of a draft's files while it is published": draftAtomic,
+}
+
+// publishAs publishes content as change says.
+func (f *metadataFixture) publishAs(r store.Ref, content string, change func(*store.Publication)) (store.File, error) {
+	f.Helper()
+	p := f.publication(r, content)
+	change(&p)
+	file, _, err := f.Publish(context.Background(), p)
+	return file, err
+}
+
+func asDraft(p *store.Publication) { p.Draft = true }
+
+func (f *metadataFixture) mustDraft(r store.Ref, content string) store.File {
+	f.Helper()
+	file, err := f.publishAs(r, content, asDraft)
+	f.noError(err)
+	return file
+}
+
+func (f *metadataFixture) check() {
+	f.Helper()
+	if journaled, ok := f.MetadataStore.(store.Journaled); ok {
+		f.noError(journaled.Check(context.Background(), func(problem string) { f.Errorf("%s", problem) }))
+	}
+}
+
+func draftHidden(f *metadataFixture) {
+	ctx := context.Background()
+	f.mustPublish(ref("o", "p", "1", "f"), "x")
+	draft := f.mustDraft(ref("O", "p", "2", "f"), "yy")
+	f.mustDraft(ref("o", "q", "1", "f"), "z")
+	for range 2 {
+		f.wantMissing(draft.Ref, store.ErrPackageNotFound)
+		f.wantMissing(ref("o", "p", "2", "other"), store.ErrPackageNotFound)
+		_, err := f.FindVersion(ctx, draft.VersionRef)
+		f.wantError(err, store.ErrPackageNotFound)
+		_, err = f.Files(ctx, store.FileQuery{VersionRef: draft.VersionRef})
+		f.wantError(err, store.ErrPackageNotFound)
+		_, err = f.Foremost(ctx, "o", "q")
+		f.wantError(err, store.ErrPackageNotFound)
+		page := f.versions(store.VersionQuery{Owner: "o", Total: true})
+		f.wantVersions(page.Versions, "p 1")
+		f.want(page.Total, int64(1))
+		f.wantVersions(f.versions(store.VersionQuery{Owner: "o", Package: "p"}).Versions, "p 1")
+		f.wantVersions(f.versions(store.VersionQuery{Owner: "o", Package: "q"}).Versions)
+		owners, err := f.Owners(ctx, store.OwnerQuery{})
+		f.noError(err)
+		f.want(owners.Owners, []store.OwnerInfo{{Name: "o", Packages: 1, Sums: store.Sums{Versions: 1, Files: 1, Bytes: 1}}})
+		packages, err := f.Packages(ctx, store.PackageQuery{Owner: "o"})
+		f.noError(err)
+		f.want(len(packages.Packages), 1)
+
+		found, err := f.LookupDraft(ctx, draft.Ref)
+		f.noError(err)
+		f.want(found, draft)
+		_, err = f.LookupDraft(ctx, ref("o", "p", "2", "other"))
+		f.wantError(err, store.ErrFileNotFound)
+		_, err = f.LookupDraft(ctx, ref("o", "p", "1", "f"))
+		f.wantError(err, store.ErrPackageNotFound)
+		f.wantVersions(f.versions(store.VersionQuery{Owner: "o", Drafts: true}).Versions, "q 1", "p 2")
+		f.wantVersions(f.allVersions(store.VersionQuery{Owner: "o", Drafts: true, Limit: 1}), "q 1", "p 2")
+		f.wantVersions(f.versions(store.VersionQuery{Owner: "o", Package: "P", Drafts: true}).Versions, "p 2")
+		files, err := f.Files(ctx, store.FileQuery{VersionRef: draft.VersionRef, Draft: true})
+		f.noError(err)
+		f.want(files.Files, []store.File{draft})
+		f.want(files.Version.Draft, true)
+		usage, err := f.Usage(ctx, "o")
+		f.noError(err)
+		f.want(usage, store.Usage{Versions: 3, Files: 3, Bytes: 4, Drafts: 2})
+		f.check()
+		f.reopen()
+	}
+}
+
+func draftPublished(f *metadataFixture) {
+	ctx := context.Background()
+	draft := f.mustDraft(ref("o", "p", "1", "f"), "x")
+	f.mustPublish(ref("o", "p", "2", "f"), "y")
+	at := store.Act{User: "bob", Time: epoch.Add(time.Hour)}
+	_, err := f.PublishDraft(ctx, ref("O", "P", "1", "").VersionRef, nil, at)
+	f.noError(err)
+	later := f.mustPublish(ref("o", "p", "1", "later"), "z") // of an earlier time
+	want := draft
+	want.Created = at.Time
+	for range 2 {
+		f.want(f.mustLookup(draft.Ref), want)
+		f.want(f.mustLookup(later.Ref), later)
+		page := f.versions(store.VersionQuery{Owner: "o", Total: true})
+		f.wantVersions(page.Versions, "p 1", "p 2")
+		f.want(page.Total, int64(2))
+		version, err := f.FindVersion(ctx, draft.VersionRef)
+		f.noError(err)
+		f.want(version.Created, at.Time)
+		f.want(version.Draft, false)
+		f.wantVersions(f.versions(store.VersionQuery{Owner: "o", Drafts: true}).Versions)
+		_, err = f.LookupDraft(ctx, draft.Ref)
+		f.wantError(err, store.ErrPackageNotFound)
+		f.check()
+		f.reopen()
+	}
+	_, err = f.PublishDraft(ctx, draft.VersionRef, nil, act)
+	f.noError(err)
+	f.want(f.mustLookup(draft.Ref), want)
+	_, err = f.PublishDraft(ctx, ref("o", "p", "3", "").VersionRef, nil, act)
+	f.wantError(err, store.ErrPackageNotFound)
+}
+
+func draftCompared(f *metadataFixture) {
+	ctx := context.Background()
+	f.mustDraft(ref("o", "p", "1", "a"), "a")
+	f.mustDraft(ref("o", "p", "1", "B"), "b")
+	version := ref("o", "p", "1", "").VersionRef
+	for _, test := range []struct {
+		expected map[string]store.Digest
+		want     []store.Difference
+	}{
+		{map[string]store.Digest{"a": digestOf("a"), "b": digestOf("x"), "C": digestOf("c")}, []store.Difference{{Kind: store.Different, File: "b"}, {Kind: store.Missing, File: "C"}}},
+		{map[string]store.Digest{"A": digestOf("a")}, []store.Difference{{Kind: store.Extra, File: "B"}}},
+		{map[string]store.Digest{}, []store.Difference{{Kind: store.Extra, File: "a"}, {Kind: store.Extra, File: "B"}}},
+	} {
+		got, err := f.PublishDraft(ctx, version, test.expected, act)
+		f.wantError(err, store.ErrDifferent)
+		f.want(got, test.want)
+		f.wantMissing(ref("o", "p", "1", "a"), store.ErrPackageNotFound)
+	}
+	exact := map[string]store.Digest{"a": digestOf("a"), "b": digestOf("b")}
+	for range 2 { // the second time it is published already
+		got, err := f.PublishDraft(ctx, version, exact, act)
+		f.noError(err)
+		f.want(len(got), 0)
+		f.mustLookup(ref("o", "p", "1", "b"))
+	}
+	exact["c"] = digestOf("c")
+	got, err := f.PublishDraft(ctx, version, exact, act)
+	f.wantError(err, store.ErrDifferent)
+	f.want(got, []store.Difference{{Kind: store.Missing, File: "c"}})
+}
+
+func draftStates(f *metadataFixture) {
+	f.mustDraft(ref("o", "p", "1", "f"), "x")
+	f.mustPublish(ref("o", "p", "2", "f"), "y")
+	_, plain, err := f.publish(ref("o", "p", "1", "g"), "g")
+	f.wantError(err, store.ErrDraft)
+	draft := f.publication(ref("o", "p", "2", "g"), "h")
+	draft.Draft = true
+	_, _, err = f.Publish(context.Background(), draft)
+	f.wantError(err, store.ErrNotDraft)
+	again := f.publication(ref("o", "p", "1", "F"), "z")
+	again.Draft = true
+	_, _, err = f.Publish(context.Background(), again)
+	f.wantError(err, store.ErrExists)
+	f.wantCondemned(plain, draft.Locator, again.Locator)
+}
+
+func draftEnds(f *metadataFixture) {
+	ctx := context.Background()
+	for i, version := range []string{"1", "2", "3"} {
+		at := epoch.Add(time.Duration(i) * time.Hour)
+		_, err := f.publishAs(ref("o", "p", version, "f"), version, func(p *store.Publication) { p.Draft, p.Created = true, at })
+		f.noError(err)
+	}
+	before := func(at time.Time, limit int) []store.VersionRef {
+		refs, err := f.DraftsBefore(ctx, at, limit)
+		f.noError(err)
+		return refs
+	}
+	f.want(len(before(epoch, 10)), 0)
+	f.want(before(epoch.Add(time.Hour), 10), []store.VersionRef{ref("o", "p", "1", "").VersionRef})
+	f.want(before(epoch.Add(5*time.Hour), 2), []store.VersionRef{ref("o", "p", "1", "").VersionRef, ref("o", "p", "2", "").VersionRef})
+	f.mustPublish(ref("o", "q", "1", "f"), "published")
+	f.wantError(f.DeleteDraft(ctx, ref("o", "q", "1", "").VersionRef, epoch.AddDate(1, 0, 0), act), store.ErrPackageNotFound)
+	f.wantError(f.DeleteDraft(ctx, ref("o", "p", "1", "").VersionRef, epoch, act), store.ErrPackageNotFound)
+	f.noError(f.DeleteDraft(ctx, ref("O", "p", "1", "").VersionRef, epoch.Add(time.Hour), act))
+	f.noError(f.DeleteFile(ctx, ref("o", "p", "2", "f"), act))
+	f.noError(f.DeleteVersion(ctx, ref("o", "q", "1", "").VersionRef, act))
+	f.noError(f.DeletePackage(ctx, "o", "p", act))
+	f.want(len(before(epoch.Add(5*time.Hour), 10)), 0)
+	f.want(len(f.drain()), 4)
+	f.want(len(before(epoch.Add(5*time.Hour), 10)), 0)
+	usage, err := f.Usage(ctx, "o")
+	f.noError(err)
+	f.want(usage, store.Usage{})
+	f.check()
+}
+
+func draftQuota(f *metadataFixture) {
+	const clients, drafts = 8, 3
+	errs := make([]error, clients)
+	inParallel(clients, func(i int) {
+		_, errs[i] = f.publishAs(ref("o", "p", fmt.Sprint(i), "f"), "x", func(p *store.Publication) { p.Draft, p.Quota.Drafts = true, drafts })
+	})
+	won := 0
+	for _, err := range errs {
+		if err == nil {
+			won++
+		} else {
+			f.wantError(err, store.ErrQuotaDrafts)
+		}
+	}
+	f.want(won, drafts)
+	_, err := f.publishAs(ref("o", "p", "plain", "f"), "x", func(p *store.Publication) { p.Quota.Drafts = drafts })
+	f.noError(err)
+}
+
+func sameTaken(f *metadataFixture) {
+	same := func(p *store.Publication) {
+		p.OnDuplicate, p.Creator, p.Created = store.Same, "bob", epoch.Add(time.Hour)
+	}
+	first := f.mustPublish(ref("o", "p", "1", "f"), "x")
+	other := f.mustPublish(ref("o", "p", "1", "g"), "x")
+	f.drain()
+	renewed, err := f.publishAs(ref("O", "p", "1", "F"), "x", same)
+	f.noError(err)
+	want := first
+	want.Locator = renewed.Locator
+	f.want(renewed, want)
+	f.wantCondemned(other.Locator)
+	for range 2 {
+		f.want(f.mustLookup(first.Ref), want)
+		f.want(f.mustLookup(other.Ref).Locator, renewed.Locator)
+		f.check()
+		f.reopen()
+	}
+	p := f.publication(ref("o", "p", "1", "f"), "other")
+	same(&p)
+	_, _, err = f.Publish(context.Background(), p)
+	f.wantError(err, store.ErrExists)
+	f.wantCondemned(p.Locator)
+	f.noError(f.DeleteVersion(context.Background(), first.VersionRef, act))
+	f.wantCondemned(renewed.Locator)
+}
+
+func replaceTaken(f *metadataFixture) {
+	replace := func(p *store.Publication) {
+		p.OnDuplicate, p.Creator, p.Quota.Files, p.Quota.Bytes = store.Replace, "bob", 1, 5
+	}
+	old := f.mustPublish(ref("o", "p", "1", "f"), "x")
+	replaced, err := f.publishAs(ref("o", "p", "1", "F"), "yyyyy", replace)
+	f.noError(err)
+	f.wantCondemned(old.Locator)
+	if replaced.ID <= old.ID || replaced.Creator != "bob" || replaced.File != "F" {
+		f.Errorf("the file is %+v, it was %+v", replaced, old)
+	}
+	for range 2 {
+		f.want(f.mustLookup(old.Ref), replaced)
+		f.want(len(f.versions(store.VersionQuery{Owner: "o"}).Versions), 1)
+		usage, err := f.Usage(context.Background(), "o")
+		f.noError(err)
+		f.want(usage, store.Usage{Versions: 1, Files: 1, Bytes: 5})
+		f.check()
+		f.reopen()
+	}
+	_, err = f.publishAs(ref("o", "p", "1", "F"), "yyyyyy", replace)
+	f.wantError(err, store.ErrQuotaBytes)
+	f.want(f.mustLookup(old.Ref), replaced)
+	_, err = f.FindBlob(context.Background(), digestOf("x"))
+	f.wantError(err, store.ErrBlobNotFound)
+}
+
+func downloadsCounted(f *metadataFixture) {
+	ctx := context.Background()
+	first, second := f.mustPublish(ref("o", "p", "1", "f"), "x"), f.mustPublish(ref("o", "p", "1", "g"), "y")
+	draft := f.mustDraft(ref("o", "p", "2", "f"), "z")
+	f.noError(f.AddDownloads(ctx, []store.Download{
+		{Ref: first.Ref, ID: first.ID, Count: 2, Last: epoch.Add(time.Hour)},
+		{Ref: ref("O", "P", "1", "G"), ID: second.ID, Count: 1, Last: epoch},
+		{Ref: first.Ref, ID: first.ID, Count: 1, Last: epoch},
+		{Ref: draft.Ref, ID: draft.ID, Count: 1, Last: epoch},
+		{Ref: second.Ref, ID: second.ID + 100, Count: 50, Last: epoch.AddDate(1, 0, 0)},
+		{Ref: ref("nobody", "p", "1", "f"), ID: 1, Count: 1, Last: epoch},
+	}))
+	f.noError(f.AddDownloads(ctx, nil))
+	f.reopen()
+	file := f.mustLookup(first.Ref)
+	f.want([]any{file.Downloads, file.Downloaded}, []any{int64(3), epoch.Add(time.Hour)})
+	version, err := f.FindVersion(ctx, first.VersionRef)
+	f.noError(err)
+	f.want([]any{version.Downloads, version.Downloaded}, []any{int64(4), epoch.Add(time.Hour)})
+	hidden, err := f.LookupDraft(ctx, draft.Ref)
+	f.noError(err)
+	f.want(hidden.Downloads, int64(0))
+	f.noError(f.DeleteFile(ctx, first.Ref, act))
+	f.want(f.mustPublish(first.Ref, "x").Downloads, int64(0))
+	f.check()
+}
+
+func hashesKept(f *metadataFixture) {
+	ctx := context.Background()
+	file := f.mustPublish(ref("o", "p", "1", "f"), "x")
+	f.want(file.Hashes.IsKnown(), false)
+	hashes := store.NewHashes(make([]byte, 16), slices.Repeat([]byte{1}, 20), slices.Repeat([]byte{2}, 64))
+	f.noError(f.SetHashes(ctx, file.Digest, hashes))
+	f.noError(f.SetHashes(ctx, digestOf("nobody's"), hashes))
+	f.mustPublish(ref("o", "p", "1", "g"), "x")
+	f.want(f.mustLookup(ref("o", "p", "1", "g")).Hashes, hashes)
+	page, err := f.Files(ctx, store.FileQuery{VersionRef: file.VersionRef})
+	f.noError(err)
+	f.want(page.Files[0].Hashes.SHA1(), "0101010101010101010101010101010101010101")
+	f.noError(f.DeleteVersion(ctx, file.VersionRef, act))
+	f.drain()
+	f.want(f.mustPublish(file.Ref, "x").Hashes.IsKnown(), false)
+}
+
+func draftAtomic(f *metadataFixture) {
+	const files, rounds = 20, 10
+	ctx := context.Background()
+	for round := range rounds {
+		version := ref("o", "p", fmt.Sprint(round), "")
+		for i := range files {
+			version.File = numbered(i)
+			f.mustDraft(version, numbered(i))
+		}
+		inParallel(4, func(i int) {
+			if i == 0 {
+				_, err := f.PublishDraft(ctx, version.VersionRef, nil, act)
+				if err != nil {
+					f.Errorf("publishing: %v", err)
+				}
+				return
+			}
+			for seen := false; !seen; {
+				page, err := f.Files(ctx, store.FileQuery{VersionRef: version.VersionRef, Limit: files})
+				if seen = err == nil; seen && len(page.Files) != files {
+					f.Errorf("a reader sees %d of %d files", len(page.Files), files)
+				}
+			}
+		})
+	}
+}
