@@ -187,9 +187,13 @@ func TestBackupsThatAreRefused(t *testing.T) {
 		{"something else", func(*testing.T) []byte { return bytes.Repeat([]byte("something else"), 200) }, store.ErrDamaged},
 		{"a tar of something else", func(t *testing.T) []byte { return tarOf(t, "README", "hello") }, store.ErrIncomplete},
 		{"a head of something else", func(t *testing.T) []byte { return tarOf(t, "backup.json", "{}") }, store.ErrDamaged},
-		{"a head without a sum", func(t *testing.T) []byte { return tarOf(t, "backup.json", `{"backup":1,"store":"s"}`) }, store.ErrDamaged},
+		{"a head without a sum", func(t *testing.T) []byte {
+			return tarOf(t, "backup.json", fmt.Sprintf(`{"backup":%d,"store":"s"}`, BackupFormat))
+		}, store.ErrDamaged},
 		{"a head with a field more", func(t *testing.T) []byte { return tarOf(t, "backup.json", emptyHead[:len(emptyHead)-1]+`,"x":1}`) }, store.ErrDamaged},
-		{"a newer format", func(t *testing.T) []byte { return tarOf(t, "backup.json", `{"backup":2,"store":"s"}`) }, store.ErrFormat},
+		{"a newer format", func(t *testing.T) []byte {
+			return tarOf(t, "backup.json", fmt.Sprintf(`{"backup":%d,"store":"s"}`, BackupFormat+1))
+		}, store.ErrFormat},
 		{"no end", func(t *testing.T) []byte { return tarOf(t, "backup.json", emptyHead) }, store.ErrIncomplete},
 		{"an entry that nobody knows", func(t *testing.T) []byte { return tarOf(t, "backup.json", emptyHead, "x", "") }, store.ErrFormat},
 		{"a head that ends before it begins", change(func(b *sampleBackup) { b.head.Since.Sequence = 9 }), store.ErrDamaged},
