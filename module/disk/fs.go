@@ -145,20 +145,41 @@ func IsTemporary(temporary string) (name string, is bool) {
 	return strings.CutSuffix(temporary, temporarySuffix)
 }
 
+// WriteDurably writes a file anew, in place of one of that name. When it returns nil the
+// bytes survive a power cut, but not yet the name. After an error there is no such file.
+func WriteDurably(fsys FS, name string, write func(io.Writer) error) error {
+	if err := fsys.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("removing an unfinished one: %w", err)
+	}
+	file, err := fsys.Create(name)
+	if err != nil {
+		return err
+	}
+	err = write(file)
+	if err == nil {
+		err = file.Sync()
+	}
+	if err = errors.Join(err, file.Close()); err != nil {
+		return errors.Join(err, fsys.Remove(name))
+	}
+	return nil
+}
+
 // WriteFile writes a small file in one step: after a crash it is there with all of
 // the text, or as it was before. When it returns nil it survives a power cut.
 func WriteFile(fsys FS, name, text string) error {
 	temporary := Temporary(name)
-	if err := fsys.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("writing %s: %w", filepath.Base(name), err)
+	err := WriteDurably(fsys, temporary, func(w io.Writer) error {
+		_, err := io.WriteString(w, text)
+		return err
+	})
+	if err == nil {
+		err = fsys.Rename(temporary, name)
 	}
-	if err := writeDurably(fsys, temporary, text); err != nil {
-		return fmt.Errorf("writing %s: %w", filepath.Base(name), err)
+	if err == nil {
+		err = fsys.SyncDirectory(filepath.Dir(name))
 	}
-	if err := fsys.Rename(temporary, name); err != nil {
-		return fmt.Errorf("writing %s: %w", filepath.Base(name), err)
-	}
-	if err := fsys.SyncDirectory(filepath.Dir(name)); err != nil {
+	if err != nil {
 		return fmt.Errorf("writing %s: %w", filepath.Base(name), err)
 	}
 	return nil
@@ -177,18 +198,6 @@ func WriteNewFile(fsys FS, name, text string) error {
 		removing = nil
 	}
 	return errors.Join(err, removing)
-}
-
-func writeDurably(fsys FS, name, text string) error {
-	file, err := fsys.Create(name)
-	if err != nil {
-		return err
-	}
-	_, err = io.WriteString(file, text)
-	if err == nil {
-		err = file.Sync()
-	}
-	return errors.Join(err, file.Close())
 }
 
 var _ FS = OS{}

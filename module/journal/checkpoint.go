@@ -1,14 +1,11 @@
 package journal
 
 import (
-	"bufio"
 	"cmp"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -81,62 +78,45 @@ func (j *Journal) Checkpoints() ([]Checkpoint, error) { return checkpointsIn(j.p
 func (j *Journal) WriteCheckpoint(mark store.CheckpointMark, tell func(func(store.Change) error) error) (Checkpoint, error) {
 	made := Checkpoint{Sequence: mark.At.Sequence}
 	temporary := disk.Temporary(filepath.Join(j.path, checkpointPrefix))
-	if err := j.options.FS.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return made, fmt.Errorf("removing an unfinished checkpoint: %w", err)
-	}
-	file, err := j.options.FS.Create(temporary)
-	if err != nil {
-		return made, fmt.Errorf("creating checkpoint: %w", err)
-	}
-	made.Records, err = j.writeLines(file, mark, tell)
+	err := disk.WriteDurably(j.options.FS, temporary, func(file io.Writer) (err error) {
+		made.Records, err = j.writeCheckpoint(file, mark, tell)
+		return err
+	})
 	if err == nil {
-		err = file.Sync()
-	}
-	if err = errors.Join(err, file.Close()); err == nil {
 		err = j.nameCheckpoint(temporary, made)
 	}
 	if err != nil {
-		return made, errors.Join(fmt.Errorf("writing checkpoint: %w", err), ignoreAbsent(j.options.FS.Remove(temporary)))
+		return made, fmt.Errorf("writing checkpoint: %w", err)
 	}
 	return made, nil
 }
 
-func ignoreAbsent(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	return err
-}
-
-// writeLines returns how many records there are, which is at least 1: no name has 0.
-func (j *Journal) writeLines(file io.Writer, mark store.CheckpointMark, tell func(func(store.Change) error) error) (records uint64, err error) {
-	buffered := bufio.NewWriterSize(file, 256<<10)
-	zip, err := gzip.NewWriterLevel(buffered, gzip.BestSpeed)
-	if err != nil {
-		return 0, err
-	}
+// writeCheckpoint returns how many records there are, which is at least 1: no name has 0.
+func (j *Journal) writeCheckpoint(file io.Writer, mark store.CheckpointMark, tell func(func(store.Change) error) error) (records uint64, err error) {
 	var at store.Position
 	var line []byte
-	add := func(change store.Change) error {
-		at.Sequence++
-		change.Sequence = at.Sequence
-		if line, at.Chain, err = AppendLine(line[:0], at.Chain, change); err != nil {
-			return fmt.Errorf("encoding record: %w", err)
+	err = compressed(file, func(zip io.Writer) error {
+		add := func(change store.Change) (err error) {
+			at.Sequence++
+			change.Sequence = at.Sequence
+			if line, at.Chain, err = AppendLine(line[:0], at.Chain, change); err != nil {
+				return fmt.Errorf("encoding record: %w", err)
+			}
+			_, err = zip.Write(line)
+			return err
 		}
-		_, err = zip.Write(line)
-		return err
-	}
-	if _, err := zip.Write(AppendHeader(nil, NewJournalHeader(j.store, store.Position{}))); err != nil {
-		return 0, err
-	}
-	err = add(store.Change{Operation: store.OperationCheckpoint, Checkpoint: &mark})
-	if err == nil {
-		err = tell(add)
-	}
-	if err == nil {
-		err = add(store.Change{Operation: store.OperationEnd, Checkpoint: &mark})
-	}
-	return max(at.Sequence, 3) - 2, errors.Join(err, zip.Close(), buffered.Flush())
+		if _, err := zip.Write(AppendHeader(nil, NewJournalHeader(j.store, store.Position{}))); err != nil {
+			return err
+		}
+		if err := add(store.Change{Operation: store.OperationCheckpoint, Checkpoint: &mark}); err != nil {
+			return err
+		}
+		if err := tell(add); err != nil {
+			return err
+		}
+		return add(store.Change{Operation: store.OperationEnd, Checkpoint: &mark})
+	})
+	return max(at.Sequence, 3) - 2, err
 }
 
 // nameCheckpoint gives a checkpoint its name. One whose name may not be durable is
@@ -145,7 +125,7 @@ func (j *Journal) nameCheckpoint(temporary string, made Checkpoint) error {
 	j.naming.Lock()
 	defer j.naming.Unlock()
 	if err := j.options.FS.Rename(temporary, made.path(j.path)); err != nil {
-		return fmt.Errorf("naming it: %w", err)
+		return errors.Join(fmt.Errorf("naming it: %w", err), j.options.FS.Remove(temporary))
 	}
 	if err := j.options.FS.SyncDirectory(j.path); err != nil {
 		return errors.Join(fmt.Errorf("syncing directory of journal: %w", err), j.options.FS.Remove(made.path(j.path)))

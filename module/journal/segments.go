@@ -195,18 +195,15 @@ func (j *Journal) compress(sealed segment) {
 }
 
 func (j *Journal) replace(sealed segment) error {
-	compressed := sealed
-	compressed.compressed = true
-	temporary := disk.Temporary(compressed.path(j.path))
-	if err := j.options.FS.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("removing an unfinished segment: %w", err)
-	}
+	small := sealed
+	small.compressed = true
+	temporary := disk.Temporary(small.path(j.path))
 	if err := j.writeCompressed(sealed, temporary); err != nil {
-		return err
+		return fmt.Errorf("writing segment: %w", err)
 	}
 	j.naming.Lock()
 	defer j.naming.Unlock()
-	if err := j.options.FS.Rename(temporary, compressed.path(j.path)); err != nil {
+	if err := j.options.FS.Rename(temporary, small.path(j.path)); err != nil {
 		return fmt.Errorf("naming segment: %w", err)
 	}
 	if err := j.options.FS.SyncDirectory(j.path); err != nil {
@@ -226,25 +223,19 @@ func (j *Journal) writeCompressed(sealed segment, to string) error {
 		return err
 	}
 	defer source.Close()
-	file, err := j.options.FS.Create(to)
-	if err != nil {
-		return fmt.Errorf("creating segment: %w", err)
-	}
+	return disk.WriteDurably(j.options.FS, to, func(file io.Writer) error {
+		return compressed(file, func(zip io.Writer) error { return source.copyTo(zip, sealed.last) })
+	})
+}
+
+// compressed has what is written end up in a file, compressed.
+func compressed(file io.Writer, write func(io.Writer) error) error {
 	buffered := bufio.NewWriterSize(file, 256<<10)
 	zip, err := gzip.NewWriterLevel(buffered, gzip.BestSpeed)
-	if err == nil {
-		err = source.copyTo(zip, sealed.last)
+	if err != nil {
+		return err
 	}
-	if err == nil {
-		err = errors.Join(zip.Close(), buffered.Flush())
-	}
-	if err == nil {
-		err = file.Sync()
-	}
-	if err = errors.Join(err, file.Close()); err != nil {
-		return fmt.Errorf("writing segment: %w", err)
-	}
-	return nil
+	return errors.Join(write(zip), zip.Close(), buffered.Flush())
 }
 
 // copyTo copies the header and every line up to a change.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -170,11 +169,10 @@ func (e *entry) tellOpened(ctx context.Context, b *Config, metadata store.Metada
 func (e *entry) withProgress(ctx context.Context) context.Context {
 	var told store.Lasting
 	began := time.Now()
-	return store.WithProgress(ctx, func(text string) {
-		e.setFault(fmt.Errorf("%w: the registry is being opened: %s", store.ErrUnavailable, text))
-		step, _, _ := strings.Cut(text, ":")
-		if told.IsNews(step) && time.Since(began) > RetryInterval {
-			e.log.logger().Info("opening the store", slog.String("progress", text))
+	return store.WithProgress(ctx, func(now store.Progress) {
+		e.setFault(fmt.Errorf("%w: the registry is being opened: %s", store.ErrUnavailable, now))
+		if told.IsNews(now.Doing) && time.Since(began) > RetryInterval {
+			e.log.logger().Info("opening the store", slog.String("progress", now.String()))
 		}
 	})
 }

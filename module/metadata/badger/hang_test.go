@@ -18,8 +18,8 @@ func TestABadgerThatHangs(t *testing.T) {
 	var log messages
 	hangs := make(chan struct{})
 	var once sync.Once
-	ctx := store.WithProgress(t.Context(), func(text string) {
-		if strings.Contains(text, "opening the database hangs") {
+	ctx := store.WithProgress(t.Context(), func(p store.Progress) {
+		if strings.Contains(p.Doing, "opening the database hangs") {
 			once.Do(func() { close(hangs) })
 		}
 	})

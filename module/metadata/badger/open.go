@@ -217,7 +217,7 @@ func (p *place) settle(ctx context.Context, o *opened) error {
 func (p *place) openDatabase(ctx context.Context) (*opened, error) {
 	o := &opened{place: p, ledger: newLedger(p.path())}
 	options := databaseOptions(p.path(), databaseLog{p.log, o.ledger, &p.signs})
-	store.ReportProgress(ctx, "looking at the files of the database")
+	store.ReportProgress(ctx, store.Progress{Doing: "looking at the files of the database"})
 	err := firstError(
 		func() error { return p.descriptors.forOpening(p.path()) },
 		func() error { return checkFiles(p.path(), options, p.log) },
@@ -240,7 +240,7 @@ func (p *place) openDatabase(ctx context.Context) (*opened, error) {
 // what it says must not have bytes deleted before it is on disk. Badger tries as long as
 // it takes.
 func (o *opened) awaitFlush(ctx context.Context) error {
-	store.ReportProgress(ctx, "writing what the last run left in the logs of the database")
+	store.ReportProgress(ctx, store.Progress{Doing: "writing what the last run left in the logs of the database"})
 	return poll(ctx, o.db.isFlushed)
 }
 

@@ -140,7 +140,7 @@ const hangTime = time.Minute
 // attend waits for a call of Badger's, which ends when it likes, and says so when it
 // has shown no progress for long: then it may never end.
 func (p *place) attend(ctx context.Context, what string, call func() error) error {
-	store.ReportProgress(ctx, what)
+	store.ReportProgress(ctx, store.Progress{Doing: what})
 	done := make(chan error, 1)
 	go func() { done <- call() }()
 	ticker := time.NewTicker(p.hang / 10)
@@ -159,7 +159,7 @@ func (p *place) attend(ctx context.Context, what string, call func() error) erro
 		} else if time.Since(since) >= p.hang {
 			since = time.Now()
 			p.log.Error("Badger hangs: a call shows no progress; if it stays so, restart Caddy", slog.String("call", what), slog.Duration("for", p.hang))
-			store.ReportProgress(ctx, fmt.Sprintf("%s hangs: no progress for %s; if it stays so, restart Caddy", what, p.hang))
+			store.ReportProgress(ctx, store.Progress{Doing: fmt.Sprintf("%s hangs: no progress for %s; if it stays so, restart Caddy", what, p.hang)})
 		}
 	}
 }

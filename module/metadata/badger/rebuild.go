@@ -18,7 +18,7 @@ import (
 // remake makes a damaged database anew from the journal, once all of that has been
 // read and found good.
 func (p *place) remake(ctx context.Context, j *journal.Journal, damage error) (*opened, error) {
-	store.ReportProgress(ctx, "reading the journal, to see whether it can replace a damaged database")
+	store.ReportProgress(ctx, store.Progress{Doing: "reading the journal, to see whether it can replace a damaged database"})
 	if err := p.verifyOnce(ctx, j); err != nil {
 		if !errors.Is(err, store.ErrDamaged) || ctx.Err() != nil {
 			return nil, fmt.Errorf("%w: reading the journal to replace a damaged database: %w", store.ErrUnavailable, err)

@@ -44,9 +44,8 @@ func (r *replay) takeWith(ctx context.Context, apply func(*batch, store.Change) 
 		return errors.Join(fmt.Errorf("replaying change %d: %w", change.Sequence, contradiction(err)), r.abandon())
 	}
 	r.done++
-	store.ReplayProgressOf(ctx)(r.done, r.total)
-	if r.total > 0 && r.done%1000 == 1 {
-		store.ReportProgress(ctx, fmt.Sprintf("making the changes that the database lacks: %d %%", min(100, 100*r.done/r.total)))
+	if r.done%1000 == 1 {
+		store.ReportProgress(ctx, store.Progress{Doing: "making the changes that the database lacks", Done: r.done, Total: r.total})
 	}
 	if r.count++; r.count == replayBatch {
 		return r.flush()

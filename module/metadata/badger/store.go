@@ -30,10 +30,10 @@ type Store struct {
 	closed atomic.Bool
 	away   atomic.Bool // what is open is being taken away: nobody begins to use it
 
-	astray   atomic.Pointer[error]  // which of its files was removed or replaced; nil for none
-	looked   time.Time              // when that was looked at; for watch
-	fault    atomic.Pointer[error]  // why it could not be opened again, when last tried
-	progress atomic.Pointer[string] // of opening it again
+	astray   atomic.Pointer[error]          // which of its files was removed or replaced; nil for none
+	looked   time.Time                      // when that was looked at; for watch
+	fault    atomic.Pointer[error]          // why it could not be opened again, when last tried
+	progress atomic.Pointer[store.Progress] // of opening it again
 
 	operations chan *operation
 	committer  sync.Mutex    // held while a batch is committed, and by reopening

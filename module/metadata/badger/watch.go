@@ -207,7 +207,7 @@ func (s *Store) reopenJournal() error {
 // the store is not available.
 func (s *Store) reopen() error {
 	defer s.progress.Store(nil)
-	ctx := store.WithProgress(s.life, func(text string) { s.progress.Store(&text) })
+	ctx := store.WithProgress(s.life, func(p store.Progress) { s.progress.Store(&p) })
 	old, err := s.takeAway(ctx)
 	if err != nil {
 		return err

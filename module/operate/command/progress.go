@@ -152,9 +152,11 @@ func (p *progressLine) clear() {
 }
 
 // replaying shows how far a database is that is made out of a journal.
-func (p *progressLine) replaying(what string) store.ReplayProgress {
-	return func(done, total uint64) {
-		p.show(step{what: what, unit: "change", done: int64(done), total: int64(total)})
+func (p *progressLine) replaying(what string) func(store.Progress) {
+	return func(now store.Progress) {
+		if now.Done > 0 {
+			p.show(step{what: what, unit: "change", done: int64(now.Done), total: int64(now.Total)})
+		}
 	}
 }
 

@@ -74,7 +74,7 @@ func (r *rebuildCommand) run(ctx context.Context) error {
 	if r.journal {
 		what, rebuild = "journal", backend.RebuildJournal
 	}
-	ctx = store.WithReplayProgress(ctx, line.replaying("making the "+what))
+	ctx = store.WithProgress(ctx, line.replaying("making the "+what))
 	if err := rebuild(ctx, config.Root, config.StoreLog); err != nil {
 		return whileStopped(fmt.Errorf("rebuilding the %s: %w", what, err))
 	}

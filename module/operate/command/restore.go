@@ -93,7 +93,7 @@ func (r *restoreCommand) run(ctx context.Context, arguments []string) error {
 	if err := directory.Make(config.Root); err != nil {
 		return directory.OrPermission(fmt.Errorf("making the root: %w", err))
 	}
-	ctx = store.WithReplayProgress(ctx, line.replaying("making the database"))
+	ctx = store.WithProgress(ctx, line.replaying("making the database"))
 	summary, err := backup.Restore(ctx, backup.RestoreTarget{
 		Root: config.Root, Metadata: config.Metadata, Blobs: config.Blobs, Spool: config.Root, Log: config.StoreLog,
 		Progress: func(p backup.RestoreProgress) {

@@ -47,7 +47,7 @@ func (b *Backend) Tell(metadata, blobs store.Condition) {
 // OpenMetadata implements store.MetadataBackend.
 func (b *Backend) OpenMetadata(ctx context.Context, _ string, _ *slog.Logger) (store.MetadataStore, error) {
 	if b.Says != "" {
-		store.ReportProgress(ctx, b.Says)
+		store.ReportProgress(ctx, store.Progress{Doing: b.Says})
 	}
 	if b.Deaf {
 		time.Sleep(b.Slow)

@@ -90,31 +90,20 @@ func (u *unpacking) writeBlob(blob store.Blob, content io.Reader, count func(siz
 	}
 	place := filepath.Join(directory, name)
 	temporary := disk.Temporary(place)
-	if err := u.fsys.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("writing blob: %w", err)
+	err = disk.WriteDurably(u.fsys, temporary, func(w io.Writer) error {
+		_, err := io.Copy(w, content)
+		return err
+	})
+	if err == nil {
+		err = u.fsys.Rename(temporary, place)
 	}
-	if err := u.writeFile(temporary, content); err != nil {
-		return errors.Join(fmt.Errorf("writing blob: %w", err), u.fsys.Remove(temporary))
-	}
-	if err := u.fsys.Rename(temporary, place); err != nil {
+	if err != nil {
 		return fmt.Errorf("writing blob: %w", err)
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	count(blob.Size)
 	return nil
-}
-
-func (u *unpacking) writeFile(name string, content io.Reader) error {
-	file, err := u.fsys.Create(name)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(file, content)
-	if err == nil {
-		err = file.Sync()
-	}
-	return errors.Join(err, file.Close())
 }
 
 func (u *unpacking) makeDirectory(path string) error {
