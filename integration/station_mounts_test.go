@@ -105,7 +105,7 @@ func (s *station) ask(method, path string) (answer, error) {
 
 // eventuallyTrue is eventually for what may never be.
 func eventuallyTrue(reached func() bool) bool {
-	deadline := time.NewTimer(answerTime)
+	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

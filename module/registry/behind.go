@@ -20,7 +20,9 @@ func (r *Registry) keepPosition(ctx context.Context, lower bool) error {
 	if !condition.Readable {
 		return fmt.Errorf("keeping the position of the metadata: %w", errors.Join(store.ErrUnavailable, condition.Fault))
 	}
+	end := store.Attend(r.log, "keeping the position of the metadata")
 	err := r.blobs.KeepPosition(ctx, condition.Journal, lower)
+	end()
 	switch {
 	case errors.Is(err, store.ErrBehind):
 		fault := fmt.Errorf("%w: %w; put the newer metadata back, or say that this is right with `caddy generic-registry sweep --confirm`", store.ErrUnavailable, err)

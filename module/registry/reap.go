@@ -44,7 +44,7 @@ func (r *Registry) reapRecovered(ctx context.Context) (removed int, err error) {
 		return 0, nil
 	}
 	defer r.hold.end()
-	unnamed, err := r.metadata.Unnamed(ctx, *recovered)
+	unnamed, err := r.unnamed(ctx, *recovered)
 	if err != nil {
 		return 0, fmt.Errorf("looking for unnamed blobs: %w", err)
 	}
@@ -63,7 +63,9 @@ func (r *Registry) reapBatch(ctx context.Context) (removed int, err error) {
 		return 0, nil
 	}
 	defer r.hold.end()
+	end := store.Attend(r.log, "listing condemned blobs")
 	locators, err := r.metadata.Condemned(ctx, reapBatch)
+	end()
 	if err != nil {
 		return 0, fmt.Errorf("listing condemned blobs: %w", err)
 	}
@@ -72,7 +74,10 @@ func (r *Registry) reapBatch(ctx context.Context) (removed int, err error) {
 	}
 	deleted, err := r.remove(ctx, locators)
 	// Only now: a crash in between reaps the same locators again.
-	if buryErr := r.metadata.Buried(ctx, deleted); buryErr != nil {
+	end = store.Attend(r.log, "recording deleted blobs")
+	buryErr := r.metadata.Buried(ctx, deleted)
+	end()
+	if buryErr != nil {
 		return 0, errors.Join(err, fmt.Errorf("recording deleted blobs: %w", buryErr))
 	}
 	r.Forget(deleted)
@@ -84,7 +89,10 @@ func (r *Registry) reapBatch(ctx context.Context) (removed int, err error) {
 // the others.
 func (r *Registry) remove(ctx context.Context, locators []store.Locator) (deleted []store.Locator, err error) {
 	for _, locator := range locators {
-		if deleteErr := r.blobs.Delete(ctx, locator); deleteErr != nil {
+		end := store.Attend(r.log, "deleting a blob")
+		deleteErr := r.blobs.Delete(ctx, locator)
+		end()
+		if deleteErr != nil {
 			err = fmt.Errorf("deleting blob %s: %w", locator, deleteErr)
 			continue
 		}

@@ -98,8 +98,9 @@ func New(metadata store.MetadataStore, blobs store.BlobStore, options Options) *
 		r.log.Warn("opening", slog.Any("error", err))
 	}
 	if blobs, ok := r.blobs.(store.Recoverer); ok && r.isBehind() == nil {
-		recovered := blobs.Recovered()
-		r.recovered.Store(&recovered)
+		if recovered := blobs.Recovered(); len(recovered) > 0 {
+			r.recovered.Store(&recovered)
+		}
 	}
 	r.startBackground(ctx, options.SweepInterval)
 	return r

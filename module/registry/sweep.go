@@ -90,7 +90,9 @@ func (r *Registry) runSweep(ctx context.Context, confirmed bool) (removed int, e
 // purgeQuarantine deletes damaged bytes that nobody looked at, lest deleted files stay
 // there for ever.
 func (r *Registry) purgeQuarantine(ctx context.Context) error {
+	end := store.Attend(r.log, "deleting from the quarantine")
 	removed, err := r.blobs.PurgeQuarantine(ctx, r.now().Add(-quarantineAge), quarantineBlobs)
+	end()
 	if removed > 0 {
 		r.log.Info("deleted damaged bytes from the quarantine", slog.Int("deleted", removed))
 	}
@@ -117,7 +119,11 @@ type sweepPass struct {
 
 // walk judges all blobs that are old enough.
 func (p *sweepPass) walk(ctx context.Context) error {
+	attend := func() func() { return store.Attend(p.registry.log, "walking blobs") }
+	end := attend()
 	err := p.registry.blobs.Walk(ctx, func(locator store.Locator, _ int64, modified time.Time) error {
+		end()
+		defer func() { end = attend() }()
 		p.walked++
 		if !modified.Before(p.before) || p.uploads[locator] {
 			return nil
@@ -128,6 +134,7 @@ func (p *sweepPass) walk(ctx context.Context) error {
 		}
 		return p.Judge(ctx)
 	})
+	end()
 	if err != nil {
 		return fmt.Errorf("walking blobs: %w", err)
 	}
@@ -146,7 +153,7 @@ func (p *sweepPass) Judge(ctx context.Context) error {
 	if len(p.batch) == 0 {
 		return nil
 	}
-	unnamed, err := p.registry.metadata.Unnamed(ctx, p.batch)
+	unnamed, err := p.registry.unnamed(ctx, p.batch)
 	if err != nil {
 		return fmt.Errorf("looking for unnamed blobs: %w", err)
 	}
@@ -195,4 +202,10 @@ func (p *sweepPass) remove(ctx context.Context, locators []store.Locator) error 
 	deleted, err := p.registry.remove(ctx, locators)
 	p.removed += len(deleted)
 	return err
+}
+
+// unnamed asks which of the locators nothing names.
+func (r *Registry) unnamed(ctx context.Context, locators []store.Locator) ([]store.Locator, error) {
+	defer store.Attend(r.log, "looking for unnamed blobs")()
+	return r.metadata.Unnamed(ctx, locators)
 }

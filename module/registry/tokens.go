@@ -173,7 +173,9 @@ func (r *Registry) storeUses(ctx context.Context) (stored int, err error) {
 	}
 	tokenStore, err := r.tokens()
 	if err == nil {
+		end := store.Attend(r.log, "storing the last uses of tokens")
 		err = tokenStore.UseTokens(ctx, uses)
+		end()
 	}
 	if err != nil {
 		return 0, fmt.Errorf("storing the last uses of tokens: %w", err)

@@ -55,7 +55,9 @@ func (r *Registry) loadUploads(ctx context.Context) error {
 	}
 	ctx, cancel := store.Bounded(ctx)
 	defer cancel()
+	end := store.Attend(r.log, "reading uploads")
 	sessions, err := r.blobs.Sessions(ctx)
+	end()
 	if err != nil {
 		return fmt.Errorf("reading uploads: %w", err)
 	}
@@ -258,7 +260,9 @@ func (r *Registry) forgetUpload(ctx context.Context, session store.Session, u *u
 
 // uploadLocators returns where the bytes of uploads lie, for the sweep.
 func (r *Registry) uploadLocators(ctx context.Context) (map[store.Locator]bool, error) {
+	end := store.Attend(r.log, "reading uploads")
 	sessions, err := r.blobs.Sessions(ctx)
+	end()
 	if err != nil {
 		return nil, fmt.Errorf("reading uploads: %w", err)
 	}

@@ -140,7 +140,10 @@ func (l *wal) write(entries []entry) error {
 	if err := l.prepare(weigh(entries)); err != nil {
 		return err
 	}
-	if err := l.segment.append(entries); err != nil {
+	end := store.Attend(l.log, "writing to the log of small files")
+	err := l.segment.append(entries)
+	end()
+	if err != nil {
 		l.seal() // what comes after a write that failed would not be found
 		return fmt.Errorf("writing ahead: %w", directory.Full(err))
 	}

@@ -20,6 +20,7 @@ import (
 func (l *wal) finish(s *segment) {
 	l.settling.Lock()
 	defer l.settling.Unlock()
+	defer store.Attend(l.log, "making small files durable")()
 	err := s.end()
 	if err == nil {
 		err = l.settle(s.locators)

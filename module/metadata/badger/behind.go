@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"strings"
 	"time"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // The journal makes changes durable, and the database follows behind it, with several
@@ -58,7 +60,9 @@ func (s *Store) storeAll() error {
 	for s.opened != nil && !s.opened.db.hasFailed() {
 		db := s.opened.db
 		takeBack := s.descriptors.lend() // Badger may begin a memtable
+		end := store.Attend(s.log, "giving the database what the journal has")
 		layers, err := s.store(db)
+		end()
 		takeBack()
 		if err != nil {
 			return db.fail(err)

@@ -119,9 +119,16 @@ func (s *Store) writeCheckpoint(ctx context.Context) (o *opened, made journal.Ch
 		return o, made, err
 	}
 	mark := store.CheckpointMark{At: state.position, NextID: ids.next}
+	attend := func() func() { return store.Attend(s.log, "writing a checkpoint") }
+	end := attend()
 	made, err = o.journal.WriteCheckpoint(mark, func(tell func(store.Change) error) error {
-		return tellAll(ctx, state, view, tell)
+		return tellAll(ctx, state, view, func(change store.Change) error {
+			end()
+			end = attend()
+			return tell(change)
+		})
 	})
+	end()
 	if err != nil {
 		return o, journal.Checkpoint{}, fmt.Errorf("telling the journal what there is: %w", err)
 	}

@@ -174,7 +174,9 @@ func (s *Store) journal(b *batch) error {
 		return nil
 	}
 	takeBack := s.descriptors.lend() // the journal may begin a segment
+	end := store.Attend(s.log, "writing to the journal")
 	position, err := s.appendTo(s.opened.journal, b.changes)
+	end()
 	takeBack()
 	if err != nil {
 		if errors.Is(err, journal.ErrUnclear) {

@@ -18,7 +18,14 @@ func (s *Store) ScrubJournal(ctx context.Context, spend func(bytes int) error) e
 	if err != nil {
 		return err
 	}
-	damaged, err := findDamage(ctx, o.journal, spend)
+	attend := func() func() { return store.Attend(s.log, "reading the journal") }
+	end := attend()
+	damaged, err := findDamage(ctx, o.journal, func(bytes int) error {
+		end()
+		defer func() { end = attend() }()
+		return spend(bytes)
+	})
+	end()
 	if err != nil {
 		return err
 	}

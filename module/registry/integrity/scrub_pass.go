@@ -15,7 +15,9 @@ const scrubPage = 256
 // EachBlob calls fn for every blob after a digest, in the order of digests.
 func (k *Keeper) EachBlob(ctx context.Context, after store.Digest, fn func(store.Blob) error) error {
 	for {
+		end := store.Attend(k.log, "listing blobs")
 		page, err := k.metadata.Blobs(ctx, after, scrubPage)
+		end()
 		if err != nil {
 			return fmt.Errorf("listing blobs: %w", err)
 		}
@@ -59,7 +61,9 @@ func (k *Keeper) lookForAll(ctx context.Context) error {
 }
 
 func (k *Keeper) lookFor(ctx context.Context, blob store.Blob) (damaged bool, err error) {
+	end := store.Attend(k.log, "looking for a blob")
 	size, err := k.blobs.Stat(ctx, blob.Locator)
+	end()
 	if err == nil && size == blob.Size {
 		return false, nil
 	}

@@ -37,7 +37,10 @@ func (k *Keeper) examine(ctx context.Context, blob store.Blob, pace *pacer, read
 
 // inspect reads a blob and returns what is wrong with it, or nil.
 func (k *Keeper) inspect(ctx context.Context, blob store.Blob, pace *pacer, read func(bytes int)) (*Damage, error) {
+	attend := func() func() { return store.Attend(k.log, "reading a blob") }
+	end := attend()
 	content, err := k.blobs.Open(ctx, blob.Locator, blob.Size)
+	end()
 	if err != nil {
 		damage, err := k.Judge(ctx, blob, err)
 		return &damage, err
@@ -48,13 +51,17 @@ func (k *Keeper) inspect(ctx context.Context, blob store.Blob, pace *pacer, read
 			return nil, err
 		}
 	}
+	end = attend()
 	digest, err := transfer.Hash(content, blob.Size, func(bytes int) error {
+		end() // what waits from here on is the pace
+		defer func() { end = attend() }()
 		k.scrub.readBytes.Add(int64(bytes))
 		if read != nil {
 			read(bytes)
 		}
 		return pace.spend(ctx, bytes)
 	})
+	end()
 	if err != nil {
 		damage, err := k.Judge(ctx, blob, err)
 		return &damage, err
