@@ -3,6 +3,7 @@ package integration
 import (
 	"encoding/json"
 	"fmt"
+	"html"
 	"io"
 	"net/http"
 	"net/url"
@@ -204,6 +205,91 @@ func TestFoldersWithoutASlashLeadToThem(t *testing.T) {
 	}
 	if got := s.do(http.MethodPost, versionPath("alice", "tool", "1.0.0"), "alice", nil); got.status != http.StatusMethodNotAllowed {
 		t.Errorf("POST of a version is %d, want 405", got.status)
+	}
+}
+
+func TestVersionsInBothOrders(t *testing.T) {
+	t.Parallel()
+	s := startFolders(t)
+	for _, version := range []string{"1.10.0", "2.0.0", "1.9.0", "nightly"} {
+		s.put(filePath("alice", "app", version, "app_"+version+".tar.gz"), []byte("content"))
+	}
+	s.put(filePath("alice", "beta", "0.1.0-beta", "beta"), []byte("content"))
+	rows := regexp.MustCompile(`<li><a href="[^"]*/">([^<]*)</a>(.*)`)
+	for query, want := range map[string]string{
+		"":             "nightly 1.9.0 2.0.0* 1.10.0",
+		"?sort=time":   "nightly 1.9.0 2.0.0* 1.10.0",
+		"?sort=semver": "2.0.0* 1.10.0 1.9.0",
+		"?after=%00":   "nightly 1.9.0 2.0.0* 1.10.0",
+	} {
+		page := s.want(http.StatusOK, http.MethodGet, api+"alice/generic/app/"+query, "", nil, header{"Accept", acceptPage})
+		_, list, _ := strings.Cut(page.text(), `<ul class="entries">`)
+		var got []string
+		for _, row := range rows.FindAllStringSubmatch(list, -1) {
+			if strings.Contains(row[2], ">latest<") {
+				row[1] += "*"
+			}
+			got = append(got, row[1])
+		}
+		if got := strings.Join(got, " "); got != want {
+			t.Errorf("with %q the versions are %s, want %s", query, got, want)
+		}
+	}
+	for folder, want := range map[string]string{
+		"app/latest/": "../2.0.0/", "app/LATEST/?file=x": "../2.0.0/?file=x", "app/%5E1/": "../1.10.0/", "app/1.x/": "../1.10.0/",
+		"app/%5E3/": "", "app/%5E%5E/": "", "beta/latest/": "", "none/latest/": "",
+	} {
+		for _, accept := range []string{"*/*", acceptPage} {
+			got := s.do(http.MethodGet, api+"alice/generic/"+folder, "", nil, header{"Accept", accept})
+			status := http.StatusFound
+			if want == "" {
+				status = http.StatusNotFound
+			}
+			if got.status != status || got.header.Get("Location") != want {
+				t.Errorf("%s is %d to %q, want %d to %q", folder, got.status, got.header.Get("Location"), status, want)
+			}
+		}
+	}
+	page := s.want(http.StatusOK, http.MethodGet, versionPath("alice", "app", "2.0.0")+"/", "", nil, header{"Accept", acceptPage}).text()
+	if want := fmt.Sprintf("&#39;http://127.0.0.1:%d/api/packages/alice/generic/app/latest/app_@version.tar.gz&#39;", s.port); !strings.Contains(page, want) {
+		t.Errorf("the page of the latest version does not say %s:\n%s", want, page)
+	}
+}
+
+// TestPagesAreSmall, however long the names are and many the rows, and lead to all rows.
+func TestPagesAreSmall(t *testing.T) {
+	t.Parallel()
+	s := startFolders(t)
+	long := strings.Repeat("&", 240)
+	want := 60
+	for i := range want {
+		s.put(filePath("alice", "many", fmt.Sprintf("1.%d.0", i), "tool"), []byte("content"))
+		s.put(filePath("alice", strings.Repeat("p", 250), url.PathEscape(fmt.Sprintf("%s%d", long, i)), "tool"), []byte("content"))
+		s.put(filePath("alice", "files", url.PathEscape(long), url.PathEscape(fmt.Sprintf("%s%d", long, i))), []byte("content"))
+	}
+	s.put(filePath("alice", "files", url.PathEscape(long), "README.md"), []byte(strings.Repeat("<\"&'>+", 10000)))
+	rows := regexp.MustCompile(`<tr role="row"><th scope="row"|<li><a href="[^"]*/">[^<]*</a>`)
+	next := regexp.MustCompile(`<a href="\./([^"]*)" rel="next">`)
+	for folder, want := range map[string]int{
+		"alice/generic/many/": want, "alice/generic/" + strings.Repeat("p", 250) + "/": want, "alice/generic/files/" + url.PathEscape(long) + "/": want + 1,
+	} {
+		seen := 0
+		for query, pages := "", 0; ; pages++ {
+			page := s.want(http.StatusOK, http.MethodGet, api+folder+query, "", nil, header{"Accept", acceptPage})
+			if len(page.body) > 40<<10 {
+				t.Errorf("%s%s has %d bytes, want at most 40 KiB", folder, query, len(page.body))
+			}
+			_, list, _ := strings.Cut(page.text(), "<main")
+			seen += len(rows.FindAllString(list, -1))
+			more := next.FindStringSubmatch(list)
+			if more == nil || pages > want {
+				break
+			}
+			query = html.UnescapeString(more[1])
+		}
+		if seen != want {
+			t.Errorf("the pages of %s have %d rows, want %d", folder, seen, want)
+		}
 	}
 }
 

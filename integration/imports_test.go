@@ -35,7 +35,7 @@ var rooms = []struct {
 	{"module", []string{"module/web/*", "module/access", "module/operate/*", "module/pool", "module/metadata/*", "module/blobs/*", "module/directory", "module/disk", "module/registry", "module/registry/*", "module/journal", "module/store"}, suites},
 	{"module/web/api", []string{"module/web/visit", "module/registry", "module/store"}, slices.Concat([]string{"module/access"}, suites)},
 	{"module/web/files", []string{"module/web/receive", "module/web/send", "module/web/visit", "module/registry", "module/store"}, slices.Concat([]string{"module/access"}, suites)},
-	{"module/web/pages", []string{"module/web/visit", "module/registry", "module/store"}, nil},
+	{"module/web/pages", []string{"module/web/visit", "module/registry", "module/registry/versions", "module/store"}, nil},
 	{"module/web/receive", []string{"module/web/visit", "module/registry", "module/store"}, nil},
 	{"module/web/send", []string{"module/web/visit", "module/registry", "module/store"}, suites},
 	{"module/web/visit", []string{"module/access", "module/pool", "module/registry", "module/store"}, suites},

@@ -5,6 +5,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/generic-registry/caddy-generic-registry/module/registry/versions"
 	"github.com/generic-registry/caddy-generic-registry/module/web/pages"
 )
 
@@ -29,6 +30,9 @@ func (h *Handler) provisionBrowse() error {
 	if err != nil {
 		return fmt.Errorf("browse: %w", err)
 	}
-	h.pages = &pages.Pages{Templates: templates}
+	h.pages = &pages.Pages{
+		Templates: templates,
+		Selects:   func(version string) bool { return versions.KindOf(version) != versions.Literal },
+	}
 	return nil
 }

@@ -3,10 +3,10 @@ package pages
 import (
 	"cmp"
 	"errors"
+	"strings"
 	"time"
 
-	"github.com/Masterminds/semver/v3"
-
+	"github.com/generic-registry/caddy-generic-registry/module/registry/versions"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -117,28 +117,44 @@ func (q *request) packageRow(pkg store.PackageInfo, folder string) (PackageRow, 
 	return row, nil
 }
 
+// bySemver is the value of the parameter sort for the highest version first.
+const bySemver = "semver"
+
 func (q *request) versions(rows int) (*Versions, error) {
-	after := q.value("after")
-	found, err := q.reg.Versions(q.r.Context(), store.VersionQuery{
+	after, sort := q.value("after"), ""
+	query := store.VersionQuery{
 		Selection: q.selection, Owner: q.at.Owner, Package: q.at.Package, After: store.Cursor(after), Limit: rows, Total: true,
-	})
+	}
+	if q.value("sort") == bySemver {
+		sort, query.Order = bySemver, store.HighestFirst
+	}
+	found, err := q.reg.Versions(q.r.Context(), query)
 	if err != nil {
 		return nil, err
 	}
-	if len(found.Versions) == 0 && after == "" {
+	if found.Total == 0 {
 		return nil, store.ErrPackageNotFound
 	}
 	if len(found.Versions) > 0 {
 		q.at.Owner, q.at.Package = found.Versions[0].Owner, found.Versions[0].Package // as first spelled
 	}
+	latest, err := q.latest()
+	if err != nil {
+		return nil, err
+	}
 	page := &Versions{
-		Frame: q.frame(), Owner: q.at.Owner, Package: q.at.Package, Total: Count(found.Total), Paging: q.paging(string(found.Next)),
-		Badges: Badges{Private: !q.visit.IsPublic(q.at.Owner, q.at.Package)},
+		Frame: q.frame(), Owner: q.at.Owner, Package: q.at.Package, Total: Count(found.Total),
+		Badges:   Badges{Private: !q.visit.IsPublic(q.at.Owner, q.at.Package)},
+		BySemver: sort != "", OrderURL: "./?sort=" + bySemver,
+		Paging: q.paging(string(found.Next), "sort", sort),
+	}
+	if page.BySemver {
+		page.OrderURL = "./"
 	}
 	for _, version := range found.Versions {
 		page.Rows = append(page.Rows, VersionRow{
 			Link:      Link{version.Version, segment(version.Version) + "/"},
-			Badges:    Badges{PreRelease: isPreRelease(version.Version)},
+			Badges:    Badges{PreRelease: isPreRelease(version), Latest: version.Version == latest},
 			Published: q.moment(version.Created),
 			Publisher: version.Creator,
 			Files:     Count(version.Files),
@@ -148,11 +164,28 @@ func (q *request) versions(rows int) (*Versions, error) {
 	return page, nil
 }
 
+// latestWord in place of a version is the highest one.
+const latestWord = "latest"
+
+// latest returns the version that latest means in the package, empty for none. A version
+// of that name comes first.
+func (q *request) latest() (string, error) {
+	ref := store.VersionRef{Owner: q.at.Owner, Package: q.at.Package, Version: latestWord}
+	named, err := q.reg.FindVersion(q.r.Context(), ref)
+	if !errors.Is(err, store.ErrPackageNotFound) {
+		return named.Version, err
+	}
+	ref, err = q.reg.Select(q.r.Context(), ref)
+	if errors.Is(err, store.ErrPackageNotFound) {
+		return "", nil
+	}
+	return ref.Version, err
+}
+
 // isPreRelease tells whether a version says so of itself (Semantic Versioning 2.0.0,
 // section 9).
-func isPreRelease(version string) bool {
-	parsed, err := semver.NewVersion(version)
-	return err == nil && parsed.Prerelease() != ""
+func isPreRelease(version store.VersionInfo) bool {
+	return version.Rank != "" && !versions.IsStable(version.Rank)
 }
 
 func (q *request) version(rows, room int) (*Version, error) {
@@ -163,12 +196,16 @@ func (q *request) version(rows, room int) (*Version, error) {
 	}
 	version := found.Version
 	q.at.VersionRef = version.VersionRef // as first spelled
+	latest, err := q.latest()
+	if err != nil {
+		return nil, err
+	}
 	page := &Version{
 		Frame: q.frame(), Owner: version.Owner, Package: version.Package, Version: version.Version,
-		Badges:    Badges{Private: !q.visit.IsPublic(version.Owner, version.Package), PreRelease: isPreRelease(version.Version)},
+		Badges:    Badges{Private: !q.visit.IsPublic(version.Owner, version.Package), PreRelease: isPreRelease(version), Latest: version.Version == latest},
 		Published: q.moment(version.Created), Publisher: version.Creator,
 		Files: Count(version.Files), Size: Size(version.Bytes), Downloads: -1,
-		Paging: q.paging(found.Next),
+		Paging: q.paging(found.Next), Whole: q.whole(),
 	}
 	for _, file := range found.Files {
 		page.Rows = append(page.Rows, FileRow{
@@ -185,6 +222,19 @@ func (q *request) version(rows, room int) (*Version, error) {
 	return page, nil
 }
 
+// whole are links to all files of a version at once.
+func (q *request) whole() (links []Link) {
+	if q.pages.Archives {
+		// The path of the version itself: the folder has no archive.
+		version := "../" + segment(q.at.Version)
+		links = append(links, Link{"tar", version + "?archive=tar"}, Link{"zip", version + "?archive=zip"})
+	}
+	if q.pages.Sums != "" {
+		links = append(links, Link{q.pages.Sums, segment(q.pages.Sums)})
+	}
+	return links
+}
+
 // get returns the commands for the file that was asked for, else for the first that is what
 // the version is about.
 func (q *request) get(page *Version) (*Get, error) {
@@ -196,8 +246,26 @@ func (q *request) get(page *Version) (*Get, error) {
 	if page.Private {
 		user = cmp.Or(q.visit.User(), "NAME")
 	}
-	url := q.visit.URL() + "/" + q.at.path() + segment(file)
-	return &Get{file, downloads(url, file, digest, user)}, nil
+	folder := q.visit.URL() + "/"
+	get := &Get{file, downloads(folder+q.at.path()+segment(file), file, digest, user)}
+	if page.Latest && q.pages.Selects != nil && q.pages.Selects(latestWord) {
+		of := place{levelPackage, q.at.VersionRef}
+		url := folder + of.path() + latestWord + "/" + ofAnyVersion(file, q.at.Version)
+		get.Commands = append(get.Commands, downloads(url, file, digest, user)[0])
+		get.Commands[len(get.Commands)-1].Label = "curl, always the latest"
+	}
+	return get, nil
+}
+
+// ofAnyVersion is the segment of a file's path below latest: what the name has of the
+// version is put as @version.
+func ofAnyVersion(file, version string) string {
+	for _, spelled := range []string{version, strings.TrimPrefix(version, "v")} {
+		if before, after, found := strings.Cut(file, spelled); found && spelled != "" {
+			return segment(before) + "@version" + segment(after)
+		}
+	}
+	return segment(file)
 }
 
 func (q *request) chosen(page *Version) (file, digest string, err error) {

@@ -16,6 +16,13 @@ import (
 type Pages struct {
 	// Templates make the pages.
 	Templates *Templates
+	// Selects tells whether something else than a version, such as latest, stands for one.
+	// Nil is never.
+	Selects func(version string) bool
+	// Archives tells that a version can be had as an archive.
+	Archives bool
+	// Sums is the name of a version's list of checksums. Empty when there is none.
+	Sums string
 }
 
 // Answers tells whether a request is about a folder. A path without a slash at the end is
@@ -57,6 +64,11 @@ func (p *Pages) Serve(w http.ResponseWriter, r *http.Request, v *visit.Visit) er
 	}
 	return v.Use(func(reg *registry.Registry) error {
 		request.reg = reg
+		if location, err := request.selected(); err != nil {
+			return err
+		} else if location != "" {
+			return redirect(w, http.StatusFound, location)
+		}
 		switch form {
 		case formPage:
 			return request.page(w)
@@ -120,6 +132,27 @@ func signIn(w http.ResponseWriter, r *http.Request, v *visit.Visit) error {
 		back = nil
 	}
 	return redirect(w, http.StatusSeeOther, "./"+joined(back))
+}
+
+// selected returns where the folder of a version leads that is none itself but stands for
+// one, such as latest.
+func (q *request) selected() (location string, err error) {
+	if q.at.level != levelVersion || q.pages.Selects == nil || !q.pages.Selects(q.at.Version) {
+		return "", nil
+	}
+	_, err = q.reg.FindVersion(q.r.Context(), q.at.VersionRef)
+	if !errors.Is(err, store.ErrPackageNotFound) {
+		return "", err
+	}
+	chosen, err := q.reg.Select(q.r.Context(), q.at.VersionRef)
+	if err != nil {
+		return "", err
+	}
+	location = "../" + segment(chosen.Version) + "/"
+	if q.r.URL.RawQuery != "" {
+		location += "?" + q.r.URL.RawQuery
+	}
+	return location, nil
 }
 
 func redirect(w http.ResponseWriter, status int, location string) error {

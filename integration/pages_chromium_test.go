@@ -1,0 +1,231 @@
+package integration
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/url"
+	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+)
+
+// tab is one of a browser.
+type tab struct {
+	testing.TB
+	ctx context.Context
+}
+
+// chromium starts a browser that ends with the test, and returns what opens a tab that is
+// used by a function.
+func chromium(t testing.TB) (open func(t testing.TB, use func(tab))) {
+	t.Helper()
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.UserDataDir(t.TempDir()), chromedp.WSURLReadTimeout(patience))
+	allocator, end := chromedp.NewExecAllocator(context.Background(), options...)
+	t.Cleanup(end)
+	first, end := chromedp.NewContext(allocator)
+	t.Cleanup(end)
+	if err := chromedp.Do(first); err != nil {
+		t.Fatalf("starting chromium: %v", err)
+	}
+	return func(t testing.TB, use func(tab)) {
+		t.Helper()
+		opened, end := chromedp.NewContext(first)
+		defer end()
+		if err := chromedp.Do(opened); err != nil {
+			t.Fatalf("opening a tab: %v", err)
+		}
+		bounded, cancel := context.WithTimeout(opened, 4*patience)
+		defer cancel()
+		use(tab{t, bounded})
+	}
+}
+
+// act does something in a tab.
+func act[T any](t tab, action chromedp.Action[T]) T {
+	t.Helper()
+	result, err := chromedp.Run(t.ctx, action)
+	if err != nil {
+		t.Fatalf("chromium: %v", err)
+	}
+	return result
+}
+
+// set gives a tab a command of the protocol.
+func set[P, R any](t tab, command cdp.Command[P, R], params P) {
+	t.Helper()
+	if _, err := chromedp.Call(t.ctx, command, params); err != nil {
+		t.Fatalf("chromium: %v", err)
+	}
+}
+
+// eval is what a script says in the end.
+func eval[T any](t tab, script string) T {
+	t.Helper()
+	return act(t, chromedp.Evaluate[T](script, chromedp.EvalAwaitPromise))
+}
+
+// payloads run a script, or change what a page is, wherever a page forgets to escape.
+var payloads = []string{
+	`<script>window.ran=1</script>`, `"><script>window.ran=1</script>`, `<img src=x onerror="window.ran=1">`, `'><svg onload=window.ran=1>`,
+	`" autofocus onfocus="window.ran=1" x="`, `javascript:window.ran=1`, `</title><script>window.ran=1</script>`,
+	`</style><script>window.ran=1</script>`, `</script><script>window.ran=1</script>`, `<!--<script>`, `--><script>window.ran=1</script>`,
+	"${window.ran=1}", `{{window.ran=1}}`, `&lt;script&gt;window.ran=1&lt;/script&gt;`, `<iframe srcdoc="<script>parent.window.ran=1</script>">`,
+	`<base href="//evil.example/">`, `<meta http-equiv=refresh content="0;url=javascript:window.ran=1">`, `<form action="javascript:window.ran=1"><button>`,
+	`data:text/html,<script>window.ran=1</script>`, `<object data=x><embed src=x>`, `</pre></details></main><script>window.ran=1</script>`, `'-(window.ran=1)-'`,
+}
+
+// strangers is a script that lists what no page has: a script that ran, elements that are
+// not the page's, handlers, and links that are not to a folder, a file or this page.
+const strangers = `[
+	...(document.querySelector("main") ? [] : ["no page"]),
+	...(window.ran ? ["a script ran"] : []),
+	...[...document.querySelectorAll("img, svg, iframe, base, meta[http-equiv], object, embed, link:not([rel=icon])")].map(e => e.outerHTML),
+	...[...document.querySelectorAll("*")].filter(e => [...e.attributes].some(a => /^on|^style$/.test(a.name))).map(e => e.outerHTML),
+	...[...document.links].filter(a => a.protocol != "http:" || a.host != location.host).map(a => a.outerHTML),
+	...(document.scripts.length == 1 ? [] : ["scripts: " + document.scripts.length]),
+	...[...document.forms].filter(f => f.className != "search").map(f => f.outerHTML),
+]`
+
+// TestNoNameRunsInChromium: versions, owners and the texts of files are what publishers
+// like. Chromium is told to ignore the policy of the pages, which would stop a script too.
+// Seen to fail with text/template in place of html/template.
+func TestNoNameRunsInChromium(t *testing.T) {
+	t.Parallel()
+	names, every := 22, 11 // each payload is in a name; every so many are looked at on pages of their own
+	if isLong() {
+		names, every = 1000, 1
+	}
+	s := startServer(t, "browse", "file_names gitea", "owner * {\n\t\t\twrite alice\n\t\t}")
+	random := rand.New(rand.NewPCG(1, 2))
+	var folders []string
+	for published := 0; published < names; {
+		pkg := fmt.Sprintf("%salice/generic/tool-%d/", api, published)
+		folders = append(folders, pkg)
+		for range min(50, names-published) {
+			name := payloads[published%len(payloads)] + payloads[random.IntN(len(payloads))] + strconv.Itoa(published)
+			version := pkg + url.PathEscape(name[:min(len(name), 250)]) + "/"
+			s.put(version+"README.md", []byte(strings.Join(payloads, "\n")))
+			if published%every == 0 {
+				folders = append(folders, version)
+			}
+			published++
+		}
+	}
+	for i, payload := range payloads {
+		owner := api + url.PathEscape(strings.ReplaceAll(payload, "/", "|")) + "/"
+		s.put(owner+"generic/tool/1/=&;("+strconv.Itoa(i)+").txt", []byte(strings.Join(payloads[i:], "\n")))
+		if i%every == 0 {
+			folders = append(folders, owner, owner+"generic/tool/1/", owner+"generic/%3Cscript%3E/")
+		}
+	}
+	hostile := url.QueryEscape(strings.Join(payloads[:8], ""))
+	folders = append(folders, api, api+"?after="+hostile, api+"alice/?q="+hostile, folders[0]+"?sort="+hostile+"&after="+hostile, folders[1]+"?file="+hostile)
+	open := chromium(t)
+	open(t, func(tab tab) {
+		set(tab, page.SetBypassCSP, page.SetBypassCSPParams{Enabled: true})
+		for _, folder := range folders {
+			act(tab, chromedp.Navigate(address(s, folder)))
+			if found := eval[[]string](tab, strangers); len(found) > 0 {
+				t.Errorf("%s has %q", folder, found)
+			}
+		}
+	})
+	t.Logf("%d names on %d pages", names, len(folders))
+}
+
+// TestPagesInChromium: without scripts all is there; with them there is a button to copy
+// each digest and command, which copies; nothing is wider than a phone; nothing else is
+// asked for; and axe finds nothing.
+func TestPagesInChromium(t *testing.T) {
+	t.Parallel()
+	s := startFolders(t)
+	version := versionPath("alice", "tool", "1.0.0") + "/"
+	long := filePath("alice", strings.Repeat("long", 60), strings.Repeat("1.", 120)+"0", strings.Repeat("f", 250))
+	s.put(long, []byte("content"))
+	folders := []string{api, api + "alice/", api + "alice/?q=none", api + "alice/generic/tool/", version, version + "?file=tool.tar.gz", api + "alice/generic/none/",
+		path.Dir(path.Dir(long)) + "/", path.Dir(long) + "/"}
+	open := chromium(t)
+	t.Run("without scripts", func(t *testing.T) {
+		open(t, func(tab tab) {
+			set(tab, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
+			act(tab, chromedp.Navigate(address(s, version)))
+			text := act(tab, chromedp.Text("main"))
+			for _, want := range []string{"tool.tar.gz", "SHA-256", "curl --fail", "content of ", "sha256sum --check"} {
+				if !strings.Contains(text, want) {
+					t.Errorf("the page does not say %q:\n%s", want, text)
+				}
+			}
+			if strings.Contains(act(tab, chromedp.OuterHTML("main")), "<button") {
+				t.Error("the page has a button that does nothing")
+			}
+		})
+	})
+	t.Run("copies", func(t *testing.T) {
+		open(t, func(tab tab) {
+			act(tab, chromedp.Navigate(address(s, version)))
+			if got, want := eval[int](tab, `document.querySelectorAll(".copy").length`), 3+5+1; got != want { // files, commands, and that of the latest
+				t.Errorf("the page has %d buttons, want %d", got, want)
+			}
+			eval[bool](tab, `navigator.clipboard.writeText = async text => { window.copied = text }, true`)
+			act(tab, chromedp.Click(".commands div:nth-child(4) .copy"))
+			act(tab, chromedp.WaitVisible(`//button[text()="Copied"]`))
+			copied, shown := eval[string](tab, "copied"), act(tab, chromedp.Text(".commands div:nth-child(4) code"))
+			if copied != shown || !strings.Contains(copied, "  tool.tar.gz' | sha256sum --check") {
+				t.Errorf("copied %q, want the command %q", copied, shown)
+			}
+		})
+	})
+	t.Run("in one request", func(t *testing.T) {
+		open(t, func(tab tab) {
+			act(tab, chromedp.Navigate(address(s, version)))
+			if asked := eval[[]string](tab, `performance.getEntriesByType("resource").map(e => e.name).filter(n => !n.startsWith("data:"))`); len(asked) > 0 {
+				t.Errorf("the page asked for %q besides", asked)
+			}
+		})
+	})
+	t.Run("on a phone", func(t *testing.T) {
+		open(t, func(tab tab) {
+			act(tab, chromedp.EmulateViewport(360, 800))
+			for _, folder := range folders {
+				act(tab, chromedp.Navigate(address(s, folder)))
+				if widths := eval[string](tab, "document.documentElement.scrollWidth + ' ' + innerWidth"); widths != "360 360" {
+					t.Errorf("the width of %s and that of its window are %s, want 360 360", folder, widths)
+				}
+			}
+		})
+	})
+	axe := readFile(t, filepath.Join(strings.TrimSpace(output(t, "npm", "root", "--global")), "axe-core", "axe.min.js"))
+	for _, scheme := range []string{"light", "dark"} {
+		for _, width := range []int64{360, 1280} {
+			if !isLong() && (scheme == "dark") != (width == 360) {
+				continue
+			}
+			t.Run(fmt.Sprintf("for axe, %s, %d pixels", scheme, width), func(t *testing.T) {
+				open(t, func(tab tab) {
+					set(tab, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
+					act(tab, chromedp.EmulateViewport(width, 900))
+					for _, folder := range folders {
+						act(tab, chromedp.Navigate(address(s, folder)))
+						act(tab, chromedp.Evaluate[chromedp.Void](axe))
+						passed := eval[int](tab, `axe.run().then(found => { window.found = found; return found.passes.length })`)
+						violations := eval[[]struct {
+							ID    string
+							Nodes []struct{ HTML, FailureSummary string }
+						}](tab, "found.violations")
+						if len(violations) > 0 || passed < 10 {
+							t.Errorf("of %s axe says %+v; %d rules passed", folder, violations, passed)
+						}
+					}
+				})
+			})
+		}
+	}
+}
