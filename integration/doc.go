@@ -33,6 +33,51 @@
 //   - I14: nobody changes anything without being allowed to. TestHostileRequests,
 //     TestWritesNeedAUser.
 //
+// # Faults, and what becomes of them
+//
+// Those with the tag mounts need it; the others run by default, in the package where they
+// stand. All faults at once are enumerated by TestSystemCallsOfOpening and
+// TestSystemCallsOfRunning: each operation on the metadata fails in five ways, is slow,
+// and hangs.
+//
+//   - D1: a database that failed is never touched again; Caddy goes on, and the store opens
+//     it again. TestAMemtableThatCannotBeMade, TestAPanicOfBadgerFailsTheDatabase,
+//     TestBadgerDoesNotEndTheProcess; mounts: TestShortageOfInodes,
+//     TestShortageOfDescriptors, TestShortageOfDescriptorsAtStart, TestSystemCallsOfRunning.
+//   - D2: an opening that takes long is a state: Start waits 10 seconds, and health says how
+//     far the opening is. TestAnOpeningThatTakesLong, TestWhatPassesIsNoConfigurationFault.
+//   - D3: a database is put aside on positive evidence only; what was deleted does not come
+//     back. TestADatabaseThatDoesNotOpenIsNotPutAside, TestALogThatIsInATableAlready,
+//     TestACompactionThatLosesATable, TestABlobThatMayBeOld; mounts:
+//     TestSystemCallsOfOpening.
+//   - D4: checkpoints bound the journal, and what a start and a rebuild take of memory.
+//     TestADatabaseIsMadeOfACheckpointAndWhatFollows, TestACheckpointThatIsCut,
+//     TestBackupsGoOnAcrossACheckpoint.
+//   - D5, F1: a publish keeps its own bytes. TestAPublishOverRottenBytesIsGood,
+//     TestRegistryOverBadgerAndFiles.
+//   - D6: the sweep takes what is old and was seen unnamed twice, and waits for an
+//     administrator when that is unusually much or the metadata is older than the blobs.
+//     TestTheSweepTakesWhatIsOldAndSeenTwice, TestAnUnusualSweepWaitsForAnAdministrator,
+//     TestMetadataThatIsTooOldDestroysNothing.
+//   - D7: the scrub reads the journal and repairs it. TestRotInTheJournalIsRepaired.
+//   - D8: inodes and descriptors are room. TestAStoreOnADiskThatFills; mounts:
+//     TestShortageOfInodes.
+//   - D9: a call that hangs is told, and keeps nothing else from running: TestABadgerThatHangs,
+//     TestAStopDoesNotWaitForAnOpeningThatHangs, TestACallThatHangsInTheBackgroundIsTold;
+//     mounts: TestSystemCallsOfOpening, TestSystemCallsOfRunning.
+//   - D10: files that are removed under a server are noticed, and a directory stays claimed.
+//     TestFilesRemovedUnderAServer.
+//   - D11: what was put aside goes away. TestQuarantineIsBoundedByAgeAndNumber,
+//     TestWhatWasPutAsideGoesAway, TestAKillBringsNothingBack.
+//   - D12: shortage is 503, lasting states are told on change and once a minute, and
+//     Retry-After is the real interval. TestRetryAfterIsWhenTheStoreIsTriedAgain,
+//     TestAMemtableWithoutRoomIsToldOnce, TestSyncingAFileSystemIsTrustedFrom517; mounts:
+//     TestEIO, TestEIOAtStart.
+//   - F3: 408 is for bodies only. TestWhoseTimeoutItIs.
+//   - F4: each call of a store has a deadline, or is told when it hangs, and work ends when
+//     nobody wants it. TestNoRequestWaitsForEverForAStore,
+//     TestACallThatHangsInTheBackgroundIsTold, TestWorkEndsWhenNobodyWantsIt.
+//
 // # What went wrong elsewhere
 //
 // Incidents of other registries, and the tests that hold them off here:
