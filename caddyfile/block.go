@@ -50,6 +50,7 @@ func init() {
 	}{
 		{"the block of " + authDirectiveName, authWords},
 		{"an owner block", ownerWords},
+		{"the block of checksums", checksumWords},
 		{"the block of " + directiveName, subdirectives},
 	} {
 		for word := range block.words {

@@ -61,6 +61,9 @@ var subdirectives = words{
 	"file_names":           (*directive).fileNames,
 	"scrub":                (*directive).scrub,
 	"verify_reads":         (*directive).verifyReads,
+	"checksums":            (*directive).checksums,
+	"select":               (*directive).selects,
+	"archive":              (*directive).archive,
 	"health":               (*directive).health,
 	"browse":               (*directive).browse,
 	"api":                  (*directive).api,
@@ -109,6 +112,9 @@ type directive struct {
 //		file_names           documented|gitea
 //		scrub                <rate>|off
 //		verify_reads
+//		checksums            off | { sums <name>; hashes <hash>... }
+//		select               off | latest semver
+//		archive              off
 //		health               <path>
 //		browse               [<template dir>]
 //		api                  <path>|off

@@ -134,6 +134,18 @@ type Handler struct {
 	// `/api/packages`, such as the default one; nowhere for another prefix.
 	API string `json:"api,omitempty"`
 
+	// The checksums that are computed beside the files. Default: `SHA256SUMS` of each version,
+	// and `<file>.sha256`.
+	Checksums *files.Checksums `json:"checksums,omitempty"`
+
+	// What may stand in place of the version in the path of a download, where no version has
+	// that name: `latest` and `semver`, or `off` alone. Default: both.
+	Select files.Selectors `json:"select,omitempty"`
+
+	// Whether versions cannot be downloaded whole, as `?archive=tar` or `?archive=zip`.
+	// Default: false.
+	ArchiveOff bool `json:"archive_off,omitempty"`
+
 	// Where metadata is kept. Default: `badger`.
 	MetadataRaw json.RawMessage `json:"metadata,omitempty" caddy:"namespace=generic_registry.metadata inline_key=module"`
 
@@ -253,8 +265,28 @@ func (h *Handler) provisionSettings() error {
 		Names:       h.FileNames,
 		Upload:      receive.Limits{FileSize: h.MaxFileSize, StallTimeout: time.Duration(h.UploadStallTimeout), LeastRate: h.UploadLeastRate},
 		VerifyReads: h.VerifyReads,
+		Archives:    !h.ArchiveOff,
+	}
+	if err := h.provisionDownloads(); err != nil {
+		return err
 	}
 	return h.provisionAccess()
+}
+
+// provisionDownloads fills in what a GET may find besides the files.
+func (h *Handler) provisionDownloads() error {
+	if h.Checksums == nil {
+		h.Checksums = new(files.Checksums)
+	}
+	if err := h.Checksums.Provision(); err != nil {
+		return fmt.Errorf("checksums: %w", err)
+	}
+	h.files.Checksums = *h.Checksums
+	if err := h.Select.Provision(); err != nil {
+		return err
+	}
+	h.files.Select = h.Select
+	return nil
 }
 
 // use runs a function on the registry.

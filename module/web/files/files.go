@@ -17,6 +17,12 @@ type Files struct {
 	Upload receive.Limits
 	// VerifyReads has downloads compared with their digest as they are sent.
 	VerifyReads bool
+	// Checksums are computed beside the files.
+	Checksums Checksums
+	// Select is what may stand in place of a version in the path of a download.
+	Select Selectors
+	// Archives tells whether versions can be downloaded whole.
+	Archives bool
 }
 
 // Serve implements visit.Wing.
@@ -25,7 +31,7 @@ func (f *Files) Serve(w http.ResponseWriter, r *http.Request, v *visit.Visit) er
 	if v.About, err = parseRoute(v.Path); err != nil {
 		return err
 	}
-	if err := checkMethod(r.Method, v.About); err != nil {
+	if err := f.checkMethod(r, v.About); err != nil {
 		return err
 	}
 	switch r.Method {

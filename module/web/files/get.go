@@ -3,9 +3,12 @@ package files
 import (
 	"errors"
 	"net/http"
+	"net/url"
+	"strings"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/web/computed"
 	"github.com/generic-registry/caddy-generic-registry/module/web/send"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
@@ -14,27 +17,137 @@ import (
 // file's name.
 const attempts = 8
 
-// get answers GET and HEAD.
+// get answers GET and HEAD. What was published under the very names of the path comes before
+// anything that may stand in their place.
 func (f *Files) get(w http.ResponseWriter, r *http.Request, v *visit.Visit) error {
 	if err := v.May(store.ActionRead, v.About.Owner, v.About.Package); err != nil {
 		return err
 	}
-	return v.Use(func(reg *registry.Registry) (err error) {
-		for range attempts {
-			if err = f.send(w, r, v, reg); !errors.Is(err, registry.ErrReplaced) {
-				return err
-			}
-			v.Restart(w)
+	return v.Use(func(reg *registry.Registry) error {
+		d := &download{Files: f, w: w, r: r, v: v, reg: reg, ref: v.About}
+		err := d.answer()
+		if errors.Is(err, store.ErrPackageNotFound) && f.Select.takes(v.About.Version) {
+			return d.answerSelected()
 		}
 		return err
 	})
 }
 
-func (f *Files) send(w http.ResponseWriter, r *http.Request, v *visit.Visit, reg *registry.Registry) error {
-	file, err := reg.Find(r.Context(), v.About)
+// download is a GET or HEAD of one path.
+type download struct {
+	*Files
+	w   http.ResponseWriter
+	r   *http.Request
+	v   *visit.Visit
+	reg *registry.Registry
+
+	ref          store.Ref // what is wanted now
+	cacheControl string    // empty for that of files
+}
+
+// answerSelected answers with what the version of the path stands for. The version is chosen
+// first, and then the file in it: a release is many files, and a choice for each of them
+// would hand out some of another release.
+func (d *download) answerSelected() error {
+	asked := d.ref
+	chosen, err := d.reg.Select(d.r.Context(), asked.VersionRef)
+	if unstable := new(registry.UnstableError); errors.As(err, &unstable) {
+		return visit.Tell(err, "%v", unstable)
+	}
 	if err != nil {
 		return err
 	}
-	v.Found(file.File)
-	return send.File(w, r, file, f.VerifyReads)
+	d.ref.Version, d.cacheControl = chosen.Version, computed.CacheControl
+	for _, name := range namesIn(chosen.Version, asked.File) {
+		d.v.Restart(d.w)
+		d.ref.File = name
+		d.w.Header().Set("Content-Location", location(d.ref.VersionRef, name, d.r.URL.RawQuery))
+		if err = d.answer(); !errors.Is(err, store.ErrFileNotFound) {
+			return err
+		}
+	}
+	return visit.Tell(err, "%v in version %s, for which %s stands", store.ErrFileNotFound, chosen.Version, asked.Version)
+}
+
+// versionMark stands for the version in the name of a file of a version that is chosen.
+const versionMark = "@version"
+
+// namesIn returns the names that a file may have in a version: versionMark is the version as
+// it is spelled or, where there is no such file, without the v that it begins with.
+func namesIn(version, file string) []string {
+	if !strings.Contains(file, versionMark) {
+		return []string{file}
+	}
+	names := []string{strings.ReplaceAll(file, versionMark, version)}
+	if short, cut := strings.CutPrefix(version, "v"); cut {
+		names = append(names, strings.ReplaceAll(file, versionMark, short))
+	}
+	return names
+}
+
+// location returns the exact path of a file, or of an archive of a version, relative to the
+// path that was asked for (RFC 9110 section 8.7).
+func location(version store.VersionRef, file, query string) string {
+	if file == "" {
+		return "./" + url.PathEscape(version.Version) + "?" + query
+	}
+	return "../" + url.PathEscape(version.Version) + "/" + url.PathEscape(file)
+}
+
+// answer answers with a file, or with what is computed of the version. The error is
+// ErrPackageNotFound when there is no such version, ErrFileNotFound when there is nothing of
+// that name in it.
+func (d *download) answer() (err error) {
+	if d.ref.File == "" {
+		form := computed.Archive(d.r.URL.Query().Get(archiveWord))
+		return computed.ServeArchive(d.w, d.r, d.reg, d.ref.VersionRef, form, d.VerifyReads)
+	}
+	for range attempts {
+		if err = d.file(); !errors.Is(err, registry.ErrReplaced) {
+			break
+		}
+		d.v.Restart(d.w)
+	}
+	if errors.Is(err, store.ErrFileNotFound) {
+		return d.checksums(err)
+	}
+	return err
+}
+
+func (d *download) file() error {
+	file, err := d.reg.Find(d.r.Context(), d.ref)
+	if err != nil {
+		return err
+	}
+	d.v.Found(file.File)
+	return send.File(d.w, d.r, file, send.Manner{Verify: d.VerifyReads, CacheControl: d.cacheControl})
+}
+
+// checksums answers with the checksums of the version, or of the file in it whose name the
+// path has before the name of a hash, or else returns missing.
+func (d *download) checksums(missing error) error {
+	if d.Checksums.Sums != "" && store.Fold(d.ref.File) == store.Fold(d.Checksums.Sums) {
+		return computed.ServeSums(d.w, d.r, d.reg, d.ref.VersionRef)
+	}
+	name, hash, found := cutHash(d.ref.File)
+	if !found || !d.Checksums.has(hash) {
+		return missing
+	}
+	file, err := d.reg.Lookup(d.r.Context(), store.Ref{VersionRef: d.ref.VersionRef, File: name})
+	if errors.Is(err, store.ErrFileNotFound) {
+		return missing
+	}
+	if err != nil {
+		return err
+	}
+	return computed.ServeSidecar(d.w, d.r, file)
+}
+
+// cutHash cuts the name of a hash off the name of a file.
+func cutHash(file string) (name string, hash computed.Hash, found bool) {
+	dot := strings.LastIndexByte(file, '.')
+	if dot < 0 {
+		return "", "", false
+	}
+	return file[:dot], computed.Hash(store.Fold(file[dot+1:])), true
 }

@@ -44,12 +44,19 @@ func parseRoute(path visit.Path) (ref store.Ref, err error) {
 	return ref, nil
 }
 
+// archiveWord is the word of the query that asks for a version as an archive.
+const archiveWord = "archive"
+
 // checkMethod refuses a method that the path of a file, or of a version, does not answer.
-func checkMethod(method string, ref store.Ref) error {
-	switch method {
+func (f *Files) checkMethod(r *http.Request, ref store.Ref) error {
+	switch r.Method {
 	case http.MethodDelete:
 		return nil
-	case http.MethodGet, http.MethodHead, http.MethodPut:
+	case http.MethodGet, http.MethodHead:
+		if ref.File != "" || f.Archives && r.URL.Query().Has(archiveWord) {
+			return nil
+		}
+	case http.MethodPut:
 		if ref.File != "" {
 			return nil
 		}

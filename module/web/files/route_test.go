@@ -85,7 +85,7 @@ func TestMethods(t *testing.T) {
 	} {
 		for _, method := range []string{http.MethodDelete, http.MethodGet, http.MethodHead, http.MethodPut, http.MethodPost, http.MethodPatch, http.MethodOptions, "get", ""} {
 			want := slices.Contains(strings.Split(test.allowed, ", "), method)
-			err := checkMethod(method, test.ref)
+			err := new(Files).checkMethod(&http.Request{Method: method, URL: new(url.URL)}, test.ref)
 			if (err == nil) != want {
 				t.Errorf("%q on file %q: %v, want allowed %v", method, test.ref.File, err, want)
 			}

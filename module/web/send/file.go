@@ -20,16 +20,24 @@ const (
 	downloadPolicy       = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 )
 
+// Manner is how a file is sent.
+type Manner struct {
+	// Verify has the bytes compared with their digest.
+	Verify bool
+	// CacheControl is that of the answer. Empty is that of a file at its own path.
+	CacheControl string
+}
+
 // File answers a GET or HEAD with a file. Bytes that are missing are found by the first GET
 // that wants them, or by the scrub, and not by a HEAD, which is 200 until then. With verify
 // no complete answer has other bytes than those that were published: what is wrong before
 // the answer begins is an error; later the answer is cut, so that over HTTP/1 it is shorter
 // than it says, and over HTTP/2 and HTTP/3 its stream is reset. The error is that of opening
 // the bytes, and nothing was written then, or a *visit.BrokenOff.
-func File(w http.ResponseWriter, r *http.Request, file *registry.Reading, verify bool) error {
+func File(w http.ResponseWriter, r *http.Request, file *registry.Reading, manner Manner) error {
 	open := func(whole bool) (io.ReadSeekCloser, error) {
 		switch {
-		case !verify:
+		case !manner.Verify:
 			return file.Open(r.Context())
 		case whole:
 			return file.OpenVerified(r.Context())
@@ -46,6 +54,12 @@ func File(w http.ResponseWriter, r *http.Request, file *registry.Reading, verify
 		}
 	}
 	setDownloadHeaders(w.Header(), file.File)
+	if manner.CacheControl != "" {
+		w.Header().Set("Cache-Control", manner.CacheControl)
+	}
+	if r.Header.Get("Want-Digest") != "" {
+		w.Header().Set("Digest", "SHA-256="+base64.StdEncoding.EncodeToString(file.Digest[:]))
+	}
 	return Serve(w, r, Source{Size: file.Size, Modified: file.Created, Open: open})
 }
 
@@ -54,11 +68,11 @@ func File(w http.ResponseWriter, r *http.Request, file *registry.Reading, verify
 func setDownloadHeaders(header http.Header, file store.File) {
 	values := [...]string{
 		"application/octet-stream", contentDisposition(file.File), downloadCacheControl, downloadPolicy, "nosniff",
-		EntityTag(file.Digest), reprDigest(file.Digest),
+		EntityTag(file.Digest), reprDigest(file.Digest), file.Digest.String(),
 	}
 	for i, name := range [len(values)]string{
 		"Content-Type", "Content-Disposition", "Cache-Control", "Content-Security-Policy", "X-Content-Type-Options",
-		"Etag", "Repr-Digest",
+		"Etag", "Repr-Digest", "X-Checksum-Sha256",
 	} {
 		header[name] = values[i : i+1 : i+1]
 	}

@@ -104,7 +104,7 @@ func get(reg *registry.Registry, r *http.Request, size int, verify bool) (w *htt
 	if err != nil {
 		return w, false, err
 	}
-	err = File(w, r, file, verify)
+	err = File(w, r, file, Manner{Verify: verify})
 	if broken := new(visit.BrokenOff); errors.As(err, &broken) {
 		return w, true, nil
 	}
@@ -215,7 +215,7 @@ func TestAClientThatIsGoneIsNoDamage(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := File(httptest.NewRecorder(), r.WithContext(ctx), file, true); !errors.Is(err, context.Canceled) {
+	if err := File(httptest.NewRecorder(), r.WithContext(ctx), file, Manner{Verify: true}); !errors.Is(err, context.Canceled) {
 		t.Errorf("error is %v, want that the client is gone", err)
 	}
 	if reg.Health().Damage.Count != 0 || blobs.read.Load() >= largeFile {
