@@ -4,24 +4,39 @@ import "strings"
 
 // Matches tells whether a name contains what is searched for, in any case. As in Gitea,
 // "%" stands for any text and "_" for any character.
-func Matches(search, name string) bool {
-	name = Fold(name)
-	parts := strings.Split(Fold(search), "%")
-	for _, part := range parts {
-		end := indexLike(name, []rune(part))
+func Matches(search, name string) bool { return NewSearch(search).Matches(Fold(name)) }
+
+// Search is what names are searched for, as Matches says.
+type Search struct {
+	parts []string // what must come one after the other; with "_" for any character
+}
+
+// NewSearch returns a search that is asked for many names.
+func NewSearch(search string) Search {
+	return Search{strings.Split(Fold(search), "%")}
+}
+
+// Matches tells whether a folded name contains what is searched for.
+func (s Search) Matches(folded string) bool {
+	for _, part := range s.parts {
+		end := indexLike(folded, part)
 		if end < 0 {
 			return false
 		}
-		name = name[end:]
+		folded = folded[end:]
 	}
 	return true
 }
 
-// indexLike returns where the first text ends that is like a pattern without "%", or -1.
-func indexLike(name string, pattern []rune) int {
-	if len(pattern) == 0 {
-		return 0
+// indexLike returns where the first text ends that is like a part, or -1.
+func indexLike(name, part string) int {
+	if !strings.Contains(part, "_") {
+		if start := strings.Index(name, part); start >= 0 {
+			return start + len(part)
+		}
+		return -1
 	}
+	pattern := []rune(part)
 	for start := range name {
 		if length := likePrefix(name[start:], pattern); length >= 0 {
 			return start + length

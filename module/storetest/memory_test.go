@@ -37,3 +37,9 @@ func TestBackupInMemory(t *testing.T) {
 		return storetest.JournaledPlace{Metadata: memory.NewMetadata(), Blobs: memory.NewBlobs()}
 	})
 }
+
+func TestCatalogModelInMemory(t *testing.T) {
+	storetest.CatalogModel(t, func(testing.TB) storetest.JournaledPlace {
+		return storetest.JournaledPlace{Metadata: memory.NewMetadata()}
+	})
+}

@@ -60,11 +60,13 @@ func (r reader) eachPackage(ctx context.Context, owner, after string, fn func(na
 	prefix := packagesKey(owner)
 	return r.scan(prefix, afterName(prefix, after), func(key, value []byte) error {
 		var record packageRecord
-		return firstError(
-			ctx.Err,
-			func() error { return decode(key, value, &record) },
-			func() error { return fn(nameOf(key, string(prefix)), record) },
-		)
+		if err := decode(key, value, &record); err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		return fn(string(key[len(prefix):len(key)-1]), record)
 	})
 }
 
@@ -77,9 +79,9 @@ func (s *Store) Packages(ctx context.Context, q store.PackageQuery) (page store.
 			return err
 		}
 		var last string
-		folded := store.Fold(q.Owner)
+		folded, search := store.Fold(q.Owner), store.NewSearch(q.Search)
 		return unlessEnough(r.eachPackage(ctx, folded, q.After, func(name string, record packageRecord) error {
-			if record.published.versions == 0 || !store.Matches(q.Search, name) || !q.Takes(folded, name) {
+			if record.published.versions == 0 || !search.Matches(name) || !q.Takes(folded, name) {
 				return nil
 			}
 			if len(page.Packages) == store.PageSize(q.Limit) {

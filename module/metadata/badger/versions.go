@@ -15,7 +15,7 @@ import (
 func (s *Store) Versions(ctx context.Context, q store.VersionQuery) (page store.VersionPage, err error) {
 	q.Owner, q.Package = store.Fold(q.Owner), store.Fold(q.Package)
 	err = s.view(ctx, func(r reader) error {
-		l := lister{reader: r, ctx: ctx, query: q, alive: make(map[uint64]bool)}
+		l := lister{reader: r, ctx: ctx, query: q, search: store.NewSearch(q.Search), alive: make(map[uint64]bool)}
 		var err error
 		page, err = l.list()
 		return err
@@ -29,7 +29,9 @@ type lister struct {
 	ctx   context.Context
 	query store.VersionQuery // names folded
 	owner ownerRecord
-	alive map[uint64]bool // packages that were looked up, by id: whether they are there
+
+	search store.Search
+	alive  map[uint64]bool // packages that were looked up, by id: whether they are there
 }
 
 // listed is an entry of an index: where it is in the order, and which version.
@@ -73,7 +75,7 @@ const farthest = 1 << 40
 func (l *lister) skip() int64 { return min(max(0, l.query.Skip), farthest) }
 
 func (l *lister) takes(pkg string) bool {
-	return store.Matches(l.query.Search, pkg) && l.query.Takes(l.query.Owner, pkg)
+	return l.search.Matches(pkg) && l.query.Takes(l.query.Owner, pkg)
 }
 
 // ofPackage reads the index of one package.
