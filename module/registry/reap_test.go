@@ -115,6 +115,12 @@ type recoveringStores struct {
 
 func (s *recoveringStores) Recovered() []store.Locator { return s.recovered }
 
+// Delete fails once.
+func (s *recoveringStores) Delete(ctx context.Context, locator store.Locator) error {
+	defer func() { s.stubborn = "" }()
+	return s.stubbornStores.Delete(ctx, locator)
+}
+
 // TestWhatACrashBroughtBack is deleted at once when nothing names it, unless it is more
 // than a crash leaves, or the metadata is older than the blobs.
 func TestWhatACrashBroughtBack(t *testing.T) {
@@ -140,8 +146,6 @@ func TestWhatACrashBroughtBack(t *testing.T) {
 				s := &recoveringStores{recovered: test.recovered}
 				s.stubborn, s.positionErr = test.stubborn, test.positionErr
 				r := New(s, s, Options{})
-				synctest.Wait()
-				s.stubborn = ""
 				time.Sleep(reapRetryInterval)
 				synctest.Wait()
 				if err := r.Close(); err != nil {
