@@ -51,6 +51,7 @@ func init() {
 		{"the block of " + authDirectiveName, authWords},
 		{"an owner block", ownerWords},
 		{"the block of checksums", checksumWords},
+		{"the block of resumable", resumableWords},
 		{"the block of " + directiveName, subdirectives},
 	} {
 		for word := range block.words {

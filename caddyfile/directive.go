@@ -58,6 +58,7 @@ var subdirectives = words{
 	"max_user_uploads":     (*directive).maxUserUploads,
 	"upload_stall_timeout": (*directive).uploadStallTimeout,
 	"upload_least_rate":    (*directive).uploadLeastRate,
+	"resumable":            (*directive).resumable,
 	"file_names":           (*directive).fileNames,
 	"scrub":                (*directive).scrub,
 	"verify_reads":         (*directive).verifyReads,
@@ -109,6 +110,11 @@ type directive struct {
 //		max_user_uploads     <number>
 //		upload_stall_timeout <duration>
 //		upload_least_rate    <rate>|off
+//		resumable            off | {
+//			max_append   <size>|off
+//			ttl          <duration>
+//			max          <number>
+//		}
 //		file_names           documented|gitea
 //		scrub                <rate>|off
 //		verify_reads

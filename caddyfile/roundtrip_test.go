@@ -64,6 +64,16 @@ func drawHandler(t *rapid.T) *module.Handler {
 	h.UploadStallTimeout = caddy.Duration(rapid.Int64Range(0, 1<<40).Draw(t, "upload_stall_timeout"))
 	h.ScrubRate = rapid.OneOf(rapid.Just(int64(-1)), rapid.Int64Range(0, exact)).Draw(t, "scrub")
 	h.UploadLeastRate = rapid.OneOf(rapid.Just(int64(-1)), rapid.Int64Range(0, exact)).Draw(t, "upload_least_rate")
+	switch rapid.IntRange(0, 2).Draw(t, "resumable") {
+	case 1:
+		h.Resumable = &module.Resumable{Off: true}
+	case 2:
+		h.Resumable = &module.Resumable{
+			MaxAppend: rapid.OneOf(rapid.Just(int64(-1)), rapid.Int64Range(0, exact)).Draw(t, "max_append"),
+			TTL:       caddy.Duration(rapid.Int64Range(0, 1<<40).Draw(t, "ttl")),
+			Max:       rapid.IntRange(0, 1000).Draw(t, "max"),
+		}
+	}
 	h.VerifyReads = rapid.Bool().Draw(t, "verify_reads")
 	h.Health = rapid.OneOf(rapid.Just(""), rapid.Map(name, func(s string) string { return "/" + s })).Draw(t, "health")
 	h.API = rapid.SampledFrom([]string{"", "off", "/v1"}).Draw(t, "api")
@@ -166,6 +176,22 @@ func write(h *module.Handler) string {
 	limit("upload_least_rate", h.UploadLeastRate)
 	if h.UploadLeastRate < 0 {
 		line("upload_least_rate", "off")
+	}
+	switch r := h.Resumable; {
+	case r == nil:
+	case r.Off:
+		line("resumable", "off")
+	default:
+		text.WriteString("resumable {\n")
+		limit("max_append", r.MaxAppend)
+		if r.MaxAppend < 0 {
+			line("max_append", "off")
+		}
+		if r.TTL > 0 {
+			line("ttl", time.Duration(r.TTL).String())
+		}
+		limit("max", int64(r.Max))
+		text.WriteString("}\n")
 	}
 	line("file_names", string(h.FileNames))
 	limit("scrub", h.ScrubRate)

@@ -38,6 +38,7 @@ var rooms = []struct {
 	{"module/web/files", []string{"module/web/computed", "module/registry/versions", "module/web/receive", "module/web/send", "module/web/visit", "module/registry", "module/store"}, slices.Concat([]string{"module/access"}, suites)},
 	{"module/web/pages", []string{"module/web/visit", "module/registry", "module/registry/versions", "module/store"}, nil},
 	{"module/web/receive", []string{"module/web/visit", "module/registry", "module/store"}, nil},
+	{"module/web/resume", []string{"module/web/files", "module/web/receive", "module/web/send", "module/web/visit", "module/registry", "module/store"}, suites},
 	{"module/web/send", []string{"module/web/visit", "module/registry", "module/store"}, suites},
 	{"module/web/visit", []string{"module/access", "module/pool", "module/registry", "module/store"}, suites},
 	{"module/operate/command", []string{"module/operate/admin", "module/operate/health", "module/pool", "module/registry", "module/registry/backup", "module/registry/backup/folder", "module/registry/integrity", "module/directory", "module/store"}, []string{"module/metadata/*", "module/blobs/*"}},

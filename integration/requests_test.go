@@ -112,7 +112,7 @@ func (s *server) blobs() (committed, uploads []string) {
 			return ignoreMissing(err)
 		}
 		switch directory := filepath.Dir(path); directory {
-		case root, filepath.Join(root, "quarantine"), filepath.Join(root, "wal"): // FORMAT, the lock, and copies
+		case root, filepath.Join(root, "quarantine"), filepath.Join(root, "wal"), filepath.Join(root, "uploads"): // FORMAT, the lock, copies, and sessions
 		case filepath.Join(root, "tmp"):
 			uploads = append(uploads, path)
 		default:

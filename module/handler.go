@@ -23,6 +23,7 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/web/files"
 	"github.com/generic-registry/caddy-generic-registry/module/web/pages"
 	"github.com/generic-registry/caddy-generic-registry/module/web/receive"
+	"github.com/generic-registry/caddy-generic-registry/module/web/resume"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
@@ -98,6 +99,10 @@ type Handler struct {
 	// that is shorter. Zero, the default, is 1024 (1 KiB); -1 ends no upload.
 	UploadLeastRate int64 `json:"upload_least_rate,omitempty"`
 
+	// How uploads may come in several requests, and go on after a cut. Default: all the
+	// defaults of its settings.
+	Resumable *Resumable `json:"resumable,omitempty"`
+
 	// Which file names may be published: `documented` (the default) for ASCII
 	// letters, digits and `.-+_`, or `gitea` for what Gitea accepts since 1.22,
 	// which adds `=:;()[]{}~!@#$%^&` and inner spaces.
@@ -158,6 +163,7 @@ type Handler struct {
 	files    files.Files
 	pages    *pages.Pages // nil without browse
 	api      *api.API
+	resume   resume.Resume
 	log      *zap.Logger
 	stripped sync.Once // the notice that something strips the prefix
 }
@@ -268,6 +274,9 @@ func (h *Handler) provisionSettings() error {
 		Archives:    !h.ArchiveOff,
 	}
 	if err := h.provisionDownloads(); err != nil {
+		return err
+	}
+	if err := h.provisionResume(); err != nil {
 		return err
 	}
 	return h.provisionAccess()

@@ -31,6 +31,8 @@ func (h *Handler) wing(r *http.Request, path visit.Path) (visit.Wing, visit.Path
 	switch {
 	case !inside:
 		return h.api.Find(path)
+	case h.resume.Wants(r):
+		return &h.resume, below
 	case h.pages != nil && h.pages.Answers(r, below):
 		return h.pages, below
 	}

@@ -84,7 +84,7 @@ type Upload struct {
 }
 
 // FindUpload returns how an upload of a user to a file stands. A request that appends to
-// it is ended first, so that what is told stays true. ErrSessionNotFound, ErrOvertaken.
+// it is ended first, so that what is told stays true. ErrSessionNotFound.
 func (r *Registry) FindUpload(ctx context.Context, ref store.Ref, id store.SessionID, user string) (Upload, error) {
 	u, release, err := r.takeUpload(ctx, ref, id, user, nil)
 	if err != nil {
@@ -115,7 +115,7 @@ func (r *Registry) findUpload(ctx context.Context, u *upload, id store.SessionID
 }
 
 // CancelUpload ends an upload of a user to a file, and deletes its bytes. What is
-// published already stays. ErrSessionNotFound, ErrOvertaken.
+// published already stays. ErrSessionNotFound.
 func (r *Registry) CancelUpload(ctx context.Context, ref store.Ref, id store.SessionID, user string) error {
 	u, release, err := r.takeUpload(ctx, ref, id, user, nil)
 	if err != nil {

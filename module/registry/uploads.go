@@ -134,7 +134,8 @@ func (r *Registry) takeUpload(ctx context.Context, ref store.Ref, id store.Sessi
 		<-u.turn
 	}
 	r.uploads.mu.Lock()
-	overtaken := u.latest != mine
+	// Who only asks, or gives the upload up, is done in a moment.
+	overtaken := u.latest != mine && interrupt != nil
 	if !overtaken {
 		u.interrupt = interrupt
 	}

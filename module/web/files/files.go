@@ -28,7 +28,7 @@ type Files struct {
 // Serve implements visit.Wing.
 func (f *Files) Serve(w http.ResponseWriter, r *http.Request, v *visit.Visit) error {
 	var err error
-	if v.About, err = parseRoute(v.Path); err != nil {
+	if v.About, err = ParseRoute(v.Path); err != nil {
 		return err
 	}
 	if err := f.checkMethod(r, v.About); err != nil {
@@ -45,7 +45,7 @@ func (f *Files) Serve(w http.ResponseWriter, r *http.Request, v *visit.Visit) er
 
 // Has tells whether a path is a file's or a version's.
 func (f *Files) Has(path visit.Path) bool {
-	_, err := parseRoute(path)
+	_, err := ParseRoute(path)
 	return err == nil
 }
 

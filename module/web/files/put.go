@@ -17,7 +17,7 @@ func (f *Files) put(w http.ResponseWriter, r *http.Request, v *visit.Visit) erro
 	if err := v.May(store.ActionWrite, v.About.Owner, v.About.Package); err != nil {
 		return err
 	}
-	if err := f.checkNames(v.About); err != nil {
+	if err := f.CheckNames(v.About); err != nil {
 		return err
 	}
 	said, err := receive.Declared(r)
@@ -34,7 +34,7 @@ func (f *Files) put(w http.ResponseWriter, r *http.Request, v *visit.Visit) erro
 }
 
 func (f *Files) publish(w http.ResponseWriter, r *http.Request, v *visit.Visit, reg *registry.Registry, said receive.Declaration) error {
-	if err := checkAbsent(r, reg, v.About); err != nil {
+	if err := CheckAbsent(r, reg, v.About); err != nil {
 		return err
 	}
 	content, err := f.Upload.Content(w, r, said)
@@ -53,9 +53,9 @@ func (f *Files) publish(w http.ResponseWriter, r *http.Request, v *visit.Visit, 
 	return nil
 }
 
-// checkAbsent evaluates the conditions of a request that publishes, and refuses it when
+// CheckAbsent evaluates the conditions of a request that publishes, and refuses it when
 // there is such a file.
-func checkAbsent(r *http.Request, reg *registry.Registry, ref store.Ref) error {
+func CheckAbsent(r *http.Request, reg *registry.Registry, ref store.Ref) error {
 	existing, err := reg.Lookup(r.Context(), ref)
 	exists := err == nil
 	if err != nil && !errors.Is(err, store.ErrPackageNotFound) && !errors.Is(err, store.ErrFileNotFound) {
@@ -70,7 +70,9 @@ func checkAbsent(r *http.Request, reg *registry.Registry, ref store.Ref) error {
 	return nil
 }
 
-func (f *Files) checkNames(ref store.Ref) error {
+// CheckNames judges the names of a file that is to be published, and says which rule they
+// break: store.ErrInvalidPackage, ErrInvalidVersion, ErrInvalidFile.
+func (f *Files) CheckNames(ref store.Ref) error {
 	err := store.CheckNames(ref, f.Names)
 	switch {
 	case errors.Is(err, store.ErrInvalidPackage):

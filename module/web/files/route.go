@@ -20,10 +20,10 @@ var (
 // case.
 const packageType = "generic"
 
-// parseRoute reads the path of a request below the prefix: of a file, or of a version, which
+// ParseRoute reads the path of a request below the prefix: of a file, or of a version, which
 // has no file. Its errors are store.ErrUnsafePath, store.ErrInvalidOwner, errSlash and
 // errNoRoute. Other names are judged when they are published.
-func parseRoute(path visit.Path) (ref store.Ref, err error) {
+func ParseRoute(path visit.Path) (ref store.Ref, err error) {
 	segments, err := path.Segments()
 	if err != nil {
 		return store.Ref{}, err

@@ -40,7 +40,7 @@ func FuzzRouteGuards(f *testing.F) {
 		if !inside {
 			return
 		}
-		ref, err := parseRoute(below)
+		ref, err := ParseRoute(below)
 		if err != nil {
 			return
 		}

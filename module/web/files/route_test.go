@@ -64,7 +64,7 @@ func TestParseRoute(t *testing.T) {
 			if !inside {
 				return
 			}
-			got, err := parseRoute(below)
+			got, err := ParseRoute(below)
 			if !errors.Is(err, test.err) {
 				t.Fatalf("error is %v, want %v", err, test.err)
 			}
@@ -116,7 +116,7 @@ func FuzzRoute(f *testing.F) {
 		if !inside {
 			return
 		}
-		ref, err := parseRoute(below)
+		ref, err := ParseRoute(below)
 		if err != nil {
 			return
 		}

@@ -1,0 +1,382 @@
+package integration
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/iotest"
+)
+
+// Header lines of the draft.
+var (
+	interop    = header{"Upload-Draft-Interop-Version", "8"}
+	partial    = header{"Content-Type", "application/partial-upload"}
+	incomplete = header{"Upload-Complete", "?0"}
+	complete   = header{"Upload-Complete", "?1"}
+)
+
+func uploadOffset(offset int) header { return header{"Upload-Offset", strconv.Itoa(offset)} }
+
+func uploadLength(length int) header { return header{"Upload-Length", strconv.Itoa(length)} }
+
+// sharedOwner lets bob write what is alice's.
+const sharedOwner = "owner alice {\n\t\t\twrite alice bob\n\t\t}"
+
+// beginUpload begins an upload of a file and returns the path of the upload.
+func (s *server) beginUpload(path string, headers ...header) string {
+	s.Helper()
+	got := s.want(http.StatusCreated, http.MethodPut, path, "alice", nil, append(headers, interop, incomplete)...)
+	if got.header.Get("Upload-Complete") != "?0" || !strings.HasPrefix(got.header.Get("Location"), path+"?upload=") {
+		s.Fatalf("an upload begins with %v", got.header)
+	}
+	return got.header.Get("Location")
+}
+
+// wantOffset asks where an upload stands.
+func (s *server) wantOffset(upload string, want int) {
+	s.Helper()
+	got := s.want(http.StatusNoContent, http.MethodHead, upload, "alice", nil, interop)
+	if got.header.Get("Upload-Offset") != strconv.Itoa(want) || got.header.Get("Upload-Complete") != "?0" || got.header.Get("Cache-Control") != "no-store" {
+		s.Fatalf("the upload stands at %v, want %d", got.header, want)
+	}
+}
+
+// sessions lists the files of uploads that are not finished.
+func (s *server) sessions() []string {
+	s.Helper()
+	found, err := filepath.Glob(filepath.Join(s.root, "blobs", "uploads", "*"))
+	if err != nil {
+		s.Fatal(err)
+	}
+	return found
+}
+
+// TestUploadInSeveralRequests by the draft's headers.
+func TestUploadInSeveralRequests(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, sharedOwner, "max_file_size 8MiB", "resumable {\n\t\t\tmax_append 1MiB\n\t\t}")
+	content := pattern(1, 2_500_000)
+	path := filePath("alice", "app", "1.0", "big.bin")
+	limits := s.want(http.StatusNoContent, http.MethodOptions, path, "alice", nil, interop).header.Get("Upload-Limit")
+	if limits != "max-size=8388608, max-append-size=1048576, max-age=86400" {
+		t.Errorf("the limits are %q", limits)
+	}
+	sum := sha256.Sum256(content)
+	digest := header{"Repr-Digest", "sha-256=:" + base64.StdEncoding.EncodeToString(sum[:]) + ":"}
+	upload := s.beginUpload(path, uploadLength(len(content)), digest)
+	s.want(http.StatusNotFound, http.MethodGet, path, "alice", nil)
+	for offset := 0; offset < len(content); {
+		s.wantOffset(upload, offset)
+		end, last := min(offset+1<<20, len(content)), incomplete
+		status := http.StatusNoContent
+		if end == len(content) {
+			last, status = complete, http.StatusCreated
+		}
+		got := s.want(status, http.MethodPatch, upload, "alice", content[offset:end], partial, uploadOffset(offset), last)
+		if got.header.Get("Upload-Complete") != last.value || got.header.Get("Upload-Offset") != strconv.Itoa(end) {
+			t.Fatalf("after %d bytes: %v", end, got.header)
+		}
+		if end == len(content) && got.header.Get("Repr-Digest") != digest.value {
+			t.Errorf("the answer of the file has %v", got.header)
+		}
+		if offset == 0 {
+			s.kill()
+			s.start(s.site(sharedOwner, "max_file_size 8MiB", "resumable {\n\t\t\tmax_append 1MiB\n\t\t}"))
+		}
+		offset = end
+	}
+	s.wantBytes(path, content)
+	if left := s.sessions(); len(left) > 0 {
+		t.Errorf("left: %q", left)
+	}
+	// The answer was lost: the same again is the same answer.
+	again := s.want(http.StatusCreated, http.MethodPatch, upload, "alice", nil, partial, uploadOffset(len(content)), complete)
+	if again.header.Get("Repr-Digest") != digest.value {
+		t.Errorf("the last request again has %v", again.header)
+	}
+}
+
+// TestRequestsOfUploads that are refused: each leaves the upload as it was, and says in
+// application/problem+json what would be right.
+func TestRequestsOfUploads(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, sharedOwner, "max_file_size 2MiB", "resumable {\n\t\t\tmax_append 1MiB\n\t\t}")
+	path := filePath("alice", "app", "1.0", "f")
+	upload := s.beginUpload(path, uploadLength(100))
+	s.want(http.StatusNoContent, http.MethodPatch, upload, "alice", make([]byte, 10), partial, uploadOffset(0), incomplete)
+	there := filePath("alice", "app", "1.0", "there")
+	s.put(there, []byte("x"))
+	wide := sha512.Sum512(nil)
+	otherUpload := filePath("alice", "app", "1.0", "g") + upload[strings.Index(upload, "?"):]
+	for _, test := range []struct {
+		name, method, path, user string
+		size                     int
+		headers                  []header
+		status                   int
+		want                     string
+		said                     header // of the answer
+	}{
+		{"an offset behind", "PATCH", upload, "alice", 5, []header{partial, uploadOffset(9), incomplete}, 409, "expected-offset", uploadOffset(10)},
+		{"an offset ahead", "PATCH", upload, "alice", 5, []header{partial, uploadOffset(11), incomplete}, 409, "mismatching-upload-offset", incomplete},
+		{"no offset", "PATCH", upload, "alice", 5, []header{partial, incomplete}, 400, "Upload-Offset", header{}},
+		{"an offset that is no number", "PATCH", upload, "alice", 5, []header{partial, {"Upload-Offset", "10.0"}, incomplete}, 400, "Upload-Offset", header{}},
+		{"no word whether it is complete", "PATCH", upload, "alice", 5, []header{partial, uploadOffset(10)}, 400, "Upload-Complete", header{}},
+		{"another type", "PATCH", upload, "alice", 5, []header{{"Content-Type", "application/octet-stream"}, uploadOffset(10), incomplete}, 415, "application/partial-upload", header{"Accept-Patch", "application/partial-upload"}},
+		{"coded bytes", "PATCH", upload, "alice", 5, []header{partial, uploadOffset(10), incomplete, {"Content-Encoding", "gzip"}}, 415, "Content-Encoding", header{}},
+		{"another length", "PATCH", upload, "alice", 5, []header{partial, uploadOffset(10), incomplete, uploadLength(99)}, 400, "inconsistent-upload-length", uploadOffset(10)},
+		{"an end too soon", "PATCH", upload, "alice", 5, []header{partial, uploadOffset(10), complete}, 400, "inconsistent-upload-length", uploadOffset(10)},
+		{"more than the length", "PATCH", upload, "alice", 91, []header{partial, uploadOffset(10), incomplete}, 400, "inconsistent-upload-length", uploadOffset(10)},
+		{"more than one request may append", "PATCH", upload, "alice", 1<<20 + 1, []header{partial, uploadOffset(10), incomplete}, 413, "may append", header{}},
+		{"bytes of another digest", "PATCH", upload, "alice", 5, []header{partial, uploadOffset(10), incomplete, {"Content-Digest", "sha-256=:" + base64.StdEncoding.EncodeToString(make([]byte, 32)) + ":"}}, 400, "digest", header{}},
+		{"another user who may write", "PATCH", upload, "bob", 5, []header{partial, uploadOffset(10), incomplete}, 404, "upload does not exist", header{}},
+		{"the same, asking", "HEAD", upload, "bob", 0, []header{interop}, 404, "", header{}},
+		{"the same, giving up", "DELETE", upload, "bob", 0, nil, 404, "upload does not exist", header{}},
+		{"a user who may not write", "PATCH", upload, "carol", 5, []header{partial, uploadOffset(10), incomplete}, 403, "may not write", header{}},
+		{"nobody", "PATCH", upload, "", 5, []header{partial, uploadOffset(10), incomplete}, 401, "authentication required", header{}},
+		{"the upload of another file", "PATCH", otherUpload, "alice", 5, []header{partial, uploadOffset(10), incomplete}, 404, "upload does not exist", header{}},
+		{"an upload that is none", "PATCH", path + "?upload=../../METADATA", "alice", 5, []header{partial, uploadOffset(10), incomplete}, 404, "upload does not exist", header{}},
+		{"giving up none", "DELETE", there + "?upload=", "alice", 0, nil, 404, "upload does not exist", header{}},
+		{"another method", "PROPFIND", upload, "alice", 0, nil, 405, "", header{"Allow", "DELETE, GET, HEAD, PATCH"}},
+		{"a file that is there", "PUT", there, "alice", 0, []header{interop, incomplete}, 409, "already exists", header{}},
+		{"a file that is there, whole", "PUT", there, "alice", 1 << 20, []header{interop, complete}, 409, "already exists", header{}},
+		{"a bad name", "PUT", filePath("alice", "app", "1.0", "a%20b"), "alice", 0, []header{interop, incomplete}, 400, "invalid filename", header{}},
+		{"a file that is too large", "PUT", filePath("alice", "app", "1.0", "h"), "alice", 0, []header{interop, incomplete, uploadLength(2<<20 + 1)}, 413, "max_file_size", header{"Upload-Limit", "max-size=2097152, max-append-size=1048576, max-age=86400"}},
+		{"a first part that is too large", "PUT", filePath("alice", "app", "1.0", "h"), "alice", 1<<20 + 1, []header{interop, incomplete}, 413, "may append", header{}},
+		{"lengths that differ", "POST", filePath("alice", "app", "1.0", "h"), "alice", 10, []header{interop, complete, uploadLength(11)}, 400, "inconsistent-upload-length", header{}},
+		{"a form", "PUT", filePath("alice", "app", "1.0", "h"), "alice", 10, []header{interop, incomplete, {"Content-Type", "multipart/form-data; boundary=x"}}, 415, "a form cannot", header{}},
+		{"a digest that is not compared", "PUT", filePath("alice", "app", "1.0", "h"), "alice", 0, []header{interop, incomplete, {"Repr-Digest", "sha-512=:" + base64.StdEncoding.EncodeToString(wide[:]) + ":"}}, 400, "only SHA-256", header{}},
+		{"a POST of another interop version", "POST", filePath("alice", "app", "1.0", "h"), "alice", 0, []header{{interop.name, "5"}, incomplete}, 405, "", header{}},
+		{"a POST that says nothing", "POST", filePath("alice", "app", "1.0", "h"), "alice", 0, nil, 405, "", header{}},
+		{"an upload to a version", "PUT", versionPath("alice", "app", "1.0"), "alice", 0, []header{interop, incomplete}, 405, "", header{}},
+		{"another site", "PATCH", upload, "alice", 5, []header{partial, uploadOffset(10), incomplete, {"Sec-Fetch-Site", "cross-site"}}, 403, "cross-site", header{}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := s.in(t)
+			got := s.want(test.status, test.method, test.path, test.user, make([]byte, test.size), test.headers...)
+			if !strings.Contains(got.text(), test.want) || test.said.name != "" && got.header.Get(test.said.name) != test.said.value {
+				t.Errorf("answer %s %v, want %q and %v", got.text(), got.header, test.want, test.said)
+			}
+			problem := strings.HasPrefix(got.header.Get("Content-Type"), "application/problem+json")
+			if test.status == 405 && !strings.Contains(test.path, "?") || test.method == "HEAD" {
+				return // not an upload's, or without a body
+			}
+			var members struct{ Status int }
+			if err := json.Unmarshal(got.body, &members); !problem || err != nil || members.Status != test.status {
+				t.Errorf("no problem+json: %v %s", got.header, got.text())
+			}
+			if test.status != 413 || test.method != "PATCH" {
+				s.wantOffset(upload, 10)
+			}
+		})
+	}
+	s.want(http.StatusNoContent, http.MethodDelete, upload, "alice", nil)
+	s.want(http.StatusNotFound, http.MethodHead, upload, "alice", nil, interop)
+	s.wantBytes(there, []byte("x"))
+	if left := s.sessions(); len(left) > 0 {
+		t.Errorf("left: %q", left)
+	}
+	s.mustReload(s.site("resumable off"))
+	s.want(http.StatusNotFound, http.MethodDelete, there+"?upload=x", "alice", nil)
+	s.want(http.StatusMethodNotAllowed, http.MethodOptions, there, "alice", nil, interop)
+	s.put(filePath("alice", "app", "1.0", "plain"), []byte("plain"), interop, complete)
+	s.wantBytes(there, []byte("x"))
+}
+
+// TestOneRequestIsUpgraded: a whole file in one request hears of its upload while it comes,
+// and goes on there when it is cut; also in the words of interop version 6.
+func TestOneRequestIsUpgraded(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	content := pattern(2, 3<<20)
+	path := filePath("alice", "app", "1.0", "f")
+	connection, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", s.port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer connection.Close()
+	credentials := base64.StdEncoding.EncodeToString([]byte("alice:" + password))
+	fmt.Fprintf(connection, "PUT %s HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Basic %s\r\nContent-Length: %d\r\nUpload-Complete: ?1\r\nUpload-Draft-Interop-Version: 6\r\n\r\n", path, credentials, len(content))
+	response, err := http.ReadResponse(bufio.NewReader(connection), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	upload, limit := response.Header.Get("Location"), response.Header.Get("Upload-Limit")
+	if response.StatusCode != 104 || !strings.HasPrefix(upload, path+"?upload=") || response.Header.Get(interop.name) != "6" || !strings.Contains(limit, "expires=") {
+		t.Fatalf("the interim answer is %d %v", response.StatusCode, response.Header)
+	}
+	if _, err := connection.Write(content[:1<<20]); err != nil {
+		t.Fatal(err)
+	}
+	if err := connection.(*net.TCPConn).CloseWrite(); err != nil { // what came has come
+		t.Fatal(err)
+	}
+	s.eventually("what came is kept", func() bool {
+		got := s.do(http.MethodHead, upload, "alice", nil, interop)
+		return got.header.Get("Upload-Offset") == strconv.Itoa(1<<20) && got.header.Get("Upload-Length") == strconv.Itoa(len(content))
+	})
+	s.want(http.StatusCreated, http.MethodPatch, upload, "alice", content[1<<20:], partial, uploadOffset(1<<20), complete)
+	s.wantBytes(path, content)
+}
+
+// TestTheLaterRequestGoesOn: the server does not know that the earlier one's connection is
+// dead, and the client does not wait until it does.
+func TestTheLaterRequestGoesOn(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	path := filePath("alice", "app", "1.0", "f")
+	upload := s.beginUpload(path)
+	body := newSlowBody(t, pattern(3, 100_000))
+	earlier := make(chan answer, 1)
+	go func() {
+		got, err := s.try(http.MethodPatch, upload, "alice", body, partial, uploadOffset(0), incomplete)
+		if err != nil {
+			t.Log(err) // the connection may be closed before all is sent
+		}
+		earlier <- got
+	}()
+	<-body.half
+	got := s.want(http.StatusNoContent, http.MethodHead, upload, "alice", nil, interop)
+	stands, err := strconv.Atoi(got.header.Get("Upload-Offset"))
+	if err != nil || stands > 50_000 {
+		t.Fatalf("the upload stands at %q", got.header.Get("Upload-Offset"))
+	}
+	s.want(http.StatusCreated, http.MethodPatch, upload, "alice", body.content[stands:], partial, uploadOffset(stands), complete)
+	close(body.goOn)
+	if got := <-earlier; got.status != 0 && got.status != http.StatusConflict {
+		t.Errorf("the earlier request hears %d %s", got.status, got.text())
+	}
+	s.wantBytes(path, body.content)
+}
+
+// TestUploadsAreCutAtRandom by clients, and by kills of the server: each goes on where it
+// stands, and of a killed server's bytes 16 MiB come again at most.
+// Seen to fail without cutting off what was written and not saved.
+func TestUploadsAreCutAtRandom(t *testing.T) {
+	t.Parallel()
+	size, cuts, kills := 24<<20, 40, 3
+	if isLong() {
+		size, cuts, kills = 1<<30, 1000, 60
+	}
+	s := startServer(t, "resumable {\n\t\t\tmax_append off\n\t\t}")
+	random := rand.New(rand.NewPCG(7, uint64(size)))
+	content := pattern(4, size)
+	path := filePath("alice", "app", "1.0", "f")
+	upload := s.beginUpload(path, uploadLength(size))
+	offset, most, again := 0, 0, 0 // most was sent by any request: one may be heard late
+	for cut := range cuts {
+		sent := min(random.IntN(2*size/cuts), size-offset-1)
+		kill := cut%(cuts/kills) == 1
+		if kill {
+			sent = min(max(sent, 200_000), size-offset-1)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		killed := false
+		var end io.Reader = iotest.ErrReader(errors.New("cut"))
+		if kill {
+			stood := offset
+			end = readerFunc(func([]byte) (int, error) {
+				killed = true
+				s.eventually("some of it is written, and not saved", func() bool { return s.bytesOfUploads() > int64(stood) })
+				s.kill()
+				return 0, io.ErrClosedPipe
+			})
+		}
+		heard, err := s.tryAt(ctx, s.port, http.MethodPatch, upload, "alice", io.MultiReader(bytes.NewReader(content[offset:offset+sent]), end), partial, uploadOffset(offset), complete)
+		cancel()
+		if err == nil && heard.status != http.StatusConflict { // one that was cut earlier may be heard late
+			t.Fatalf("a request that was cut has an answer: %d %s", heard.status, heard.text())
+		}
+		if killed {
+			s.start(s.site("resumable {\n\t\t\tmax_append off\n\t\t}"))
+		}
+		got := s.want(http.StatusNoContent, http.MethodHead, upload, "alice", nil, interop)
+		stands, err := strconv.Atoi(got.header.Get("Upload-Offset"))
+		most = max(most, offset+sent)
+		if err != nil || stands < offset || stands > most {
+			t.Fatalf("cut %d: the upload stands at %q, after %d and %d more", cut, got.header.Get("Upload-Offset"), offset, sent)
+		}
+		if lost := offset + sent - stands; killed && lost > 17<<20 {
+			t.Errorf("cut %d: %d bytes come again", cut, lost)
+		}
+		again += max(0, offset+sent-stands)
+		offset = stands
+	}
+	got := s.finishUpload(upload, content)
+	if sum := sha256.Sum256(content); got.header.Get("Etag") != fmt.Sprintf("%q", fmt.Sprintf("%x", sum)) {
+		t.Errorf("the digest is %s, want %x", got.header.Get("Etag"), sum)
+	}
+	t.Logf("%d bytes of %d came again, in %d cuts of which %d were kills", again, size, cuts, kills)
+	s.wantBytes(path, content)
+}
+
+// finishUpload asks where an upload stands, and sends the rest of it.
+func (s *server) finishUpload(upload string, content []byte) (last answer) {
+	s.Helper()
+	s.eventually("the rest is taken", func() bool {
+		stands, err := strconv.Atoi(s.want(http.StatusNoContent, http.MethodHead, upload, "alice", nil, interop).header.Get("Upload-Offset"))
+		if err != nil {
+			s.Fatal(err)
+		}
+		last = s.do(http.MethodPatch, upload, "alice", content[stands:], partial, uploadOffset(stands), complete)
+		return last.status != http.StatusConflict // a request that was cut may be heard late
+	})
+	if last.status != http.StatusCreated {
+		s.Fatalf("the end of the upload: %d %s", last.status, last.text())
+	}
+	return last
+}
+
+// bytesOfUploads is how many bytes lie in the registry, whose only ones are an upload's.
+func (s *server) bytesOfUploads() (bytes int64) {
+	s.Helper()
+	files, _ := s.blobs()
+	for _, file := range files {
+		info, err := os.Stat(file)
+		if err != nil {
+			s.Fatal(err)
+		}
+		bytes += info.Size()
+	}
+	return bytes
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// TestAnUploadExpires and leaves nothing, also when the server was down then.
+func TestAnUploadExpires(t *testing.T) {
+	t.Parallel()
+	settings := "resumable {\n\t\t\tttl 1s\n\t\t\tmax 1\n\t\t}"
+	s := startServer(t, settings)
+	upload := s.beginUpload(filePath("alice", "app", "1.0", "f"))
+	s.want(http.StatusServiceUnavailable, http.MethodPut, filePath("alice", "app", "1.0", "g"), "alice", nil, interop, incomplete)
+	s.do(http.MethodPatch, upload, "alice", pattern(5, 100_000), partial, uploadOffset(0), incomplete)
+	s.eventually("it has expired", func() bool {
+		return s.do(http.MethodHead, upload, "alice", nil, interop).status == http.StatusNotFound
+	})
+	s.kill()
+	s.start(s.site(settings))
+	s.eventually("nothing is left", func() bool {
+		committed, writing := s.blobs()
+		return len(committed) == 0 && len(writing) == 0 && len(s.sessions()) == 0
+	})
+	if err := os.Remove(filepath.Join(s.root, "blobs", "uploads")); err != nil && !os.IsNotExist(err) {
+		t.Errorf("the directory of sessions is not empty: %v", err)
+	}
+}

@@ -1,0 +1,43 @@
+package receive
+
+import (
+	"io"
+	"net/http"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+)
+
+// Sums are the digests that a request names of an upload that comes in several requests.
+type Sums struct {
+	// Body is the SHA-256 of the request's body, Stored that of the file. Nil when the
+	// request does not say.
+	Body, Stored *store.Digest
+	// Others tells whether digests of other algorithms are named. They need all bytes at
+	// once.
+	Others bool
+}
+
+// SHA256 reads the digests that a request names. A value that cannot be read is a refusal.
+func SHA256(header http.Header) (sums Sums, err error) {
+	wanted, err := parseDigests(header)
+	if err != nil {
+		return sums, err
+	}
+	var ofBody, ofStored []digest
+	sums.Body, ofBody = splitSHA256(wanted.body)
+	sums.Stored, ofStored = splitSHA256(wanted.stored)
+	sums.Others = len(ofBody)+len(ofStored) > 0
+	return sums, nil
+}
+
+// CheckCoding refuses a request of which the bytes are coded, or have a digest in a trailer,
+// which nobody would compare.
+func CheckCoding(r *http.Request) error {
+	if !isIdentity(r.Header.Values("Content-Encoding")) {
+		return errCoding
+	}
+	return checkTrailers(r)
+}
+
+// Paced returns the body of a request, which ends when it stalls, or comes too slowly.
+func (l Limits) Paced(w http.ResponseWriter, r *http.Request) io.Reader { return l.pace(w, r.Body) }

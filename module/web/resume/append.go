@@ -1,0 +1,213 @@
+package resume
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/web/files"
+	"github.com/generic-registry/caddy-generic-registry/module/web/receive"
+	"github.com/generic-registry/caddy-generic-registry/module/web/send"
+	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
+)
+
+// begin begins an upload, and receives what of it comes with this request.
+func (f *Resume) begin(w http.ResponseWriter, r *http.Request, v *visit.Visit) error {
+	complete, _ := booleanField(r.Header, fieldComplete)
+	sums, err := receive.SHA256(r.Header)
+	if err != nil {
+		return err
+	}
+	if complete && (f.isOneRequest(r) || sums.Others) {
+		return f.Files.Serve(w, r.Clone(r.Context()), v)
+	}
+	if err := v.May(store.ActionWrite, v.About.Owner, v.About.Package); err != nil {
+		return err
+	}
+	if err := f.Files.CheckNames(v.About); err != nil {
+		return err
+	}
+	if err := f.checkBegin(r, sums, complete); err != nil {
+		return err
+	}
+	length, err := lengthOf(r, complete)
+	if err != nil {
+		return f.refuse(r, v, registry.Upload{}, err)
+	}
+	if largest := f.Files.Upload.FileSize; largest > 0 && length > largest {
+		return f.tooLarge(r, fmt.Sprintf("file too large: max_file_size is %d bytes", largest))
+	}
+	return v.Use(func(reg *registry.Registry) error {
+		if err := files.CheckAbsent(r, reg, v.About); err != nil {
+			return err
+		}
+		session, err := reg.BeginUpload(r.Context(), registry.NewUpload{
+			Ref: v.About, Creator: v.User(), Length: length, SHA256: sums.Stored, Age: f.Age, Most: f.Most,
+		}, v.Limits(v.About.Owner))
+		if err != nil {
+			return f.refuse(r, v, registry.Upload{}, err)
+		}
+		location := locationOf(r, session.ID)
+		f.announce(w, r, session, location, reg.Now())
+		return f.receive(w, r, v, reg, session.ID, 0, length, complete, sums.Body, location)
+	})
+}
+
+// isOneRequest tells whether a request that has all of a file gains nothing as an upload.
+func (f *Resume) isOneRequest(r *http.Request) bool {
+	if r.Method != http.MethodPut {
+		return false
+	}
+	return r.ContentLength >= 0 && r.ContentLength <= worthwhile || isForm(r)
+}
+
+func isForm(r *http.Request) bool {
+	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	return kind == "multipart/form-data"
+}
+
+// checkBegin judges what a request says of the bytes that are to come.
+func (f *Resume) checkBegin(r *http.Request, sums receive.Sums, complete bool) error {
+	if err := receive.CheckCoding(r); err != nil {
+		return err
+	}
+	if isForm(r) {
+		return errForm
+	}
+	if sums.Others {
+		return errOtherSums
+	}
+	if !complete && f.MaxAppend > 0 && r.ContentLength > f.MaxAppend {
+		return f.tooLarge(r, f.appendText())
+	}
+	return nil
+}
+
+// lengthOf returns how many bytes the file of a request will have, -1 when it does not say.
+func lengthOf(r *http.Request, complete bool) (int64, error) {
+	length, said := integerField(r.Header, fieldLength)
+	if !said {
+		length = -1
+	}
+	if !complete || r.ContentLength < 0 {
+		return length, nil
+	}
+	if said && length != r.ContentLength {
+		return 0, fmt.Errorf("%w: %d bytes, and %d come", store.ErrLength, length, r.ContentLength)
+	}
+	return r.ContentLength, nil
+}
+
+// locationOf returns where an upload is: at the URL of the file, as the client sent it.
+func locationOf(r *http.Request, id store.SessionID) string {
+	return "/" + strings.TrimLeft(visit.OriginalPath(r), "/") + "?" + url.Values{"upload": {string(id)}}.Encode()
+}
+
+// announce tells where the upload is while its bytes are still coming. A request without
+// bytes hears it from the answer; HTTP/1.0 knows no interim answers.
+func (f *Resume) announce(w http.ResponseWriter, r *http.Request, session store.Session, location string, now time.Time) {
+	if r.ContentLength == 0 || !r.ProtoAtLeast(1, 1) {
+		return
+	}
+	header := w.Header()
+	header.Set("Location", location)
+	header.Set(fieldInterop, r.Header.Get(fieldInterop))
+	f.setLimits(r, header, session.Expires.Sub(now))
+	w.WriteHeader(statusResumption)
+	for _, name := range []string{"Location", fieldInterop, fieldLimit} {
+		header.Del(name)
+	}
+}
+
+// append goes on with an upload.
+func (f *Resume) append(w http.ResponseWriter, r *http.Request, v *visit.Visit, id store.SessionID) error {
+	if err := v.May(store.ActionWrite, v.About.Owner, v.About.Package); err != nil {
+		return err
+	}
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != partialUpload {
+		return errContentType
+	}
+	if err := receive.CheckCoding(r); err != nil {
+		return err
+	}
+	complete, saidComplete := booleanField(r.Header, fieldComplete)
+	offset, saidOffset := integerField(r.Header, fieldOffset)
+	if !saidComplete || !saidOffset {
+		return errFields
+	}
+	if f.MaxAppend > 0 && r.ContentLength > f.MaxAppend {
+		return f.tooLarge(r, f.appendText())
+	}
+	sums, err := receive.SHA256(r.Header)
+	if err != nil {
+		return err
+	}
+	length, said := integerField(r.Header, fieldLength)
+	if !said {
+		length = -1
+	}
+	return v.Use(func(reg *registry.Registry) error {
+		return f.receive(w, r, v, reg, id, offset, length, complete, sums.Body, "")
+	})
+}
+
+// receive appends the body of a request, and answers.
+func (f *Resume) receive(w http.ResponseWriter, r *http.Request, v *visit.Visit, reg *registry.Registry, id store.SessionID, offset, length int64, complete bool, sum *store.Digest, location string) error {
+	control := http.NewResponseController(w)
+	var overtaken atomic.Bool
+	upload, err := reg.AppendUpload(r.Context(), v.About, id, v.User(), registry.Append{
+		Content: registry.Content{Body: f.body(w, r, offset, complete && location != ""), Size: r.ContentLength, SHA256: sum},
+		Offset:  offset, Complete: complete, Length: length,
+		Interrupt: func() {
+			overtaken.Store(true)
+			_ = control.SetReadDeadline(time.Now()) // a writer that takes no deadline ends with the client
+		},
+	}, v.Limits(v.About.Owner))
+	if err != nil && overtaken.Load() {
+		err = errors.Join(store.ErrOvertaken, err)
+	}
+	if err != nil {
+		return f.refuse(r, v, upload, err)
+	}
+	header := w.Header()
+	f.stand(r, header, upload, reg.Now())
+	switch {
+	case upload.File != nil:
+		v.Found(*upload.File)
+		send.SetValidators(header, upload.File.Digest)
+		header.Set("Content-Length", "0")
+		w.WriteHeader(http.StatusCreated)
+	case location != "":
+		header.Set("Location", location)
+		header.Set("Content-Length", "0")
+		w.WriteHeader(http.StatusCreated)
+	default:
+		w.WriteHeader(http.StatusNoContent)
+	}
+	return nil
+}
+
+// body returns the bytes of a request, up to what one may bring, and a file may have. One
+// that brings the whole file is an ordinary upload, of any size.
+func (f *Resume) body(w http.ResponseWriter, r *http.Request, offset int64, whole bool) io.Reader {
+	body := f.Files.Upload.Paced(w, r)
+	if f.MaxAppend > 0 && !whole {
+		body = registry.LimitBody(body, f.MaxAppend, f.tooLarge(r, f.appendText()))
+	}
+	if largest := f.Files.Upload.FileSize; largest > 0 {
+		body = registry.LimitBody(body, max(0, largest-offset), f.tooLarge(r, fmt.Sprintf("file too large: max_file_size is %d bytes", largest)))
+	}
+	return body
+}
+
+func (f *Resume) appendText() string {
+	return fmt.Sprintf("request too large: it may append %d bytes at most; send the rest in further requests", f.MaxAppend)
+}

@@ -1,0 +1,102 @@
+package resume
+
+import (
+	"encoding/json"
+	"errors"
+	"maps"
+	"net/http"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
+)
+
+// Problem types of the draft.
+const (
+	typeOffset = "https://iana.org/assignments/http-problem-types#mismatching-upload-offset"
+	typeLength = "https://iana.org/assignments/http-problem-types#inconsistent-upload-length"
+)
+
+var (
+	errNoUpload    = visit.Refuse(http.StatusNotFound, store.ErrSessionNotFound.Error()+": it ended, or expired, or is another user's")
+	errContentType = error(&visit.Refusal{
+		Status: http.StatusUnsupportedMediaType,
+		Text:   "the Content-Type of bytes to append is " + partialUpload,
+		Header: http.Header{"Accept-Patch": {partialUpload}}, // RFC 5789 section 2.2
+	})
+	errFields    = visit.Refuse(http.StatusBadRequest, "bytes to append need Upload-Offset, a whole number, and Upload-Complete, ?0 or ?1")
+	errForm      = visit.Refuse(http.StatusUnsupportedMediaType, "a form cannot be uploaded in several requests: send the file as it is")
+	errOtherSums = visit.Refuse(http.StatusBadRequest, "of an upload in several requests only SHA-256 is compared: send that digest")
+)
+
+// problem words refusals as RFC 9457 says, with members of their own.
+func problem(members map[string]any) visit.Form {
+	return func(status int, text string) (contentType, body string) {
+		all := map[string]any{"title": http.StatusText(status), "status": status, "detail": text}
+		maps.Copy(all, members)
+		encoded, err := json.Marshal(all)
+		if err != nil {
+			return visit.Text(status, text)
+		}
+		return "application/problem+json", string(encoded) + "\n"
+	}
+}
+
+// refuse turns an error of an upload into what the client needs to go on: where the
+// upload stands, and whether the answer is the file's.
+func (f *Resume) refuse(r *http.Request, v *visit.Visit, upload registry.Upload, err error) error {
+	if err == nil {
+		return nil
+	}
+	header := make(http.Header)
+	setBoolean(header, fieldComplete, false)
+	var offset *registry.OffsetError
+	switch {
+	case errors.As(err, &offset):
+		v.Form = problem(map[string]any{"type": typeOffset, "expected-offset": offset.Want, "provided-offset": offset.Got})
+		setInteger(header, fieldOffset, offset.Want)
+		return refusal(http.StatusConflict, err, header)
+	case errors.Is(err, store.ErrLength):
+		v.Form = problem(map[string]any{"type": typeLength})
+		if upload.ID != "" {
+			setInteger(header, fieldOffset, upload.Offset)
+		}
+		return refusal(http.StatusBadRequest, err, header)
+	case errors.Is(err, store.ErrSessionNotFound):
+		return errors.Join(errNoUpload, err)
+	case errors.Is(err, store.ErrOvertaken):
+		return refusal(http.StatusConflict, store.ErrOvertaken, header)
+	case errors.Is(err, store.ErrEnded):
+		setInteger(header, fieldOffset, upload.Offset)
+		return refusal(http.StatusBadRequest, store.ErrEnded, header)
+	}
+	return f.refuseEnd(r, upload, err)
+}
+
+// refuseEnd has the client know that the file was refused, after all of it came, and not
+// the request.
+func (f *Resume) refuseEnd(r *http.Request, upload registry.Upload, err error) error {
+	header := make(http.Header)
+	setBoolean(header, fieldComplete, true)
+	switch {
+	case upload.ID == "":
+		return err
+	case errors.Is(err, store.ErrExists):
+		return refusal(http.StatusConflict, store.ErrExists, header)
+	case errors.Is(err, store.ErrDigest):
+		return refusal(http.StatusBadRequest, store.ErrDigest, header)
+	}
+	return err
+}
+
+func refusal(status int, err error, header http.Header) error {
+	return errors.Join(&visit.Refusal{Status: status, Text: err.Error(), Header: header}, err)
+}
+
+// tooLarge refuses what is larger than a limit, and tells the limits.
+func (f *Resume) tooLarge(r *http.Request, text string) error {
+	header := make(http.Header)
+	setBoolean(header, fieldComplete, false)
+	f.setLimits(r, header, f.Age)
+	return &visit.Refusal{Status: http.StatusRequestEntityTooLarge, Text: text, Header: header}
+}
