@@ -17,6 +17,8 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
+	"github.com/generic-registry/caddy-generic-registry/module/operate/push"
+
 	"github.com/generic-registry/caddy-generic-registry/module/operate/admin"
 	"github.com/generic-registry/caddy-generic-registry/module/pool"
 )
@@ -36,7 +38,10 @@ Where there are several registries, --root says which one is meant.
 
 The commands restore and rebuild, and with --offline backup and verify, are for a
 stopped server. They ask no endpoint, and open the registry of --config themselves, or
-the one at --root where the configuration sets no ` + "`metadata` and no `blobs`" + `.`,
+the one at --root where the configuration sets no ` + "`metadata` and no `blobs`" + `.
+
+The commands push and pull publish and fetch files, as any client of a registry does: they
+take the URL of a version.`,
 		CobraFunc: addCommands,
 	})
 }
@@ -56,7 +61,7 @@ func addCommands(root *cobra.Command) {
 	flags.StringVar(&target.root, "root", "", "Root of the registry, needed where there are several")
 	root.AddCommand(
 		tokenCommand(target), newBackupCommand(target), newRestoreCommand(target), newRebuildCommand(target), newVerifyCommand(target),
-		newSweepCommand(target), newHealthCommand(target),
+		newSweepCommand(target), newHealthCommand(target), endsWithUser(push.NewPushCommand()), endsWithUser(push.NewPullCommand()),
 	)
 }
 
@@ -110,6 +115,16 @@ func interruptible(run func(context.Context, *cobra.Command, []string) error) fu
 		}
 		return exitWith(command, exitInterrupted, err)
 	}
+}
+
+// endsWithUser makes a command of another room interruptible.
+func endsWithUser(command *cobra.Command) *cobra.Command {
+	run := command.RunE
+	command.RunE = interruptible(func(ctx context.Context, command *cobra.Command, arguments []string) error {
+		command.SetContext(ctx)
+		return run(command, arguments)
+	})
+	return command
 }
 
 // target is the registry that a command is for.

@@ -1,0 +1,195 @@
+package push
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+)
+
+// resumed sends a file in requests of which none begins anew what has arrived.
+type resumed struct {
+	plain
+	limits uploadLimits
+
+	upload *url.URL // nil before it has begun
+	offset int64    // that the server has
+	sure   bool     // of the offset
+}
+
+// begins bounds how often an upload begins anew that the server has forgotten.
+const begins = 3
+
+var errForgotten = errors.New("the server has forgotten the upload several times")
+
+// send sends the file until it is there.
+func (r *resumed) send(ctx context.Context) error {
+	begun := 0
+	err := r.patiently(ctx, r.file.name, func() (forward bool, err error) {
+		before := r.offset
+		for {
+			if r.upload == nil {
+				if begun++; begun > begins {
+					return false, errForgotten
+				}
+				if err := r.begin(ctx); err != nil {
+					return false, err
+				}
+			}
+			done, err := r.step(ctx)
+			switch {
+			case done:
+				return true, err
+			case status(err) == http.StatusNotFound:
+				// Published, and the answer was lost; or expired, and to begin anew.
+				if done, err := r.arrived(ctx); done || err != nil {
+					return false, err
+				}
+				r.stand(0)
+				r.upload = nil
+			case err != nil:
+				r.sure = false
+				return r.offset > before, err
+			}
+		}
+	})
+	if err != nil && r.upload != nil && !passes(err) {
+		r.cancel(ctx)
+	}
+	return err
+}
+
+// begin asks for an upload, and sends nothing of the file yet: its URL would be lost with
+// a cut, and some proxies drop the answer that tells it sooner.
+func (r *resumed) begin(ctx context.Context) error {
+	request, err := r.request(ctx, http.MethodPut, r.draftOf(r.place), http.NoBody)
+	if err != nil {
+		return err
+	}
+	r.speak(request, false)
+	request.Header.Set("Content-Length", "0")
+	request.Header.Set(fieldLength, strconv.FormatInt(r.file.size, 10))
+	if err := setDigest(request.Header, r.digest); err != nil {
+		return err
+	}
+	response, err := r.answer(request)
+	if err != nil {
+		return err
+	}
+	location, err := url.Parse(response.Header.Get("Location"))
+	if err != nil || response.Header.Get("Location") == "" {
+		return errors.New("the server offers resumable uploads, and does not say where")
+	}
+	upload := r.place.ResolveReference(location)
+	if upload.Host != r.place.Host || upload.Scheme != r.place.Scheme {
+		// Where a proxy is not trusted, the server knows another name of itself.
+		upload.Host, upload.Scheme = r.place.Host, r.place.Scheme
+	}
+	if limits, told := limitsOf(response.Header); told {
+		r.limits = limits
+	}
+	r.upload, r.sure = upload, true
+	r.stand(0)
+	return nil
+}
+
+// speak says which protocol a request is of, and whether it is the last one.
+func (r *resumed) speak(request *http.Request, complete bool) {
+	request.Header.Set(fieldInterop, interopVersion)
+	value := "?0"
+	if complete {
+		value = "?1"
+	}
+	request.Header.Set(fieldComplete, value)
+}
+
+// step asks where the upload stands if that is not sure, and sends what comes next. Done
+// is true once the answer is the file's.
+func (r *resumed) step(ctx context.Context) (done bool, err error) {
+	if !r.sure {
+		if done, err := r.ask(ctx); done || err != nil {
+			return done, err
+		}
+	}
+	size := r.file.size - r.offset
+	if r.limits.maxAppend > 0 {
+		size = min(size, r.limits.maxAppend)
+	}
+	complete := r.offset+size == r.file.size
+	body := r.meter.read(r.file.name, io.NewSectionReader(r.opened, r.offset, size))
+	request, err := r.request(ctx, http.MethodPatch, r.upload, nil)
+	if err != nil {
+		return false, err
+	}
+	r.fill(request, body, size)
+	r.speak(request, complete)
+	request.Header.Set("Content-Type", partialUpload)
+	request.Header.Set(fieldOffset, strconv.FormatInt(r.offset, 10))
+	response, err := r.do(request)
+	if err != nil {
+		body.undo()
+		return false, err
+	}
+	defer finish(response)
+	switch {
+	case response.StatusCode == http.StatusConflict && !booleanOf(response.Header, fieldComplete):
+		body.undo()
+		offset, told := integerOf(response.Header, fieldOffset)
+		if !told || offset == r.offset || offset > r.file.size {
+			return false, refusedBy(response)
+		}
+		r.stand(offset)
+		return false, nil
+	case response.StatusCode >= 400:
+		body.undo()
+		err := refusedBy(response)
+		return booleanOf(response.Header, fieldComplete), err
+	case complete:
+		r.offset += size
+		return true, r.published(response)
+	}
+	r.offset += size
+	return false, nil
+}
+
+// ask asks where the upload stands.
+func (r *resumed) ask(ctx context.Context) (done bool, err error) {
+	request, err := r.request(ctx, http.MethodHead, r.upload, nil)
+	if err != nil {
+		return false, err
+	}
+	request.Header.Set(fieldInterop, interopVersion)
+	response, err := r.answer(request)
+	if err != nil {
+		return false, err
+	}
+	if booleanOf(response.Header, fieldComplete) {
+		return r.arrived(ctx)
+	}
+	offset, told := integerOf(response.Header, fieldOffset)
+	if !told || offset > r.file.size {
+		return false, fmt.Errorf("the server does not say where the upload stands")
+	}
+	r.stand(offset)
+	r.sure = true
+	return false, nil
+}
+
+// stand takes an offset from the server.
+func (r *resumed) stand(offset int64) {
+	r.offset = offset
+	r.meter.stand(r.file.name, offset)
+}
+
+// cancel gives up an upload that will not go on. It expires in any case.
+func (r *resumed) cancel(ctx context.Context) {
+	request, err := r.request(context.WithoutCancel(ctx), http.MethodDelete, r.upload, nil)
+	if err != nil {
+		return
+	}
+	request.Header.Set(fieldInterop, interopVersion)
+	_, _ = r.answer(request)
+}

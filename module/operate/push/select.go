@@ -1,0 +1,167 @@
+package push
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+)
+
+// local is a file of this machine that is to be published.
+type local struct {
+	path string
+	name string // that it is published under
+	size int64
+}
+
+// filter chooses names by patterns. Without include all are chosen.
+type filter struct{ include, exclude []string }
+
+// check reports a pattern that is none.
+func (f filter) check() error {
+	for _, pattern := range append(append([]string(nil), f.include...), f.exclude...) {
+		if _, err := path.Match(pattern, ""); err != nil {
+			return fmt.Errorf("the pattern %q: %w", pattern, err)
+		}
+	}
+	return nil
+}
+
+// takes tells whether a file is chosen, by its path below the folder that was given.
+func (f filter) takes(below string) bool {
+	return (len(f.include) == 0 || matches(f.include, below)) && !matches(f.exclude, below)
+}
+
+// matches compares a pattern with a slash with the path, any other with the name.
+func matches(patterns []string, below string) bool {
+	for _, pattern := range patterns {
+		text := path.Base(below)
+		if strings.Contains(pattern, "/") {
+			text = below
+		}
+		if is, _ := path.Match(pattern, text); is { // a bad pattern was refused before
+			return true
+		}
+	}
+	return false
+}
+
+// collect finds the files that arguments name: files, folders with all below them, and
+// patterns. It reports everything that is wrong with their names at once: two that would be
+// one file, and those that no registry takes.
+func collect(arguments []string, chosen filter, names store.FileNames) ([]local, error) {
+	var files []local
+	for _, argument := range arguments {
+		paths, err := expand(argument)
+		if err != nil {
+			return nil, err
+		}
+		for _, place := range paths {
+			found, err := below(place, chosen)
+			if err != nil {
+				return nil, err
+			}
+			files = append(files, found...)
+		}
+	}
+	if len(files) == 0 {
+		return nil, errors.New("there is nothing to push: no file was chosen")
+	}
+	return unique(files, names)
+}
+
+// expand returns what an argument means: itself when it is there, else what matches it.
+func expand(argument string) ([]string, error) {
+	if _, err := os.Stat(argument); err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return []string{argument}, err
+	}
+	paths, err := filepath.Glob(argument)
+	if err != nil {
+		return nil, fmt.Errorf("the pattern %q: %w", argument, err)
+	}
+	if len(paths) == 0 {
+		return nil, fmt.Errorf("there is no file or folder %s", argument)
+	}
+	return paths, nil
+}
+
+// below finds the files in a folder, or the file itself. Links to files are followed, and
+// links to folders are not.
+func below(root string, chosen filter) (files []local, err error) {
+	err = filepath.WalkDir(root, func(place string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := os.Stat(place)
+		if err != nil {
+			return err
+		}
+		relative, err := filepath.Rel(root, place)
+		if err != nil {
+			return err
+		}
+		if relative == "." {
+			relative = filepath.Base(place)
+		}
+		switch {
+		case info.IsDir():
+			if place == root && !entry.IsDir() { // a link to a folder that was named
+				linked, err := filepath.EvalSymlinks(place)
+				if err != nil {
+					return err
+				}
+				files, err = below(linked, chosen)
+				return err
+			}
+			return nil
+		case !info.Mode().IsRegular():
+			return fmt.Errorf("%s is no file", place)
+		case !chosen.takes(filepath.ToSlash(relative)):
+			return nil
+		}
+		files = append(files, local{path: place, name: filepath.Base(place), size: info.Size()})
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("looking for files: %w", err)
+	}
+	return files, nil
+}
+
+// unique drops what was named twice, and reports names that cannot be published together.
+func unique(files []local, names store.FileNames) (kept []local, err error) {
+	var problems []error
+	first := make(map[string]local)
+	for _, file := range files {
+		if err := store.CheckFile(file.name, names); err != nil {
+			problems = append(problems, fmt.Errorf("%s: %w: %q", file.path, err, file.name))
+			continue
+		}
+		earlier, taken := first[store.Fold(file.name)]
+		switch {
+		case !taken:
+			first[store.Fold(file.name)] = file
+			kept = append(kept, file)
+		case !sameFile(earlier.path, file.path):
+			problems = append(problems, fmt.Errorf("%s and %s would both be %s: versions have no folders, and names do not differ by case", earlier.path, file.path, file.name))
+		}
+	}
+	if len(problems) > 0 {
+		return nil, fmt.Errorf("nothing was sent: %w", errors.Join(problems...))
+	}
+	return kept, nil
+}
+
+func sameFile(a, b string) bool {
+	first, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	second, err := os.Stat(b)
+	return err == nil && os.SameFile(first, second)
+}

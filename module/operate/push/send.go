@@ -1,0 +1,235 @@
+package push
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+)
+
+// resumeFrom is the size from which an upload is worth being resumed.
+const resumeFrom = 4 << 20
+
+// sender publishes files into one version.
+type sender struct {
+	*client
+	target target
+	draft  bool
+	meter  *meter
+}
+
+// outcome is what became of a file.
+type outcome struct {
+	digest store.Digest
+	// there: the server had it already, and nothing was sent.
+	there bool
+}
+
+// errDiffers: the version has a file of that name with other bytes.
+var errDiffers = errors.New("the version has a file of that name, with other bytes; published files do not change")
+
+// send publishes one file, unless the version has it already.
+func (s *sender) send(ctx context.Context, file local) (sent outcome, err error) {
+	opened, err := os.Open(file.path)
+	if err != nil {
+		return sent, fmt.Errorf("%w: %w", errLocal, err)
+	}
+	defer opened.Close()
+	place := s.target.file(file.name)
+	existing, err := s.head(ctx, place)
+	if err != nil && status(err) != http.StatusNotFound {
+		return sent, err
+	}
+	exists := err == nil
+	if exists && existing.ContentLength >= 0 && existing.ContentLength != file.size {
+		return sent, errDiffers
+	}
+	limits, resumable := uploadLimits{}, false
+	if !exists && file.size >= resumeFrom {
+		if limits, resumable, err = s.limits(ctx, place); err != nil {
+			return sent, err
+		}
+		if limits.maxSize > 0 && file.size > limits.maxSize {
+			return sent, fmt.Errorf("the server takes files of at most %d bytes, and this one has %d", limits.maxSize, file.size)
+		}
+	}
+	// Only now: a file that is refused anyway is not read.
+	if sent.digest, err = hashFile(ctx, opened, file); err != nil {
+		return sent, err
+	}
+	if exists {
+		sent.there = true
+		return sent, compare(existing, sent.digest, file.size)
+	}
+	way := plain{s, opened, file, place, sent.digest}
+	if resumable && file.size >= limits.minSize {
+		return sent, (&resumed{plain: way, limits: limits}).send(ctx)
+	}
+	return sent, way.send(ctx)
+}
+
+// head asks what the server has of a file.
+func (s *sender) head(ctx context.Context, place *url.URL) (response *http.Response, err error) {
+	err = s.patiently(ctx, "asking for "+place.Path, func() (bool, error) {
+		request, err := s.request(ctx, http.MethodHead, place, nil)
+		if err != nil {
+			return false, err
+		}
+		response, err = s.answer(request)
+		return false, err
+	})
+	return response, err
+}
+
+// limits asks whether the server offers resumable uploads, and of what size.
+func (s *sender) limits(ctx context.Context, place *url.URL) (limits uploadLimits, offered bool, err error) {
+	err = s.patiently(ctx, "asking for limits", func() (bool, error) {
+		request, err := s.request(ctx, http.MethodOptions, place, nil)
+		if err != nil {
+			return false, err
+		}
+		request.Header.Set(fieldInterop, interopVersion)
+		response, err := s.answer(request)
+		if err != nil && passes(err) {
+			return false, err
+		}
+		if err == nil && response.Header.Get(fieldInterop) == interopVersion {
+			limits, offered = limitsOf(response.Header)
+		}
+		return false, nil
+	})
+	return limits, offered, err
+}
+
+// compare holds that the server has the file. One that tells no digest has at least its size.
+func compare(response *http.Response, digest store.Digest, size int64) error {
+	if got, told := digestOf(response.Header); told && got != digest {
+		return errDiffers
+	}
+	if response.Request.Method == http.MethodHead && response.ContentLength >= 0 && response.ContentLength != size {
+		return errDiffers
+	}
+	return nil
+}
+
+// hashFile reads a file once.
+func hashFile(ctx context.Context, opened *os.File, file local) (digest store.Digest, err error) {
+	hash := sha256.New()
+	size, err := io.Copy(hash, &contextReader{ctx, io.NewSectionReader(opened, 0, file.size)})
+	if err != nil {
+		return digest, fmt.Errorf("%w: reading %s: %w", errLocal, file.path, err)
+	}
+	if size != file.size {
+		return digest, fmt.Errorf("%w: %s has become shorter", errLocal, file.path)
+	}
+	hash.Sum(digest[:0])
+	return digest, nil
+}
+
+type contextReader struct {
+	ctx    context.Context
+	reader io.Reader
+}
+
+func (r *contextReader) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.reader.Read(p)
+}
+
+// plain sends a file in one request.
+type plain struct {
+	*sender
+	opened *os.File
+	file   local
+	place  *url.URL
+	digest store.Digest
+}
+
+// send sends the file until it is there.
+func (p *plain) send(ctx context.Context) error {
+	first := true
+	return p.patiently(ctx, p.file.name, func() (bool, error) {
+		if !first {
+			// The answer may have been lost, and not the request.
+			if done, err := p.arrived(ctx); done || err != nil {
+				return false, err
+			}
+		}
+		first = false
+		return false, p.put(ctx)
+	})
+}
+
+// arrived tells whether the server has the file by now.
+func (p *plain) arrived(ctx context.Context) (bool, error) {
+	request, err := p.request(ctx, http.MethodHead, p.place, nil)
+	if err != nil {
+		return false, err
+	}
+	response, err := p.answer(request)
+	if status(err) == http.StatusNotFound {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, compare(response, p.digest, p.file.size)
+}
+
+func (p *plain) put(ctx context.Context) error {
+	body := p.meter.read(p.file.name, io.NewSectionReader(p.opened, 0, p.file.size))
+	request, err := p.request(ctx, http.MethodPut, p.draftOf(p.place), nil)
+	if err != nil {
+		return err
+	}
+	p.fill(request, body, p.file.size)
+	if err := setDigest(request.Header, p.digest); err != nil {
+		return err
+	}
+	response, err := p.answer(request)
+	if err != nil {
+		body.undo()
+		return err
+	}
+	return p.published(response)
+}
+
+// fill gives a request a body, which larger ones send when they are asked for it.
+func (s *sender) fill(request *http.Request, body io.Reader, size int64) {
+	request.ContentLength = size
+	request.Header.Set("Content-Type", "application/octet-stream")
+	if size == 0 {
+		request.Body = http.NoBody
+		return
+	}
+	request.Body = io.NopCloser(body)
+	if size > 64<<10 {
+		request.Header.Set("Expect", "100-continue")
+	}
+}
+
+// draftOf is where a file goes of a version that is not published yet.
+func (s *sender) draftOf(place *url.URL) *url.URL {
+	if !s.draft {
+		return place
+	}
+	changed := *place
+	changed.RawQuery = "draft"
+	return &changed
+}
+
+// published judges the answer to the end of an upload.
+func (p *plain) published(response *http.Response) error {
+	if p.draft && response.Header.Get("X-Publish") != "draft" {
+		return errors.New("the server has no drafts: it has published the file at once")
+	}
+	return compare(response, p.digest, p.file.size)
+}
