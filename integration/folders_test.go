@@ -293,6 +293,31 @@ func TestPagesAreSmall(t *testing.T) {
 	}
 }
 
+// TestPagesLinkWhatCanBeHad, by the options of downloads.
+func TestPagesLinkWhatCanBeHad(t *testing.T) {
+	t.Parallel()
+	version := versionPath("alice", "tool", "1.0.0") + "/"
+	links := []string{`href="../1.0.0?archive=tar"`, `href="../1.0.0?archive=zip"`, `href="SHA256SUMS"`, "tool/latest/tool.tar.gz"}
+	for _, test := range []struct {
+		settings []string
+		want     bool
+	}{{[]string{"browse"}, true}, {[]string{"browse", "archive off", "checksums off", "select off"}, false}} {
+		s := startServer(t, test.settings...)
+		s.put(version+"tool.tar.gz", []byte("content"))
+		page := s.want(http.StatusOK, http.MethodGet, version, "", nil, header{"Accept", acceptPage}).text()
+		for _, link := range links {
+			if strings.Contains(page, link) != test.want {
+				t.Errorf("with %q the page has %s: %v, want %v", test.settings, link, !test.want, test.want)
+			}
+		}
+		for _, path := range []string{strings.TrimSuffix(version, "/") + "?archive=tar", version + "SHA256SUMS", api + "alice/generic/tool/latest/"} {
+			if got := s.do(http.MethodGet, path, "", nil); (got.status == http.StatusOK) != test.want {
+				t.Errorf("with %q %s is %d", test.settings, path, got.status)
+			}
+		}
+	}
+}
+
 func TestFoldersAreOffWithoutBrowse(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)

@@ -5,7 +5,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry/versions"
 	"github.com/generic-registry/caddy-generic-registry/module/web/pages"
 )
 
@@ -18,6 +17,7 @@ type Browse struct {
 	Templates string `json:"templates,omitempty"`
 }
 
+// provisionBrowse makes the pages, which show what downloads take.
 func (h *Handler) provisionBrowse() error {
 	if h.Browse == nil {
 		return nil
@@ -32,7 +32,9 @@ func (h *Handler) provisionBrowse() error {
 	}
 	h.pages = &pages.Pages{
 		Templates: templates,
-		Selects:   func(version string) bool { return versions.KindOf(version) != versions.Literal },
+		Selects:   h.Select.Takes,
+		Archives:  !h.ArchiveOff,
+		Sums:      h.Checksums.Sums,
 	}
 	return nil
 }

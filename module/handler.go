@@ -228,9 +228,6 @@ func (h *Handler) provisionSettings() error {
 	if h.site.Prefix, err = visit.ParsePrefix("prefix", h.Prefix); err != nil {
 		return err
 	}
-	if err := h.provisionBrowse(); err != nil {
-		return err
-	}
 	if err := h.provisionHealth(); err != nil {
 		return err
 	}
@@ -277,6 +274,9 @@ func (h *Handler) provisionSettings() error {
 		return err
 	}
 	if err := h.provisionResume(); err != nil {
+		return err
+	}
+	if err := h.provisionBrowse(); err != nil {
 		return err
 	}
 	return h.provisionAccess()

@@ -26,7 +26,7 @@ func (f *Files) get(w http.ResponseWriter, r *http.Request, v *visit.Visit) erro
 	return v.Use(func(reg *registry.Registry) error {
 		d := &download{Files: f, w: w, r: r, v: v, reg: reg, ref: v.About}
 		err := d.answer()
-		if errors.Is(err, store.ErrPackageNotFound) && f.Select.takes(v.About.Version) {
+		if errors.Is(err, store.ErrPackageNotFound) && f.Select.Takes(v.About.Version) {
 			return d.answerSelected()
 		}
 		return err

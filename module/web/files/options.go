@@ -93,8 +93,8 @@ func (s *Selectors) Provision() error {
 	return nil
 }
 
-// takes tells whether a version is a selector that is taken.
-func (s Selectors) takes(version string) bool {
+// Takes tells whether a version is a selector that is taken.
+func (s Selectors) Takes(version string) bool {
 	switch versions.KindOf(version) {
 	case versions.Latest:
 		return slices.Contains(s, SelectLatest)
