@@ -233,6 +233,27 @@ func TestOneRequestIsUpgraded(t *testing.T) {
 	s.wantBytes(path, content)
 }
 
+// TestTheEndByTheLength: tus-js-client, of interop version 6, does not know of a stream that
+// its last bytes are the last.
+func TestTheEndByTheLength(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	earlier := header{interop.name, "6"}
+	for version, status := range map[header]int{earlier: http.StatusCreated, interop: http.StatusNoContent} {
+		path := filePath("alice", "app", version.value, "f")
+		got := s.want(http.StatusCreated, http.MethodPost, path, "alice", nil, version, incomplete, uploadLength(6))
+		upload := got.header.Get("Location")
+		s.want(http.StatusNoContent, http.MethodPatch, upload, "alice", []byte("abc"), version, partial, uploadOffset(0), incomplete)
+		s.want(status, http.MethodPatch, upload, "alice", []byte("def"), version, partial, uploadOffset(3), incomplete)
+		if status == http.StatusCreated {
+			s.wantBytes(path, []byte("abcdef"))
+			continue
+		}
+		s.wantOffset(upload, 6)
+		s.want(http.StatusNotFound, http.MethodGet, path, "alice", nil)
+	}
+}
+
 // TestTheLaterRequestGoesOn: the server does not know that the earlier one's connection is
 // dead, and the client does not wait until it does.
 func TestTheLaterRequestGoesOn(t *testing.T) {

@@ -138,6 +138,9 @@ type Append struct {
 	Offset int64
 	// Complete says that the upload ends with them.
 	Complete bool
+	// CompleteAtLength says that the upload ends too once all bytes of its length came: for
+	// clients that do not say when they have sent the last ones.
+	CompleteAtLength bool
 	// Length of the file, as this request says. -1 when it does not.
 	Length int64
 	// Interrupt ends the reading of the body, when a later request goes on with the
@@ -177,6 +180,9 @@ func (r *Registry) AppendUpload(ctx context.Context, ref store.Ref, id store.Ses
 	}
 	if err := check(&found.Session, request); err != nil {
 		return found, err
+	}
+	if request.CompleteAtLength && request.Size >= 0 && found.Length == request.Offset+request.Size {
+		request.Complete = true
 	}
 	a := appending{Registry: r, upload: u, Session: &found.Session, limits: limits}
 	if err := a.append(ctx, request); err != nil || !request.Complete {

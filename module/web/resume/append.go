@@ -165,7 +165,7 @@ func (f *Resume) receive(w http.ResponseWriter, r *http.Request, v *visit.Visit,
 	var overtaken atomic.Bool
 	upload, err := reg.AppendUpload(r.Context(), v.About, id, v.User(), registry.Append{
 		Content: registry.Content{Body: f.body(w, r, offset, complete && location != ""), Size: r.ContentLength, SHA256: sum},
-		Offset:  offset, Complete: complete, Length: length,
+		Offset:  offset, Complete: complete, Length: length, CompleteAtLength: interopOf(r) == interopEarlier && r.ContentLength > 0,
 		Interrupt: func() {
 			overtaken.Store(true)
 			_ = control.SetReadDeadline(time.Now()) // a writer that takes no deadline ends with the client

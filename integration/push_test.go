@@ -1,0 +1,138 @@
+package integration
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// startNarrowNginx starts an nginx that refuses requests of more than 1 MiB, and otherwise
+// is as it is by default.
+func startNarrowNginx(t testing.TB, port, upstream int) {
+	t.Helper()
+	dir := t.TempDir()
+	config := fmt.Sprintf(`daemon off;
+user root;
+pid %[1]s/pid;
+error_log %[1]s/error.log;
+events {}
+http {
+	access_log off;
+	client_max_body_size 1m;
+	client_body_temp_path %[1]s/body;
+	proxy_temp_path %[1]s/proxy;
+	fastcgi_temp_path %[1]s/fastcgi;
+	uwsgi_temp_path %[1]s/uwsgi;
+	scgi_temp_path %[1]s/scgi;
+	server {
+		listen 127.0.0.1:%[2]d;
+		location / {
+			proxy_pass http://127.0.0.1:%[3]d;
+		}
+	}
+}
+`, dir, port, upstream)
+	startProxy(t, dir, config, "nginx", "-e", filepath.Join(dir, "error.log"), "-c")
+}
+
+// TestPushThroughANarrowProxy: a folder of which one file is larger than the proxy takes,
+// with two kills of the server meanwhile, and then all of it comes back with pull.
+func TestPushThroughANarrowProxy(t *testing.T) {
+	t.Parallel()
+	const settings = "resumable {\n\t\t\tmax_append 512KiB\n\t\t}"
+	s := startServer(t, settings)
+	port := freePort(t)
+	startNarrowNginx(t, port, s.port)
+	s.eventually("nginx answers", func() bool {
+		return exec.Command("curl", "--silent", "--output", os.DevNull, fmt.Sprintf("http://127.0.0.1:%d", port)).Run() == nil
+	})
+	folder, back := filepath.Join(t.TempDir(), "dist"), filepath.Join(t.TempDir(), "back")
+	contents := map[string][]byte{"large.bin": pattern(1, 32<<20), "small.txt": []byte("small"), "empty": nil, "below/medium.bin": pattern(2, 900_000)}
+	for name, content := range contents {
+		place := filepath.Join(folder, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(place), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(place, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	url := fmt.Sprintf("http://127.0.0.1:%d%s", port, versionPath("alice", "app", "1.0"))
+	push := exec.Command(caddyBinary, "generic-registry", "push", "--user", "alice", folder, url)
+	push.Env = append(s.environment(), "GENERIC_REGISTRY_TOKEN="+password)
+	var said bytes.Buffer
+	push.Stdout, push.Stderr = &said, &said
+	if err := push.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for kills := range 2 {
+		s.eventually("more of the large file has come", func() bool { return s.bytesOfUploads() > int64(2+kills*3)<<20 })
+		s.kill()
+		s.start(s.site(settings))
+	}
+	if err := push.Wait(); err != nil {
+		t.Fatalf("push: %v\n%s", err, said.Bytes())
+	}
+	if output, err := s.registryClient("push", "--user", "alice", folder, url); err != nil || strings.Count(output, "already there") != len(contents) {
+		t.Errorf("again: %v\n%s", err, output)
+	}
+	if output, err := s.registryClient("pull", "--user", "alice", url, back); err != nil {
+		t.Fatalf("pull: %v\n%s", err, output)
+	}
+	for name, content := range contents {
+		got, err := os.ReadFile(filepath.Join(back, filepath.Base(name)))
+		if err != nil || !bytes.Equal(got, content) {
+			t.Errorf("%s has %d bytes, %v; want %d", name, len(got), err, len(content))
+		}
+	}
+	if left := s.sessions(); len(left) > 0 {
+		t.Errorf("left: %q", left)
+	}
+}
+
+// registryClient runs a command as a client with the password of the tests.
+func (s *server) registryClient(arguments ...string) (string, error) {
+	s.Helper()
+	command := exec.Command(caddyBinary, append([]string{"generic-registry"}, arguments...)...)
+	command.Env = append(s.environment(), "GENERIC_REGISTRY_TOKEN="+password)
+	output, err := command.CombinedOutput()
+	return string(output), err
+}
+
+// TestPushSaysWhatIsWrong with exit status 1, and sends nothing when it can be known before.
+func TestPushSaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	folder := t.TempDir()
+	for _, name := range []string{"a/README", "b/readme", "c/file", "d/not a name"} {
+		place := filepath.Join(folder, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(place), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(place, []byte(name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	url := fmt.Sprintf("http://127.0.0.1:%d%s", s.port, versionPath("alice", "app", "1.0"))
+	for _, test := range []struct {
+		arguments []string
+		want      string
+	}{
+		{[]string{"push", "--user", "alice", folder, url}, "would both be readme"},
+		{[]string{"push", "--user", "alice", folder + "/d", url}, `invalid filename: "not a name"`},
+		{[]string{"push", "--user", "bob", folder + "/c", url}, "user bob may not write in alice/app"},
+		{[]string{"push", folder + "/c", strings.Replace(url, "generic", "maven", 1)}, "is not the URL of a version"},
+		{[]string{"pull", "--user", "alice", url, folder + "/back"}, "does not say which files"},
+	} {
+		output, err := s.registryClient(test.arguments...)
+		if exitStatus(t, err) != 1 || !strings.Contains(output, test.want) {
+			t.Errorf("%q: %v, want exit status 1 and %q\n%s", test.arguments, err, test.want, output)
+		}
+	}
+	s.want(http.StatusNotFound, http.MethodGet, filePath("alice", "app", "1.0", "file"), "alice", nil)
+}
