@@ -11,12 +11,16 @@ import (
 	"slices"
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
+	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // prepare leaves the directory as a store that just opened has it: nothing in tmp,
 // nothing in the log, no directory without blobs, all names durable, the reserve free.
 func (s *Store) prepare(log *slog.Logger) error {
+	if disk.IsReadOnly(s.path) {
+		return s.checkLog()
+	}
 	switch volume, err := s.fsys.OpenVolume(s.path); {
 	case err == nil:
 		s.volume = volume

@@ -2,6 +2,7 @@ package filesystem
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -50,6 +51,37 @@ func (s *Store) recover(log *slog.Logger) error {
 
 // Recovered implements store.Recoverer.
 func (s *Store) Recovered() []store.Locator { return s.recovered }
+
+// checkLog stands for recover where the file system takes no writes: files can be read when
+// those of the log are in their places, or were deleted since. ErrUnavailable when one is
+// not as the log has it.
+func (s *Store) checkLog() error {
+	path := filepath.Join(s.path, walDirectory)
+	segments, err := os.ReadDir(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("opening the log: %w", err)
+	}
+	for _, segment := range segments {
+		err := readSegment(filepath.Join(path, segment.Name()), func(e entry) error {
+			place, err := s.place(e.locator)
+			if err != nil {
+				return err
+			}
+			content, err := os.ReadFile(place)
+			if err == nil && !bytes.Equal(content, e.content) {
+				err = fmt.Errorf("%w: the file system is read-only, and small files have to be written out of the log first; make it writable", store.ErrUnavailable)
+			}
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil
+			}
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("reading the log: %w", err)
+		}
+	}
+	return nil
+}
 
 // openLog makes the log's directory if there is none, and returns what is in it. An empty
 // directory is removed and made again: an earlier sync of its name may have failed.

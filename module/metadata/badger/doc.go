@@ -51,6 +51,9 @@
 //   - A database that is ahead of its journal, or of another history, or a journal with a
 //     hole: ErrDamaged, which says what was found and which command helps.
 //
+// On a file system that takes no writes the tables are opened alone, through links, and
+// what they lack is replayed in memory (read_only.go).
+//
 // What Badger reads out of a memtable's log after a kill need not be on disk. So changes are
 // taken only when such logs have become tables.
 //

@@ -74,6 +74,8 @@ type place struct {
 	signs atomic.Int64 // that Badger gets on
 	stuck atomic.Bool  // Badger may write on, whatever becomes of this store
 
+	readOnly bool // the file system takes no writes
+
 	// Tests have these otherwise.
 	segment               int64 // size of the journal's segments; 0 is the default
 	inline                bool  // compress them, and make checkpoints, at once
@@ -110,6 +112,7 @@ func take(path string, reserve int64, log *slog.Logger, fsys disk.FS) (*place, e
 		room: &room{path: claim.Path, fsys: fsys, log: log}, descriptors: newDescriptors(),
 		idle: idleInterval, retry: retryInterval, patience: compactionPatience, delay: storeDelay, hang: hangTime,
 		checkpointLeast: checkpointLeast,
+		readOnly:        disk.IsReadOnly(claim.Path),
 	}
 	p.room.reserve.Store(reserve)
 	return p, nil
@@ -132,6 +135,10 @@ func (p *place) release(err error) error {
 func (p *place) open(ctx context.Context) (*opened, error) {
 	if p.stuck.Load() {
 		return nil, errStuck
+	}
+	if p.readOnly {
+		o, err := p.openReadOnly(ctx)
+		return o, directory.OpenFault(err)
 	}
 	if err := p.room.forOpening(); err != nil {
 		return nil, err

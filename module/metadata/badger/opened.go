@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/journal"
@@ -26,6 +27,7 @@ type opened struct {
 	id      string
 	nextID  uint64
 	state   stateRecord
+	links   string // the directory that Badger reads, of a read-only file system
 }
 
 // read reads the database's own records. A new database has none.
@@ -68,8 +70,10 @@ func (o *opened) catchUp(ctx context.Context) (replayed uint64, err error) {
 	if behind, err := o.isBehind(); err != nil || !behind {
 		return 0, err
 	}
-	if err := o.journal.Renew(); err != nil {
-		return 0, err
+	if !o.place.readOnly {
+		if err := o.journal.Renew(); err != nil {
+			return 0, err
+		}
 	}
 	have, want := o.state.position, o.journal.Position()
 	if have.Sequence == 0 {
@@ -131,7 +135,11 @@ func (o *opened) close(ctx context.Context) error {
 }
 
 func (o *opened) closeDatabase(ctx context.Context) error {
-	return o.place.attend(ctx, "closing the database", func() error { return closeBadger(o.db) })
+	err := o.place.attend(ctx, "closing the database", func() error { return closeBadger(o.db) })
+	if err == nil && o.links != "" {
+		err = os.RemoveAll(o.links)
+	}
+	return err
 }
 
 // hangTime is how long a call of Badger's may show no progress before people are told.

@@ -26,7 +26,7 @@ func checkFiles(path string, options badger.Options, log *slog.Logger) error {
 	if err := removeEmptyFiles(path, log); err != nil {
 		return err
 	}
-	tables, err := checkManifest(path, options)
+	newest, err := checkTables(path, options)
 	if err != nil {
 		return err
 	}
@@ -36,15 +36,24 @@ func checkFiles(path string, options badger.Options, log *slog.Logger) error {
 	if err := checkKeys(path, log); err != nil {
 		return err
 	}
-	var newest uint64 // the last transaction that tables have
+	return removeOldLogs(path, newest, log)
+}
+
+// checkTables looks at the manifest and the tables, and returns the last transaction that
+// those have.
+func checkTables(path string, options badger.Options) (newest uint64, err error) {
+	tables, err := checkManifest(path, options)
+	if err != nil {
+		return 0, err
+	}
 	for id, manifest := range tables {
 		last, err := checkTable(table.NewFilename(id, path), options, manifest)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		newest = max(newest, last)
 	}
-	return removeOldLogs(path, newest, log)
+	return newest, nil
 }
 
 // checkManifest reads the list of tables. Without it Badger would take the database

@@ -87,6 +87,10 @@ func (o *opened) newReplayed() *batch {
 func (o *opened) storeBatch(b *batch) error {
 	defer b.end()
 	b.commit(o)
+	if o.place.readOnly {
+		o.db.followed([]*layer{b.layer}) // nobody waits for what stays in memory
+		return nil
+	}
 	if err := o.db.storeAll(); err != nil {
 		return fmt.Errorf("committing replayed changes: %w", err)
 	}

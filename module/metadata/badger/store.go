@@ -112,6 +112,10 @@ func (p *place) openStore(ctx context.Context) (*Store, error) {
 		return nil, errors.Join(fmt.Errorf("loading database in %s: %w", p.path(), err), o.close(ctx))
 	}
 	s.life, s.end = context.WithCancel(context.Background())
+	if s.readOnly {
+		s.failed.Store(true)
+		return s, nil
+	}
 	o.db.failed = s.onFailure
 	if err := s.removeAsides(); err != nil {
 		s.log.Warn("what was put aside stays", slog.Any("error", err))
@@ -178,6 +182,9 @@ func (s *Store) enterToChange() error {
 func (s *Store) unavailable() error {
 	if s.closed.Load() {
 		return errClosed
+	}
+	if s.readOnly {
+		return errReadOnly
 	}
 	if progress := s.progress.Load(); progress != nil {
 		return fmt.Errorf("%w: opening it again: %s", store.ErrUnavailable, *progress)
