@@ -30,7 +30,7 @@ type storeKept struct {
 func keepStores(t *testing.T) (closed, killed storeKept) {
 	t.Helper()
 	s := newServer(t)
-	s.binary = mutant(t, edit{"module/journal/journal.go", "DefaultSegmentSize = 16 << 20", "DefaultSegmentSize = 16 << 10"})
+	s.binary = mutant(t, edit{"module/journal/journal.go", "DefaultSegmentSize = 4 << 20", "DefaultSegmentSize = 16 << 10"})
 	all := newClients(4)
 	for _, h := range all {
 		h.size = func(random *rand.Rand) int { return 1 + random.IntN(300_000) }

@@ -19,7 +19,7 @@
 //
 // A segment is complete under its own name, or not there: its head and first lines are
 // written to a temporary file and synced, the file gets its name, the directory is synced.
-// A full segment (16 MiB) is sealed when the next one has its name. It is compressed beside
+// A full segment (4 MiB) is sealed when the next one has its name. It is compressed beside
 // the appends, and the plain file is removed once the name of the compressed one is
 // durable.
 //

@@ -19,7 +19,7 @@ var ErrUnclear = errors.New("whether the journal has the change is unknown")
 
 // DefaultSegmentSize is where a segment is sealed and the next one begun. Its
 // blocks are set aside when it is made, so that an append needs no room.
-const DefaultSegmentSize = 16 << 20
+const DefaultSegmentSize = 4 << 20
 
 // Options of a journal. The zero value is what production uses, but for FS and Log.
 type Options struct {

@@ -14,7 +14,7 @@ import (
 const (
 	// A checkpoint is made when the changes after the last one are more than this share
 	// of what that has, so that making them costs a bounded part of each change.
-	checkpointShare = 2 // half of it
+	checkpointShare = 4 // a quarter of it
 
 	// checkpointLeast is how many changes there must be at least.
 	checkpointLeast = 20_000

@@ -16,7 +16,7 @@ import (
 // that continue another need the changes since that one.
 type JournalSettings struct {
 	// KeepSegments is how many of the older segments stay, the newest ones. A segment
-	// has up to 16 MiB of changes, about 50,000, and takes about a quarter of that.
+	// has up to 4 MiB of changes, about 12,000, and takes about a quarter of that.
 	// Zero, the default, is none.
 	KeepSegments int `json:"keep_segments,omitempty"`
 
