@@ -52,6 +52,7 @@ func init() {
 		{"an owner block", ownerWords},
 		{"the block of checksums", checksumWords},
 		{"the block of resumable", resumableWords},
+		{"the block of drafts", draftWords},
 		{"the block of " + directiveName, subdirectives},
 	} {
 		for word := range block.words {

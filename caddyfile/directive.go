@@ -65,6 +65,7 @@ var subdirectives = words{
 	"checksums":            (*directive).checksums,
 	"select":               (*directive).selects,
 	"archive":              (*directive).archive,
+	"drafts":               (*directive).drafts,
 	"health":               (*directive).health,
 	"browse":               (*directive).browse,
 	"api":                  (*directive).api,
@@ -121,6 +122,7 @@ type directive struct {
 //		checksums            off | { sums <name>; hashes <hash>... }
 //		select               off | latest semver
 //		archive              off
+//		drafts               off | { ttl <duration>; max <number> }
 //		health               <path>
 //		browse               [<template dir>]
 //		api                  <path>|off

@@ -3,6 +3,8 @@ package caddyfile
 import (
 	"slices"
 
+	"github.com/caddyserver/caddy/v2"
+
 	"github.com/generic-registry/caddy-generic-registry/module/web/computed"
 	"github.com/generic-registry/caddy-generic-registry/module/web/files"
 )
@@ -72,4 +74,44 @@ func (d *directive) archive() error {
 	}
 	d.handler.ArchiveOff = true
 	return nil
+}
+
+// draftWords are the words of the block of drafts.
+var draftWords = words{
+	"ttl": (*directive).draftTTL,
+	"max": (*directive).maxDrafts,
+}
+
+func (d *directive) drafts() error {
+	d.handler.Drafts = new(files.Drafts)
+	if d.opensBlock() {
+		return d.block("drafts", draftWords)
+	}
+	text, err := d.value(off)
+	if err != nil {
+		return err
+	}
+	if text != off {
+		return d.Errf("drafts is %q: write %s, or a block of %s", text, off, list(draftWords))
+	}
+	d.handler.Drafts.Off = true
+	return nil
+}
+
+func (d *directive) draftTTL() error {
+	text, err := d.value("<duration>")
+	if err != nil {
+		return err
+	}
+	ttl, err := caddy.ParseDuration(text)
+	if err != nil || ttl <= 0 {
+		return d.Errf("ttl %q is not a duration: write one such as 7d, or leave the line out for 7d", text)
+	}
+	d.handler.Drafts.TTL = caddy.Duration(ttl)
+	return nil
+}
+
+func (d *directive) maxDrafts() (err error) {
+	d.handler.Drafts.Max, err = d.number()
+	return err
 }

@@ -111,6 +111,9 @@ func (a *App) serve(h *Handler) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.handlers = append(a.handlers, h)
+	if used := a.uses[h.store]; used != nil {
+		used.config.DraftTTL = max(used.config.DraftTTL, time.Duration(h.files.Drafts.TTL))
+	}
 }
 
 // isInside tells whether a request is for a handler of a root, by its path.

@@ -140,8 +140,12 @@ type Handler struct {
 	API string `json:"api,omitempty"`
 
 	// The checksums that are computed beside the files. Default: `SHA256SUMS` of each version,
-	// and `<file>.sha256`.
+	// and `<file>.sha256`, `.sha512`, `.sha1` and `.md5` of each file.
 	Checksums *files.Checksums `json:"checksums,omitempty"`
+
+	// Versions that only those see who may write them, until they are published whole. Default:
+	// on, for seven days each, and 100 of an owner.
+	Drafts *files.Drafts `json:"drafts,omitempty"`
 
 	// What may stand in place of the version in the path of a download, where no version has
 	// that name: `latest` and `semver`, or `off` alone. Default: both.
@@ -291,6 +295,13 @@ func (h *Handler) provisionDownloads() error {
 		return fmt.Errorf("checksums: %w", err)
 	}
 	h.files.Checksums = *h.Checksums
+	if h.Drafts == nil {
+		h.Drafts = new(files.Drafts)
+	}
+	if err := h.Drafts.Provision(); err != nil {
+		return fmt.Errorf("drafts: %w", err)
+	}
+	h.files.Drafts = *h.Drafts
 	if err := h.Select.Provision(); err != nil {
 		return err
 	}

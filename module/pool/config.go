@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
@@ -23,10 +24,11 @@ type Config struct {
 	Root      string // the directory, in its one name
 	Metadata  store.MetadataBackend
 	Blobs     store.BlobBackend
-	ScrubRate int64        // as in registry.Options
-	Log       *zap.Logger  // for what becomes of the registry here
-	StoreLog  *slog.Logger // for the registry itself, which knows no zap
-	Audit     *zap.Logger  // for changes that the admin endpoint makes; may be nil
+	ScrubRate int64         // as in registry.Options
+	DraftTTL  time.Duration // as in registry.Registry.KeepDrafts
+	Log       *zap.Logger   // for what becomes of the registry here
+	StoreLog  *slog.Logger  // for the registry itself, which knows no zap
+	Audit     *zap.Logger   // for changes that the admin endpoint makes; may be nil
 
 	// TakesTokens says that a site of the configuration accepts tokens of the registry.
 	TakesTokens bool

@@ -36,6 +36,7 @@ func (e *entry) takesTokens() bool {
 func (e *entry) adjust(b *Config) error {
 	open := e.state.Load().registry
 	open.SetScrub(b.ScrubRate)
+	open.KeepDrafts(b.DraftTTL)
 	var errs []error
 	if adjuster, ok := b.Metadata.(store.MetadataAdjuster); ok {
 		errs = append(errs, adjuster.AdjustMetadata(open.Metadata()))

@@ -95,7 +95,7 @@ func ask(t *testing.T, method string, headers map[string]string, serve func(http
 
 func archive(reg *registry.Registry, form Archive, verify bool) func(http.ResponseWriter, *http.Request) error {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		return ServeArchive(w, r, reg, testedVersion, form, verify)
+		return ServeArchive(w, r, reg, Version{VersionRef: testedVersion}, form, verify)
 	}
 }
 
@@ -198,7 +198,7 @@ func TestSumsOfAVersion(t *testing.T) {
 		publish(t, reg, name, []byte(name))
 	}
 	got := ask(t, http.MethodGet, nil, func(w http.ResponseWriter, r *http.Request) error {
-		return ServeSums(w, r, reg, testedVersion)
+		return ServeSums(w, r, reg, Version{VersionRef: testedVersion})
 	}).Body.String()
 	var want strings.Builder
 	for _, name := range []string{"A", "b", "c", "a b"} {
@@ -247,7 +247,7 @@ func TestAVersionThatChangesIsNoWhole(t *testing.T) {
 			publish(t, reg, "a", []byte("a"))
 			publish(t, reg, "b", []byte("b"))
 			files := &changing{Registry: reg, after: 2, replace: func() { change(t, reg) }}
-			v, err := findVersion(t.Context(), files, testedVersion)
+			v, err := findVersion(t.Context(), files, Version{VersionRef: testedVersion})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -256,7 +256,7 @@ func TestAVersionThatChangesIsNoWhole(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			in := newReader(all, want, opened(t.Context(), reg, false))
+			in := newReader(all, want, opened(t.Context(), reg, false, false))
 			defer in.Close()
 			got, err := io.ReadAll(in)
 			if !errors.Is(err, errChanged) || int64(len(got)) >= want.size {
@@ -276,7 +276,7 @@ func TestFormsOfArchives(t *testing.T) {
 	}
 	missing := testedVersion
 	missing.Version = "2"
-	err := ServeArchive(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil), reg, missing, Tar, false)
+	err := ServeArchive(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil), reg, Version{VersionRef: missing}, Tar, false)
 	if !errors.Is(err, store.ErrPackageNotFound) {
 		t.Errorf("a version that is not there: %v", err)
 	}

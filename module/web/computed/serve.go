@@ -22,8 +22,8 @@ const SumsName = "SHA256SUMS"
 
 // ServeSums answers a GET or HEAD with the checksums of a version's files, one a line. The
 // error is one of the catalogue, or a *visit.BrokenOff.
-func ServeSums(w http.ResponseWriter, r *http.Request, reg *registry.Registry, ref store.VersionRef) error {
-	v, err := findVersion(r.Context(), reg, ref)
+func ServeSums(w http.ResponseWriter, r *http.Request, reg *registry.Registry, of Version) error {
+	v, err := findVersion(r.Context(), reg, of)
 	if err != nil {
 		return err
 	}
@@ -46,15 +46,15 @@ var errArchive = visit.Refuse(http.StatusBadRequest, "archive is tar or zip")
 // tag and ranges; a zip has none of them, and its length is known at its end. With verify, no
 // complete archive has other bytes than those that were published. The error is one of the
 // catalogue, 400 for a form that there is not, or a *visit.BrokenOff.
-func ServeArchive(w http.ResponseWriter, r *http.Request, reg *registry.Registry, ref store.VersionRef, form Archive, verify bool) error {
+func ServeArchive(w http.ResponseWriter, r *http.Request, reg *registry.Registry, of Version, form Archive, verify bool) error {
 	if form != Tar && form != Zip {
 		return errArchive
 	}
-	v, err := findVersion(r.Context(), reg, ref)
+	v, err := findVersion(r.Context(), reg, of)
 	if err != nil {
 		return err
 	}
-	open := opened(r.Context(), reg, verify)
+	open := opened(r.Context(), reg, of.Draft, verify)
 	name := strings.ReplaceAll(v.seen.Package+"-"+v.seen.Version, "/", "-") + "." + string(form)
 	w.Header().Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": name}))
 	if form == Tar {
@@ -116,9 +116,13 @@ func (c *countingWriter) Write(p []byte) (int, error) {
 
 // opened opens files of a registry as they were listed: errChanged when one has other bytes
 // by now.
-func opened(ctx context.Context, reg *registry.Registry, verify bool) opener {
+func opened(ctx context.Context, reg *registry.Registry, draft, verify bool) opener {
+	find := reg.Find
+	if draft {
+		find = reg.FindDraft
+	}
 	return func(listed store.File, whole bool) (io.ReadSeekCloser, error) {
-		found, err := reg.Find(ctx, listed.Ref)
+		found, err := find(ctx, listed.Ref)
 		if err != nil {
 			return nil, err
 		}

@@ -18,26 +18,34 @@ type lister interface {
 // errChanged: the version has other files than when the walk before began.
 var errChanged = fmt.Errorf("%w: the version changed while it was read", store.ErrUnavailable)
 
+// Version is what something is computed of.
+type Version struct {
+	store.VersionRef
+	// Draft is for a draft, for who may write it.
+	Draft bool
+}
+
 // version is one whose files are walked over more than once.
 type version struct {
 	lister lister
+	draft  bool
 	seen   store.VersionInfo
 }
 
 // findVersion finds a version. ErrPackageNotFound.
-func findVersion(ctx context.Context, files lister, ref store.VersionRef) (*version, error) {
-	page, err := files.Files(ctx, store.FileQuery{VersionRef: ref, Limit: 1})
+func findVersion(ctx context.Context, files lister, of Version) (*version, error) {
+	page, err := files.Files(ctx, store.FileQuery{VersionRef: of.VersionRef, Draft: of.Draft, Limit: 1})
 	if err != nil {
 		return nil, err
 	}
-	return &version{files, page.Version}, nil
+	return &version{files, of.Draft, page.Version}, nil
 }
 
 // files walks over the files, in the order of their names. It fails when the version is not
 // as it was found.
 func (v *version) files(ctx context.Context) func(yield func(store.File, error) bool) {
 	return func(yield func(store.File, error) bool) {
-		query := store.FileQuery{VersionRef: v.seen.VersionRef, Limit: pageOfFiles}
+		query := store.FileQuery{VersionRef: v.seen.VersionRef, Draft: v.draft, Limit: pageOfFiles}
 		for {
 			page, err := v.lister.Files(ctx, query)
 			if err == nil && !v.isAsSeen(page.Version) {

@@ -1,6 +1,7 @@
 package files
 
 import (
+	"errors"
 	"net/http"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
@@ -21,6 +22,8 @@ type Files struct {
 	Checksums Checksums
 	// Select is what may stand in place of a version in the path of a download.
 	Select Selectors
+	// Drafts say whether and how files are published into drafts.
+	Drafts Drafts
 	// Archives tells whether versions can be downloaded whole.
 	Archives bool
 }
@@ -37,8 +40,10 @@ func (f *Files) Serve(w http.ResponseWriter, r *http.Request, v *visit.Visit) er
 	switch r.Method {
 	case http.MethodPut:
 		return f.put(w, r, v)
+	case http.MethodPost:
+		return f.publishDraft(w, r, v)
 	case http.MethodDelete:
-		return remove(w, r, v)
+		return f.remove(w, r, v)
 	}
 	return f.get(w, r, v)
 }
@@ -49,12 +54,24 @@ func (f *Files) Has(path visit.Path) bool {
 	return err == nil
 }
 
-// remove deletes a file or, when the path names none, a version.
-func remove(w http.ResponseWriter, r *http.Request, v *visit.Visit) error {
-	if err := v.May(store.ActionDelete, v.About.Owner, v.About.Package); err != nil {
-		return err
+// remove deletes a file or, when the path names none, a version. Drafts are deleted by those
+// who may write, and are nothing to others.
+func (f *Files) remove(w http.ResponseWriter, r *http.Request, v *visit.Visit) error {
+	mayWrite := v.May(store.ActionWrite, v.About.Owner, v.About.Package)
+	mayDelete := v.May(store.ActionDelete, v.About.Owner, v.About.Package)
+	if mayDelete != nil && (mayWrite != nil || f.Drafts.Off) {
+		return mayDelete
 	}
 	err := v.Use(func(reg *registry.Registry) error {
+		isDraft, err := f.isDraft(r, v, reg)
+		switch {
+		case err != nil:
+			return err
+		case isDraft && mayWrite != nil:
+			return store.ErrPackageNotFound
+		case !isDraft && mayDelete != nil:
+			return mayDelete
+		}
 		if v.About.File == "" {
 			return reg.DeleteVersion(r.Context(), v.About.VersionRef, v.User())
 		}
@@ -65,4 +82,13 @@ func remove(w http.ResponseWriter, r *http.Request, v *visit.Visit) error {
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
+}
+
+// isDraft tells whether the version of a visit is a draft.
+func (f *Files) isDraft(r *http.Request, v *visit.Visit, reg *registry.Registry) (bool, error) {
+	_, err := reg.Files(r.Context(), store.FileQuery{VersionRef: v.About.VersionRef, Draft: true, Limit: 1})
+	if errors.Is(err, store.ErrPackageNotFound) {
+		return false, nil
+	}
+	return err == nil, err
 }

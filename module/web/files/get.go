@@ -26,6 +26,9 @@ func (f *Files) get(w http.ResponseWriter, r *http.Request, v *visit.Visit) erro
 	return v.Use(func(reg *registry.Registry) error {
 		d := &download{Files: f, w: w, r: r, v: v, reg: reg, ref: v.About}
 		err := d.answer()
+		if errors.Is(err, store.ErrPackageNotFound) && !f.Drafts.Off && v.Can(store.ActionWrite, v.About.Owner, v.About.Package) {
+			err = d.answerDraft(err)
+		}
 		if errors.Is(err, store.ErrPackageNotFound) && f.Select.Takes(v.About.Version) {
 			return d.answerSelected()
 		}
@@ -42,7 +45,19 @@ type download struct {
 	reg *registry.Registry
 
 	ref          store.Ref // what is wanted now
+	draft        bool      // whether that is a draft's
 	cacheControl string    // empty for that of files
+}
+
+// answerDraft answers with what a draft has, or returns missing when there is no draft.
+func (d *download) answerDraft(missing error) error {
+	draft := *d
+	draft.draft, draft.cacheControl = true, computed.CacheControl
+	err := draft.answer()
+	if errors.Is(err, store.ErrPackageNotFound) {
+		return missing
+	}
+	return err
 }
 
 // answerSelected answers with what the version of the path stands for. The version is chosen
@@ -100,7 +115,7 @@ func location(version store.VersionRef, file, query string) string {
 func (d *download) answer() (err error) {
 	if d.ref.File == "" {
 		form := computed.Archive(d.r.URL.Query().Get(archiveWord))
-		return computed.ServeArchive(d.w, d.r, d.reg, d.ref.VersionRef, form, d.VerifyReads)
+		return computed.ServeArchive(d.w, d.r, d.reg, d.version(), form, d.VerifyReads)
 	}
 	for range attempts {
 		if err = d.file(); !errors.Is(err, registry.ErrReplaced) {
@@ -115,32 +130,45 @@ func (d *download) answer() (err error) {
 }
 
 func (d *download) file() error {
-	file, err := d.reg.Find(d.r.Context(), d.ref)
+	find, begun := d.reg.Find, d.reg.NoteDownload
+	if d.draft {
+		find, begun = d.reg.FindDraft, func(store.File) {}
+	}
+	file, err := find(d.r.Context(), d.ref)
 	if err != nil {
 		return err
 	}
 	d.v.Found(file.File)
-	return send.File(d.w, d.r, file, send.Manner{Verify: d.VerifyReads, CacheControl: d.cacheControl})
+	return send.File(d.w, d.r, file, send.Manner{Verify: d.VerifyReads, CacheControl: d.cacheControl, Begun: func() { begun(file.File) }})
+}
+
+// version is what computed files are made of.
+func (d *download) version() computed.Version {
+	return computed.Version{VersionRef: d.ref.VersionRef, Draft: d.draft}
 }
 
 // checksums answers with the checksums of the version, or of the file in it whose name the
 // path has before the name of a hash, or else returns missing.
 func (d *download) checksums(missing error) error {
 	if d.Checksums.Sums != "" && store.Fold(d.ref.File) == store.Fold(d.Checksums.Sums) {
-		return computed.ServeSums(d.w, d.r, d.reg, d.ref.VersionRef)
+		return computed.ServeSums(d.w, d.r, d.reg, d.version())
 	}
 	name, hash, found := cutHash(d.ref.File)
 	if !found || !d.Checksums.has(hash) {
 		return missing
 	}
-	file, err := d.reg.Lookup(d.r.Context(), store.Ref{VersionRef: d.ref.VersionRef, File: name})
+	lookup := d.reg.Lookup
+	if d.draft {
+		lookup = d.reg.LookupDraft
+	}
+	file, err := lookup(d.r.Context(), store.Ref{VersionRef: d.ref.VersionRef, File: name})
 	if errors.Is(err, store.ErrFileNotFound) {
 		return missing
 	}
 	if err != nil {
 		return err
 	}
-	return computed.ServeSidecar(d.w, d.r, file)
+	return computed.ServeSidecar(d.w, d.r, d.reg, file, hash)
 }
 
 // cutHash cuts the name of a hash off the name of a file.

@@ -19,7 +19,8 @@ type Checksums struct {
 	// `SHA256SUMS`.
 	Sums string `json:"sums,omitempty"`
 
-	// The hashes that `<file>.<hash>` has. Default: `sha256`, the only one.
+	// The hashes that `<file>.<hash>` has, of `sha256`, `sha512`, `sha1` and `md5`. All but
+	// the first need the file to be read once: it is when a client first asks. Default: all.
 	Hashes []computed.Hash `json:"hashes,omitempty"`
 }
 

@@ -1,8 +1,8 @@
 package files
 
 import (
+	"cmp"
 	"errors"
-	"fmt"
 	"net/http"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
@@ -20,28 +20,37 @@ func (f *Files) put(w http.ResponseWriter, r *http.Request, v *visit.Visit) erro
 	if err := f.CheckNames(v.About); err != nil {
 		return err
 	}
+	draft, err := f.asksFor(DraftWord, r)
+	if err != nil {
+		return err
+	}
 	said, err := receive.Declared(r)
 	if err != nil {
 		return err
 	}
-	err = v.Use(func(reg *registry.Registry) error { return f.publish(w, r, v, reg, said) })
+	limits := v.Limits(v.About.Owner)
+	limits.Draft, limits.Quota.Drafts = draft, int64(f.Drafts.Max)
+	err = v.Use(func(reg *registry.Registry) error { return f.publish(w, r, v, reg, said, limits) })
 	if err != nil {
 		return err
+	}
+	if draft {
+		w.Header().Set("X-Publish", DraftWord)
 	}
 	w.Header().Set("Content-Length", "0")
 	w.WriteHeader(http.StatusCreated)
 	return nil
 }
 
-func (f *Files) publish(w http.ResponseWriter, r *http.Request, v *visit.Visit, reg *registry.Registry, said receive.Declaration) error {
-	if err := CheckAbsent(r, reg, v.About); err != nil {
+func (f *Files) publish(w http.ResponseWriter, r *http.Request, v *visit.Visit, reg *registry.Registry, said receive.Declaration, limits registry.Limits) error {
+	if err := CheckAbsent(r, reg, v.About, limits); err != nil {
 		return err
 	}
 	content, err := f.Upload.Content(w, r, said)
 	if err != nil {
 		return err
 	}
-	file, err := reg.Publish(r.Context(), v.About, v.User(), content, v.Limits(v.About.Owner))
+	file, err := reg.Publish(r.Context(), v.About, v.User(), content, limits)
 	if errors.Is(err, store.ErrDigest) {
 		return errors.Join(receive.Mismatch(r.Header), err)
 	}
@@ -54,20 +63,13 @@ func (f *Files) publish(w http.ResponseWriter, r *http.Request, v *visit.Visit, 
 }
 
 // CheckAbsent evaluates the conditions of a request that publishes, and refuses it when
-// there is such a file.
-func CheckAbsent(r *http.Request, reg *registry.Registry, ref store.Ref) error {
-	existing, err := reg.Lookup(r.Context(), ref)
-	exists := err == nil
-	if err != nil && !errors.Is(err, store.ErrPackageNotFound) && !errors.Is(err, store.ErrFileNotFound) {
-		return fmt.Errorf("looking up file: %w", err)
-	}
-	if err := send.CheckConditions(r.Header, exists, existing); err != nil {
+// there is such a file, or the version is a draft where it should not be or the reverse.
+func CheckAbsent(r *http.Request, reg *registry.Registry, ref store.Ref, limits registry.Limits) error {
+	existing, exists, err := reg.CheckPublish(r.Context(), ref, limits)
+	if err != nil && !store.IsRefusal(err) {
 		return err
 	}
-	if exists {
-		return store.ErrExists
-	}
-	return nil
+	return cmp.Or(send.CheckConditions(r.Header, exists, existing), err)
 }
 
 // CheckNames judges the names of a file that is to be published, and says which rule they

@@ -60,6 +60,10 @@ func (f *Files) checkMethod(r *http.Request, ref store.Ref) error {
 		if ref.File != "" {
 			return nil
 		}
+	case http.MethodPost:
+		if ref.File == "" && r.URL.Query().Has(publishWord) {
+			return nil
+		}
 	}
 	if ref.File != "" {
 		return visit.MethodNotAllowed("DELETE, GET, HEAD, PUT")

@@ -204,13 +204,13 @@ func (q *request) version(rows, room int) (*Version, error) {
 		Frame: q.frame(), Owner: version.Owner, Package: version.Package, Version: version.Version,
 		Badges:    Badges{Private: !q.visit.IsPublic(version.Owner, version.Package), PreRelease: isPreRelease(version), Latest: version.Version == latest},
 		Published: q.moment(version.Created), Publisher: version.Creator,
-		Files: Count(version.Files), Size: Size(version.Bytes), Downloads: -1,
+		Files: Count(version.Files), Size: Size(version.Bytes), Downloads: Count(version.Downloads),
 		Paging: q.paging(found.Next), Whole: q.whole(),
 	}
 	for _, file := range found.Files {
 		page.Rows = append(page.Rows, FileRow{
 			Link: Link{file.File, segment(file.File)}, Published: q.moment(file.Created), Publisher: file.Creator, Size: Size(file.Size),
-			Downloads: -1, SHA256: file.Digest.String(), Kind: kindOf(file.File), Get: query("after", after, "file", file.File) + "#get",
+			Downloads: Count(file.Downloads), SHA256: file.Digest.String(), Kind: kindOf(file.File), Get: query("after", after, "file", file.File) + "#get",
 		})
 	}
 	if page.Get, err = q.get(page); err != nil {

@@ -26,8 +26,12 @@ func (f *Resume) begin(w http.ResponseWriter, r *http.Request, v *visit.Visit) e
 	if err != nil {
 		return err
 	}
-	if complete && (f.isOneRequest(r) || sums.Others) {
+	draft := r.URL.Query().Has(files.DraftWord)
+	if complete && (f.isOneRequest(r) || sums.Others || draft) {
 		return f.Files.Serve(w, r.Clone(r.Context()), v)
+	}
+	if draft {
+		return errDraft
 	}
 	if err := v.May(store.ActionWrite, v.About.Owner, v.About.Package); err != nil {
 		return err
@@ -46,7 +50,7 @@ func (f *Resume) begin(w http.ResponseWriter, r *http.Request, v *visit.Visit) e
 		return f.tooLarge(r, fmt.Sprintf("file too large: max_file_size is %d bytes", largest))
 	}
 	return v.Use(func(reg *registry.Registry) error {
-		if err := files.CheckAbsent(r, reg, v.About); err != nil {
+		if err := files.CheckAbsent(r, reg, v.About, v.Limits(v.About.Owner)); err != nil {
 			return err
 		}
 		session, err := reg.BeginUpload(r.Context(), registry.NewUpload{

@@ -26,6 +26,7 @@ var (
 	})
 	errFields    = visit.Refuse(http.StatusBadRequest, "bytes to append need Upload-Offset, a whole number, and Upload-Complete, ?0 or ?1")
 	errForm      = visit.Refuse(http.StatusUnsupportedMediaType, "a form cannot be uploaded in several requests: send the file as it is")
+	errDraft     = visit.Refuse(http.StatusBadRequest, "a file of a draft cannot be uploaded in several requests: send the whole file at once")
 	errOtherSums = visit.Refuse(http.StatusBadRequest, "of an upload in several requests only SHA-256 is compared: send that digest")
 )
 

@@ -26,6 +26,8 @@ type Manner struct {
 	Verify bool
 	// CacheControl is that of the answer. Empty is that of a file at its own path.
 	CacheControl string
+	// Begun is called when an answer has bytes from the first one on. Nil for nothing.
+	Begun func()
 }
 
 // File answers a GET or HEAD with a file. Bytes that are missing are found by the first GET
@@ -60,7 +62,7 @@ func File(w http.ResponseWriter, r *http.Request, file *registry.Reading, manner
 	if r.Header.Get("Want-Digest") != "" {
 		w.Header().Set("Digest", "SHA-256="+base64.StdEncoding.EncodeToString(file.Digest[:]))
 	}
-	return Serve(w, r, Source{Size: file.Size, Modified: file.Created, Open: open})
+	return Serve(w, r, Source{Size: file.Size, Modified: file.Created, Open: open, Begun: manner.Begun})
 }
 
 // setDownloadHeaders sets them all in one piece of memory. Their names are in the

@@ -3,6 +3,7 @@ package send
 import (
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -21,6 +22,8 @@ type Source struct {
 	// closed after the answer. It may be read by another goroutine than the caller's, and
 	// once more while it is closed.
 	Open func(whole bool) (io.ReadSeekCloser, error)
+	// Begun is called when the answer has bytes from the first one on. Nil for nothing.
+	Begun func()
 }
 
 // Serve answers a GET or HEAD with a source, to the conditions and ranges of the request.
@@ -31,6 +34,7 @@ func Serve(w http.ResponseWriter, r *http.Request, source Source) error {
 		ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w},
 		request:               r,
 		open:                  source.Open,
+		begun:                 source.Begun,
 		content:               content{size: source.Size},
 	}
 	defer s.content.close()
@@ -49,6 +53,7 @@ type sender struct {
 	caddyhttp.ResponseWriterWrapper
 	request *http.Request
 	open    func(whole bool) (io.ReadSeekCloser, error)
+	begun   func() // may be nil
 	content content
 	refused error // why the bytes could not be opened; then nothing is written
 }
@@ -62,6 +67,9 @@ func (s *sender) WriteHeader(status int) {
 			return
 		}
 		s.content.begin(opened)
+		if s.begun != nil && (status == http.StatusOK || strings.HasPrefix(s.Header().Get("Content-Range"), "bytes 0-")) {
+			s.begun()
+		}
 	}
 	s.ResponseWriterWrapper.WriteHeader(status)
 }

@@ -1,0 +1,115 @@
+package integration
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// sumsOf is a list of checksums as sha256sum writes it.
+func sumsOf(files map[string]string) []byte {
+	var text strings.Builder
+	for name, content := range files {
+		fmt.Fprintf(&text, "%x  %s\n", sha256.Sum256([]byte(content)), name)
+	}
+	return []byte(text.String())
+}
+
+// TestADraftIsPublishedWhole: until then only its writers see it, and it is published only
+// with the files that its writer expects.
+func TestADraftIsPublishedWhole(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, "owner team {", "\twrite alice carol", "\tdelete carol", "}")
+	version := versionPath("team", "tool", "1.0.0")
+	for _, name := range []string{"a", "b"} {
+		got := s.want(http.StatusCreated, http.MethodPut, version+"/"+name+"?draft", "alice", []byte(name))
+		if draft := got.header.Get("X-Publish"); draft != "draft" {
+			t.Errorf("X-Publish is %q", draft)
+		}
+	}
+	hidden := []string{version + "/a", version + "/SHA256SUMS", version + "/a.sha256", version + "?archive=tar", versionPath("team", "tool", "latest") + "/a"}
+	missing := s.want(404, http.MethodGet, versionPath("team", "tool", "9")+"/a", "bob", nil)
+	for _, path := range hidden {
+		for _, user := range []string{"", "bob"} {
+			got := s.want(404, http.MethodGet, path, user, nil)
+			for name := range got.header {
+				if missing.header.Get(name) == "" {
+					t.Errorf("%s as %q: the draft has the header %s, a missing version not", path, user, name)
+				}
+			}
+			if got.text() != missing.text() {
+				t.Errorf("%s as %q: %q, want %q", path, user, got.text(), missing.text())
+			}
+		}
+	}
+	if got := s.want(200, http.MethodGet, version+"/a", "alice", nil); got.text() != "a" {
+		t.Errorf("its writer reads %q", got.text())
+	}
+	if got := s.want(200, http.MethodGet, version+"/SHA256SUMS", "alice", nil); string(got.body) == "" {
+		t.Error("its writer gets no checksums")
+	}
+
+	publish := version + "?publish"
+	s.want(401, http.MethodPost, publish, "", nil)
+	s.want(403, http.MethodPost, publish, "bob", nil)
+	for _, test := range []struct {
+		name string
+		sums map[string]string
+		want string
+	}{
+		{"a file is missing", map[string]string{"a": "a", "b": "b", "c": "c"}, "missing c"},
+		{"a file is different", map[string]string{"a": "a", "b": "B"}, "different b"},
+		{"a file is extra", map[string]string{"a": "a"}, "extra b"},
+	} {
+		if got := s.want(409, http.MethodPost, publish, "alice", sumsOf(test.sums)); !strings.Contains(got.text(), test.want) {
+			t.Errorf("%s: %q, want %q", test.name, got.text(), test.want)
+		}
+		s.want(404, http.MethodGet, version+"/a", "", nil)
+	}
+	s.want(400, http.MethodPost, publish, "alice", []byte("these are no checksums\n"))
+	s.want(409, http.MethodPut, version+"/c", "alice", []byte("c"))
+	whole := map[string]string{"a": "a", "b": "b"}
+	for range 2 { // the second time it is published already
+		s.want(200, http.MethodPost, publish, "alice", sumsOf(whole))
+		s.want(200, http.MethodPost, publish, "alice", nil)
+	}
+	for name := range whole {
+		s.want(200, http.MethodGet, version+"/"+name, "", nil)
+	}
+	s.want(409, http.MethodPut, version+"/c?draft", "alice", []byte("c"))
+	s.want(409, http.MethodPost, publish, "alice", sumsOf(map[string]string{"a": "a"}))
+	s.want(404, http.MethodPost, versionPath("team", "tool", "none")+"?publish", "alice", nil)
+}
+
+// TestWhoEndsADraft: who may write, although nobody else may delete what is published.
+func TestWhoEndsADraft(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, "owner team {", "\twrite alice", "\tdelete carol", "}")
+	draft, released := versionPath("team", "tool", "1"), versionPath("team", "tool", "2")
+	s.want(201, http.MethodPut, draft+"/a?draft=1", "alice", []byte("a"))
+	s.want(201, http.MethodPut, released+"/a", "alice", []byte("a"))
+	s.want(403, http.MethodDelete, released, "alice", nil)
+	s.want(404, http.MethodDelete, draft, "carol", nil)
+	s.want(403, http.MethodDelete, draft, "bob", nil)
+	s.want(204, http.MethodDelete, draft, "alice", nil)
+	s.want(404, http.MethodGet, draft+"/a", "alice", nil)
+	s.want(204, http.MethodDelete, released, "carol", nil)
+}
+
+// TestWordsOfDrafts: what is not clear is refused, and never a plain publish.
+func TestWordsOfDrafts(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	version := versionPath("alice", "tool", "1")
+	for _, word := range []string{"draft=yes", "draft=0", "draft=1&draft=2"} {
+		s.want(400, http.MethodPut, version+"/f?"+word, "alice", []byte("x"))
+	}
+	s.want(400, http.MethodPost, version+"?publish=no", "alice", nil)
+	s.want(405, http.MethodPost, version, "alice", nil)
+	s.mustReload(s.site("drafts off"))
+	s.want(400, http.MethodPut, version+"/f?draft", "alice", []byte("x"))
+	s.want(400, http.MethodPost, version+"?publish", "alice", nil)
+	s.want(404, http.MethodGet, version+"/f", "alice", nil)
+}

@@ -1,0 +1,156 @@
+package files
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
+)
+
+// DefaultMaxDrafts is how many drafts an owner may have when nobody says.
+const DefaultMaxDrafts = 100
+
+// Drafts are versions that only those see who may write their package, until they are
+// published whole.
+type Drafts struct {
+	// Whether nothing is published as a draft. Default: false.
+	Off bool `json:"off,omitempty"`
+
+	// How long a draft is kept that is not published. Handlers with the same root keep
+	// drafts for the longest time of all. Zero, the default, is seven days.
+	TTL caddy.Duration `json:"ttl,omitempty"`
+
+	// How many drafts an owner may have at once. Zero, the default, is 100.
+	Max int `json:"max,omitempty"`
+}
+
+// Provision fills in defaults.
+func (d *Drafts) Provision() error {
+	if d.TTL < 0 || d.Max < 0 {
+		return errors.New("ttl and max are above zero, or left out")
+	}
+	if d.Max == 0 {
+		d.Max = DefaultMaxDrafts
+	}
+	return nil
+}
+
+const (
+	// DraftWord is the word of the query that publishes a file into a draft.
+	DraftWord = "draft"
+	// publishWord is the word of the query that publishes a draft.
+	publishWord = "publish"
+)
+
+var (
+	errWordValue = visit.Refuse(http.StatusBadRequest, "draft and publish have no value, 1 or true")
+	errNoDrafts  = visit.Refuse(http.StatusBadRequest, "drafts are turned off here")
+	errSums      = visit.Refuse(http.StatusBadRequest, "the body is not a list of checksums as sha256sum writes it")
+)
+
+// asksFor tells whether the query of a request has a word. What is not clear is refused: a
+// plain publish in place of a draft could not be taken back.
+func (f *Files) asksFor(word string, r *http.Request) (bool, error) {
+	values, has := r.URL.Query()[word]
+	switch {
+	case !has:
+		return false, nil
+	case slices.ContainsFunc(values, func(value string) bool { return value != "" && value != "1" && value != "true" }):
+		return false, errWordValue
+	case f.Drafts.Off:
+		return false, errNoDrafts
+	}
+	return true, nil
+}
+
+// maxSums is how many bytes a list of checksums may have.
+const maxSums = 16 << 20
+
+// publishDraft makes a draft visible. A body says which files it must have.
+func (f *Files) publishDraft(w http.ResponseWriter, r *http.Request, v *visit.Visit) error {
+	if err := v.May(store.ActionWrite, v.About.Owner, v.About.Package); err != nil {
+		return err
+	}
+	if _, err := f.asksFor(publishWord, r); err != nil {
+		return err
+	}
+	expected, err := parseSums(http.MaxBytesReader(w, r.Body, maxSums))
+	if err != nil {
+		return err
+	}
+	err = v.Use(func(reg *registry.Registry) error {
+		differences, err := reg.PublishDraft(r.Context(), v.About.VersionRef, expected, v.User())
+		if errors.Is(err, store.ErrDifferent) {
+			return visit.Tell(err, "%s", describe(differences))
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Length", "0")
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// describe says one line for each difference.
+func describe(differences []store.Difference) string {
+	var text strings.Builder
+	text.WriteString(store.ErrDifferent.Error() + ":")
+	for _, difference := range differences {
+		fmt.Fprintf(&text, "\n%s %s", difference.Kind, difference.File)
+	}
+	return text.String()
+}
+
+// parseSums reads a list of checksums as sha256sum writes it: on each line a SHA-256, a
+// space, a space or a star, and a name. Nil when there is none.
+func parseSums(body io.Reader) (expected map[string]store.Digest, err error) {
+	lines := bufio.NewScanner(body)
+	for number := 1; lines.Scan(); number++ {
+		line := bytes.TrimSuffix(lines.Bytes(), []byte("\r"))
+		if len(line) == 0 {
+			continue
+		}
+		digest, name, err := parseSum(line)
+		if err != nil {
+			return nil, visit.Tell(err, "%v: line %d", err, number)
+		}
+		if known, twice := expected[name]; twice && known != digest {
+			return nil, visit.Tell(errSums, "%v: line %d has another checksum of a file of a line before", errSums, number)
+		}
+		if expected == nil {
+			expected = make(map[string]store.Digest)
+		}
+		expected[name] = digest
+	}
+	if errors.Is(lines.Err(), bufio.ErrTooLong) {
+		return nil, errSums
+	}
+	if err := lines.Err(); err != nil {
+		return nil, &store.BodyError{Err: err}
+	}
+	return expected, nil
+}
+
+func parseSum(line []byte) (digest store.Digest, name string, err error) {
+	const sum = 2 * len(digest)
+	if len(line) <= sum+2 || line[sum] != ' ' || line[sum+1] != ' ' && line[sum+1] != '*' {
+		return digest, "", errSums
+	}
+	if _, err := hex.Decode(digest[:], line[:sum]); err != nil {
+		return digest, "", errSums
+	}
+	return digest, string(line[sum+2:]), nil
+}
