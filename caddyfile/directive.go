@@ -12,6 +12,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module"
 	"github.com/generic-registry/caddy-generic-registry/module/access"
+	"github.com/generic-registry/caddy-generic-registry/module/operate/health"
 )
 
 const directiveName = "generic_registry"
@@ -146,9 +147,9 @@ func parse(dispenser *caddyfile.Dispenser, handler *module.Handler) error {
 // checkPaths holds the paths beside the prefix against the prefix, which may come after
 // them. What depends on placeholders is not judged.
 func (d *directive) checkPaths() error {
-	health, prefix := d.handler.Health, cmp.Or(d.handler.Prefix, module.DefaultPrefix)
-	if health != "" && !strings.Contains(health+prefix, "{") {
-		if _, err := module.CheckHealth(health, prefix); err != nil {
+	probes, prefix := d.handler.Health, cmp.Or(d.handler.Prefix, module.DefaultPrefix)
+	if probes != "" && !strings.Contains(probes+prefix, "{") {
+		if _, err := health.NewProbes(probes, prefix); err != nil {
 			return d.atHealth.WrapErr(err)
 		}
 	}

@@ -1,12 +1,14 @@
 package integration
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"io"
 	"os"
 	"os/exec"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -17,52 +19,61 @@ const (
 	badgerPath = "github.com/dgraph-io/badger"
 )
 
-// rooms are the packages of the module, by folder; the folders that each may
-// import; and those that its tests may import besides. Imports flow one way: what is
-// further down never imports what is above. Folders are patterns of path.Match; the
-// first that matches decides.
-var rooms = []struct {
+// room is a package of the module, or several, with the folders that it may import and
+// those that its tests may import besides. Folders are patterns of path.Match.
+type room struct {
 	folder  string
+	is      string // what belongs into it
+	lines   int    // that it may have without its tests, where that is not usualLines
 	imports []string
 	tests   []string
-}{
-	{"integration/caddy", []string{"."}, nil},
-	{"integration", belowIntegration, nil},
-	{"integration/*", belowIntegration, nil},
-	{"integration/bench/stock", nil, nil},
-	{".", []string{"caddyfile"}, nil},
-	{"caddyfile", []string{"module", "module/web/computed", "module/web/files", "module/web/visit", "module/access", "module/store"}, nil},
-	{"module", []string{"module/web/*", "module/access", "module/operate/*", "module/pool", "module/metadata/*", "module/blobs/*", "module/directory", "module/disk", "module/registry", "module/registry/*", "module/journal", "module/store"}, suites},
-	{"module/web/api", []string{"module/web/visit", "module/registry", "module/store"}, slices.Concat([]string{"module/access"}, suites)},
-	{"module/web/computed", []string{"module/web/send", "module/web/visit", "module/registry", "module/store"}, suites},
-	{"module/web/files", []string{"module/web/computed", "module/registry/versions", "module/web/receive", "module/web/send", "module/web/visit", "module/registry", "module/store"}, slices.Concat([]string{"module/access"}, suites)},
-	{"module/web/pages", []string{"module/web/visit", "module/registry", "module/registry/versions", "module/store"}, nil},
-	{"module/web/receive", []string{"module/web/visit", "module/registry", "module/store"}, nil},
-	{"module/web/resume", []string{"module/web/files", "module/web/receive", "module/web/send", "module/web/visit", "module/registry", "module/store"}, suites},
-	{"module/web/send", []string{"module/web/visit", "module/registry", "module/store"}, suites},
-	{"module/web/visit", []string{"module/access", "module/pool", "module/registry", "module/store"}, suites},
-	{"module/operate/command", []string{"module/operate/admin", "module/operate/health", "module/operate/push", "module/pool", "module/registry", "module/registry/backup", "module/registry/backup/folder", "module/registry/integrity", "module/directory", "module/store"}, []string{"module/metadata/*", "module/blobs/*"}},
-	{"module/operate/push", []string{"module/store"}, nil},
-	{"module/operate/*", []string{"module/operate/health", "module/pool", "module/registry", "module/registry/backup", "module/registry/integrity", "module/store"}, suites},
-	{"module/pool/pooltest", []string{"module/pool", "module/registry", "module/storetest/memory", "module/store"}, nil},
-	{"module/pool", []string{"module/registry", "module/registry/*", "module/directory", "module/store"}, suites},
+}
+
+// usualLines is how many lines a package may have without its tests. One that is larger
+// holds two rooms. Those with a number of their own are to be divided before they grow.
+const usualLines = 1800
+
+// rooms are all rooms. Imports flow one way: what is further down never imports what is
+// above. The first that matches decides.
+var rooms = []room{
+	{folder: "integration/caddy", is: "the binary of the tests", imports: []string{"."}},
+	{folder: "integration", is: "black-box stories of the real binary", imports: belowIntegration},
+	{folder: "integration/*", is: "benches and helpers of the stories", imports: belowIntegration},
+	{folder: "integration/bench/stock", is: "stock Caddy, to be compared with"},
+	{folder: ".", is: "the module path as a plug-in", imports: []string{"caddyfile"}},
+	{folder: "caddyfile", is: "tokens in, a configured handler or authenticator out", imports: []string{"module", "module/operate/health", "module/web/computed", "module/web/files", "module/web/visit", "module/access", "module/store"}},
+	{folder: "module", is: "settings, provisioning, and which wing answers", imports: []string{"module/web/*", "module/access", "module/operate/*", "module/pool", "module/metadata/*", "module/blobs/*", "module/directory", "module/disk", "module/registry", "module/registry/*", "module/journal", "module/store"}, tests: suites},
+	{folder: "module/web/api", is: "Gitea's JSON API", imports: []string{"module/web/visit", "module/registry", "module/store"}, tests: slices.Concat([]string{"module/access"}, suites)},
+	{folder: "module/web/computed", is: "sums, sidecars, archives", imports: []string{"module/web/send", "module/web/visit", "module/registry", "module/store"}, tests: suites},
+	{folder: "module/web/files", is: "the package API: routes, put, get, delete", imports: []string{"module/web/computed", "module/registry/versions", "module/web/receive", "module/web/send", "module/web/visit", "module/registry", "module/store"}, tests: slices.Concat([]string{"module/access"}, suites)},
+	{folder: "module/web/pages", is: "pages for people, and what programs list", imports: []string{"module/web/visit", "module/registry", "module/registry/versions", "module/store"}},
+	{folder: "module/web/receive", is: "a body and what it claims", imports: []string{"module/web/visit", "module/registry", "module/store"}},
+	{folder: "module/web/resume", is: "resumable uploads", imports: []string{"module/web/files", "module/web/receive", "module/web/send", "module/web/visit", "module/registry", "module/store"}, tests: suites},
+	{folder: "module/web/send", is: "bytes out: validators, conditions, ranges", imports: []string{"module/web/visit", "module/registry", "module/store"}, tests: suites},
+	{folder: "module/web/visit", is: "one request: its path, who asks, may they, refusals, the audit log", imports: []string{"module/access", "module/pool", "module/registry", "module/store"}, tests: suites},
+	{folder: "module/operate/command", is: "caddy generic-registry", lines: 2050, imports: []string{"module/operate/admin", "module/operate/health", "module/operate/push", "module/pool", "module/registry", "module/registry/backup", "module/registry/backup/folder", "module/registry/integrity", "module/directory", "module/store"}, tests: []string{"module/metadata/*", "module/blobs/*"}},
+	{folder: "module/operate/health", is: "how a registry is, as JSON and as probes", imports: []string{"module/pool", "module/registry", "module/store", "module/web/visit"}},
+	{folder: "module/operate/push", is: "publishing folders and fetching versions, as a client", lines: 2000, imports: []string{"module/store"}},
+	{folder: "module/operate/*", is: "what an administrator meets", imports: []string{"module/operate/health", "module/pool", "module/registry", "module/registry/backup", "module/registry/integrity", "module/store"}, tests: suites},
+	{folder: "module/pool/pooltest", is: "registries in the pool, for tests", imports: []string{"module/pool", "module/registry", "module/storetest/memory", "module/store"}},
+	{folder: "module/pool", is: "the process's open registries", imports: []string{"module/registry", "module/registry/*", "module/directory", "module/store"}, tests: suites},
 	// A store's tests need one of the other kind to run publishes.
-	{"module/metadata/*", []string{"module/journal", "module/directory", "module/disk", "module/store"}, slices.Concat(engine, []string{"module/blobs/*"})},
-	{"module/blobs/*", []string{"module/directory", "module/disk", "module/store"}, slices.Concat(engine, []string{"module/metadata/*"})},
-	{"module/storetest", []string{"module/disk", "module/disk/disktest", "module/registry", "module/registry/*", "module/journal", "module/store"}, engine},
-	{"module/storetest/*", []string{"module/journal", "module/store"}, suites},
-	{"module/registry/backup/folder", []string{"module/registry/backup", "module/journal", "module/directory", "module/disk", "module/store"}, engine},
-	{"module/registry/backup", []string{"module/registry", "module/registry/integrity", "module/journal", "module/transfer", "module/store"}, suites},
-	{"module/registry", []string{"module/registry/integrity", "module/registry/versions", "module/transfer", "module/store"}, suites},
-	{"module/registry/versions", []string{"module/store"}, nil},
-	{"module/registry/integrity", []string{"module/transfer", "module/store"}, engine},
-	{"module/access", []string{"module/store"}, nil},
-	{"module/journal", []string{"module/disk", "module/store"}, suites},
-	{"module/directory", []string{"module/disk", "module/store"}, nil},
-	{"module/disk", []string{"module/store"}, nil},
-	{"module/disk/disktest", []string{"module/disk"}, nil},
-	{"module/transfer", []string{"module/store"}, nil},
-	{"module/store", nil, suites},
+	{folder: "module/metadata/*", is: "records in one database", lines: 8000, imports: []string{"module/journal", "module/directory", "module/disk", "module/store"}, tests: slices.Concat(engine, []string{"module/blobs/*"})},
+	{folder: "module/blobs/*", is: "bytes in one place", lines: 2550, imports: []string{"module/directory", "module/disk", "module/store"}, tests: slices.Concat(engine, []string{"module/metadata/*"})},
+	{folder: "module/storetest", is: "the contract of the stores as suites", imports: []string{"module/disk", "module/disk/disktest", "module/registry", "module/registry/*", "module/journal", "module/store"}, tests: engine},
+	{folder: "module/storetest/*", is: "stores in memory, for tests", imports: []string{"module/journal", "module/store"}, tests: suites},
+	{folder: "module/registry/backup/folder", is: "a backup as files in a folder", imports: []string{"module/registry/backup", "module/journal", "module/directory", "module/disk", "module/store"}, tests: engine},
+	{folder: "module/registry/backup", is: "backups: the format, making, copying, restoring", imports: []string{"module/registry", "module/registry/integrity", "module/journal", "module/transfer", "module/store"}, tests: suites},
+	{folder: "module/registry", is: "the engine: publish, open, delete, quota, tokens, reap, sweep", lines: 2800, imports: []string{"module/registry/integrity", "module/registry/versions", "module/transfer", "module/store"}, tests: suites},
+	{folder: "module/registry/versions", is: "the order of versions", imports: []string{"module/store"}},
+	{folder: "module/registry/integrity", is: "damage, scrub, verify", imports: []string{"module/transfer", "module/store"}, tests: engine},
+	{folder: "module/access", is: "who may do what", imports: []string{"module/store"}},
+	{folder: "module/journal", is: "lines, chain, segments, checkpoints", lines: 1900, imports: []string{"module/disk", "module/store"}, tests: suites},
+	{folder: "module/directory", is: "a claimed directory, and whose it is", imports: []string{"module/disk", "module/store"}},
+	{folder: "module/disk", is: "the file system behind an interface", imports: []string{"module/store"}},
+	{folder: "module/disk/disktest", is: "a disk that fails, for tests", imports: []string{"module/disk"}},
+	{folder: "module/transfer", is: "moving and hashing bytes", imports: []string{"module/store"}},
+	{folder: "module/store", is: "the words and the contract of the two stores", lines: 2150, tests: suites},
 }
 
 var (
@@ -87,7 +98,10 @@ type listed struct {
 	TestImports  []string
 	XTestImports []string
 	Deps         []string
-	Error        *struct{ Err string }
+	GoFiles      []string
+	// IgnoredGoFiles are those of other platforms, and tests of them.
+	IgnoredGoFiles []string
+	Error          *struct{ Err string }
 }
 
 // folder is the package's place in the module, "." for its root.
@@ -107,7 +121,7 @@ func isOurs(importPath string) bool {
 // list returns what go list says of the packages on a platform.
 func list(t *testing.T, platform string, args ...string) []listed {
 	t.Helper()
-	fields := "-json=ImportPath,Standard,Imports,TestImports,XTestImports,Deps,Error"
+	fields := "-json=ImportPath,Standard,Imports,TestImports,XTestImports,Deps,GoFiles,IgnoredGoFiles,Error"
 	command := exec.CommandContext(t.Context(), "go", append([]string{"list", fields}, args...)...)
 	command.Dir = ".."
 	command.Env = append(os.Environ(), "GOOS="+platform, "CGO_ENABLED=0")
@@ -142,39 +156,60 @@ func matches(folder string, patterns []string) bool {
 	})
 }
 
-// mayImport returns the folders that a folder's files may import, and those that its
-// tests may.
-func mayImport(t *testing.T, folder string) (files, tests []string) {
+// roomOf returns the room of a folder.
+func roomOf(t *testing.T, folder string) room {
 	t.Helper()
-	for _, room := range rooms {
-		if matches(folder, []string{room.folder}) {
-			return room.imports, slices.Concat(room.imports, room.tests)
+	for _, one := range rooms {
+		if matches(folder, []string{one.folder}) {
+			return one
 		}
 	}
-	t.Errorf("package %s is in no room: say in the table what it may import", folder)
-	return nil, nil
+	t.Errorf("package %s is in no room: say in the table of rooms, in one sentence, what belongs into it, and what it may import", folder)
+	return room{folder: folder}
 }
 
 func TestImportsFlowOneWay(t *testing.T) {
 	for _, platform := range platforms {
 		t.Run(platform, func(t *testing.T) {
 			for _, p := range list(t, platform, "./...") {
-				files, tests := mayImport(t, p.folder())
-				checkImports(t, p, "imports", p.Imports, files)
-				checkImports(t, p, "imports in a test", slices.Concat(p.TestImports, p.XTestImports), tests)
+				in := roomOf(t, p.folder())
+				checkImports(t, p, in, "imports", p.Imports, in.imports)
+				checkImports(t, p, in, "imports in a test", slices.Concat(p.TestImports, p.XTestImports), slices.Concat(in.imports, in.tests))
 			}
 		})
 	}
 }
 
-func checkImports(t *testing.T, p listed, how string, imports, allowed []string) {
+func checkImports(t *testing.T, p listed, in room, how string, imports, allowed []string) {
 	t.Helper()
 	for _, imported := range imports {
 		if !isOurs(imported) || imported == p.ImportPath {
 			continue
 		}
 		if folder := folderOf(imported); !matches(folder, allowed) {
-			t.Errorf("%s %s %s, against the direction of imports: of ours it may import %v", p.folder(), how, folder, allowed)
+			other := roomOf(t, folder)
+			t.Errorf("%s (%s) %s %s (%s), against the direction of imports: of ours it may import %v. Put what needs both into a room above both, and what both need into a room below both",
+				p.folder(), in.is, how, folder, other.is, allowed)
+		}
+	}
+}
+
+// TestNoPackageIsTwoRooms: by its lines without tests.
+func TestNoPackageIsTwoRooms(t *testing.T) {
+	for _, p := range list(t, platforms[0], "./module/...", "./caddyfile") {
+		if matches(p.folder(), suites) {
+			continue
+		}
+		lines := 0
+		for _, name := range slices.Concat(p.GoFiles, p.IgnoredGoFiles) {
+			if strings.HasSuffix(name, "_test.go") {
+				continue
+			}
+			lines += strings.Count(readFile(t, filepath.Join("..", p.folder(), name)), "\n")
+		}
+		in := roomOf(t, p.folder())
+		if most := cmp.Or(in.lines, usualLines); lines > most {
+			t.Errorf("%s (%s) has %d lines, and may have %d: make a room of a part that one sentence describes", p.folder(), in.is, lines, most)
 		}
 	}
 }

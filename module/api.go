@@ -22,10 +22,8 @@ func (h *Handler) provisionAPI() (err error) {
 		return err
 	}
 	h.api = api.New(path)
-	for _, probe := range []string{probeLive, probeReady} {
-		if h.health != nil && h.api.Meets(append(h.health[:len(h.health):len(h.health)], probe)) {
-			return fmt.Errorf("health is %q: its paths are those of the JSON API; write one beside it", h.Health)
-		}
+	if h.probes.Meet(h.api.Meets) {
+		return fmt.Errorf("health is %q: its paths are those of the JSON API; write one beside it", h.Health)
 	}
 	return nil
 }

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/generic-registry/caddy-generic-registry/module/access"
+	"github.com/generic-registry/caddy-generic-registry/module/operate/health"
 	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/integrity"
@@ -161,7 +162,7 @@ type Handler struct {
 	// Where the files' bytes are kept. Default: `filesystem`.
 	BlobsRaw json.RawMessage `json:"blobs,omitempty" caddy:"namespace=generic_registry.blobs inline_key=module"`
 
-	health   []string // nil without a health path
+	probes   *health.Probes // nil without a health path
 	store    pool.Key
 	site     visit.Site
 	files    files.Files
@@ -312,6 +313,18 @@ func (h *Handler) provisionDownloads() error {
 // use runs a function on the registry.
 func (h *Handler) use(ctx context.Context, do func(*registry.Registry) error) error {
 	return pool.Registries.Use(ctx, h.store, do)
+}
+
+// provisionHealth checks where live and ready answer.
+func (h *Handler) provisionHealth() (err error) {
+	if h.Health == "" {
+		return nil
+	}
+	if h.Health, err = caddy.NewReplacer().ReplaceOrErr(h.Health, true, true); err != nil {
+		return fmt.Errorf("health: %w", err)
+	}
+	h.probes, err = health.NewProbes(h.Health, h.Prefix)
+	return err
 }
 
 // scrubOff is the scrub_rate that turns the scrub off.

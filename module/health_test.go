@@ -6,24 +6,23 @@ import (
 	"net/http/httptest"
 	"testing"
 
+	"go.uber.org/zap"
+
 	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/pool/pooltest"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/integrity"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/storetest/memory"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
-	"go.uber.org/zap"
 )
 
 // probed is a handler of a registry of the process's pool.
 func probed(t *testing.T, key pool.Key) *Handler {
 	t.Helper()
-	h := &Handler{Prefix: "/api/packages", Health: "/health", store: key}
+	h := &Handler{Prefix: "/api/packages", API: APIOff, Health: "/health", store: key}
 	var err error
-	if h.site.Prefix, err = visit.ParsePrefix("prefix", h.Prefix); err != nil {
-		t.Fatal(err)
-	}
-	if err := h.provisionHealth(); err != nil {
+	h.site.Prefix, err = visit.ParsePrefix("prefix", h.Prefix)
+	if err := errors.Join(err, h.provisionHealth(), h.provisionAPI()); err != nil {
 		t.Fatal(err)
 	}
 	return h
@@ -129,7 +128,7 @@ func TestProbes(t *testing.T) {
 			t.Errorf("%s %s: headers are %v", test.method, test.path, header)
 		}
 	}
-	h.Health, h.health = "", nil
+	h.Health, h.probes = "", nil
 	if w := h.probe(t, "GET", "/health/live"); w.Code != http.StatusTeapot {
 		t.Errorf("without a health path: %d", w.Code)
 	}

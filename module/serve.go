@@ -12,8 +12,7 @@ import (
 
 // ServeHTTP implements caddyhttp.MiddlewareHandler. It decides which wing answers.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if probe, ours := h.healthProbe(r.URL.EscapedPath()); ours {
-		h.answerProbe(w, r, probe)
+	if h.probes.Serve(w, r, h.store) {
 		return nil
 	}
 	path := visit.ParsePath(r.URL.EscapedPath())

@@ -1,4 +1,5 @@
-// Package health says how a registry is, in JSON for administrators.
+// Package health says how a registry is: in JSON for administrators, and at public paths
+// whether it is live and ready.
 package health
 
 import (
