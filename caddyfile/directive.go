@@ -70,6 +70,7 @@ var subdirectives = words{
 	"health":               (*directive).health,
 	"browse":               (*directive).browse,
 	"api":                  (*directive).api,
+	"releases":             (*directive).releases,
 	"metadata":             (*directive).metadata,
 	"blobs":                (*directive).blobs,
 }
@@ -83,7 +84,7 @@ type directive struct {
 	lines   *access.Permissions   // of the rule that is being read
 
 	// At the values of these words, where they are written.
-	atHealth, atAPI caddyfile.Dispenser
+	atHealth, atAPI, atReleases caddyfile.Dispenser
 }
 
 // parse reads the directive into the handler:
@@ -127,6 +128,7 @@ type directive struct {
 //		health               <path>
 //		browse               [<template dir>]
 //		api                  <path>|off
+//		releases
 //		metadata             <name> { ... }
 //		blobs                <name> { ... }
 //	}
@@ -153,10 +155,15 @@ func (d *directive) checkPaths() error {
 			return d.atHealth.WrapErr(err)
 		}
 	}
-	if api := d.handler.API; api != "" && !strings.Contains(api+prefix, "{") {
-		if _, err := module.CheckAPI(api, prefix); err != nil {
-			return d.atAPI.WrapErr(err)
-		}
+	if strings.Contains(d.handler.API+prefix, "{") || d.handler.API == "" && !d.handler.Releases {
+		return nil
+	}
+	api, err := module.CheckAPI(d.handler.API, prefix)
+	if err != nil {
+		return d.atAPI.WrapErr(err)
+	}
+	if api == nil && d.handler.Releases {
+		return d.atReleases.WrapErr(module.ErrReleases)
 	}
 	return nil
 }

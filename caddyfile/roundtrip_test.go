@@ -77,6 +77,7 @@ func drawHandler(t *rapid.T) *module.Handler {
 	h.VerifyReads = rapid.Bool().Draw(t, "verify_reads")
 	h.Health = rapid.OneOf(rapid.Just(""), rapid.Map(name, func(s string) string { return "/" + s })).Draw(t, "health")
 	h.API = rapid.SampledFrom([]string{"", "off", "/v1"}).Draw(t, "api")
+	h.Releases = h.API == "/v1" && rapid.Bool().Draw(t, "releases")
 	h.FileNames = rapid.SampledFrom([]store.FileNames{"", store.FileNamesDocumented, store.FileNamesGitea}).Draw(t, "file_names")
 	return h
 }
@@ -203,6 +204,9 @@ func write(h *module.Handler) string {
 	}
 	line("health", h.Health)
 	line("api", h.API)
+	if h.Releases {
+		text.WriteString("\treleases\n")
+	}
 	text.WriteString("}\n")
 	return text.String()
 }

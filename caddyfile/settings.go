@@ -37,6 +37,16 @@ func (d *directive) api() (err error) {
 	return err
 }
 
+func (d *directive) releases() error {
+	word := d.Val()
+	if d.NextArg() {
+		return d.Errf("unexpected %q: %s has no value; leave the line out to show none", d.Val(), word)
+	}
+	d.handler.Releases = true
+	d.atReleases = *d.Dispenser
+	return nil
+}
+
 // path reads a path of URLs, or one of the words that may stand in its place.
 func (d *directive) path(otherwise ...string) (string, error) {
 	word := d.Val()

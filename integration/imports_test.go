@@ -43,7 +43,7 @@ var rooms = []room{
 	{folder: ".", is: "the module path as a plug-in", imports: []string{"caddyfile"}},
 	{folder: "caddyfile", is: "tokens in, a configured handler or authenticator out", imports: []string{"module", "module/operate/health", "module/web/computed", "module/web/files", "module/web/visit", "module/access", "module/store"}},
 	{folder: "module", is: "settings, provisioning, and which wing answers", imports: []string{"module/web/*", "module/access", "module/operate/*", "module/pool", "module/metadata/*", "module/blobs/*", "module/directory", "module/disk", "module/registry", "module/registry/*", "module/journal", "module/store"}, tests: suites},
-	{folder: "module/web/api", is: "Gitea's JSON API", imports: []string{"module/web/visit", "module/registry", "module/store"}, tests: slices.Concat([]string{"module/access"}, suites)},
+	{folder: "module/web/api", is: "Gitea's JSON API", imports: []string{"module/web/visit", "module/registry", "module/registry/versions", "module/store"}, tests: slices.Concat([]string{"module/access"}, suites)},
 	{folder: "module/web/computed", is: "sums, sidecars, archives", imports: []string{"module/web/send", "module/web/visit", "module/registry", "module/store"}, tests: suites},
 	{folder: "module/web/files", is: "the package API: routes, put, get, delete", imports: []string{"module/web/computed", "module/registry/versions", "module/web/receive", "module/web/send", "module/web/visit", "module/registry", "module/store"}, tests: slices.Concat([]string{"module/access"}, suites)},
 	{folder: "module/web/pages", is: "pages for people, and what programs list", imports: []string{"module/web/visit", "module/registry", "module/registry/versions", "module/store"}},

@@ -34,7 +34,7 @@ func publisher(t *testing.T) (function, call string) {
 func teamWithTokens(t *testing.T) (s *server, token string) {
 	t.Helper()
 	s = newServer(t)
-	s.start(s.tokenSite("file_names gitea", "owner team {", "\twrite alice ci", "}"))
+	s.start(s.tokenSite("file_names gitea", "releases", "owner team {", "\twrite alice ci", "}"))
 	return s, s.token("--name", "ci", "--user", "ci", "--scope", "write", "--owner", "team")
 }
 

@@ -1,6 +1,7 @@
 package module
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/caddyserver/caddy/v2"
@@ -21,12 +22,18 @@ func (h *Handler) provisionAPI() (err error) {
 	if err != nil {
 		return err
 	}
-	h.api = api.New(path)
+	if h.Releases && path == nil {
+		return ErrReleases
+	}
+	h.api = api.New(h.site.Prefix, path, h.Releases)
 	if h.probes.Meet(h.api.Meets) {
 		return fmt.Errorf("health is %q: its paths are those of the JSON API; write one beside it", h.Health)
 	}
 	return nil
 }
+
+// ErrReleases: releases are wanted and there is no JSON API.
+var ErrReleases = errors.New("releases are a part of the JSON API, which is not served: write api /api/v1, or another path")
 
 // CheckAPI returns the segments of the path of the JSON API, nil when there is none. A path
 // that meets the prefix, or that is none, is an error.
@@ -45,7 +52,7 @@ func CheckAPI(path, prefix string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if api.New(found).Meets(top) {
+	if api.New(top, found, true).Meets(top) {
 		return nil, fmt.Errorf("api is %q: its paths and those under the prefix %q are the same; write one beside it", path, prefix)
 	}
 	return found, nil

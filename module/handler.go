@@ -156,6 +156,11 @@ type Handler struct {
 	// Default: false.
 	ArchiveOff bool `json:"archive_off,omitempty"`
 
+	// Whether the JSON API shows packages as releases too: each owner and package as a
+	// repository, each version as a release, for programs that know only those. Default:
+	// no.
+	Releases bool `json:"releases,omitempty"`
+
 	// Where metadata is kept. Default: `badger`.
 	MetadataRaw json.RawMessage `json:"metadata,omitempty" caddy:"namespace=generic_registry.metadata inline_key=module"`
 

@@ -7,6 +7,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/generic-registry/caddy-generic-registry/module/web/api"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
@@ -30,6 +31,8 @@ func (h *Handler) wing(r *http.Request, path visit.Path) (visit.Wing, visit.Path
 	switch {
 	case !inside:
 		return h.api.Find(path)
+	case api.IsDocument(below):
+		return h.api.Document, below
 	case h.resume.Wants(r):
 		return &h.resume, below
 	case h.pages != nil && h.pages.Answers(r, below):

@@ -48,48 +48,76 @@ func answer(w http.ResponseWriter, value any) error {
 	return nil
 }
 
-// stream writes an array of any length in constant memory.
+// stream writes JSON of any length in constant memory.
 type stream struct {
 	w     http.ResponseWriter
 	body  bytes.Buffer
 	begun bool
+	wrote bool // to the client
 	gone  bool // the client
 }
 
 // chunk is about how much is written at a time.
 const chunk = 32 << 10
 
-// add adds an element.
+// add adds an element of the array.
 func (s *stream) add(value any) error {
+	s.next()
+	return s.put(value)
+}
+
+// next comes before each element of the array.
+func (s *stream) next() {
 	if s.begun {
 		s.body.WriteByte(',')
 	} else {
 		s.body.WriteByte('[')
 		s.begun = true
 	}
+}
+
+// put writes a value.
+func (s *stream) put(value any) error { return s.begin(value, "") }
+
+// begin writes a value without its end, which is written later.
+func (s *stream) begin(value any, end string) error {
 	if err := json.NewEncoder(&s.body).Encode(value); err != nil {
 		return err
 	}
-	s.body.Truncate(s.body.Len() - 1) // the line feed
+	s.body.Truncate(s.body.Len() - len(end+"\n"))
 	if s.body.Len() >= chunk {
 		s.flush()
 	}
 	return nil
 }
 
-// end writes what is left.
+// end ends the array.
 func (s *stream) end() {
 	if !s.begun {
 		s.body.WriteByte('[')
 	}
-	s.body.WriteString("]\n")
+	s.body.WriteByte(']')
+	s.finish()
+}
+
+// finish writes what is left.
+func (s *stream) finish() {
+	s.body.WriteByte('\n')
 	s.flush()
 }
 
 func (s *stream) flush() {
 	if !s.gone {
 		_, err := s.body.WriteTo(s.w)
-		s.gone = err != nil
+		s.wrote, s.gone = true, err != nil
 	}
 	s.body.Reset()
+}
+
+// failed is the error of a wing that cannot go on: what the client has is not the whole.
+func (s *stream) failed(err error) error {
+	if s.wrote {
+		return &visit.BrokenOff{Err: err}
+	}
+	return err
 }

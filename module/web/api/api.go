@@ -9,6 +9,9 @@ import (
 
 // API has the wings of one handler's JSON API. It is made once and not changed afterwards.
 type API struct {
+	// Document answers with a description of all APIs, where IsDocument.
+	Document visit.Wing
+
 	always  []place
 	offered []place
 }
@@ -17,6 +20,7 @@ type API struct {
 type place struct {
 	under []string
 	wing  visit.Wing
+	is    func(visit.Path) bool // for which paths below; nil for all
 }
 
 // wing is a function that is a visit.Wing. It words refusals as the API does.
@@ -28,16 +32,22 @@ func (serve wing) Serve(w http.ResponseWriter, r *http.Request, v *visit.Visit) 
 	return serve(w, r, v)
 }
 
-// New returns the API under a path. Without a path it answers nothing.
-func New(path []string) *API {
+// New returns the API under a path, of the packages under a prefix, with releases or
+// without. Without a path only the description is served.
+func New(prefix, path []string, releases bool) *API {
+	a := &API{Document: serveDocument(describe(prefix, path, releases))}
 	if path == nil {
-		return new(API)
+		return a
 	}
 	below := func(name string) []string { return slices.Concat(path, []string{name}) }
-	return &API{
-		always:  []place{{below("packages"), wing(servePackages)}},
-		offered: []place{{below("version"), wing(serveVersion)}, {below("user"), wing(serveUser)}},
+	a.always = []place{{below("packages"), wing(servePackages), nil}}
+	a.offered = []place{{below("version"), wing(serveVersion), nil}, {below("user"), wing(serveUser), nil}}
+	if releases {
+		shown := &shownReleases{prefix: prefix, path: path}
+		a.always = append(a.always, place{below("repos"), wing(shown.serve), nil},
+			place{slices.Concat(siteOf(path), []string{"attachments"}), wing(shown.lead), isAttachment})
 	}
+	return a
 }
 
 // Find returns the wing that answers a path in any case, and what comes after the wing's
@@ -50,7 +60,7 @@ func (a *API) Offer(path visit.Path) (visit.Wing, visit.Path) { return find(a.of
 
 func find(places []place, path visit.Path) (visit.Wing, visit.Path) {
 	for _, p := range places {
-		if below, inside := path.Under(p.under); inside {
+		if below, inside := path.Under(p.under); inside && (p.is == nil || p.is(below)) {
 			return p.wing, below
 		}
 	}

@@ -24,7 +24,7 @@ func listFiles(w http.ResponseWriter, r *http.Request, v *visit.Visit) error {
 		out := &stream{w: w}
 		err = eachFile(r.Context(), reg, first, func(file store.File) error { return out.add(fileOf(file)) })
 		if err != nil {
-			return &visit.BrokenOff{Err: err}
+			return out.failed(err)
 		}
 		out.end()
 		return nil

@@ -13,3 +13,13 @@ func DefaultPath(prefix []string) []string {
 	}
 	return slices.Concat(prefix[:above], []string{"v1"})
 }
+
+// siteOf returns the path of the site whose API is under a path: Gitea's is at api/v1 below
+// its own, and clients look for the rest of Gitea there.
+func siteOf(path []string) []string {
+	above := len(path) - 2
+	if above < 0 || path[above] != "api" || path[above+1] != "v1" {
+		return path
+	}
+	return path[:above]
+}

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"errors"
 	"net/http"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
@@ -16,27 +15,10 @@ func removeVersion(w http.ResponseWriter, r *http.Request, v *visit.Visit) error
 	})
 }
 
-// removePackage deletes all versions of a package.
+// removePackage deletes a package with all its versions.
 func removePackage(w http.ResponseWriter, r *http.Request, v *visit.Visit) error {
 	return remove(w, v, func(reg *registry.Registry) error {
-		every := store.VersionQuery{Owner: v.About.Owner, Package: v.About.Package, Limit: store.MaxPage}
-		for removed := false; ; removed = true {
-			page, err := reg.Versions(r.Context(), every)
-			if err != nil {
-				return err
-			}
-			if len(page.Versions) == 0 && !removed {
-				return store.ErrPackageNotFound
-			}
-			if len(page.Versions) == 0 {
-				return nil
-			}
-			for _, info := range page.Versions {
-				if err := reg.DeleteVersion(r.Context(), info.VersionRef, v.User()); err != nil && !errors.Is(err, store.ErrPackageNotFound) {
-					return err
-				}
-			}
-		}
+		return reg.DeletePackage(r.Context(), v.About.Owner, v.About.Package, v.User())
 	})
 }
 

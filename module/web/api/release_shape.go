@@ -1,0 +1,115 @@
+package api
+
+import (
+	"context"
+	"encoding/base64"
+	"net/http"
+	"strings"
+
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
+)
+
+// releaseBody is a version as a release. Programs fail where a text is missing.
+type releaseBody struct {
+	ID              int64       `json:"id"`
+	TagName         string      `json:"tag_name"`
+	TargetCommitish string      `json:"target_commitish"`
+	Name            string      `json:"name"`
+	Body            string      `json:"body"`
+	URL             string      `json:"url"`
+	HTMLURL         string      `json:"html_url"`
+	TarballURL      string      `json:"tarball_url"`
+	ZipballURL      string      `json:"zipball_url"`
+	UploadURL       string      `json:"upload_url"`
+	Draft           bool        `json:"draft"`
+	Prerelease      bool        `json:"prerelease"`
+	CreatedAt       string      `json:"created_at"`
+	PublishedAt     string      `json:"published_at"`
+	Author          userBody    `json:"author"`
+	Assets          []assetBody `json:"assets"` // the last: they are streamed
+}
+
+// assetBody is a file as an asset.
+type assetBody struct {
+	ID                 int64  `json:"id"`
+	Name               string `json:"name"`
+	Size               int64  `json:"size"`
+	DownloadCount      int64  `json:"download_count"`
+	CreatedAt          string `json:"created_at"`
+	UUID               string `json:"uuid"`
+	BrowserDownloadURL string `json:"browser_download_url"`
+}
+
+// write writes a version, of which it has the first page of files.
+func (s *shownReleases) write(ctx context.Context, reg *registry.Registry, shape *shaper, out *stream, files store.FilePage) error {
+	info := files.Version
+	if err := out.begin(s.release(shape, info), "]}"); err != nil {
+		return err
+	}
+	first := true
+	err := eachFile(ctx, reg, files, func(file store.File) error {
+		if !first {
+			out.body.WriteByte(',')
+		}
+		first = false
+		return out.put(assetBody{
+			ID: file.ID, Name: file.File, Size: file.Size, DownloadCount: file.Downloads, CreatedAt: timeText(file.Created), UUID: uuidOf(info.VersionRef, file.File),
+			BrowserDownloadURL: shape.visit.URL(info.Owner, packageType, info.Package, info.Version, file.File),
+		})
+	})
+	out.body.WriteString("]}")
+	return err
+}
+
+func (s *shownReleases) release(shape *shaper, info store.VersionInfo) releaseBody {
+	return releaseBody{
+		ID: info.ID, TagName: info.Version, Name: info.Version,
+		URL:     shape.visit.Base() + joined(s.path) + joined([]string{"repos", info.Owner, info.Package, "releases", "tags", info.Version}),
+		HTMLURL: shape.folder(info.Owner, packageType, info.Package, info.Version), Prerelease: isPreRelease(info),
+		CreatedAt: timeText(info.Created), PublishedAt: timeText(info.Created), Author: shape.user(info.Creator), Assets: []assetBody{},
+	}
+}
+
+// uuidOf names a file in one text, by which its path is found again without asking a store.
+func uuidOf(ref store.VersionRef, file string) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(strings.Join([]string{ref.Owner, ref.Package, ref.Version, file}, "\x00")))
+}
+
+// parseUUID returns the path of a file, below the prefix. Nil when the text names none.
+func parseUUID(uuid string) []string {
+	text, err := base64.RawURLEncoding.DecodeString(uuid)
+	names := strings.Split(string(text), "\x00")
+	if err != nil || len(names) != 4 || store.CheckOwner(names[0]) != nil {
+		return nil
+	}
+	for _, name := range names {
+		if name == "" || store.CheckElement(name) != nil {
+			return nil
+		}
+	}
+	return []string{names[0], packageType, names[1], names[2], names[3]}
+}
+
+// isAttachment tells whether a path is a uuid of ours. A Gitea behind has others.
+func isAttachment(path visit.Path) bool {
+	segments, err := path.Segments()
+	return err == nil && len(segments) == 1 && parseUUID(segments[0]) != nil
+}
+
+// lead answers with where the file of a uuid is, which guards in front see and where rules
+// decide; whether the file exists is not looked at.
+func (s *shownReleases) lead(w http.ResponseWriter, r *http.Request, v *visit.Visit) error {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return visit.MethodNotAllowed("GET, HEAD")
+	}
+	segments, err := v.Segments()
+	if err != nil {
+		return err
+	}
+	up := strings.Repeat("../", strings.Count(r.URL.EscapedPath(), "/")-1)
+	w.Header().Set("Location", "./"+up+strings.TrimPrefix(joined(s.prefix)+joined(parseUUID(segments[0])), "/"))
+	w.WriteHeader(http.StatusFound)
+	return nil
+}
