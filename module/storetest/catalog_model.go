@@ -61,7 +61,7 @@ func (m *catalogModel) noError(err error) {
 }
 
 func (m *catalogModel) open() {
-	opened, err := m.Metadata.(store.MetadataBackend).OpenMetadata(context.Background(), m.Root, slog.New(slog.DiscardHandler))
+	opened, err := m.Metadata.OpenMetadata(context.Background(), m.Root, slog.New(slog.DiscardHandler))
 	m.noError(err)
 	m.store = opened
 }
