@@ -162,7 +162,9 @@ func TestProgressIsSaved(t *testing.T) {
 func TestScrubSurvivesTheClock(t *testing.T) {
 	inBubble(t, func(f *fixture) {
 		var jump atomic.Int64
+		f.Check(f.Registry.Close()) // whose background work reads the clock
 		f.clock = func() time.Time { return time.Now().Add(time.Duration(jump.Load())) }
+		f.open(off)
 		f.publishMany(3, 8)
 		f.SetScrub(0)
 		passes := func() int { opened, _ := f.blobs.seen(); return len(opened) / 3 }
