@@ -146,4 +146,5 @@ var smallTables = []edit{
 	{"module/metadata/badger/open.go", "WithMetricsEnabled(false)", "WithValueThreshold(8 << 10).WithMetricsEnabled(false)"},
 	{"module/metadata/badger/open.go", "WithBaseTableSize(4 << 20)", "WithBaseTableSize(32 << 10).WithBaseLevelSize(128 << 10)"},
 	{"module/metadata/badger/database.go", "storeSize = 512 << 10", "storeSize = 8 << 10"},
+	{"module/metadata/badger/commit.go", "batchWeight = 1024", "batchWeight = 64"}, // what one transaction takes
 }
