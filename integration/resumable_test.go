@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 )
@@ -308,14 +309,17 @@ func TestUploadsAreCutAtRandom(t *testing.T) {
 			sent = min(max(sent, 200_000), size-offset-1)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
-		killed := false
 		var end io.Reader = iotest.ErrReader(errors.New("cut"))
+		var taken atomic.Bool // by the reader that kills, or by who does not wait for it
+		ended := make(chan struct{})
 		if kill {
 			stood := offset
 			end = readerFunc(func([]byte) (int, error) {
-				killed = true
-				s.eventually("some of it is written, and not saved", func() bool { return s.bytesOfUploads() > int64(stood) })
-				s.kill()
+				if taken.CompareAndSwap(false, true) {
+					s.eventually("some of it is written, and not saved", func() bool { return s.bytesOfUploads() > int64(stood) })
+					s.kill()
+					close(ended)
+				}
 				return 0, io.ErrClosedPipe
 			})
 		}
@@ -324,7 +328,9 @@ func TestUploadsAreCutAtRandom(t *testing.T) {
 		if err == nil && heard.status != http.StatusConflict { // one that was cut earlier may be heard late
 			t.Fatalf("a request that was cut has an answer: %d %s", heard.status, heard.text())
 		}
+		killed := kill && !taken.CompareAndSwap(false, true)
 		if killed {
+			<-ended
 			s.start(s.site("resumable {\n\t\t\tmax_append off\n\t\t}"))
 		}
 		got := s.want(http.StatusNoContent, http.MethodHead, upload, "alice", nil, interop)
