@@ -274,12 +274,16 @@ func TestTheLaterRequestGoesOn(t *testing.T) {
 		earlier <- got
 	}()
 	<-body.half
-	got := s.want(http.StatusNoContent, http.MethodHead, upload, "alice", nil, interop)
-	stands, err := strconv.Atoi(got.header.Get("Upload-Offset"))
-	if err != nil || stands > 50_000 {
-		t.Fatalf("the upload stands at %q", got.header.Get("Upload-Offset"))
-	}
-	s.want(http.StatusCreated, http.MethodPatch, upload, "alice", body.content[stands:], partial, uploadOffset(stands), complete)
+	// The server may hear of the earlier request only after it was asked where the upload
+	// stands.
+	s.eventually("the later request goes on", func() bool {
+		asked := s.want(http.StatusNoContent, http.MethodHead, upload, "alice", nil, interop)
+		stands, err := strconv.Atoi(asked.header.Get("Upload-Offset"))
+		if err != nil || stands > 50_000 {
+			t.Fatalf("the upload stands at %q", asked.header.Get("Upload-Offset"))
+		}
+		return s.do(http.MethodPatch, upload, "alice", body.content[stands:], partial, uploadOffset(stands), complete).status == http.StatusCreated
+	})
 	close(body.goOn)
 	if got := <-earlier; got.status != 0 && got.status != http.StatusConflict {
 		t.Errorf("the earlier request hears %d %s", got.status, got.text())
