@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -97,8 +98,13 @@ func (s *source) toEnd() (end int64, err error) {
 }
 
 // checkRemains tells what a crash left of the last append, which nobody was told
-// of, from damage to what was durable: a later line says that the bad one was.
+// of, from damage to what was durable. What was never written ends before its line does,
+// or reads as zeros: a line that is whole and wrong was changed after it was written. Of
+// other lines, a later one says that the bad one was durable.
 func (s *source) checkRemains(line []byte, damage error) error {
+	if bytes.HasSuffix(line, []byte(lineEnd)) && bytes.IndexByte(line, 0) < 0 {
+		return damage
+	}
 	bad := s.position.Sequence + 1
 	for {
 		if change, _, err := LineChain(line); err == nil && change.Synced >= bad {
