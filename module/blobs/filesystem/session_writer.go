@@ -14,13 +14,10 @@ import (
 
 // sessionWriter writes the bytes of a session at their place.
 type sessionWriter struct {
-	store     *Store
-	file      disk.File
-	allowance *allowance
-	size      int64
-	flushed   int64 // of size: the disk was told to write them
-	failed    error // of a write or a sync: what is in the file may not be what was sent
-	closed    bool
+	appender
+	store  *Store
+	failed error // of a write or a sync: what is in the file may not be what was sent
+	closed bool
 }
 
 // ContinueSession implements store.BlobStore.
@@ -40,7 +37,7 @@ func (s *Store) ContinueSession(ctx context.Context, session store.Session) (sto
 	if err != nil {
 		return nil, err
 	}
-	w := &sessionWriter{store: s, allowance: allowance, size: session.Offset, flushed: session.Offset}
+	w := &sessionWriter{store: s, appender: appender{allowance: allowance, size: session.Offset, flushed: session.Offset}}
 	if w.file, err = s.fsys.Append(place); err != nil {
 		allowance.end()
 		return nil, fmt.Errorf("opening file: %w", directory.Full(err))
@@ -70,26 +67,6 @@ func (w *sessionWriter) Write(p []byte) (int, error) {
 	n, err := w.append(p)
 	w.failed = err
 	return n, err
-}
-
-func (w *sessionWriter) append(p []byte) (int, error) {
-	if err := w.allowance.need(int64(len(p))); err != nil {
-		return 0, err
-	}
-	n, err := w.file.Write(p)
-	w.allowance.written(int64(n))
-	w.size += int64(n)
-	if err != nil {
-		return n, fmt.Errorf("writing file: %w", directory.Full(err))
-	}
-	if w.size-w.flushed < flushStep {
-		return n, nil
-	}
-	if err := w.file.Flush(w.flushed, w.size-w.flushed); err != nil {
-		return n, fmt.Errorf("flushing file: %w", directory.Full(err))
-	}
-	w.flushed = w.size
-	return n, nil
 }
 
 // Save implements store.SessionWriter.

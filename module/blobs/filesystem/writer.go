@@ -22,21 +22,14 @@ const (
 	allocateAhead = 64 << 20
 )
 
-// flushStep is after how many bytes the disk begins to work on them. Else it would
-// be idle until the sync, and what is not written yet would fill the memory.
-const flushStep = 8 << 20
-
 // writer writes one blob that is not small: into tmp first, then by a rename to its place.
 type writer struct {
+	appender
 	store     *Store
 	locator   store.Locator
-	file      disk.File
 	temporary string
 	directory string // of its place
 	place     string
-	allowance *allowance
-	size      int64
-	flushed   int64 // of size: the disk was told to write them
 	announced int64 // size, if it is worth setting blocks aside for; else 0
 	allocated int64 // blocks for so many bytes were asked for
 	failed    error // of a write: what is in the file is not what was sent
@@ -71,7 +64,7 @@ func (s *Store) CreateAt(ctx context.Context, locator store.Locator, size int64)
 		temporary: s.temporary(place),
 		directory: filepath.Dir(place),
 		place:     place,
-		allowance: allowance,
+		appender:  appender{allowance: allowance},
 	}
 	if w.file, err = s.fsys.Create(w.temporary); err != nil {
 		allowance.end()
@@ -133,29 +126,7 @@ func (w *writer) append(p []byte) (int, error) {
 	if err := w.ahead(w.size + int64(len(p))); err != nil {
 		return 0, err
 	}
-	if err := w.allowance.need(int64(len(p))); err != nil {
-		return 0, err
-	}
-	n, err := w.file.Write(p)
-	w.allowance.written(int64(n))
-	w.size += int64(n)
-	if err != nil {
-		return n, fmt.Errorf("writing file: %w", directory.Full(err))
-	}
-	return n, w.flush()
-}
-
-// flush has the disk begin with what is there, once it is enough.
-func (w *writer) flush() error {
-	bytes := w.size - w.flushed
-	if bytes < flushStep {
-		return nil
-	}
-	if err := w.file.Flush(w.flushed, bytes); err != nil {
-		return fmt.Errorf("flushing file: %w", directory.Full(err))
-	}
-	w.flushed = w.size
-	return nil
+	return w.appender.append(p)
 }
 
 // Commit implements store.BlobWriter: the bytes are synced, then their name.
