@@ -11,35 +11,6 @@ import (
 	"testing"
 )
 
-// startNarrowNginx starts an nginx that refuses requests of more than 1 MiB, and otherwise
-// is as it is by default.
-func startNarrowNginx(t testing.TB, port, upstream int) {
-	t.Helper()
-	dir := t.TempDir()
-	config := fmt.Sprintf(`daemon off;
-user root;
-pid %[1]s/pid;
-error_log %[1]s/error.log;
-events {}
-http {
-	access_log off;
-	client_max_body_size 1m;
-	client_body_temp_path %[1]s/body;
-	proxy_temp_path %[1]s/proxy;
-	fastcgi_temp_path %[1]s/fastcgi;
-	uwsgi_temp_path %[1]s/uwsgi;
-	scgi_temp_path %[1]s/scgi;
-	server {
-		listen 127.0.0.1:%[2]d;
-		location / {
-			proxy_pass http://127.0.0.1:%[3]d;
-		}
-	}
-}
-`, dir, port, upstream)
-	startProxy(t, dir, config, "nginx", "-e", filepath.Join(dir, "error.log"), "-c")
-}
-
 // TestPushThroughANarrowProxy: a folder of which one file is larger than the proxy takes,
 // with two kills of the server meanwhile, and then all of it comes back with pull.
 func TestPushThroughANarrowProxy(t *testing.T) {
@@ -47,7 +18,7 @@ func TestPushThroughANarrowProxy(t *testing.T) {
 	const settings = "resumable {\n\t\t\tmax_append 512KiB\n\t\t}"
 	s := startServer(t, settings)
 	port := freePort(t)
-	startNarrowNginx(t, port, s.port)
+	startNginxOf(t, "1m", port, s.port)
 	s.eventually("nginx answers", func() bool {
 		return exec.Command("curl", "--silent", "--output", os.DevNull, fmt.Sprintf("http://127.0.0.1:%d", port)).Run() == nil
 	})

@@ -197,6 +197,13 @@ func TestRefusedUploadsThroughProxies(t *testing.T) {
 
 func startNginx(t testing.TB, port, upstream int) {
 	t.Helper()
+	startNginxOf(t, "0", port, upstream)
+}
+
+// startNginxOf starts an nginx that refuses larger requests, 0 for none, and otherwise is as
+// it is by default.
+func startNginxOf(t testing.TB, largest string, port, upstream int) {
+	t.Helper()
 	dir := t.TempDir()
 	config := fmt.Sprintf(`daemon off;
 user root;
@@ -205,7 +212,7 @@ error_log %[1]s/error.log;
 events {}
 http {
 	access_log off;
-	client_max_body_size 0;
+	client_max_body_size %[4]s;
 	client_body_temp_path %[1]s/body;
 	proxy_temp_path %[1]s/proxy;
 	fastcgi_temp_path %[1]s/fastcgi;
@@ -218,7 +225,7 @@ http {
 		}
 	}
 }
-`, dir, port, upstream)
+`, dir, port, upstream, largest)
 	startProxy(t, dir, config, "nginx", "-e", filepath.Join(dir, "error.log"), "-c")
 }
 
