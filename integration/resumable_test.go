@@ -152,7 +152,7 @@ func TestRequestsOfUploads(t *testing.T) {
 		{"the upload of another file", "PATCH", otherUpload, "alice", 5, []header{partial, uploadOffset(10), incomplete}, 404, "upload does not exist", header{}},
 		{"an upload that is none", "PATCH", path + "?upload=../../METADATA", "alice", 5, []header{partial, uploadOffset(10), incomplete}, 404, "upload does not exist", header{}},
 		{"giving up none", "DELETE", there + "?upload=", "alice", 0, nil, 404, "upload does not exist", header{}},
-		{"another method", "PROPFIND", upload, "alice", 0, nil, 405, "", header{"Allow", "DELETE, GET, HEAD, PATCH"}},
+		{"another method", "PUT", upload, "alice", 5, nil, 405, "", header{"Allow", "DELETE, HEAD, PATCH"}},
 		{"a file that is there", "PUT", there, "alice", 0, []header{interop, incomplete}, 409, "already exists", header{}},
 		{"a file that is there, whole", "PUT", there, "alice", 1 << 20, []header{interop, complete}, 409, "already exists", header{}},
 		{"a bad name", "PUT", filePath("alice", "app", "1.0", "a%20b"), "alice", 0, []header{interop, incomplete}, 400, "invalid filename", header{}},

@@ -131,9 +131,9 @@ func (e *entry) tryOpen(ctx context.Context) error {
 		e.setFault(err)
 		return err
 	}
+	e.tellOpened(ctx, b, opened.Metadata())
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.tellOpened(ctx, b, opened.Metadata())
 	opened.KeepDrafts(b.DraftTTL)
 	e.state.Store(&state{registry: opened})
 	if len(e.configs) == 0 || e.configs[len(e.configs)-1] == b {

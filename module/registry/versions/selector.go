@@ -60,6 +60,10 @@ func (s Selected) Has(rank string) bool {
 // IsStable tells whether a rank is that of a stable version.
 func IsStable(rank string) bool { return strings.HasPrefix(rank, Stable) }
 
+// IsPreRelease tells whether a rank is that of a version that says so of itself (Semantic
+// Versioning 2.0.0, section 9). Empty is the rank of what is no semantic version.
+func IsPreRelease(rank string) bool { return rank != "" && !IsStable(rank) }
+
 // IsHigher tells whether the version of one rank is higher than that of another, of any
 // class.
 func IsHigher(a, b string) bool { return a[len(Stable):] < b[len(Stable):] }

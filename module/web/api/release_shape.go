@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/registry/versions"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
@@ -67,7 +68,7 @@ func (s *shownReleases) release(shape *shaper, info store.VersionInfo) releaseBo
 	return releaseBody{
 		ID: info.ID, TagName: info.Version, Name: info.Version,
 		URL:     shape.visit.Base() + joined(s.path) + joined([]string{"repos", info.Owner, info.Package, "releases", "tags", info.Version}),
-		HTMLURL: shape.folder(info.Owner, packageType, info.Package, info.Version), Prerelease: isPreRelease(info),
+		HTMLURL: shape.folder(info.Owner, packageType, info.Package, info.Version), Prerelease: versions.IsPreRelease(info.Rank),
 		CreatedAt: timeText(info.Created), PublishedAt: timeText(info.Created), Author: shape.user(info.Creator), Assets: []assetBody{},
 	}
 }

@@ -150,7 +150,7 @@ func releasesOf(ctx context.Context, reg *registry.Registry, v *visit.Visit, que
 	if err != nil {
 		return found, nil
 	}
-	return filtered(ctx, reg, all, p, func(info store.VersionInfo) bool { return isPreRelease(info) == pre })
+	return filtered(ctx, reg, all, p, func(info store.VersionInfo) bool { return versions.IsPreRelease(info.Rank) == pre })
 }
 
 // filtered looks at all versions of a query for those that pass, and keeps those of a page.
@@ -174,8 +174,4 @@ func filtered(ctx context.Context, reg *registry.Registry, query store.VersionQu
 			return kept, nil
 		}
 	}
-}
-
-func isPreRelease(info store.VersionInfo) bool {
-	return info.Rank != "" && !versions.IsStable(info.Rank)
 }

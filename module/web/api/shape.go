@@ -107,5 +107,9 @@ func (s *shaper) folder(segments ...string) string { return s.visit.URL(segments
 func timeText(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 func fileOf(file store.File) fileBody {
-	return fileBody{ID: file.ID, Size: file.Size, Name: file.File, SHA256: file.Digest.String()}
+	body := fileBody{ID: file.ID, Size: file.Size, Name: file.File, SHA256: file.Digest.String()}
+	if file.Hashes.IsKnown() {
+		body.MD5, body.SHA1, body.SHA512 = file.Hashes.MD5(), file.Hashes.SHA1(), file.Hashes.SHA512()
+	}
+	return body
 }

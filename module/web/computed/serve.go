@@ -97,20 +97,26 @@ func serveZip(w http.ResponseWriter, r *http.Request, v *version, open opener) e
 	}
 	counted := &countingWriter{Writer: w}
 	err := writeZip(r.Context(), counted, v, open)
-	if err != nil && counted.bytes > 0 {
+	switch {
+	case counted.failed != nil:
+		return nil // the client is gone
+	case err != nil && counted.bytes > 0:
 		return &visit.BrokenOff{Err: err}
 	}
 	return err
 }
 
+// countingWriter tells whether an answer has begun, and whether its client takes it.
 type countingWriter struct {
 	io.Writer
-	bytes int64
+	bytes  int64
+	failed error
 }
 
 func (c *countingWriter) Write(p []byte) (int, error) {
 	n, err := c.Writer.Write(p)
 	c.bytes += int64(n)
+	c.failed = err
 	return n, err
 }
 

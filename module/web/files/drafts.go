@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -15,6 +16,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/web/receive"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
@@ -43,6 +45,9 @@ func (d *Drafts) Provision() error {
 	if d.Max == 0 {
 		d.Max = DefaultMaxDrafts
 	}
+	if d.TTL == 0 && !d.Off {
+		d.TTL = caddy.Duration(registry.DefaultDraftTTL)
+	}
 	return nil
 }
 
@@ -54,7 +59,7 @@ const (
 )
 
 var (
-	errWordValue = visit.Refuse(http.StatusBadRequest, "draft and publish have no value, 1 or true")
+	errWordValue = visit.Refuse(http.StatusBadRequest, "the query cannot be read, or draft or publish has another value than none, 1 and true")
 	errNoDrafts  = visit.Refuse(http.StatusBadRequest, "drafts are turned off here")
 	errSums      = visit.Refuse(http.StatusBadRequest, "the body is not a list of checksums as sha256sum writes it")
 )
@@ -62,7 +67,11 @@ var (
 // asksFor tells whether the query of a request has a word. What is not clear is refused: a
 // plain publish in place of a draft could not be taken back.
 func (f *Files) asksFor(word string, r *http.Request) (bool, error) {
-	values, has := r.URL.Query()[word]
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return false, errWordValue
+	}
+	values, has := query[word]
 	switch {
 	case !has:
 		return false, nil
@@ -85,11 +94,17 @@ func (f *Files) publishDraft(w http.ResponseWriter, r *http.Request, v *visit.Vi
 	if _, err := f.asksFor(publishWord, r); err != nil {
 		return err
 	}
-	expected, err := parseSums(http.MaxBytesReader(w, r.Body, maxSums))
-	if err != nil {
+	if err := receive.CheckCoding(r); err != nil {
 		return err
 	}
-	err = v.Use(func(reg *registry.Registry) error {
+	err := v.Use(func(reg *registry.Registry) error {
+		if err := f.exists(r, v, reg); err != nil {
+			return err
+		}
+		expected, err := parseSums(registry.LimitBody(f.Upload.Paced(w, r), maxSums, store.ErrTooLarge))
+		if err != nil {
+			return err
+		}
 		differences, err := reg.PublishDraft(r.Context(), v.About.VersionRef, expected, v.User())
 		if errors.Is(err, store.ErrDifferent) {
 			return visit.Tell(err, "%s", describe(differences))
@@ -99,17 +114,33 @@ func (f *Files) publishDraft(w http.ResponseWriter, r *http.Request, v *visit.Vi
 	if err != nil {
 		return err
 	}
+	v.Answered(http.StatusOK)
 	w.Header().Set("Content-Length", "0")
 	w.WriteHeader(http.StatusOK)
 	return nil
 }
 
-// describe says one line for each difference.
+// exists tells whether there is the version of a visit, as a draft or published.
+func (f *Files) exists(r *http.Request, v *visit.Visit, reg *registry.Registry) error {
+	isDraft, err := f.isDraft(r, v, reg)
+	if err == nil && !isDraft {
+		_, err = reg.FindVersion(r.Context(), v.About.VersionRef)
+	}
+	return err
+}
+
+// maxDescribed is how many differences are told.
+const maxDescribed = 1000
+
+// describe says one line for each difference, and how many more there are.
 func describe(differences []store.Difference) string {
 	var text strings.Builder
 	text.WriteString(store.ErrDifferent.Error() + ":")
-	for _, difference := range differences {
+	for _, difference := range differences[:min(len(differences), maxDescribed)] {
 		fmt.Fprintf(&text, "\n%s %s", difference.Kind, difference.File)
+	}
+	if more := len(differences) - maxDescribed; more > 0 {
+		fmt.Fprintf(&text, "\nand %d more", more)
 	}
 	return text.String()
 }

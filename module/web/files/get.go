@@ -47,6 +47,15 @@ type download struct {
 	ref          store.Ref // what is wanted now
 	draft        bool      // whether that is a draft's
 	cacheControl string    // empty for that of files
+	location     string    // its exact path, where another one was asked for
+}
+
+// restart drops the header of an answer that is not given, but for where the file is.
+func (d *download) restart() {
+	d.v.Restart(d.w)
+	if d.location != "" {
+		d.w.Header().Set("Content-Location", d.location)
+	}
 }
 
 // answerDraft answers with what a draft has, or returns missing when there is no draft.
@@ -74,9 +83,8 @@ func (d *download) answerSelected() error {
 	}
 	d.ref.Version, d.cacheControl = chosen.Version, computed.CacheControl
 	for _, name := range namesIn(chosen.Version, asked.File) {
-		d.v.Restart(d.w)
-		d.ref.File = name
-		d.w.Header().Set("Content-Location", location(d.ref.VersionRef, name, d.r.URL.RawQuery))
+		d.ref.File, d.location = name, location(d.ref.VersionRef, name, d.r.URL.RawQuery)
+		d.restart()
 		if err = d.answer(); !errors.Is(err, store.ErrFileNotFound) {
 			return err
 		}
@@ -121,7 +129,7 @@ func (d *download) answer() (err error) {
 		if err = d.file(); !errors.Is(err, registry.ErrReplaced) {
 			break
 		}
-		d.v.Restart(d.w)
+		d.restart()
 	}
 	if errors.Is(err, store.ErrFileNotFound) {
 		return d.checksums(err)

@@ -24,6 +24,9 @@ func (f *Files) put(w http.ResponseWriter, r *http.Request, v *visit.Visit) erro
 	if err != nil {
 		return err
 	}
+	if _, err := f.asksFor(publishWord, r); err != nil {
+		return err
+	}
 	said, err := receive.Declared(r)
 	if err != nil {
 		return err

@@ -154,7 +154,7 @@ func (q *request) versions(rows int) (*Versions, error) {
 	for _, version := range found.Versions {
 		page.Rows = append(page.Rows, VersionRow{
 			Link:      Link{version.Version, segment(version.Version) + "/"},
-			Badges:    Badges{PreRelease: isPreRelease(version), Latest: version.Version == latest},
+			Badges:    Badges{PreRelease: versions.IsPreRelease(version.Rank), Latest: version.Version == latest},
 			Published: q.moment(version.Created),
 			Publisher: version.Creator,
 			Files:     Count(version.Files),
@@ -182,12 +182,6 @@ func (q *request) latest() (string, error) {
 	return ref.Version, err
 }
 
-// isPreRelease tells whether a version says so of itself (Semantic Versioning 2.0.0,
-// section 9).
-func isPreRelease(version store.VersionInfo) bool {
-	return version.Rank != "" && !versions.IsStable(version.Rank)
-}
-
 func (q *request) version(rows, room int) (*Version, error) {
 	after := q.value("after")
 	found, err := q.reg.Files(q.r.Context(), store.FileQuery{VersionRef: q.at.VersionRef, After: after, Limit: rows})
@@ -202,7 +196,7 @@ func (q *request) version(rows, room int) (*Version, error) {
 	}
 	page := &Version{
 		Frame: q.frame(), Owner: version.Owner, Package: version.Package, Version: version.Version,
-		Badges:    Badges{Private: !q.visit.IsPublic(version.Owner, version.Package), PreRelease: isPreRelease(version), Latest: version.Version == latest},
+		Badges:    Badges{Private: !q.visit.IsPublic(version.Owner, version.Package), PreRelease: versions.IsPreRelease(version.Rank), Latest: version.Version == latest},
 		Published: q.moment(version.Created), Publisher: version.Creator,
 		Files: Count(version.Files), Size: Size(version.Bytes), Downloads: Count(version.Downloads),
 		Paging: q.paging(found.Next), Whole: q.whole(),

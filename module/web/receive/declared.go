@@ -22,6 +22,7 @@ var (
 		Header: http.Header{"Accept-Encoding": {"identity"}}, // RFC 9110 section 15.5.16
 	})
 	errContentRange = visit.Refuse(http.StatusBadRequest, "Content-Range does not cover the whole body: a part of a file cannot be published")
+	errIncomplete   = visit.Refuse(http.StatusBadRequest, "Upload-Complete says that more is to come, and no upload is resumed so here: send the whole file")
 	errTrailer      = visit.Refuse(http.StatusBadRequest, "a digest in a trailer is not verified: send it in the head of the request")
 )
 
@@ -43,14 +44,15 @@ func Declared(r *http.Request) (Declaration, error) {
 	if _, ok := r.Header["Content-Length"]; !ok && r.ContentLength == 0 {
 		return Declaration{}, errNoLength
 	}
-	if !isIdentity(r.Header.Values("Content-Encoding")) {
-		return Declaration{}, errCoding
+	// Where uploads are not resumed, the beginning of a file must not become the file.
+	if strings.HasPrefix(strings.TrimSpace(r.Header.Get("Upload-Complete")), "?0") {
+		return Declaration{}, errIncomplete
+	}
+	if err := CheckCoding(r); err != nil {
+		return Declaration{}, err
 	}
 	length, err := wholeLength(r)
 	if err != nil {
-		return Declaration{}, err
-	}
-	if err := checkTrailers(r); err != nil {
 		return Declaration{}, err
 	}
 	wanted, err := parseDigests(r.Header)

@@ -27,6 +27,12 @@ var (
 	errFormBroken = visit.Refuse(http.StatusBadRequest, "multipart body cannot be read: a part's head is wrong, or the last boundary is missing")
 )
 
+// IsForm tells whether a request says that its body is a form, whose file would be taken out.
+func IsForm(r *http.Request) bool {
+	_, is, _ := formBoundary(r.Header.Get("Content-Type"))
+	return is
+}
+
 // formBoundary reads a Content-Type. One that is not a form, or that cannot be
 // read, means a body to store as sent.
 func formBoundary(contentType string) (boundary string, isForm bool, err error) {

@@ -3,6 +3,7 @@ package receive
 import (
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
@@ -28,6 +29,18 @@ func SHA256(header http.Header) (sums Sums, err error) {
 	sums.Stored, ofStored = splitSHA256(wanted.stored)
 	sums.Others = len(ofBody)+len(ofStored) > 0
 	return sums, nil
+}
+
+// CheckPart refuses what CheckCoding does, and what is said of a whole file and nobody would
+// hold a part of it against.
+func CheckPart(r *http.Request) error {
+	if _, said := r.Header["Content-Range"]; said {
+		return errContentRange
+	}
+	if strings.EqualFold(r.Header.Get("X-Checksum-Deploy"), "true") {
+		return errChecksumDeploy
+	}
+	return CheckCoding(r)
 }
 
 // CheckCoding refuses a request of which the bytes are coded, or have a digest in a trailer,

@@ -22,22 +22,22 @@ import (
 // begin begins an upload, and receives what of it comes with this request.
 func (f *Resume) begin(w http.ResponseWriter, r *http.Request, v *visit.Visit) error {
 	complete, _ := booleanField(r.Header, fieldComplete)
-	sums, err := receive.SHA256(r.Header)
-	if err != nil {
-		return err
-	}
-	draft := r.URL.Query().Has(files.DraftWord)
-	if complete && (f.isOneRequest(r) || sums.Others || draft) {
-		return f.Files.Serve(w, r.Clone(r.Context()), v)
-	}
-	if draft {
-		return errDraft
-	}
 	if err := v.May(store.ActionWrite, v.About.Owner, v.About.Package); err != nil {
 		return err
 	}
 	if err := f.Files.CheckNames(v.About); err != nil {
 		return err
+	}
+	sums, err := receive.SHA256(r.Header)
+	if err != nil {
+		return err
+	}
+	draft := r.URL.Query().Has(files.DraftWord)
+	if complete && r.Method == http.MethodPut && (f.isOneRequest(r) || sums.Others || draft) {
+		return f.Files.Serve(w, r, v)
+	}
+	if draft {
+		return errDraft
 	}
 	if err := f.checkBegin(r, sums, complete); err != nil {
 		return err
@@ -67,23 +67,15 @@ func (f *Resume) begin(w http.ResponseWriter, r *http.Request, v *visit.Visit) e
 
 // isOneRequest tells whether a request that has all of a file gains nothing as an upload.
 func (f *Resume) isOneRequest(r *http.Request) bool {
-	if r.Method != http.MethodPut {
-		return false
-	}
-	return r.ContentLength >= 0 && r.ContentLength <= worthwhile || isForm(r)
-}
-
-func isForm(r *http.Request) bool {
-	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	return kind == "multipart/form-data"
+	return r.ContentLength >= 0 && r.ContentLength <= worthwhile || receive.IsForm(r)
 }
 
 // checkBegin judges what a request says of the bytes that are to come.
 func (f *Resume) checkBegin(r *http.Request, sums receive.Sums, complete bool) error {
-	if err := receive.CheckCoding(r); err != nil {
+	if err := receive.CheckPart(r); err != nil {
 		return err
 	}
-	if isForm(r) {
+	if receive.IsForm(r) {
 		return errForm
 	}
 	if sums.Others {
@@ -139,7 +131,7 @@ func (f *Resume) append(w http.ResponseWriter, r *http.Request, v *visit.Visit, 
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != partialUpload {
 		return errContentType
 	}
-	if err := receive.CheckCoding(r); err != nil {
+	if err := receive.CheckPart(r); err != nil {
 		return err
 	}
 	complete, saidComplete := booleanField(r.Header, fieldComplete)
@@ -190,6 +182,7 @@ func (f *Resume) receive(w http.ResponseWriter, r *http.Request, v *visit.Visit,
 		header.Set("Content-Length", "0")
 		w.WriteHeader(http.StatusCreated)
 	case location != "":
+		v.Answered(http.StatusCreated)
 		header.Set("Location", location)
 		header.Set("Content-Length", "0")
 		w.WriteHeader(http.StatusCreated)

@@ -32,8 +32,13 @@ type Resume struct {
 // upload, or one that asks whether it could.
 func (f *Resume) Wants(r *http.Request) bool {
 	if _, is := uploadID(r); is {
-		// Without uploads too: a DELETE would delete the file.
-		return r.Method != http.MethodPut && r.Method != http.MethodPost
+		switch r.Method {
+		case http.MethodPatch, http.MethodDelete: // without uploads too: a DELETE would delete the file
+			return true
+		case http.MethodHead, http.MethodPut, http.MethodPost:
+			return !f.Off
+		}
+		return false
 	}
 	if f.Off || interopOf(r) == 0 {
 		return false
@@ -66,14 +71,14 @@ func (f *Resume) Serve(w http.ResponseWriter, r *http.Request, v *visit.Visit) (
 		return f.begin(w, r, v)
 	}
 	switch r.Method {
-	case http.MethodHead, http.MethodGet:
+	case http.MethodHead:
 		return f.tell(w, r, v, id)
 	case http.MethodPatch:
 		return f.append(w, r, v, id)
 	case http.MethodDelete:
 		return f.cancel(w, r, v, id)
 	}
-	return visit.MethodNotAllowed("DELETE, GET, HEAD, PATCH")
+	return visit.MethodNotAllowed("DELETE, HEAD, PATCH")
 }
 
 // mayWrite is visit.May for a request that changes nothing, and is not to be in the audit

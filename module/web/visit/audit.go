@@ -1,6 +1,7 @@
 package visit
 
 import (
+	"cmp"
 	"net/http"
 	"strings"
 
@@ -20,13 +21,18 @@ const placeholderPrefix = "http.generic_registry."
 // placeholders.
 func (v *Visit) Found(file store.File) { v.file, v.found = file, true }
 
-// result is "ok", or the text that a refused client sees.
+// Answered notes the status of a change that was made, where it is not 201 with a file that
+// was found and 204 without one.
+func (v *Visit) Answered(status int) { v.status = status }
+
+// result is "ok", or the first line of the text that a refused client sees.
 func (v *Visit) result() string {
 	if v.err == nil {
 		return "ok"
 	}
 	_, text, _ := statusOf(v.err)
-	return text
+	first, _, _ := strings.Cut(text, "\n")
+	return first
 }
 
 func (v *Visit) tokenName() string {
@@ -79,6 +85,7 @@ func (v *Visit) auditChange() {
 	if v.found {
 		status = http.StatusCreated
 	}
+	status = cmp.Or(v.status, status)
 	if v.err != nil {
 		message = "refused"
 		status, _, _ = statusOf(v.err)

@@ -34,6 +34,7 @@ type Visit struct {
 	file    store.File // what was found or published
 	found   bool       // whether there is such a file
 	err     error      // why the request was refused
+	status  int        // of a change that was made, where it is not the usual one
 }
 
 // Restart drops the header lines of the answer that the wing has set so far.
