@@ -51,7 +51,7 @@ func (e *OffsetError) Unwrap() error { return store.ErrOffset }
 // durable. It returns how the upload stands, with an error too, once it is known.
 //
 // ErrSessionNotFound, ErrOvertaken; *OffsetError, ErrLength, ErrEnded; and what Publish
-// returns. After ErrExists, ErrDigest of the whole file and a quota that Publish has
+// returns. After ErrExists, ErrDraft, ErrNotDraft, ErrDigest of the whole file and a quota that Publish has
 // found exceeded the upload is gone.
 func (r *Registry) AppendUpload(ctx context.Context, ref store.Ref, id store.SessionID, user string, request Append, limits Limits) (Upload, error) {
 	u, release, err := r.takeUpload(ctx, ref, id, user, request.Interrupt)
@@ -72,6 +72,7 @@ func (r *Registry) AppendUpload(ctx context.Context, ref store.Ref, id store.Ses
 	if request.CompleteAtLength && request.Size >= 0 && found.Length == request.Offset+request.Size {
 		request.Complete = true
 	}
+	limits.Draft = found.Draft // as the upload was begun
 	a := appending{Registry: r, upload: u, Session: &found.Session, limits: limits}
 	if err := a.append(ctx, request); err != nil || !request.Complete {
 		return found, err

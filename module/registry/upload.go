@@ -38,7 +38,7 @@ func (r *Registry) BeginUpload(ctx context.Context, begin NewUpload, limits Limi
 	now := r.now()
 	session := store.Session{
 		ID: store.NewSessionID(), Ref: begin.Ref, Creator: begin.Creator, Length: begin.Length, SHA256: begin.SHA256,
-		Created: now, Expires: now.Add(begin.Age),
+		Created: now, Expires: now.Add(begin.Age), Draft: limits.Draft,
 	}
 	if err := r.makeRoom(session, begin.Most); err != nil {
 		return store.Session{}, err
@@ -89,7 +89,7 @@ func (r *Registry) findUpload(ctx context.Context, u *upload, id store.SessionID
 	ctx, cancel := store.Bounded(ctx)
 	defer cancel()
 	if u.file != nil {
-		session := store.Session{ID: id, Ref: u.file.Ref, Creator: u.file.Creator, Length: u.file.Size, Offset: u.file.Size, Expires: u.expires}
+		session := store.Session{ID: id, Ref: u.file.Ref, Creator: u.file.Creator, Length: u.file.Size, Offset: u.file.Size, Expires: u.expires, Draft: u.draft}
 		return Upload{session, u.file}, nil
 	}
 	session, err := r.blobs.FindSession(ctx, id)
@@ -97,6 +97,9 @@ func (r *Registry) findUpload(ctx context.Context, u *upload, id store.SessionID
 		return Upload{}, fmt.Errorf("finding an upload: %w", err)
 	}
 	file, err := r.metadata.Lookup(ctx, session.Ref)
+	if err != nil && session.Draft { // and the draft is not published yet
+		file, err = r.metadata.LookupDraft(ctx, session.Ref)
+	}
 	if err != nil || file.Locator != session.Locator {
 		return Upload{Session: session}, nil
 	}

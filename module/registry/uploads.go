@@ -39,6 +39,7 @@ type upload struct {
 	creator string    // folded
 	counted int64     // bytes that count against the owner's quota
 	expires time.Time
+	draft   bool        // the file is one of a draft
 	file    *store.File // once it is published
 
 	turn      chan struct{} // has one place, for who uses the session
@@ -71,7 +72,7 @@ func (r *Registry) loadUploads(ctx context.Context) error {
 
 // knowUpload requires r.uploads.mu.
 func (r *Registry) knowUpload(session store.Session) {
-	u := &upload{ref: session.Ref.Key(), creator: store.Fold(session.Creator), expires: session.Expires, turn: make(chan struct{}, 1)}
+	u := &upload{ref: session.Ref.Key(), creator: store.Fold(session.Creator), expires: session.Expires, draft: session.Draft, turn: make(chan struct{}, 1)}
 	r.uploads.known[session.ID] = u
 	r.countUpload(u, session.Offset)
 }

@@ -35,6 +35,8 @@ type Session struct {
 	Length int64 `json:"length"`
 	// SHA256 is the digest that the client says the file has. Nil when it says none.
 	SHA256 *Digest `json:"sha256,omitempty"`
+	// Draft tells that the file will be one of a draft.
+	Draft bool `json:"draft,omitempty"`
 
 	// Locator says where the bytes lie. The store gives it in BeginSession. It is the
 	// file's once the upload is published.

@@ -52,8 +52,8 @@ func (d *Drafts) Provision() error {
 }
 
 const (
-	// DraftWord is the word of the query that publishes a file into a draft.
-	DraftWord = "draft"
+	// draftWord is the word of the query that publishes a file into a draft.
+	draftWord = "draft"
 	// publishWord is the word of the query that publishes a draft.
 	publishWord = "publish"
 )
@@ -63,6 +63,26 @@ var (
 	errNoDrafts  = visit.Refuse(http.StatusBadRequest, "drafts are turned off here")
 	errSums      = visit.Refuse(http.StatusBadRequest, "the body is not a list of checksums as sha256sum writes it")
 )
+
+// AsksForDraft tells whether a request publishes into a draft.
+func (f *Files) AsksForDraft(r *http.Request) (bool, error) {
+	if _, err := f.asksFor(publishWord, r); err != nil {
+		return false, err
+	}
+	return f.asksFor(draftWord, r)
+}
+
+// LimitsOf returns the limits of what is published into an owner's packages, or into a draft
+// of one.
+func (f *Files) LimitsOf(v *visit.Visit, draft bool) registry.Limits {
+	limits := v.Limits(v.About.Owner)
+	limits.Draft, limits.Quota.Drafts = draft, int64(f.Drafts.Max)
+	return limits
+}
+
+// SayDraft says in an answer that a file was published into a draft, which a Gitea would
+// not have done.
+func SayDraft(header http.Header) { header.Set("X-Publish", draftWord) }
 
 // asksFor tells whether the query of a request has a word. What is not clear is refused: a
 // plain publish in place of a draft could not be taken back.

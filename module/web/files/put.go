@@ -20,25 +20,21 @@ func (f *Files) put(w http.ResponseWriter, r *http.Request, v *visit.Visit) erro
 	if err := f.CheckNames(v.About); err != nil {
 		return err
 	}
-	draft, err := f.asksFor(DraftWord, r)
+	draft, err := f.AsksForDraft(r)
 	if err != nil {
-		return err
-	}
-	if _, err := f.asksFor(publishWord, r); err != nil {
 		return err
 	}
 	said, err := receive.Declared(r)
 	if err != nil {
 		return err
 	}
-	limits := v.Limits(v.About.Owner)
-	limits.Draft, limits.Quota.Drafts = draft, int64(f.Drafts.Max)
+	limits := f.LimitsOf(v, draft)
 	err = v.Use(func(reg *registry.Registry) error { return f.publish(w, r, v, reg, said, limits) })
 	if err != nil {
 		return err
 	}
 	if draft {
-		w.Header().Set("X-Publish", DraftWord)
+		SayDraft(w.Header())
 	}
 	w.Header().Set("Content-Length", "0")
 	w.WriteHeader(http.StatusCreated)

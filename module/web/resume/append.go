@@ -32,12 +32,12 @@ func (f *Resume) begin(w http.ResponseWriter, r *http.Request, v *visit.Visit) e
 	if err != nil {
 		return err
 	}
-	draft := r.URL.Query().Has(files.DraftWord)
-	if complete && r.Method == http.MethodPut && (f.isOneRequest(r) || sums.Others || draft) {
-		return f.Files.Serve(w, r, v)
+	draft, err := f.Files.AsksForDraft(r)
+	if err != nil {
+		return err
 	}
-	if draft {
-		return errDraft
+	if complete && r.Method == http.MethodPut && (f.isOneRequest(r) || sums.Others) {
+		return f.Files.Serve(w, r, v)
 	}
 	if err := f.checkBegin(r, sums, complete); err != nil {
 		return err
@@ -49,13 +49,14 @@ func (f *Resume) begin(w http.ResponseWriter, r *http.Request, v *visit.Visit) e
 	if largest := f.Files.Upload.FileSize; largest > 0 && length > largest {
 		return f.tooLarge(r, fmt.Sprintf("file too large: max_file_size is %d bytes", largest))
 	}
+	limits := f.Files.LimitsOf(v, draft)
 	return v.Use(func(reg *registry.Registry) error {
-		if err := files.CheckAbsent(r, reg, v.About, v.Limits(v.About.Owner)); err != nil {
+		if err := files.CheckAbsent(r, reg, v.About, limits); err != nil {
 			return err
 		}
 		session, err := reg.BeginUpload(r.Context(), registry.NewUpload{
 			Ref: v.About, Creator: v.User(), Length: length, SHA256: sums.Stored, Age: f.Age, Most: f.Most,
-		}, v.Limits(v.About.Owner))
+		}, limits)
 		if err != nil {
 			return f.refuse(r, v, registry.Upload{}, err)
 		}
@@ -166,7 +167,7 @@ func (f *Resume) receive(w http.ResponseWriter, r *http.Request, v *visit.Visit,
 			overtaken.Store(true)
 			_ = control.SetReadDeadline(time.Now()) // a writer that takes no deadline ends with the client
 		},
-	}, v.Limits(v.About.Owner))
+	}, f.Files.LimitsOf(v, false)) // the upload knows whether it is for a draft
 	if err != nil && overtaken.Load() {
 		err = errors.Join(store.ErrOvertaken, err)
 	}
@@ -179,6 +180,9 @@ func (f *Resume) receive(w http.ResponseWriter, r *http.Request, v *visit.Visit,
 	case upload.File != nil:
 		v.Found(*upload.File)
 		send.SetValidators(header, upload.File.Digest)
+		if upload.Draft {
+			files.SayDraft(header)
+		}
 		header.Set("Content-Length", "0")
 		w.WriteHeader(http.StatusCreated)
 	case location != "":

@@ -26,7 +26,6 @@ var (
 	})
 	errFields    = visit.Refuse(http.StatusBadRequest, "bytes to append need Upload-Offset, a whole number, and Upload-Complete, ?0 or ?1")
 	errForm      = visit.Refuse(http.StatusUnsupportedMediaType, "a form cannot be uploaded in several requests: send the file as it is")
-	errDraft     = visit.Refuse(http.StatusBadRequest, "a file of a draft cannot be uploaded in several requests: send the whole file at once")
 	errOtherSums = visit.Refuse(http.StatusBadRequest, "of an upload in several requests only SHA-256 is compared: send that digest")
 )
 
@@ -82,10 +81,13 @@ func (f *Resume) refuseEnd(r *http.Request, upload registry.Upload, err error) e
 	switch {
 	case upload.ID == "":
 		return err
-	case errors.Is(err, store.ErrExists):
-		return refusal(http.StatusConflict, store.ErrExists, header)
 	case errors.Is(err, store.ErrDigest):
 		return refusal(http.StatusBadRequest, store.ErrDigest, header)
+	}
+	for _, conflict := range []error{store.ErrExists, store.ErrDraft, store.ErrNotDraft} {
+		if errors.Is(err, conflict) {
+			return refusal(http.StatusConflict, conflict, header)
+		}
 	}
 	return err
 }
