@@ -124,7 +124,7 @@ func splitGlobal(text string) (options, rest string) {
 }
 
 // uncommented returns the production form of the example, ready to use.
-func uncommented(t *testing.T, text string) string {
+func uncommented(t testing.TB, text string) string {
 	t.Helper()
 	_, production, found := strings.Cut(text, "# packages.example.com {")
 	if !found {
