@@ -111,7 +111,8 @@ type Handler struct {
 
 	// How many bytes per second are read in the background to compare every file's
 	// bytes with their digest, once a week. A small file counts as 64 KiB. Zero, the
-	// default, is 8388608 (8 MiB); -1 turns it off. Handlers with the same root must
+	// default, is 8388608 (8 MiB), and off where the bytes are on S3, which has its own
+	// scrub and a price for each request; -1 turns it off. Handlers with the same root must
 	// have the same. It takes effect on a reload.
 	ScrubRate int64 `json:"scrub_rate,omitempty"`
 
@@ -208,6 +209,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("loading blobs module: %w", err)
 	}
+	if h.ScrubRate == 0 {
+		h.ScrubRate = defaultScrub(blobs)
+	}
 	app, err := ctx.App(AppID)
 	if err != nil {
 		return fmt.Errorf("loading app %s: %w", AppID, err)
@@ -217,6 +221,14 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	app.(*App).serve(h)
 	return nil
+}
+
+// defaultScrub is the rate of the scrub that a blob store has when none is set.
+func defaultScrub(blobs any) int64 {
+	if backend, ok := blobs.(store.Unscrubbed); ok && backend.IsUnscrubbed() {
+		return scrubOff
+	}
+	return integrity.DefaultScrubRate
 }
 
 // provisionSettings fills in defaults and compiles what requests need.
@@ -265,10 +277,7 @@ func (h *Handler) provisionSettings() error {
 	if h.MaxUploads > 0 && h.MaxUserUploads == 0 {
 		h.log.Warn("max_uploads without max_user_uploads: one user can keep out all others; write max_user_uploads too", zap.Int("max_uploads", h.MaxUploads))
 	}
-	switch {
-	case h.ScrubRate == 0:
-		h.ScrubRate = integrity.DefaultScrubRate
-	case h.ScrubRate < scrubOff:
+	if h.ScrubRate < scrubOff {
 		return fmt.Errorf("scrub_rate is %d: write a number of bytes per second, or %d to turn the scrub off", h.ScrubRate, scrubOff)
 	}
 	h.site.CrossSite = http.NewCrossOriginProtection()

@@ -53,15 +53,31 @@ func (r *Registry) Open(ctx context.Context, ref store.Ref) (store.File, io.Read
 // IsDamaged tells whether the bytes are known to be damaged. They may be whole again.
 func (f *Reading) IsDamaged() bool { return f.registry.IsDamaged(f.Blob) }
 
+// RedirectURL returns a link from which a client can fetch the bytes itself, for a while.
+// Empty when they are to be sent. The header is what the answer at the link says.
+func (f *Reading) RedirectURL(ctx context.Context, header store.Header) (link string, err error) {
+	redirector, ok := f.registry.blobs.(store.Redirector)
+	if !ok {
+		return "", nil
+	}
+	return redirector.RedirectURL(ctx, f.File, header)
+}
+
 // Open opens the bytes. The reader stays valid when the file is deleted. ErrPackageNotFound
 // and ErrFileNotFound when the file is not there any more, ErrReplaced when it is another
 // one; ErrDamaged when its bytes are not there, which is noted as the scrub would.
 func (f *Reading) Open(ctx context.Context) (io.ReadSeekCloser, error) {
+	return f.OpenSection(ctx, store.Whole(f.Size))
+}
+
+// OpenSection is Open for who will go to a section and read that, or does not know yet which
+// one, as a section without bytes says. The reader stands at the beginning of the file.
+func (f *Reading) OpenSection(ctx context.Context, want store.Section) (io.ReadSeekCloser, error) {
 	ctx, cancel := store.Bounded(ctx)
 	defer cancel()
 	r := f.registry
 	for range lookupAttempts {
-		content, err := r.blobs.Open(ctx, f.Locator, f.Size)
+		content, err := store.OpenSection(ctx, r.blobs, f.Locator, f.Size, want)
 		if err == nil {
 			return content, nil
 		}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
+	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
@@ -64,12 +66,12 @@ func (r *Registry) reapBatch(ctx context.Context) (removed int, err error) {
 	}
 	defer r.hold.end()
 	end := store.Attend(r.log, "listing condemned blobs")
-	locators, err := r.metadata.Condemned(ctx, reapBatch)
+	locators, err := r.metadata.Condemned(ctx, r.condemnedAtOnce())
 	end()
 	if err != nil {
 		return 0, fmt.Errorf("listing condemned blobs: %w", err)
 	}
-	if len(locators) == 0 {
+	if locators = r.graces.due(locators, r.now(), r.grace()); len(locators) == 0 {
 		return 0, nil
 	}
 	deleted, err := r.remove(ctx, locators)
@@ -81,13 +83,78 @@ func (r *Registry) reapBatch(ctx context.Context) (removed int, err error) {
 		return 0, errors.Join(err, fmt.Errorf("recording deleted blobs: %w", buryErr))
 	}
 	r.Forget(deleted)
+	r.graces.forget(deleted)
 	return len(deleted), err
+}
+
+// graceful is how many condemned blobs of a store with a grace are looked at: all of those
+// that wait come before those that are due.
+const graceful = 100_000
+
+func (r *Registry) condemnedAtOnce() int {
+	if r.grace() > 0 {
+		return graceful
+	}
+	return reapBatch
+}
+
+// grace is for how long the bytes of condemned blobs stay.
+func (r *Registry) grace() time.Duration {
+	if blobs, ok := r.blobs.(store.Graceful); ok {
+		return blobs.Grace()
+	}
+	return 0
+}
+
+// graces are since when blobs are known to be condemned, where they have a grace. It begins
+// anew with the process: what is condemned stays so until its bytes are gone.
+type graces struct {
+	mu    sync.Mutex
+	since map[store.Locator]time.Time
+}
+
+// due returns those of all condemned blobs whose grace is over, at most reapBatch.
+func (g *graces) due(condemned []store.Locator, now time.Time, grace time.Duration) (due []store.Locator) {
+	if grace <= 0 {
+		return condemned
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	since := make(map[store.Locator]time.Time, len(condemned))
+	for _, locator := range condemned {
+		known, ok := g.since[locator]
+		if !ok {
+			known = now
+		}
+		since[locator] = known
+		if now.Sub(known) >= grace && len(due) < reapBatch {
+			due = append(due, locator)
+		}
+	}
+	g.since = since
+	return due
+}
+
+// forget forgets what is deleted.
+func (g *graces) forget(deleted []store.Locator) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, locator := range deleted {
+		delete(g.since, locator)
+	}
 }
 
 // remove deletes bytes and returns the locators of those that are gone. One that
 // cannot be deleted, such as a file that is being read on Windows, does not keep
 // the others.
 func (r *Registry) remove(ctx context.Context, locators []store.Locator) (deleted []store.Locator, err error) {
+	if blobs, ok := r.blobs.(store.BatchDeleter); ok && len(locators) > 0 {
+		defer store.Attend(r.log, "deleting blobs")()
+		if deleted, err = blobs.DeleteAll(ctx, locators); err != nil {
+			err = fmt.Errorf("deleting blobs: %w", err)
+		}
+		return deleted, err
+	}
 	for _, locator := range locators {
 		end := store.Attend(r.log, "deleting a blob")
 		deleteErr := r.blobs.Delete(ctx, locator)

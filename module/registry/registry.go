@@ -31,6 +31,7 @@ type Registry struct {
 	draftTTL   atomic.Int64
 	hashing    hashing
 	hold       hold
+	graces     graces
 	sweeper    sweeper
 	behind     atomic.Pointer[error]           // why nothing is changed; nil when the metadata is not older than the blobs
 	recovered  atomic.Pointer[[]store.Locator] // what the blob store wrote again when it was opened; nil once nobody's is deleted

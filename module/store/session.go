@@ -53,7 +53,7 @@ type Session struct {
 //
 // The bytes of a session are not a blob before the Commit of its writer, and Walk may
 // see them all the same: who deletes bytes that nothing names looks at the sessions
-// first. They are deleted by Delete, as a blob is.
+// first. They are deleted by Delete, as a blob is, and EndSession.
 type Sessions interface {
 	// BeginSession keeps a new session without bytes, and returns it with its locator.
 	// It survives a crash and a power cut. ErrNoSpace when the bytes that are still to
@@ -66,15 +66,17 @@ type Sessions interface {
 	FindSession(ctx context.Context, id SessionID) (Session, error)
 
 	// ContinueSession returns a writer that writes after the offset of a session, which
-	// FindSession has returned. What had been written after it is cut off. ErrDamaged
+	// FindSession has returned. What had been written after it is cut off. A session that
+	// Commit made a blob may take no more bytes, and can be committed again. ErrDamaged
 	// when there are fewer bytes than the offset says, ErrNoSpace as BeginSession.
 	ContinueSession(ctx context.Context, session Session) (SessionWriter, error)
 
 	// Sessions returns all sessions, in no order. One that cannot be read has nothing but its ID.
 	Sessions(ctx context.Context) ([]Session, error)
 
-	// EndSession forgets a session, and leaves its bytes. An absent one is not an error.
-	// It may be lost in a power cut: then the session is there still.
+	// EndSession forgets a session. Bytes that Commit made a blob stay; others may go with
+	// it. An absent one is not an error. It may be lost in a power cut: then the session is
+	// there still.
 	EndSession(ctx context.Context, id SessionID) error
 }
 

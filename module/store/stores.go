@@ -134,8 +134,9 @@ type MetadataStore interface {
 // bounds the call that has it, not what is done with the reader or writer that the
 // call returns.
 type BlobStore interface {
-	// Create starts writing a blob of size bytes, -1 when unknown. Nothing is
-	// visible before the writer's Commit. ErrNoSpace when the bytes would not leave
+	// Create starts writing a blob of exactly size bytes, -1 when unknown. Nothing is
+	// visible before the writer's Commit. A caller that announces a size writes so many
+	// bytes; a store may refuse another number. ErrNoSpace when the bytes would not leave
 	// the store's reserve free.
 	Create(ctx context.Context, size int64) (BlobWriter, error)
 
@@ -146,7 +147,9 @@ type BlobStore interface {
 
 	// Open opens a blob of size bytes for reading; a reader keeps reading after
 	// the blob is deleted. ErrBlobNotFound when there is none, ErrDamaged when it
-	// has another size.
+	// has another size, ErrUnavailable when that cannot be told now: no answer, no
+	// permission and a place that is not there are never a blob that is missing. The
+	// same holds for what the reader's Read returns.
 	Open(ctx context.Context, locator Locator, size int64) (io.ReadSeekCloser, error)
 
 	// Delete deletes a blob. An absent blob is not an error.

@@ -13,8 +13,13 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
-// Blobs runs the contract of store.BlobStore.
-func Blobs(t *testing.T, place BlobPlace) {
+// Blobs runs the contract of store.BlobStore, for stores that keep others from their place.
+func Blobs(t *testing.T, place BlobPlace) { blobs(t, place, false) }
+
+// SharedBlobs is Blobs for stores of which several may be open on one place.
+func SharedBlobs(t *testing.T, place BlobPlace) { blobs(t, place, true) }
+
+func blobs(t *testing.T, place BlobPlace, shared bool) {
 	for name, test := range map[string]func(*blobFixture){
 		"what is committed is read back, after reopening too":      readBack,
 		"nothing is visible before commit":                         invisible,
@@ -32,7 +37,7 @@ func Blobs(t *testing.T, place BlobPlace) {
 		"a malformed locator reaches nothing":                      malformed,
 		"a closed store is unavailable":                            closedBlobs,
 		"a store is bound to one metadata store for ever":          bound,
-		"the size may be unknown, wrong or nothing":                sizes,
+		"the size may be known, unknown or nothing":                sizes,
 		"a writer ends once":                                       endsOnce,
 		"a closed store stops its writers, not its readers":        closedUnderWay,
 		"walk says when a blob was written":                        walkTimes,
@@ -52,7 +57,7 @@ func Blobs(t *testing.T, place BlobPlace) {
 		t.Run(name, func(t *testing.T) {
 			before := goleak.IgnoreCurrent()
 			t.Run("", func(t *testing.T) {
-				f := &blobFixture{TB: t, open: place(t)}
+				f := &blobFixture{TB: t, open: place(t), shared: shared}
 				f.mustOpen()
 				t.Cleanup(func() { f.noError(f.BlobStore.Close()) })
 				test(f)
@@ -65,7 +70,8 @@ func Blobs(t *testing.T, place BlobPlace) {
 type blobFixture struct {
 	testing.TB
 	store.BlobStore
-	open func() (store.BlobStore, error)
+	open   func() (store.BlobStore, error)
+	shared bool
 }
 
 func (f *blobFixture) mustOpen() {

@@ -38,8 +38,7 @@ func closedBlobs(f *blobFixture) {
 	ctx := context.Background()
 	locator := store.NewLocator(1)
 	f.put(locator, []byte("x"))
-	_, err := f.open()
-	f.wantError(err, store.ErrLocked)
+	f.wantSecond(locator)
 	f.noError(f.Close())
 	f.noError(f.Close())
 	_, createErr := f.Create(ctx, 1)
@@ -51,6 +50,24 @@ func closedBlobs(f *blobFixture) {
 	}
 	f.mustOpen()
 	f.wantContent(locator, []byte("x"))
+}
+
+// wantSecond wants a second store on the same place to be refused, or of one that is shared
+// to have the blob of the first.
+func (f *blobFixture) wantSecond(locator store.Locator) {
+	f.Helper()
+	second, err := f.open()
+	if !f.shared {
+		f.wantError(err, store.ErrLocked)
+		return
+	}
+	f.noError(err)
+	size, err := second.Stat(context.Background(), locator)
+	f.noError(err)
+	if size != 1 {
+		f.Errorf("the second store finds %d bytes, want 1", size)
+	}
+	f.noError(second.Close())
 }
 
 func bound(f *blobFixture) {
@@ -86,14 +103,13 @@ func writers(f *blobFixture) {
 }
 
 func sizes(f *blobFixture) {
-	for _, announced := range []int64{-1, 0, 1, 299_999, 300_001, 40 << 20} {
-		locator := store.NewLocator(1)
-		f.commit(f.write(locator, pattern(300_000), announced), locator)
-		f.wantContent(locator, pattern(300_000))
+	for _, size := range []int{0, 1, 300_000, 12 << 20} {
+		for _, announced := range []int64{-1, int64(size)} {
+			locator := store.NewLocator(1)
+			f.commit(f.write(locator, pattern(size), announced), locator)
+			f.wantContent(locator, pattern(size))
+		}
 	}
-	locator := store.NewLocator(1)
-	f.commit(f.write(locator, nil, -1), locator)
-	f.wantContent(locator, nil)
 }
 
 func endsOnce(f *blobFixture) {

@@ -84,7 +84,7 @@ func serveParts(w http.ResponseWriter, r *http.Request, p parts, open opener) er
 		return err
 	}
 	w.Header().Set("ETag", want.tag())
-	return send.Serve(w, r, send.Source{Size: want.size, Open: func(bool) (io.ReadSeekCloser, error) {
+	return send.Serve(w, r, send.Source{Size: want.size, Open: func(store.Section) (io.ReadSeekCloser, error) {
 		return newReader(p, want, open), nil
 	}})
 }

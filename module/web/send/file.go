@@ -37,11 +37,11 @@ type Manner struct {
 // than it says, and over HTTP/2 and HTTP/3 its stream is reset. The error is that of opening
 // the bytes, and nothing was written then, or a *visit.BrokenOff.
 func File(w http.ResponseWriter, r *http.Request, file *registry.Reading, manner Manner) error {
-	open := func(whole bool) (io.ReadSeekCloser, error) {
+	open := func(want store.Section) (io.ReadSeekCloser, error) {
 		switch {
 		case !manner.Verify:
-			return file.Open(r.Context())
-		case whole:
+			return file.OpenSection(r.Context(), want)
+		case want == store.Whole(file.Size):
 			return file.OpenVerified(r.Context())
 		}
 		return file.OpenRange(r.Context())
@@ -62,7 +62,18 @@ func File(w http.ResponseWriter, r *http.Request, file *registry.Reading, manner
 	if r.Header.Get("Want-Digest") != "" {
 		w.Header().Set("Digest", "SHA-256="+base64.StdEncoding.EncodeToString(file.Digest[:]))
 	}
-	return Serve(w, r, Source{Size: file.Size, Modified: file.Created, Open: open, Begun: manner.Begun})
+	source := Source{Size: file.Size, Modified: file.Created, Open: open, Begun: manner.Begun}
+	if !manner.Verify {
+		source.Elsewhere = func() (string, error) { return file.RedirectURL(r.Context(), saidOf(w.Header())) }
+	}
+	return Serve(w, r, source)
+}
+
+// saidOf is what a redirected download says of itself.
+func saidOf(header http.Header) store.Header {
+	return store.Header{
+		ContentType: header.Get("Content-Type"), ContentDisposition: header.Get("Content-Disposition"), CacheControl: header.Get("Cache-Control"),
+	}
 }
 
 // setDownloadHeaders sets them all in one piece of memory. Their names are in the

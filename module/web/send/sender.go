@@ -1,13 +1,16 @@
 package send
 
 import (
+	"errors"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
@@ -17,11 +20,15 @@ type Source struct {
 	Size int64
 	// Modified is what date conditions are compared with. Zero is no date.
 	Modified time.Time
-	// Open opens the bytes, at their beginning. It is called once, and only for an answer
-	// that has some of them; whole tells that it has all of them, in order. The reader is
-	// closed after the answer. It may be read by another goroutine than the caller's, and
-	// once more while it is closed.
-	Open func(whole bool) (io.ReadSeekCloser, error)
+	// Open opens the bytes, at their beginning, for a section that the answer has of them. The
+	// section is store.Whole when the answer has all of them, in order, and without length
+	// when it has several. It is called once, and only for an answer that has some bytes. The
+	// reader is closed after the answer. It may be read by another goroutine than the
+	// caller's, and once more while it is closed.
+	Open func(want store.Section) (io.ReadSeekCloser, error)
+	// Elsewhere returns a link to the bytes, for answers that would have some of them. An
+	// empty one has them sent. Nil for none.
+	Elsewhere func() (link string, err error)
 	// Begun is called when the answer has bytes from the first one on. Nil for nothing.
 	Begun func()
 }
@@ -35,6 +42,7 @@ func Serve(w http.ResponseWriter, r *http.Request, source Source) error {
 		request:               r,
 		open:                  source.Open,
 		begun:                 source.Begun,
+		elsewhere:             source.Elsewhere,
 		content:               content{size: source.Size},
 	}
 	defer s.content.close()
@@ -52,21 +60,27 @@ func Serve(w http.ResponseWriter, r *http.Request, source Source) error {
 type sender struct {
 	caddyhttp.ResponseWriterWrapper
 	request *http.Request
-	open    func(whole bool) (io.ReadSeekCloser, error)
+	open    func(want store.Section) (io.ReadSeekCloser, error)
 	begun   func() // may be nil
 	content content
 	refused error // why the bytes could not be opened; then nothing is written
+
+	elsewhere  func() (link string, err error) // may be nil
+	redirected bool                            // the answer is a link, and has no bytes
 }
+
+// errRedirected: the bytes are to be fetched elsewhere.
+var errRedirected = errors.New("the bytes are elsewhere")
 
 // WriteHeader implements http.ResponseWriter.
 func (s *sender) WriteHeader(status int) {
 	if s.request.Method != http.MethodHead && (status == http.StatusOK || status == http.StatusPartialContent) {
-		opened, err := s.open(status == http.StatusOK)
-		if err != nil {
-			s.refused = err
+		if s.refused = s.find(status); s.refused != nil {
 			return
 		}
-		s.content.begin(opened)
+		if s.redirected {
+			status = http.StatusFound
+		}
 		if s.begun != nil && (status == http.StatusOK || strings.HasPrefix(s.Header().Get("Content-Range"), "bytes 0-")) {
 			s.begun()
 		}
@@ -74,10 +88,63 @@ func (s *sender) WriteHeader(status int) {
 	s.ResponseWriterWrapper.WriteHeader(status)
 }
 
+// find opens the bytes, or has the client fetch them elsewhere.
+func (s *sender) find(status int) error {
+	if s.elsewhere != nil {
+		link, err := s.elsewhere()
+		if err != nil {
+			return err
+		}
+		if link != "" {
+			s.redirected = true
+			redirect(s.Header(), link)
+			return nil
+		}
+	}
+	opened, err := s.open(s.section(status))
+	if err == nil {
+		s.content.begin(opened)
+	}
+	return err
+}
+
+// section is what an answer has of the bytes.
+func (s *sender) section(status int) store.Section {
+	if status == http.StatusOK {
+		return store.Whole(s.content.size)
+	}
+	length, err := strconv.ParseInt(s.Header().Get("Content-Length"), 10, 64)
+	if err != nil || s.Header().Get("Content-Range") == "" {
+		return store.Section{}
+	}
+	return store.Section{Offset: s.content.at, Length: length}
+}
+
+// redirect makes the header of an answer that of a link. What it said was of the bytes, and
+// nobody may keep the link, in which the permission to read is.
+func redirect(header http.Header, link string) {
+	for _, name := range []string{
+		"Accept-Ranges", "Content-Disposition", "Content-Range", "Content-Type", "Digest", "Etag", "Last-Modified", "Repr-Digest",
+	} {
+		header.Del(name)
+	}
+	header.Set("Cache-Control", "private, no-store")
+	header.Set("Content-Length", "0")
+	header.Set("Location", link)
+}
+
+// isSilent tells why no bytes follow the header. Nil when they do.
+func (s *sender) isSilent() error {
+	if s.redirected {
+		return errRedirected
+	}
+	return s.refused
+}
+
 // Write implements http.ResponseWriter.
 func (s *sender) Write(p []byte) (int, error) {
-	if s.refused != nil {
-		return 0, s.refused
+	if err := s.isSilent(); err != nil {
+		return 0, err
 	}
 	return s.ResponseWriterWrapper.Write(p)
 }
@@ -85,8 +152,8 @@ func (s *sender) Write(p []byte) (int, error) {
 // ReadFrom implements io.ReaderFrom. The kernel can send what http.ServeContent takes from
 // the content itself; the parts of several ranges are copied.
 func (s *sender) ReadFrom(from io.Reader) (int64, error) {
-	if s.refused != nil {
-		return 0, s.refused
+	if err := s.isSilent(); err != nil {
+		return 0, err
 	}
 	limited, ok := from.(*io.LimitedReader)
 	if !ok || limited.R != io.Reader(&s.content) {

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // failingReader gives what it has and then its error, as a reader over the network does.
@@ -68,10 +70,13 @@ func TestReadersThatFail(t *testing.T) {
 				}
 				w := httptest.NewRecorder()
 				w.Header().Set("Content-Type", "application/octet-stream")
-				failure := Serve(w, r, Source{Size: size, Open: func(whole bool) (io.ReadSeekCloser, error) {
+				failure := Serve(w, r, Source{Size: size, Open: func(want store.Section) (io.ReadSeekCloser, error) {
 					opened++
-					if whole != (test.status == http.StatusOK) {
+					if whole := want == store.Whole(size); whole != (test.status == http.StatusOK) {
 						t.Errorf("opened for all of it: %v", whole)
+					}
+					if single := w.Header().Get("Content-Range"); single != "" && single != fmt.Sprintf("bytes %d-%d/%d", want.Offset, want.Offset+want.Length-1, size) {
+						t.Errorf("opened for %v, want %s", want, single)
 					}
 					return reader, nil
 				}})
@@ -99,10 +104,68 @@ func TestBytesThatCannotBeOpened(t *testing.T) {
 		}
 		w := httptest.NewRecorder()
 		w.Header().Set("Content-Type", "application/octet-stream")
-		err := Serve(w, r, Source{Size: 10, Open: func(bool) (io.ReadSeekCloser, error) { return nil, fault }})
+		err := Serve(w, r, Source{Size: 10, Open: func(store.Section) (io.ReadSeekCloser, error) { return nil, fault }})
 		w.WriteHeader(http.StatusTeapot)
 		if err != fault || w.Code != http.StatusTeapot || w.Body.Len() > 0 {
 			t.Errorf("%q: error is %v, sent %d %q; want %v and nothing", ranges, err, w.Code, w.Body, fault)
 		}
+	}
+}
+
+// TestBytesThatAreElsewhere: conditions and ranges that cannot be satisfied are answered here,
+// and only a GET that would have bytes is sent elsewhere.
+func TestBytesThatAreElsewhere(t *testing.T) {
+	const link = "https://s3.example.com/a?X-Amz-Signature=secret"
+	fault := errors.New("no key to sign with")
+	for _, test := range []struct {
+		name, method, header, value, link string
+		fault                             error
+		status                            int
+	}{
+		{"all of it", http.MethodGet, "", "", link, nil, http.StatusFound},
+		{"a range", http.MethodGet, "Range", "bytes=1-2", link, nil, http.StatusFound},
+		{"several ranges", http.MethodGet, "Range", "bytes=1-2,5-6", link, nil, http.StatusFound},
+		{"a HEAD", http.MethodHead, "", "", link, nil, http.StatusOK},
+		{"a condition", http.MethodGet, "If-None-Match", `"tag"`, link, nil, http.StatusNotModified},
+		{"a range beyond the end", http.MethodGet, "Range", "bytes=10-", link, nil, http.StatusRequestedRangeNotSatisfiable},
+		{"no link", http.MethodGet, "", "", "", nil, http.StatusOK},
+		{"a link that cannot be made", http.MethodGet, "", "", "", fault, http.StatusTeapot},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := httptest.NewRequest(test.method, "/", nil)
+			if test.header != "" {
+				r.Header.Set(test.header, test.value)
+			}
+			w := httptest.NewRecorder()
+			w.Header().Set("Content-Type", "application/octet-stream")
+			w.Header().Set("Etag", `"tag"`)
+			w.Header().Set("Cache-Control", "public")
+			opened, begun := 0, 0
+			err := Serve(w, r, Source{
+				Size: 10,
+				Open: func(store.Section) (io.ReadSeekCloser, error) {
+					opened++
+					return &failingReader{Reader: bytes.NewReader(make([]byte, 10))}, nil
+				},
+				Elsewhere: func() (string, error) { return test.link, test.fault },
+				Begun:     func() { begun++ },
+			})
+			if err != test.fault {
+				t.Fatalf("error is %v, want %v", err, test.fault)
+			}
+			if err != nil {
+				w.WriteHeader(http.StatusTeapot)
+			}
+			if w.Code != test.status {
+				t.Fatalf("status is %d, want %d", w.Code, test.status)
+			}
+			redirected := test.status == http.StatusFound
+			if location := w.Header().Get("Location"); (location == link) != redirected || redirected && (opened > 0 || w.Body.Len() > 0) {
+				t.Errorf("Location is %q, opened %d times, %d bytes", location, opened, w.Body.Len())
+			}
+			if got := w.Header().Get("Cache-Control"); redirected && (got != "private, no-store" || w.Header().Get("Etag") != "") {
+				t.Errorf("Cache-Control is %q, Etag %q", got, w.Header().Get("Etag"))
+			}
+		})
 	}
 }

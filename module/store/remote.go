@@ -1,0 +1,67 @@
+package store
+
+import (
+	"context"
+	"io"
+	"time"
+)
+
+// The interfaces here are for a BlobStore on another machine, of which every call is a
+// request. Each is optional, and found by assertion.
+
+// Section is a part of a blob: so many bytes from an offset on.
+type Section struct{ Offset, Length int64 }
+
+// Whole is all of a blob of a size.
+func Whole(size int64) Section { return Section{0, size} }
+
+// SectionOpener is implemented by a BlobStore that asks for no more bytes than are wanted.
+type SectionOpener interface {
+	// OpenSection is BlobStore.Open for who is about to go to the offset of a section and to
+	// read that. The reader stands at the beginning of the blob, and other bytes can be read
+	// too, each time at the price of another request. A section without bytes says that
+	// nobody knows yet which ones are wanted.
+	OpenSection(ctx context.Context, locator Locator, size int64, want Section) (io.ReadSeekCloser, error)
+}
+
+// OpenSection opens a blob for a section of it, of any store.
+func OpenSection(ctx context.Context, blobs BlobStore, locator Locator, size int64, want Section) (io.ReadSeekCloser, error) {
+	if opener, ok := blobs.(SectionOpener); ok {
+		return opener.OpenSection(ctx, locator, size, want)
+	}
+	return blobs.Open(ctx, locator, size)
+}
+
+// BatchDeleter is implemented by a BlobStore that deletes many blobs in one request.
+type BatchDeleter interface {
+	// DeleteAll deletes blobs, and returns the locators of those that are gone, with an
+	// error too. Absent ones are gone.
+	DeleteAll(ctx context.Context, locators []Locator) (deleted []Locator, err error)
+}
+
+// Graceful is implemented by a BlobStore whose bytes are read by somebody who cannot be
+// asked: through a link that was given out, or by a request that begins once more where it
+// was cut.
+type Graceful interface {
+	// Grace is for how long bytes stay after nothing refers to them any more. It may be
+	// called at any time.
+	Grace() time.Duration
+}
+
+// Redirector is implemented by a BlobStore from which clients can fetch bytes themselves.
+type Redirector interface {
+	// RedirectURL returns a link to the bytes of a file, which is valid for a while, and
+	// makes no request. It is empty when downloads are not to be redirected. The link has the
+	// permission to read in it: nobody keeps it, or logs it.
+	RedirectURL(ctx context.Context, file File, header Header) (link string, err error)
+}
+
+// Header is what a redirected download says of itself.
+type Header struct{ ContentType, ContentDisposition, CacheControl string }
+
+// Unscrubbed is implemented by a BlobBackend whose store pays for each reading, so that the
+// scrub is off unless it is asked for.
+type Unscrubbed interface {
+	// IsUnscrubbed tells whether that is so.
+	IsUnscrubbed() bool
+}
