@@ -3,6 +3,7 @@ package integration
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"runtime"
@@ -23,6 +24,26 @@ func (s *server) goroutines() int {
 		s.Fatal(err)
 	}
 	return count
+}
+
+// heap asks the admin endpoint to collect what nobody uses, and how many bytes are in use
+// then.
+func (s *server) heap() (bytes int64) {
+	s.Helper()
+	response, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/debug/pprof/heap?gc=1&debug=1", s.admin))
+	if err != nil {
+		s.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		s.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(text), "\n# HeapAlloc = ")
+	if _, err := fmt.Sscan(after, &bytes); err != nil {
+		s.Fatalf("the profile of the heap has no HeapAlloc: %v", err)
+	}
+	return bytes
 }
 
 // descriptors counts the process's open files. Linux only, as CI is.
