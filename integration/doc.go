@@ -23,7 +23,8 @@
 //   - I8: a refusal leaves everything as it was; a failure leaves the old or the new state.
 //     TestFaults, TestEIO, TestFullDisk: 2 fills of each disk; 10.
 //   - I9, I10: histories are linearizable; a deleted version is gone at once and whole.
-//     TestHistoriesAreLinearizable, 40 histories; 240. TestKillLosesNothing.
+//     TestHistoriesAreLinearizable, 40 histories; 240. TestKillLosesNothing. A draft becomes a
+//     version at once and whole: TestADraftIsPublishedWhole.
 //   - I11: the database can be made from the journal. TestDamagedDatabasesAreMadeAnew,
 //     TestRebuildGivesTheSameListing: 3,300 changes; 110,000.
 //   - I12: damage is found and told. TestBitFlips: 24 flipped bits in metadata and 40 in
@@ -60,8 +61,8 @@
 //     TestTheSweepTakesWhatIsOldAndSeenTwice, TestAnUnusualSweepWaitsForAnAdministrator,
 //     TestMetadataThatIsTooOldDestroysNothing.
 //   - D7: the scrub reads the journal and repairs it. TestRotInTheJournalIsRepaired.
-//   - D8: inodes and descriptors are room. TestAStoreOnADiskThatFills; mounts:
-//     TestShortageOfInodes.
+//   - D8: inodes and descriptors are room. TestAStoreOnADiskThatFills, TestDescriptorsAreRoom;
+//     mounts: TestShortageOfInodes, TestShortageOfDescriptors.
 //   - D9: a call that hangs is told, and keeps nothing else from running: TestABadgerThatHangs,
 //     TestAStopDoesNotWaitForAnOpeningThatHangs, TestACallThatHangsInTheBackgroundIsTold;
 //     mounts: TestSystemCallsOfOpening, TestSystemCallsOfRunning.
@@ -72,7 +73,7 @@
 //   - D12: shortage is 503, lasting states are told on change and once a minute, and
 //     Retry-After is the real interval. TestRetryAfterIsWhenTheStoreIsTriedAgain,
 //     TestAMemtableWithoutRoomIsToldOnce, TestSyncingAFileSystemIsTrustedFrom517; mounts:
-//     TestEIO, TestEIOAtStart.
+//     TestEIO, TestEIOAtStart, TestAReadOnlyRootServesReads.
 //   - F3: 408 is for bodies only. TestWhoseTimeoutItIs.
 //   - F4: each call of a store has a deadline, or is told when it hangs, and work ends when
 //     nobody wants it. TestNoRequestWaitsForEverForAStore,
@@ -92,9 +93,10 @@
 //     TestAStoreWithoutRoomDoesNotStopCaddy, TestQuotaIsExact,
 //     TestConcurrentUploadsAreLimited, TestAStalledUploadIsEnded, FuzzRange.
 //   - A published page that acts in the registry's origin: TestHeadersOfADownload,
-//     TestEncodeLeavesArtifactsAlone.
+//     TestEncodeLeavesArtifactsAlone. A name that acts in a page: TestNoNameRunsInChromium.
 //   - Bytes for those who know their digest: TestADigestOpensNothing.
-//   - Names that exist told from those that do not: TestPrivateOwnersTellNothing.
+//   - Names that exist told from those that do not: TestPrivateOwnersTellNothing,
+//     TestJSONAPITellsNothingPrivate.
 //   - Two names that one store takes for the same and another does not: TestAccess,
 //     TestContract, FuzzPattern.
 //   - A name that becomes a header or a line of the log: TestHostileRequests,
