@@ -13,10 +13,7 @@ import (
 func copySparse(to, from string) error {
 	return filepath.WalkDir(from, func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {
-			if os.IsNotExist(err) {
-				return nil // deleted meanwhile
-			}
-			return err
+			return ignoreMissing(err)
 		}
 		relative, err := filepath.Rel(from, name)
 		if err != nil {
@@ -26,20 +23,25 @@ func copySparse(to, from string) error {
 		if entry.IsDir() {
 			return os.MkdirAll(target, 0o700)
 		}
-		if entry.Name() == ballastDirectory {
-			return nil
+		if filepath.Base(filepath.Dir(name)) == ballastDirectory {
+			return ignoreMissing(os.Link(name, target)) // its bytes say nothing
 		}
 		return copyFile(target, name)
 	})
 }
 
-func copyFile(to, from string) error {
-	source, err := os.Open(from)
+// ignoreMissing forgives what was deleted meanwhile.
+func ignoreMissing(err error) error {
 	if os.IsNotExist(err) {
 		return nil
 	}
+	return err
+}
+
+func copyFile(to, from string) error {
+	source, err := os.Open(from)
 	if err != nil {
-		return err
+		return ignoreMissing(err)
 	}
 	defer source.Close()
 	target, err := os.Create(to)
