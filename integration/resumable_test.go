@@ -274,16 +274,14 @@ func TestTheLaterRequestGoesOn(t *testing.T) {
 		earlier <- got
 	}()
 	<-body.half
-	// The server may hear of the earlier request only after it was asked where the upload
-	// stands.
-	s.eventually("the later request goes on", func() bool {
-		asked := s.want(http.StatusNoContent, http.MethodHead, upload, "alice", nil, interop)
-		stands, err := strconv.Atoi(asked.header.Get("Upload-Offset"))
-		if err != nil || stands > 50_000 {
-			t.Fatalf("the upload stands at %q", asked.header.Get("Upload-Offset"))
-		}
-		return s.do(http.MethodPatch, upload, "alice", body.content[stands:], partial, uploadOffset(stands), complete).status == http.StatusCreated
-	})
+	// The network may bring the later request first, and then it is the earlier one. So the
+	// test waits until the server has read of the earlier one.
+	s.eventually("bytes of the earlier request have come", func() bool { return s.bytesOfUploads() > 0 })
+	stands, err := strconv.Atoi(s.want(http.StatusNoContent, http.MethodHead, upload, "alice", nil, interop).header.Get("Upload-Offset"))
+	if err != nil || stands == 0 || stands > 50_000 {
+		t.Fatalf("the upload stands at %d, %v", stands, err)
+	}
+	s.want(http.StatusCreated, http.MethodPatch, upload, "alice", body.content[stands:], partial, uploadOffset(stands), complete)
 	close(body.goOn)
 	if got := <-earlier; got.status != 0 && got.status != http.StatusConflict {
 		t.Errorf("the earlier request hears %d %s", got.status, got.text())

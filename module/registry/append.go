@@ -32,7 +32,8 @@ type Append struct {
 	// Length of the file, as this request says. -1 when it does not.
 	Length int64
 	// Interrupt ends the reading of the body, when a later request goes on with the
-	// upload. It may be called at any time until AppendUpload returns, and more than once.
+	// upload. It may be called at any time until AppendUpload or BeginUpload returns, and
+	// more than once.
 	Interrupt func()
 }
 
@@ -54,11 +55,11 @@ func (e *OffsetError) Unwrap() error { return store.ErrOffset }
 // returns. After ErrExists, ErrDraft, ErrNotDraft, ErrDigest of the whole file and a quota that Publish has
 // found exceeded the upload is gone.
 func (r *Registry) AppendUpload(ctx context.Context, ref store.Ref, id store.SessionID, user string, request Append, limits Limits) (Upload, error) {
-	u, release, err := r.takeUpload(ctx, ref, id, user, request.Interrupt)
+	u, err := r.takeUpload(ctx, ref, id, user, request.Interrupt)
 	if err != nil {
 		return Upload{}, err
 	}
-	defer release()
+	defer r.releaseUpload(u)
 	found, err := r.findUpload(ctx, u, id)
 	if err != nil {
 		return Upload{}, err
@@ -66,6 +67,11 @@ func (r *Registry) AppendUpload(ctx context.Context, ref store.Ref, id store.Ses
 	if found.File != nil {
 		return found, repeats(request, *found.File)
 	}
+	return r.goOn(ctx, u, found, request, limits)
+}
+
+// goOn has what a request brings come into an upload that is taken.
+func (r *Registry) goOn(ctx context.Context, u *upload, found Upload, request Append, limits Limits) (Upload, error) {
 	if err := check(&found.Session, request); err != nil {
 		return found, err
 	}
@@ -77,6 +83,7 @@ func (r *Registry) AppendUpload(ctx context.Context, ref store.Ref, id store.Ses
 	if err := a.append(ctx, request); err != nil || !request.Complete {
 		return found, err
 	}
+	var err error
 	found.File, err = a.publish(ctx)
 	return found, err
 }

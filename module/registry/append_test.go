@@ -2,12 +2,15 @@ package registry_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"io"
 	"math/rand/v2"
 	"runtime"
+	"strings"
+	"sync"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -63,11 +66,23 @@ var uploadRef = store.Ref{VersionRef: store.VersionRef{Owner: "Alice", Package: 
 
 func (f *uploadFixture) begin(length int64) store.SessionID {
 	f.Helper()
-	session, err := f.BeginUpload(context.Background(), registry.NewUpload{Ref: uploadRef, Creator: "alice", Length: length, Age: time.Hour, Most: 2}, f.limits)
+	return f.beginAs(registry.NewUpload{Length: length, Age: time.Hour, Most: 2})
+}
+
+// beginAs begins an upload of alice's without bytes.
+func (f *uploadFixture) beginAs(begin registry.NewUpload) store.SessionID {
+	f.Helper()
+	begun, err := f.tryBegin(begin)
 	if err != nil {
 		f.Fatal(err)
 	}
-	return session.ID
+	return begun.ID
+}
+
+func (f *uploadFixture) tryBegin(begin registry.NewUpload) (registry.Upload, error) {
+	begin.Ref, begin.Creator, begin.Announce = uploadRef, cmp.Or(begin.Creator, "alice"), func(store.Session) {}
+	nothing := registry.Append{Content: registry.Content{Body: strings.NewReader("")}, Length: -1, Interrupt: func() {}}
+	return f.BeginUpload(context.Background(), begin, nothing, f.limits)
 }
 
 // send appends content, of which the client says where it begins.
@@ -230,14 +245,11 @@ func TestAnUploadThatIsRefusedAtItsEnd(t *testing.T) {
 	t.Run("because of its digest", func(t *testing.T) {
 		f := newUploadFixture(t)
 		wrong := store.Digest{1}
-		session, err := f.BeginUpload(ctx, registry.NewUpload{Ref: uploadRef, Creator: "alice", Length: -1, SHA256: &wrong, Age: time.Hour, Most: 1}, f.limits)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := f.send(session.ID, 0, []byte("x"), true); !errors.Is(err, store.ErrDigest) {
+		id := f.beginAs(registry.NewUpload{Length: -1, SHA256: &wrong, Age: time.Hour, Most: 1})
+		if _, err := f.send(id, 0, []byte("x"), true); !errors.Is(err, store.ErrDigest) {
 			t.Fatalf("error is %v", err)
 		}
-		f.wantGone(session.ID)
+		f.wantGone(id)
 		f.wantBlobs(0)
 	})
 	t.Run("because another one was faster", func(t *testing.T) {
@@ -285,6 +297,42 @@ func TestTheLaterOfTwoRequestsGoesOn(t *testing.T) {
 	f.wantFile([]byte("came and more"))
 }
 
+// TestALaterRequestEndsTheOneThatBegan from the moment in which the upload is announced.
+// Seen to fail with an upload whose turn is free until its bytes are read.
+func TestALaterRequestEndsTheOneThatBegan(t *testing.T) {
+	f := newUploadFixture(t)
+	reader, writer := io.Pipe()
+	interrupted, told := make(chan struct{}), make(chan registry.Upload, 1)
+	announce := func(session store.Session) {
+		go func() {
+			found, err := f.FindUpload(context.Background(), uploadRef, session.ID, "alice")
+			if err != nil {
+				t.Error(err)
+			}
+			told <- found
+		}()
+		select {
+		case <-interrupted:
+		case found := <-told:
+			t.Errorf("the later request is told %d bytes while the earlier one goes on", found.Offset)
+			told <- found
+			_ = writer.CloseWithError(errCut)
+		}
+		go func() { _, _ = writer.Write([]byte("came")) }()
+	}
+	_, err := f.BeginUpload(context.Background(),
+		registry.NewUpload{Ref: uploadRef, Creator: "alice", Length: -1, Age: time.Hour, Most: 1, Announce: announce},
+		registry.Append{Content: registry.Content{Body: reader, Size: -1}, Length: -1, Interrupt: sync.OnceFunc(func() {
+			close(interrupted)
+			_ = writer.CloseWithError(errCut)
+		})}, f.limits)
+	if !errors.Is(err, errCut) {
+		t.Errorf("the request that began the upload: %v", err)
+	}
+	found := <-told
+	f.wantOffset(found.ID, found.Offset)
+}
+
 func TestUploadsExpire(t *testing.T) {
 	f := newUploadFixture(t)
 	f.limits.Quota.Bytes = 10
@@ -298,7 +346,7 @@ func TestUploadsExpire(t *testing.T) {
 		t.Fatalf("what came of an upload does not count: %v", err)
 	}
 	f.begin(-1)
-	if _, err := f.BeginUpload(context.Background(), registry.NewUpload{Ref: uploadRef, Creator: "alice", Length: -1, Age: time.Hour, Most: 2}, f.limits); !errors.Is(err, store.ErrBusy) {
+	if _, err := f.tryBegin(registry.NewUpload{Length: -1, Age: time.Hour, Most: 2}); !errors.Is(err, store.ErrBusy) {
 		t.Fatalf("a third upload of two: %v", err)
 	}
 	f.now = f.now.Add(time.Hour - time.Second)
@@ -322,11 +370,8 @@ func TestUploadsExpire(t *testing.T) {
 func TestTheSweepLeavesUploads(t *testing.T) {
 	f := newUploadFixture(t)
 	ctx := context.Background()
-	session, err := f.BeginUpload(ctx, registry.NewUpload{Ref: uploadRef, Creator: "alice", Length: -1, Age: 100 * 365 * 24 * time.Hour, Most: 1}, f.limits)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.send(session.ID, 0, []byte("kept"), false); err != nil {
+	id := f.beginAs(registry.NewUpload{Length: -1, Age: 100 * 365 * 24 * time.Hour, Most: 1})
+	if _, err := f.send(id, 0, []byte("kept"), false); err != nil {
 		t.Fatal(err)
 	}
 	f.now = time.Now().Add(2 * store.SweepAfter)
@@ -335,7 +380,7 @@ func TestTheSweepLeavesUploads(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := f.send(session.ID, 4, nil, true); err != nil {
+	if _, err := f.send(id, 4, nil, true); err != nil {
 		t.Fatal(err)
 	}
 	f.wantFile([]byte("kept"))
@@ -430,9 +475,7 @@ func TestAnIdleUploadTakesLittleMemory(t *testing.T) {
 	}
 	before := heap()
 	for range many {
-		if _, err := f.BeginUpload(context.Background(), registry.NewUpload{Ref: uploadRef, Creator: "alice", Length: -1, Age: time.Hour, Most: many}, f.limits); err != nil {
-			t.Fatal(err)
-		}
+		f.beginAs(registry.NewUpload{Length: -1, Age: time.Hour, Most: many})
 	}
 	if each := int64(heap()-before) / many; each > 4<<10 {
 		t.Errorf("an upload takes %d bytes, with its session in memory", each)

@@ -20,50 +20,60 @@ type NewUpload struct {
 	Age time.Duration
 	// Most is how many uploads there may be at once in the whole registry.
 	Most int
+	// Announce is called with the upload once it survives a crash, before anything of it is
+	// read.
+	Announce func(store.Session)
 }
 
-// BeginUpload begins an upload that survives a crash. The caller has looked for an
-// existing file already. ErrBusy when there are too many; ErrNoSpace, ErrUnavailable,
-// ErrQuotaBytes, ErrQuotaVersions, ErrQuotaFiles.
-func (r *Registry) BeginUpload(ctx context.Context, begin NewUpload, limits Limits) (store.Session, error) {
+// BeginUpload begins an upload that survives a crash, and appends to it as AppendUpload
+// does. Until it returns, a request that knows the upload from Announce is a later request,
+// and ends the reading of this one. The caller has looked for an existing file already.
+//
+// An Upload without an ID was not begun: ErrBusy when there are too many; ErrNoSpace,
+// ErrUnavailable, ErrQuotaBytes, ErrQuotaVersions, ErrQuotaFiles. With an ID, the errors are
+// those of AppendUpload.
+func (r *Registry) BeginUpload(ctx context.Context, begin NewUpload, request Append, limits Limits) (Upload, error) {
 	if err := r.loadUploads(ctx); err != nil {
-		return store.Session{}, err
+		return Upload{}, err
 	}
 	if _, _, err := r.checkQuota(ctx, begin.Ref, Content{Size: begin.Length}, limits); err != nil {
-		return store.Session{}, err
+		return Upload{}, err
 	}
 	if err := r.admit(ctx); err != nil {
-		return store.Session{}, err
+		return Upload{}, err
 	}
 	now := r.now()
 	session := store.Session{
 		ID: store.NewSessionID(), Ref: begin.Ref, Creator: begin.Creator, Length: begin.Length, SHA256: begin.SHA256,
 		Created: now, Expires: now.Add(begin.Age), Draft: limits.Draft,
 	}
-	if err := r.makeRoom(session, begin.Most); err != nil {
-		return store.Session{}, err
+	u, err := r.makeRoom(session, begin.Most, request.Interrupt)
+	if err != nil {
+		return Upload{}, err
 	}
+	defer r.releaseUpload(u)
 	beginning, cancel := store.Settled(ctx)
 	defer cancel()
 	begun, err := r.blobs.BeginSession(beginning, session)
 	if err != nil {
-		r.uploads.mu.Lock()
-		defer r.uploads.mu.Unlock()
-		delete(r.uploads.known, session.ID)
-		return store.Session{}, fmt.Errorf("beginning an upload: %w", err)
+		r.noteEnded(session.ID, u, nil)
+		return Upload{}, fmt.Errorf("beginning an upload: %w", err)
 	}
-	return begun, nil
+	begin.Announce(begun)
+	return r.goOn(ctx, u, Upload{Session: begun}, request, limits)
 }
 
-// makeRoom knows a session, unless there are too many.
-func (r *Registry) makeRoom(session store.Session, most int) error {
+// makeRoom knows a session, with its turn taken, unless there are too many.
+func (r *Registry) makeRoom(session store.Session, most int, interrupt func()) (*upload, error) {
 	r.uploads.mu.Lock()
 	defer r.uploads.mu.Unlock()
 	if open := len(r.uploads.known) - r.uploads.ended; open >= most {
-		return fmt.Errorf("%w: %d that are not finished", store.ErrBusy, open)
+		return nil, fmt.Errorf("%w: %d that are not finished", store.ErrBusy, open)
 	}
-	r.knowUpload(session)
-	return nil
+	u := r.knowUpload(session)
+	u.turn <- struct{}{}
+	u.interrupt = interrupt
+	return u, nil
 }
 
 // Upload is how an upload stands.
@@ -76,11 +86,11 @@ type Upload struct {
 // FindUpload returns how an upload of a user to a file stands. A request that appends to
 // it is ended first, so that what is told stays true. ErrSessionNotFound.
 func (r *Registry) FindUpload(ctx context.Context, ref store.Ref, id store.SessionID, user string) (Upload, error) {
-	u, release, err := r.takeUpload(ctx, ref, id, user, nil)
+	u, err := r.takeUpload(ctx, ref, id, user, nil)
 	if err != nil {
 		return Upload{}, err
 	}
-	defer release()
+	defer r.releaseUpload(u)
 	return r.findUpload(ctx, u, id)
 }
 
@@ -110,11 +120,11 @@ func (r *Registry) findUpload(ctx context.Context, u *upload, id store.SessionID
 // CancelUpload ends an upload of a user to a file, and deletes its bytes. What is
 // published already stays. ErrSessionNotFound.
 func (r *Registry) CancelUpload(ctx context.Context, ref store.Ref, id store.SessionID, user string) error {
-	u, release, err := r.takeUpload(ctx, ref, id, user, nil)
+	u, err := r.takeUpload(ctx, ref, id, user, nil)
 	if err != nil {
 		return err
 	}
-	defer release()
+	defer r.releaseUpload(u)
 	found, err := r.findUpload(ctx, u, id)
 	if err != nil || found.File != nil {
 		return err

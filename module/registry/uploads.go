@@ -71,10 +71,11 @@ func (r *Registry) loadUploads(ctx context.Context) error {
 }
 
 // knowUpload requires r.uploads.mu.
-func (r *Registry) knowUpload(session store.Session) {
+func (r *Registry) knowUpload(session store.Session) *upload {
 	u := &upload{ref: session.Ref.Key(), creator: store.Fold(session.Creator), expires: session.Expires, draft: session.Draft, turn: make(chan struct{}, 1)}
 	r.uploads.known[session.ID] = u
 	r.countUpload(u, session.Offset)
+	return u
 }
 
 // countUpload has so many bytes of an upload count. Requires r.uploads.mu.
@@ -110,29 +111,24 @@ func (r *Registry) noteEnded(id store.SessionID, u *upload, file *store.File) {
 }
 
 // takeUpload waits until an upload of a user to a file is for this caller alone, which
-// release ends. The later of two callers has it: the earlier one's interrupt is called,
-// which ends the reading of its body. ErrSessionNotFound, ErrOvertaken, ErrUnavailable.
-func (r *Registry) takeUpload(ctx context.Context, ref store.Ref, id store.SessionID, user string, interrupt func()) (u *upload, release func(), err error) {
+// releaseUpload ends. The later of two callers has it: the earlier one's interrupt is
+// called, which ends the reading of its body. ErrSessionNotFound, ErrOvertaken,
+// ErrUnavailable.
+func (r *Registry) takeUpload(ctx context.Context, ref store.Ref, id store.SessionID, user string, interrupt func()) (*upload, error) {
 	if err := r.loadUploads(ctx); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	r.uploads.mu.Lock()
-	u = r.uploads.known[id]
+	u := r.uploads.known[id]
 	if u == nil || !r.now().Before(u.expires) || u.ref != ref.Key() || u.creator != store.Fold(user) {
 		r.uploads.mu.Unlock()
-		return nil, nil, store.ErrSessionNotFound
+		return nil, store.ErrSessionNotFound
 	}
 	u.latest++
 	mine := u.latest
 	r.uploads.mu.Unlock()
 	if err := r.awaitTurn(ctx, u); err != nil {
-		return nil, nil, err
-	}
-	release = func() {
-		r.uploads.mu.Lock()
-		u.interrupt = nil
-		r.uploads.mu.Unlock()
-		<-u.turn
+		return nil, err
 	}
 	r.uploads.mu.Lock()
 	// Who only asks, or gives the upload up, is done in a moment.
@@ -142,10 +138,18 @@ func (r *Registry) takeUpload(ctx context.Context, ref store.Ref, id store.Sessi
 	}
 	r.uploads.mu.Unlock()
 	if overtaken {
-		release()
-		return nil, nil, store.ErrOvertaken
+		r.releaseUpload(u)
+		return nil, store.ErrOvertaken
 	}
-	return u, release, nil
+	return u, nil
+}
+
+// releaseUpload lets the next caller have an upload.
+func (r *Registry) releaseUpload(u *upload) {
+	r.uploads.mu.Lock()
+	u.interrupt = nil
+	r.uploads.mu.Unlock()
+	<-u.turn
 }
 
 // awaitTurn interrupts who uses an upload until it has the turn. Once may not be enough:

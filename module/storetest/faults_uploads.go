@@ -23,12 +23,14 @@ type faultUpload struct {
 // beginUploadStep begins an upload.
 func beginUploadStep(target store.Ref, content string) faultStep {
 	return faultStep{"begin an upload of " + target.File, func(r *faultRun) error {
-		session, err := r.BeginUpload(context.Background(), registry.NewUpload{
+		begin := registry.NewUpload{
 			Ref: target, Creator: "alice", Length: int64(len(content)), Age: 1000 * 24 * time.Hour, Most: 100,
-		}, registry.Limits{})
-		if err == nil {
-			r.uploads[target] = &faultUpload{target: target, content: content, id: session.ID}
+			Announce: func(session store.Session) {
+				r.uploads[target] = &faultUpload{target: target, content: content, id: session.ID}
+			},
 		}
+		nothing := registry.Append{Content: registry.Content{Body: strings.NewReader("")}, Length: -1, Interrupt: func() {}}
+		_, err := r.BeginUpload(context.Background(), begin, nothing, registry.Limits{})
 		return err
 	}}
 }

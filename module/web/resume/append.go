@@ -54,15 +54,17 @@ func (f *Resume) begin(w http.ResponseWriter, r *http.Request, v *visit.Visit) e
 		if err := files.CheckAbsent(r, reg, v.About, limits); err != nil {
 			return err
 		}
-		session, err := reg.BeginUpload(r.Context(), registry.NewUpload{
+		begin := registry.NewUpload{
 			Ref: v.About, Creator: v.User(), Length: length, SHA256: sums.Stored, Age: f.Age, Most: f.Most,
-		}, limits)
-		if err != nil {
-			return f.refuse(r, v, registry.Upload{}, err)
+			Announce: func(session store.Session) { f.announce(w, r, session, reg.Now()) },
 		}
-		location := locationOf(r, session.ID)
-		f.announce(w, r, session, location, reg.Now())
-		return f.receive(w, r, v, reg, session.ID, 0, length, complete, sums.Body, location)
+		request := registry.Append{
+			Content:  registry.Content{Body: f.body(w, r, 0, complete), Size: r.ContentLength, SHA256: sums.Body},
+			Complete: complete, Length: length,
+		}
+		return f.receive(w, r, v, reg, request, func(request registry.Append) (registry.Upload, error) {
+			return reg.BeginUpload(r.Context(), begin, request, limits)
+		})
 	})
 }
 
@@ -110,12 +112,12 @@ func locationOf(r *http.Request, id store.SessionID) string {
 
 // announce tells where the upload is while its bytes are still coming. A request without
 // bytes hears it from the answer; HTTP/1.0 knows no interim answers.
-func (f *Resume) announce(w http.ResponseWriter, r *http.Request, session store.Session, location string, now time.Time) {
+func (f *Resume) announce(w http.ResponseWriter, r *http.Request, session store.Session, now time.Time) {
 	if r.ContentLength == 0 || !r.ProtoAtLeast(1, 1) {
 		return
 	}
 	header := w.Header()
-	header.Set("Location", location)
+	header.Set("Location", locationOf(r, session.ID))
 	header.Set(fieldInterop, r.Header.Get(fieldInterop))
 	f.setLimits(r, header, session.Expires.Sub(now))
 	w.WriteHeader(statusResumption)
@@ -152,22 +154,26 @@ func (f *Resume) append(w http.ResponseWriter, r *http.Request, v *visit.Visit, 
 		length = -1
 	}
 	return v.Use(func(reg *registry.Registry) error {
-		return f.receive(w, r, v, reg, id, offset, length, complete, sums.Body, "")
+		request := registry.Append{
+			Content: registry.Content{Body: f.body(w, r, offset, false), Size: r.ContentLength, SHA256: sums.Body},
+			Offset:  offset, Complete: complete, Length: length,
+		}
+		return f.receive(w, r, v, reg, request, func(request registry.Append) (registry.Upload, error) {
+			return reg.AppendUpload(r.Context(), v.About, id, v.User(), request, f.Files.LimitsOf(v, false)) // the upload knows whether it is for a draft
+		})
 	})
 }
 
-// receive appends the body of a request, and answers.
-func (f *Resume) receive(w http.ResponseWriter, r *http.Request, v *visit.Visit, reg *registry.Registry, id store.SessionID, offset, length int64, complete bool, sum *store.Digest, location string) error {
+// receive gives what a request brings to an upload, and answers.
+func (f *Resume) receive(w http.ResponseWriter, r *http.Request, v *visit.Visit, reg *registry.Registry, request registry.Append, give func(registry.Append) (registry.Upload, error)) error {
 	control := http.NewResponseController(w)
 	var overtaken atomic.Bool
-	upload, err := reg.AppendUpload(r.Context(), v.About, id, v.User(), registry.Append{
-		Content: registry.Content{Body: f.body(w, r, offset, complete && location != ""), Size: r.ContentLength, SHA256: sum},
-		Offset:  offset, Complete: complete, Length: length, CompleteAtLength: interopOf(r) == interopEarlier && r.ContentLength > 0,
-		Interrupt: func() {
-			overtaken.Store(true)
-			_ = control.SetReadDeadline(time.Now()) // a writer that takes no deadline ends with the client
-		},
-	}, f.Files.LimitsOf(v, false)) // the upload knows whether it is for a draft
+	request.CompleteAtLength = interopOf(r) == interopEarlier && r.ContentLength > 0
+	request.Interrupt = func() {
+		overtaken.Store(true)
+		_ = control.SetReadDeadline(time.Now()) // a writer that takes no deadline ends with the client
+	}
+	upload, err := give(request)
 	if err != nil && overtaken.Load() {
 		err = errors.Join(store.ErrOvertaken, err)
 	}
@@ -185,9 +191,9 @@ func (f *Resume) receive(w http.ResponseWriter, r *http.Request, v *visit.Visit,
 		}
 		header.Set("Content-Length", "0")
 		w.WriteHeader(http.StatusCreated)
-	case location != "":
+	case r.Method != http.MethodPatch:
 		v.Answered(http.StatusCreated)
-		header.Set("Location", location)
+		header.Set("Location", locationOf(r, upload.ID))
 		header.Set("Content-Length", "0")
 		w.WriteHeader(http.StatusCreated)
 	default:
