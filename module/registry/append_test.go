@@ -28,6 +28,7 @@ type uploadFixture struct {
 	blobs    *memory.Blobs
 	now      time.Time
 	limits   registry.Limits
+	wrap     func(store.MetadataStore) store.MetadataStore // what is opened
 }
 
 func newUploadFixture(t testing.TB) *uploadFixture {
@@ -50,6 +51,9 @@ func (f *uploadFixture) open() {
 	blobs, err := f.blobs.Open()
 	if err != nil {
 		f.Fatal(err)
+	}
+	if f.wrap != nil {
+		metadata = f.wrap(metadata)
 	}
 	f.Registry = registry.New(metadata, blobs, registry.Options{Now: func() time.Time { return f.now }, Idle: true})
 }
@@ -384,83 +388,6 @@ func TestTheSweepLeavesUploads(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.wantFile([]byte("kept"))
-}
-
-// TestAPublishedUploadWhoseSessionStayed is what a kill leaves between the two.
-// Seen to fail for drafts when only published files were asked for.
-func TestAPublishedUploadWhoseSessionStayed(t *testing.T) {
-	ctx := context.Background()
-	for _, test := range []struct {
-		name               string
-		draft, isPublished bool
-	}{
-		{"as a published file", false, true},
-		{"as a file of a draft", true, false},
-		{"as a file of a draft that was published", true, true},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			f := newUploadFixture(t)
-			f.limits.Draft = test.draft
-			id := f.begin(-1)
-			if _, err := f.send(id, 0, []byte("content"), false); err != nil {
-				t.Fatal(err)
-			}
-			session, err := f.Blobs().FindSession(ctx, id)
-			if err != nil {
-				t.Fatal(err)
-			}
-			_, _, err = f.Metadata().Publish(ctx, store.Publication{
-				Ref: uploadRef, Blob: store.Blob{Locator: session.Locator, Digest: sha256.Sum256([]byte("content")), Size: 7},
-				Stored: f.Metadata().Clock(), Creator: "alice", Created: f.now, Draft: test.draft,
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if test.draft && test.isPublished {
-				if _, err := f.PublishDraft(ctx, uploadRef.VersionRef, nil, "alice"); err != nil {
-					t.Fatal(err)
-				}
-			}
-			f.reopen()
-			found, err := f.send(id, 7, nil, true)
-			if err != nil || found.File == nil || found.Draft != test.draft {
-				t.Fatalf("the last request again: %+v, %v", found, err)
-			}
-			if !test.isPublished {
-				_, err := f.PublishDraft(ctx, uploadRef.VersionRef, nil, "alice")
-				if err != nil {
-					t.Fatal(err)
-				}
-			}
-			f.wantFile([]byte("content"))
-		})
-	}
-}
-
-// TestAPublishedUploadWhoseSessionExpires: nobody asks, and its expiry leaves the file.
-func TestAPublishedUploadWhoseSessionExpires(t *testing.T) {
-	ctx := context.Background()
-	f := newUploadFixture(t)
-	id := f.begin(-1)
-	if _, err := f.send(id, 0, []byte("content"), false); err != nil {
-		t.Fatal(err)
-	}
-	session, err := f.Blobs().FindSession(ctx, id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.send(id, 7, nil, true); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.Blobs().BeginSession(ctx, session); err != nil { // it comes back
-		t.Fatal(err)
-	}
-	f.reopen()
-	f.now = f.now.Add(2 * time.Hour)
-	if ended, err := f.EndExpired(ctx); ended != 1 || err != nil {
-		t.Fatalf("%d have ended, %v", ended, err)
-	}
-	f.wantFile([]byte("content"))
 }
 
 // TestAnIdleUploadTakesLittleMemory: at most 4 KiB, of the registry's.

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -106,15 +107,47 @@ func (r *Registry) findUpload(ctx context.Context, u *upload, id store.SessionID
 	if err != nil {
 		return Upload{}, fmt.Errorf("finding an upload: %w", err)
 	}
-	file, err := r.metadata.Lookup(ctx, session.Ref)
-	if err != nil && session.Draft { // and the draft is not published yet
-		file, err = r.metadata.LookupDraft(ctx, session.Ref)
-	}
-	if err != nil || file.Locator != session.Locator {
+	if !u.doubtful {
 		return Upload{Session: session}, nil
 	}
-	// It was published, and a crash kept the session from ending.
-	return Upload{session, &file}, r.forgetUpload(ctx, session, u, &file)
+	file, ended, err := r.becameOf(ctx, session)
+	if err != nil {
+		return Upload{}, fmt.Errorf("asking what became of an upload: %w", err)
+	}
+	if !ended {
+		u.doubtful = false
+		return Upload{Session: session}, nil
+	}
+	if err := r.forgetUpload(ctx, session, u, file); err != nil || file != nil {
+		return Upload{session, file}, err
+	}
+	return Upload{}, store.ErrSessionNotFound
+}
+
+// becameOf tells whether an upload has ended before its session did, as a crash leaves it,
+// and the file that it became. Nil when it was refused, or the file is not there any more.
+// The bytes are then the reaper's.
+func (r *Registry) becameOf(ctx context.Context, session store.Session) (file *store.File, ended bool, err error) {
+	if err := r.isBehind(); err != nil {
+		return nil, false, err // the metadata may not know what was published
+	}
+	unnamed, err := r.metadata.Unnamed(ctx, []store.Locator{session.Locator})
+	if err != nil || len(unnamed) > 0 {
+		return nil, false, err
+	}
+	found, err := r.metadata.Lookup(ctx, session.Ref)
+	if session.Draft && errors.Is(err, store.ErrPackageNotFound) { // the draft is not published yet
+		found, err = r.metadata.LookupDraft(ctx, session.Ref)
+	}
+	switch {
+	case errors.Is(err, store.ErrPackageNotFound), errors.Is(err, store.ErrFileNotFound):
+		return nil, true, nil
+	case err != nil:
+		return nil, false, err
+	case found.Locator != session.Locator:
+		return nil, true, nil
+	}
+	return &found, true, nil
 }
 
 // CancelUpload ends an upload of a user to a file, and deletes its bytes. What is

@@ -42,6 +42,10 @@ type upload struct {
 	draft   bool        // the file is one of a draft
 	file    *store.File // once it is published
 
+	// doubtful: the session is of an earlier process, which may have published it. Who has
+	// the turn finds out.
+	doubtful bool
+
 	turn      chan struct{} // has one place, for who uses the session
 	latest    int           // of those who asked for it
 	interrupt func()        // ends the reading of who uses it
@@ -64,7 +68,8 @@ func (r *Registry) loadUploads(ctx context.Context) error {
 	}
 	r.uploads.known = make(map[store.SessionID]*upload, len(sessions))
 	for _, session := range sessions {
-		r.knowUpload(session)
+		u := r.knowUpload(session)
+		u.doubtful = session.Length < 0 || session.Length == session.Offset
 	}
 	r.uploads.loaded = true
 	return nil
@@ -239,6 +244,9 @@ func (r *Registry) expire(ctx context.Context, id store.SessionID, u *upload) er
 func (r *Registry) dropUpload(ctx context.Context, session store.Session, u *upload) error {
 	ctx, cancel := store.Settled(ctx)
 	defer cancel()
+	if err := r.isBehind(); err != nil {
+		return err // the metadata may not know what was published
+	}
 	if session.Locator != "" {
 		unnamed, err := r.metadata.Unnamed(ctx, []store.Locator{session.Locator})
 		if err != nil {

@@ -49,7 +49,10 @@ type MetadataStore interface {
 	// ErrExists when the version has a file of that name that p.OnDuplicate does not let go;
 	// ErrDraft or ErrNotDraft when p.Draft says other than the version; ErrQuotaBytes,
 	// ErrQuotaVersions, ErrQuotaFiles or ErrQuotaDrafts when the owner would have more than
-	// p.Quota with it. p.Locator is then condemned. After ErrNoSpace and ErrUnavailable nothing
+	// p.Quota with it. p.Locator is then condemned. A publication that was made already is
+	// made once: what it returned is returned again. One of which the bytes are a blob's
+	// already, or condemned, never condemns them: of condemned ones it is refused with
+	// ErrUnavailable. After ErrNoSpace and ErrUnavailable nothing
 	// refers to p.Locator, and the caller deletes its bytes. ErrUnavailable too when
 	// the bytes were stored more than PublishWithin ago: a sweep may take them
 	// soon. After any other error the outcome is unknown and the caller must leave

@@ -27,6 +27,8 @@ func Metadata(t *testing.T, place MetadataPlace) {
 		"racing publishes of one content under 8 names all win":           raceOfNames,
 		"content published again has its new bytes, under every name":     replaced,
 		"a publish long after its bytes were stored is refused":           tooLate,
+		"a publish that is tried again is made once":                      publishedAgain,
+		"bytes that are condemned are not published":                      condemnedAgain,
 		"bytes are condemned with their last file":                        lastReference,
 		"a version goes with its last file and can be published again":    lastFile,
 		"deleting a version hides all files at once":                      deleteVersion,

@@ -25,6 +25,65 @@ func replaced(f *metadataFixture) {
 }
 
 // tooLate: a sweep may have taken the bytes, or do so soon.
+// publishedAgain: whoever did not hear whether a publish happened tries it again.
+func publishedAgain(f *metadataFixture) {
+	ctx := context.Background()
+	p := f.publication(ref("o", "p", "1", "f"), "x")
+	want, _, err := f.Publish(ctx, p)
+	f.noError(err)
+	for _, how := range []store.OnDuplicate{store.Reject, store.Same, store.Replace} {
+		p.OnDuplicate = how
+		got, condemned, err := f.Publish(ctx, p)
+		f.noError(err)
+		f.want(got, want)
+		f.want(condemned, false)
+	}
+	other := p // of the same bytes, refused in every way
+	for _, change := range []func(*store.Publication){
+		func(p *store.Publication) { p.Ref.File, p.Quota = "g", store.Quota{Files: 1} },
+		func(p *store.Publication) { p.Ref.File, p.Draft = "g", true },
+	} {
+		other = p
+		change(&other)
+		_, condemned, err := f.Publish(ctx, other)
+		f.want(store.IsRefusal(err), true)
+		f.want(condemned, false)
+	}
+	f.mustPublish(ref("o", "p", "1", "taken"), "other")
+	other = p
+	other.Ref.File, other.OnDuplicate = "taken", store.Reject
+	_, _, err = f.Publish(ctx, other)
+	f.wantError(err, store.ErrExists)
+	f.wantCondemned()
+	f.want(f.mustLookup(want.Ref), want)
+	f.wantUsage("o", 6, 1, 2)
+	f.check()
+	f.reopen()
+	f.want(f.mustLookup(want.Ref), want)
+	f.check()
+}
+
+func condemnedAgain(f *metadataFixture) {
+	ctx := context.Background()
+	f.mustPublish(ref("o", "p", "1", "f"), "x")
+	refused := f.publication(ref("o", "p", "1", "f"), "y")
+	_, _, err := f.Publish(ctx, refused)
+	f.wantError(err, store.ErrExists)
+	deleted := f.publication(ref("o", "p", "2", "f"), "z")
+	_, _, err = f.Publish(ctx, deleted)
+	f.noError(err)
+	f.noError(f.DeleteFile(ctx, deleted.Ref, act))
+	for _, p := range []store.Publication{refused, deleted} {
+		p.Ref.File = "new"
+		_, _, err := f.Publish(ctx, p)
+		f.wantError(err, store.ErrUnavailable)
+		_, err = f.FindBlob(ctx, p.Digest)
+		f.wantError(err, store.ErrBlobNotFound)
+	}
+	f.wantCondemned(refused.Locator, deleted.Locator)
+	f.check()
+}
+
 func tooLate(f *metadataFixture) {
 	late := f.publication(ref("a", "p", "1", "f"), "late")
 	late.Stored = f.Clock().Add(-store.PublishWithin - time.Minute)

@@ -1,6 +1,7 @@
 package badger
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -11,6 +12,10 @@ import (
 func (s *Store) Publish(ctx context.Context, p store.Publication) (file store.File, condemned bool, err error) {
 	err = s.submit(ctx, operationWeight, func(b *batch) (err error) {
 		if err := p.CheckAge(s.Clock()); err != nil {
+			return err
+		}
+		isMade := false
+		if file, isMade, err = b.isMade(p); err != nil || isMade {
 			return err
 		}
 		made, err := b.publishFile(p, 0, 0)
@@ -25,6 +30,27 @@ func (s *Store) Publish(ctx context.Context, p store.Publication) (file store.Fi
 		return store.File{}, false, err
 	}
 	return file, condemned, err
+}
+
+// isMade tells whether a publication was made already, and of which file. ErrUnavailable
+// when its bytes are condemned.
+func (b *batch) isMade(p store.Publication) (file store.File, made bool, err error) {
+	if condemned, err := b.get(condemnedKey(p.Locator), &condemnedRecord{}); err != nil || condemned {
+		return file, false, orNotFound(err, fmt.Errorf("%w: the bytes at %s are to be deleted", store.ErrUnavailable, p.Locator))
+	}
+	var blob blobRecord
+	if known, err := b.get(blobKey(p.Digest), &blob); err != nil || !known || blob.locator != p.Locator {
+		return file, false, err
+	}
+	k, err := b.known(p.Ref.VersionRef)
+	if err != nil || !k.exists {
+		return file, false, err
+	}
+	var record fileRecord
+	if made, err = b.get(fileKey(k.version.id, p.Ref.File), &record); err != nil || !made || record.digest != p.Digest {
+		return file, false, err
+	}
+	return published(k.version, record, blob), true, nil
 }
 
 // publishedFile is a file that was published just now.
@@ -45,7 +71,7 @@ func (b *batch) publishFile(p store.Publication, versionID, fileID uint64) (made
 	var taken bool
 	if k.exists {
 		if err := p.CheckState(k.version.draft); err != nil {
-			return b.refuse(p.Locator, err)
+			return b.refuse(p.Blob, err)
 		}
 		if taken, err = b.get(fileKey(k.version.id, p.Ref.File), &old); err != nil {
 			return made, err
@@ -54,7 +80,7 @@ func (b *batch) publishFile(p store.Publication, versionID, fileID uint64) (made
 			return b.renew(k, old, p)
 		}
 		if taken && p.OnDuplicate != store.Replace {
-			return b.refuse(p.Locator, store.ErrExists)
+			return b.refuse(p.Blob, store.ErrExists)
 		}
 		if versionID != 0 && versionID != k.version.id {
 			return made, fmt.Errorf("%w: the journal says version %d of %q, the database %d", errDatabase, versionID, p.Ref.VersionRef, k.version.id)
@@ -71,7 +97,7 @@ func (b *batch) publishFile(p store.Publication, versionID, fileID uint64) (made
 		}
 	}
 	if err := k.checkQuota(p, old); err != nil {
-		return b.refuse(p.Locator, err)
+		return b.refuse(p.Blob, err)
 	}
 
 	made.condemned = b.refer(bKey, &blob, p)
@@ -135,9 +161,14 @@ func (b *batch) renew(k known, file fileRecord, p store.Publication) (made publi
 	return made, nil
 }
 
-// refuse condemns the bytes of a publish that is decided against.
-func (b *batch) refuse(own store.Locator, why error) (publishedFile, error) {
-	b.condemn(own)
+// refuse condemns the bytes of a publish that is decided against, unless they are those of
+// the blob.
+func (b *batch) refuse(own store.Blob, why error) (publishedFile, error) {
+	var blob blobRecord
+	if known, err := b.get(blobKey(own.Digest), &blob); err != nil || known && blob.locator == own.Locator {
+		return publishedFile{}, cmp.Or(err, why)
+	}
+	b.condemn(own.Locator)
 	return publishedFile{condemned: true}, why
 }
 

@@ -21,9 +21,21 @@ func (s *metadataStore) Publish(ctx context.Context, p store.Publication) (store
 	if err := p.CheckAge(s.Clock()); err != nil {
 		return store.File{}, false, err
 	}
+	if m.condemned[p.Locator] {
+		return store.File{}, false, fmt.Errorf("%w: the bytes are condemned", store.ErrUnavailable)
+	}
+	b := m.blobs[p.Digest]
+	isBlob := b != nil && b.locator == p.Locator
+	if v := m.versions[p.Ref.VersionRef.Key()]; v != nil && isBlob {
+		if made, found := v.files[store.Fold(p.Ref.File)]; found && made.Digest == p.Digest {
+			return m.shown(v, made), false, nil
+		}
+	}
 	if err := m.refusal(m.versions[p.Ref.VersionRef.Key()], p); err != nil {
-		m.condemned[p.Locator] = true
-		return store.File{}, true, err
+		if !isBlob {
+			m.condemned[p.Locator] = true
+		}
+		return store.File{}, !isBlob, err
 	}
 	_, replaces := m.blobs[p.Digest]
 	if v := m.versions[p.Ref.VersionRef.Key()]; v != nil {
