@@ -88,7 +88,13 @@ func (t *TokenChange) Parse() (token Token, secret Digest, err error) {
 	return token, secret, err
 }
 
-// Blob is what a publish says of its bytes. ErrDamaged.
+// NamesBytes tells whether a change says where the bytes of a digest are from then on
+// (Blob): a backup that has the change has the bytes.
+func (c Change) NamesBytes() bool {
+	return c.Operation == OperationPublish || c.Operation == OperationRenew
+}
+
+// Blob is what a change that names bytes says of them. ErrDamaged.
 func (c Change) Blob() (Blob, error) {
 	digest, err := ParseDigest(c.Digest)
 	if err != nil {

@@ -34,6 +34,7 @@ type JournaledPlace struct {
 func Backup(t *testing.T, place func(t testing.TB) JournaledPlace) {
 	for name, test := range map[string]func(*backupFixture){
 		"what was backed up is restored":                       backupRestored,
+		"every kind of change is restored":                     backupOfEveryChange,
 		"under publishes and deletes it is as of one moment":   backupConsistent,
 		"increments continue each other":                       backupIncrements,
 		"increments in a wrong order or of others are refused": backupWrongOrder,
@@ -175,6 +176,17 @@ func (f *backupFixture) history(streams ...[]byte) history {
 				delete(h.files, key)
 			case store.OperationDeleteVersion:
 				maps.DeleteFunc(h.files, func(file store.Ref, _ store.Change) bool { return file.VersionRef == key.VersionRef })
+			case store.OperationDeletePackage:
+				maps.DeleteFunc(h.files, func(file store.Ref, _ store.Change) bool {
+					return file.Owner == key.Owner && file.Package == key.Package
+				})
+			case store.OperationPublishDraft:
+				for file, published := range h.files {
+					if file.VersionRef == key.VersionRef {
+						published.Draft, published.Time = false, change.Time
+						h.files[file] = published
+					}
+				}
 			}
 			return nil
 		})
@@ -190,6 +202,10 @@ func (h history) want(f *pairFixture) {
 	for key := range h.names {
 		want, there := h.files[key]
 		got, err := f.Lookup(context.Background(), key)
+		if want.Draft {
+			f.wantError(err, store.ErrPackageNotFound)
+			got, err = f.LookupDraft(context.Background(), key)
+		}
 		if !there {
 			if !errors.Is(err, store.ErrFileNotFound) && !errors.Is(err, store.ErrPackageNotFound) {
 				f.Errorf("%v should not be there: %v", key, err)
@@ -199,6 +215,12 @@ func (h history) want(f *pairFixture) {
 		f.noError(err)
 		if got.Digest.String() != want.Digest || got.Creator != want.User || !got.Created.Equal(want.Time) || got.Ref.File != want.File {
 			f.Errorf("%v is %+v, want %+v", key, got, want)
+		}
+		if size, err := f.blobs.Stat(context.Background(), got.Locator); err != nil || size != want.Size {
+			f.Errorf("%v has %d bytes, want %d: %v", key, size, want.Size, err)
+		}
+		if want.Draft {
+			continue
 		}
 		if _, err := f.read(key); err != nil {
 			f.Errorf("%v: %v", key, err)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/backup"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
@@ -61,6 +62,42 @@ func backupRestored(f *backupFixture) {
 	again := &backupFixture{restored, f.place}
 	position := f.readBackup(stream).head.Position
 	f.history(stream, again.backup(position)).want(restored)
+}
+
+// backupOfEveryChange makes every kind of change both in a full backup and in one that goes
+// on.
+func backupOfEveryChange(f *backupFixture) {
+	ctx := context.Background()
+	publish := func(r store.Ref, content string, limits registry.Limits) {
+		f.Helper()
+		_, err := f.Publish(ctx, r, "alice", registry.Content{Body: strings.NewReader(content), Size: int64(len(content))}, limits)
+		f.noError(err)
+	}
+	same, replace := registry.Limits{OnDuplicate: store.Same}, registry.Limits{OnDuplicate: store.Replace}
+	publish(ref("a", "kept", "1", "renewed"), "renewed", registry.Limits{})
+	publish(ref("a", "kept", "1", "replaced"), "before", registry.Limits{})
+	var streams [][]byte
+	var since store.Position
+	for round := range 2 {
+		version := numbered(round)
+		publish(ref("a", "kept", "1", "renewed"), "renewed", same)
+		publish(ref("a", "kept", "1", "replaced"), "replaced by "+version, replace)
+		draft := ref("a", "kept", "draft "+version, "f")
+		publish(draft, "draft "+version, registry.Limits{Draft: true})
+		released := ref("a", "kept", "released "+version, "f")
+		publish(released, "released "+version, registry.Limits{Draft: true})
+		_, err := f.PublishDraft(ctx, released.VersionRef, nil, "alice")
+		f.noError(err)
+		publish(ref("a", "gone", version, "f"), "gone "+version, registry.Limits{})
+		f.noError(f.DeletePackage(ctx, "a", "gone", "alice"))
+		publish(ref("a", "gone", version+" again", "f"), "again "+version, registry.Limits{})
+		streams = append(streams, f.backup(since))
+		since = f.readBackup(streams[round]).head.Position
+		full := f.backup(store.Position{})
+		f.history(full).want(f.mustRestore(full))
+		f.history(streams...).want(f.mustRestore(streams...))
+	}
+	f.history(streams...).want(f.pairFixture)
 }
 
 // backupConsistent makes backups while clients publish and delete and the reaper is

@@ -188,7 +188,7 @@ func (f *blobFinder) find(locator store.Locator) (store.Blob, error) {
 		if err != nil {
 			return store.Blob{}, err
 		}
-		if change.Operation == store.OperationPublish && change.Locator == locator {
+		if change.NamesBytes() && change.Locator == locator {
 			return change.Blob()
 		}
 	}

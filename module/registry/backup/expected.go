@@ -30,7 +30,7 @@ func (b *backup) expect(ctx context.Context) (expected Totals) {
 	}
 	_ = b.readLines(ctx, func(piece linePiece) error {
 		for _, change := range piece.changes {
-			if change.Operation == store.OperationPublish {
+			if change.NamesBytes() {
 				expected = expected.Plus(Totals{Blobs: 1, Bytes: change.Size})
 			}
 		}

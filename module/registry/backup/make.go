@@ -151,7 +151,7 @@ func (b *backup) readLines(ctx context.Context, use func(linePiece) error) error
 // snapshot, unless they are in the backup already.
 func (b *backup) writeBlobs(ctx context.Context, changes []store.Change) error {
 	for _, change := range changes {
-		if change.Operation != store.OperationPublish || b.out.HasBlob(change.Locator) {
+		if !change.NamesBytes() || b.out.HasBlob(change.Locator) {
 			continue
 		}
 		blob, err := change.Blob()

@@ -125,7 +125,7 @@ func pack(w io.Writer, path string, head folderHead, names []string) error {
 
 // packBlob writes the bytes that a change names, if the backup has them.
 func packBlob(out *backup.Writer, path string, change store.Change) error {
-	if change.Operation != store.OperationPublish || out.HasBlob(change.Locator) {
+	if !change.NamesBytes() || out.HasBlob(change.Locator) {
 		return nil
 	}
 	directory, name, err := change.Locator.Split()
