@@ -16,6 +16,7 @@ import (
 type sessionWriter struct {
 	appender
 	store  *Store
+	dirty  bool  // the file was changed since it was synced
 	failed error // of a write or a sync: what is in the file may not be what was sent
 	closed bool
 }
@@ -46,6 +47,7 @@ func (s *Store) ContinueSession(ctx context.Context, session store.Session) (sto
 		return w, nil
 	}
 	// What was not saved: a power cut may have left anything there.
+	w.dirty = true
 	if err := w.file.Truncate(session.Offset); err != nil {
 		return nil, errors.Join(fmt.Errorf("cutting off what was not saved: %w", directory.Full(err)), w.Close())
 	}
@@ -65,7 +67,7 @@ func (w *sessionWriter) Write(p []byte) (int, error) {
 		return 0, err
 	}
 	n, err := w.append(p)
-	w.failed = err
+	w.dirty, w.failed = true, err
 	return n, err
 }
 
@@ -82,8 +84,11 @@ func (w *sessionWriter) save(session store.Session) error {
 	if session.Offset != w.size {
 		return fmt.Errorf("saving an offset of %d, after %d bytes", session.Offset, w.size)
 	}
-	if err := w.file.Sync(); err != nil {
-		return fmt.Errorf("syncing file: %w", directory.Full(err))
+	if w.dirty {
+		if err := w.file.Sync(); err != nil {
+			return fmt.Errorf("syncing file: %w", directory.Full(err))
+		}
+		w.dirty = false
 	}
 	return w.store.saveSession(session, disk.WriteFile)
 }
