@@ -50,7 +50,7 @@ var rooms = []room{
 	{folder: "module/web/receive", is: "a body and what it claims", imports: []string{"module/web/visit", "module/registry", "module/store"}},
 	{folder: "module/web/resume", is: "resumable uploads", imports: []string{"module/web/files", "module/web/receive", "module/web/send", "module/web/visit", "module/registry", "module/store"}, tests: suites},
 	{folder: "module/web/send", is: "bytes out: validators, conditions, ranges", imports: []string{"module/web/visit", "module/registry", "module/store"}, tests: suites},
-	{folder: "module/web/visit", is: "one request: its path, who asks, may they, refusals, the audit log", imports: []string{"module/access", "module/pool", "module/registry", "module/store"}, tests: suites},
+	{folder: "module/web/visit", is: "one request: its path, who asks, may they, refusals, the audit log, what was answered", imports: []string{"module/access", "module/pool", "module/registry", "module/store"}, tests: suites},
 	{folder: "module/operate/command", is: "caddy generic-registry", lines: 2050, imports: []string{"module/operate/admin", "module/operate/health", "module/operate/push", "module/pool", "module/registry", "module/registry/backup", "module/registry/backup/folder", "module/registry/integrity", "module/directory", "module/store"}, tests: []string{"module/metadata/*", "module/blobs/*"}},
 	{folder: "module/operate/health", is: "how a registry is, as JSON and as probes", imports: []string{"module/pool", "module/registry", "module/store", "module/web/visit"}},
 	{folder: "module/operate/push", is: "publishing folders and fetching versions, as a client", lines: 2000, imports: []string{"module/store"}},

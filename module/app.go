@@ -16,6 +16,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/generic-registry/caddy-generic-registry/module/access"
 	"github.com/generic-registry/caddy-generic-registry/module/operate/metrics"
 	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
@@ -113,7 +114,24 @@ func (a *App) serve(h *Handler) {
 	a.handlers = append(a.handlers, h)
 	if used := a.uses[h.store]; used != nil {
 		used.config.DraftTTL = max(used.config.DraftTTL, time.Duration(h.files.Drafts.TTL))
+		used.config.Quotas = withQuotas(used.config.Quotas, h.Owners, h.site.Rules.Quota)
 	}
+}
+
+// withQuotas adds the quotas of owners that have a rule of their own, whose number the
+// configuration bounds. Of two handlers the first counts.
+func withQuotas(quotas map[string]store.Quota, owners []access.OwnerRule, quotaOf func(owner string) store.Quota) map[string]store.Quota {
+	for _, rule := range owners {
+		quota := quotaOf(rule.Owner)
+		if _, known := quotas[rule.Owner]; known || rule.Owner == "*" || quota == (store.Quota{}) {
+			continue
+		}
+		if quotas == nil {
+			quotas = make(map[string]store.Quota)
+		}
+		quotas[rule.Owner] = quota
+	}
+	return quotas
 }
 
 // isInside tells whether a request is for a handler of a root, by its path.

@@ -283,6 +283,7 @@ func (h *Handler) provisionSettings() error {
 	h.site.CrossSite = http.NewCrossOriginProtection()
 	h.site.Uploads, h.site.UserUploads = h.MaxUploads, h.MaxUserUploads
 	h.site.Use = h.use
+	h.site.Traffic = visit.TrafficOf(h.Root)
 	h.files = files.Files{
 		Names:       h.FileNames,
 		Upload:      receive.Limits{FileSize: h.MaxFileSize, StallTimeout: time.Duration(h.UploadStallTimeout), LeastRate: h.UploadLeastRate},

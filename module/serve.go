@@ -30,13 +30,17 @@ func (h *Handler) wing(r *http.Request, path visit.Path) (visit.Wing, visit.Path
 	below, inside := path.Under(h.site.Prefix)
 	switch {
 	case !inside:
-		return h.api.Find(path)
+		wing, below := h.api.Find(path)
+		if wing == nil {
+			return nil, below
+		}
+		return visit.Counted{Wing: wing, Operation: visit.OperationAPI}, below
 	case api.IsDocument(below):
-		return h.api.Document, below
+		return visit.Counted{Wing: h.api.Document, Operation: visit.OperationAPI}, below
 	case h.resume.Wants(r):
-		return &h.resume, below
+		return visit.Counted{Wing: &h.resume, Operation: visit.OperationResume}, below
 	case h.pages != nil && h.pages.Answers(r, below):
-		return h.pages, below
+		return visit.Counted{Wing: h.pages, Operation: visit.OperationBrowse}, below
 	}
 	return &h.files, below
 }
@@ -57,7 +61,7 @@ func (h *Handler) pass(w http.ResponseWriter, r *http.Request, next caddyhttp.Ha
 		return nil
 	}
 	if wing, below := h.api.Offer(path); wing != nil {
-		h.site.Serve(w, r, below, wing)
+		h.site.Serve(w, r, below, visit.Counted{Wing: wing, Operation: visit.OperationAPI})
 		return nil
 	}
 	if h.isStripped(r) {

@@ -30,6 +30,9 @@ type Config struct {
 	StoreLog  *slog.Logger  // for the registry itself, which knows no zap
 	Audit     *zap.Logger   // for changes that the admin endpoint makes; may be nil
 
+	// Quotas are those of owners that have a rule of their own. Nil when there are none.
+	Quotas map[string]store.Quota
+
 	// TakesTokens says that a site of the configuration accepts tokens of the registry.
 	TakesTokens bool
 }

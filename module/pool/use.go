@@ -67,7 +67,8 @@ type Health struct {
 	Key  Key
 	Root string
 	registry.Health
-	Fault error // why it is not open, or nil
+	Quotas map[string]store.Quota // as in Config, of the configuration that started last
+	Fault  error                  // why it is not open, or nil
 }
 
 // Health tells how the registries with a root are, or all with an empty one, in the order
@@ -75,7 +76,11 @@ type Health struct {
 func (p *Pool) Health(root string) (all []Health) {
 	for _, e := range p.joinAll(root) {
 		health, err := e.health()
-		all = append(all, Health{Key: e.key, Root: e.root(), Health: health, Fault: err})
+		shown := Health{Key: e.key, Root: e.root(), Health: health, Fault: err}
+		if latest := e.latest(); latest != nil {
+			shown.Quotas = latest.Quotas
+		}
+		all = append(all, shown)
 		p.leave(e)
 	}
 	return all

@@ -12,6 +12,10 @@ type Health struct {
 	Scrub           integrity.ScrubHealth
 	Damage          integrity.DamageHealth
 	Sweep           SweepHealth
+	// Uploads are what is in progress.
+	Uploads UploadsHealth
+	// Published is what was published since the registry was opened.
+	Published Published
 }
 
 // Ready tells whether changes are taken: both stores take them and have more room
@@ -31,5 +35,7 @@ func (r *Registry) Health() Health {
 		h.Metadata.Fault = fault
 	}
 	h.Sweep.Withheld = r.sweeper.withheld.Load()
+	h.Uploads = UploadsHealth{Requests: r.slots.taken(), Sessions: r.unfinished()}
+	h.Published = r.published.read()
 	return h
 }

@@ -40,6 +40,8 @@ type Registry struct {
 	background sync.WaitGroup
 
 	dates dates // of what was just published
+
+	published published
 }
 
 // Options tune a Registry. The zero value is what production uses, except that

@@ -67,6 +67,13 @@ func (s *slots) take(user string, limits Limits) error {
 	return nil
 }
 
+// taken tells how many there are.
+func (s *slots) taken() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.all
+}
+
 func (s *slots) give(user string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/journal"
@@ -115,7 +116,9 @@ func (s *Store) commit(operations []*operation) {
 	s.committer.Lock()
 	defer s.committer.Unlock()
 	for len(operations) > 0 {
+		began := time.Now()
 		rest := s.commitTogether(operations)
+		s.batches.Note(time.Since(began))
 		for _, o := range operations[:len(operations)-len(rest)] {
 			close(o.done)
 		}

@@ -61,6 +61,7 @@ type Store struct {
 	end        context.CancelFunc
 	wake       chan struct{}
 	commits    atomic.Uint64
+	batches    store.Timer
 
 	mu        sync.Mutex
 	snapshots map[*snapshot]struct{} // not closed

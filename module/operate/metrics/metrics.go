@@ -4,44 +4,68 @@ package metrics
 
 import (
 	"errors"
-	"fmt"
-	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/generic-registry/caddy-generic-registry/module/pool"
-	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // prefix begins the names of all metrics.
 const prefix = "caddy_generic_registry_"
 
-// Labels have the roots of the configuration and the two halves of a registry, never
-// anything of a request.
+// Labels have the roots and the owners of the configuration, the two halves of a registry,
+// and words of which there is a fixed number; never anything of a request.
 const (
-	labelRoot  = "root"
-	labelStore = "store"
+	labelRoot      = "root"
+	labelStore     = "store"
+	labelOwner     = "owner"
+	labelOf        = "of"
+	labelOperation = "operation"
+	labelStatus    = "status"
+	labelReason    = "reason"
 )
 
+var all []*prometheus.Desc
+
 func metric(name, help string, labels ...string) *prometheus.Desc {
-	return prometheus.NewDesc(prefix+name, help, append([]string{labelRoot}, labels...), nil)
+	desc := prometheus.NewDesc(prefix+name, help, append([]string{labelRoot}, labels...), nil)
+	all = append(all, desc)
+	return desc
 }
 
 var (
-	metricReady         = metric("ready", "Whether the registry takes changes: 1, or 0.")
-	metricDamaged       = metric("damaged_blobs", "Blobs that are known to be damaged.")
-	metricScrubbedBytes = metric("scrubbed_bytes_total", "Bytes read to compare blobs with their digests.")
-	metricScrubbedBlobs = metric("scrubbed_blobs_total", "Blobs read to compare them with their digests.")
-	metricJournal       = metric("journal_sequence", "Number of the last change in the journal.")
-	metricJournalDamage = metric("journal_damaged", "Whether the journal is known to be damaged: 1, or 0.")
-	metricFree          = metric("free_bytes", "Bytes free on the disk of a store.", labelStore)
-	metricFreeFiles     = metric("free_files", "Files (inodes) that the disk of a store still takes, where the disk limits them.", labelStore)
-	metricDescriptors   = metric("free_descriptors", "Files that the process may still open, where that is known.", labelStore)
-	metricReserve       = metric("reserve_bytes", "Bytes that are to stay free on the disk of a store.", labelStore)
+	metricRequests = metric("requests_total", "Requests that were answered.", labelOperation, labelStatus)
+	metricRefusals = metric("refusals_total", "Requests that were refused.", labelReason)
+	metricReceived = metric("received_bytes_total", "Bytes of the bodies of requests.")
+	metricSent     = metric("sent_bytes_total", "Bytes of the bodies of answers.")
 
-	all = []*prometheus.Desc{
-		metricReady, metricDamaged, metricScrubbedBytes, metricScrubbedBlobs, metricJournal, metricJournalDamage, metricFree, metricFreeFiles, metricDescriptors, metricReserve,
-	}
+	metricReady          = metric("ready", "Whether the registry takes changes: 1, or 0.")
+	metricUploads        = metric("uploads", "Requests whose uploads are in progress.")
+	metricSessions       = metric("resumable_uploads", "Resumable uploads that are begun and not finished.")
+	metricPublished      = metric("published_files_total", "Files published since the registry was opened.")
+	metricPublishedBytes = metric("published_bytes_total", "Bytes of the files published since the registry was opened.")
+	metricKnownBytes     = metric("deduplicated_bytes_total", "Bytes published since the registry was opened whose content was stored already.")
+	metricDamaged        = metric("damaged_blobs", "Blobs that are known to be damaged.")
+	metricWithheld       = metric("withheld_blobs", "Blobs that no file refers to, and that wait for an administrator because they are unusually many.")
+	metricScrubbedBytes  = metric("scrubbed_bytes_total", "Bytes read to compare blobs with their digests.")
+	metricScrubbedBlobs  = metric("scrubbed_blobs_total", "Blobs read to compare them with their digests.")
+	metricScrubRunning   = metric("scrub_running", "Whether blobs are being read to compare them: 1, or 0.")
+	metricScrubFinished  = metric("scrub_finished_seconds", "When the last pass over all blobs ended, in seconds since 1970.")
+	metricJournal        = metric("journal_sequence", "Number of the last change in the journal.")
+	metricCheckpoint     = metric("checkpoint_sequence", "Number of the last change that a checkpoint of the journal stands for.")
+	metricJournalDamage  = metric("journal_damaged", "Whether the journal is known to be damaged: 1, or 0.")
+	metricCommits        = metric("commit_seconds", "Time that changes took to become durable, those together that came at one moment.")
+	metricFree           = metric("free_bytes", "Bytes free on the disk of a store.", labelStore)
+	metricFreeFiles      = metric("free_files", "Files (inodes) that the disk of a store still takes, where the disk limits them.", labelStore)
+	metricReserveFiles   = metric("reserve_files", "Files (inodes) that are to stay free on the disk of a store, where the disk limits them.", labelStore)
+	metricDescriptors    = metric("free_descriptors", "Files that the process may still open, where that is known.", labelStore)
+	metricReserve        = metric("reserve_bytes", "Bytes that are to stay free on the disk of a store.", labelStore)
+
+	metricOwners    = metric("owners", "Owners that have a file.")
+	metricVersions  = metric("versions", "Versions that there are.")
+	metricFileBytes = metric("file_bytes", "Bytes of all files, equal contents as often as they were published.")
+	metricUsed      = metric("quota_used", "What an owner with a rule of its own has of what its quota limits.", labelOwner, labelOf)
+	metricQuota     = metric("quota_limit", "What an owner with a rule of its own may have.", labelOwner, labelOf)
 )
 
 // collector tells the health of the registries in a pool as metrics. It outlives
@@ -63,63 +87,6 @@ func Register(to *prometheus.Registry) error {
 func (c collector) Describe(to chan<- *prometheus.Desc) {
 	for _, desc := range all {
 		to <- desc
-	}
-}
-
-// Collect implements prometheus.Collector.
-func (c collector) Collect(to chan<- prometheus.Metric) {
-	registries := c.pool.Health("")
-	roots := make(map[string]int, len(registries))
-	for _, health := range registries {
-		roots[health.Root]++
-	}
-	for _, health := range registries {
-		label := strings.ToValidUTF8(health.Root, "\uFFFD")
-		if roots[health.Root] > 1 { // with directories of their own
-			label = fmt.Sprintf("%s (%s)", label, strings.ToValidUTF8(health.Key.Metadata, "\uFFFD"))
-		}
-		collect(to, health, label)
-	}
-}
-
-// collect tells the metrics of one registry. One that is not open is only not ready.
-func collect(to chan<- prometheus.Metric, health pool.Health, root string) {
-	gauge := func(desc *prometheus.Desc, value float64, labels ...string) {
-		to <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, append([]string{root}, labels...)...)
-	}
-	counter := func(desc *prometheus.Desc, value int64) {
-		to <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(value), root)
-	}
-	if health.Fault != nil {
-		gauge(metricReady, 0)
-		return
-	}
-	ready := 0.0
-	if health.Ready() {
-		ready = 1
-	}
-	gauge(metricReady, ready)
-	gauge(metricDamaged, float64(health.Damage.Count))
-	gauge(metricJournal, float64(health.Metadata.Journal.Sequence))
-	damaged := 0.0
-	if health.Metadata.Damage != nil {
-		damaged = 1
-	}
-	gauge(metricJournalDamage, damaged)
-	counter(metricScrubbedBytes, health.Scrub.TotalBytes)
-	counter(metricScrubbedBlobs, health.Scrub.TotalBlobs)
-	for id, space := range map[string]store.Space{"metadata": health.Metadata.Space, "blobs": health.Blobs.Space} {
-		if space == (store.Space{}) {
-			continue // it has no disk
-		}
-		gauge(metricFree, float64(space.Free), id)
-		gauge(metricReserve, float64(space.Reserve), id)
-		if space.ReserveFiles > 0 {
-			gauge(metricFreeFiles, float64(space.FreeFiles), id)
-		}
-		if space.ReserveDescriptors > 0 {
-			gauge(metricDescriptors, float64(space.FreeDescriptors), id)
-		}
 	}
 }
 

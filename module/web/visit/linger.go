@@ -144,12 +144,17 @@ type requestBody struct {
 	done    bool // it ended
 	failed  bool // no more can be read of it
 
+	received *atomic.Int64 // bytes of all bodies; nil when nobody counts
+
 	progress atomic.Int64 // when a read last ended, for discard
 }
 
 func (b *requestBody) Read(p []byte) (int, error) {
 	b.touched = true
 	n, err := b.ReadCloser.Read(p)
+	if b.received != nil {
+		b.received.Add(int64(n))
+	}
 	if err == io.EOF {
 		b.done = true
 	} else if err != nil {

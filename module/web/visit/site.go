@@ -1,11 +1,13 @@
 package visit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
 	"net/http"
 
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
 	"github.com/generic-registry/caddy-generic-registry/module/access"
@@ -31,6 +33,9 @@ type Site struct {
 	// for each user. Zero is no limit.
 	Uploads, UserUploads int
 
+	// Traffic counts the requests. Nil when nobody counts.
+	Traffic *Traffic
+
 	Log   *zap.Logger
 	Audit *zap.Logger // for changes, and for changes that were refused
 }
@@ -44,15 +49,29 @@ type Wing interface {
 	Serve(w http.ResponseWriter, r *http.Request, v *Visit) error
 }
 
+// Counted is a wing whose requests are counted as one operation, whatever their method.
+type Counted struct {
+	Wing
+	// Operation is one of the constants.
+	Operation string
+}
+
 // Serve has a wing answer a request. The path is what comes after the wing's prefix.
 func (s *Site) Serve(w http.ResponseWriter, r *http.Request, path Path, wing Wing) {
 	ctx, end := wanted(r)
 	defer end()
-	body := &requestBody{ReadCloser: r.Body}
+	traffic := s.Traffic
+	if traffic == nil {
+		traffic = new(Traffic) // nobody counts
+	}
+	body := &requestBody{ReadCloser: r.Body, received: &traffic.received}
+	answer := &counted{ResponseWriterWrapper: caddyhttp.ResponseWriterWrapper{ResponseWriter: w}, sent: &traffic.sent}
+	w = answer
 	r = r.WithContext(ctx)
 	r.Body = body
 	v := s.receive(r, path)
 	v.header = maps.Clone(w.Header())
+	defer func() { traffic.note(operationOf(wing, r.Method), cmp.Or(answer.status, http.StatusOK), v.err) }()
 	v.err = wing.Serve(w, r, v)
 	if v.err == nil {
 		v.auditChange()
