@@ -87,6 +87,20 @@ func (d *directive) value(form string) (string, error) {
 	return value, nil
 }
 
+// isOff reads the one value off of the current word, or else a block in its place.
+func (d *directive) isOff(known words) (bool, error) {
+	word, values := d.Val(), d.RemainingArgs()
+	switch {
+	case len(values) == 1 && values[0] == off:
+		return true, nil
+	case len(values) > 0:
+		return false, d.Errf("unexpected %q after %s: write %s %s, or a block of %s", values[0], word, word, off, list(known))
+	case !d.opensBlock():
+		return false, d.Errf("%s has no value: write %s %s, or a block of %s", word, word, off, list(known))
+	}
+	return false, d.block(word, known)
+}
+
 // names reads the one or more names of the current word, each once, and checks
 // each.
 func (d *directive) names(form string, check func(string) error) ([]string, error) {

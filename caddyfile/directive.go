@@ -52,6 +52,8 @@ var subdirectives = words{
 	"prefix":               (*directive).prefix,
 	"owner":                (*directive).owner,
 	"admin":                (*directive).admin,
+	"on_duplicate":         (*directive).onDuplicate,
+	"immutable":            (*directive).immutable,
 	"user":                 (*directive).user,
 	"groups":               (*directive).groups,
 	"max_file_size":        (*directive).maxFileSize,
@@ -83,6 +85,11 @@ type directive struct {
 	owners  map[string]string     // folded owner to the position of its block
 	lines   *access.Permissions   // of the rule that is being read
 
+	// republishing is that of the block that is being read.
+	republishing *access.Republishing
+	// contradictions are where blocks say replace and immutable.
+	contradictions []caddyfile.Dispenser
+
 	// At the values of these words, where they are written.
 	atHealth, atAPI, atReleases caddyfile.Dispenser
 }
@@ -96,16 +103,22 @@ type directive struct {
 //			read         <principal>...
 //			write        <principal>...
 //			delete       <principal>...
+//			on_duplicate reject|same|replace
+//			immutable    [off]
 //			quota        <size>
 //			max_versions <number>
 //			max_files    <number>
 //			package <pattern> {
-//				read     <principal>...
-//				write    <principal>...
-//				delete   <principal>...
+//				read         <principal>...
+//				write        <principal>...
+//				delete       <principal>...
+//				on_duplicate reject|same|replace
+//				immutable    [off]
 //			}
 //		}
 //		admin                <user>...
+//		on_duplicate         reject|same|replace
+//		immutable            [off]
 //		user                 [trusted] <placeholder>
 //		groups               [trusted] <placeholder>
 //		max_file_size        <size>
@@ -135,12 +148,15 @@ type directive struct {
 //
 // The dispenser has the directive's tokens without the matcher.
 func parse(dispenser *caddyfile.Dispenser, handler *module.Handler) error {
-	d := &directive{Dispenser: dispenser, handler: handler, owners: make(map[string]string)}
+	d := &directive{Dispenser: dispenser, handler: handler, owners: make(map[string]string), republishing: &handler.Republishing}
 	d.Next() // the directive's name
 	if d.NextArg() {
 		return d.Errf("unexpected %q after %s: a matcher is * or begins with / or @, settings go into a block", d.Val(), directiveName)
 	}
 	if err := d.block(directiveName, subdirectives, "owner"); err != nil {
+		return err
+	}
+	if err := d.checkRepublishing(); err != nil {
 		return err
 	}
 	return d.checkPaths()

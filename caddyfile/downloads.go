@@ -3,8 +3,6 @@ package caddyfile
 import (
 	"slices"
 
-	"github.com/caddyserver/caddy/v2"
-
 	"github.com/generic-registry/caddy-generic-registry/module/web/computed"
 	"github.com/generic-registry/caddy-generic-registry/module/web/files"
 )
@@ -15,20 +13,10 @@ var checksumWords = words{
 	"hashes": (*directive).hashes,
 }
 
-func (d *directive) checksums() error {
+func (d *directive) checksums() (err error) {
 	d.handler.Checksums = new(files.Checksums)
-	if d.opensBlock() {
-		return d.block("checksums", checksumWords)
-	}
-	text, err := d.value(off)
-	if err != nil {
-		return err
-	}
-	if text != off {
-		return d.Errf("checksums is %q: write %s, or a block of %s", text, off, list(checksumWords))
-	}
-	d.handler.Checksums.Off = true
-	return nil
+	d.handler.Checksums.Off, err = d.isOff(checksumWords)
+	return err
 }
 
 func (d *directive) sums() (err error) {
@@ -82,36 +70,18 @@ var draftWords = words{
 	"max": (*directive).maxDrafts,
 }
 
-func (d *directive) drafts() error {
+func (d *directive) drafts() (err error) {
 	d.handler.Drafts = new(files.Drafts)
-	if d.opensBlock() {
-		return d.block("drafts", draftWords)
-	}
-	text, err := d.value(off)
-	if err != nil {
-		return err
-	}
-	if text != off {
-		return d.Errf("drafts is %q: write %s, or a block of %s", text, off, list(draftWords))
-	}
-	d.handler.Drafts.Off = true
-	return nil
+	d.handler.Drafts.Off, err = d.isOff(draftWords)
+	return err
 }
 
-func (d *directive) draftTTL() error {
-	text, err := d.value("<duration>")
-	if err != nil {
-		return err
-	}
-	ttl, err := caddy.ParseDuration(text)
-	if err != nil || ttl <= 0 {
-		return d.Errf("ttl %q is not a duration: write one such as 7d, or leave the line out for 7d", text)
-	}
-	d.handler.Drafts.TTL = caddy.Duration(ttl)
-	return nil
+func (d *directive) draftTTL() (err error) {
+	d.handler.Drafts.TTL, err = d.duration("7d", "7d")
+	return err
 }
 
 func (d *directive) maxDrafts() (err error) {
-	d.handler.Drafts.Max, err = d.number()
+	d.handler.Drafts.Max, err = d.number("100")
 	return err
 }

@@ -89,7 +89,7 @@ func checkRules(t *testing.T, handler *module.Handler) {
 		}
 		checkPermissions(t, rule.Permissions)
 		for _, narrowed := range rule.Packages {
-			if _, err := access.CheckPackagePattern(narrowed.Package); err != nil || narrowed.IsZero() {
+			if _, err := access.CheckPackagePattern(narrowed.Package); err != nil || narrowed.IsEmpty() {
 				t.Errorf("a rule for package %q: %+v, %v", narrowed.Package, narrowed, err)
 			}
 			checkPermissions(t, narrowed.Permissions)

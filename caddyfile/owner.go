@@ -10,6 +10,8 @@ var ownerWords = words{
 	"read":         (*directive).read,
 	"write":        (*directive).write,
 	"delete":       (*directive).delete,
+	"on_duplicate": (*directive).onDuplicate,
+	"immutable":    (*directive).immutable,
 	"quota":        (*directive).quota,
 	"max_versions": (*directive).maxVersions,
 	"max_files":    (*directive).maxFiles,
@@ -18,9 +20,11 @@ var ownerWords = words{
 
 // packageWords are those of a package's block in it.
 var packageWords = words{
-	"read":   (*directive).read,
-	"write":  (*directive).write,
-	"delete": (*directive).delete,
+	"read":         (*directive).read,
+	"write":        (*directive).write,
+	"delete":       (*directive).delete,
+	"on_duplicate": (*directive).onDuplicate,
+	"immutable":    (*directive).immutable,
 }
 
 // owner reads a block of rules into the handler's last rule.
@@ -41,8 +45,11 @@ func (d *directive) owner() error {
 	empty := d.Errf("owner %s has no rule: use one of %s in its block", name, list(ownerWords))
 	d.handler.Owners = append(d.handler.Owners, access.OwnerRule{Owner: name})
 	rule := d.rule()
-	d.lines = &rule.Permissions
-	if err := d.block("owner", ownerWords, "package"); err != nil {
+	around := d.republishing
+	d.lines, d.republishing = &rule.Permissions, &rule.Republishing
+	err := d.block("owner", ownerWords, "package")
+	d.republishing = around
+	if err != nil {
 		return err
 	}
 	if rule.IsEmpty() {
@@ -67,14 +74,14 @@ func (d *directive) packages() error {
 	}
 	empty := d.Errf("package %s has no rule: use one of %s in its block", pattern, list(packageWords))
 	narrowed := access.PackageRule{Package: pattern}
-	around := d.lines
-	d.lines = &narrowed.Permissions
+	lines, republishing := d.lines, d.republishing
+	d.lines, d.republishing = &narrowed.Permissions, &narrowed.Republishing
 	err := d.block("package", packageWords)
-	d.lines = around
+	d.lines, d.republishing = lines, republishing
 	if err != nil {
 		return err
 	}
-	if narrowed.IsZero() {
+	if narrowed.IsEmpty() {
 		return empty
 	}
 	d.rule().Packages = append(d.rule().Packages, narrowed)
@@ -104,13 +111,13 @@ func (d *directive) quota() (err error) {
 }
 
 func (d *directive) maxVersions() error {
-	number, err := d.number()
+	number, err := d.number("no limit")
 	d.rule().MaxVersions = int64(number)
 	return err
 }
 
 func (d *directive) maxFiles() error {
-	number, err := d.number()
+	number, err := d.number("no limit")
 	d.rule().MaxFiles = int64(number)
 	return err
 }

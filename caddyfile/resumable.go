@@ -3,7 +3,6 @@ package caddyfile
 import (
 	"math"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/dustin/go-humanize"
 
 	"github.com/generic-registry/caddy-generic-registry/module"
@@ -17,19 +16,10 @@ var resumableWords = words{
 }
 
 // resumable reads how uploads may come in several requests: a block, or off.
-func (d *directive) resumable() error {
-	const form = "resumable off, or resumable with a block"
+func (d *directive) resumable() (err error) {
 	d.handler.Resumable = new(module.Resumable)
-	switch values := d.RemainingArgs(); {
-	case len(values) == 1 && values[0] == off:
-		d.handler.Resumable.Off = true
-		return nil
-	case len(values) > 0:
-		return d.Errf("unexpected %q after resumable: the form is %s", values[0], form)
-	case !d.opensBlock():
-		return d.Errf("resumable has no value: the form is %s", form)
-	}
-	return d.block("resumable", resumableWords)
+	d.handler.Resumable.Off, err = d.isOff(resumableWords)
+	return err
 }
 
 func (d *directive) maxAppend() error {
@@ -49,20 +39,12 @@ func (d *directive) maxAppend() error {
 	return nil
 }
 
-func (d *directive) uploadTTL() error {
-	text, err := d.value("<duration>")
-	if err != nil {
-		return err
-	}
-	ttl, err := caddy.ParseDuration(text)
-	if err != nil || ttl <= 0 {
-		return d.Errf("ttl %q is not for how long an upload may go on: write a duration such as 24h", text)
-	}
-	d.handler.Resumable.TTL = caddy.Duration(ttl)
-	return nil
+func (d *directive) uploadTTL() (err error) {
+	d.handler.Resumable.TTL, err = d.duration("24h", "24h")
+	return err
 }
 
 func (d *directive) maxResumable() (err error) {
-	d.handler.Resumable.Max, err = d.number()
+	d.handler.Resumable.Max, err = d.number("1000")
 	return err
 }

@@ -40,6 +40,7 @@ func drawHandler(t *rapid.T) *module.Handler {
 	rule := rapid.Custom(func(t *rapid.T) access.OwnerRule {
 		r := access.OwnerRule{Owner: owner.Draw(t, "owner")}
 		r.Permissions = drawPermissions(t, principal, 0)
+		r.Republishing = drawRepublishing(t)
 		r.Packages = drawPackages(t, principal)
 		r.Quota = rapid.Int64Range(0, exact).Draw(t, "quota")
 		r.MaxVersions = rapid.Int64Range(0, exact).Draw(t, "max_versions")
@@ -56,7 +57,9 @@ func drawHandler(t *rapid.T) *module.Handler {
 	if rules := rapid.SliceOfNDistinct(rule, 0, 4, func(r access.OwnerRule) string { return store.Fold(r.Owner) }).Draw(t, "owners"); len(rules) > 0 {
 		h.Owners = rules
 	}
-	h.Admins = drawNames(t, user, 0, "admins")
+	// Without an admin some of what is drawn for the blocks contradicts itself.
+	h.Admins = drawNames(t, user, 1, "admins")
+	h.Republishing = drawRepublishing(t)
 	h.User, h.Groups = drawClaim(t, "user"), drawClaim(t, "groups")
 	h.MaxFileSize = rapid.Int64Range(0, exact).Draw(t, "max_file_size")
 	h.MaxUploads = rapid.IntRange(0, 1000).Draw(t, "max_uploads")
@@ -93,11 +96,19 @@ func drawPermissions(t *rapid.T, principal *rapid.Generator[string], fewest int)
 	return p
 }
 
+func drawRepublishing(t *rapid.T) access.Republishing {
+	yes, no := true, false
+	return access.Republishing{
+		OnDuplicate: rapid.SampledFrom([]access.OnDuplicate{"", access.OnDuplicateReject, access.OnDuplicateSame, access.OnDuplicateReplace}).Draw(t, "on_duplicate"),
+		Immutable:   rapid.SampledFrom([]*bool{nil, &yes, &no}).Draw(t, "immutable"),
+	}
+}
+
 func drawPackages(t *rapid.T, principal *rapid.Generator[string]) (packages []access.PackageRule) {
 	for range rapid.IntRange(0, 2).Draw(t, "packages") {
 		packages = append(packages, access.PackageRule{
 			Package:     rapid.StringMatching(`[a-z*?.]{1,6}`).Draw(t, "package"),
-			Permissions: drawPermissions(t, principal, 1),
+			Permissions: drawPermissions(t, principal, 1), Republishing: drawRepublishing(t),
 		})
 	}
 	return packages
@@ -140,6 +151,16 @@ func write(h *module.Handler) string {
 		line("write", p.Write...)
 		line("delete", p.Delete...)
 	}
+	republishing := func(r access.Republishing) {
+		line("on_duplicate", string(r.OnDuplicate))
+		switch {
+		case r.Immutable == nil:
+		case *r.Immutable:
+			text.WriteString("\timmutable\n")
+		default:
+			line("immutable", "off")
+		}
+	}
 	claim := func(word string, c *access.Claim) {
 		switch {
 		case c == nil:
@@ -155,17 +176,20 @@ func write(h *module.Handler) string {
 	for _, rule := range h.Owners {
 		fmt.Fprintf(&text, "owner `%s` {\n", rule.Owner)
 		permissions(rule.Permissions)
+		republishing(rule.Republishing)
 		limit("quota", rule.Quota)
 		limit("max_versions", rule.MaxVersions)
 		limit("max_files", rule.MaxFiles)
 		for _, narrowed := range rule.Packages {
 			fmt.Fprintf(&text, "package `%s` {\n", narrowed.Package)
 			permissions(narrowed.Permissions)
+			republishing(narrowed.Republishing)
 			text.WriteString("}\n")
 		}
 		text.WriteString("}\n")
 	}
 	line("admin", h.Admins...)
+	republishing(h.Republishing)
 	claim("user", h.User)
 	claim("groups", h.Groups)
 	limit("max_file_size", h.MaxFileSize)

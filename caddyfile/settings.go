@@ -106,27 +106,32 @@ func (d *directive) maxFileSize() (err error) {
 }
 
 func (d *directive) maxUploads() (err error) {
-	d.handler.MaxUploads, err = d.number()
+	d.handler.MaxUploads, err = d.number("no limit")
 	return err
 }
 
 func (d *directive) maxUserUploads() (err error) {
-	d.handler.MaxUserUploads, err = d.number()
+	d.handler.MaxUserUploads, err = d.number("no limit")
 	return err
 }
 
-func (d *directive) uploadStallTimeout() error {
+func (d *directive) uploadStallTimeout() (err error) {
+	d.handler.UploadStallTimeout, err = d.duration("30s", "the server's own")
+	return err
+}
+
+// duration reads a duration that is a limit. Without the line there is another one.
+func (d *directive) duration(such, without string) (caddy.Duration, error) {
 	word := d.Val()
 	text, err := d.value("<duration>")
 	if err != nil {
-		return err
+		return 0, err
 	}
-	timeout, err := caddy.ParseDuration(text)
-	if err != nil || timeout <= 0 {
-		return d.Errf("%s %q is not a duration that can be a limit: write one such as 30s, or leave the line out for the server's own", word, text)
+	duration, err := caddy.ParseDuration(text)
+	if err != nil || duration <= 0 {
+		return 0, d.Errf("%s %q is not a duration that can be a limit: write one such as %s, or leave the line out for %s", word, text, such, without)
 	}
-	d.handler.UploadStallTimeout = caddy.Duration(timeout)
-	return nil
+	return caddy.Duration(duration), nil
 }
 
 // size reads a size that is a limit.
@@ -197,8 +202,8 @@ func (d *directive) browse() error {
 	return nil
 }
 
-// number reads a number that is a limit.
-func (d *directive) number() (int, error) {
+// number reads a number that is a limit. Without the line there is another one.
+func (d *directive) number(without string) (int, error) {
 	word := d.Val()
 	text, err := d.value("<number>")
 	if err != nil {
@@ -206,7 +211,7 @@ func (d *directive) number() (int, error) {
 	}
 	number, err := strconv.Atoi(text)
 	if err != nil || number <= 0 {
-		return 0, d.Errf("%s %q is not a number that can be a limit: write one such as 100, or leave the line out for no limit", word, text)
+		return 0, d.Errf("%s %q is not a number that can be a limit: write one such as 100, or leave the line out for %s", word, text, without)
 	}
 	return number, nil
 }

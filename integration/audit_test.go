@@ -13,6 +13,7 @@ import (
 type auditLine struct {
 	Logger, Msg, Action, Result, User, Token string
 	Owner, Package, Version, File, Digest    string
+	Republished                              string
 	Status                                   int
 	Size                                     *int64
 	ClientIP                                 string `json:"client_ip"`

@@ -61,6 +61,9 @@ type Handler struct {
 	// without case.
 	Admins []string `json:"admins,omitempty"`
 
+	// For the owners and packages whose rules say nothing of it.
+	access.Republishing
+
 	// Where the user is found when no authentication handler named one in
 	// `{http.auth.user.id}`: a placeholder of the request, such as
 	// `{http.request.tls.client.subject}`. Absent or empty is anonymous, and so is a
@@ -358,7 +361,7 @@ func (h *Handler) provisionAccess() (err error) {
 			return fmt.Errorf("%s: %w", claim.word, err)
 		}
 	}
-	if h.site.Rules, err = access.Compile(h.Owners, h.Admins); err != nil {
+	if h.site.Rules, err = access.Compile(h.Owners, h.Admins, h.Republishing); err != nil {
 		return err
 	}
 	access.LogWarnings(h.log, h.site.Rules.Warnings(h.site.GroupsKey != ""))

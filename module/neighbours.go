@@ -213,7 +213,7 @@ func (a *App) warnOfRules() {
 	rules := make(map[pool.Key][]byte)
 	warned := make(map[pool.Key]bool)
 	for _, h := range a.handlers {
-		own, err := json.Marshal([]any{h.Owners, h.Admins})
+		own, err := json.Marshal([]any{h.Owners, h.Admins, h.Republishing})
 		if err != nil {
 			continue
 		}

@@ -34,10 +34,12 @@ type packageRule struct {
 	permissions
 }
 
-// permissions are the lines of a rule after what it leaves out is filled in.
+// permissions are the lines of a rule after what it leaves out is filled in. Only admins
+// delete what is immutable.
 type permissions struct {
 	read, write principals
 	delete      *principals // nil: as write
+	republishing
 }
 
 // principals is a set of users.
@@ -68,6 +70,29 @@ func (p *principals) includes(who Subject, owner string) bool {
 	return false
 }
 
+// covers tells whether a set includes all of another, by the words that they are written
+// with.
+func (p *principals) covers(others *principals) bool {
+	switch {
+	case p.anyone:
+		return true
+	case others.anyone:
+		return false
+	case p.users:
+		return true
+	}
+	return !others.users && (p.owner || !others.owner) && isSubset(others.names, p.names) && isSubset(others.groups, p.groups)
+}
+
+func isSubset(some, all map[string]bool) bool {
+	for name := range some {
+		if !all[name] {
+			return false
+		}
+	}
+	return true
+}
+
 // allow tells whether who may do what. Whoever may change something may read it.
 func (p *permissions) allow(who Subject, what store.Action, owner string) bool {
 	deleters := p.delete
@@ -78,7 +103,7 @@ func (p *permissions) allow(who Subject, what store.Action, owner string) bool {
 	case store.ActionWrite:
 		return p.write.includes(who, owner)
 	case store.ActionDelete:
-		return deleters.includes(who, owner)
+		return !p.immutable && deleters.includes(who, owner)
 	}
 	return p.read.includes(who, owner) || p.write.includes(who, owner) || deleters.includes(who, owner)
 }
@@ -102,10 +127,14 @@ func (r *rule) forPackage(name string) *permissions {
 	return &r.permissions
 }
 
+func (a *Rules) isAdmin(who Subject) bool {
+	return who.Name() != "" && a.admins[store.Fold(who.Name())]
+}
+
 // Allows tells whether the rules let somebody do something with an owner's
 // package. What a token may is not their business.
 func (a *Rules) Allows(who Subject, what store.Action, owner, pkg string) bool {
-	if who.Name() != "" && a.admins[store.Fold(who.Name())] {
+	if a.isAdmin(who) {
 		return true
 	}
 	owner = store.Fold(owner)
@@ -115,7 +144,7 @@ func (a *Rules) Allows(who Subject, what store.Action, owner, pkg string) bool {
 // Extent tells for how much of an owner's packages the rules let somebody do something.
 // Blocks of packages that let somebody do all that the owner's lines do change nothing.
 func (a *Rules) Extent(who Subject, what store.Action, owner string) store.Extent {
-	if who.Name() != "" && a.admins[store.Fold(who.Name())] {
+	if a.isAdmin(who) {
 		return store.ExtentAll
 	}
 	owner = store.Fold(owner)

@@ -25,7 +25,7 @@ func FuzzAccess(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text, adminList, user, owner string) {
 		rules, admins := rulesOf(text), namesOf(adminList)
-		compiled, err := Compile(rules, admins)
+		compiled, err := Compile(rules, admins, Republishing{})
 		if err != nil {
 			return
 		}

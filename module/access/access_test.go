@@ -44,7 +44,7 @@ func TestAccess(t *testing.T) {
 		{"long s is not s", nil, "\u017Fam", "sam", true, false}, // EqualFold would say yes
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			compiled, err := Compile(test.rules, []string{"Root"})
+			compiled, err := Compile(test.rules, []string{"Root"}, Republishing{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -72,7 +72,7 @@ func TestExtent(t *testing.T) {
 			{Package: "demo", Permissions: Permissions{Read: []string{"*"}}},
 		}},
 	}
-	compiled, err := Compile(rules, []string{"root"})
+	compiled, err := Compile(rules, []string{"root"}, Republishing{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +131,7 @@ func TestRulesThatCannotBe(t *testing.T) {
 		{"an empty admin", nil, []string{""}, "not a user name"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := Compile(test.rules, test.admins)
+			_, err := Compile(test.rules, test.admins, Republishing{})
 			if err == nil || !strings.Contains(err.Error(), test.says) {
 				t.Errorf("error is %v, want %q", err, test.says)
 			}
@@ -173,7 +173,7 @@ func TestAccessByPackageGroupAndAction(t *testing.T) {
 		{"a user of a group's whole word is not the group", "@group:ops", "", "team", "tool", "read"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			compiled, err := Compile(rules, nil)
+			compiled, err := Compile(rules, nil, Republishing{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -197,7 +197,7 @@ func TestQuotasAreInherited(t *testing.T) {
 		{Owner: "large", Quota: 1000},
 		{Owner: "Many", MaxVersions: 50},
 		{Owner: "files", MaxFiles: 70},
-	}, nil)
+	}, nil, Republishing{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,7 +225,7 @@ func TestWarnings(t *testing.T) {
 			{Package: "a b*", Permissions: Permissions{Read: anyone}},
 			{Package: "o*", Permissions: Permissions{Write: anyone, Delete: []string{"carol"}}},
 		}},
-	}, nil)
+	}, nil, Republishing{})
 	if err != nil {
 		t.Fatal(err)
 	}

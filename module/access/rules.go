@@ -23,6 +23,7 @@ type OwnerRule struct {
 	Owner string `json:"owner"`
 
 	Permissions
+	Republishing
 
 	// Rules for some of the owner's packages. The first whose pattern matches a
 	// package counts for it, instead of the owner's own lines. Those of owner `*`
@@ -47,7 +48,7 @@ type OwnerRule struct {
 
 // IsEmpty tells whether the rule says nothing.
 func (r OwnerRule) IsEmpty() bool {
-	return r.Permissions.IsZero() && len(r.Packages) == 0 && r.Quota == 0 && r.MaxVersions == 0 && r.MaxFiles == 0
+	return r.Permissions.IsZero() && r.Republishing.IsZero() && len(r.Packages) == 0 && r.Quota == 0 && r.MaxVersions == 0 && r.MaxFiles == 0
 }
 
 // PackageRule says who may do what with some packages of an owner.
@@ -58,7 +59,11 @@ type PackageRule struct {
 	Package string `json:"package"`
 
 	Permissions
+	Republishing
 }
+
+// IsEmpty tells whether the rule says nothing.
+func (r PackageRule) IsEmpty() bool { return r.Permissions.IsZero() && r.Republishing.IsZero() }
 
 // Permissions are the principals who may do something. A list that is left out is
 // that of the surrounding rule: a package's is its owner's, an owner's is that of
@@ -82,8 +87,8 @@ func builtInRule() *rule {
 	return &rule{permissions: permissions{read: principals{anyone: true}, write: principals{owner: true}}}
 }
 
-// Compile checks rules and compiles them.
-func Compile(rules []OwnerRule, admins []string) (*Rules, error) {
+// Compile checks rules and compiles them. What they say nothing of is as the handler says.
+func Compile(rules []OwnerRule, admins []string, handler Republishing) (*Rules, error) {
 	a := &Rules{
 		rules:    make(map[string]*rule, len(rules)),
 		fallback: builtInRule(),
@@ -95,8 +100,12 @@ func Compile(rules []OwnerRule, admins []string) (*Rules, error) {
 		}
 		a.admins[store.Fold(admin)] = true
 	}
+	if err := handler.Check(len(admins) > 0); err != nil {
+		return nil, err
+	}
+	a.fallback.republishing = handler.within(a.fallback.republishing)
 	if i := slices.IndexFunc(rules, func(r OwnerRule) bool { return r.Owner == anyOwner }); i >= 0 {
-		fallback, err := compileRule(rules[i], a.fallback)
+		fallback, err := a.compileRule(rules[i])
 		if err != nil {
 			return nil, err
 		}
@@ -112,7 +121,7 @@ func Compile(rules []OwnerRule, admins []string) (*Rules, error) {
 		if r.Owner == anyOwner {
 			continue
 		}
-		compiled, err := compileRule(r, a.fallback)
+		compiled, err := a.compileRule(r)
 		if err != nil {
 			return nil, err
 		}
@@ -121,22 +130,23 @@ func Compile(rules []OwnerRule, admins []string) (*Rules, error) {
 	return a, nil
 }
 
-func compileRule(r OwnerRule, fallback *rule) (*rule, error) {
+// compileRule compiles the rule of an owner, within the fallback.
+func (a *Rules) compileRule(r OwnerRule) (*rule, error) {
 	fail := func(err error) (*rule, error) { return nil, fmt.Errorf("owner %q: %w", r.Owner, err) }
 	if err := CheckRuleOwner(r.Owner); err != nil {
 		return fail(err)
 	}
 	if r.IsEmpty() {
-		return nil, fmt.Errorf("owner %q has no rule: use one of read, write, delete, package, quota, max_versions and max_files", r.Owner)
+		return nil, fmt.Errorf("owner %q has no rule: use one of read, write, delete, on_duplicate, immutable, package, quota, max_versions and max_files", r.Owner)
 	}
 	if r.Quota < 0 || r.MaxVersions < 0 || r.MaxFiles < 0 {
 		return fail(errNegativeQuota)
 	}
-	own, err := compilePermissions(r.Permissions, fallback.permissions)
+	own, err := a.compileLines(r.Permissions, r.Republishing, a.fallback.permissions)
 	if err != nil {
 		return fail(err)
 	}
-	compiled := &rule{permissions: own, quota: fallback.quota}
+	compiled := &rule{permissions: own, quota: a.fallback.quota}
 	if r.Quota > 0 {
 		compiled.quota.Bytes = r.Quota
 	}
@@ -151,16 +161,26 @@ func compileRule(r OwnerRule, fallback *rule) (*rule, error) {
 		if err != nil {
 			return fail(err)
 		}
-		if p.Permissions.IsZero() {
-			return fail(fmt.Errorf("package %q has no rule: use one of read, write and delete", p.Package))
+		if p.IsEmpty() {
+			return fail(fmt.Errorf("package %q has no rule: use one of read, write, delete, on_duplicate and immutable", p.Package))
 		}
-		narrowed, err := compilePermissions(p.Permissions, own)
+		narrowed, err := a.compileLines(p.Permissions, p.Republishing, own)
 		if err != nil {
 			return fail(fmt.Errorf("package %q: %w", p.Package, err))
 		}
 		compiled.packages = append(compiled.packages, packageRule{pattern, narrowed})
 	}
 	return compiled, nil
+}
+
+// compileLines compiles the lines of one block, within a surrounding rule.
+func (a *Rules) compileLines(p Permissions, r Republishing, around permissions) (permissions, error) {
+	if err := r.Check(len(a.admins) > 0); err != nil {
+		return permissions{}, err
+	}
+	compiled, err := compilePermissions(p, around)
+	compiled.republishing = r.within(around.republishing)
+	return compiled, err
 }
 
 // compilePermissions fills in what is left out from the surrounding rule. Who may

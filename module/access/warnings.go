@@ -43,6 +43,9 @@ func (p *permissions) warnings(owner, pkg string, groupsKnown bool) (all []Warni
 	if p.delete != nil && p.delete.anyone || p.delete == nil && p.write.anyone {
 		all = append(all, Warning{"anyone may delete, without authentication", owner, pkg})
 	}
+	if p.onDuplicate == store.Replace && !p.immutable && p.delete != nil && !p.delete.covers(&p.write) {
+		all = append(all, Warning{"who may write may replace what is published, although fewer may delete it", owner, pkg})
+	}
 	if groupsKnown {
 		return all
 	}

@@ -77,7 +77,7 @@ func (r *Registry) CheckPublish(ctx context.Context, ref store.Ref, limits Limit
 		if err := asked.CheckState(draft); err != nil {
 			return store.File{}, false, err
 		}
-		if exists && limits.OnDuplicate == store.Reject {
+		if exists && limits.Duplicate() == store.Reject {
 			return existing, true, store.ErrExists
 		}
 		return existing, exists, nil

@@ -100,6 +100,8 @@ func TestWhatAPublishWouldRefuseIsKnownBefore(t *testing.T) {
 		{"published", "new", "y", Limits{}, nil, nil},
 		{"published", "f", "x", Limits{OnDuplicate: store.Same}, nil, nil},
 		{"published", "f", "y", Limits{OnDuplicate: store.Same}, nil, store.ErrExists},
+		{"published", "f", "y", Limits{OnDuplicate: store.Replace, Immutable: true}, nil, store.ErrExists},
+		{"draft", "f", "y", Limits{OnDuplicate: store.Replace, Immutable: true, Draft: true}, nil, nil},
 		{"published", "f", "y", Limits{OnDuplicate: store.Replace}, nil, nil},
 		{"published", "f", "yy", Limits{OnDuplicate: store.Replace, Quota: store.Quota{Files: 3, Bytes: 4, Versions: 2}}, nil, nil},
 		{"published", "g", "y", Limits{Draft: true}, store.ErrNotDraft, store.ErrNotDraft},

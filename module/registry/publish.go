@@ -72,7 +72,7 @@ func (r *Registry) record(ctx context.Context, ref store.Ref, creator string, bl
 		Rank:    versions.Rank(ref.Version),
 		Quota:   limits.Quota,
 
-		Draft: limits.Draft, OnDuplicate: limits.OnDuplicate,
+		Draft: limits.Draft, OnDuplicate: limits.Duplicate(),
 	})
 	if condemned {
 		r.wakeReaper()

@@ -73,7 +73,7 @@ func (r *Registry) checkQuota(ctx context.Context, ref store.Ref, content Conten
 // version more than there may be.
 func (r *Registry) withoutReplaced(ctx context.Context, ref store.Ref, usage store.Usage, limits Limits) (store.Usage, error) {
 	isFull := limits.Quota.Versions > 0 && usage.Versions >= limits.Quota.Versions
-	if !isFull && limits.OnDuplicate != store.Replace {
+	if !isFull && limits.Duplicate() != store.Replace {
 		return usage, nil
 	}
 	lookup := r.metadata.Lookup
@@ -82,7 +82,7 @@ func (r *Registry) withoutReplaced(ctx context.Context, ref store.Ref, usage sto
 	}
 	existing, err := lookup(ctx, ref)
 	switch {
-	case err == nil && limits.OnDuplicate == store.Replace:
+	case err == nil && limits.Duplicate() == store.Replace:
 		usage.Files--
 		usage.Bytes -= existing.Size
 	case errors.Is(err, store.ErrPackageNotFound) && isFull:

@@ -16,12 +16,23 @@ type Limits struct {
 	Draft bool
 	// OnDuplicate is what happens when the version has a file of that name. Zero refuses it.
 	OnDuplicate store.OnDuplicate
+	// Immutable has files that are published keep their bytes: Replace is Same for them. It
+	// says nothing of drafts.
+	Immutable bool
 	// Uploads that may be in progress at once in the whole registry. An upload counts
 	// from its first byte. Zero is no limit.
 	Uploads int
 	// UserUploads that one user may have in progress at once; anonymous is a user
 	// here. Zero is no limit.
 	UserUploads int
+}
+
+// Duplicate is what happens when the version has a file of that name.
+func (l Limits) Duplicate() store.OnDuplicate {
+	if l.Immutable && !l.Draft && l.OnDuplicate == store.Replace {
+		return store.Same
+	}
+	return l.OnDuplicate
 }
 
 // slots counts the uploads of which bytes came. The limits come with each upload, so

@@ -16,7 +16,7 @@ import (
 // TestRefusalsTouchNoStore: whoever may not read an owner learns nothing, and the time that
 // an answer takes cannot tell either. Seen to fail when the store was asked before v.May.
 func TestRefusalsTouchNoStore(t *testing.T) {
-	rules, err := access.Compile([]access.OwnerRule{{Owner: "private", Permissions: access.Permissions{Read: []string{"alice"}}}}, nil)
+	rules, err := access.Compile([]access.OwnerRule{{Owner: "private", Permissions: access.Permissions{Read: []string{"alice"}}}}, nil, access.Republishing{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -75,7 +75,7 @@ func (f *Files) AsksForDraft(r *http.Request) (bool, error) {
 // LimitsOf returns the limits of what is published into an owner's packages, or into a draft
 // of one.
 func (f *Files) LimitsOf(v *visit.Visit, draft bool) registry.Limits {
-	limits := v.Limits(v.About.Owner)
+	limits := v.Limits()
 	limits.Draft, limits.Quota.Drafts = draft, int64(f.Drafts.Max)
 	return limits
 }

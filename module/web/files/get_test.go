@@ -98,7 +98,7 @@ func TestWhatHappensBetweenLookingAndOpening(t *testing.T) {
 // serve answers a GET of a file in a registry.
 func serve(t *testing.T, reg *registry.Registry, ranges string) *httptest.ResponseRecorder {
 	t.Helper()
-	rules, err := access.Compile(nil, nil)
+	rules, err := access.Compile(nil, nil, access.Republishing{})
 	if err != nil {
 		t.Fatal(err)
 	}

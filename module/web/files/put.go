@@ -1,7 +1,6 @@
 package files
 
 import (
-	"cmp"
 	"errors"
 	"net/http"
 
@@ -29,46 +28,61 @@ func (f *Files) put(w http.ResponseWriter, r *http.Request, v *visit.Visit) erro
 		return err
 	}
 	limits := f.LimitsOf(v, draft)
-	err = v.Use(func(reg *registry.Registry) error { return f.publish(w, r, v, reg, said, limits) })
+	var unread bool
+	err = v.Use(func(reg *registry.Registry) (err error) {
+		unread, err = f.publish(w, r, v, reg, said, limits)
+		return err
+	})
 	if err != nil {
 		return err
 	}
 	if draft {
 		SayDraft(w.Header())
 	}
+	if unread {
+		visit.AnswerUnread(w, r, http.StatusCreated)
+		return nil
+	}
 	w.Header().Set("Content-Length", "0")
 	w.WriteHeader(http.StatusCreated)
 	return nil
 }
 
-func (f *Files) publish(w http.ResponseWriter, r *http.Request, v *visit.Visit, reg *registry.Registry, said receive.Declaration, limits registry.Limits) error {
-	if err := CheckAbsent(r, reg, v.About, limits); err != nil {
-		return err
+// publish publishes the body, unless that need not be read.
+func (f *Files) publish(w http.ResponseWriter, r *http.Request, v *visit.Visit, reg *registry.Registry, said receive.Declaration, limits registry.Limits) (unread bool, err error) {
+	claim := said.Claim(r)
+	existing, err := CheckDuplicate(r, reg, v, limits, claim)
+	if err != nil {
+		return false, err
 	}
+	if unread, err = isThere(r, reg, existing, limits, claim); err != nil {
+		return false, err
+	}
+	file := existing
+	if !unread {
+		file, err = f.receive(w, r, v, reg, said, limits)
+	}
+	if err != nil {
+		return false, err
+	}
+	v.Published(*file, existing)
+	send.SetValidators(w.Header(), file.Digest)
+	return unread, nil
+}
+
+func (f *Files) receive(w http.ResponseWriter, r *http.Request, v *visit.Visit, reg *registry.Registry, said receive.Declaration, limits registry.Limits) (*store.File, error) {
 	content, err := f.Upload.Content(w, r, said)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	file, err := reg.Publish(r.Context(), v.About, v.User(), content, limits)
 	if errors.Is(err, store.ErrDigest) {
-		return errors.Join(receive.Mismatch(r.Header), err)
+		return nil, errors.Join(receive.Mismatch(r.Header), err)
 	}
 	if err != nil {
-		return err
+		return nil, TellDuplicate(v, err)
 	}
-	v.Found(file)
-	send.SetValidators(w.Header(), file.Digest)
-	return nil
-}
-
-// CheckAbsent evaluates the conditions of a request that publishes, and refuses it when
-// there is such a file, or the version is a draft where it should not be or the reverse.
-func CheckAbsent(r *http.Request, reg *registry.Registry, ref store.Ref, limits registry.Limits) error {
-	existing, exists, err := reg.CheckPublish(r.Context(), ref, limits)
-	if err != nil && !store.IsRefusal(err) {
-		return err
-	}
-	return cmp.Or(send.CheckConditions(r.Header, exists, existing), err)
+	return &file, nil
 }
 
 // CheckNames judges the names of a file that is to be published, and says which rule they

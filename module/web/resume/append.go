@@ -51,7 +51,7 @@ func (f *Resume) begin(w http.ResponseWriter, r *http.Request, v *visit.Visit) e
 	}
 	limits := f.Files.LimitsOf(v, draft)
 	return v.Use(func(reg *registry.Registry) error {
-		if err := files.CheckAbsent(r, reg, v.About, limits); err != nil {
+		if _, err := files.CheckDuplicate(r, reg, v, limits, receive.Claim{SHA256: sums.Stored, Size: length}); err != nil {
 			return err
 		}
 		begin := registry.NewUpload{
@@ -168,6 +168,10 @@ func (f *Resume) append(w http.ResponseWriter, r *http.Request, v *visit.Visit, 
 func (f *Resume) receive(w http.ResponseWriter, r *http.Request, v *visit.Visit, reg *registry.Registry, request registry.Append, give func(registry.Append) (registry.Upload, error)) error {
 	control := http.NewResponseController(w)
 	var overtaken atomic.Bool
+	before, err := files.FindDuplicate(r, reg, v.About, f.Files.LimitsOf(v, false))
+	if err != nil {
+		return err
+	}
 	request.CompleteAtLength = interopOf(r) == interopEarlier && r.ContentLength > 0
 	request.Interrupt = func() {
 		overtaken.Store(true)
@@ -184,7 +188,7 @@ func (f *Resume) receive(w http.ResponseWriter, r *http.Request, v *visit.Visit,
 	f.stand(r, header, upload, reg.Now())
 	switch {
 	case upload.File != nil:
-		v.Found(*upload.File)
+		v.Published(*upload.File, before)
 		send.SetValidators(header, upload.File.Digest)
 		if upload.Draft {
 			files.SayDraft(header)

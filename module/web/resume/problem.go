@@ -8,6 +8,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/web/files"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
@@ -70,21 +71,23 @@ func (f *Resume) refuse(r *http.Request, v *visit.Visit, upload registry.Upload,
 		setInteger(header, fieldOffset, upload.Offset)
 		return refusal(http.StatusBadRequest, store.ErrEnded, header)
 	}
-	return f.refuseEnd(r, upload, err)
+	return f.refuseEnd(v, upload, err)
 }
 
 // refuseEnd has the client know that the file was refused, after all of it came, and not
 // the request.
-func (f *Resume) refuseEnd(r *http.Request, upload registry.Upload, err error) error {
+func (f *Resume) refuseEnd(v *visit.Visit, upload registry.Upload, err error) error {
 	header := make(http.Header)
 	setBoolean(header, fieldComplete, true)
 	switch {
 	case upload.ID == "":
 		return err
+	case errors.Is(err, store.ErrExists):
+		return refusal(http.StatusConflict, errors.New(files.DuplicateText(v)), header)
 	case errors.Is(err, store.ErrDigest):
 		return refusal(http.StatusBadRequest, store.ErrDigest, header)
 	}
-	for _, conflict := range []error{store.ErrExists, store.ErrDraft, store.ErrNotDraft} {
+	for _, conflict := range []error{store.ErrDraft, store.ErrNotDraft} {
 		if errors.Is(err, conflict) {
 			return refusal(http.StatusConflict, conflict, header)
 		}

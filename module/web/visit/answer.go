@@ -42,7 +42,7 @@ func deny(w http.ResponseWriter, r *http.Request, body *requestBody, form Form, 
 		header.Set("Retry-After", retryAfter(err))
 	}
 	contentType, text := form(status, text)
-	denial{status, contentType, text, mayWrite}.answer(w, r, body)
+	denial{status: status, contentType: contentType, text: text, mayWrite: mayWrite}.answer(w, r, body)
 }
 
 // retryAfter says, in seconds, when what failed is tried again: a store that is not open

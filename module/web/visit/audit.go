@@ -21,6 +21,19 @@ const placeholderPrefix = "http.generic_registry."
 // placeholders.
 func (v *Visit) Found(file store.File) { v.file, v.found = file, true }
 
+// Published notes the file that a request published, and the one that had the name before,
+// if any: it is the same one where the bytes are the same.
+func (v *Visit) Published(file store.File, before *store.File) {
+	v.Found(file)
+	switch {
+	case before == nil:
+	case before.ID == file.ID:
+		v.republished = "same"
+	default:
+		v.republished = "replaced"
+	}
+}
+
 // Answered notes the status of a change that was made, where it is not 201 with a file that
 // was found and 204 without one.
 func (v *Visit) Answered(status int) { v.status = status }
@@ -100,6 +113,9 @@ func (v *Visit) auditChange() {
 	}
 	if v.found {
 		fields = append(fields, zap.Int64("size", v.file.Size), zap.Stringer("digest", v.file.Digest))
+	}
+	if v.republished != "" {
+		fields = append(fields, zap.String("republished", v.republished))
 	}
 	v.site.Audit.Info(message, fields...)
 }

@@ -52,6 +52,21 @@ type denial struct {
 	contentType, text string
 	// mayWrite tells that the client may write here: it is given more patience.
 	mayWrite bool
+	// late tells that the client may have begun to send the body, although it was to wait
+	// for this answer.
+	late bool
+}
+
+// AnswerUnread answers a request of a client that was to wait until it is asked for the body,
+// whose answer is that the body need not come. If the client has not waited that long, it is
+// listened to as after a refusal. Streams of HTTP/2 and HTTP/3 just end (RFC 9113 section 8.1).
+func AnswerUnread(w http.ResponseWriter, r *http.Request, status int) {
+	body, ours := r.Body.(*requestBody)
+	if r.ProtoMajor > 1 || !ours {
+		w.WriteHeader(status)
+		return
+	}
+	denial{status: status, mayWrite: true, late: true}.answer(w, r, body)
 }
 
 // answer writes the denial so that it arrives, whatever the client is sending: the
@@ -59,8 +74,10 @@ type denial struct {
 // bounds. It ends when Caddy stops.
 func (d denial) answer(w http.ResponseWriter, r *http.Request, body *requestBody) {
 	header := w.Header()
-	header.Set("Content-Type", d.contentType)
-	header.Set("X-Content-Type-Options", "nosniff")
+	if d.contentType != "" {
+		header.Set("Content-Type", d.contentType)
+		header.Set("X-Content-Type-Options", "nosniff")
+	}
 	header.Set("Content-Length", strconv.Itoa(len(d.text)))
 	control := http.NewResponseController(w)
 	if r.ContentLength == 0 || body.done || isSmall(r) && body.readSmall(control) {
@@ -69,7 +86,7 @@ func (d denial) answer(w http.ResponseWriter, r *http.Request, body *requestBody
 	}
 	if r.ProtoMajor == 1 {
 		header.Set("Connection", "close")
-		if ExpectsContinue(r) && !body.touched {
+		if ExpectsContinue(r) && !body.touched && !d.late {
 			// The client has sent no body and waits for this answer; reading from the
 			// body would ask for it (RFC 9110 section 10.1.1).
 			d.write(w)

@@ -35,7 +35,7 @@ func TestStrangersAreHeardInBounds(t *testing.T) {
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				counted := &countedBody{ReadCloser: r.Body}
 				body := &requestBody{ReadCloser: counted}
-				denial{http.StatusForbidden, "text/plain", "no\n", test.mayWrite}.answer(w, r, body)
+				denial{status: http.StatusForbidden, contentType: "text/plain", text: "no\n", mayWrite: test.mayWrite}.answer(w, r, body)
 				if body.done != test.all {
 					t.Errorf("all of the body was read: %v, want %v", body.done, test.all)
 				}

@@ -29,7 +29,7 @@ func (f wing) Serve(w http.ResponseWriter, r *http.Request, v *Visit) error { re
 // newSite is a site without rules, and what it logs.
 func newSite(t *testing.T) (*Site, *observer.ObservedLogs) {
 	t.Helper()
-	rules, err := access.Compile(nil, nil)
+	rules, err := access.Compile(nil, nil, access.Republishing{})
 	if err != nil {
 		t.Fatal(err)
 	}

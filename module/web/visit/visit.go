@@ -34,7 +34,9 @@ type Visit struct {
 	file    store.File // what was found or published
 	found   bool       // whether there is such a file
 	err     error      // why the request was refused
-	status  int        // of a change that was made, where it is not the usual one
+	// republished says what became of a file that was there before: same or replaced.
+	republished string
+	status      int // of a change that was made, where it is not the usual one
 }
 
 // Restart drops the header lines of the answer that the wing has set so far.
@@ -92,6 +94,8 @@ func (v *Visit) refusal(what store.Action, owner, pkg string) error {
 		return ErrUnauthenticated
 	case what == store.ActionRead:
 		return store.ErrPackageNotFound
+	case what == store.ActionDelete && v.IsImmutable(owner, pkg) && v.site.Rules.Allows(v.who, store.ActionRead, owner, pkg):
+		return Tell(ErrForbidden, "%s/%s is immutable: only an admin deletes what is published there", owner, pkg)
 	}
 	return Tell(ErrForbidden, "user %s may not %s in %s/%s", v.who.user, what, owner, pkg)
 }
@@ -124,10 +128,17 @@ func (v *Visit) Use(do func(*registry.Registry) error) error {
 	return err
 }
 
-// Limits are those of what an owner publishes.
-func (v *Visit) Limits(owner string) registry.Limits {
-	return registry.Limits{Quota: v.site.Rules.Quota(owner), Uploads: v.site.Uploads, UserUploads: v.site.UserUploads}
+// Limits are those of what the user publishes at once in the package of the visit.
+func (v *Visit) Limits() registry.Limits {
+	rules, owner := v.site.Rules, v.About.Owner
+	limits := registry.Limits{Quota: rules.Quota(owner), Uploads: v.site.Uploads, UserUploads: v.site.UserUploads}
+	limits.OnDuplicate, limits.Immutable = rules.Republishing(v.who, owner, v.About.Package)
+	return limits
 }
+
+// IsImmutable tells whether only admins may delete or replace what is published in a
+// package.
+func (v *Visit) IsImmutable(owner, pkg string) bool { return v.site.Rules.IsImmutable(owner, pkg) }
 
 // URL returns the absolute URL of a path below the site's prefix, as the client sees it.
 func (v *Visit) URL(segments ...string) string {

@@ -38,7 +38,7 @@ func TestMay(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			site, _ := newSite(t)
 			var err error
-			site.Rules, err = access.Compile([]access.OwnerRule{{Owner: "secret", Permissions: access.Permissions{Read: []string{"@owner"}}}}, nil)
+			site.Rules, err = access.Compile([]access.OwnerRule{{Owner: "secret", Permissions: access.Permissions{Read: []string{"@owner"}}}}, nil, access.Republishing{})
 			if err != nil {
 				t.Fatal(err)
 			}
