@@ -96,7 +96,7 @@ func schedule(t testing.TB, root string, count int) (kinds []string) {
 // killed.
 func TestBitFlips(t *testing.T) {
 	t.Parallel()
-	flips, copies := 12, 2 // of each store's metadata; of a store with 20 damaged blobs
+	flips, copies := 8, 2 // of each store's metadata; of a store with 20 damaged blobs
 	if isLong() {
 		flips, copies = 100, 50
 	}

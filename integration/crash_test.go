@@ -91,7 +91,7 @@ func (s *server) killUnder(all clients, answers int64) {
 // contents that are there.
 func TestKillLosesNothing(t *testing.T) {
 	t.Parallel()
-	cycles := 50
+	cycles := 25
 	if isLong() {
 		cycles = 1000
 	}

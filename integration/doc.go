@@ -9,7 +9,7 @@
 // in the packages of the stores.
 //
 //   - I1, I4: what was acknowledged is there after any crash, and what was deleted is not.
-//     TestKillLosesNothing: 50 kills; 1,000. TestPowerCutLosesNothing: 10 power cuts of
+//     TestKillLosesNothing: 25 kills; 1,000. TestPowerCutLosesNothing: 10 power cuts of
 //     ext4 and XFS; 200. TestFaults: 1,434 faults of the blob store, one at each operation.
 //     TestFaultsOfTheJournal: 68 faults of the journal; 888, and 16 random scenarios.
 //     TestEIO, TestEIOOfTheLog: system calls that fail at 15 positions; 135.
@@ -27,7 +27,7 @@
 //     version at once and whole: TestADraftIsPublishedWhole.
 //   - I11: the database can be made from the journal. TestDamagedDatabasesAreMadeAnew,
 //     TestRebuildGivesTheSameListing: 3,300 changes; 110,000.
-//   - I12: damage is found and told. TestBitFlips: 24 flipped bits in metadata and 40 in
+//   - I12: damage is found and told. TestBitFlips: 16 flipped bits in metadata and 40 in
 //     blobs; 200 and 1,000.
 //   - I13: memory, goroutines and descriptors are bounded. TestMemoryOfUploads,
 //     TestMemoryOfSlowUploads, TestRefusedReloadsLeaveNothing, goleak in every suite.
