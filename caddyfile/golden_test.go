@@ -131,6 +131,9 @@ func TestGoldensLoad(t *testing.T) {
 	t.Setenv("REGISTRY_ROOT", filepath.Join(data, "registry"))
 	t.Setenv("REGISTRY_PREFIX", "/registry")
 	t.Setenv("HERE", ".")
+	for name, value := range map[string]string{"URL": "https://s3.example.com", "BUCKET": "artifacts", "PREFIX": "registry", "KEY": "key", "SECRET": "secret"} {
+		t.Setenv("S3_"+name, value)
+	}
 	for _, g := range goldens(t) {
 		if g.wantsError() {
 			continue

@@ -37,7 +37,7 @@ const usualLines = 1800
 // above. The first that matches decides.
 var rooms = []room{
 	{folder: "integration/caddy", is: "the binary of the tests", imports: []string{"."}},
-	{folder: "integration", is: "black-box stories of the real binary", imports: belowIntegration},
+	{folder: "integration", is: "black-box stories of the real binary", imports: belowIntegration, tests: []string{"module/storetest/servers"}},
 	{folder: "integration/*", is: "benches and helpers of the stories", imports: belowIntegration},
 	{folder: "integration/bench/stock", is: "stock Caddy, to be compared with"},
 	{folder: ".", is: "the module path as a plug-in", imports: []string{"caddyfile"}},
@@ -61,10 +61,11 @@ var rooms = []room{
 	{folder: "module/metadata/*", is: "records in one database", lines: 8000, imports: []string{"module/journal", "module/directory", "module/disk", "module/store"}, tests: slices.Concat(engine, []string{"module/blobs/*"})},
 	{folder: "module/blobs/*", is: "bytes in one place", lines: 2600, imports: []string{"module/directory", "module/disk", "module/store"}, tests: slices.Concat(engine, []string{"module/metadata/*"})},
 	{folder: "module/storetest", is: "the contract of the stores as suites", imports: []string{"module/disk", "module/disk/disktest", "module/registry", "module/registry/*", "module/journal", "module/store"}, tests: engine},
+	{folder: "module/storetest/servers", is: "real servers that stores need, for tests"},
 	{folder: "module/storetest/*", is: "stores in memory, for tests", imports: []string{"module/journal", "module/store"}, tests: suites},
 	{folder: "module/registry/backup/folder", is: "a backup as files in a folder", imports: []string{"module/registry/backup", "module/journal", "module/directory", "module/disk", "module/store"}, tests: engine},
 	{folder: "module/registry/backup", is: "backups: the format, making, copying, restoring", imports: []string{"module/registry", "module/registry/integrity", "module/journal", "module/transfer", "module/store"}, tests: suites},
-	{folder: "module/registry", is: "the engine: publish, open, delete, quota, tokens, reap, sweep", lines: 2800, imports: []string{"module/registry/integrity", "module/registry/versions", "module/transfer", "module/store"}, tests: suites},
+	{folder: "module/registry", is: "the engine: publish, open, delete, quota, tokens, reap, sweep", lines: 2900, imports: []string{"module/registry/integrity", "module/registry/versions", "module/transfer", "module/store"}, tests: suites},
 	{folder: "module/registry/versions", is: "the order of versions", imports: []string{"module/store"}},
 	{folder: "module/registry/integrity", is: "damage, scrub, verify", imports: []string{"module/transfer", "module/store"}, tests: engine},
 	{folder: "module/access", is: "who may do what", imports: []string{"module/store"}},
@@ -73,7 +74,7 @@ var rooms = []room{
 	{folder: "module/disk", is: "the file system behind an interface", imports: []string{"module/store"}},
 	{folder: "module/disk/disktest", is: "a disk that fails, for tests", imports: []string{"module/disk"}},
 	{folder: "module/transfer", is: "moving and hashing bytes", imports: []string{"module/store"}},
-	{folder: "module/store", is: "the words and the contract of the two stores", lines: 2150, tests: suites},
+	{folder: "module/store", is: "the words and the contract of the two stores", lines: 2250, tests: suites},
 }
 
 var (

@@ -3,8 +3,9 @@ package module
 import (
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 
-	// What every build has: two stores, the admin endpoint and the command.
+	// What every build has: the stores, the admin endpoint and the command.
 	_ "github.com/generic-registry/caddy-generic-registry/module/blobs/filesystem"
+	_ "github.com/generic-registry/caddy-generic-registry/module/blobs/s3"
 	_ "github.com/generic-registry/caddy-generic-registry/module/metadata/badger"
 	_ "github.com/generic-registry/caddy-generic-registry/module/operate/admin"
 	_ "github.com/generic-registry/caddy-generic-registry/module/operate/command"

@@ -99,6 +99,9 @@ var (
 	// ErrFormat: the store was written by a newer release, or is not one of
 	// ours. A configuration fault.
 	ErrFormat = errors.New("unknown store format")
+	// ErrRefused: a server refuses what the configuration says of it: a key, a place that is
+	// not there. A configuration fault.
+	ErrRefused = errors.New("the server refuses the configuration")
 	// ErrHalfRestored: there is RestoreMark.
 	ErrHalfRestored = errors.New("half a restore")
 )
@@ -127,7 +130,7 @@ func (e *BodyError) Unwrap() error { return e.Err }
 // IsState reports whether err, from opening a store, may pass while the configuration
 // stands: no room, damage, a disk that fails, a deadline, and whatever else is not known
 // to be a fault of the configuration. Those are ErrLocked, ErrMismatch, ErrFormat,
-// ErrHalfRestored,
+// ErrHalfRestored, ErrRefused,
 // permissions that are missing and a path through something that is no directory: when
 // one of them and a fault of the state come together, the state counts.
 func IsState(err error) bool {
@@ -136,7 +139,7 @@ func IsState(err error) bool {
 			return true
 		}
 	}
-	for _, fault := range []error{ErrLocked, ErrMismatch, ErrFormat, ErrHalfRestored, fs.ErrPermission, syscall.ENOTDIR} {
+	for _, fault := range []error{ErrLocked, ErrMismatch, ErrFormat, ErrHalfRestored, ErrRefused, fs.ErrPermission, syscall.ENOTDIR} {
 		if errors.Is(err, fault) {
 			return false
 		}

@@ -1,0 +1,75 @@
+package s3
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+)
+
+const (
+	// pingInterval is how often a server is asked of which nothing was heard.
+	pingInterval = 30 * time.Second
+	// recoverInterval is how often a server is asked that did not answer.
+	recoverInterval = 2 * time.Second
+)
+
+// health is how the server is, by its last answers. The zero value has heard nothing.
+type health struct {
+	mu    sync.Mutex
+	wrong error
+	heard time.Time // when the server last answered
+}
+
+// note says how a request ended.
+func (h *health) note(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case errors.Is(err, errStopped), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, store.ErrUnavailable) && !isDecision(err):
+		h.wrong = err
+	default:
+		h.wrong, h.heard = nil, time.Now()
+	}
+}
+
+func (h *health) fault() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.wrong
+}
+
+// isDue tells whether the server is to be asked.
+func (h *health) isDue() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.wrong != nil || time.Since(h.heard) >= pingInterval
+}
+
+// ping asks the server while nobody else does, until the store is closed.
+func (s *Store) ping() {
+	ticker := time.NewTicker(recoverInterval)
+	defer ticker.Stop()
+	var told store.Lasting
+	for {
+		select {
+		case <-s.writing.Done():
+			return
+		case <-ticker.C:
+		}
+		if !s.health.isDue() {
+			continue
+		}
+		_, err := s.isListed(s.writing, s.under(formatObject))
+		switch {
+		case err == nil && told != (store.Lasting{}):
+			s.log.Info("the S3 server answers again")
+			told = store.Lasting{}
+		case err != nil && s.writing.Err() == nil && told.IsNews(err.Error()):
+			s.log.Error("the S3 server does not do as it should", "error", err)
+		}
+	}
+}

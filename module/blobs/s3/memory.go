@@ -1,0 +1,67 @@
+package s3
+
+import (
+	"context"
+	"fmt"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+)
+
+// smallBlob is up to which size bytes are kept until Commit without being counted: as many
+// as came, of each upload at once.
+const smallBlob = 256 << 10
+
+// memory bounds the buffers of uploads whose length is not known. Who gets none waits.
+type memory struct {
+	bytes *semaphore.Weighted
+	size  int64
+}
+
+func newMemory(size int64) *memory { return &memory{semaphore.NewWeighted(size), size} }
+
+// take waits for room for a buffer. ErrUnavailable when there is none for long.
+func (m *memory) take(ctx context.Context, size int64) error {
+	ctx, cancel := store.Bounded(ctx)
+	defer cancel()
+	if err := m.bytes.Acquire(ctx, size); err != nil {
+		return fmt.Errorf("%w: waiting for upload_memory: %w", store.ErrUnavailable, err)
+	}
+	return nil
+}
+
+// buffer is bytes that wait to be a part. A whole part is taken from the memory before the
+// first byte beyond smallBlob: who has half a part does not wait for the other half.
+type buffer struct {
+	store *Store
+	bytes []byte
+	size  int64 // of a part
+	taken bool
+}
+
+// fill takes as many bytes as there is room for.
+func (b *buffer) fill(p []byte) (n int, err error) {
+	if !b.taken && len(b.bytes)+len(p) > smallBlob {
+		if err := b.store.memory.take(b.store.writing, b.size); err != nil {
+			return 0, err
+		}
+		b.taken = true
+		grown := make([]byte, len(b.bytes), b.size)
+		copy(grown, b.bytes)
+		b.bytes = grown
+	}
+	n = min(len(p), int(b.size)-len(b.bytes))
+	b.bytes = append(b.bytes, p[:n]...)
+	return n, nil
+}
+
+func (b *buffer) isFull() bool { return int64(len(b.bytes)) >= b.size }
+
+// release gives the memory back.
+func (b *buffer) release() {
+	if b.taken {
+		b.store.memory.bytes.Release(b.size)
+	}
+	b.bytes, b.taken = nil, false
+}

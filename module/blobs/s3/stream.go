@@ -1,0 +1,64 @@
+package s3
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/minio/minio-go/v7"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+)
+
+// stream is a request whose body comes piece by piece.
+type stream struct {
+	dog  *watchdog
+	pipe *io.PipeWriter
+	done chan struct{} // closed when the request has ended
+	err  error         // of the request, after done
+}
+
+// newStream begins a request.
+func (s *Store) newStream(send func(ctx context.Context, client *minio.Core, body io.Reader) error) *stream {
+	read, write := io.Pipe()
+	st := &stream{dog: watch(s.writing, s.tuning().timeout), pipe: write, done: make(chan struct{})}
+	go func() {
+		defer close(st.done)
+		err := send(st.dog.ctx, s.client(), &watchedBody{read, st.dog})
+		st.err = translate(st.dog.ctx, "writing an object", err)
+		s.health.note(st.err)
+		st.dog.end()
+		// Who still writes hears of it.
+		err = st.err
+		if err == nil {
+			err = fmt.Errorf("%w: the server answered before it had all bytes", store.ErrUnavailable)
+		}
+		read.CloseWithError(err)
+	}()
+	return st
+}
+
+// write sends bytes, and waits until the request has taken them.
+func (s *stream) write(p []byte) error {
+	if len(p) == 0 {
+		return nil
+	}
+	if _, err := s.pipe.Write(p); err != nil {
+		return fmt.Errorf("sending: %w", err)
+	}
+	return nil
+}
+
+// end sends the end of the body, and waits for the answer.
+func (s *stream) end() error {
+	s.pipe.Close()
+	<-s.done
+	return s.err
+}
+
+// drop ends the request without an answer.
+func (s *stream) drop() {
+	s.dog.cancel(errStopped)
+	s.pipe.CloseWithError(errStopped)
+	<-s.done
+}
