@@ -126,18 +126,20 @@ func check(session *store.Session, request Append) error {
 type appending struct {
 	*Registry
 	*store.Session
-	upload *upload
-	limits Limits
-	hash   hash.Hash
+	upload  *upload
+	limits  Limits
+	hash    hash.Hash
+	counted *countedBody // what came and is not saved
 }
 
 // append receives the body of a request. What is saved counts.
 func (a *appending) append(ctx context.Context, request Append) error {
-	content, uncount, err := a.checkQuota(ctx, a.Ref, Content{Body: request.Body, Size: a.left(request.Size)}, a.limits)
+	content, counted, err := a.checkQuota(ctx, a.Ref, Content{Body: request.Body, Size: a.left(request.Size), SHA256: a.SHA256}, a.Offset, a.limits)
 	if err != nil {
 		return err
 	}
-	defer uncount()
+	a.counted = counted
+	defer counted.end()
 	body, release, err := a.slots.admit(a.Creator, a.limits, content.Body)
 	if err != nil {
 		return err
@@ -240,6 +242,7 @@ func (a *appending) save(ctx context.Context, writer store.SessionWriter, offset
 		return fmt.Errorf("saving an upload: %w", err)
 	}
 	*a.Session = saved
+	a.counted.end() // it counts as the upload's
 	a.noteUpload(a.upload, saved)
 	return nil
 }

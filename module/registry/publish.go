@@ -31,11 +31,11 @@ type Content struct {
 // The caller has looked for an existing file already, to refuse it before its
 // body; here the store decides between those that race.
 func (r *Registry) Publish(ctx context.Context, ref store.Ref, creator string, content Content, limits Limits) (store.File, error) {
-	content, uncount, err := r.checkQuota(ctx, ref, content, limits)
+	content, counted, err := r.checkQuota(ctx, ref, content, 0, limits)
 	if err != nil {
 		return store.File{}, err
 	}
-	defer uncount()
+	defer counted.end()
 	body, release, err := r.slots.admit(creator, limits, content.Body)
 	if err != nil {
 		return store.File{}, err
@@ -49,7 +49,7 @@ func (r *Registry) Publish(ctx context.Context, ref store.Ref, creator string, c
 	if err != nil {
 		return store.File{}, err
 	}
-	uncount()
+	counted.end() // the store counts it from now on, in its transaction
 	file, err := r.record(ctx, ref, creator, blob, stored, limits)
 	if errors.Is(err, store.ErrNoSpace) || errors.Is(err, store.ErrUnavailable) {
 		// It did not happen: nothing refers to the bytes, and the room may be needed.

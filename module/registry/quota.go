@@ -35,98 +35,152 @@ func (a *arrivals) Add(owner string, bytes int64) (all int64) {
 
 // checkQuota refuses, before the body, what the publish would refuse after it. It
 // returns the content with a body that ends where the quota does, with what came of
-// the owner's other uploads. The function ends the counting of what came: from then on
-// the store counts it, in its transaction.
-func (r *Registry) checkQuota(ctx context.Context, ref store.Ref, content Content, limits Limits) (Content, func(), error) {
-	quota, none := limits.Quota, func() {}
-	if quota == (store.Quota{}) {
-		return content, none, nil
+// the owner's other uploads, and what counts that body. Of the file came bytes are here
+// already.
+func (r *Registry) checkQuota(ctx context.Context, ref store.Ref, content Content, came int64, limits Limits) (Content, *countedBody, error) {
+	q := quotaOf{registry: r, ref: ref, limits: limits}
+	if !limits.Draft {
+		q.limits.Quota.Drafts = 0
 	}
-	asking, cancel := store.Bounded(ctx)
-	defer cancel()
-	usage, err := r.metadata.Usage(asking, ref.Owner)
+	if q.limits.Quota == (store.Quota{}) {
+		return content, nil, nil
+	}
+	at, err := q.standing(ctx)
 	if err != nil {
-		return content, none, fmt.Errorf("asking for the owner's usage: %w", err)
+		return content, nil, err
 	}
-	if usage, err = r.withoutReplaced(asking, ref, usage, limits); err != nil {
-		return content, none, err
-	}
-	if quota.Files > 0 && usage.Files >= quota.Files {
-		return content, none, store.ErrQuotaFiles
-	}
-	if quota.Bytes == 0 {
-		return content, none, nil
+	if refusal := at.ifNotSame(content, limits); refusal != nil {
+		// The same bytes once more take nothing, whatever the owner has.
+		content.Body = LimitBody(content.Body, max(0, at.existing.Size-came), refusal)
+		return content, nil, nil
 	}
 	if err := r.loadUploads(ctx); err != nil {
-		return content, none, err
+		return content, nil, err
 	}
-	left := quota.Bytes - usage.Bytes
-	if left < 0 || content.Size > left-r.arrived.Add(store.Fold(ref.Owner), 0) {
-		return content, none, store.ErrQuotaBytes
+	more := max(0, content.Size) + r.arrived.Add(store.Fold(ref.Owner), 0)
+	if err := q.check(at, more); err != nil || q.limits.Quota.Bytes == 0 {
+		return content, nil, err
 	}
-	counted := &countedBody{ctx: ctx, registry: r, owner: store.Fold(ref.Owner), quota: quota.Bytes, body: LimitBody(content.Body, left, store.ErrQuotaBytes)}
+	counted := &countedBody{ctx: ctx, quota: q, body: LimitBody(content.Body, q.limits.Quota.Bytes-at.usage.Bytes, store.ErrQuotaBytes)}
 	content.Body = counted
-	return content, counted.end, nil
+	return content, counted, nil
 }
 
-// withoutReplaced takes what the publish would replace off an owner's usage, and refuses a
-// version more than there may be.
-func (r *Registry) withoutReplaced(ctx context.Context, ref store.Ref, usage store.Usage, limits Limits) (store.Usage, error) {
-	isFull := limits.Quota.Versions > 0 && usage.Versions >= limits.Quota.Versions
-	if !isFull && limits.Duplicate() != store.Replace {
-		return usage, nil
-	}
-	lookup := r.metadata.Lookup
-	if limits.Draft {
-		lookup = r.metadata.LookupDraft
-	}
-	existing, err := lookup(ctx, ref)
-	switch {
-	case err == nil && limits.Duplicate() == store.Replace:
-		usage.Files--
-		usage.Bytes -= existing.Size
-	case errors.Is(err, store.ErrPackageNotFound) && isFull:
-		return usage, store.ErrQuotaVersions
-	}
-	return usage, nil
-}
-
-// countedBody counts what comes against the quota of an owner.
-type countedBody struct {
-	ctx      context.Context
+// quotaOf is what an owner may have with one more file.
+type quotaOf struct {
 	registry *Registry
-	owner    string // folded
-	quota    int64
-	body     io.Reader
+	ref      store.Ref
+	limits   Limits
+}
 
-	came, checked int64
+// standing is how an owner stands before a publish.
+type standing struct {
+	usage      store.Usage // without what the publish replaces
+	existing   *store.File // of that name, where the publish may take its place
+	newVersion bool        // one more version would be too many, and the publish makes one
+}
+
+// standing asks for the usage of the owner, and for what a publish replaces.
+func (q quotaOf) standing(ctx context.Context) (at standing, err error) {
+	ctx, cancel := store.Bounded(ctx)
+	defer cancel()
+	if at.usage, err = q.registry.metadata.Usage(ctx, q.ref.Owner); err != nil {
+		return at, fmt.Errorf("asking for the owner's usage: %w", err)
+	}
+	quota := q.limits.Quota
+	isFull := quota.Versions > 0 && at.usage.Versions >= quota.Versions || quota.Drafts > 0 && at.usage.Drafts >= quota.Drafts
+	if q.limits.Duplicate() == store.Reject && !isFull {
+		return at, nil
+	}
+	lookup := q.registry.metadata.Lookup
+	if q.limits.Draft {
+		lookup = q.registry.metadata.LookupDraft
+	}
+	existing, err := lookup(ctx, q.ref)
+	switch {
+	case errors.Is(err, store.ErrPackageNotFound):
+		at.newVersion = true
+	case errors.Is(err, store.ErrFileNotFound):
+	case err != nil:
+		return at, fmt.Errorf("looking for what the publish replaces: %w", err)
+	case q.limits.Duplicate() != store.Reject:
+		at.existing = &existing
+	}
+	if at.existing != nil && q.limits.Duplicate() == store.Replace {
+		at.usage.Files--
+		at.usage.Bytes -= existing.Size
+	}
+	return at, nil
+}
+
+// ifNotSame returns what a publish is refused with when its bytes are not those that the
+// name has: then the publish takes nothing of the quota. Nil when other bytes may be taken.
+func (s standing) ifNotSame(content Content, limits Limits) error {
+	switch {
+	case s.existing == nil:
+		return nil
+	case content.SHA256 != nil && *content.SHA256 == s.existing.Digest:
+		return store.ErrQuotaBytes
+	case limits.Duplicate() == store.Same:
+		return store.ErrExists
+	}
+	return nil
+}
+
+// check compares what the owner would have with its quota, as the store will.
+func (q quotaOf) check(at standing, bytes int64) error {
+	wanted, quota := at.usage, q.limits.Quota
+	if at.newVersion && quota.Drafts > 0 && wanted.Drafts >= quota.Drafts {
+		return store.ErrQuotaDrafts
+	}
+	if at.newVersion {
+		wanted.Versions++
+	}
+	wanted.Files++
+	wanted.Bytes += bytes
+	return quota.Check(wanted)
+}
+
+// countedBody counts what comes against the quota of an owner. Its methods that end the
+// counting may be called of a nil one.
+type countedBody struct {
+	ctx   context.Context
+	quota quotaOf
+	body  io.Reader
+
+	counted   int64 // bytes that came, and count
+	unchecked int64 // bytes that came since the quota was compared
 }
 
 func (c *countedBody) Read(p []byte) (int, error) {
 	n, err := c.body.Read(p)
-	c.came += int64(n)
-	all := c.registry.arrived.Add(c.owner, int64(n))
-	if c.came-c.checked < quotaStep {
+	all := c.count(int64(n))
+	if c.unchecked += int64(n); c.unchecked < quotaStep {
 		return n, err
 	}
-	c.checked = c.came
-	asking, cancel := store.Bounded(c.ctx)
-	defer cancel()
-	usage, failed := c.registry.metadata.Usage(asking, c.owner)
+	c.unchecked = 0
+	at, failed := c.quota.standing(c.ctx)
 	if failed != nil {
-		return 0, fmt.Errorf("%w: asking for the owner's usage: %w", store.ErrUnavailable, failed)
+		return 0, fmt.Errorf("%w: %w", store.ErrUnavailable, failed)
 	}
-	if usage.Bytes+all > c.quota {
+	if at.usage.Bytes+all > c.quota.limits.Quota.Bytes {
 		return 0, store.ErrQuotaBytes
 	}
 	return n, err
 }
 
-// end counts nothing of the body any more, when nobody reads it. Ending twice is
-// harmless.
+// count counts bytes more, and returns all that came of the owner.
+func (c *countedBody) count(bytes int64) (all int64) {
+	c.counted += bytes
+	return c.quota.registry.arrived.Add(store.Fold(c.quota.ref.Owner), bytes)
+}
+
+// end counts nothing of what came any more: nobody reads it, or something else counts it.
+// What comes later counts again.
 func (c *countedBody) end() {
-	c.registry.arrived.Add(c.owner, -c.came)
-	c.came = 0
+	if c != nil {
+		c.count(-c.counted)
+	}
 }
 
 // LimitBody returns a reader that gives at most limit bytes, and err instead of

@@ -37,7 +37,7 @@ func (r *Registry) BeginUpload(ctx context.Context, begin NewUpload, request App
 	if err := r.loadUploads(ctx); err != nil {
 		return Upload{}, err
 	}
-	if _, _, err := r.checkQuota(ctx, begin.Ref, Content{Size: begin.Length}, limits); err != nil {
+	if _, _, err := r.checkQuota(ctx, begin.Ref, Content{Size: begin.Length, SHA256: begin.SHA256}, 0, limits); err != nil {
 		return Upload{}, err
 	}
 	if err := r.admit(ctx); err != nil {
