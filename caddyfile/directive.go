@@ -130,6 +130,7 @@ type directive struct {
 //			max_append   <size>|off
 //			ttl          <duration>
 //			max          <number>
+//			max_user     <number>
 //		}
 //		file_names           documented|gitea
 //		scrub                <rate>|off

@@ -13,6 +13,7 @@ var resumableWords = words{
 	"max_append": (*directive).maxAppend,
 	"ttl":        (*directive).uploadTTL,
 	"max":        (*directive).maxResumable,
+	"max_user":   (*directive).maxUserResumable,
 }
 
 // resumable reads how uploads may come in several requests: a block, or off.
@@ -46,5 +47,10 @@ func (d *directive) uploadTTL() (err error) {
 
 func (d *directive) maxResumable() (err error) {
 	d.handler.Resumable.Max, err = d.number("1000")
+	return err
+}
+
+func (d *directive) maxUserResumable() (err error) {
+	d.handler.Resumable.MaxUser, err = d.number("a tenth of max")
 	return err
 }

@@ -75,6 +75,7 @@ func drawHandler(t *rapid.T) *module.Handler {
 			MaxAppend: rapid.OneOf(rapid.Just(int64(-1)), rapid.Int64Range(0, exact)).Draw(t, "max_append"),
 			TTL:       caddy.Duration(rapid.Int64Range(0, 1<<40).Draw(t, "ttl")),
 			Max:       rapid.IntRange(0, 1000).Draw(t, "max"),
+			MaxUser:   rapid.IntRange(0, 1000).Draw(t, "max_user"),
 		}
 	}
 	h.VerifyReads = rapid.Bool().Draw(t, "verify_reads")
@@ -216,6 +217,7 @@ func write(h *module.Handler) string {
 			line("ttl", time.Duration(r.TTL).String())
 		}
 		limit("max", int64(r.Max))
+		limit("max_user", int64(r.MaxUser))
 		text.WriteString("}\n")
 	}
 	line("file_names", string(h.FileNames))

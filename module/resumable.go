@@ -27,12 +27,19 @@ type Resumable struct {
 	// The uploads that are begun and not finished, at most; more are answered 503 with
 	// Retry-After. Zero, the default, is 1000. Sites that share a root share the count.
 	Max int `json:"max,omitempty"`
+
+	// Those of one user among them, at most; anonymous is a user here. Zero, the default,
+	// is a tenth of max, and at least 1.
+	MaxUser int `json:"max_user,omitempty"`
 }
 
 const (
 	defaultMaxAppend = 95 << 20
 	defaultUploadTTL = 24 * time.Hour
 	defaultUploads   = 1000
+
+	// defaultUserShare is what part of the uploads one user may have begun.
+	defaultUserShare = 10
 
 	noMaxAppend = -1
 )
@@ -43,15 +50,17 @@ func (h *Handler) provisionResume() error {
 	if h.Resumable != nil {
 		settings = *h.Resumable
 	}
-	if settings.MaxAppend < noMaxAppend || settings.TTL < 0 || settings.Max < 0 {
-		return errors.New("resumable: max_append, ttl and max are above zero, or left out; a max_append of -1 is no limit")
+	if settings.MaxAppend < noMaxAppend || settings.TTL < 0 || settings.Max < 0 || settings.MaxUser < 0 {
+		return errors.New("resumable: max_append, ttl, max and max_user are above zero, or left out; a max_append of -1 is no limit")
 	}
+	most := cmp.Or(settings.Max, defaultUploads)
 	h.resume = resume.Resume{
 		Files:     &h.files,
 		Off:       settings.Off,
 		MaxAppend: max(0, cmp.Or(settings.MaxAppend, defaultMaxAppend)),
 		Age:       cmp.Or(time.Duration(settings.TTL), defaultUploadTTL),
-		Most:      cmp.Or(settings.Max, defaultUploads),
+		Most:      most,
+		UserMost:  cmp.Or(settings.MaxUser, max(1, most/defaultUserShare)),
 	}
 	return nil
 }

@@ -70,7 +70,7 @@ var uploadRef = store.Ref{VersionRef: store.VersionRef{Owner: "Alice", Package: 
 
 func (f *uploadFixture) begin(length int64) store.SessionID {
 	f.Helper()
-	return f.beginAs(registry.NewUpload{Length: length, Age: time.Hour, Most: 2})
+	return f.beginAs(registry.NewUpload{Length: length, Age: time.Hour, Most: 2, UserMost: 2})
 }
 
 // beginAs begins an upload of alice's without bytes.
@@ -249,7 +249,7 @@ func TestAnUploadThatIsRefusedAtItsEnd(t *testing.T) {
 	t.Run("because of its digest", func(t *testing.T) {
 		f := newUploadFixture(t)
 		wrong := store.Digest{1}
-		id := f.beginAs(registry.NewUpload{Length: -1, SHA256: &wrong, Age: time.Hour, Most: 1})
+		id := f.beginAs(registry.NewUpload{Length: -1, SHA256: &wrong, Age: time.Hour, Most: 1, UserMost: 1})
 		if _, err := f.send(id, 0, []byte("x"), true); !errors.Is(err, store.ErrDigest) {
 			t.Fatalf("error is %v", err)
 		}
@@ -325,7 +325,7 @@ func TestALaterRequestEndsTheOneThatBegan(t *testing.T) {
 		go func() { _, _ = writer.Write([]byte("came")) }()
 	}
 	_, err := f.BeginUpload(context.Background(),
-		registry.NewUpload{Ref: uploadRef, Creator: "alice", Length: -1, Age: time.Hour, Most: 1, Announce: announce},
+		registry.NewUpload{Ref: uploadRef, Creator: "alice", Length: -1, Age: time.Hour, Most: 1, UserMost: 1, Announce: announce},
 		registry.Append{Content: registry.Content{Body: reader, Size: -1}, Length: -1, Interrupt: sync.OnceFunc(func() {
 			close(interrupted)
 			_ = writer.CloseWithError(errCut)
@@ -350,7 +350,7 @@ func TestUploadsExpire(t *testing.T) {
 		t.Fatalf("what came of an upload does not count: %v", err)
 	}
 	f.begin(-1)
-	if _, err := f.tryBegin(registry.NewUpload{Length: -1, Age: time.Hour, Most: 2}); !errors.Is(err, store.ErrBusy) {
+	if _, err := f.tryBegin(registry.NewUpload{Length: -1, Age: time.Hour, Most: 2, UserMost: 2}); !errors.Is(err, store.ErrBusy) {
 		t.Fatalf("a third upload of two: %v", err)
 	}
 	f.now = f.now.Add(time.Hour - time.Second)
@@ -369,12 +369,39 @@ func TestUploadsExpire(t *testing.T) {
 	}
 }
 
+// TestOneUserLeavesRoomForOthers to begin uploads, and an upload that has ended takes none.
+// Seen to fail without the bound of a user.
+func TestOneUserLeavesRoomForOthers(t *testing.T) {
+	f := newUploadFixture(t)
+	begin := registry.NewUpload{Length: -1, Age: time.Hour, Most: 3, UserMost: 2}
+	first := f.beginAs(begin)
+	f.beginAs(begin)
+	begin.Creator = "Alice"
+	if _, err := f.tryBegin(begin); !errors.Is(err, store.ErrBusy) {
+		t.Errorf("a third upload of one user: error is %v, want %v", err, store.ErrBusy)
+	}
+	begin.Creator = "bob"
+	if _, err := f.tryBegin(begin); err != nil {
+		t.Errorf("another user: %v", err)
+	}
+	if _, err := f.tryBegin(begin); !errors.Is(err, store.ErrBusy) {
+		t.Errorf("a fourth upload in all: error is %v, want %v", err, store.ErrBusy)
+	}
+	if _, err := f.send(first, 0, []byte("x"), true); err != nil {
+		t.Fatal(err)
+	}
+	begin.Creator = "alice"
+	if _, err := f.tryBegin(begin); err != nil {
+		t.Errorf("after one has ended: %v", err)
+	}
+}
+
 // TestTheSweepLeavesUploads alone, however old their bytes are.
 // Seen to fail with a sweep that does not ask for them.
 func TestTheSweepLeavesUploads(t *testing.T) {
 	f := newUploadFixture(t)
 	ctx := context.Background()
-	id := f.beginAs(registry.NewUpload{Length: -1, Age: 100 * 365 * 24 * time.Hour, Most: 1})
+	id := f.beginAs(registry.NewUpload{Length: -1, Age: 100 * 365 * 24 * time.Hour, Most: 1, UserMost: 1})
 	if _, err := f.send(id, 0, []byte("kept"), false); err != nil {
 		t.Fatal(err)
 	}
@@ -402,7 +429,7 @@ func TestAnIdleUploadTakesLittleMemory(t *testing.T) {
 	}
 	before := heap()
 	for range many {
-		f.beginAs(registry.NewUpload{Length: -1, Age: time.Hour, Most: many})
+		f.beginAs(registry.NewUpload{Length: -1, Age: time.Hour, Most: many, UserMost: many})
 	}
 	if each := int64(heap()-before) / many; each > 4<<10 {
 		t.Errorf("an upload takes %d bytes, with its session in memory", each)

@@ -133,3 +133,42 @@ func TestAChangeThatHasBegunIsFinished(t *testing.T) {
 		t.Errorf("the change depends on the client: %v", ctx.Err())
 	}
 }
+
+// deafSessions answers nobody who asks for sessions, also when the context ends, until it
+// is told to.
+type deafSessions struct {
+	fakeStores
+	asked, answer chan struct{}
+}
+
+func (d *deafSessions) Sessions(context.Context) ([]store.Session, error) {
+	close(d.asked) // twice would panic
+	<-d.answer
+	return nil, nil
+}
+
+// TestASlowDiskHoldsNobodyWhoseContextEnds: who comes while uploads are read waits for that
+// as long as its own context lasts.
+// Seen to hang with the sessions read under the lock of the uploads.
+func TestASlowDiskHoldsNobodyWhoseContextEnds(t *testing.T) {
+	d := &deafSessions{asked: make(chan struct{}), answer: make(chan struct{})}
+	r := New(d, d, Options{Idle: true})
+	first := make(chan error)
+	go func() {
+		_, err := r.EndExpired(context.Background())
+		first <- err
+	}()
+	<-d.asked
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := r.FindUpload(ctx, store.Ref{}, store.NewSessionID(), "alice"); !errors.Is(err, store.ErrUnavailable) || !errors.Is(err, context.Canceled) {
+		t.Errorf("error is %v, want %v and %v", err, store.ErrUnavailable, context.Canceled)
+	}
+	close(d.answer)
+	if err := <-first; err != nil {
+		t.Errorf("who read them: %v", err)
+	}
+	if _, err := r.FindUpload(t.Context(), store.Ref{}, store.NewSessionID(), "alice"); !errors.Is(err, store.ErrSessionNotFound) {
+		t.Errorf("afterwards: error is %v, want %v", err, store.ErrSessionNotFound)
+	}
+}

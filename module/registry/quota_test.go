@@ -93,7 +93,7 @@ func TestBytesOfAnUploadCountOnce(t *testing.T) {
 	content := make([]byte, saveStep+quotaStep)
 	limits := Limits{Quota: store.Quota{Bytes: int64(len(content))}}
 	ref := fileRef("1", "f")
-	begin := NewUpload{Ref: ref, Creator: "u", Length: -1, Age: time.Hour, Most: 1, Announce: func(store.Session) {}}
+	begin := NewUpload{Ref: ref, Creator: "u", Length: -1, Age: time.Hour, Most: 1, UserMost: 1, Announce: func(store.Session) {}}
 	request := Append{Content: Content{Body: bytes.NewReader(content), Size: -1}, Complete: true, Length: -1, Interrupt: func() {}}
 	done, err := r.BeginUpload(context.Background(), begin, request, limits)
 	if err != nil || done.File == nil {

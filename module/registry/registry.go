@@ -78,6 +78,7 @@ func New(metadata store.MetadataStore, blobs store.BlobStore, options Options) *
 		log:       options.Log,
 		condemned: make(chan struct{}, 1),
 		hashing:   newHashing(),
+		uploads:   uploads{loading: make(chan struct{}, 1)},
 		stop:      stop,
 	}
 	if r.now == nil {

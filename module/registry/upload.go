@@ -19,8 +19,9 @@ type NewUpload struct {
 	SHA256 *store.Digest
 	// Age is for how long the upload may go on.
 	Age time.Duration
-	// Most is how many uploads there may be at once in the whole registry.
-	Most int
+	// Most is how many uploads that are not finished there may be at once in the whole
+	// registry, UserMost how many of them may be of one user; anonymous is a user here.
+	Most, UserMost int
 	// Announce is called with the upload once it survives a crash, before anything of it is
 	// read.
 	Announce func(store.Session)
@@ -48,7 +49,7 @@ func (r *Registry) BeginUpload(ctx context.Context, begin NewUpload, request App
 		ID: store.NewSessionID(), Ref: begin.Ref, Creator: begin.Creator, Length: begin.Length, SHA256: begin.SHA256,
 		Created: now, Expires: now.Add(begin.Age), Draft: limits.Draft,
 	}
-	u, err := r.makeRoom(session, begin.Most, request.Interrupt)
+	u, err := r.makeRoom(session, begin, request.Interrupt)
 	if err != nil {
 		return Upload{}, err
 	}
@@ -65,11 +66,20 @@ func (r *Registry) BeginUpload(ctx context.Context, begin NewUpload, request App
 }
 
 // makeRoom knows a session, with its turn taken, unless there are too many.
-func (r *Registry) makeRoom(session store.Session, most int, interrupt func()) (*upload, error) {
+func (r *Registry) makeRoom(session store.Session, begin NewUpload, interrupt func()) (*upload, error) {
 	r.uploads.mu.Lock()
 	defer r.uploads.mu.Unlock()
-	if open := len(r.uploads.known) - r.uploads.ended; open >= most {
+	if open := len(r.uploads.known) - r.uploads.ended; open >= begin.Most {
 		return nil, fmt.Errorf("%w: %d that are not finished", store.ErrBusy, open)
+	}
+	ofUser, user := 0, store.Fold(begin.Creator)
+	for _, u := range r.uploads.known {
+		if u.file == nil && u.creator == user {
+			ofUser++
+		}
+	}
+	if ofUser >= begin.UserMost {
+		return nil, fmt.Errorf("%w: %d of this user that are not finished", store.ErrBusy, ofUser)
 	}
 	u := r.knowUpload(session)
 	u.turn <- struct{}{}

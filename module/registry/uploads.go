@@ -27,10 +27,10 @@ const (
 // uploads are the sessions of a registry, as far as they are in memory: some hundred
 // bytes for each. All else is in the store.
 type uploads struct {
-	mu     sync.Mutex
-	known  map[store.SessionID]*upload
-	loaded bool
-	ended  int // published ones that are known
+	mu      sync.Mutex
+	known   map[store.SessionID]*upload // nil before they are read from the store
+	loading chan struct{}               // has one place, for who reads them
+	ended   int                         // published ones that are known
 }
 
 // upload is what is known of one session. The registry's mutex guards it.
@@ -51,28 +51,44 @@ type upload struct {
 	interrupt func()        // ends the reading of who uses it
 }
 
-// loadUploads learns of the sessions that are in the store, once.
+// loadUploads learns of the sessions that are in the store, once. Who comes meanwhile waits
+// for that.
 func (r *Registry) loadUploads(ctx context.Context) error {
-	r.uploads.mu.Lock()
-	defer r.uploads.mu.Unlock()
-	if r.uploads.loaded {
+	if r.uploads.isLoaded() {
 		return nil
 	}
 	ctx, cancel := store.Bounded(ctx)
 	defer cancel()
+	select {
+	case r.uploads.loading <- struct{}{}:
+	case <-ctx.Done():
+		return fmt.Errorf("%w: waiting for uploads to be read: %w", store.ErrUnavailable, ctx.Err())
+	}
+	defer func() { <-r.uploads.loading }()
+	if r.uploads.isLoaded() {
+		return nil
+	}
 	end := store.Attend(r.log, "reading uploads")
 	sessions, err := r.blobs.Sessions(ctx)
 	end()
 	if err != nil {
 		return fmt.Errorf("reading uploads: %w", err)
 	}
+	r.uploads.mu.Lock()
+	defer r.uploads.mu.Unlock()
 	r.uploads.known = make(map[store.SessionID]*upload, len(sessions))
 	for _, session := range sessions {
 		u := r.knowUpload(session)
 		u.doubtful = session.Length < 0 || session.Length == session.Offset
 	}
-	r.uploads.loaded = true
 	return nil
+}
+
+// isLoaded tells whether it is known which sessions there are.
+func (u *uploads) isLoaded() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.known != nil
 }
 
 // knowUpload requires r.uploads.mu.

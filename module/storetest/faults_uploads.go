@@ -24,7 +24,7 @@ type faultUpload struct {
 func beginUploadStep(target store.Ref, content string) faultStep {
 	return faultStep{"begin an upload of " + target.File, func(r *faultRun) error {
 		begin := registry.NewUpload{
-			Ref: target, Creator: "alice", Length: int64(len(content)), Age: 1000 * 24 * time.Hour, Most: 100,
+			Ref: target, Creator: "alice", Length: int64(len(content)), Age: 1000 * 24 * time.Hour, Most: 100, UserMost: 100,
 			Announce: func(session store.Session) {
 				r.uploads[target] = &faultUpload{target: target, content: content, id: session.ID}
 			},

@@ -55,7 +55,7 @@ func (f *Resume) begin(w http.ResponseWriter, r *http.Request, v *visit.Visit) e
 			return err
 		}
 		begin := registry.NewUpload{
-			Ref: v.About, Creator: v.User(), Length: length, SHA256: sums.Stored, Age: f.Age, Most: f.Most,
+			Ref: v.About, Creator: v.User(), Length: length, SHA256: sums.Stored, Age: f.Age, Most: f.Most, UserMost: f.UserMost,
 			Announce: func(session store.Session) { f.announce(w, r, session, reg.Now()) },
 		}
 		request := registry.Append{

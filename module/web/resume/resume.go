@@ -24,8 +24,9 @@ type Resume struct {
 	MaxAppend int64
 	// Age is for how long an upload may go on.
 	Age time.Duration
-	// Most is how many uploads that are not finished there may be at once.
-	Most int
+	// Most is how many uploads that are not finished there may be at once, UserMost how
+	// many of them may be of one user.
+	Most, UserMost int
 }
 
 // Wants tells whether a request is this wing's: one to an upload, one that begins an
