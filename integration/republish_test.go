@@ -128,7 +128,7 @@ func TestPublishingAgain(t *testing.T) {
 // TestWhatIsImmutable: only an admin deletes, and new files are published.
 func TestWhatIsImmutable(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, republishing...)
+	s := startServer(t, append([]string{"browse"}, republishing...)...)
 	file, version := filePath("fixed", "p", "1", "f"), versionPath("fixed", "p", "1")
 	const inAPI = "/api/v1/packages/fixed/generic/p"
 	s.put(file, []byte("x"))
@@ -141,6 +141,13 @@ func TestWhatIsImmutable(t *testing.T) {
 		s.want(401, http.MethodDelete, path, "", nil)
 	}
 	s.wantBytes(file, []byte("x"))
+	for folder, want := range map[string]bool{"fixed/generic/p/": true, "fixed/generic/p/1/": true, "same/generic/p/": false} {
+		s.put(filePath("same", "p", "1", folder[:3]), []byte("x"))
+		page := s.want(200, http.MethodGet, api+folder, "", nil, header{"Accept", "text/html"})
+		if is := strings.Contains(page.text(), ">immutable<"); is != want {
+			t.Errorf("the page %s says that it is immutable: %v, want %v", folder, is, want)
+		}
+	}
 	s.put(filePath("fixed", "nightly", "1", "f"), []byte("x"))
 	s.want(204, http.MethodDelete, versionPath("fixed", "nightly", "1"), "alice", nil)
 	s.want(204, http.MethodDelete, file, "bob", nil)

@@ -134,7 +134,8 @@ func withQuotas(quotas map[string]store.Quota, owners []access.OwnerRule, quotaO
 	return quotas
 }
 
-// isInside tells whether a request is for a handler of a root, by its path.
+// isInside tells whether a request is one that a handler of a root answers, by its path:
+// below its prefix, or by its JSON API.
 func (a *App) isInside(root string, r *http.Request) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -142,8 +143,12 @@ func (a *App) isInside(root string, r *http.Request) bool {
 		if h.Root != root {
 			return false
 		}
-		_, inside := visit.ParsePath(r.URL.EscapedPath()).Under(h.site.Prefix)
-		return inside
+		path := visit.ParsePath(r.URL.EscapedPath())
+		wing, _ := h.wing(r, path)
+		if wing == nil {
+			wing, _ = h.api.Offer(path)
+		}
+		return wing != nil
 	})
 }
 

@@ -135,8 +135,16 @@ func TestATokenOfAStoreThatIsAwayIsNotRefused(t *testing.T) {
 func TestCredentialsCanBeRequired(t *testing.T) {
 	a, token := newAuthenticator(t)
 	a.Require = true
-	a.app.serve(&Handler{Root: a.Root, site: visit.Site{Prefix: []string{"api", "packages"}}})
-	a.app.serve(&Handler{Root: "/elsewhere", site: visit.Site{Prefix: []string{"other"}}})
+	for root, prefix := range map[string]string{a.Root: "/api/packages", "/elsewhere": "/other/packages"} {
+		h := &Handler{Root: root, Prefix: prefix, Releases: root == a.Root, log: zap.NewNop()}
+		if root != a.Root {
+			h.API = "/other/v1"
+		}
+		if err := h.provisionSettings(); err != nil {
+			t.Fatal(err)
+		}
+		a.app.serve(h)
+	}
 	const inside, outside = "/api/packages/team/generic/p/1/f", "/app"
 	for _, test := range []struct {
 		name, path    string
@@ -149,7 +157,13 @@ func TestCredentialsCanBeRequired(t *testing.T) {
 		{"a password, outside", outside, []string{"Basic YWxpY2U6c2VjcmV0"}, "alice", true},
 		{"a token, in the registry", inside, []string{"Bearer " + token}, "", true},
 		{"a token, outside", outside, []string{"Bearer " + token}, "", false},
-		{"a token, in a registry of another root", "/other/team", []string{"Bearer " + token}, "", false},
+		{"a token, in the JSON API", "/api/v1/packages/team", []string{"Bearer " + token}, "", true},
+		{"a token, in the releases", "/api/v1/repos/team/p/releases", []string{"Bearer " + token}, "", true},
+		{"a token, where the SDK of Gitea begins", "/api/v1/version", []string{"Bearer " + token}, "", true},
+		{"a token, where it asks who it is", "/api/v1/user", []string{"Bearer " + token}, "", true},
+		{"a token, beside the JSON API", "/api/v1/users", []string{"Bearer " + token}, "", false},
+		{"a token, in the JSON API of another root", "/other/v1/packages/team", []string{"Bearer " + token}, "", false},
+		{"a token, in a registry of another root", "/other/packages/team", []string{"Bearer " + token}, "", false},
 		{"a token, beside the prefix", "/api/packagesx/team", []string{"Bearer " + token}, "", false},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry/versions"
@@ -37,6 +38,18 @@ func (r *Registry) Select(ctx context.Context, ref store.VersionRef) (store.Vers
 		return r.highest(ctx, ref, wanted)
 	}
 	return store.VersionRef{}, store.ErrPackageNotFound
+}
+
+// Resolve finds the version of a name or, where there is none, the one that Select finds.
+func (r *Registry) Resolve(ctx context.Context, ref store.VersionRef) (store.VersionInfo, error) {
+	named, err := r.FindVersion(ctx, ref)
+	if !errors.Is(err, store.ErrPackageNotFound) {
+		return named, err
+	}
+	if ref, err = r.Select(ctx, ref); err != nil {
+		return store.VersionInfo{}, err
+	}
+	return r.FindVersion(ctx, ref)
 }
 
 func (r *Registry) latest(ctx context.Context, owner, pkg string) (store.VersionRef, error) {

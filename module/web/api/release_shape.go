@@ -57,7 +57,7 @@ func (s *shownReleases) write(ctx context.Context, reg *registry.Registry, shape
 		first = false
 		return out.put(assetBody{
 			ID: file.ID, Name: file.File, Size: file.Size, DownloadCount: file.Downloads, CreatedAt: timeText(file.Created), UUID: uuidOf(info.VersionRef, file.File),
-			BrowserDownloadURL: shape.visit.URL(info.Owner, packageType, info.Package, info.Version, file.File),
+			BrowserDownloadURL: shape.visit.URL(info.Owner, visit.PackageType, info.Package, info.Version, file.File),
 		})
 	})
 	out.body.WriteString("]}")
@@ -68,7 +68,7 @@ func (s *shownReleases) release(shape *shaper, info store.VersionInfo) releaseBo
 	return releaseBody{
 		ID: info.ID, TagName: info.Version, Name: info.Version,
 		URL:     shape.visit.Base() + joined(s.path) + joined([]string{"repos", info.Owner, info.Package, "releases", "tags", info.Version}),
-		HTMLURL: shape.folder(info.Owner, packageType, info.Package, info.Version), Prerelease: versions.IsPreRelease(info.Rank),
+		HTMLURL: shape.folder(info.Owner, visit.PackageType, info.Package, info.Version), Prerelease: versions.IsPreRelease(info.Rank),
 		CreatedAt: timeText(info.Created), PublishedAt: timeText(info.Created), Author: shape.user(info.Creator), Assets: []assetBody{},
 	}
 }
@@ -90,7 +90,7 @@ func parseUUID(uuid string) []string {
 			return nil
 		}
 	}
-	return []string{names[0], packageType, names[1], names[2], names[3]}
+	return []string{names[0], visit.PackageType, names[1], names[2], names[3]}
 }
 
 // isAttachment tells whether a path is a uuid of ours. A Gitea behind has others.

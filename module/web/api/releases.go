@@ -60,14 +60,7 @@ func (s *shownReleases) latest(w http.ResponseWriter, r *http.Request, v *visit.
 	return s.one(w, r, v, func(reg *registry.Registry) (store.VersionInfo, error) {
 		ref := v.About.VersionRef
 		ref.Version = "latest"
-		found, err := reg.FindVersion(r.Context(), ref) // one of that name comes first
-		if !errors.Is(err, store.ErrPackageNotFound) {
-			return found, err
-		}
-		if ref, err = reg.Select(r.Context(), ref); err != nil {
-			return store.VersionInfo{}, err
-		}
-		return reg.FindVersion(r.Context(), ref)
+		return reg.Resolve(r.Context(), ref)
 	})
 }
 

@@ -13,9 +13,6 @@ import (
 // errNoRoute: a path under the API's that nothing answers.
 var errNoRoute = visit.Refuse(http.StatusNotFound, "not found")
 
-// packageType is the only type of packages here. It is compared with case.
-const packageType = "generic"
-
 // methods are what a path answers.
 type methods map[string]wing
 
@@ -45,7 +42,7 @@ func servePackages(w http.ResponseWriter, r *http.Request, v *visit.Visit) error
 	if err != nil {
 		return err
 	}
-	if len(segments) > 1 && segments[1] != packageType {
+	if len(segments) > 1 && segments[1] != visit.PackageType {
 		serve = serveAbsent
 	}
 	return serve(w, r, v)

@@ -74,10 +74,10 @@ func (s *shaper) version(info store.VersionInfo) versionBody {
 		ID:        info.ID,
 		Owner:     s.user(info.Owner),
 		Creator:   s.user(info.Creator),
-		Type:      packageType,
+		Type:      visit.PackageType,
 		Name:      info.Package,
 		Version:   info.Version,
-		HTMLURL:   s.folder(info.Owner, packageType, info.Package, info.Version),
+		HTMLURL:   s.folder(info.Owner, visit.PackageType, info.Package, info.Version),
 		CreatedAt: timeText(info.Created),
 	}
 }

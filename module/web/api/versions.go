@@ -25,7 +25,7 @@ func listOwner(w http.ResponseWriter, r *http.Request, v *visit.Visit) error {
 	if err != nil {
 		return err
 	}
-	if kind != "" && kind != packageType || !possible {
+	if kind != "" && kind != visit.PackageType || !possible {
 		p.setTotal(w.Header(), v, r, listWords, 0)
 		return answer(w, []versionBody{})
 	}

@@ -16,10 +16,6 @@ var (
 	errSlash = visit.Refuse(http.StatusNotFound, "not found: leave the slash at the end of the path out")
 )
 
-// packageType is the path segment between owner and package. It is compared with
-// case.
-const packageType = "generic"
-
 // ParseRoute reads the path of a request below the prefix: of a file, or of a version, which
 // has no file. Its errors are store.ErrUnsafePath, store.ErrInvalidOwner, errSlash and
 // errNoRoute. Other names are judged when they are published.
@@ -28,7 +24,7 @@ func ParseRoute(path visit.Path) (ref store.Ref, err error) {
 	if err != nil {
 		return store.Ref{}, err
 	}
-	if len(segments) < 4 || len(segments) > 5 || segments[1] != packageType {
+	if len(segments) < 4 || len(segments) > 5 || segments[1] != visit.PackageType {
 		return store.Ref{}, errNoRoute
 	}
 	ref.Owner, ref.Package, ref.Version = segments[0], segments[2], segments[3]

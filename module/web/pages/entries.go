@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
 // lister lists the folder's entries for programs. A folder without any is not there, but
@@ -41,7 +42,7 @@ func (q *request) listType(string) (entries []entry, next string, err error) {
 	if len(page.Packages) == 0 {
 		return nil, "", store.ErrPackageNotFound
 	}
-	return []entry{{name: packageType, folder: true}}, "", nil
+	return []entry{{name: visit.PackageType, folder: true}}, "", nil
 }
 
 func (q *request) listPackages(after string) (entries []entry, next string, err error) {

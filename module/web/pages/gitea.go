@@ -44,19 +44,19 @@ func fromGitea(names []string) (folder []string, known bool) {
 		return nil, false
 	}
 	owner, rest := names[0], names[3:]
-	if len(rest) > 0 && rest[0] != packageType {
+	if len(rest) > 0 && rest[0] != visit.PackageType {
 		return nil, false
 	}
 	switch len(rest) {
 	case 0, 1:
 		return []string{owner}, true
 	case 2:
-		return []string{owner, packageType, rest[1]}, true
+		return []string{owner, visit.PackageType, rest[1]}, true
 	case 3:
 		if rest[2] == "versions" { // the list of them
-			return []string{owner, packageType, rest[1]}, true
+			return []string{owner, visit.PackageType, rest[1]}, true
 		}
-		return []string{owner, packageType, rest[1], rest[2]}, true
+		return []string{owner, visit.PackageType, rest[1], rest[2]}, true
 	}
 	return nil, false
 }

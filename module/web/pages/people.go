@@ -8,6 +8,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry/versions"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
 // make makes the page of the folder: its template and what that gets, with at most so many
@@ -81,7 +82,7 @@ func (q *request) packages(rows int) (*Packages, error) {
 	}
 	folder := ""
 	if q.at.level == levelOwner {
-		folder = packageType + "/"
+		folder = visit.PackageType + "/"
 	}
 	for _, pkg := range found.Packages {
 		row, err := q.packageRow(pkg, folder)
@@ -104,7 +105,7 @@ func (q *request) packages(rows int) (*Packages, error) {
 func (q *request) packageRow(pkg store.PackageInfo, folder string) (PackageRow, error) {
 	row := PackageRow{
 		Link:     Link{pkg.Name, folder + segment(pkg.Name) + "/"},
-		Badges:   Badges{Private: !q.visit.IsPublic(pkg.Owner, pkg.Name)},
+		Badges:   Badges{Private: !q.visit.IsPublic(pkg.Owner, pkg.Name), Immutable: q.visit.IsImmutable(pkg.Owner, pkg.Name)},
 		Versions: Count(pkg.Versions),
 	}
 	newest, err := q.reg.Versions(q.r.Context(), store.VersionQuery{Selection: q.selection, Owner: pkg.Owner, Package: pkg.Name, Limit: 1})
@@ -144,7 +145,7 @@ func (q *request) versions(rows int) (*Versions, error) {
 	}
 	page := &Versions{
 		Frame: q.frame(), Owner: q.at.Owner, Package: q.at.Package, Total: Count(found.Total),
-		Badges:   Badges{Private: !q.visit.IsPublic(q.at.Owner, q.at.Package)},
+		Badges:   Badges{Private: !q.visit.IsPublic(q.at.Owner, q.at.Package), Immutable: q.visit.IsImmutable(q.at.Owner, q.at.Package)},
 		BySemver: sort != "", OrderURL: "./?sort=" + bySemver,
 		Paging: q.paging(string(found.Next), "sort", sort),
 	}
@@ -170,16 +171,11 @@ const latestWord = "latest"
 // latest returns the version that latest means in the package, empty for none. A version
 // of that name comes first.
 func (q *request) latest() (string, error) {
-	ref := store.VersionRef{Owner: q.at.Owner, Package: q.at.Package, Version: latestWord}
-	named, err := q.reg.FindVersion(q.r.Context(), ref)
-	if !errors.Is(err, store.ErrPackageNotFound) {
-		return named.Version, err
-	}
-	ref, err = q.reg.Select(q.r.Context(), ref)
+	found, err := q.reg.Resolve(q.r.Context(), store.VersionRef{Owner: q.at.Owner, Package: q.at.Package, Version: latestWord})
 	if errors.Is(err, store.ErrPackageNotFound) {
 		return "", nil
 	}
-	return ref.Version, err
+	return found.Version, err
 }
 
 func (q *request) version(rows, room int) (*Version, error) {
@@ -196,7 +192,7 @@ func (q *request) version(rows, room int) (*Version, error) {
 	}
 	page := &Version{
 		Frame: q.frame(), Owner: version.Owner, Package: version.Package, Version: version.Version,
-		Badges:    Badges{Private: !q.visit.IsPublic(version.Owner, version.Package), PreRelease: versions.IsPreRelease(version.Rank), Latest: version.Version == latest},
+		Badges:    Badges{Private: !q.visit.IsPublic(version.Owner, version.Package), Immutable: q.visit.IsImmutable(version.Owner, version.Package), PreRelease: versions.IsPreRelease(version.Rank), Latest: version.Version == latest},
 		Published: q.moment(version.Created), Publisher: version.Creator,
 		Files: Count(version.Files), Size: Size(version.Bytes), Downloads: Count(version.Downloads),
 		Paging: q.paging(found.Next), Whole: q.whole(),

@@ -12,9 +12,6 @@ import (
 // errNoFolder: a path of few enough segments that names no folder.
 var errNoFolder = visit.Refuse(http.StatusNotFound, "not found: the folders are {owner}/generic/{package}/{version}/ under the prefix")
 
-// packageType is the path segment between owner and package. It is compared with case.
-const packageType = "generic"
-
 // level is how many segments the path of a folder has below the prefix.
 type level int
 
@@ -45,7 +42,7 @@ func parsePlace(path visit.Path) (at place, err error) {
 		case levelOwner:
 			at.Owner = name
 		case levelType:
-			if name != packageType {
+			if name != visit.PackageType {
 				return at, errNoFolder
 			}
 		case levelPackage:
@@ -64,7 +61,7 @@ func parsePlace(path visit.Path) (at place, err error) {
 
 // segments are the names of the path, which parsePlace reads.
 func (at place) segments() []string {
-	return []string{at.Owner, packageType, at.Package, at.Version}[:at.level]
+	return []string{at.Owner, visit.PackageType, at.Package, at.Version}[:at.level]
 }
 
 // path is the escaped path below the prefix, of a folder.

@@ -140,12 +140,8 @@ func (q *request) selected() (location string, err error) {
 	if q.at.level != levelVersion || q.pages.Selects == nil || !q.pages.Selects(q.at.Version) {
 		return "", nil
 	}
-	_, err = q.reg.FindVersion(q.r.Context(), q.at.VersionRef)
-	if !errors.Is(err, store.ErrPackageNotFound) {
-		return "", err
-	}
-	chosen, err := q.reg.Select(q.r.Context(), q.at.VersionRef)
-	if err != nil {
+	chosen, err := q.reg.Resolve(q.r.Context(), q.at.VersionRef)
+	if err != nil || chosen.Key() == q.at.VersionRef.Key() {
 		return "", err
 	}
 	location = "../" + segment(chosen.Version) + "/"

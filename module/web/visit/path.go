@@ -10,6 +10,10 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
+// PackageType is the only type of packages here: the path segment between owner and package,
+// in every API. It is compared with case.
+const PackageType = "generic"
+
 // Path is the path of a request, or what of it comes after a prefix.
 type Path struct {
 	segments []string

@@ -131,6 +131,40 @@ func TestAnAnswerThatIsBrokenOff(t *testing.T) {
 	}))
 }
 
+// TestAClientThatStopsIsNoError: what fails because nobody wants the answer any more is not
+// logged, and anything else still is.
+//
+// Seen to fail without the look at the context, and without the one at the error.
+func TestAClientThatStopsIsNoError(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		err  error
+		logs int
+	}{
+		{"an answer that is broken off by the client", &BrokenOff{fmt.Errorf("opening blob: %w", context.Canceled)}, 0},
+		{"a refusal that nobody hears", fmt.Errorf("asking: %w", context.Canceled), 0},
+		{"damage that is found when the client is gone", &BrokenOff{store.ErrDamaged}, 1},
+		{"a fault when the client is gone", errors.New("input/output error"), 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			site, logged := newSite(t)
+			defer func() {
+				_ = recover()
+				if got := logged.FilterMessage("request failed").Len(); got != test.logs {
+					t.Errorf("logged %v, want %d", logged.All(), test.logs)
+				}
+			}()
+			r := requestOf("", http.MethodGet, "/", nil)
+			r.ProtoMajor = 2
+			ctx, stop := context.WithCancel(r.Context())
+			site.Serve(httptest.NewRecorder(), r.WithContext(ctx), Path{}, wing(func(http.ResponseWriter, *http.Request, *Visit) error {
+				stop()
+				return test.err
+			}))
+		})
+	}
+}
+
 // TestChangesAreAudited: one line for each, whether it was allowed or not, and none for
 // reading.
 func TestChangesAreAudited(t *testing.T) {
