@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/generic-registry/caddy-generic-registry/module/operate/admin"
+	"github.com/generic-registry/caddy-generic-registry/module/operate/terminal"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/backup"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/backup/folder"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
@@ -26,7 +27,7 @@ type backupCommand struct {
 	offline
 	isOffline, full, skipDamaged bool
 	out, notes                   io.Writer
-	line                         *progressLine
+	line                         *terminal.Line
 }
 
 func newBackupCommand(t *target) *cobra.Command {
@@ -75,8 +76,8 @@ only digests of them.`,
 		SilenceUsage: true,
 		RunE: interruptible(func(ctx context.Context, command *cobra.Command, arguments []string) error {
 			b.out, b.notes = command.OutOrStdout(), command.ErrOrStderr()
-			b.line = newProgressLine(b.notes)
-			defer b.line.end()
+			b.line = terminal.NewLine(b.notes)
+			defer b.line.End()
 			if arguments[0] == standardStream {
 				return b.toOutput(ctx)
 			}
@@ -129,7 +130,7 @@ func (b *backupCommand) toOutput(ctx context.Context) error {
 	if b.full {
 		return errors.New("a backup to standard output is always full: leave --full out")
 	}
-	if isTerminal(b.out) {
+	if terminal.Is(b.out) {
 		return errors.New("a backup is not for a terminal: name a directory, or send it to a file: backup - > registry.tar")
 	}
 	began := time.Now()
@@ -150,7 +151,7 @@ func (b *backupCommand) toOutput(ctx context.Context) error {
 	if _, err := io.Copy(io.Discard, copied); err != nil { // the padding
 		return fmt.Errorf("copying the backup: %w", err)
 	}
-	b.line.end()
+	b.line.End()
 	return b.report(b.notes, reader, began)
 }
 
@@ -180,7 +181,7 @@ func (b *backupCommand) toDirectory(ctx context.Context, path string) (err error
 		return err
 	}
 	_, _ = io.Copy(io.Discard, stream) // the padding: who writes it is not cut off
-	b.line.end()
+	b.line.End()
 	return b.report(b.out, reader, began)
 }
 
@@ -201,7 +202,7 @@ func (b *backupCommand) report(out io.Writer, reader *backup.Reader, began time.
 		kind = fmt.Sprintf("backup since change %d", head.Since.Sequence)
 	}
 	fmt.Fprintf(out, "%s of registry %s as of change %d (%s): %s, %s, in %s\n",
-		kind, head.Store, head.Position.Sequence, head.Created.Format(time.RFC3339), counted(end.Lines, "change"), amount(end.Blobs, "blob", end.Bytes), elapsed(began))
+		kind, head.Store, head.Position.Sequence, head.Created.Format(time.RFC3339), terminal.Counted(end.Lines, "change"), terminal.Amount(end.Blobs, "blob", end.Bytes), terminal.Elapsed(began))
 	for _, damaged := range reader.Damaged() {
 		fmt.Fprintf(b.notes, "damaged: %s (%d bytes): %s\n", damaged.Digest, damaged.Size, damaged.Problem)
 	}
@@ -215,22 +216,22 @@ func areDamaged(blobs int) string {
 	if blobs == 1 {
 		return "1 blob is"
 	}
-	return counted(int64(blobs), "blob") + " are"
+	return terminal.Counted(int64(blobs), "blob") + " are"
 }
 
 // blobProgress shows how many blobs went by.
 type blobProgress struct {
-	line *progressLine
-	step step
+	line *terminal.Line
+	step terminal.Step
 }
 
 func (b *backupCommand) beginProgress(head backup.Head) *blobProgress {
-	return &blobProgress{b.line, step{what: "backing up", unit: "blob", total: head.Expected.Blobs, totalBytes: head.Expected.Bytes}}
+	return &blobProgress{b.line, terminal.Step{What: "backing up", Unit: "blob", Total: head.Expected.Blobs, TotalBytes: head.Expected.Bytes}}
 }
 
 // add counts one more. It may be called by one goroutine at a time.
 func (p *blobProgress) add(size int64) {
-	p.step.done++
-	p.step.bytes += size
-	p.line.show(p.step)
+	p.step.Done++
+	p.step.Bytes += size
+	p.line.Show(p.step)
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/operate/admin"
 	"github.com/generic-registry/caddy-generic-registry/module/operate/health"
+	"github.com/generic-registry/caddy-generic-registry/module/operate/terminal"
 )
 
 func newHealthCommand(t *target) *cobra.Command {
@@ -91,7 +92,7 @@ func printHealth(out io.Writer, all []health.Registry) error {
 			}
 		}
 		if one.Journal != nil {
-			fmt.Fprintf(&text, "  journal: %s\n", counted(int64(one.Journal.Sequence), "change"))
+			fmt.Fprintf(&text, "  journal: %s\n", terminal.Counted(int64(one.Journal.Sequence), "change"))
 		}
 		if one.Scrub != nil {
 			fmt.Fprintf(&text, "  scrub: %s\n", scrubText(*one.Scrub))
@@ -115,7 +116,7 @@ func stateOf(one health.Registry) string {
 
 // scrubText says how the pass in progress, or the last one, went.
 func scrubText(scrub health.Scrub) string {
-	did := fmt.Sprintf("%s, %d damaged", amount(scrub.Blobs, "blob", scrub.Bytes), scrub.Damaged)
+	did := fmt.Sprintf("%s, %d damaged", terminal.Amount(scrub.Blobs, "blob", scrub.Bytes), scrub.Damaged)
 	switch {
 	case scrub.Rate == 0:
 		return "off"

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/generic-registry/caddy-generic-registry/module/operate/terminal"
 	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
@@ -54,8 +55,8 @@ where; nothing is deleted. Bytes of files are not touched.`,
 
 func (r *rebuildCommand) run(ctx context.Context) error {
 	began := time.Now()
-	line := newProgressLine(r.notes)
-	defer line.end()
+	line := terminal.NewLine(r.notes)
+	defer line.End()
 	config, err := r.registry(notesLog(line, slog.LevelWarn))
 	if err != nil {
 		return err
@@ -74,7 +75,7 @@ func (r *rebuildCommand) run(ctx context.Context) error {
 	if r.journal {
 		what, rebuild = "journal", backend.RebuildJournal
 	}
-	ctx = store.WithProgress(ctx, line.replaying("making the "+what))
+	ctx = store.WithProgress(ctx, line.Replaying("making the "+what))
 	if err := rebuild(ctx, config.Root, config.StoreLog); err != nil {
 		return whileStopped(fmt.Errorf("rebuilding the %s: %w", what, err))
 	}
@@ -83,14 +84,14 @@ func (r *rebuildCommand) run(ctx context.Context) error {
 		return whileStopped(fmt.Errorf("opening what was made: %w", err))
 	}
 	at := metadata.Condition().Journal
-	line.end()
+	line.End()
 	if err := metadata.Close(); err != nil {
 		return fmt.Errorf("closing what was made: %w", err)
 	}
 	if err := keepPosition(ctx, config, at); err != nil {
 		return whileStopped(err)
 	}
-	_, err = fmt.Fprintf(r.out, "the %s is rebuilt: %s, in %s\n", what, counted(int64(at.Sequence), "change"), elapsed(began))
+	_, err = fmt.Fprintf(r.out, "the %s is rebuilt: %s, in %s\n", what, terminal.Counted(int64(at.Sequence), "change"), terminal.Elapsed(began))
 	return err
 }
 

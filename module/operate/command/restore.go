@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
+	"github.com/generic-registry/caddy-generic-registry/module/operate/terminal"
 	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/backup"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/backup/folder"
@@ -76,8 +77,8 @@ lacks bytes that were damaged when it was made.`,
 
 func (r *restoreCommand) run(ctx context.Context, arguments []string) error {
 	began := time.Now()
-	line := newProgressLine(r.notes)
-	defer line.end()
+	line := terminal.NewLine(r.notes)
+	defer line.End()
 	// Stores warn of what a restore does on purpose: it makes a database out of a journal.
 	config, err := r.registry(notesLog(line, slog.LevelError))
 	if err != nil {
@@ -93,20 +94,20 @@ func (r *restoreCommand) run(ctx context.Context, arguments []string) error {
 	if err := directory.Make(config.Root); err != nil {
 		return directory.OrPermission(fmt.Errorf("making the root: %w", err))
 	}
-	ctx = store.WithProgress(ctx, line.replaying("making the database"))
+	ctx = store.WithProgress(ctx, line.Replaying("making the database"))
 	summary, err := backup.Restore(ctx, backup.RestoreTarget{
 		Root: config.Root, Metadata: config.Metadata, Blobs: config.Blobs, Spool: config.Root, Log: config.StoreLog,
 		Progress: func(p backup.RestoreProgress) {
-			line.show(step{what: "restoring " + p.Source, unit: "blob", done: p.Blobs, total: p.Expected.Blobs, bytes: p.Bytes, totalBytes: p.Expected.Bytes})
+			line.Show(terminal.Step{What: "restoring " + p.Source, Unit: "blob", Done: p.Blobs, Total: p.Expected.Blobs, Bytes: p.Bytes, TotalBytes: p.Expected.Bytes})
 		},
 	}, sources...)
-	line.end()
+	line.End()
 	if err != nil {
 		return r.explain(ctx, err, config)
 	}
 	r.noteOwner(config.Root)
 	fmt.Fprintf(r.out, "restored registry %s as of change %d (%s): %s, in %s\n",
-		summary.Store, summary.Position.Sequence, summary.Created.Format(time.RFC3339), amount(summary.Blobs, "blob", summary.Bytes), elapsed(began))
+		summary.Store, summary.Position.Sequence, summary.Created.Format(time.RFC3339), terminal.Amount(summary.Blobs, "blob", summary.Bytes), terminal.Elapsed(began))
 	for _, missing := range summary.Missing {
 		fmt.Fprintf(r.notes, "missing: %s (%d bytes): %s\n", missing.Digest, missing.Size, missing.Problem)
 	}

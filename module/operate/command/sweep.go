@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/generic-registry/caddy-generic-registry/module/operate/admin"
+	"github.com/generic-registry/caddy-generic-registry/module/operate/terminal"
 )
 
 func newSweepCommand(t *target) *cobra.Command {
@@ -44,9 +45,9 @@ file of it refers to is then deleted for good.`,
 			if err := json.Unmarshal(text, &answer); err != nil {
 				return fmt.Errorf("reading the answer: %w", err)
 			}
-			said := counted(int64(answer.Deleted), "blob") + " deleted"
+			said := terminal.Counted(int64(answer.Deleted), "blob") + " deleted"
 			if answer.Withheld > 0 {
-				said += fmt.Sprintf(", %s withheld: unusually many; look for the reason, then run it with --confirm", counted(answer.Withheld, "blob"))
+				said += fmt.Sprintf(", %s withheld: unusually many; look for the reason, then run it with --confirm", terminal.Counted(answer.Withheld, "blob"))
 			}
 			_, err = fmt.Fprintln(command.OutOrStdout(), said)
 			return err

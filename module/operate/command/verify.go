@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/generic-registry/caddy-generic-registry/module/operate/admin"
+	"github.com/generic-registry/caddy-generic-registry/module/operate/terminal"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/integrity"
 )
 
@@ -102,18 +103,18 @@ func (v *verifyCommand) run(ctx context.Context) error {
 			return fmt.Errorf("--rate %q: write bytes per second, such as 50MiB", v.rate)
 		}
 	}
-	line := newProgressLine(v.notes)
-	defer line.end()
+	line := terminal.NewLine(v.notes)
+	defer line.End()
 	v.notes = line
 	show := func(p integrity.VerifyProgress) {
-		line.show(step{what: "verifying", unit: "blob", done: p.Blobs, total: p.TotalBlobs, bytes: p.Bytes, totalBytes: p.TotalBytes, note: fmt.Sprintf("%d damaged", p.Damaged)})
+		line.Show(terminal.Step{What: "verifying", Unit: "blob", Done: p.Blobs, Total: p.TotalBlobs, Bytes: p.Bytes, TotalBytes: p.TotalBytes, Note: fmt.Sprintf("%d damaged", p.Damaged)})
 	}
 	check := v.online
 	if v.isOffline {
 		check = v.offlineCheck
 	}
 	report, checkErr := check(ctx, int64(rate), show)
-	line.end()
+	line.End()
 	if report == nil {
 		return checkErr
 	}
@@ -121,7 +122,7 @@ func (v *verifyCommand) run(ctx context.Context) error {
 		return err
 	}
 	fmt.Fprintf(v.notes, "%s checked in %s: %d damaged, %s of the metadata\n",
-		amount(report.Blobs, "blob", report.Bytes), elapsed(began), report.Damaged, counted(int64(len(report.Problems)), "problem"))
+		terminal.Amount(report.Blobs, "blob", report.Bytes), terminal.Elapsed(began), report.Damaged, terminal.Counted(int64(len(report.Problems)), "problem"))
 	if checkErr != nil {
 		return fmt.Errorf("not everything could be checked: %w", checkErr)
 	}

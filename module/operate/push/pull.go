@@ -83,7 +83,7 @@ func runPull(command *cobra.Command, place, folder string, o options) error {
 		return fmt.Errorf("making the folder: %w", err)
 	}
 	shown := newMeter(out, "pulling", len(files), total, o.quiet)
-	c.note = shown.line
+	c.note = shown.say
 	f := &fetcher{client: c, target: from, folder: folder, meter: shown}
 	err = each(command.Context(), o.parallel, files, func(ctx context.Context, file remote) error {
 		there, err := f.fetch(ctx, file)

@@ -127,7 +127,7 @@ func runPush(command *cobra.Command, arguments []string, place string, o options
 		}
 	}
 	shown := newMeter(out, "pushing", len(files), total, o.quiet)
-	c.note = shown.line
+	c.note = shown.say
 	s := &sender{client: c, target: to, meter: shown}
 	err = each(command.Context(), o.parallel, files, func(ctx context.Context, file local) error {
 		sent, err := s.send(ctx, file)

@@ -1,4 +1,4 @@
-package command
+package terminal
 
 import (
 	"bytes"
@@ -14,15 +14,15 @@ func TestProgressIsShownNowAndThen(t *testing.T) {
 	run := func(terminal bool) string {
 		var out bytes.Buffer
 		now := began
-		line := newProgressLine(&out)
+		line := NewLine(&out)
 		line.terminal, line.shown, line.now = terminal, began, func() time.Time { return now }
 		for done := range int64(4) {
 			now = now.Add(2500 * time.Millisecond)
 			for range 3 {
-				line.show(step{what: "verifying", unit: "blob", done: done + 1, total: 4})
+				line.Show(Step{What: "verifying", Unit: "blob", Done: done + 1, Total: 4})
 			}
 		}
-		line.end()
+		line.End()
 		return out.String()
 	}
 	if got, want := run(false), "verifying: 50% of 4 blobs\nverifying: 100% of 4 blobs\n"; got != want {
@@ -44,9 +44,9 @@ const clearLine = "\x1b[2K\r"
 
 func TestNotesAreWrittenAboveTheBar(t *testing.T) {
 	var out bytes.Buffer
-	line := newProgressLine(&out)
+	line := NewLine(&out)
 	line.terminal, line.shown = true, time.Time{}
-	line.show(step{what: "verifying", unit: "blob", done: 1, total: 2})
+	line.Show(Step{What: "verifying", Unit: "blob", Done: 1, Total: 2})
 	fmt.Fprintln(line, "warning: look")
 	if got, want := out.String(), clearLine+"warning: look\n"; !strings.HasSuffix(got, want) {
 		t.Errorf("got %q, want %q at its end", got, want)
@@ -55,23 +55,23 @@ func TestNotesAreWrittenAboveTheBar(t *testing.T) {
 
 func TestStepsInWords(t *testing.T) {
 	for name, test := range map[string]struct {
-		step         step
+		step         Step
 		line, beside string
 	}{
 		"half of what is known": {
-			step{what: "verifying", unit: "blob", done: 1, bytes: 512, total: 2000, totalBytes: 1024, note: "3 damaged"},
+			Step{What: "verifying", Unit: "blob", Done: 1, Bytes: 512, Total: 2000, TotalBytes: 1024, Note: "3 damaged"},
 			"verifying: 50% of 2,000 blobs, 1.0 KiB, 3 damaged", "verifying: 2,000 blobs, 1.0 KiB, 3 damaged",
 		},
 		"more than was expected": {
-			step{what: "backing up", unit: "blob", done: 3, bytes: 4096, total: 2, totalBytes: 1024},
+			Step{What: "backing up", Unit: "blob", Done: 3, Bytes: 4096, Total: 2, TotalBytes: 1024},
 			"backing up: 100% of 2 blobs, 1.0 KiB", "backing up: 2 blobs, 1.0 KiB",
 		},
 		"empty files have no bytes": {
-			step{what: "backing up", unit: "blob", done: 1, total: 4},
+			Step{What: "backing up", Unit: "blob", Done: 1, Total: 4},
 			"backing up: 25% of 4 blobs", "backing up: 4 blobs",
 		},
 		"the total is not known": {
-			step{what: "restoring x", unit: "blob", done: 1, bytes: 1024},
+			Step{What: "restoring x", Unit: "blob", Done: 1, Bytes: 1024},
 			"restoring x: 1 blob, 1.0 KiB", "restoring x: 1 blob, 1.0 KiB",
 		},
 	} {

@@ -1,4 +1,4 @@
-package command
+package terminal
 
 import (
 	"fmt"
@@ -19,25 +19,25 @@ const (
 	plainInterval    = 5 * time.Second
 )
 
-// step is how far a command is.
-type step struct {
-	// what is being done, such as "restoring monday.tar".
-	what string
-	// unit is what is counted: blobs or changes.
-	unit string
-	// done and total count units. A total of zero is not known.
-	done, total int64
-	// bytes and totalBytes are theirs. Both are zero where units have no bytes.
-	bytes, totalBytes int64
-	// note is said besides. Empty is nothing.
-	note string
+// Step is how far a command is.
+type Step struct {
+	// What is being done, such as "restoring monday.tar".
+	What string
+	// Unit is what is counted: blobs, files or changes.
+	Unit string
+	// Done and Total count units. A total of zero is not known.
+	Done, Total int64
+	// Bytes and TotalBytes are theirs. Both are zero where units have no bytes.
+	Bytes, TotalBytes int64
+	// Note is said besides. Empty is nothing.
+	Note string
 }
 
 // percent is how much is done. Known is false where the total is not known.
-func (s step) percent() (percent int, known bool) {
-	done, total := s.bytes, s.totalBytes
+func (s Step) percent() (percent int, known bool) {
+	done, total := s.Bytes, s.TotalBytes
 	if total == 0 {
-		done, total = s.done, s.total
+		done, total = s.Done, s.Total
 	}
 	if total == 0 {
 		return 0, false
@@ -46,39 +46,39 @@ func (s step) percent() (percent int, known bool) {
 }
 
 // String is the step as a line: with its percentage, where that is known.
-func (s step) String() string {
+func (s Step) String() string {
 	if percent, known := s.percent(); known {
-		return s.say(fmt.Sprintf("%d%% of %s", percent, s.amount(s.total, s.totalBytes)))
+		return s.say(fmt.Sprintf("%d%% of %s", percent, s.amount(s.Total, s.TotalBytes)))
 	}
-	return s.say(s.amount(s.done, s.bytes))
+	return s.say(s.amount(s.Done, s.Bytes))
 }
 
 // beside is the step as a text beside a bar, which has the percentage.
-func (s step) beside() string {
+func (s Step) beside() string {
 	if _, known := s.percent(); known {
-		return s.say(s.amount(s.total, s.totalBytes))
+		return s.say(s.amount(s.Total, s.TotalBytes))
 	}
 	return s.String()
 }
 
-func (s step) say(amount string) string {
-	text := s.what + ": " + amount
-	if s.note != "" {
-		text += ", " + s.note
+func (s Step) say(amount string) string {
+	text := s.What + ": " + amount
+	if s.Note != "" {
+		text += ", " + s.Note
 	}
 	return text
 }
 
-func (s step) amount(count, bytes int64) string {
-	if s.bytes == 0 && s.totalBytes == 0 {
-		return counted(count, s.unit)
+func (s Step) amount(count, bytes int64) string {
+	if s.Bytes == 0 && s.TotalBytes == 0 {
+		return Counted(count, s.Unit)
 	}
-	return amount(count, s.unit, bytes)
+	return Amount(count, s.Unit, bytes)
 }
 
-// progressLine shows how far a command is: a bar on a terminal, lines elsewhere. It may
+// Line shows how far a command is: a bar on a terminal, lines elsewhere. It may
 // be used by several goroutines at once.
-type progressLine struct {
+type Line struct {
 	out      io.Writer
 	terminal bool
 	now      func() time.Time
@@ -89,21 +89,23 @@ type progressLine struct {
 	last  string // what the bar is of
 }
 
-func newProgressLine(out io.Writer) *progressLine {
-	p := &progressLine{out: out, terminal: isTerminal(out), now: time.Now}
+// NewLine returns a line that nothing is shown on yet.
+func NewLine(out io.Writer) *Line {
+	p := &Line{out: out, terminal: Is(out), now: time.Now}
 	if !p.terminal {
 		p.shown = time.Now() // what is soon done needs no line
 	}
 	return p
 }
 
-func isTerminal(out io.Writer) bool {
+// Is tells whether somebody may be looking at what is written.
+func Is(out io.Writer) bool {
 	file, isFile := out.(*os.File)
 	return isFile && term.IsTerminal(int(file.Fd()))
 }
 
-// show shows a step if it is time to.
-func (p *progressLine) show(s step) {
+// Show shows a step if it is time to.
+func (p *Line) Show(s Step) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	interval := plainInterval
@@ -123,15 +125,15 @@ func (p *progressLine) show(s step) {
 }
 
 // draw draws the bar. Errors of the terminal are nobody's to handle.
-func (p *progressLine) draw(s step) {
+func (p *Line) draw(s Step) {
 	percent, known := s.percent()
-	if p.bar == nil || p.last != s.what {
+	if p.bar == nil || p.last != s.What {
 		p.clear()
 		total := 100
 		if !known {
 			total = -1 // a spinner
 		}
-		p.last = s.what
+		p.last = s.What
 		p.bar = progressbar.NewOptions(total, progressbar.OptionSetWriter(p.out), progressbar.OptionFullWidth(), progressbar.OptionUseANSICodes(true),
 			progressbar.OptionSetElapsedTime(false), progressbar.OptionSetPredictTime(known), progressbar.OptionShowDescriptionAtLineEnd(),
 			progressbar.OptionSetRenderBlankState(false), progressbar.OptionSpinnerType(14))
@@ -144,31 +146,31 @@ func (p *progressLine) draw(s step) {
 	_ = p.bar.Add(1)
 }
 
-func (p *progressLine) clear() {
+func (p *Line) clear() {
 	if p.bar != nil {
 		_ = p.bar.Clear()
 		p.bar = nil
 	}
 }
 
-// replaying shows how far a database is that is made out of a journal.
-func (p *progressLine) replaying(what string) func(store.Progress) {
+// Replaying shows how far a database is that is made out of a journal.
+func (p *Line) Replaying(what string) func(store.Progress) {
 	return func(now store.Progress) {
 		if now.Done > 0 {
-			p.show(step{what: what, unit: "change", done: int64(now.Done), total: int64(now.Total)})
+			p.Show(Step{What: what, Unit: "change", Done: int64(now.Done), Total: int64(now.Total)})
 		}
 	}
 }
 
-// end takes the bar off the terminal.
-func (p *progressLine) end() {
+// End takes the bar off the terminal.
+func (p *Line) End() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.clear()
 }
 
 // Write implements io.Writer for what is to be printed above the bar.
-func (p *progressLine) Write(text []byte) (int, error) {
+func (p *Line) Write(text []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.clear()
