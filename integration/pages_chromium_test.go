@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/url"
+	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/chromedp/cdproto/cdp"
@@ -91,7 +94,7 @@ const strangers = `[
 	...[...document.querySelectorAll("*")].filter(e => [...e.attributes].some(a => /^on|^style$/.test(a.name))).map(e => e.outerHTML),
 	...[...document.links].filter(a => a.protocol != "http:" || a.host != location.host).map(a => a.outerHTML),
 	...(document.scripts.length == 1 ? [] : ["scripts: " + document.scripts.length]),
-	...[...document.forms].filter(f => f.className != "search").map(f => f.outerHTML),
+	...[...document.forms].filter(f => f.className != "search" && f.className != "upload" && !f.closest("#delete")).map(f => f.outerHTML),
 ]`
 
 // TestNoNameRunsInChromium: versions, owners and the texts of files are what publishers
@@ -135,6 +138,26 @@ func TestNoNameRunsInChromium(t *testing.T) {
 			act(tab, chromedp.Navigate(address(s, folder)))
 			if found := eval[[]string](tab, strangers); len(found) > 0 {
 				t.Errorf("%s has %q", folder, found)
+			}
+		}
+	})
+	open(t, func(tab tab) {
+		set(tab, page.SetBypassCSP, page.SetBypassCSPParams{Enabled: true})
+		tab.signIn(s.port)
+		local := t.TempDir()
+		for i, folder := range folders {
+			if i%every != 0 || strings.Contains(folder, "?") {
+				continue
+			}
+			tab.goTo(s.port, folder+"?edit")
+			name := filepath.Join(local, strings.ReplaceAll(payloads[i%len(payloads)], "/", "|"))
+			if err := os.WriteFile(name, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			act(tab, chromedp.SetUploadFiles("input[multiple]", []string{name}))
+			tab.until(`document.querySelector("#told").textContent != ""`)
+			if found := eval[[]string](tab, strangers); len(found) > 0 {
+				t.Errorf("the page of writers of %s has %q", folder, found)
 			}
 		}
 	})
@@ -202,7 +225,17 @@ func TestPagesInChromium(t *testing.T) {
 			}
 		})
 	})
-	axe := readFile(t, filepath.Join(strings.TrimSpace(output(t, "npm", "root", "--global")), "axe-core", "axe.min.js"))
+	eachLook(t, open, func(t tab) {
+		for _, folder := range folders {
+			act(t, chromedp.Navigate(address(s, folder)))
+			t.passesAxe(folder)
+		}
+	})
+}
+
+// eachLook uses a tab for each scheme of colours and width of a window, of which two stand for
+// all but in the long run.
+func eachLook(t *testing.T, open func(testing.TB, func(tab)), use func(tab)) {
 	for _, scheme := range []string{"light", "dark"} {
 		for _, width := range []int64{360, 1280} {
 			if !isLong() && (scheme == "dark") != (width == 360) {
@@ -212,20 +245,40 @@ func TestPagesInChromium(t *testing.T) {
 				open(t, func(tab tab) {
 					set(tab, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
 					act(tab, chromedp.EmulateViewport(width, 900))
-					for _, folder := range folders {
-						act(tab, chromedp.Navigate(address(s, folder)))
-						act(tab, chromedp.Evaluate[chromedp.Void](axe))
-						passed := eval[int](tab, `axe.run().then(found => { window.found = found; return found.passes.length })`)
-						violations := eval[[]struct {
-							ID    string
-							Nodes []struct{ HTML, FailureSummary string }
-						}](tab, "found.violations")
-						if len(violations) > 0 || passed < 10 {
-							t.Errorf("of %s axe says %+v; %d rules passed", folder, violations, passed)
-						}
-					}
+					use(tab)
 				})
 			})
 		}
+	}
+}
+
+// axeScript finds what people who do not see a page, or use no mouse, would miss.
+var axeScript = sync.OnceValues(func() (string, error) {
+	root, err := exec.Command("npm", "root", "--global").Output()
+	if err != nil {
+		return "", fmt.Errorf("looking for axe: %w", err)
+	}
+	text, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(root)), "axe-core", "axe.min.js"))
+	return string(text), err
+})
+
+// passesAxe holds that axe finds nothing on a page, which is as wide as its window.
+func (t tab) passesAxe(page string) {
+	t.Helper()
+	axe, err := axeScript()
+	if err != nil {
+		t.Fatal(err)
+	}
+	act(t, chromedp.Evaluate[chromedp.Void](axe))
+	passed := eval[int](t, `axe.run().then(found => { window.found = found; return found.passes.length })`)
+	violations := eval[[]struct {
+		ID    string
+		Nodes []struct{ HTML, FailureSummary string }
+	}](t, "found.violations")
+	if len(violations) > 0 || passed < 10 {
+		t.Errorf("of %s axe says %+v; %d rules passed", page, violations, passed)
+	}
+	if wide := eval[bool](t, "document.documentElement.scrollWidth > innerWidth"); wide {
+		t.Errorf("%s is wider than its window", page)
 	}
 }

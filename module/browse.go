@@ -35,6 +35,9 @@ func (h *Handler) provisionBrowse() error {
 		Selects:   h.Select.Takes,
 		Archives:  !h.ArchiveOff,
 		Sums:      h.Checksums.Sums,
+		Drafts:    !h.files.Drafts.Off,
+		Resumable: !h.resume.Off,
+		Names:     h.FileNames,
 	}
 	return nil
 }

@@ -29,6 +29,14 @@ const (
 	giteaPunctuation      = documentedPunctuation + "=:;()[]{}~!@#$%^& "
 )
 
+// Marks returns the characters that names of files may have beside ASCII letters and digits.
+func (n FileNames) Marks() string {
+	if n == FileNamesGitea {
+		return giteaPunctuation
+	}
+	return documentedPunctuation
+}
+
 // CheckElement reports ErrUnsafePath for a path segment, unescaped once, that no
 // request may carry in any position: one that is not UTF-8, that has a "." or ".."
 // element, a control character or a backslash. Caddy's path matchers clean such
@@ -77,12 +85,8 @@ func CheckNames(ref Ref, names FileNames) error {
 
 // CheckFile reports ErrInvalidFile unless a file may be published under the name.
 func CheckFile(file string, names FileNames) error {
-	punctuation := documentedPunctuation
-	if names == FileNamesGitea {
-		punctuation = giteaPunctuation
-	}
 	if file == "" || len(file) > MaxNameLength || file == "." || file == ".." ||
-		hasOuterSpace(file) || !onlyOf(file, punctuation) {
+		hasOuterSpace(file) || !onlyOf(file, names.Marks()) {
 		return ErrInvalidFile
 	}
 	return nil

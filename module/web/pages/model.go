@@ -23,6 +23,10 @@ type Frame struct {
 	User string
 	// SignIn is the URL that asks for credentials and leads back. Empty for a user.
 	SignIn string
+	// Edit leads to where the reader may publish here, or delete. Nil for others.
+	Edit *Link
+	// Editing tells that this is that page, which has a style and a script of its own.
+	Editing bool
 	// Nonce lets an element style or script through the page's policy.
 	Nonce string
 }
@@ -85,6 +89,8 @@ type Packages struct {
 	Paging
 	// Publish are the commands that publish a file, on the page of an owner without any.
 	Publish []Command
+	// Drafts are those that the reader may publish in, the newest first.
+	Drafts []VersionRow
 }
 
 // PackageRow is a package.
@@ -113,12 +119,15 @@ type Versions struct {
 	OrderURL string
 	Rows     []VersionRow
 	Paging
+	// Drafts are those that the reader may publish in, the newest first.
+	Drafts []VersionRow
 }
 
 // VersionRow is a version.
 type VersionRow struct {
 	Link
 	Badges
+	// Published is when the version was published, or the draft begun.
 	Published Moment
 	// Publisher is the user who published the version's first file.
 	Publisher string
@@ -146,6 +155,39 @@ type Version struct {
 	Whole []Link
 	// Texts are the version's own words: README, CHANGELOG and .txt files.
 	Texts []Text
+}
+
+// Edit is the page of those who publish and delete: edit.html.
+type Edit struct {
+	Frame
+	// Owner, Package and Version are those of the folder, empty where it has none.
+	Owner, Package, Version string
+	Badges
+	// Back leads to the folder's own page.
+	Back string
+	// Upload is where files are taken, nil for those who may only delete.
+	Upload *Upload
+	// Rows are the files of a version.
+	Rows []FileRow
+	Paging
+	// MayDelete tells that the reader may delete the version and its files.
+	MayDelete bool
+}
+
+// Upload is where a page takes files.
+type Upload struct {
+	// Root is the URL of the registry, relative to the page.
+	Root string
+	// Owner, Package and Version are where files go. What is empty is asked for.
+	Owner, Package, Version string
+	// User is offered as the owner.
+	User string
+	// Draft tells that the version is a draft. MayDraft tells that a new one can be.
+	Draft, MayDraft bool
+	// Resumable tells that uploads can come in several requests.
+	Resumable bool
+	// Marks are the characters that names of files may have beside letters and digits.
+	Marks string
 }
 
 // FileRow is a file.

@@ -14,6 +14,11 @@ import (
 // make makes the page of the folder: its template and what that gets, with at most so many
 // rows and bytes of texts.
 func (q *request) make(rows, texts int) (name string, page any, err error) {
+	if q.r.URL.Query().Has(editWord) {
+		if page, err := q.editing(rows); page != nil || err != nil {
+			return "edit.html", page, err
+		}
+	}
 	switch q.at.level {
 	case levelRegistry:
 		page, err = q.owners(rows)
@@ -91,6 +96,9 @@ func (q *request) packages(rows int) (*Packages, error) {
 		}
 		page.Rows = append(page.Rows, row)
 	}
+	if page.Drafts, err = q.drafts(folder); err != nil {
+		return nil, err
+	}
 	if len(page.Rows) == 0 && search == "" && q.value("after") == "" {
 		if q.visit.Extent(store.ActionWrite, q.at.Owner) == store.ExtentNone {
 			return nil, store.ErrPackageNotFound
@@ -133,7 +141,11 @@ func (q *request) versions(rows int) (*Versions, error) {
 	if err != nil {
 		return nil, err
 	}
-	if found.Total == 0 {
+	drafts, err := q.drafts("")
+	if err != nil {
+		return nil, err
+	}
+	if found.Total == 0 && len(drafts) == 0 {
 		return nil, store.ErrPackageNotFound
 	}
 	if len(found.Versions) > 0 {
@@ -146,23 +158,28 @@ func (q *request) versions(rows int) (*Versions, error) {
 	page := &Versions{
 		Frame: q.frame(), Owner: q.at.Owner, Package: q.at.Package, Total: Count(found.Total),
 		Badges:   Badges{Private: !q.visit.IsPublic(q.at.Owner, q.at.Package), Immutable: q.visit.IsImmutable(q.at.Owner, q.at.Package)},
-		BySemver: sort != "", OrderURL: "./?sort=" + bySemver,
+		BySemver: sort != "", OrderURL: "./?sort=" + bySemver, Drafts: drafts,
 		Paging: q.paging(string(found.Next), "sort", sort),
 	}
 	if page.BySemver {
 		page.OrderURL = "./"
 	}
 	for _, version := range found.Versions {
-		page.Rows = append(page.Rows, VersionRow{
-			Link:      Link{version.Version, segment(version.Version) + "/"},
-			Badges:    Badges{PreRelease: versions.IsPreRelease(version.Rank), Latest: version.Version == latest},
-			Published: q.moment(version.Created),
-			Publisher: version.Creator,
-			Files:     Count(version.Files),
-			Size:      Size(version.Bytes),
-		})
+		page.Rows = append(page.Rows, q.versionRow(version, latest))
 	}
 	return page, nil
+}
+
+// versionRow is a version among others of its package, of which one is the latest.
+func (q *request) versionRow(version store.VersionInfo, latest string) VersionRow {
+	return VersionRow{
+		Link:      Link{version.Version, segment(version.Version) + "/"},
+		Badges:    Badges{PreRelease: versions.IsPreRelease(version.Rank), Latest: version.Version == latest},
+		Published: q.moment(version.Created),
+		Publisher: version.Creator,
+		Files:     Count(version.Files),
+		Size:      Size(version.Bytes),
+	}
 }
 
 // latestWord in place of a version is the highest one.
@@ -180,19 +197,22 @@ func (q *request) latest() (string, error) {
 
 func (q *request) version(rows, room int) (*Version, error) {
 	after := q.value("after")
-	found, err := q.reg.Files(q.r.Context(), store.FileQuery{VersionRef: q.at.VersionRef, After: after, Limit: rows})
+	found, err := q.files(store.FileQuery{VersionRef: q.at.VersionRef, After: after, Limit: rows})
 	if err != nil {
 		return nil, err
 	}
 	version := found.Version
-	q.at.VersionRef = version.VersionRef // as first spelled
+	q.at.VersionRef, q.draft = version.VersionRef, version.Draft // as first spelled
 	latest, err := q.latest()
 	if err != nil {
 		return nil, err
 	}
 	page := &Version{
 		Frame: q.frame(), Owner: version.Owner, Package: version.Package, Version: version.Version,
-		Badges:    Badges{Private: !q.visit.IsPublic(version.Owner, version.Package), Immutable: q.visit.IsImmutable(version.Owner, version.Package), PreRelease: versions.IsPreRelease(version.Rank), Latest: version.Version == latest},
+		Badges: Badges{
+			Private: !q.visit.IsPublic(version.Owner, version.Package), Immutable: q.visit.IsImmutable(version.Owner, version.Package),
+			PreRelease: versions.IsPreRelease(version.Rank), Latest: version.Version == latest && !version.Draft, Draft: version.Draft,
+		},
 		Published: q.moment(version.Created), Publisher: version.Creator,
 		Files: Count(version.Files), Size: Size(version.Bytes), Downloads: Count(version.Downloads),
 		Paging: q.paging(found.Next), Whole: q.whole(),
@@ -233,7 +253,7 @@ func (q *request) get(page *Version) (*Get, error) {
 		return nil, err
 	}
 	user := ""
-	if page.Private {
+	if page.Private || page.Draft {
 		user = cmp.Or(q.visit.User(), "NAME")
 	}
 	folder := q.visit.URL() + "/"
@@ -260,7 +280,11 @@ func ofAnyVersion(file, version string) string {
 
 func (q *request) chosen(page *Version) (file, digest string, err error) {
 	if asked := q.value("file"); asked != "" {
-		found, err := q.reg.Lookup(q.r.Context(), store.Ref{VersionRef: q.at.VersionRef, File: asked})
+		lookup := q.reg.Lookup
+		if q.draft {
+			lookup = q.reg.LookupDraft
+		}
+		found, err := lookup(q.r.Context(), store.Ref{VersionRef: q.at.VersionRef, File: asked})
 		if err == nil {
 			return found.File, found.Digest.String(), nil
 		}

@@ -23,6 +23,11 @@ type Pages struct {
 	Archives bool
 	// Sums is the name of a version's list of checksums. Empty when there is none.
 	Sums string
+	// Drafts and Resumable tell that files can be published into drafts, and in several
+	// requests.
+	Drafts, Resumable bool
+	// Names are the file names that may be published.
+	Names store.FileNames
 }
 
 // Answers tells whether a request is about a folder. A path without a slash at the end is
@@ -87,6 +92,7 @@ type request struct {
 	at        place
 	nonce     string
 	selection store.Selection
+	draft     bool // the version is one
 	reg       *registry.Registry
 }
 
@@ -158,10 +164,10 @@ func redirect(w http.ResponseWriter, status int, location string) error {
 }
 
 // policy is the Content-Security-Policy of a page: its own style and script, its own
-// icon, forms that lead back to this site, and nothing else.
+// icon, requests and forms to this site, and nothing else.
 func policy(nonce string) string {
 	return "default-src 'none'; style-src 'nonce-" + nonce + "'; script-src 'nonce-" + nonce + "'; " +
-		"img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+		"connect-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 }
 
 // failure is the page of a refusal.
@@ -180,6 +186,9 @@ func (q *request) frame() Frame {
 	frame := Frame{Title: q.at.title(), Path: q.at.parents(), Here: q.at.name(), User: q.visit.User(), Nonce: q.nonce}
 	if frame.User == "" {
 		frame.SignIn = up(q.at.level) + "?signin=" + url.QueryEscape(q.at.path())
+	}
+	if q.reg != nil { // and so the reader may read here
+		frame.Edit = q.edit(q.draft)
 	}
 	return frame
 }

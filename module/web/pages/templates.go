@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -18,8 +19,8 @@ var embedded embed.FS
 // names are the files that make the pages. A template folder may have any of them in
 // place of the embedded one.
 var names = []string{
-	"frame.html", "style.css", "script.js",
-	"owners.html", "packages.html", "versions.html", "version.html", "failure.html",
+	"frame.html", "style.css", "script.js", "edit.css", "edit.js",
+	"owners.html", "packages.html", "versions.html", "version.html", "edit.html", "failure.html",
 }
 
 // Templates make pages. They are safe for concurrent use.
@@ -63,11 +64,17 @@ func (t *Templates) override(folder string) error {
 	return t.add(os.DirFS(folder), found)
 }
 
+// indentation is a tenth of a script, which every page carries.
+var indentation = regexp.MustCompile(`(?m)^\t+`)
+
 func (t *Templates) add(from fs.FS, files []string) error {
 	for _, file := range files {
 		text, err := fs.ReadFile(from, file)
 		if err != nil {
 			return fmt.Errorf("reading a template: %w", err)
+		}
+		if strings.HasSuffix(file, ".js") || strings.HasSuffix(file, ".css") {
+			text = indentation.ReplaceAll(text, nil)
 		}
 		if _, err := t.all.New(file).Parse(string(text)); err != nil {
 			return fmt.Errorf("reading a template: %w", err)

@@ -86,7 +86,9 @@ var hostile = []string{
 func fill(value reflect.Value, text func() string) {
 	switch value.Kind() {
 	case reflect.String:
-		value.SetString(text())
+		if value.String() != "" { // what is empty changes what a page has
+			value.SetString(text())
+		}
 	case reflect.Slice:
 		for i := range value.Len() {
 			fill(value.Index(i), text)
@@ -181,7 +183,7 @@ func TestStylesAndScriptsHaveTheNonce(t *testing.T) {
 			if (element == "style" || element == "script") && !strings.HasPrefix(bone, element+" nonce=nonce ") {
 				t.Errorf("%s has %q, want the page's nonce", page, bone)
 			}
-			if strings.Contains(bone, " style=") || strings.Contains(bone, " on") {
+			if attributes, _, _ := strings.Cut(bone, "\n"); strings.Contains(attributes, " style=") || strings.Contains(attributes, " on") {
 				t.Errorf("%s has %q, which the policy refuses", page, bone)
 			}
 		}

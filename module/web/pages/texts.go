@@ -42,7 +42,7 @@ func (q *request) texts(rows []FileRow, room int) (texts []Text) {
 
 // text reads the beginning of a text.
 func (q *request) text(name string, room int) (Text, bool) {
-	file, content, err := q.reg.Open(q.r.Context(), store.Ref{VersionRef: q.at.VersionRef, File: name})
+	file, content, err := q.open(store.Ref{VersionRef: q.at.VersionRef, File: name})
 	if err != nil {
 		return Text{}, false
 	}
@@ -56,6 +56,19 @@ func (q *request) text(name string, room int) (Text, bool) {
 		return Text{}, false
 	}
 	return Text{Link: Link{file.File, segment(file.File)}, Body: body, Cut: cut || int64(len(beginning)) < file.Size}, true
+}
+
+// open finds a file of the version and opens its bytes.
+func (q *request) open(ref store.Ref) (store.File, io.ReadCloser, error) {
+	if !q.draft {
+		return q.reg.Open(q.r.Context(), ref)
+	}
+	found, err := q.reg.FindDraft(q.r.Context(), ref)
+	if err != nil {
+		return store.File{}, nil, err
+	}
+	content, err := found.Open(q.r.Context())
+	return found.File, content, err
 }
 
 // fit returns as much of the beginning of a text as takes at most so many bytes of a page,

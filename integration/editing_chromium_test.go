@@ -1,0 +1,375 @@
+package integration
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/input"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/chromedp"
+)
+
+// signIn has a tab be alice's from now on, at a port. Chromium sends the credentials of a
+// URL, as those of a prompt, once it is asked for them, but not yet where it is led back to.
+func (t tab) signIn(port int) {
+	t.Helper()
+	act(t, chromedp.Navigate(fmt.Sprintf("http://alice:%s@127.0.0.1:%d%s?signin", password, port, api)))
+	t.goTo(port, api)
+	if who := act(t, chromedp.Text(".user b")); who != "alice" {
+		t.Fatalf("signed in as %q, want alice", who)
+	}
+}
+
+// goTo opens a page of a port.
+func (t tab) goTo(port int, path string) {
+	t.Helper()
+	act(t, chromedp.Navigate(fmt.Sprintf("http://127.0.0.1:%d%s", port, path)))
+}
+
+// until waits until a script is true, on this page or the next one.
+func (t tab) until(script string) {
+	t.Helper()
+	for end := time.Now().Add(patience); ; {
+		reached, err := chromedp.Run(t.ctx, chromedp.Evaluate[bool](script))
+		if err == nil && reached {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("the page does not come to %s, %v; it says %q", script, err, eval[string](t, `document.querySelector("main").innerText`))
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// tells waits until the line above the files says something.
+func (t tab) tells(text string) {
+	t.Helper()
+	t.until(fmt.Sprintf(`document.querySelector("#told").textContent == %q`, text))
+}
+
+// drop drops files and folders onto the middle of the page.
+func (t tab) drop(places ...string) {
+	t.Helper()
+	data := &input.DragData{Items: []*input.DragDataItem{}, Files: places, DragOperationsMask: 1}
+	for _, kind := range []input.DispatchDragEventType{input.DispatchDragEventTypeDragEnter, input.DispatchDragEventTypeDragOver, input.DispatchDragEventTypeDrop} {
+		set(t, input.DispatchDragEvent, input.DispatchDragEventParams{Type: kind, X: 200, Y: 300, Data: data})
+	}
+}
+
+// slow bounds what the tab sends in a second.
+func (t tab) slow(bytes float64) {
+	t.Helper()
+	set(t, network.EmulateNetworkConditionsByRule, network.EmulateNetworkConditionsByRuleParams{
+		MatchedNetworkConditions: []*network.Conditions{{DownloadThroughput: -1, UploadThroughput: bytes}},
+	})
+}
+
+// press clicks a button, or a link, that says something.
+func (t tab) press(text string) {
+	t.Helper()
+	act(t, chromedp.Click(fmt.Sprintf(`//*[self::button or self::a][normalize-space()=%q]`, text)))
+}
+
+// folderWith makes a folder with files of these contents, by their paths.
+func folderWith(t testing.TB, contents map[string][]byte) string {
+	t.Helper()
+	folder := filepath.Join(t.TempDir(), "dist")
+	for name, content := range contents {
+		place := filepath.Join(folder, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(place), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(place, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return folder
+}
+
+// TestFilesAreDroppedThroughAProxy that limits requests, while the server is killed twice.
+// Seen to fail with a page that does not ask again where an upload stands.
+func TestFilesAreDroppedThroughAProxy(t *testing.T) {
+	t.Parallel()
+	files, size, speed, largest := 6, 3<<20, 8<<20, "2m"
+	settings := []string{"browse", "resumable {\n\t\t\tmax_append 1MiB\n\t\t}"}
+	if isLong() {
+		files, size, speed, largest, settings = 100, 64<<20, -1, "100m", []string{"browse"}
+	}
+	s := startServer(t, settings...)
+	port := freePort(t)
+	startNginxOf(t, largest, port, s.port)
+	folder := filepath.Join(t.TempDir(), "dist")
+	for i := range files {
+		place := filepath.Join(folder, []string{"", "below"}[i%2])
+		if err := os.MkdirAll(place, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(place, fmt.Sprint("file-", i)), pattern(i, size), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.put(filePath("alice", "tool", "1.0", "there"), []byte("there"))
+	chromium(t)(t, func(tab tab) {
+		tab.signIn(port)
+		tab.goTo(port, versionPath("alice", "tool", "1.0")+"/?edit")
+		tab.slow(float64(speed))
+		tab.drop(folder)
+		tab.tells(fmt.Sprint(files, " ready"))
+		tab.press(fmt.Sprintf("Upload %d files", files))
+		for kills := range 2 {
+			s.eventually("more has come", func() bool { return s.bytesOfUploads() > int64(files*size*(1+kills)/3) })
+			s.kill()
+			s.start(s.site(settings...))
+		}
+		tab.tells(fmt.Sprint(files, " done"))
+	})
+	for i := range files {
+		s.wantBytes(filePath("alice", "tool", "1.0", fmt.Sprint("file-", i)), pattern(i, size))
+	}
+	if left := s.sessions(); len(left) > 0 {
+		t.Errorf("left: %q", left)
+	}
+}
+
+// TestWritersInChromium: each story has a tab of its own.
+func TestWritersInChromium(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, "browse", "resumable {\n\t\t\tmax_append 256KiB\n\t\t}")
+	open := chromium(t)
+	for name, story := range map[string]func(tab, *server){
+		"nobody is asked for a password on a public page": signsIn,
+		"names are told before anything is sent":          tellsNames,
+		"uploads are paused and cancelled":                pausesAndCancels,
+		"a draft is published":                            publishesADraft,
+		"what is deleted has its name typed in":           deletes,
+		"what the server refuses is told":                 tellsRefusals,
+	} {
+		t.Run(name, func(t *testing.T) {
+			open(t, func(tab tab) {
+				if name != "nobody is asked for a password on a public page" {
+					tab.signIn(s.port)
+				}
+				story(tab, s.in(t))
+			})
+		})
+	}
+	t.Run("an upload goes on after a reload", func(t *testing.T) { goesOnInAnotherTab(t, open, s.in(t)) })
+}
+
+func signsIn(t tab, s *server) {
+	s.put(filePath("alice", "public", "1", "f"), []byte("f"))
+	version := versionPath("alice", "public", "1") + "/"
+	for _, user := range []string{"", "bob"} {
+		got := s.want(http.StatusOK, http.MethodGet, version+"?edit", user, nil, header{"Accept", "text/html"})
+		if strings.Contains(got.text(), `id="upload"`) || strings.Contains(got.text(), "?edit") || got.header.Get("Www-Authenticate") != "" {
+			t.Errorf("%q, who may not publish, gets %v\n%s", user, got.header, got.text())
+		}
+	}
+	got := s.want(http.StatusUnauthorized, http.MethodGet, api+"?signin=alice/generic/public/1/", "", nil, header{"Accept", "text/html"})
+	if !strings.HasPrefix(got.header.Get("Www-Authenticate"), "Basic realm=") {
+		t.Errorf("nobody is asked for a password: %v", got.header)
+	}
+	s.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	for asked, back := range map[string]string{"alice/generic/public/1/": "./alice/generic/public/1/", "": "./", "//evil.example/": "./evil.example/", "..%2F": "./"} {
+		got := s.want(http.StatusSeeOther, http.MethodGet, api+"?signin="+asked, "alice", nil, header{"Accept", "text/html"})
+		if got.header.Get("Location") != back {
+			t.Errorf("from ?signin=%s to %q, want %q", asked, got.header.Get("Location"), back)
+		}
+	}
+	t.signIn(s.port)
+	t.goTo(s.port, version)
+	t.press("Edit")
+	t.until(`document.querySelector("#upload")?.hidden === false`)
+}
+
+func tellsNames(t tab, s *server) {
+	folder := folderWith(t, map[string][]byte{"a/README": []byte("a"), "b/readme": []byte("b"), "c/not a name": []byte("c"), "d/good": []byte("d"), "e/<img src=x onerror='window.ran=1'>": nil})
+	t.goTo(s.port, api+"alice/?edit")
+	act(t, chromedp.SendKeys("[name=package]", "names"))
+	act(t, chromedp.SendKeys("[name=version]", "1"))
+	t.drop(folder)
+	t.tells("4 cannot be published, and nothing is sent until you leave them out")
+	said := act(t, chromedp.Text("#items"))
+	for _, want := range []string{"would be the same file as dist/b/readme", "would be the same file as dist/a/README", "“not a name” is not a name that can be published", "dist/e/<img src=x"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("the page does not say %q:\n%s", want, said)
+		}
+	}
+	if eval[bool](t, `!document.querySelector("#start").hidden || document.querySelector("#items img") != null || !!window.ran`) {
+		t.Error("there is something to start, or an image")
+	}
+	s.want(http.StatusNotFound, http.MethodGet, filePath("alice", "names", "1", "good"), "alice", nil)
+	t.press("Leave them out")
+	t.tells("1 ready")
+	t.press("Upload 1 file")
+	t.tells("1 done")
+	s.wantBytes(filePath("alice", "names", "1", "good"), []byte("d"))
+	s.want(http.StatusNotFound, http.MethodGet, filePath("alice", "names", "1", "README"), "alice", nil)
+	t.press("Show the version")
+	t.until(`document.querySelector("tbody th a")?.textContent == "good"`)
+}
+
+// goesOnInAnotherTab: the tab in which the upload was begun is closed, which leaves what a
+// reload leaves.
+func goesOnInAnotherTab(t testing.TB, open func(testing.TB, func(tab)), s *server) {
+	content := pattern(3, 2<<20)
+	place := filepath.Join(folderWith(t, map[string][]byte{"large.bin": content}), "large.bin")
+	s.put(filePath("alice", "reloaded", "1", "there"), []byte("there"))
+	page := versionPath("alice", "reloaded", "1") + "/?edit"
+	open(t, func(t tab) {
+		t.signIn(s.port)
+		t.goTo(s.port, page)
+		t.slow(1 << 20)
+		act(t, chromedp.SetUploadFiles("input[multiple]", []string{place}))
+		t.tells("1 ready")
+		t.press("Upload 1 file")
+		t.until(`Object.values(localStorage).some(text => JSON.parse(text).offset > 0)`)
+	})
+	begun := s.sessions()
+	open(t, func(t tab) {
+		t.goTo(s.port, page)
+		if said := act(t, chromedp.Text("#interrupted")); !strings.Contains(said, "large.bin") || !strings.Contains(said, " of 2.0 MiB came") {
+			t.Errorf("afterwards the page says %q", said)
+		}
+		t.slow(1 << 20)
+		act(t, chromedp.SetUploadFiles("input[multiple]", []string{place}))
+		t.press("Upload 1 file")
+		t.until(`document.querySelector("#interrupted").hidden`)
+		if again := s.sessions(); len(begun) == 0 || len(again) == 0 || again[0] != begun[0] {
+			t.Errorf("the session is %q, want %q as before", again, begun)
+		}
+		t.slow(-1)
+		t.tells("1 done")
+	})
+	s.wantBytes(filePath("alice", "reloaded", "1", "large.bin"), content)
+}
+
+func pausesAndCancels(t tab, s *server) {
+	contents := map[string][]byte{"kept.bin": pattern(1, 1<<20), "dropped.bin": pattern(2, 1<<20)}
+	t.goTo(s.port, api+"alice/generic/paused/?edit")
+	act(t, chromedp.SendKeys("[name=version]", "1"))
+	t.slow(1 << 20)
+	t.drop(folderWith(t, contents))
+	t.tells("2 ready")
+	t.press("Upload 2 files")
+	t.until(`Object.values(localStorage).some(text => JSON.parse(text).offset > 0)`)
+	t.press("Pause all")
+	t.tells("2 paused")
+	act(t, chromedp.Click(`[aria-label="Cancel dist/dropped.bin"]`))
+	s.eventually("one session is left", func() bool { return len(s.sessions()) == 1 })
+	t.slow(-1)
+	act(t, chromedp.Click(`[aria-label="Resume dist/kept.bin"]`))
+	t.tells("1 done")
+	s.wantBytes(filePath("alice", "paused", "1", "kept.bin"), contents["kept.bin"])
+	s.want(http.StatusNotFound, http.MethodGet, filePath("alice", "paused", "1", "dropped.bin"), "alice", nil)
+}
+
+func publishesADraft(t tab, s *server) {
+	content := pattern(1, 600_000)
+	folder := folderWith(t, map[string][]byte{"tool.bin": content, "README.md": []byte("read me")})
+	t.goTo(s.port, api+"alice/?edit")
+	act(t, chromedp.SendKeys("[name=package]", "drafted"))
+	act(t, chromedp.SendKeys("[name=version]", "1.0"))
+	act(t, chromedp.Click("[name=draft]"))
+	t.drop(folder)
+	t.press("Upload 2 files")
+	t.tells("2 done")
+	version := versionPath("alice", "drafted", "1.0")
+	for _, hidden := range []string{version + "/", api + "alice/generic/drafted/"} {
+		s.want(http.StatusNotFound, http.MethodGet, hidden, "", nil, header{"Accept", "text/html"})
+		s.want(http.StatusNotFound, http.MethodGet, hidden, "bob", nil, header{"Accept", "text/html"})
+	}
+	s.put(filePath("alice", "seen", "1", "f"), []byte("f"))
+	if text := s.want(http.StatusOK, http.MethodGet, api+"alice/", "bob", nil, header{"Accept", "text/html"}).text(); strings.Contains(text, "drafted") {
+		t.Error("others see the draft on the owner's page")
+	}
+	t.goTo(s.port, api+"alice/")
+	t.press("drafted 1.0")
+	t.until(`document.querySelector("h1 .badge")?.textContent == "draft"`)
+	if text := eval[string](t, `document.querySelector("main").innerText`); !strings.Contains(text, "read me") || !strings.Contains(text, "--user alice") {
+		t.Errorf("the draft's page says\n%s", text)
+	}
+	t.goTo(s.port, version+"/?edit")
+	t.press("Publish this version")
+	t.until(`document.querySelector("#files") && !document.querySelector("#publish")`)
+	s.wantBytes(filePath("alice", "drafted", "1.0", "tool.bin"), content)
+}
+
+func deletes(t tab, s *server) {
+	for _, name := range []string{"a", "b"} {
+		s.put(filePath("alice", "deleted", "1.0", name), []byte(name))
+	}
+	s.put(filePath("alice", "deleted", "2.0", "c"), []byte("c"))
+	t.goTo(s.port, versionPath("alice", "deleted", "1.0")+"/?edit")
+	remove := func(what, typed string) {
+		t.Helper()
+		act(t, chromedp.Click(fmt.Sprintf(`[aria-label="Delete %s"]`, what)))
+		act(t, chromedp.SendKeys("#delete-name", typed+"\r"))
+	}
+	remove("a", "b")
+	t.until(`document.querySelector("#delete [role=alert]").textContent == "That is another name."`)
+	s.wantBytes(filePath("alice", "deleted", "1.0", "a"), []byte("a"))
+	t.press("Cancel")
+	remove("a", "a")
+	t.until(`document.querySelectorAll("#files a").length == 1`)
+	s.want(http.StatusNotFound, http.MethodGet, filePath("alice", "deleted", "1.0", "a"), "alice", nil)
+	remove("1.0", "1.0")
+	t.until(fmt.Sprintf(`location.pathname == %q && document.querySelector("h1").textContent.includes("deleted")`, api+"alice/generic/deleted/"))
+	s.want(http.StatusNotFound, http.MethodGet, filePath("alice", "deleted", "1.0", "b"), "alice", nil)
+	s.wantBytes(filePath("alice", "deleted", "2.0", "c"), []byte("c"))
+}
+
+func tellsRefusals(t tab, s *server) {
+	s.put(filePath("alice", "refused", "1", "there"), []byte("there"))
+	t.goTo(s.port, versionPath("alice", "refused", "1")+"/?edit")
+	t.drop(folderWith(t, map[string][]byte{"there": []byte("other")}))
+	t.press("Upload 1 file")
+	t.tells("1 failed")
+	if said := act(t, chromedp.Text("#items")); !strings.Contains(said, "package file already exists") {
+		t.Errorf("the page says %q", said)
+	}
+	// Another site's page has the browser's credentials, and may not use them.
+	s.want(http.StatusForbidden, http.MethodPost, versionPath("alice", "refused", "1")+"?publish", "alice", nil, header{"Sec-Fetch-Site", "cross-site"})
+	s.wantBytes(filePath("alice", "refused", "1", "there"), []byte("there"))
+}
+
+// TestAxeOfWriters: axe finds nothing on the pages of writers, in the states that they have.
+func TestAxeOfWriters(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, "browse")
+	version, draft := versionPath("alice", "tool", "1.0.0"), versionPath("alice", "tool", "2.0.0")
+	for _, name := range []string{"README.md", "tool_linux_amd64.tar.gz", "tool_linux_amd64.tar.gz.asc"} {
+		s.put(version+"/"+name, []byte("content of "+name))
+		s.put(draft+"/"+name+"?draft", []byte("content of "+name))
+	}
+	bad := folderWith(t, map[string][]byte{"a/README": nil, "b/readme": nil, "not a name": nil})
+	good := folderWith(t, map[string][]byte{"notes.txt": []byte("notes"), "large.bin": pattern(1, 3<<20)})
+	eachLook(t, chromium(t), func(t tab) {
+		t.signIn(s.port)
+		for _, page := range []string{api + "alice/", api + "alice/?edit", api + "alice/generic/tool/", draft + "/", draft + "/?edit", version + "/?edit"} {
+			t.goTo(s.port, page)
+			t.passesAxe(page)
+		}
+		t.drop(bad)
+		t.tells("3 cannot be published, and nothing is sent until you leave them out")
+		t.passesAxe("names that cannot be published")
+		t.press("Leave them out")
+		t.slow(1 << 20)
+		t.drop(good)
+		t.tells("2 ready")
+		t.press("Upload 2 files")
+		t.until(`document.querySelector("progress").value > 0`)
+		t.passesAxe("an upload")
+		t.press("Pause all")
+		t.until(`!document.querySelector("#resume").hidden`)
+		t.passesAxe("an upload that is paused")
+		t.press("Cancel all")
+		act(t, chromedp.Click(`[aria-label="Delete 1.0.0"]`))
+		t.passesAxe("what is to be deleted")
+	})
+}

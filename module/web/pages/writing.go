@@ -1,0 +1,111 @@
+package pages
+
+import (
+	"errors"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+)
+
+// editWord is the word of the query that asks for the page of those who publish and delete.
+const editWord = "edit"
+
+// mayUpload tells whether the reader may publish in the folder. In that of the registry it is
+// about the reader's own name.
+func (q *request) mayUpload() bool {
+	switch q.at.level {
+	case levelRegistry:
+		return q.visit.User() != "" && q.visit.Extent(store.ActionWrite, q.visit.User()) != store.ExtentNone
+	case levelOwner, levelType:
+		return q.visit.Extent(store.ActionWrite, q.at.Owner) != store.ExtentNone
+	}
+	return q.visit.Can(store.ActionWrite, q.at.Owner, q.at.Package)
+}
+
+// mayDelete tells whether the reader may delete the version of the folder. Who may publish in
+// a draft may end it.
+func (q *request) mayDelete(draft bool) bool {
+	return q.at.level == levelVersion && (q.visit.Can(store.ActionDelete, q.at.Owner, q.at.Package) || draft && q.mayUpload())
+}
+
+// edit is what a page has that leads to where the reader may publish or delete.
+func (q *request) edit(draft bool) *Link {
+	switch {
+	case !q.mayUpload() && !q.mayDelete(draft):
+		return nil
+	case q.at.level == levelVersion:
+		return &Link{"Edit", "./?" + editWord}
+	}
+	return &Link{"Publish", "./?" + editWord}
+}
+
+// editing makes the page of those who publish and delete. Nil for others.
+func (q *request) editing(rows int) (*Edit, error) {
+	page, isNew := &Edit{Back: "./"}, q.at.level != levelVersion
+	if q.at.level == levelVersion {
+		found, err := q.files(store.FileQuery{VersionRef: q.at.VersionRef, After: q.value("after"), Limit: rows})
+		isNew = errors.Is(err, store.ErrPackageNotFound) && q.mayUpload()
+		if err != nil && !isNew {
+			return nil, err
+		}
+		if isNew {
+			found.Version.VersionRef, page.Back = q.at.VersionRef, "../"
+		}
+		q.at.VersionRef = found.Version.VersionRef // as first spelled
+		page.Draft, page.MayDelete = found.Version.Draft, !isNew && q.mayDelete(found.Version.Draft)
+		page.Paging = q.paging(found.Next, editWord, "1")
+		for _, file := range found.Files {
+			page.Rows = append(page.Rows, FileRow{Link: Link{file.File, segment(file.File)}, Size: Size(file.Size)})
+		}
+	}
+	if q.mayUpload() {
+		page.Upload = &Upload{
+			Root: up(q.at.level), Owner: q.at.Owner, Package: q.at.Package, Version: q.at.Version, User: q.visit.User(),
+			Draft: page.Draft, MayDraft: isNew && q.pages.Drafts, Resumable: q.pages.Resumable, Marks: q.pages.Names.Marks(),
+		}
+	}
+	if page.Upload == nil && !page.MayDelete {
+		return nil, nil
+	}
+	page.Frame, page.Owner, page.Package, page.Version = q.frame(), q.at.Owner, q.at.Package, q.at.Version
+	page.Editing, page.Edit = true, nil
+	page.Immutable = q.at.Package != "" && q.visit.IsImmutable(q.at.Owner, q.at.Package)
+	return page, nil
+}
+
+// maxDrafts is how many drafts a page lists at most.
+const maxDrafts = 20
+
+// drafts lists the drafts that the reader may publish in, of an owner or a package. The
+// folder is that of the owner's packages or the package, relative to the page.
+func (q *request) drafts(folder string) (rows []VersionRow, err error) {
+	if !q.mayUpload() || q.value("after") != "" {
+		return nil, nil
+	}
+	found, err := q.reg.Versions(q.r.Context(), store.VersionQuery{
+		Selection: store.Selection{Select: func(owner, pkg string) bool { return q.visit.Can(store.ActionWrite, owner, pkg) }},
+		Owner:     q.at.Owner, Package: q.at.Package, Drafts: true, Limit: maxDrafts,
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, version := range found.Versions {
+		row := q.versionRow(version, "")
+		row.Draft, row.Latest = true, false
+		row.URL = folder + row.URL
+		if q.at.Package == "" {
+			row.Link = Link{version.Package + " " + version.Version, folder + segment(version.Package) + "/" + segment(version.Version) + "/"}
+		}
+		rows = append(rows, row)
+	}
+	return rows, nil
+}
+
+// files finds a version that is published, or a draft for those who may publish in it.
+func (q *request) files(query store.FileQuery) (store.FilePage, error) {
+	found, err := q.reg.Files(q.r.Context(), query)
+	if errors.Is(err, store.ErrPackageNotFound) && q.mayUpload() {
+		query.Draft = true
+		return q.reg.Files(q.r.Context(), query)
+	}
+	return found, err
+}
