@@ -169,10 +169,10 @@ type remoteStores struct {
 
 func (s *remoteStores) Grace() time.Duration { return s.grace }
 
-func (s *remoteStores) DeleteAll(_ context.Context, locators []store.Locator) (deleted []store.Locator, err error) {
+func (s *remoteStores) DeleteAll(ctx context.Context, locators []store.Locator) (deleted []store.Locator, err error) {
 	s.batches = append(s.batches, locators)
 	for _, locator := range locators {
-		if deleteErr := s.Delete(nil, locator); deleteErr != nil {
+		if deleteErr := s.Delete(ctx, locator); deleteErr != nil {
 			err = deleteErr
 			continue
 		}
