@@ -65,3 +65,10 @@ type Unscrubbed interface {
 	// IsUnscrubbed tells whether that is so.
 	IsUnscrubbed() bool
 }
+
+// Elsewhere is implemented by a BlobBackend whose Identity is no directory.
+type Elsewhere interface {
+	// IsVacant tells whether there is nothing where OpenBlobs would open a store. It makes
+	// nothing.
+	IsVacant(ctx context.Context) (bool, error)
+}

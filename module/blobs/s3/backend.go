@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/dustin/go-humanize"
+	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/s3utils"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
@@ -253,6 +254,20 @@ func (b *Backend) OpenBlobs(ctx context.Context, _ string, log *slog.Logger) (st
 		return nil, fmt.Errorf("opening %s: %w", b.Identity(""), err)
 	}
 	return s, nil
+}
+
+// IsVacant implements store.Elsewhere.
+func (b *Backend) IsVacant(ctx context.Context) (vacant bool, err error) {
+	s, err := newStore(b, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return false, err
+	}
+	vacant = true
+	err = s.list(ctx, s.prefix, 1, func(minio.ObjectInfo) error {
+		vacant = false
+		return errEnough
+	})
+	return vacant, errors.Join(refused(err), s.Close())
 }
 
 // AdjustBlobs implements store.BlobAdjuster.

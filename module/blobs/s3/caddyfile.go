@@ -179,4 +179,5 @@ var (
 	_ store.BlobBackend     = (*Backend)(nil)
 	_ store.BlobAdjuster    = (*Backend)(nil)
 	_ store.Unscrubbed      = (*Backend)(nil)
+	_ store.Elsewhere       = (*Backend)(nil)
 )

@@ -53,6 +53,7 @@ var refusals = map[string]string{
 	minio.NoSuchBucket:             "the bucket does not exist: make it, or write another one",
 	minio.AccessDenied:             "the key may not use the bucket",
 	"InvalidAccessKeyId":           "the server does not know the key",
+	"XAdminUserNotFound":           "the server does not know the key", // Versity's gateway
 	"SignatureDoesNotMatch":        "the secret is not that of the key",
 	"InvalidBucketName":            "the bucket cannot have this name",
 	"PermanentRedirect":            "the bucket is at another endpoint",

@@ -81,9 +81,8 @@ func storeAt(t *testing.T, url string, timeout time.Duration) *Store {
 	if err := b.validate(); err != nil {
 		t.Fatal(err)
 	}
-	s := &Store{bucket: b.Bucket, prefix: b.prefixed(), log: slog.New(slog.DiscardHandler), transport: newTransport(), memory: newMemory(b.UploadMemory)}
-	s.writing, s.stopWriting = context.WithCancelCause(context.Background())
-	if err := s.adjust(b); err != nil {
+	s, err := newStore(b, slog.New(slog.DiscardHandler))
+	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

@@ -3,6 +3,7 @@ package s3
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	"golang.org/x/sync/semaphore"
 
@@ -16,19 +17,29 @@ const smallBlob = 256 << 10
 // memory bounds the buffers of uploads whose length is not known. Who gets none waits.
 type memory struct {
 	bytes *semaphore.Weighted
-	size  int64
+	used  sync.Pool // of *[]byte, to be used again before the garbage collector has them
 }
 
-func newMemory(size int64) *memory { return &memory{semaphore.NewWeighted(size), size} }
+func newMemory(size int64) *memory { return &memory{bytes: semaphore.NewWeighted(size)} }
 
-// take waits for room for a buffer. ErrUnavailable when there is none for long.
-func (m *memory) take(ctx context.Context, size int64) error {
+// take waits for a buffer. ErrUnavailable when there is none for long.
+func (m *memory) take(ctx context.Context, size int64) ([]byte, error) {
 	ctx, cancel := store.Bounded(ctx)
 	defer cancel()
 	if err := m.bytes.Acquire(ctx, size); err != nil {
-		return fmt.Errorf("%w: waiting for upload_memory: %w", store.ErrUnavailable, err)
+		return nil, fmt.Errorf("%w: waiting for upload_memory: %w", store.ErrUnavailable, err)
 	}
-	return nil
+	if used, ok := m.used.Get().(*[]byte); ok && int64(cap(*used)) == size {
+		return *used, nil
+	}
+	return make([]byte, 0, size), nil
+}
+
+// give gives a buffer back.
+func (m *memory) give(buffer []byte, size int64) {
+	buffer = buffer[:0]
+	m.used.Put(&buffer)
+	m.bytes.Release(size)
 }
 
 // buffer is bytes that wait to be a part. A whole part is taken from the memory before the
@@ -43,13 +54,12 @@ type buffer struct {
 // fill takes as many bytes as there is room for.
 func (b *buffer) fill(p []byte) (n int, err error) {
 	if !b.taken && len(b.bytes)+len(p) > smallBlob {
-		if err := b.store.memory.take(b.store.writing, b.size); err != nil {
+		whole, err := b.store.memory.take(b.store.writing, b.size)
+		if err != nil {
 			return 0, err
 		}
 		b.taken = true
-		grown := make([]byte, len(b.bytes), b.size)
-		copy(grown, b.bytes)
-		b.bytes = grown
+		b.bytes = append(whole, b.bytes...)
 	}
 	n = min(len(p), int(b.size)-len(b.bytes))
 	b.bytes = append(b.bytes, p[:n]...)
@@ -61,7 +71,7 @@ func (b *buffer) isFull() bool { return int64(len(b.bytes)) >= b.size }
 // release gives the memory back.
 func (b *buffer) release() {
 	if b.taken {
-		b.store.memory.bytes.Release(b.size)
+		b.store.memory.give(b.bytes, b.size)
 	}
 	b.bytes, b.taken = nil, false
 }

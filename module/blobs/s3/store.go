@@ -55,22 +55,27 @@ func (s *Store) tuning() *tuning { return s.tuned.Load() }
 // open opens the prefix, and makes it one of ours when it is empty. ErrRefused, ErrFormat,
 // ErrUnavailable.
 func open(ctx context.Context, b *Backend, log *slog.Logger) (*Store, error) {
+	s, err := newStore(b, log)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.claim(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	s.background.Go(s.ping)
+	s.background.Go(s.cleaning)
+	return s, nil
+}
+
+// newStore returns a store that has asked the server for nothing.
+func newStore(b *Backend, log *slog.Logger) (*Store, error) {
 	s := &Store{
 		bucket: b.Bucket, prefix: b.prefixed(), log: log, transport: newTransport(),
 		memory: newMemory(b.UploadMemory),
 	}
 	s.writing, s.stopWriting = context.WithCancelCause(context.Background())
 	s.sequence.Store(rand.Uint64())
-	err := s.adjust(b)
-	if err == nil {
-		err = s.claim(ctx)
-	}
-	if err != nil {
-		return nil, errors.Join(err, s.Close())
-	}
-	s.background.Go(s.ping)
-	s.background.Go(s.cleaning)
-	return s, nil
+	return s, s.adjust(b)
 }
 
 // adjust gives the store the settings of a backend.

@@ -74,7 +74,30 @@ func existing(config *pool.Config) error {
 	if err := config.NotHalf(); err != nil {
 		return err
 	}
-	return errors.Join(holds(config, config.Metadata.Identity(config.Root)), holds(config, config.Blobs.Identity(config.Root)))
+	return errors.Join(holds(config, config.Metadata.Identity(config.Root)), holdsBlobs(config))
+}
+
+// holdsBlobs is holds for the blobs, which may be elsewhere.
+func holdsBlobs(config *pool.Config) error {
+	place := config.Blobs.Identity(config.Root)
+	blobs, ok := config.Blobs.(store.Elsewhere)
+	if !ok {
+		return holds(config, place)
+	}
+	nothing, err := isVacant(blobs)
+	if err != nil {
+		return fmt.Errorf("looking for the registry at %s: %w", place, err)
+	}
+	if nothing {
+		return fmt.Errorf("there is no registry at %s: %s is empty", config.Root, place)
+	}
+	return nil
+}
+
+func isVacant(blobs store.Elsewhere) (bool, error) {
+	ctx, cancel := store.Bounded(context.Background())
+	defer cancel()
+	return blobs.IsVacant(ctx)
 }
 
 // holds reports that a directory of a registry does not exist or is empty.
@@ -94,7 +117,16 @@ func vacant(config *pool.Config) error {
 	if err := config.NotHalf(); err != nil {
 		return err
 	}
-	for _, dir := range []string{config.Root, config.Metadata.Identity(config.Root), config.Blobs.Identity(config.Root)} {
+	dirs := []string{config.Root, config.Metadata.Identity(config.Root)}
+	place := config.Blobs.Identity(config.Root)
+	if blobs, ok := config.Blobs.(store.Elsewhere); !ok {
+		dirs = append(dirs, place)
+	} else if nothing, err := isVacant(blobs); err != nil {
+		return fmt.Errorf("looking whether %s is empty: %w", place, err)
+	} else if !nothing {
+		return fmt.Errorf("%s is not empty; name another prefix", place)
+	}
+	for _, dir := range dirs {
 		entries, err := os.ReadDir(dir)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return directory.OrPermission(fmt.Errorf("looking whether %s is empty: %w", dir, err))

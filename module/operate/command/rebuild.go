@@ -98,7 +98,7 @@ func (r *rebuildCommand) run(ctx context.Context) error {
 // keepPosition tells the blobs, where there are some, that what was made is their
 // metadata now: it may have fewer changes than what they have seen.
 func keepPosition(ctx context.Context, config *pool.Config, at store.Position) error {
-	if holds(config, config.Blobs.Identity(config.Root)) != nil {
+	if holdsBlobs(config) != nil {
 		return nil
 	}
 	blobs, err := config.Blobs.OpenBlobs(ctx, config.Root, config.StoreLog)
