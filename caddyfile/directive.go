@@ -73,6 +73,8 @@ var subdirectives = words{
 	"browse":               (*directive).browse,
 	"api":                  (*directive).api,
 	"releases":             (*directive).releases,
+	"cache":                (*directive).cache,
+	"errors":               (*directive).errors,
 	"metadata":             (*directive).metadata,
 	"blobs":                (*directive).blobs,
 }
@@ -143,6 +145,8 @@ type directive struct {
 //		browse               [<template dir>]
 //		api                  <path>|off
 //		releases
+//		cache                public [<max age>]
+//		errors               route
 //		metadata             <name> { ... }
 //		blobs                <name> { ... }
 //	}

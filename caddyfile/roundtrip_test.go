@@ -82,6 +82,10 @@ func drawHandler(t *rapid.T) *module.Handler {
 	h.Health = rapid.OneOf(rapid.Just(""), rapid.Map(name, func(s string) string { return "/" + s })).Draw(t, "health")
 	h.API = rapid.SampledFrom([]string{"", "off", "/v1"}).Draw(t, "api")
 	h.Releases = h.API == "/v1" && rapid.Bool().Draw(t, "releases")
+	h.Errors = rapid.SampledFrom([]string{"", module.ErrorsRoute}).Draw(t, "errors")
+	if rapid.Bool().Draw(t, "cache") {
+		h.Cache = &module.Cache{MaxAge: caddy.Duration(time.Duration(rapid.IntRange(0, 1_000_000).Draw(t, "max age")) * time.Second)}
+	}
 	h.FileNames = rapid.SampledFrom([]store.FileNames{"", store.FileNamesDocumented, store.FileNamesGitea}).Draw(t, "file_names")
 	return h
 }
@@ -221,6 +225,12 @@ func write(h *module.Handler) string {
 		text.WriteString("}\n")
 	}
 	line("file_names", string(h.FileNames))
+	line("errors", h.Errors)
+	if c := h.Cache; c != nil && c.MaxAge == 0 {
+		line("cache", "public")
+	} else if c != nil {
+		line("cache", "public", time.Duration(c.MaxAge).String())
+	}
 	limit("scrub", h.ScrubRate)
 	if h.ScrubRate < 0 {
 		line("scrub", "off")

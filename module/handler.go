@@ -165,6 +165,15 @@ type Handler struct {
 	// no.
 	Releases bool `json:"releases,omitempty"`
 
+	// `route` has the error routes of the server (handle_errors in a Caddyfile) word the
+	// refusals that are for people. Their status and header lines stay. Default: a line of
+	// text, or a page with browse.
+	Errors string `json:"errors,omitempty"`
+
+	// Whether, and for how long, caches in front may keep files that anyone may read.
+	// Default: they ask each time.
+	Cache *Cache `json:"cache,omitempty"`
+
 	// Where metadata is kept. Default: `badger`.
 	MetadataRaw json.RawMessage `json:"metadata,omitempty" caddy:"namespace=generic_registry.metadata inline_key=module"`
 
@@ -301,6 +310,16 @@ func (h *Handler) provisionSettings() error {
 	}
 	if err := h.provisionBrowse(); err != nil {
 		return err
+	}
+	if h.Errors != "" && h.Errors != ErrorsRoute {
+		return fmt.Errorf("errors is %q: write %s, or leave it out", h.Errors, ErrorsRoute)
+	}
+	h.site.RouteErrors = h.Errors == ErrorsRoute
+	if h.Cache != nil {
+		if err := h.Cache.provision(); err != nil {
+			return err
+		}
+		h.files.Cache = h.Cache.header()
 	}
 	return h.provisionAccess()
 }

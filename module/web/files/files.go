@@ -24,6 +24,9 @@ type Files struct {
 	Select Selectors
 	// Drafts say whether and how files are published into drafts.
 	Drafts Drafts
+	// Cache is the Cache-Control of files that anyone may read, at their own paths. Empty is
+	// that of all files.
+	Cache string
 	// Archives tells whether versions can be downloaded whole.
 	Archives bool
 }

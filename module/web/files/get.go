@@ -147,7 +147,24 @@ func (d *download) file() error {
 		return err
 	}
 	d.v.Found(file.File)
-	return send.File(d.w, d.r, file, send.Manner{Verify: d.VerifyReads, CacheControl: d.cacheControl, Begun: func() { begun(file.File) }})
+	manner := send.Manner{Verify: d.VerifyReads, CacheControl: d.cacheControl, Begun: func() { begun(file.File) }}
+	if isExact := manner.CacheControl == ""; isExact && d.Cache != "" {
+		manner.Public = d.public()
+	}
+	return send.File(d.w, d.r, file, manner)
+}
+
+// public is the Cache-Control of a file that caches may keep. Empty where they may not:
+// not everybody reads it, or other bytes may take its name.
+func (d *download) public() string {
+	onDuplicate, isImmutable := d.v.Republishing(d.ref.Owner, d.ref.Package)
+	switch {
+	case !d.v.IsOpen(d.ref.Owner, d.ref.Package) || onDuplicate == store.Replace:
+		return ""
+	case isImmutable:
+		return d.Cache + ", immutable"
+	}
+	return d.Cache
 }
 
 // version is what computed files are made of.

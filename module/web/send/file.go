@@ -26,6 +26,9 @@ type Manner struct {
 	Verify bool
 	// CacheControl is that of the answer. Empty is that of a file at its own path.
 	CacheControl string
+	// Public is the Cache-Control of a 200, 206 or 304, in place of the other one. Empty for
+	// none.
+	Public string
 	// Begun is called when an answer has bytes from the first one on. Nil for nothing.
 	Begun func()
 }
@@ -62,7 +65,7 @@ func File(w http.ResponseWriter, r *http.Request, file *registry.Reading, manner
 	if r.Header.Get("Want-Digest") != "" {
 		w.Header().Set("Digest", "SHA-256="+base64.StdEncoding.EncodeToString(file.Digest[:]))
 	}
-	source := Source{Size: file.Size, Modified: file.Created, Open: open, Begun: manner.Begun}
+	source := Source{Size: file.Size, Modified: file.Created, Open: open, Begun: manner.Begun, Public: manner.Public}
 	if !manner.Verify {
 		source.Elsewhere = func() (string, error) { return file.RedirectURL(r.Context(), saidOf(w.Header())) }
 	}

@@ -31,6 +31,8 @@ type Source struct {
 	Elsewhere func() (link string, err error)
 	// Begun is called when the answer has bytes from the first one on. Nil for nothing.
 	Begun func()
+	// Public is the Cache-Control of a 200, 206 or 304. Empty is what the caller has set.
+	Public string
 }
 
 // Serve answers a GET or HEAD with a source, to the conditions and ranges of the request.
@@ -43,6 +45,7 @@ func Serve(w http.ResponseWriter, r *http.Request, source Source) error {
 		open:                  source.Open,
 		begun:                 source.Begun,
 		elsewhere:             source.Elsewhere,
+		public:                source.Public,
 		content:               content{size: source.Size},
 	}
 	defer s.content.close()
@@ -63,6 +66,7 @@ type sender struct {
 	open    func(want store.Section) (io.ReadSeekCloser, error)
 	begun   func() // may be nil
 	content content
+	public  string
 	refused error // why the bytes could not be opened; then nothing is written
 
 	elsewhere  func() (link string, err error) // may be nil
@@ -84,6 +88,9 @@ func (s *sender) WriteHeader(status int) {
 		if s.begun != nil && (status == http.StatusOK || strings.HasPrefix(s.Header().Get("Content-Range"), "bytes 0-")) {
 			s.begun()
 		}
+	}
+	if s.public != "" && (status == http.StatusOK || status == http.StatusPartialContent || status == http.StatusNotModified) {
+		s.Header().Set("Cache-Control", s.public)
 	}
 	s.ResponseWriterWrapper.WriteHeader(status)
 }

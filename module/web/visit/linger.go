@@ -78,12 +78,14 @@ func (d denial) answer(w http.ResponseWriter, r *http.Request, body *requestBody
 		header.Set("Content-Type", d.contentType)
 		header.Set("X-Content-Type-Options", "nosniff")
 	}
-	header.Set("Content-Length", strconv.Itoa(len(d.text)))
 	control := http.NewResponseController(w)
 	if r.ContentLength == 0 || body.done || isSmall(r) && body.readSmall(control) {
+		// The server says the length. Caddy's intercept puts another body in place of this
+		// one, and leaves the header as it is.
 		d.write(w)
 		return
 	}
+	header.Set("Content-Length", strconv.Itoa(len(d.text)))
 	if r.ProtoMajor == 1 {
 		header.Set("Connection", "close")
 		if ExpectsContinue(r) && !body.touched && !d.late {

@@ -33,6 +33,8 @@ type Site struct {
 	// for each user. Zero is no limit.
 	Uploads, UserUploads int
 
+	// RouteErrors has the site's error routes word refusals that are for people.
+	RouteErrors bool
 	// Traffic counts the requests. Nil when nobody counts.
 	Traffic *Traffic
 
@@ -86,7 +88,11 @@ func (s *Site) Serve(w http.ResponseWriter, r *http.Request, path Path, wing Win
 		v.logFailure(status)
 	}
 	v.Restart(w)
-	deny(w, r, body, v.Form, v.mayWrite(), v.err)
+	form := v.Form
+	if s.RouteErrors {
+		form = s.routed(w, r, form)
+	}
+	deny(w, r, body, form, v.mayWrite(), v.err)
 }
 
 // receive makes the visit of a request.

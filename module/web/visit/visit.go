@@ -106,6 +106,20 @@ func (v *Visit) Can(what store.Action, owner, pkg string) bool {
 	return v.who.fault == nil && v.covers(what, owner, pkg) && v.site.Rules.Allows(v.who, what, owner, pkg)
 }
 
+// IsOpen tells whether anyone may read a package, and this request shows that it comes here
+// without credentials: a matcher of Caddy in front may ask for some.
+func (v *Visit) IsOpen(owner, pkg string) bool {
+	header := v.request.Header
+	return v.who.user == "" && v.who.fault == nil && header.Get("Authorization") == "" && header.Get("Cookie") == "" &&
+		v.Can(store.ActionRead, owner, pkg)
+}
+
+// Republishing tells what a publish by this user does in a package where the name is taken,
+// and whether what is published there is immutable for this user.
+func (v *Visit) Republishing(owner, pkg string) (onDuplicate store.OnDuplicate, immutable bool) {
+	return v.site.Rules.Republishing(v.who, owner, pkg)
+}
+
 // covers tells whether the token, if it was one, is for that.
 func (v *Visit) covers(what store.Action, owner, pkg string) bool {
 	return v.who.token == nil || v.who.token.Scope.Covers(what, owner, pkg)
