@@ -107,3 +107,39 @@ func TestPushSaysWhatIsWrong(t *testing.T) {
 	}
 	s.want(http.StatusNotFound, http.MethodGet, filePath("alice", "app", "1.0", "file"), "alice", nil)
 }
+
+// TestPushADraft: others see nothing of it until it is published, with exactly the files that
+// were pushed.
+// A file named as the checksums that the server computes is a file like others.
+// Seen to fail when what the server computes counts as a file of the version.
+func TestPushADraft(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	folder := folderWith(t, map[string][]byte{"large.bin": pattern(1, 5<<20), "small.txt": []byte("small"), "below/SHA256SUMS": []byte("mine")})
+	version := versionPath("alice", "app", "1.0")
+	url := fmt.Sprintf("http://127.0.0.1:%d%s", s.port, version)
+	push := func(want int, says string, arguments ...string) {
+		t.Helper()
+		output, err := s.registryClient(append([]string{"push", "--user", "alice"}, arguments...)...)
+		if exitStatus(t, err) != want || !strings.Contains(output, says) {
+			t.Errorf("%q: %v, want exit status %d and %q\n%s", arguments, err, want, says, output)
+		}
+	}
+	push(0, "would put into a draft", "--publish", "--dry-run", folder, url)
+	s.want(http.StatusNotFound, http.MethodGet, version+"/small.txt", "alice", nil)
+	push(0, "not published yet, in a draft: 3 files", "--draft", folder, url)
+	s.want(http.StatusNotFound, http.MethodGet, version+"/small.txt", "", nil)
+	push(1, "extra SHA256SUMS", "--publish", folder+"/large.bin", folder+"/small.txt", url)
+	s.want(http.StatusNotFound, http.MethodGet, version+"/small.txt", "", nil)
+	for range 2 { // the second time it is published already
+		push(0, "published 3 files", "--publish", folder, url)
+	}
+	s.wantBytes(version+"/large.bin", pattern(1, 5<<20))
+	s.wantBytes(version+"/SHA256SUMS", []byte("mine"))
+	s.put(versionPath("alice", "app", "2.0")+"/other", []byte("other"))
+	push(1, "published already", "--draft", folder+"/large.bin", strings.Replace(url, "1.0", "2.0", 1))
+	push(0, "published 3 files", folder, strings.Replace(url, "1.0", "2.0", 1))
+	s.wantBytes(versionPath("alice", "app", "2.0")+"/SHA256SUMS", []byte("mine"))
+	s.mustReload(s.site("drafts off"))
+	push(1, "drafts are turned off", "--publish", folder, strings.Replace(url, "1.0", "3.0", 1))
+}

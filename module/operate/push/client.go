@@ -160,8 +160,10 @@ func status(err error) int {
 
 // passes tells whether an error may be another one when it is tried again.
 func passes(err error) bool {
-	if errors.Is(err, context.Canceled) || errors.Is(err, errLocal) {
-		return false
+	for _, last := range []error{context.Canceled, errLocal, errDiffers, errNoDrafts, errForgotten} {
+		if errors.Is(err, last) {
+			return false
+		}
 	}
 	switch code := status(err); code {
 	case 0:

@@ -50,7 +50,7 @@ func (o *options) check() error {
 
 // NewPushCommand returns the command that publishes files into a version.
 func NewPushCommand() *cobra.Command {
-	var o options
+	var o pushOptions
 	var names string
 	command := &cobra.Command{
 		Use:   "push <file|folder>... <url of the version>",
@@ -65,10 +65,15 @@ bytes fails. Each file is sent with its SHA-256, which the server compares. Wher
 offers resumable uploads, large files go up in pieces, and go on where they were cut, and
 also pass proxies that limit the size of a request.
 
+With --draft the files go into a draft, which only those see who may publish in the package.
+With --publish the version becomes visible at once, when all files are there and it has no
+others: the server compares their SHA-256. Both need a server that has drafts.
+
 It works with every server that has Gitea's API of generic packages. The token or password
 is taken from --token-file, from the environment variable ` + secretVariable + `, or asked for on
 a terminal. The exit status is 0 when all files are there, and 1 when any is not.`,
 		Example: `  caddy generic-registry push dist https://example.com/api/packages/team/generic/tool/1.4.0
+  caddy generic-registry push --publish dist https://example.com/api/packages/team/generic/tool/1.5.0
   caddy generic-registry push --exclude '*.map' --user alice app.tar.gz docs https://example.com/api/packages/alice/generic/app/2.0`,
 		SuggestFor:   []string{"upload", "publish", "put"},
 		SilenceUsage: true,
@@ -84,11 +89,21 @@ a terminal. The exit status is 0 when all files are there, and 1 when any is not
 		},
 	}
 	o.flags(command)
+	command.Flags().BoolVar(&o.draft, "draft", false, "Publish into a draft, which others do not see")
+	command.Flags().BoolVar(&o.publish, "publish", false, "Publish into a draft, and then all of it at once")
 	command.Flags().StringVar(&names, "file-names", string(store.FileNamesDocumented), "Which names the server takes: documented, or gitea where it has that option")
 	return command
 }
 
-func runPush(command *cobra.Command, arguments []string, place string, o options, names store.FileNames) error {
+// pushOptions are those of push.
+type pushOptions struct {
+	options
+	// draft and publish say whether the files go into a draft, and whether it is published
+	// then, which needs one.
+	draft, publish bool
+}
+
+func runPush(command *cobra.Command, arguments []string, place string, o pushOptions, names store.FileNames) error {
 	if names != store.FileNamesDocumented && names != store.FileNamesGitea {
 		return fmt.Errorf("--file-names is %q: write %s or %s", names, store.FileNamesDocumented, store.FileNamesGitea)
 	}
@@ -110,7 +125,7 @@ func runPush(command *cobra.Command, arguments []string, place string, o options
 	out := command.ErrOrStderr()
 	if o.dryRun {
 		for _, file := range files {
-			fmt.Fprintf(command.OutOrStdout(), "would publish %s (%s) as %s\n", file.path, humanize.IBytes(uint64(file.size)), to.file(file.name))
+			fmt.Fprintf(command.OutOrStdout(), "would %s %s (%s) as %s\n", o.would(), file.path, humanize.IBytes(uint64(file.size)), to.file(file.name))
 		}
 		return nil
 	}
@@ -128,21 +143,26 @@ func runPush(command *cobra.Command, arguments []string, place string, o options
 	}
 	shown := newMeter(out, "pushing", len(files), total, o.quiet)
 	c.note = shown.say
-	s := &sender{client: c, target: to, meter: shown}
-	err = each(command.Context(), o.parallel, files, func(ctx context.Context, file local) error {
-		sent, err := s.send(ctx, file)
-		if err != nil {
-			return fmt.Errorf("%s: %w", file.name, advised(err))
-		}
-		text := "published "
-		if sent.there {
-			text = "already there: "
-		}
-		shown.finished(file.name, file.size, text+file.name)
-		return nil
-	})
+	p := &publishing{sender: &sender{client: c, target: to, meter: shown, draft: o.draft || o.publish}, publish: o.publish, digests: make(map[string]store.Digest)}
+	err = p.all(command.Context(), o.parallel, files)
 	shown.end()
-	return summary(out, err, o.quiet, "published", len(files), total, to)
+	return summary(out, err, o.quiet, o.did(), len(files), total, to)
+}
+
+// would says what would become of a file.
+func (o pushOptions) would() string {
+	if o.draft || o.publish {
+		return "put into a draft"
+	}
+	return "publish"
+}
+
+// did says what became of the files, in the last line.
+func (o pushOptions) did() string {
+	if o.draft && !o.publish {
+		return "not published yet, in a draft:"
+	}
+	return "published"
 }
 
 // userOf returns the user of the flags, or of the URL.

@@ -31,8 +31,12 @@ type outcome struct {
 	there bool
 }
 
-// errDiffers: the version has a file of that name with other bytes.
-var errDiffers = errors.New("the version has a file of that name, with other bytes; published files do not change")
+// errDiffers: the version has a file of that name with other bytes. errNoDrafts: a file that
+// was to go into a draft is published.
+var (
+	errDiffers  = errors.New("the version has a file of that name, with other bytes; published files do not change")
+	errNoDrafts = errors.New("the server has no drafts, and has published this file at once; no other was sent")
+)
 
 // send publishes one file, unless the version has it already.
 func (s *sender) send(ctx context.Context, file local) (sent outcome, err error) {
@@ -47,9 +51,6 @@ func (s *sender) send(ctx context.Context, file local) (sent outcome, err error)
 		return sent, err
 	}
 	exists := err == nil
-	if exists && existing.ContentLength >= 0 && existing.ContentLength != file.size {
-		return sent, errDiffers
-	}
 	limits, resumable := uploadLimits{}, false
 	if !exists && file.size >= resumeFrom {
 		if limits, resumable, err = s.limits(ctx, place); err != nil {
@@ -63,11 +64,14 @@ func (s *sender) send(ctx context.Context, file local) (sent outcome, err error)
 	if sent.digest, err = hashFile(ctx, opened, file); err != nil {
 		return sent, err
 	}
+	way := plain{s, opened, file, place, sent.digest, exists}
 	if exists {
-		sent.there = true
-		return sent, compare(existing, sent.digest, file.size)
+		if compare(existing, sent.digest, file.size) == nil {
+			sent.there = true
+			return sent, nil
+		}
+		return sent, way.send(ctx)
 	}
-	way := plain{s, opened, file, place, sent.digest}
 	if resumable && file.size >= limits.minSize {
 		return sent, (&resumed{plain: way, limits: limits}).send(ctx)
 	}
@@ -151,6 +155,9 @@ type plain struct {
 	file   local
 	place  *url.URL
 	digest store.Digest
+	// other tells that something else has the name. The server may have computed it, as the
+	// checksums of a version, and takes the file then.
+	other bool
 }
 
 // send sends the file until it is there.
@@ -194,9 +201,17 @@ func (p *plain) put(ctx context.Context) error {
 	if err := setDigest(request.Header, p.digest); err != nil {
 		return err
 	}
+	if p.other {
+		request.Header.Set("If-None-Match", "*")
+	}
 	response, err := p.answer(request)
 	if err != nil {
 		body.undo()
+	}
+	if code := status(err); p.other && (code == http.StatusConflict || code == http.StatusPreconditionFailed) {
+		return errDiffers
+	}
+	if err != nil {
 		return err
 	}
 	return p.published(response)
@@ -229,7 +244,7 @@ func (s *sender) draftOf(place *url.URL) *url.URL {
 // published judges the answer to the end of an upload.
 func (p *plain) published(response *http.Response) error {
 	if p.draft && response.Header.Get("X-Publish") != "draft" {
-		return errors.New("the server has no drafts: it has published the file at once")
+		return errNoDrafts
 	}
 	return compare(response, p.digest, p.file.size)
 }

@@ -128,6 +128,18 @@ func TestPushToAServerThatOnlyHasTheAPI(t *testing.T) {
 	}
 }
 
+// TestPushADraftToAServerWithoutDrafts publishes one file at most, and says so.
+// Seen to fail when that was tried again.
+func TestPushADraftToAServerWithoutDrafts(t *testing.T) {
+	s, place := newPlainServer(t)
+	s.files["a"] = []byte("dist/a")
+	t.Chdir(newFolder(t, "dist/a", "dist/b", "dist/c", "dist/d"))
+	text, err := run("push", "--publish", "dist", place)
+	if err == nil || !strings.Contains(err.Error(), "b: the server has no drafts, and has published this file at once; no other was sent") || s.puts != 1 {
+		t.Errorf("%d files were published, %v; want one\n%s", s.puts, err, text)
+	}
+}
+
 // TestPushGoesOnAfterFaults that pass, and does not publish twice.
 // Seen to fail with a second request that does not ask first whether the file has arrived.
 func TestPushGoesOnAfterFaults(t *testing.T) {

@@ -1,0 +1,87 @@
+package push
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"sync"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+)
+
+// publishing is a version on its way: what of it the server has, and what it becomes then.
+type publishing struct {
+	*sender
+	publish bool
+
+	mu      sync.Mutex
+	sent    bool                    // at least one file
+	digests map[string]store.Digest // of the files that are there
+}
+
+// all sends all files, several at once, and publishes the draft that they are in if that is
+// wanted. The first file that a draft does not have goes alone: a server without drafts would
+// publish it at once, and no other one should follow.
+func (p *publishing) all(ctx context.Context, parallel int, files []local) error {
+	for p.draft && !p.sent && len(files) > 0 {
+		if err := p.one(ctx, files[0]); err != nil {
+			return err
+		}
+		files = files[1:]
+	}
+	if err := each(ctx, parallel, files, p.one); err != nil || !p.publish {
+		return err
+	}
+	return p.patiently(ctx, "publishing the draft", func() (bool, error) { return false, p.end(ctx) })
+}
+
+// one sends one file.
+func (p *publishing) one(ctx context.Context, file local) error {
+	sent, err := p.send(ctx, file)
+	if err != nil {
+		return fmt.Errorf("%s: %w", file.name, advised(err))
+	}
+	text := "published "
+	switch {
+	case sent.there:
+		text = "already there: "
+	case p.draft:
+		text = "in the draft: "
+	}
+	p.meter.finished(file.name, file.size, text+file.name)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.digests[file.name] = sent.digest
+	p.sent = p.sent || !sent.there
+	return nil
+}
+
+// end has the server publish the draft, if its files are those that were sent, and no others.
+// Once it is published, the same again succeeds.
+func (p *publishing) end(ctx context.Context) error {
+	place := *p.target.base
+	place.RawQuery = "publish"
+	request, err := p.request(ctx, http.MethodPost, &place, bytes.NewReader(p.sums()))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "text/plain; charset=utf-8")
+	if _, err := p.answer(request); err != nil {
+		return fmt.Errorf("the draft is not published: %w", err)
+	}
+	return nil
+}
+
+// sums are the files as sha256sum writes them.
+func (p *publishing) sums() []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var text bytes.Buffer
+	for _, name := range slices.Sorted(maps.Keys(p.digests)) {
+		fmt.Fprintf(&text, "%s  %s\n", p.digests[name], name)
+	}
+	return text.Bytes()
+}
