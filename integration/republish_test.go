@@ -176,7 +176,7 @@ func TestWhatIsImmutable(t *testing.T) {
 	s.wantBytes(draft+"/f", []byte("c"))
 	// What a draft of the other words takes.
 	for owner, want := range map[string][2]int{"rejects": {409, 409}, "same": {201, 409}, "replaces": {201, 201}} {
-		path := filePath(owner, "p", "1", "f")
+		path := filePath(owner, "drafts", "1", "f")
 		s.want(201, http.MethodPut, path+"?draft", "alice", []byte("a"))
 		s.want(want[0], http.MethodPut, path+"?draft", "alice", []byte("a"))
 		s.want(want[1], http.MethodPut, path+"?draft", "alice", []byte("b"))

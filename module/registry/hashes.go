@@ -90,6 +90,13 @@ func (r *Registry) Hashes(ctx context.Context, file store.File) (store.Hashes, e
 	}
 }
 
+// AskHashes has the hashes of a file computed in the background, unless too much else is.
+func (r *Registry) AskHashes(file store.File) {
+	if !file.Hashes.IsKnown() {
+		r.hashing.ask(file.Digest)
+	}
+}
+
 // hashAll computes what is asked for until ctx ends.
 func (r *Registry) hashAll(ctx context.Context) {
 	for {

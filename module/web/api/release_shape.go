@@ -44,13 +44,15 @@ type assetBody struct {
 }
 
 // write writes a version, of which it has the first page of files.
-func (s *shownReleases) write(ctx context.Context, reg *registry.Registry, shape *shaper, out *stream, files store.FilePage) error {
+func (s *shownReleases) write(ctx context.Context, reg *registry.Registry, shape *shaper, out *stream, files store.FilePage, draft bool) error {
 	info := files.Version
-	if err := out.begin(s.release(shape, info), "]}"); err != nil {
+	release := s.release(shape, info)
+	release.Draft = draft
+	if err := out.begin(release, "]}"); err != nil {
 		return err
 	}
 	first := true
-	err := eachFile(ctx, reg, files, func(file store.File) error {
+	err := eachFile(ctx, reg, files, draft, func(file store.File) error {
 		if !first {
 			out.body.WriteByte(',')
 		}

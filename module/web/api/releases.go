@@ -57,39 +57,43 @@ func (s *shownReleases) methodsOf(segments []string, v *visit.Visit) methods {
 
 // latest answers with the version that latest stands for in the path of a file.
 func (s *shownReleases) latest(w http.ResponseWriter, r *http.Request, v *visit.Visit) error {
-	return s.one(w, r, v, func(reg *registry.Registry) (store.VersionInfo, error) {
+	return v.Use(func(reg *registry.Registry) error {
 		ref := v.About.VersionRef
 		ref.Version = "latest"
-		return reg.Resolve(r.Context(), ref)
+		found, err := reg.Resolve(r.Context(), ref)
+		if err != nil {
+			return err
+		}
+		return s.answer(w, r, v, reg, store.FileQuery{VersionRef: found.VersionRef, Limit: store.MaxPage})
 	})
 }
 
-// tag answers with a version.
+// tag answers with a version, which may be a draft for who may write it.
 func (s *shownReleases) tag(w http.ResponseWriter, r *http.Request, v *visit.Visit) error {
-	return s.one(w, r, v, func(reg *registry.Registry) (store.VersionInfo, error) {
-		return reg.FindVersion(r.Context(), v.About.VersionRef)
+	return v.Use(func(reg *registry.Registry) error {
+		query := store.FileQuery{VersionRef: v.About.VersionRef, Limit: store.MaxPage}
+		err := s.answer(w, r, v, reg, query)
+		if errors.Is(err, store.ErrPackageNotFound) && v.Can(store.ActionWrite, v.About.Owner, v.About.Package) {
+			query.Draft = true
+			err = s.answer(w, r, v, reg, query)
+		}
+		return err
 	})
 }
 
-// one answers with the version that a function finds.
-func (s *shownReleases) one(w http.ResponseWriter, r *http.Request, v *visit.Visit, find func(*registry.Registry) (store.VersionInfo, error)) error {
-	return v.Use(func(reg *registry.Registry) error {
-		info, err := find(reg)
-		if err != nil {
-			return err
-		}
-		files, err := reg.Files(r.Context(), store.FileQuery{VersionRef: info.VersionRef, Limit: store.MaxPage})
-		if err != nil {
-			return err
-		}
-		out := &stream{w: w}
-		setHeader(w.Header())
-		if err := s.write(r.Context(), reg, shaperOf(v), out, files); err != nil {
-			return out.failed(err)
-		}
-		out.finish()
-		return nil
-	})
+// answer answers with the version of which the first page of files is asked for.
+func (s *shownReleases) answer(w http.ResponseWriter, r *http.Request, v *visit.Visit, reg *registry.Registry, query store.FileQuery) error {
+	files, err := reg.Files(r.Context(), query)
+	if err != nil {
+		return err
+	}
+	out := &stream{w: w}
+	setHeader(w.Header())
+	if err := s.write(r.Context(), reg, shaperOf(v), out, files, query.Draft); err != nil {
+		return out.failed(err)
+	}
+	out.finish()
+	return nil
 }
 
 // releaseWords are the words that the list of releases takes in its query.
@@ -114,7 +118,7 @@ func (s *shownReleases) list(w http.ResponseWriter, r *http.Request, v *visit.Vi
 			}
 			if err == nil {
 				out.next()
-				err = s.write(r.Context(), reg, shape, out, files)
+				err = s.write(r.Context(), reg, shape, out, files, false)
 			}
 			if err != nil {
 				return out.failed(err)
