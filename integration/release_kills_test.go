@@ -51,7 +51,8 @@ func TestADraftIsPublishedWholeOrNotAtAll(t *testing.T) {
 	if isLong() {
 		kills = 1_000
 	}
-	s := startServer(t)
+	const drafts = "drafts {\n\t\t\tmax 2000\n\t\t}" // those that are not published stay
+	s := startServer(t, drafts)
 	var whole, none, acknowledged int
 	for kill := range kills {
 		version := fmt.Sprint("1.0.", kill)
@@ -94,7 +95,7 @@ func TestADraftIsPublishedWholeOrNotAtAll(t *testing.T) {
 		readers.Wait()
 		isPublished := <-published
 		s.client.CloseIdleConnections()
-		s.start(s.site())
+		s.start(s.site(drafts))
 		seen, err := s.filesSeen(version)
 		switch {
 		case err != nil:
