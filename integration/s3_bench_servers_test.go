@@ -1,0 +1,114 @@
+//go:build servers
+
+package integration
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+
+	"github.com/generic-registry/caddy-generic-registry/module/storetest/servers"
+)
+
+// BenchmarkS3 compares the registry with the server behind it, through the same library, in
+// turns: compare the lines of one run. Large files are 1 GiB in the long run.
+func BenchmarkS3(b *testing.B) {
+	s3 := servers.StartS3(b)
+	s := newS3Server(b)
+	s.start(s.site(strings.Replace(onS3(s3), "timeout 2s", "timeout 1m", 1)))
+	client, err := minio.New(s3.Address, &minio.Options{Creds: credentials.NewStaticV4(servers.Key, servers.Secret, ""), Region: "us-east-1", MaxRetries: 1})
+	if err != nil {
+		b.Fatal(err)
+	}
+	small := pattern(1, 4<<10)
+	large := make([]byte, 64<<20)
+	if isLong() {
+		large = make([]byte, 1<<30)
+	}
+	ctx := context.Background()
+	put := func(key string, content []byte) error {
+		_, err := client.PutObject(ctx, servers.Bucket, key, bytes.NewReader(content), int64(len(content)), minio.PutObjectOptions{DisableMultipart: true})
+		return err
+	}
+	get := func(key string) error {
+		core := minio.Core{Client: client}
+		body, _, _, err := core.GetObject(ctx, servers.Bucket, key, minio.GetObjectOptions{})
+		if err != nil {
+			return err
+		}
+		defer body.Close()
+		_, err = io.Copy(io.Discard, body)
+		return err
+	}
+	path := func(name any) string { return filePath("alice", "bench", "1", fmt.Sprint(name)) }
+	publish := func(name any) error {
+		got, err := s.try(http.MethodPut, path(name), "alice", bytes.NewReader(small))
+		if err == nil && got.status != http.StatusCreated {
+			err = fmt.Errorf("%d %s", got.status, got.text())
+		}
+		return err
+	}
+	fetch := func(name string) error {
+		request, err := http.NewRequest(http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d%s", s.port, path(name)), nil)
+		if err != nil {
+			return err
+		}
+		response, err := s.client.Do(request)
+		if err != nil {
+			return err
+		}
+		defer response.Body.Close()
+		_, err = io.Copy(io.Discard, response.Body)
+		return err
+	}
+	s.put(path("small"), small)
+	s.put(path("large"), large)
+	if err := put("direct/small", small); err != nil {
+		b.Fatal(err)
+	}
+	if err := put("direct/large", large); err != nil {
+		b.Fatal(err)
+	}
+	var names atomic.Int64
+	for _, one := range []struct {
+		name  string
+		bytes int
+		call  func() error
+	}{
+		{"PUT 4 KiB/S3", len(small), func() error { return put(fmt.Sprint("direct/", names.Add(1)), small) }},
+		{"PUT 4 KiB/registry", len(small), func() error { return publish(names.Add(1)) }},
+		{"GET 4 KiB/S3", len(small), func() error { return get("direct/small") }},
+		{"GET 4 KiB/registry", len(small), func() error { return fetch("small") }},
+		{"GET large/S3", len(large), func() error { return get("direct/large") }},
+		{"GET large/registry", len(large), func() error { return fetch("large") }},
+	} {
+		b.Run(one.name, func(b *testing.B) {
+			b.SetBytes(int64(one.bytes))
+			b.SetParallelism(4)
+			if one.bytes == len(large) {
+				for b.Loop() {
+					if err := one.call(); err != nil {
+						b.Fatal(err)
+					}
+				}
+				return
+			}
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					if err := one.call(); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,226 @@
+//go:build servers
+
+package s3
+
+import (
+	"errors"
+	"io"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/minio/minio-go/v7"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/storetest/servers"
+)
+
+// sent is more than a part.
+var sent = make([]byte, smallestPart+1_000_000)
+
+func smallParts(b *Backend) { b.PartSize = smallestPart }
+
+// TestUploadsThatNobodyEndsAreCleaned: parts of a writer that was killed and last bytes
+// without a session go when they are old, those of a session stay. Seen to fail without the
+// look at the sessions.
+func TestUploadsThatNobodyEndsAreCleaned(t *testing.T) {
+	server := servers.StartS3(t)
+	s := openAt(t, backendAt(t, server.Endpoint(), smallParts))
+	ctx := t.Context()
+	killed, err := s.Create(ctx, -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := killed.Write(sent); err != nil {
+		t.Fatal(err)
+	}
+	session := begin(t, s)
+	session = proceed(t, s, session, sent)
+	session = proceed(t, s, session, []byte("tail"))
+	if err := s.putBytes(ctx, s.under(uploadsFolder, string(store.NewSessionID()), "tail"), []byte("x"), minio.PutObjectOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []struct {
+		before  time.Time
+		dropped int
+	}{{time.Now().Add(-time.Hour), 0}, {time.Now().Add(time.Hour), 2}, {time.Now().Add(time.Hour), 0}} {
+		dropped, err := s.Clean(ctx, want.before)
+		if err != nil || dropped != want.dropped {
+			t.Fatalf("cleaning before %v: %d, %v; want %d", want.before, dropped, err, want.dropped)
+		}
+	}
+	finish(t, s, session)
+	if size, err := s.Stat(ctx, session.Locator); err != nil || size != session.Offset {
+		t.Errorf("the upload became %d bytes, %v; want %d", size, err, session.Offset)
+	}
+	if err := s.EndSession(ctx, session.ID); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := s.incomplete(ctx, time.Now().Add(time.Hour)); err != nil || len(left) != 0 {
+		t.Errorf("%d incomplete uploads are left, %v", len(left), err)
+	}
+	_ = killed.Abort() // its parts are gone; what it says does not matter
+}
+
+// TestUploadsThatLostTheirParts: a lifecycle rule may drop them. The upload is damaged, and
+// never a file of other bytes.
+func TestUploadsThatLostTheirParts(t *testing.T) {
+	server := servers.StartS3(t)
+	s := openAt(t, backendAt(t, server.Endpoint(), smallParts))
+	for what, lose := range map[string]func(u upload, key string) error{
+		"the parts": func(u upload, key string) error {
+			return (&multipart{store: s, key: key, id: u.Upload}).abort(t.Context())
+		},
+		"the tail": func(u upload, _ string) error {
+			return s.remove(t.Context(), s.under(uploadsFolder, string(u.ID), u.Tail))
+		},
+	} {
+		session := proceed(t, s, proceed(t, s, begin(t, s), sent), []byte("tail"))
+		u, err := s.findUpload(t.Context(), session.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		key, _ := s.place(session.Locator)
+		if err := lose(u, key); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.ContinueSession(t.Context(), session); !errors.Is(err, store.ErrDamaged) {
+			t.Errorf("without %s: error is %v, want %v", what, err, store.ErrDamaged)
+		}
+		if err := s.EndSession(t.Context(), session.ID); err != nil {
+			t.Errorf("ending it: %v", err)
+		}
+	}
+}
+
+// TestUploadsOfAnotherSize are refused, and leave nothing: S3 itself would take as many bytes
+// as were announced.
+func TestUploadsOfAnotherSize(t *testing.T) {
+	server := servers.StartS3(t)
+	s := openAt(t, backendAt(t, server.Endpoint(), nil))
+	for _, size := range []int64{10, 2 * smallBlob} {
+		for _, came := range []int64{0, size - 1, size + 1} {
+			if err := write(t.Context(), s, make([]byte, came), size); err == nil {
+				t.Errorf("%d bytes are a blob of %d", came, size)
+			}
+		}
+	}
+	for key := range server.Objects(t) {
+		if key != "registry/"+formatObject {
+			t.Errorf("%s is left", key)
+		}
+	}
+}
+
+// TestUploadsToAServerThatIsFrozen end within the timeout, in every phase, and are tried again
+// with success when the server goes on.
+func TestUploadsToAServerThatIsFrozen(t *testing.T) {
+	server := servers.StartS3(t)
+	s := openAt(t, backendAt(t, server.Endpoint(), func(b *Backend) { smallParts(b); b.Timeout = caddy.Duration(time.Second) }))
+	session := proceed(t, s, begin(t, s), sent)
+	locator := func() store.Locator {
+		w, err := s.Create(t.Context(), 9)
+		if err == nil {
+			_, err = w.Write([]byte("nine byte"))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		locator, err := w.Commit(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return locator
+	}()
+	calls := map[string]func() error{
+		"a small blob":           func() error { return write(t.Context(), s, []byte("small"), 5) },
+		"a blob that streams":    func() error { return write(t.Context(), s, sent, int64(len(sent))) },
+		"a blob of unknown size": func() error { return write(t.Context(), s, sent, -1) },
+		"an upload that goes on": func() error { _, err := s.ContinueSession(t.Context(), session); return err },
+		"an upload that begins": func() error {
+			_, err := s.BeginSession(t.Context(), store.Session{ID: store.NewSessionID(), Length: -1})
+			return err
+		},
+		"reading":                 func() error { _, err := s.Open(t.Context(), locator, 9); return err },
+		"walking":                 func() error { return s.Walk(t.Context(), func(store.Locator, int64, time.Time) error { return nil }) },
+		"binding":                 func() error { return s.Bind(t.Context(), "one") },
+		"deleting what is absent": func() error { return s.Delete(t.Context(), store.NewLocator(1)) },
+	}
+	all := func() map[string]error {
+		var mu sync.Mutex
+		var done sync.WaitGroup
+		errs := make(map[string]error)
+		for what, call := range calls {
+			done.Go(func() {
+				err := call()
+				mu.Lock()
+				defer mu.Unlock()
+				errs[what] = err
+			})
+		}
+		done.Wait()
+		return errs
+	}
+	server.Freeze(t)
+	for what, err := range all() {
+		if !errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrBlobNotFound) || errors.Is(err, store.ErrDamaged) {
+			t.Errorf("%s: error is %v, want %v", what, err, store.ErrUnavailable)
+		}
+	}
+	if s.Condition().Fault == nil {
+		t.Error("the condition says nothing")
+	}
+	server.Thaw(t)
+	for what, err := range all() {
+		if err != nil {
+			t.Errorf("%s, when the server goes on: %v", what, err)
+		}
+	}
+	reader, err := s.Open(t.Context(), locator, 9)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	if text, err := io.ReadAll(reader); err != nil || string(text) != "nine byte" {
+		t.Errorf("read %q, %v", text, err)
+	}
+}
+
+func begin(t *testing.T, s *Store) store.Session {
+	t.Helper()
+	session, err := s.BeginSession(t.Context(), store.Session{ID: store.NewSessionID(), Length: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return session
+}
+
+func proceed(t *testing.T, s *Store, session store.Session, content []byte) store.Session {
+	t.Helper()
+	w, err := s.ContinueSession(t.Context(), session)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	if _, err := w.Write(content); err != nil {
+		t.Fatal(err)
+	}
+	session.Offset += int64(len(content))
+	if err := w.Save(t.Context(), session); err != nil {
+		t.Fatal(err)
+	}
+	return session
+}
+
+func finish(t *testing.T, s *Store, session store.Session) {
+	t.Helper()
+	w, err := s.ContinueSession(t.Context(), session)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	if err := w.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
