@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -65,13 +66,21 @@ func (r *Registry) storeDownloads(ctx context.Context) (stored int, err error) {
 	if len(all) == 0 {
 		return 0, nil
 	}
-	if err := r.metadata.AddDownloads(ctx, all); err != nil {
-		for _, counted := range all {
-			r.downloads.add(counted)
+	var problems []error
+	for some := range slices.Chunk(all, store.MaxDownloads) {
+		err := r.metadata.AddDownloads(ctx, some)
+		switch {
+		case err == nil:
+			stored += len(some)
+			continue
+		case errors.Is(err, store.ErrUnavailable): // otherwise the store may have them
+			for _, counted := range some {
+				r.downloads.add(counted)
+			}
 		}
-		return 0, err
+		problems = append(problems, err)
 	}
-	return len(all), nil
+	return stored, errors.Join(problems...)
 }
 
 func (r *Registry) storeLastDownloads() error {

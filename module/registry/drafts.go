@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
@@ -85,24 +87,31 @@ func (r *Registry) CheckPublish(ctx context.Context, ref store.Ref, limits Limit
 	return store.File{}, false, nil
 }
 
-// EndDrafts deletes drafts that were begun too long ago, and returns how many.
+// EndDrafts deletes drafts that were begun too long ago, and returns how many. One that
+// cannot be deleted does not keep the others.
 func (r *Registry) EndDrafts(ctx context.Context) (ended int, err error) {
 	ttl := time.Duration(r.draftTTL.Load())
 	if ttl <= 0 {
 		ttl = DefaultDraftTTL
 	}
 	now := r.now()
+	kept := make(map[store.VersionRef]error)
 	for {
-		refs, err := r.metadata.DraftsBefore(ctx, now.Add(-ttl), draftBatch)
+		refs, err := r.metadata.DraftsBefore(ctx, now.Add(-ttl), len(kept)+draftBatch)
+		refs = slices.DeleteFunc(refs, func(ref store.VersionRef) bool { return kept[ref] != nil })
 		if err != nil || len(refs) == 0 || r.isBehind() != nil {
-			return ended, err
+			return ended, errors.Join(append(slices.Collect(maps.Values(kept)), err)...)
 		}
 		for _, ref := range refs {
 			err := r.metadata.DeleteDraft(ctx, ref, now.Add(-ttl), store.Act{Time: now})
-			if err != nil && !errors.Is(err, store.ErrPackageNotFound) {
+			switch {
+			case err == nil || errors.Is(err, store.ErrPackageNotFound):
+				ended++
+			case errors.Is(err, store.ErrDamaged):
+				kept[ref] = fmt.Errorf("deleting draft %s of %s: %w", ref.Version, ref.Package, err)
+			default:
 				return ended, err
 			}
-			ended++
 		}
 		r.wakeReaper()
 	}

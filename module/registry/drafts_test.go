@@ -190,3 +190,70 @@ func TestNoMoreIsHashedThanCanWait(t *testing.T) {
 		t.Errorf("one more: %v", err)
 	}
 }
+
+// unendingDrafts cannot delete one draft.
+type unendingDrafts struct {
+	store.MetadataStore
+	damaged string
+}
+
+func (u *unendingDrafts) DeleteDraft(ctx context.Context, ref store.VersionRef, before time.Time, act store.Act) error {
+	if ref.Version == u.damaged {
+		return store.ErrDamaged
+	}
+	return u.MetadataStore.DeleteDraft(ctx, ref, before, act)
+}
+
+// TestADraftThatCannotBeDeletedKeepsNoOther was seen to fail with a clean-up that ends at the
+// first error.
+func TestADraftThatCannotBeDeletedKeepsNoOther(t *testing.T) {
+	later := time.Now().Add(2 * DefaultDraftTTL)
+	r, _, _ := inMemory(t, Options{Idle: true, Now: func() time.Time { return later }})
+	defer mustClose(t, r)
+	r.metadata = &unendingDrafts{r.metadata, "1"}
+	for i := range 2*draftBatch + 1 {
+		_, _, err := r.metadata.Publish(t.Context(), store.Publication{
+			Ref: fileRef(fmt.Sprint(i+1), "f"), Blob: store.Blob{Locator: store.NewLocator(1), Digest: store.Digest{byte(i), byte(i >> 8)}},
+			Stored: r.metadata.Clock(), Created: time.Unix(int64(i), 0), Draft: true,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if ended, err := r.EndDrafts(t.Context()); ended != 2*draftBatch || !errors.Is(err, store.ErrDamaged) {
+		t.Errorf("%d drafts ended, want %d; error is %v, want %v", ended, 2*draftBatch, err, store.ErrDamaged)
+	}
+}
+
+// unsureDownloads fails the second time.
+type unsureDownloads struct {
+	store.MetadataStore
+	fail  error
+	calls int
+}
+
+func (u *unsureDownloads) AddDownloads(ctx context.Context, all []store.Download) error {
+	if u.calls++; u.calls == 2 {
+		return u.fail
+	}
+	return u.MetadataStore.AddDownloads(ctx, all)
+}
+
+// TestDownloadsAreCountedOnce: what a store did not take is counted on, what it took, or may
+// have taken, is not. Seen to fail with all downloads counted on after any error.
+func TestDownloadsAreCountedOnce(t *testing.T) {
+	for fail, waiting := range map[error]int{store.ErrUnavailable: store.MaxDownloads, context.DeadlineExceeded: 0} {
+		r, _, _ := inMemory(t, Options{Idle: true})
+		r.metadata = &unsureDownloads{MetadataStore: r.metadata, fail: fail}
+		for i := range 3 * store.MaxDownloads {
+			r.NoteDownload(store.File{Ref: fileRef("1", "f"), ID: int64(i)})
+		}
+		if stored, err := r.storeDownloads(t.Context()); stored != 2*store.MaxDownloads || !errors.Is(err, fail) {
+			t.Errorf("%v: stored those of %d files, %v", fail, stored, err)
+		}
+		if left := len(r.downloads.take()); left != waiting {
+			t.Errorf("%v: those of %d files are counted on, want %d", fail, left, waiting)
+		}
+		mustClose(t, r)
+	}
+}

@@ -159,6 +159,9 @@ type Foremost struct {
 	Rank    string
 }
 
+// MaxDownloads is of how many files downloads are counted at once.
+const MaxDownloads = 500
+
 // Download counts downloads of a file.
 type Download struct {
 	Ref Ref

@@ -30,7 +30,7 @@ type Drafts interface {
 	DeleteDraft(ctx context.Context, ref VersionRef, before time.Time, act Act) error
 
 	// DraftsBefore returns at most limit drafts that were begun before a time, the oldest
-	// first.
+	// first. One that is damaged is left out, and told as damage of the store.
 	DraftsBefore(ctx context.Context, before time.Time, limit int) ([]VersionRef, error)
 }
 

@@ -67,9 +67,10 @@ type MetadataStore interface {
 	// owner that has nothing is not an error.
 	Usage(ctx context.Context, owner string) (Usage, error)
 
-	// AddDownloads counts downloads of published files. A file that is not there any more is
-	// ignored. It may be lost in a crash of the last seconds, and up to the last checkpoint
-	// where a database is made anew.
+	// AddDownloads counts downloads of at most MaxDownloads published files: all of them, or
+	// none after ErrUnavailable. A file that is not there any more is ignored, and so is one
+	// whose record is damaged, which the store logs. It may be lost in a crash of the last
+	// seconds, and up to the last checkpoint where a database is made anew.
 	AddDownloads(ctx context.Context, downloads []Download) error
 
 	// SetHashes keeps the other hashes of a blob. One that is not there any more is ignored.

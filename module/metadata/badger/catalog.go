@@ -146,11 +146,11 @@ func (s *Store) Files(ctx context.Context, q store.FileQuery) (page store.FilePa
 		}
 		page.Files = make([]store.File, 0, len(files))
 		for _, file := range files {
-			var blob blobRecord
-			if _, err := r.get(blobKey(file.digest), &blob); err != nil {
+			blob, err := r.blobOf(&file)
+			if err != nil {
 				return err
 			}
-			page.Files = append(page.Files, published(version, file, blob))
+			page.Files = append(page.Files, published(version, file, *blob))
 		}
 		return ctx.Err()
 	})

@@ -257,7 +257,7 @@ func (a *audit) pkg(key []byte, p *packageRecord) error {
 
 // eachIndex reads the indexes of versions.
 func (a *audit) eachIndex(ctx context.Context, entry *indexRecord) error {
-	for _, prefix := range []string{timePrefix, newestPrefix, rankPrefix, draftPrefix} {
+	for _, prefix := range []string{timePrefix, newestPrefix, rankPrefix, draftPrefix, ownDraftPrefix} {
 		err := a.each(ctx, prefix, entry, func(key []byte) error {
 			a.indexed += a.scatter(key) + a.scatter(versionKey(entry.packageID, entry.version))
 			return nil

@@ -2,8 +2,9 @@ package badger
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"slices"
+	"log/slog"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
@@ -13,24 +14,34 @@ const downloadWeight = 2
 
 // AddDownloads implements store.MetadataStore.
 func (s *Store) AddDownloads(ctx context.Context, all []store.Download) error {
-	for chunk := range slices.Chunk(all, batchWeight/downloadWeight) {
-		err := s.submit(ctx, downloadWeight*len(chunk), func(b *batch) error {
-			for _, d := range chunk {
-				err := b.addDownloads(d.Ref, func(version *versionRecord, file *fileRecord) {
-					if file.id == uint64(d.ID) && !version.draft {
-						version.downloads.add(d)
-						file.downloads.add(d)
-					}
-				})
-				if err != nil {
-					return err
+	if len(all) > store.MaxDownloads {
+		return fmt.Errorf("counting downloads of %d files at once", len(all))
+	}
+	var lost []error
+	err := s.submit(ctx, downloadWeight*len(all), func(b *batch) error {
+		lost = nil
+		for _, d := range all {
+			err := b.addDownloads(d.Ref, func(version *versionRecord, file *fileRecord) {
+				if file.id == uint64(d.ID) && !version.draft {
+					version.downloads.add(d)
+					file.downloads.add(d)
 				}
+			})
+			if errors.Is(err, store.ErrDamaged) {
+				lost = append(lost, err)
+				continue
 			}
-			return nil
-		})
-		if err != nil {
-			return fmt.Errorf("counting downloads: %w", err)
+			if err != nil {
+				return err
+			}
 		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("counting downloads: %w", err)
+	}
+	if len(lost) > 0 {
+		s.log.Error("downloads of files whose records are damaged are not counted", slog.Int("files", len(lost)), slog.Any("error", lost[0]))
 	}
 	return nil
 }

@@ -1,10 +1,11 @@
 package badger
 
 import (
+	"bytes"
 	"context"
-	"encoding/hex"
-	"slices"
-	"strings"
+	"errors"
+	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
@@ -94,70 +95,80 @@ func (s *Store) DeleteDraft(ctx context.Context, ref store.VersionRef, before ti
 // DraftsBefore implements store.Drafts.
 func (s *Store) DraftsBefore(ctx context.Context, before time.Time, limit int) (refs []store.VersionRef, err error) {
 	end := draftKey(before, 0)
+	var lost []error
 	err = s.view(ctx, func(r reader) error {
-		refs = nil
-		return unlessEnough(r.eachDraft(ctx, func(key string, version versionRecord) error {
-			if key >= string(end) || len(refs) == limit {
+		refs, lost = nil, nil
+		return unlessEnough(r.scan([]byte(draftPrefix), nil, func(key, value []byte) error {
+			if bytes.Compare(key, end) >= 0 || len(refs) == limit {
 				return errEnough
 			}
-			refs = append(refs, version.info().VersionRef)
+			ref, alive, err := r.draftOf(ctx, key, value)
+			switch {
+			case errors.Is(err, store.ErrDamaged):
+				lost = append(lost, err)
+			case err != nil:
+				return err
+			case alive:
+				refs = append(refs, ref)
+			}
 			return nil
 		}))
 	})
+	if err == nil {
+		s.noteLostDrafts(lost)
+	}
 	return refs, err
 }
 
-// eachDraft calls fn for all drafts, the oldest first.
-func (r reader) eachDraft(ctx context.Context, fn func(key string, version versionRecord) error) error {
-	return r.scan([]byte(draftPrefix), nil, func(key, value []byte) error {
-		var entry indexRecord
-		if err := firstError(ctx.Err, func() error { return decode(key, value, &entry) }); err != nil {
-			return err
-		}
-		vKey := versionKey(entry.packageID, entry.version)
-		var version versionRecord
-		if found, err := r.get(vKey, &version); err != nil || !found {
-			return orNotFound(err, damaged(vKey, "an index has it"))
-		}
-		var pkg packageRecord
-		if _, err := r.get(packageKey(version.owner, version.name), &pkg); err != nil || pkg.id != entry.packageID {
-			return err // the package is deleted
-		}
-		return fn(string(key), version)
-	})
+// noteLostDrafts has the condition of the store say that drafts cannot be read.
+func (s *Store) noteLostDrafts(lost []error) {
+	if len(lost) == 0 {
+		s.lostDrafts.Store(nil)
+		return
+	}
+	damage := fmt.Errorf("%d drafts cannot be read, and stay: %w", len(lost), lost[0])
+	if s.lostDrafts.Swap(&damage) == nil {
+		s.log.Error("drafts cannot be read, and stay", slog.Int("drafts", len(lost)), slog.Any("error", lost[0]))
+	}
 }
 
-// drafts makes a page of drafts. They are few.
+// draftOf reads the draft of an entry of the index, unless its package is deleted.
+func (r reader) draftOf(ctx context.Context, key, value []byte) (ref store.VersionRef, alive bool, err error) {
+	var entry indexRecord
+	if err := firstError(ctx.Err, func() error { return decode(key, value, &entry) }); err != nil {
+		return ref, false, err
+	}
+	vKey := versionKey(entry.packageID, entry.version)
+	var version versionRecord
+	if found, err := r.get(vKey, &version); err != nil || !found {
+		return ref, false, orNotFound(err, damaged(vKey, "an index has it"))
+	}
+	var pkg packageRecord
+	if _, err := r.get(packageKey(version.owner, version.name), &pkg); err != nil {
+		return ref, false, err
+	}
+	return version.info().VersionRef, pkg.id == entry.packageID, nil
+}
+
+// drafts makes a page of the drafts of an owner.
 func (l *lister) drafts() (page store.VersionPage, err error) {
-	var found []versionRecord
-	err = l.eachDraft(l.ctx, func(_ string, version versionRecord) error {
-		name := store.Fold(version.name)
-		isOfPackage := l.query.Package == "" || l.query.Package == name
-		if store.Fold(version.owner) == l.query.Owner && isOfPackage && l.takes(name) {
-			found = append(found, version)
-		}
-		return nil
-	})
+	l.query.Order = store.NewestFirst
+	takes := func(pkg string) bool { return (l.query.Package == "" || l.query.Package == pkg) && l.takes(pkg) }
+	index := draftsKey(l.query.Owner)
+	entries, err := l.walk(index, l.skip(), takes)
 	if err != nil {
 		return page, err
 	}
-	order := func(v versionRecord) string { return string(newestFirst(v.created, v.id)) }
-	slices.SortFunc(found, func(a, b versionRecord) int { return strings.Compare(order(a), order(b)) })
 	if l.query.Total {
-		page.Total = int64(len(found))
+		every := *l
+		every.query.After = ""
+		all, err := every.walkTo(index, index, 0, farthest, takes)
+		if err != nil {
+			return page, err
+		}
+		page.Total = int64(len(all))
 	}
-	if after, err := hex.DecodeString(string(l.query.After)); err == nil && len(after) == orderSize {
-		found = slices.DeleteFunc(found, func(v versionRecord) bool { return order(v) <= string(after) })
-	}
-	found = found[min(int64(len(found)), l.skip()):]
-	if size := store.PageSize(l.query.Limit); len(found) > size {
-		found = found[:size]
-		page.Next = store.Cursor(hex.EncodeToString([]byte(order(found[size-1]))))
-	}
-	for _, version := range found {
-		page.Versions = append(page.Versions, version.info())
-	}
-	return page, nil
+	return l.fill(page, entries)
 }
 
 var _ store.Drafts = (*Store)(nil)

@@ -20,6 +20,7 @@ import (
 //	u/<package id><inverted time, id>         one of a package, newest first
 //	w/<package id><rank> <inverted time, id>  one of a package that is semver, by its rank
 //	e/<time, id>                     a draft, the oldest first
+//	d/<owner> <inverted time, id>    a draft of an owner, newest first
 //	x/<version id>                   a deleted version whose files are left to clean up
 //	y/<package id>                   a deleted package whose versions are left to clean up
 //	c/<locator>                     a condemned locator
@@ -47,6 +48,7 @@ const (
 	newestPrefix    = "u/"
 	rankPrefix      = "w/"
 	draftPrefix     = "e/"
+	ownDraftPrefix  = "d/"
 	condemnedPrefix = "c/"
 	gravePrefix     = "x/"
 	tombPrefix      = "y/"
@@ -81,6 +83,9 @@ func ownerKey(owner string) []byte {
 
 // timesKey is the prefix of an owner's versions by time.
 func timesKey(owner string) []byte { return appendName([]byte(timePrefix), store.Fold(owner)) }
+
+// draftsKey is the prefix of an owner's drafts by time.
+func draftsKey(owner string) []byte { return appendName([]byte(ownDraftPrefix), store.Fold(owner)) }
 
 // newestFirst sorts by time and by id, both inverted. Times before 1970 have their sign in
 // the first bit.

@@ -87,7 +87,7 @@ func (v *versionRecord) entry(packageID uint64) *indexRecord {
 
 func (v *versionRecord) indexKeys(packageID uint64) [][]byte {
 	if v.draft {
-		return [][]byte{draftKey(v.created, v.id)}
+		return [][]byte{draftKey(v.created, v.id), append(draftsKey(v.owner), newestFirst(v.created, v.id)...)}
 	}
 	order := newestFirst(v.created, v.id)
 	keys := [][]byte{

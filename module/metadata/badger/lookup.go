@@ -26,7 +26,7 @@ func (s *Store) lookup(ctx context.Context, ref store.Ref, draft bool) (file sto
 		return file, nil
 	}
 	err = s.find(ctx, func(r reader) error {
-		pkg, version, record, blob := new(packageRecord), new(versionRecord), new(fileRecord), new(blobRecord)
+		pkg, version, record := new(packageRecord), new(versionRecord), new(fileRecord)
 		pKey := packageKey(ref.Owner, ref.Package)
 		if found, err := r.get(pKey, pkg); err != nil || !found {
 			return orNotFound(err, store.ErrPackageNotFound)
@@ -39,22 +39,28 @@ func (s *Store) lookup(ctx context.Context, ref store.Ref, draft bool) (file sto
 		if found, err := r.get(fKey, record); err != nil || !found {
 			return orNotFound(err, store.ErrFileNotFound)
 		}
-		bKey := blobKey(record.digest)
-		found, err := r.get(bKey, blob)
+		blob, err := r.blobOf(record)
 		if err != nil {
 			return err
-		}
-		if !found || blob.size != record.size {
-			return fmt.Errorf("%w: file has no blob of %d bytes, digest %s", store.ErrDamaged, record.size, record.digest)
 		}
 		s.cache.put(pKey, pkg, r.seen)
 		s.cache.put(vKey, version, r.seen)
 		s.cache.put(fKey, record, r.seen)
-		s.cache.put(bKey, blob, r.seen)
+		s.cache.put(blobKey(record.digest), blob, r.seen)
 		file = published(*version, *record, *blob)
 		return nil
 	})
 	return file, err
+}
+
+// blobOf reads the blob of a file. ErrDamaged when there is none.
+func (r reader) blobOf(file *fileRecord) (*blobRecord, error) {
+	blob := new(blobRecord)
+	found, err := r.get(blobKey(file.digest), blob)
+	if err == nil && (!found || blob.size != file.size) {
+		err = fmt.Errorf("%w: file has no blob of %d bytes, digest %s", store.ErrDamaged, file.size, file.digest)
+	}
+	return blob, err
 }
 
 // recall is Lookup for a file all of whose records are in memory. They are read one

@@ -22,8 +22,8 @@ import (
 const (
 	layout = "generic_registry metadata badger"
 
-	// layoutVersion is of packages with ids, and of indexes of their versions.
-	layoutVersion = 7
+	// layoutVersion is of packages with ids, and of indexes of versions and of drafts.
+	layoutVersion = 8
 
 	memTableSize     = 8 << 20
 	valueLogSize     = 1 << 20 // nothing is written to it

@@ -55,6 +55,7 @@ type Store struct {
 	checkpointed atomic.Uint64 // the last change that one stands for, as far as is known
 	due          chan struct{} // one may be
 	rot          atomic.Pointer[rot]
+	lostDrafts   atomic.Pointer[error] // drafts that the last look could not read; nil for none
 
 	background sync.WaitGroup
 	life       context.Context // ends with Close
@@ -207,8 +208,11 @@ func (s *Store) Condition() store.Condition {
 		condition.Readable = !o.db.hasFailed()
 		condition.Journal = o.journal.Position()
 	}
+	if lost := s.lostDrafts.Load(); lost != nil {
+		condition.Damage = *lost
+	}
 	if rot := s.rot.Load(); rot != nil {
-		condition.Damage = rot.err
+		condition.Damage = errors.Join(rot.err, condition.Damage)
 	}
 	if astray := s.astray.Load(); astray != nil && condition.Fault == nil {
 		condition.Fault = *astray
