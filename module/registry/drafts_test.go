@@ -2,7 +2,6 @@ package registry
 
 import (
 	"context"
-	"crypto/md5"
 	"errors"
 	"fmt"
 	"strings"
@@ -123,74 +122,6 @@ func TestWhatAPublishWouldRefuseIsKnownBefore(t *testing.T) {
 	}
 }
 
-// TestDownloadsReachTheStore was seen to fail without the last ones, which closing stores.
-func TestDownloadsReachTheStore(t *testing.T) {
-	r, names, _ := inMemory(t, Options{Idle: true})
-	file := mustPublish(t, r, fileRef("1", "f"), "x", Limits{})
-	for range 3 {
-		r.NoteDownload(file)
-	}
-	if stored, err := r.storeDownloads(t.Context()); stored != 1 || err != nil {
-		t.Errorf("stored those of %d files, %v", stored, err)
-	}
-	r.NoteDownload(file)
-	mustClose(t, r)
-	metadata, err := names.Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer metadata.Close()
-	if found, err := metadata.Lookup(t.Context(), file.Ref); err != nil || found.Downloads != 4 || found.Downloaded.IsZero() {
-		t.Errorf("%d downloads, the last %v, want 4: %v", found.Downloads, found.Downloaded, err)
-	}
-	r.NoteDownload(file)
-	if _, err := r.storeDownloads(t.Context()); err == nil || len(r.downloads.take()) != 1 {
-		t.Errorf("what a closed store does not take is lost: %v", err)
-	}
-}
-
-// TestHashesAreComputedOnceAndKept was seen to fail with hashes that are not kept.
-func TestHashesAreComputedOnceAndKept(t *testing.T) {
-	r, _, _ := inMemory(t, Options{})
-	defer mustClose(t, r)
-	file := mustPublish(t, r, fileRef("1", "f"), "content", Limits{})
-	results := make(chan string, 8)
-	for range cap(results) {
-		go func() {
-			hashes, err := r.Hashes(context.Background(), file)
-			results <- fmt.Sprint(hashes.MD5(), err)
-		}()
-	}
-	want := fmt.Sprintf("%x%v", md5.Sum([]byte("content")), nil)
-	for range cap(results) {
-		if got := <-results; got != want {
-			t.Errorf("got %s, want %s", got, want)
-		}
-	}
-	kept, err := r.Lookup(t.Context(), file.Ref)
-	if err != nil || kept.Hashes.MD5() != want[:32] {
-		t.Errorf("kept %q, %v", kept.Hashes.MD5(), err)
-	}
-	large := file
-	large.Size = HashAtOnce + 1
-	if _, err := r.Hashes(t.Context(), large); !errors.Is(err, ErrNotHashed) {
-		t.Errorf("a large file: %v", err)
-	}
-}
-
-func TestNoMoreIsHashedThanCanWait(t *testing.T) {
-	r, _, _ := inMemory(t, Options{Idle: true}) // nobody hashes
-	defer mustClose(t, r)
-	for i := range hashQueue {
-		if r.hashing.ask(store.Digest{byte(i), byte(i >> 8)}) == nil {
-			t.Fatalf("blob %d cannot wait", i)
-		}
-	}
-	if _, err := r.Hashes(t.Context(), store.File{Blob: store.Blob{Digest: store.Digest{31: 1}}}); !errors.Is(err, ErrNotHashed) {
-		t.Errorf("one more: %v", err)
-	}
-}
-
 // unendingDrafts cannot delete one draft.
 type unendingDrafts struct {
 	store.MetadataStore
@@ -222,38 +153,5 @@ func TestADraftThatCannotBeDeletedKeepsNoOther(t *testing.T) {
 	}
 	if ended, err := r.EndDrafts(t.Context()); ended != 2*draftBatch || !errors.Is(err, store.ErrDamaged) {
 		t.Errorf("%d drafts ended, want %d; error is %v, want %v", ended, 2*draftBatch, err, store.ErrDamaged)
-	}
-}
-
-// unsureDownloads fails the second time.
-type unsureDownloads struct {
-	store.MetadataStore
-	fail  error
-	calls int
-}
-
-func (u *unsureDownloads) AddDownloads(ctx context.Context, all []store.Download) error {
-	if u.calls++; u.calls == 2 {
-		return u.fail
-	}
-	return u.MetadataStore.AddDownloads(ctx, all)
-}
-
-// TestDownloadsAreCountedOnce: what a store did not take is counted on, what it took, or may
-// have taken, is not. Seen to fail with all downloads counted on after any error.
-func TestDownloadsAreCountedOnce(t *testing.T) {
-	for fail, waiting := range map[error]int{store.ErrUnavailable: store.MaxDownloads, context.DeadlineExceeded: 0} {
-		r, _, _ := inMemory(t, Options{Idle: true})
-		r.metadata = &unsureDownloads{MetadataStore: r.metadata, fail: fail}
-		for i := range 3 * store.MaxDownloads {
-			r.NoteDownload(store.File{Ref: fileRef("1", "f"), ID: int64(i)})
-		}
-		if stored, err := r.storeDownloads(t.Context()); stored != 2*store.MaxDownloads || !errors.Is(err, fail) {
-			t.Errorf("%v: stored those of %d files, %v", fail, stored, err)
-		}
-		if left := len(r.downloads.take()); left != waiting {
-			t.Errorf("%v: those of %d files are counted on, want %d", fail, left, waiting)
-		}
-		mustClose(t, r)
 	}
 }

@@ -23,13 +23,13 @@ type Content struct {
 }
 
 // Publish stores the content and makes it visible as ref. When it returns nil,
-// bytes and record survive a crash and a power cut; otherwise nothing is visible,
-// except that an error other than the following leaves the outcome open until the
-// store is opened again: ErrExists, ErrDraft, ErrNotDraft, ErrQuotaDrafts, ErrNoSpace, ErrDigest, ErrUnavailable and
-// *BodyError, ErrQuotaBytes, ErrQuotaVersions, ErrQuotaFiles, ErrBusy.
+// bytes and record survive a crash and a power cut. Nothing is visible after ErrExists,
+// ErrDraft, ErrNotDraft, ErrQuotaBytes, ErrQuotaVersions, ErrQuotaFiles, ErrQuotaDrafts,
+// ErrBusy, ErrNoSpace, ErrUnavailable, ErrDigest and *BodyError. After any other error
+// the outcome is open until the store is opened again.
 //
-// The caller has looked for an existing file already, to refuse it before its
-// body; here the store decides between those that race.
+// The caller has looked for an existing file already, and refused it before its body
+// (CheckPublish). Here the store decides between publishes that race.
 func (r *Registry) Publish(ctx context.Context, ref store.Ref, creator string, content Content, limits Limits) (store.File, error) {
 	content, counted, err := r.checkQuota(ctx, ref, content, 0, limits)
 	if err != nil {

@@ -120,7 +120,10 @@ func (r *Registry) startBackground(ctx context.Context, sweepInterval time.Durat
 	r.background.Go(func() { r.repeat(ctx, "storing the last uses of tokens", useInterval, nil, r.storeUses) })
 	r.background.Go(func() { r.repeat(ctx, "counting downloads", downloadInterval, nil, r.storeDownloads) })
 	r.background.Go(func() { r.repeat(ctx, "ending old drafts", draftInterval, nil, r.EndDrafts) })
-	r.background.Go(func() { r.hashAll(ctx) })
+	for range hashers {
+		r.background.Go(func() { r.hashAll(ctx, r.hashing.small) })
+	}
+	r.background.Go(func() { r.hashAll(ctx, r.hashing.large) })
 	r.background.Go(func() { r.Keeper.Run(ctx) })
 }
 

@@ -10,7 +10,7 @@ const (
 	// a request, its slot and its memory for ever.
 	Timeout = time.Minute
 	// commitRate, in bytes per second, is what a blob store makes durable at least:
-	// a commit has storeTimeout and the time that its bytes take at this rate.
+	// a commit has Timeout and the time that its bytes take at this rate.
 	commitRate = 1 << 20
 )
 

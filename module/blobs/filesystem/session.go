@@ -60,7 +60,9 @@ func (s *Store) BeginSession(ctx context.Context, session store.Session) (store.
 		return session, err
 	}
 	if err := s.saveSession(session, disk.WriteNewFile); err != nil {
-		// Nobody names it. If it cannot be removed either, the sweep removes it.
+		// Nobody knows its ID, nor names its bytes. If those cannot be removed either, the
+		// sweep removes them.
+		s.doubtful.Delete(session.ID)
 		return session, errors.Join(err, s.fsys.Remove(place))
 	}
 	return session, nil

@@ -52,9 +52,10 @@ func (s *Store) recover(log *slog.Logger) error {
 // Recovered implements store.Recoverer.
 func (s *Store) Recovered() []store.Locator { return s.recovered }
 
-// checkLog stands for recover where the file system takes no writes: files can be read when
-// those of the log are in their places, or were deleted since. ErrUnavailable when one is
-// not as the log has it.
+// checkLog stands for recover where the file system takes no writes. Files can be read when
+// each one of the log has the log's content. ErrUnavailable when one has another. One that
+// is not there was deleted, or a power cut took its name: only recover can put it back, and
+// until then it is missing to who reads it.
 func (s *Store) checkLog() error {
 	path := filepath.Join(s.path, walDirectory)
 	segments, err := os.ReadDir(path)

@@ -96,9 +96,6 @@ type backupFailed struct {
 // LinesName is the name of the entry with the lines of some changes.
 func LinesName(first, last uint64) string { return linesName(backupLines, first, last) }
 
-// BackupCheckpointName is the name of the entry with some lines of a checkpoint.
-func BackupCheckpointName(first, last uint64) string { return linesName(backupFirst, first, last) }
-
 func linesName(prefix string, first, last uint64) string {
 	return fmt.Sprintf("%s%016d-%016d%s", prefix, first, last, linesSuffix)
 }
@@ -106,12 +103,12 @@ func linesName(prefix string, first, last uint64) string {
 // name is that of the entry with the lines.
 func (p linePiece) name() string {
 	if p.checkpoint {
-		return BackupCheckpointName(p.first, p.last)
+		return linesName(backupFirst, p.first, p.last)
 	}
 	return LinesName(p.first, p.last)
 }
 
-// ParseLinesName reads a name that BackupLinesName gave, or BackupCheckpointName.
+// ParseLinesName reads the name of an entry with lines, of the journal or of a checkpoint.
 func ParseLinesName(name string) (first, last uint64, checkpoint bool, err error) {
 	prefix := backupLines
 	if checkpoint = strings.HasPrefix(name, backupFirst); checkpoint {
@@ -122,9 +119,6 @@ func ParseLinesName(name string) (first, last uint64, checkpoint bool, err error
 	}
 	return first, last, checkpoint, nil
 }
-
-// BlobName is the name of the entry with the bytes at a locator.
-func BlobName(locator store.Locator) string { return backupBlobs + string(locator) }
 
 // Writer writes a backup. After an error it can only be dropped.
 type Writer struct {
@@ -141,8 +135,8 @@ func NewWriter(w io.Writer, head Head) (*Writer, error) {
 	return b, b.writeJSON(backupHead, head)
 }
 
-// WriteLines adds lines of the journal or of its checkpoint, whole, under the name that
-// BackupLinesName or BackupCheckpointName gives them.
+// WriteLines adds whole lines of the journal or of its checkpoint, under the name of their
+// entry.
 func (b *Writer) WriteLines(name string, lines []byte) error {
 	b.end.Lines += int64(bytes.Count(lines, []byte{'\n'}))
 	return b.writeEntry(name, int64(len(lines)), bytes.NewReader(lines))
@@ -160,7 +154,7 @@ func (b *Writer) WriteBlob(locator store.Locator, size int64, content io.Reader)
 	b.sent.Add(locator)
 	b.end.Blobs++
 	b.end.Bytes += size
-	return b.writeEntry(BlobName(locator), size, content)
+	return b.writeEntry(backupBlobs+string(locator), size, content)
 }
 
 // Fail ends the backup with why it is not whole.

@@ -97,7 +97,7 @@ func (v *VerifiedReader) next() {
 func (v *VerifiedReader) compare() error {
 	var digest store.Digest
 	v.hash.Sum(digest[:0])
-	if err := v.keeper.compare(v.ctx, v.file.Blob, digest); err != nil {
+	if err := v.keeper.Compare(v.ctx, v.file.Blob, digest); err != nil {
 		return err
 	}
 	return io.EOF
@@ -158,11 +158,11 @@ func (k *Keeper) verify(ctx context.Context, file store.File, content io.Reader)
 		k.NoteDamage(ctx, file.Blob, err)
 		return fmt.Errorf("%w: %w", store.ErrDamaged, err)
 	}
-	return k.compare(ctx, file.Blob, digest)
+	return k.Compare(ctx, file.Blob, digest)
 }
 
-// compare judges a blob by the digest of what was read, and deals with damage.
-func (k *Keeper) compare(ctx context.Context, blob store.Blob, digest store.Digest) error {
+// Compare judges a blob by the digest of what was read, and deals with damage. ErrDamaged.
+func (k *Keeper) Compare(ctx context.Context, blob store.Blob, digest store.Digest) error {
 	if digest == blob.Digest {
 		k.noteGood(blob)
 		return nil

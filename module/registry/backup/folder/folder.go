@@ -3,9 +3,10 @@
 //
 // An increment is written into the folder, a full backup beside what is there. Bytes and
 // journal become durable first, and the head, which counts them, last. So a crash leaves
-// the backup that was there, with files that no head counts; the next run removes them. A
-// full backup that has its head takes the place of the old one, file by file, which is
-// done again after a crash.
+// the backup that was there, with files that no head counts. The next run removes the lines
+// among them; bytes of an increment stay until a full backup. A full backup that has its
+// head takes the place of the old one, folder by folder and its head last, which is done
+// again after a crash.
 package folder
 
 import (
