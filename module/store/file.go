@@ -94,4 +94,23 @@ type Act struct {
 	// User is empty for what nobody in particular did.
 	User string
 	Time time.Time
+	// Only is the state that a version must have of which something is deleted. One of
+	// another state is ErrPackageNotFound. Zero is any.
+	Only State
 }
+
+// State is whether a version is published.
+type State int
+
+// The states of versions.
+const (
+	// Any is every state.
+	Any State = iota
+	// Published is that of versions that everybody sees who may read them.
+	Published
+	// Drafted is that of drafts.
+	Drafted
+)
+
+// Has tells whether a version is in the state.
+func (s State) Has(isDraft bool) bool { return s == Any || (s == Drafted) == isDraft }

@@ -87,13 +87,14 @@ type MetadataStore interface {
 	// published or deleted between two calls may or may not be seen.
 	Blobs(ctx context.Context, after Digest, limit int) ([]Blob, error)
 
-	// DeleteFile deletes a file, and its version when it was the last one.
-	// ErrPackageNotFound, ErrFileNotFound, ErrNoSpace, ErrUnavailable.
+	// DeleteFile deletes a file, and its version when it was the last one, if the version
+	// has the state act.Only. ErrPackageNotFound, ErrFileNotFound, ErrNoSpace,
+	// ErrUnavailable.
 	DeleteFile(ctx context.Context, ref Ref, act Act) error
 
-	// DeleteVersion deletes a version with its files, atomically and in time
-	// that does not depend on their number. ErrPackageNotFound, ErrNoSpace,
-	// ErrUnavailable.
+	// DeleteVersion deletes a version with its files, if it has the state act.Only,
+	// atomically and in time that does not depend on the number of files.
+	// ErrPackageNotFound, ErrNoSpace, ErrUnavailable.
 	DeleteVersion(ctx context.Context, ref VersionRef, act Act) error
 
 	// DeletePackage deletes a package with its versions, atomically and in time that does

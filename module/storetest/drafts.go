@@ -16,6 +16,7 @@ var draftClauses = map[string]func(*metadataFixture){
 	"a draft is published with just the files that it should have":     draftCompared,
 	"drafts and published versions do not take each other's files":     draftStates,
 	"drafts end by being deleted, and those begun early are told":      draftEnds,
+	"a delete for one state leaves a version of the other":             draftDeletes,
 	"of racing drafts just those that fit the quota of drafts win":     draftQuota,
 	"same takes equal bytes, and nothing changes but where they are":   sameTaken,
 	"replace has new bytes take the name":                              replaceTaken,
@@ -205,6 +206,25 @@ func draftEnds(f *metadataFixture) {
 	usage, err := f.Usage(ctx, "o")
 	f.noError(err)
 	f.want(usage, store.Usage{})
+	f.check()
+}
+
+func draftDeletes(f *metadataFixture) {
+	ctx := context.Background()
+	draft, published := f.mustDraft(ref("o", "p", "1", "f"), "x"), f.mustPublish(ref("o", "p", "2", "f"), "y")
+	for _, test := range []struct {
+		file  store.File
+		other store.State
+	}{{draft, store.Published}, {published, store.Drafted}} {
+		wrong := store.Act{User: "alice", Time: epoch, Only: test.other}
+		f.wantError(f.DeleteFile(ctx, test.file.Ref, wrong), store.ErrPackageNotFound)
+		f.wantError(f.DeleteVersion(ctx, test.file.VersionRef, wrong), store.ErrPackageNotFound)
+	}
+	_, err := f.LookupDraft(ctx, draft.Ref)
+	f.noError(err)
+	f.mustLookup(published.Ref)
+	f.noError(f.DeleteFile(ctx, draft.Ref, store.Act{Time: epoch, Only: store.Drafted}))
+	f.noError(f.DeleteVersion(ctx, published.VersionRef, store.Act{Time: epoch, Only: store.Published}))
 	f.check()
 }
 

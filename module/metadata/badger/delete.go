@@ -10,12 +10,21 @@ import (
 // DeleteFile implements store.MetadataStore.
 func (s *Store) DeleteFile(ctx context.Context, ref store.Ref, act store.Act) error {
 	return s.submit(ctx, operationWeight, func(b *batch) error {
-		if err := b.deleteFile(ref); err != nil {
+		if err := firstError(func() error { return b.checkState(ref.VersionRef, act) }, func() error { return b.deleteFile(ref) }); err != nil {
 			return err
 		}
 		b.record(store.DeleteFileChange(ref, act))
 		return nil
 	})
+}
+
+// checkState reports ErrPackageNotFound for a version of another state than the act is for.
+func (b *batch) checkState(ref store.VersionRef, act store.Act) error {
+	k, err := b.known(ref)
+	if err == nil && k.exists && !act.Only.Has(k.version.draft) {
+		err = store.ErrPackageNotFound
+	}
+	return err
 }
 
 func (b *batch) deleteFile(ref store.Ref) error {
@@ -49,7 +58,7 @@ func (b *batch) removeFile(k *known, file fileRecord, blob blobRecord) {
 // DeleteVersion implements store.MetadataStore.
 func (s *Store) DeleteVersion(ctx context.Context, ref store.VersionRef, act store.Act) error {
 	return s.submit(ctx, operationWeight, func(b *batch) error {
-		if err := b.deleteVersion(ref); err != nil {
+		if err := firstError(func() error { return b.checkState(ref, act) }, func() error { return b.deleteVersion(ref) }); err != nil {
 			return err
 		}
 		b.record(store.DeleteVersionChange(ref, act))

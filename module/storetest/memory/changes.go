@@ -161,7 +161,7 @@ func (s *metadataStore) DeleteFile(ctx context.Context, ref store.Ref, act store
 	}
 	defer leave()
 	v := m.versions[ref.VersionRef.Key()]
-	if v == nil {
+	if v == nil || !act.Only.Has(v.draft) {
 		return store.ErrPackageNotFound
 	}
 	if _, found := v.files[store.Fold(ref.File)]; !found {
@@ -176,7 +176,7 @@ func (s *metadataStore) DeleteVersion(ctx context.Context, ref store.VersionRef,
 		return err
 	}
 	defer leave()
-	if m.versions[ref.Key()] == nil {
+	if v := m.versions[ref.Key()]; v == nil || !act.Only.Has(v.draft) {
 		return store.ErrPackageNotFound
 	}
 	return m.change(store.DeleteVersionChange(ref, act))

@@ -75,10 +75,15 @@ func (f *Files) remove(w http.ResponseWriter, r *http.Request, v *visit.Visit) e
 		case !isDraft && mayDelete != nil:
 			return mayDelete
 		}
-		if v.About.File == "" {
-			return reg.DeleteVersion(r.Context(), v.About.VersionRef, v.User())
+		// Each deletes nothing when the version has the other state by now.
+		deleteFile, deleteVersion := reg.DeleteFile, reg.DeleteVersion
+		if isDraft {
+			deleteFile, deleteVersion = reg.DeleteDraftFile, reg.DeleteDraft
 		}
-		return reg.DeleteFile(r.Context(), v.About, v.User())
+		if v.About.File == "" {
+			return deleteVersion(r.Context(), v.About.VersionRef, v.User())
+		}
+		return deleteFile(r.Context(), v.About, v.User())
 	})
 	if err != nil {
 		return err
