@@ -26,9 +26,7 @@ func (r *Registry) KeepDrafts(ttl time.Duration) { r.draftTTL.Store(int64(ttl)) 
 // LookupDraft finds a file of a draft, for who may write it. ErrPackageNotFound,
 // ErrFileNotFound.
 func (r *Registry) LookupDraft(ctx context.Context, ref store.Ref) (store.File, error) {
-	ctx, cancel := store.Bounded(ctx)
-	defer cancel()
-	return r.metadata.LookupDraft(ctx, ref)
+	return ask(ctx, r.metadata.LookupDraft, ref)
 }
 
 // FindDraft finds a file of a draft to be read, as Find does a published one.

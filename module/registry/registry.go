@@ -169,9 +169,7 @@ func (r *Registry) Now() time.Time { return r.now() }
 
 // Lookup finds a file. ErrPackageNotFound, ErrFileNotFound.
 func (r *Registry) Lookup(ctx context.Context, ref store.Ref) (store.File, error) {
-	ctx, cancel := store.Bounded(ctx)
-	defer cancel()
-	return r.metadata.Lookup(ctx, ref)
+	return ask(ctx, r.metadata.Lookup, ref)
 }
 
 // DeleteFile deletes a published file, and its version when it was the last one.

@@ -3,13 +3,12 @@ package storetest
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
-// draftClauses are the contract of store.Drafts, and of what publishing does besides.
+// draftClauses are the contract of store.Drafts.
 var draftClauses = map[string]func(*metadataFixture){
 	"a draft is seen by who asks for drafts, and counts":               draftHidden,
 	"a published draft is there at once, with the time of publishing":  draftPublished,
@@ -18,10 +17,6 @@ var draftClauses = map[string]func(*metadataFixture){
 	"drafts end by being deleted, and those begun early are told":      draftEnds,
 	"a delete for one state leaves a version of the other":             draftDeletes,
 	"of racing drafts just those that fit the quota of drafts win":     draftQuota,
-	"same takes equal bytes, and nothing changes but where they are":   sameTaken,
-	"replace has new bytes take the name":                              replaceTaken,
-	"downloads are counted for the file that they were of":             downloadsCounted,
-	"hashes are kept with the bytes that they are of":                  hashesKept,
 	"readers see none or all of a draft's files while it is published": draftAtomic,
 }
 
@@ -245,105 +240,6 @@ func draftQuota(f *metadataFixture) {
 	f.want(won, drafts)
 	_, err := f.publishAs(ref("o", "p", "plain", "f"), "x", func(p *store.Publication) { p.Quota.Drafts = drafts })
 	f.noError(err)
-}
-
-func sameTaken(f *metadataFixture) {
-	same := func(p *store.Publication) {
-		p.OnDuplicate, p.Creator, p.Created = store.Same, "bob", epoch.Add(time.Hour)
-	}
-	first := f.mustPublish(ref("o", "p", "1", "f"), "x")
-	other := f.mustPublish(ref("o", "p", "1", "g"), "x")
-	f.drain()
-	renewed, err := f.publishAs(ref("O", "p", "1", "F"), "x", same)
-	f.noError(err)
-	want := first
-	want.Locator = renewed.Locator
-	f.want(renewed, want)
-	f.wantCondemned(other.Locator)
-	for range 2 {
-		f.want(f.mustLookup(first.Ref), want)
-		f.want(f.mustLookup(other.Ref).Locator, renewed.Locator)
-		f.check()
-		f.reopen()
-	}
-	p := f.publication(ref("o", "p", "1", "f"), "other")
-	same(&p)
-	_, _, err = f.Publish(context.Background(), p)
-	f.wantError(err, store.ErrExists)
-	f.wantCondemned(p.Locator)
-	f.noError(f.DeleteVersion(context.Background(), first.VersionRef, act))
-	f.wantCondemned(renewed.Locator)
-}
-
-func replaceTaken(f *metadataFixture) {
-	replace := func(p *store.Publication) {
-		p.OnDuplicate, p.Creator, p.Quota.Files, p.Quota.Bytes = store.Replace, "bob", 1, 5
-	}
-	old := f.mustPublish(ref("o", "p", "1", "f"), "x")
-	replaced, err := f.publishAs(ref("o", "p", "1", "F"), "yyyyy", replace)
-	f.noError(err)
-	f.wantCondemned(old.Locator)
-	if replaced.ID <= old.ID || replaced.Creator != "bob" || replaced.File != "F" {
-		f.Errorf("the file is %+v, it was %+v", replaced, old)
-	}
-	for range 2 {
-		f.want(f.mustLookup(old.Ref), replaced)
-		f.want(len(f.versions(store.VersionQuery{Owner: "o"}).Versions), 1)
-		usage, err := f.Usage(context.Background(), "o")
-		f.noError(err)
-		f.want(usage, store.Usage{Versions: 1, Files: 1, Bytes: 5})
-		f.check()
-		f.reopen()
-	}
-	_, err = f.publishAs(ref("o", "p", "1", "F"), "yyyyyy", replace)
-	f.wantError(err, store.ErrQuotaBytes)
-	f.want(f.mustLookup(old.Ref), replaced)
-	_, err = f.FindBlob(context.Background(), digestOf("x"))
-	f.wantError(err, store.ErrBlobNotFound)
-}
-
-func downloadsCounted(f *metadataFixture) {
-	ctx := context.Background()
-	first, second := f.mustPublish(ref("o", "p", "1", "f"), "x"), f.mustPublish(ref("o", "p", "1", "g"), "y")
-	draft := f.mustDraft(ref("o", "p", "2", "f"), "z")
-	f.noError(f.AddDownloads(ctx, []store.Download{
-		{Ref: first.Ref, ID: first.ID, Count: 2, Last: epoch.Add(time.Hour)},
-		{Ref: ref("O", "P", "1", "G"), ID: second.ID, Count: 1, Last: epoch},
-		{Ref: first.Ref, ID: first.ID, Count: 1, Last: epoch},
-		{Ref: draft.Ref, ID: draft.ID, Count: 1, Last: epoch},
-		{Ref: second.Ref, ID: second.ID + 100, Count: 50, Last: epoch.AddDate(1, 0, 0)},
-		{Ref: ref("nobody", "p", "1", "f"), ID: 1, Count: 1, Last: epoch},
-	}))
-	f.noError(f.AddDownloads(ctx, nil))
-	f.reopen()
-	file := f.mustLookup(first.Ref)
-	f.want([]any{file.Downloads, file.Downloaded}, []any{int64(3), epoch.Add(time.Hour)})
-	version, err := f.FindVersion(ctx, first.VersionRef)
-	f.noError(err)
-	f.want([]any{version.Downloads, version.Downloaded}, []any{int64(4), epoch.Add(time.Hour)})
-	hidden, err := f.LookupDraft(ctx, draft.Ref)
-	f.noError(err)
-	f.want(hidden.Downloads, int64(0))
-	f.noError(f.DeleteFile(ctx, first.Ref, act))
-	f.want(f.mustPublish(first.Ref, "x").Downloads, int64(0))
-	f.check()
-}
-
-func hashesKept(f *metadataFixture) {
-	ctx := context.Background()
-	file := f.mustPublish(ref("o", "p", "1", "f"), "x")
-	f.want(file.Hashes.IsKnown(), false)
-	hashes := store.NewHashes(make([]byte, 16), slices.Repeat([]byte{1}, 20), slices.Repeat([]byte{2}, 64))
-	f.noError(f.SetHashes(ctx, file.Digest, hashes))
-	f.noError(f.SetHashes(ctx, digestOf("nobody's"), hashes))
-	f.mustPublish(ref("o", "p", "1", "g"), "x")
-	f.want(f.mustLookup(ref("o", "p", "1", "g")).Hashes, hashes)
-	page, err := f.Files(ctx, store.FileQuery{VersionRef: file.VersionRef})
-	f.noError(err)
-	f.want(page.Files[0].Hashes.SHA1(), "0101010101010101010101010101010101010101")
-	f.noError(f.DeleteVersion(ctx, file.VersionRef, act))
-	f.drain()
-	f.want(f.mustPublish(file.Ref, "x").Hashes.IsKnown(), false)
 }
 
 func draftAtomic(f *metadataFixture) {

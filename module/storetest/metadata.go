@@ -17,6 +17,8 @@ import (
 func Metadata(t *testing.T, place MetadataPlace) {
 	clauses := maps.Clone(catalogClauses)
 	maps.Copy(clauses, draftClauses)
+	maps.Copy(clauses, duplicateClauses)
+	maps.Copy(clauses, countClauses)
 	maps.Copy(clauses, map[string]func(*metadataFixture){
 		"a published file is found in any case, shown as first spelled":   spelling,
 		"missing version and missing file are told apart":                 missing,
