@@ -87,5 +87,23 @@ func (c *Config) openBoth(ctx context.Context, log *slog.Logger) (metadata store
 	if err := blobs.Bind(ctx, metadata.ID()); err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("binding blobs to metadata: %w", err), blobs.Close(), metadata.Close())
 	}
+	if err := bindMetadata(ctx, metadata, blobs); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("binding metadata to blobs: %w", err), blobs.Close(), metadata.Close())
+	}
 	return metadata, blobs, nil
+}
+
+// bindMetadata ties metadata that several processes may have open to the blobs that they
+// share.
+func bindMetadata(ctx context.Context, metadata store.MetadataStore, blobs store.BlobStore) error {
+	shared, isShared := metadata.(store.Shared)
+	identified, isIdentified := blobs.(store.Identified)
+	if !isShared || !isIdentified {
+		return nil
+	}
+	id, err := identified.BlobsID(ctx)
+	if err != nil {
+		return err
+	}
+	return shared.BindBlobs(ctx, id)
 }

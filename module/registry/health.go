@@ -9,9 +9,11 @@ import (
 type Health struct {
 	// Metadata and Blobs are the conditions of the two stores.
 	Metadata, Blobs store.Condition
-	Scrub           integrity.ScrubHealth
-	Damage          integrity.DamageHealth
-	Sweep           SweepHealth
+	// Journaled tells whether the metadata store keeps a journal.
+	Journaled bool
+	Scrub     integrity.ScrubHealth
+	Damage    integrity.DamageHealth
+	Sweep     SweepHealth
 	// Uploads are what is in progress.
 	Uploads UploadsHealth
 	// Published is what was published since the registry was opened.
@@ -30,6 +32,7 @@ func (h Health) Live() bool { return h.Metadata.Readable && h.Blobs.Readable }
 // Health returns how the registry is, at once.
 func (r *Registry) Health() Health {
 	h := Health{Metadata: r.metadata.Condition(), Blobs: r.blobs.Condition()}
+	_, h.Journaled = r.metadata.(store.Journaled)
 	h.Scrub, h.Damage = r.Keeper.Condition()
 	if fault := r.isBehind(); fault != nil && h.Metadata.Fault == nil {
 		h.Metadata.Fault = fault

@@ -13,8 +13,9 @@ type Condition struct {
 	Damage error
 	// Space of the disk that the store is on. Zero where there is no such thing.
 	Space Space
-	// Journal is the last change that the store has journalled. Zero where it
-	// keeps no journal, or before the first change.
+	// Journal is the last change that the store has journalled. Of a store without a journal
+	// it has no chain, and its sequence counts changes as far as that is known at once. Zero
+	// before the first change.
 	Journal Position
 }
 

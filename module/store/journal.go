@@ -125,6 +125,8 @@ type TokenChange struct {
 // Journaled is implemented by a MetadataStore that keeps a journal of its changes,
 // from which it can be made anew. Backups are made of it.
 type Journaled interface {
+	Checked
+
 	// Snapshot returns a consistent view of what is stored now. It must be closed.
 	// ErrUnavailable.
 	Snapshot(ctx context.Context) (Snapshot, error)
@@ -137,9 +139,13 @@ type Journaled interface {
 	// changes after it. After any other number, ErrNotContinued when the journal has
 	// those changes no more. What a Snapshot's position needs stays until it is closed.
 	ReadJournal(ctx context.Context, after, to uint64, w io.Writer) error
+}
 
-	// Check compares what is stored with itself and with the journal, and calls
-	// report for each contradiction, with a text for administrators. ErrUnavailable.
+// Checked is implemented by a MetadataStore that can be compared with itself.
+type Checked interface {
+	// Check compares what is stored with itself, and with the journal where there is one,
+	// and calls report for each contradiction, with a text for administrators.
+	// ErrUnavailable.
 	Check(ctx context.Context, report func(problem string)) error
 }
 
@@ -163,6 +169,20 @@ type Snapshot interface {
 
 	// Close ends the view. Closing twice is harmless.
 	Close()
+}
+
+// Shared is implemented by a MetadataStore that several processes may have open at once.
+type Shared interface {
+	// BindBlobs ties the metadata to the blob store of an ID, for ever. ErrMismatch when it
+	// is tied to another: to a process with other blobs every file would be missing.
+	BindBlobs(ctx context.Context, blobsID string) error
+}
+
+// Identified is implemented by a BlobStore that tells itself from every other.
+type Identified interface {
+	// BlobsID was made at random with the first Bind, and is kept for the store's life.
+	// ErrUnavailable.
+	BlobsID(ctx context.Context) (string, error)
 }
 
 // JournalBackend is implemented by a MetadataBackend whose stores are Journaled.

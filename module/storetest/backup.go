@@ -24,7 +24,7 @@ import (
 // a journal.
 type JournaledPlace struct {
 	Root string
-	// Metadata is a JournalBackend.
+	// Metadata is a JournalBackend, but for CatalogModel.
 	Metadata store.MetadataBackend
 	Blobs    store.BlobBackend
 }

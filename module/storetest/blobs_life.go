@@ -71,8 +71,17 @@ func (f *blobFixture) wantSecond(locator store.Locator) {
 }
 
 func bound(f *blobFixture) {
-	for range 2 {
+	var id string
+	for round := range 2 {
 		f.noError(f.Bind(context.Background(), "one"))
+		if identified, ok := f.BlobStore.(store.Identified); ok {
+			now, err := identified.BlobsID(context.Background())
+			f.noError(err)
+			if now == "" || round > 0 && now != id {
+				f.Errorf("the ID is %q, it was %q", now, id)
+			}
+			id = now
+		}
 		f.noError(f.Bind(context.Background(), "one"))
 		f.wantError(f.Bind(context.Background(), "another"), store.ErrMismatch)
 		f.reopen()

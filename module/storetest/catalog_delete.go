@@ -63,7 +63,7 @@ func deleteLargePackage(f *metadataFixture) {
 	f.wantVersions(f.versions(store.VersionQuery{Owner: "o", Limit: 3}).Versions, "q 1")
 	f.reopen()
 	f.want(len(f.drain()), versions)
-	if journaled, ok := f.MetadataStore.(store.Journaled); ok {
-		f.noError(journaled.Check(context.Background(), func(problem string) { f.Errorf("%s", problem) }))
+	if checked, ok := f.MetadataStore.(store.Checked); ok {
+		f.noError(checked.Check(context.Background(), func(problem string) { f.Errorf("%s", problem) }))
 	}
 }

@@ -40,8 +40,8 @@ func (f *metadataFixture) mustDraft(r store.Ref, content string) store.File {
 
 func (f *metadataFixture) check() {
 	f.Helper()
-	if journaled, ok := f.MetadataStore.(store.Journaled); ok {
-		f.noError(journaled.Check(context.Background(), func(problem string) { f.Errorf("%s", problem) }))
+	if checked, ok := f.MetadataStore.(store.Checked); ok {
+		f.noError(checked.Check(context.Background(), func(problem string) { f.Errorf("%s", problem) }))
 	}
 }
 

@@ -174,8 +174,8 @@ func (m *model) cleanUp(*rapid.T) {
 	if count := m.settle(); count != len(contents) {
 		m.Fatalf("%d blobs for %d contents", count, len(contents))
 	}
-	if journaled, ok := m.metadata.(store.Journaled); ok {
-		m.noError(journaled.Check(context.Background(), func(problem string) { m.Errorf("%s", problem) }))
+	if checked, ok := m.metadata.(store.Checked); ok {
+		m.noError(checked.Check(context.Background(), func(problem string) { m.Errorf("%s", problem) }))
 	}
 }
 

@@ -2,6 +2,7 @@ package filesystem
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,7 +16,7 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
-// bindingFile has the ID of the metadata store that names the blobs.
+// bindingFile has the ID of the metadata store that names the blobs, and that of the blobs.
 const bindingFile = "METADATA"
 
 // Bind implements store.BlobStore.
@@ -24,17 +25,36 @@ func (s *Store) Bind(ctx context.Context, metadataID string) error {
 		return err
 	}
 	name := filepath.Join(s.path, bindingFile)
-	bound, err := os.ReadFile(name)
+	bound, _, err := s.binding()
 	if errors.Is(err, fs.ErrNotExist) {
-		return directory.Full(disk.WriteNewFile(s.fsys, name, metadataID+"\n"))
+		return directory.Full(disk.WriteNewFile(s.fsys, name, metadataID+"\n"+rand.Text()+"\n"))
 	}
 	if err != nil {
-		return fmt.Errorf("reading binding: %w", err)
+		return err
 	}
-	if strings.TrimSpace(string(bound)) != metadataID {
+	if bound != metadataID {
 		return fmt.Errorf("%w: the blobs in %s are of another metadata store; use that one, or an empty directory for blobs", store.ErrMismatch, s.path)
 	}
 	return nil
+}
+
+// BlobsID implements store.Identified.
+func (s *Store) BlobsID(ctx context.Context) (string, error) {
+	if err := s.usable(ctx); err != nil {
+		return "", err
+	}
+	_, id, err := s.binding()
+	return id, err
+}
+
+// binding reads what Bind wrote.
+func (s *Store) binding() (metadataID, blobsID string, err error) {
+	text, err := os.ReadFile(filepath.Join(s.path, bindingFile))
+	if err != nil {
+		return "", "", fmt.Errorf("reading binding: %w", err)
+	}
+	metadataID, blobsID, _ = strings.Cut(strings.TrimSpace(string(text)), "\n")
+	return metadataID, blobsID, nil
 }
 
 // positionFile has the highest position that the journal of the metadata had.

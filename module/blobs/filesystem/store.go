@@ -209,6 +209,7 @@ func notFound(err error) error {
 }
 
 var (
-	_ store.BlobStore = (*Store)(nil)
-	_ store.Recoverer = (*Store)(nil)
+	_ store.BlobStore  = (*Store)(nil)
+	_ store.Recoverer  = (*Store)(nil)
+	_ store.Identified = (*Store)(nil)
 )

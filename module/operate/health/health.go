@@ -25,9 +25,10 @@ type Registry struct {
 	Problems []string `json:"problems"`
 	Metadata *Store   `json:"metadata,omitempty"`
 	Blobs    *Store   `json:"blobs,omitempty"`
-	Journal  *Journal `json:"journal,omitempty"`
-	Scrub    *Scrub   `json:"scrub,omitempty"`
-	Damaged  Damaged  `json:"damaged"`
+	// Journal is missing where the metadata store keeps none.
+	Journal *Journal `json:"journal,omitempty"`
+	Scrub   *Scrub   `json:"scrub,omitempty"`
+	Damaged Damaged  `json:"damaged"`
 }
 
 // Store is how one half of a registry is.
@@ -75,13 +76,15 @@ func Of(health pool.Health) Registry {
 		Root: health.Root, Live: health.Live(), Ready: health.Ready(),
 		Problems: problemsOf(health.Health),
 		Metadata: storeOf(health.Metadata), Blobs: storeOf(health.Blobs),
-		Journal: &Journal{health.Metadata.Journal.Sequence},
 		Scrub: &Scrub{
 			Started: health.Scrub.Started, Finished: health.Scrub.Finished,
 			Blobs: health.Scrub.Blobs, Bytes: health.Scrub.Bytes, Damaged: health.Scrub.Damaged,
 			UnderWay: health.Scrub.Reading, Rate: health.Scrub.Rate,
 		},
 		Damaged: Damaged{Count: health.Damage.Count, Digests: make([]string, 0, len(health.Damage.Digests))},
+	}
+	if health.Journaled {
+		shown.Journal = &Journal{health.Metadata.Journal.Sequence}
 	}
 	shown.Healthy = shown.Ready && len(shown.Problems) == 0
 	for _, digest := range health.Damage.Digests {

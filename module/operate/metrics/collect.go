@@ -85,7 +85,9 @@ func (t teller) health(health pool.Health) {
 	t.counter(metricKnownBytes, health.Published.Known)
 	t.gauge(metricDamaged, float64(health.Damage.Count))
 	t.gauge(metricWithheld, float64(health.Sweep.Withheld))
-	t.gauge(metricJournal, float64(health.Metadata.Journal.Sequence))
+	if health.Journaled {
+		t.gauge(metricJournal, float64(health.Metadata.Journal.Sequence))
+	}
 	t.gauge(metricJournalDamage, truth(health.Metadata.Damage != nil))
 	t.counter(metricScrubbedBytes, health.Scrub.TotalBytes)
 	t.counter(metricScrubbedBlobs, health.Scrub.TotalBlobs)

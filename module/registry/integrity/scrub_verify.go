@@ -121,11 +121,11 @@ type verification struct {
 }
 
 func (v *verification) checkMetadata(ctx context.Context) error {
-	journaled, ok := v.keeper.metadata.(store.Journaled)
+	checked, ok := v.keeper.metadata.(store.Checked)
 	if !ok {
 		return nil
 	}
-	err := journaled.Check(ctx, func(problem string) {
+	err := checked.Check(ctx, func(problem string) {
 		switch n := len(v.Report.Problems); {
 		case n < maxProblems:
 			v.Report.Problems = append(v.Report.Problems, problem)

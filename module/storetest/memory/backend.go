@@ -68,7 +68,7 @@ func (b *Backend) OpenMetadata(ctx context.Context, _ string, _ *slog.Logger) (s
 	if b.metadata.Load() == nil || err != nil {
 		return opened, err
 	}
-	return toldMetadata{opened, &b.metadata}, nil
+	return toldMetadata{opened.(*metadataStore), &b.metadata}, nil
 }
 
 // OpenBlobs implements store.BlobBackend.
@@ -82,7 +82,7 @@ func (b *Backend) OpenBlobs(context.Context, string, *slog.Logger) (store.BlobSt
 
 // toldMetadata says what it is told of its condition.
 type toldMetadata struct {
-	store.MetadataStore
+	*metadataStore
 	condition *atomic.Pointer[store.Condition]
 }
 
