@@ -8,8 +8,8 @@
 //   - http.authentication.providers.generic_registry, with the directive
 //     generic_registry_auth
 //   - generic_registry, the app that opens and closes the stores
-//   - generic_registry.metadata.badger, generic_registry.blobs.filesystem and
-//     generic_registry.blobs.s3
+//   - generic_registry.metadata.badger and generic_registry.metadata.postgres
+//   - generic_registry.blobs.filesystem and generic_registry.blobs.s3
 //   - admin.api.generic_registry, which the command caddy generic-registry asks
 //
 // It is the path that xcaddy is given:

@@ -130,6 +130,8 @@ func TestGoldensLoad(t *testing.T) {
 	t.Setenv("XDG_CONFIG_HOME", data)
 	t.Setenv("REGISTRY_ROOT", filepath.Join(data, "registry"))
 	t.Setenv("REGISTRY_PREFIX", "/registry")
+	t.Setenv("REGISTRY_DSN", "postgres://registry@db.example.com/registry")
+	t.Setenv("REGISTRY_PASSWORD", "secret")
 	t.Setenv("HERE", ".")
 	for name, value := range map[string]string{"URL": "https://s3.example.com", "BUCKET": "artifacts", "PREFIX": "registry", "KEY": "key", "SECRET": "secret"} {
 		t.Setenv("S3_"+name, value)

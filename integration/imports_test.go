@@ -61,6 +61,7 @@ var rooms = []room{
 	{folder: "module/pool", is: "the process's open registries", imports: []string{"module/registry", "module/registry/*", "module/directory", "module/store"}, tests: suites},
 	// A store's tests need one of the other kind to run publishes.
 	{folder: "module/metadata/*", is: "records in one database", lines: 8000, imports: []string{"module/journal", "module/directory", "module/disk", "module/store"}, tests: slices.Concat(engine, []string{"module/blobs/*"})},
+	{folder: "module/metadata/postgres/postgrestest", is: "PostgreSQL servers for tests"},
 	{folder: "module/blobs/*", is: "bytes in one place", lines: 2800, imports: []string{"module/directory", "module/disk", "module/store"}, tests: slices.Concat(engine, []string{"module/metadata/*"})},
 	{folder: "module/storetest", is: "the contract of the stores as suites", imports: []string{"module/disk", "module/disk/disktest", "module/registry", "module/registry/*", "module/journal", "module/store"}, tests: engine},
 	{folder: "module/storetest/servers", is: "real servers that stores need, for tests"},
@@ -80,10 +81,10 @@ var rooms = []room{
 }
 
 var (
-	belowIntegration = []string{".", "caddyfile", "module", "module/metadata/*", "module/blobs/*", "module/registry", "module/registry/*", "module/store"}
+	belowIntegration = []string{".", "caddyfile", "module", "module/metadata/*", "module/metadata/postgres/postgrestest", "module/blobs/*", "module/registry", "module/registry/*", "module/store"}
 
 	// suites are what only tests may import.
-	suites = []string{"module/disk/disktest", "module/pool/pooltest", "module/storetest", "module/storetest/*"}
+	suites = []string{"module/disk/disktest", "module/metadata/postgres/postgrestest", "module/pool/pooltest", "module/storetest", "module/storetest/*"}
 
 	// engine is what tests of a store may import besides: publishes run over both halves.
 	engine = slices.Concat([]string{"module/registry", "module/registry/*"}, suites)

@@ -7,6 +7,7 @@ import (
 	_ "github.com/generic-registry/caddy-generic-registry/module/blobs/filesystem"
 	_ "github.com/generic-registry/caddy-generic-registry/module/blobs/s3"
 	_ "github.com/generic-registry/caddy-generic-registry/module/metadata/badger"
+	_ "github.com/generic-registry/caddy-generic-registry/module/metadata/postgres"
 	_ "github.com/generic-registry/caddy-generic-registry/module/operate/admin"
 	_ "github.com/generic-registry/caddy-generic-registry/module/operate/command"
 )

@@ -1,0 +1,65 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+)
+
+// AddDownloads implements store.MetadataStore. A transaction whose outcome is unknown is not
+// made again: downloads would be counted twice.
+func (s *Store) AddDownloads(ctx context.Context, downloads []store.Download) error {
+	names := [4][]string{{}, {}, {}, {}}
+	var ids, counts, last []int64
+	for _, d := range downloads {
+		key := d.Ref.Key()
+		if !isName(key.Owner, key.Package, key.Version, key.File) {
+			continue
+		}
+		for i, name := range []string{key.Owner, key.Package, key.Version, key.File} {
+			names[i] = append(names[i], name)
+		}
+		ids, counts, last = append(ids, d.ID), append(counts, d.Count), append(last, d.Last.UnixNano())
+	}
+	if len(ids) == 0 {
+		return s.absent(ctx, nil)
+	}
+	return s.submit(ctx, &change{
+		sql:  s.sql(`SELECT {s}.downloaded_1($1, $2, $3, $4, $5, $6, $7)`),
+		args: []any{names[0], names[1], names[2], names[3], ids, counts, last},
+		scan: func(answer pgx.Row) error { return answer.Scan(nil) },
+	})
+}
+
+// SetHashes implements store.MetadataStore.
+func (s *Store) SetHashes(ctx context.Context, digest store.Digest, hashes store.Hashes) error {
+	return s.write(ctx, `UPDATE {s}.blob SET hashes = $2 WHERE digest = $1`, digest[:], []byte(hashes))
+}
+
+// SaveScrub implements store.MetadataStore.
+func (s *Store) SaveScrub(ctx context.Context, scrub store.Scrub) error {
+	text, err := json.Marshal(scrub)
+	if err != nil {
+		return fmt.Errorf("telling how far the scrub is: %w", err)
+	}
+	return s.write(ctx, `UPDATE {s}.store SET scrub = $1`, string(text))
+}
+
+// LastScrub implements store.MetadataStore.
+func (s *Store) LastScrub(ctx context.Context) (scrub store.Scrub, err error) {
+	var text *string
+	err = s.read(ctx, func(ctx context.Context, q querier) error {
+		return q.QueryRow(ctx, s.sql(`SELECT scrub FROM {s}.store`)).Scan(&text)
+	})
+	if err != nil || text == nil {
+		return scrub, err
+	}
+	if err := json.Unmarshal([]byte(*text), &scrub); err != nil {
+		return scrub, fmt.Errorf("%w: how far the scrub is: %w", store.ErrDamaged, err)
+	}
+	return scrub, nil
+}

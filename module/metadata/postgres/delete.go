@@ -1,0 +1,85 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+)
+
+// remove makes a change that answers with done, or with what is missing.
+func (s *Store) remove(ctx context.Context, c *change) error {
+	var outcome string
+	c.scan = func(answer pgx.Row) error { return answer.Scan(&outcome) }
+	if err := s.submit(ctx, c); err != nil {
+		return err
+	}
+	switch outcome {
+	case "done":
+		return nil
+	case "no_version":
+		return store.ErrPackageNotFound
+	case "no_file":
+		return store.ErrFileNotFound
+	}
+	return fmt.Errorf("PostgreSQL: deleting ended with %q", outcome)
+}
+
+// DeleteFile implements store.MetadataStore.
+func (s *Store) DeleteFile(ctx context.Context, ref store.Ref, _ store.Act) error {
+	key := ref.Key()
+	if !isName(key.Owner, key.Package, key.Version) {
+		return s.absent(ctx, store.ErrPackageNotFound)
+	}
+	if !isName(key.File) {
+		return s.absent(ctx, store.ErrFileNotFound)
+	}
+	return s.remove(ctx, &change{
+		sql:  s.sql(`SELECT {s}.delete_file_1($1, $2, $3, $4)`),
+		args: []any{key.Owner, key.Package, key.Version, key.File}, owner: key.Owner, file: &key,
+	})
+}
+
+// absent is the error of a call for a name that nothing can have.
+func (s *Store) absent(ctx context.Context, what error) error {
+	leave, err := s.enter(ctx)
+	if err != nil {
+		return err
+	}
+	leave()
+	return what
+}
+
+// DeleteVersion implements store.MetadataStore.
+func (s *Store) DeleteVersion(ctx context.Context, ref store.VersionRef, _ store.Act) error {
+	return s.deleteVersion(ctx, ref, nil)
+}
+
+// DeleteDraft implements store.Drafts.
+func (s *Store) DeleteDraft(ctx context.Context, ref store.VersionRef, before time.Time, _ store.Act) error {
+	ns := before.UnixNano()
+	return s.deleteVersion(ctx, ref, &ns)
+}
+
+func (s *Store) deleteVersion(ctx context.Context, ref store.VersionRef, before *int64) error {
+	key := ref.Key()
+	if !isName(key.Owner, key.Package, key.Version) {
+		return s.absent(ctx, store.ErrPackageNotFound)
+	}
+	return s.remove(ctx, &change{
+		sql:  s.sql(`SELECT {s}.delete_version_1($1, $2, $3, $4)`),
+		args: []any{key.Owner, key.Package, key.Version, before}, owner: key.Owner,
+	})
+}
+
+// DeletePackage implements store.MetadataStore.
+func (s *Store) DeletePackage(ctx context.Context, owner, pkg string, _ store.Act) error {
+	owner, pkg = store.Fold(owner), store.Fold(pkg)
+	if !isName(owner, pkg) {
+		return s.absent(ctx, store.ErrPackageNotFound)
+	}
+	return s.remove(ctx, &change{sql: s.sql(`SELECT {s}.delete_package_1($1, $2)`), args: []any{owner, pkg}, owner: owner})
+}

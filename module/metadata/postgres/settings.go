@@ -1,0 +1,159 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+)
+
+const (
+	// connectTimeout bounds one connection to one host, unless connect_timeout is set.
+	connectTimeout = 5 * time.Second
+	// readTimeout bounds a read, writeTimeout a transaction, checkTimeout a step of a check.
+	readTimeout  = 5 * time.Second
+	writeTimeout = 30 * time.Second
+
+	// leastServer is the oldest release of PostgreSQL that this package is tried with.
+	leastServer = 150000
+)
+
+// settings are what connections are made with.
+type settings struct {
+	pool   *pgxpool.Config
+	name   string // of the schema
+	schema string // the name in quotes
+}
+
+// parseDSN reads a connection string. Its errors do not have it.
+func parseDSN(dsn string) (*pgxpool.Config, error) {
+	config, err := pgxpool.ParseConfig(dsn)
+	if err != nil {
+		var parsing *pgconn.ParseConfigError
+		if errors.As(err, &parsing) && parsing.Unwrap() != nil {
+			err = parsing.Unwrap()
+		}
+		reason := err.Error()
+		if strings.Contains(reason, dsn) {
+			reason = "it is no URL and no list of key=value"
+		}
+		return nil, errors.New(reason)
+	}
+	return config, nil
+}
+
+// newSettings completes what a connection string says.
+func newSettings(dsn, password, schema string, connections int) (settings, error) {
+	config, err := parseDSN(dsn)
+	if err != nil {
+		return settings{}, err
+	}
+	connection := config.ConnConfig
+	if password != "" {
+		connection.Password = password
+	}
+	if !strings.Contains(dsn, "connect_timeout") {
+		connection.ConnectTimeout = connectTimeout
+	}
+	if connection.ValidateConnect == nil {
+		connection.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	}
+	if connection.RuntimeParams["application_name"] == "" {
+		connection.RuntimeParams["application_name"] = "generic_registry"
+	}
+	dialer := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}}
+	connection.DialFunc = dialer.DialContext
+	config.MaxConns = int32(connections)
+	config.MinConns = 0
+	config.MaxConnLifetime = 30 * time.Minute
+	config.MaxConnLifetimeJitter = 5 * time.Minute
+	config.AfterConnect = checkServer
+	return settings{config, schema, pgx.Identifier{schema}.Sanitize()}, nil
+}
+
+// address names the server and the database, without the user and the password.
+func (s settings) address() string {
+	connection := s.pool.ConnConfig
+	hosts := []string{net.JoinHostPort(connection.Host, strconv.Itoa(int(connection.Port)))}
+	for _, other := range connection.Fallbacks {
+		host := net.JoinHostPort(other.Host, strconv.Itoa(int(other.Port)))
+		if host != hosts[len(hosts)-1] { // the same host without TLS
+			hosts = append(hosts, host)
+		}
+	}
+	return strings.Join(hosts, ",") + "/" + connection.Database
+}
+
+// equal tells whether both make the same connections.
+func (s settings) equal(o settings) bool {
+	a, b := s.pool, o.pool
+	return a.ConnString() == b.ConnString() && a.ConnConfig.Password == b.ConnConfig.Password && a.MaxConns == b.MaxConns
+}
+
+// connect makes a connection that is no part of the pool, and never asks the server to cancel
+// anything. When a connection is lost, pgx asks for that on another one: a commit that waits
+// for a standby would be made without it.
+func (s settings) connect(ctx context.Context) (*pgx.Conn, error) {
+	config := s.pool.ConnConfig.Copy()
+	dial := config.DialFunc
+	var connected atomic.Bool
+	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if connected.Load() {
+			return nil, errors.New("nothing is canceled")
+		}
+		return dial(ctx, network, address)
+	}
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	connected.Store(true)
+	if err := checkServer(ctx, conn); err != nil {
+		discard(conn)
+		return nil, err
+	}
+	return conn, nil
+}
+
+// discard closes a connection without waiting for the server.
+func discard(conn *pgx.Conn) {
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = conn.Close(ended)
+}
+
+// checkServer refuses a server that does not keep what it acknowledges. ErrRefused,
+// ErrUnavailable for a standby.
+func checkServer(ctx context.Context, conn *pgx.Conn) error {
+	var version int
+	var fsync, synchronous, encoding string
+	var standby bool
+	err := conn.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, current_setting('fsync'),
+		current_setting('synchronous_commit'), current_setting('server_encoding'), pg_is_in_recovery()`).
+		Scan(&version, &fsync, &synchronous, &encoding, &standby)
+	switch {
+	case err != nil:
+		return err
+	case version < leastServer:
+		return fmt.Errorf("%w: the server is PostgreSQL %d, and 15 or newer is needed", store.ErrRefused, version/10000)
+	case encoding != "UTF8":
+		return fmt.Errorf("%w: the database has the encoding %s: make one with ENCODING 'UTF8'", store.ErrRefused, encoding)
+	case fsync != "on":
+		return fmt.Errorf("%w: the server has fsync off, and would lose files that were acknowledged: set fsync = on", store.ErrRefused)
+	case synchronous == "off":
+		return fmt.Errorf("%w: synchronous_commit is off for this user, database or server, and files that were acknowledged would be lost: set synchronous_commit = on", store.ErrRefused)
+	case standby:
+		return fmt.Errorf("%w: the server is a standby", store.ErrUnavailable)
+	}
+	return nil
+}

@@ -1,0 +1,120 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+)
+
+const (
+	// watchInterval is how often a server that answers is asked, downInterval one that does
+	// not.
+	watchInterval = 2 * time.Second
+	downInterval  = 250 * time.Millisecond
+	// watchTimeout is how long it may take to answer.
+	watchTimeout = 5 * time.Second
+	// positionInterval is how often changes are counted.
+	positionInterval = 15 * time.Second
+)
+
+// watch asks the server how it is, on a connection of its own.
+type watch struct {
+	store   *Store
+	conn    *pgx.Conn // nil when it was lost
+	counted time.Time // when changes were counted
+	told    store.Lasting
+}
+
+// run asks until the store is closed.
+func (w *watch) run(ctx context.Context) {
+	defer func() {
+		if w.conn != nil {
+			discard(w.conn)
+		}
+	}()
+	for interval := watchInterval; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-w.store.wake:
+		case <-time.After(interval):
+		}
+		err := w.look(ctx)
+		if err != nil && ctx.Err() == nil && kindOf(err) == lost {
+			err = w.look(ctx) // on a new connection
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		interval = w.tell(err)
+	}
+}
+
+// tell keeps what was found, and returns when to look again.
+func (w *watch) tell(err error) time.Duration {
+	if err == nil {
+		if w.store.down.Swap(nil) != nil {
+			w.store.log.Info("PostgreSQL answers again")
+			w.told = store.Lasting{}
+		}
+		return watchInterval
+	}
+	fault := fmt.Errorf("%w: PostgreSQL: %s", store.ErrUnavailable, textOf(err))
+	w.store.down.Store(&fault)
+	if w.told.IsNews(fmt.Sprint(kindOf(err), isOurs(err))) {
+		w.store.log.Error("PostgreSQL does not answer: files are neither read nor published", slog.String("error", textOf(err)))
+	}
+	return downInterval
+}
+
+// look asks the server for its time, and now and then for the number of changes.
+func (w *watch) look(ctx context.Context) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, watchTimeout)
+	defer cancel()
+	with := *w.store.settings.Load()
+	if w.conn == nil {
+		if w.conn, err = with.connect(ctx); err != nil {
+			return err
+		}
+	}
+	defer func() {
+		if err != nil {
+			discard(w.conn)
+			w.conn = nil
+		}
+	}()
+	var now time.Time
+	var standby bool
+	if err := w.conn.QueryRow(ctx, `SELECT clock_timestamp(), pg_is_in_recovery()`).Scan(&now, &standby); err != nil {
+		return err
+	}
+	if standby {
+		return fmt.Errorf("%w: the server is a standby", store.ErrUnavailable)
+	}
+	w.store.clock.Store(&reading{server: now, heard: time.Now()})
+	if time.Since(w.counted) < positionInterval {
+		return nil
+	}
+	var changes int64
+	if err := w.conn.QueryRow(ctx, with.sql(`SELECT COALESCE(sum(changes), 0)::bigint FROM {s}.owner`)).Scan(&changes); err != nil {
+		return err
+	}
+	w.counted = time.Now()
+	w.store.position.Store(uint64(changes))
+	return nil
+}
+
+// reading is a time of the server's clock, and when it was heard.
+type reading struct{ server, heard time.Time }
+
+// Clock implements store.MetadataStore. It is behind the server's clock by what the answer
+// took to come.
+func (s *Store) Clock() time.Time {
+	last := s.clock.Load()
+	return last.server.Add(time.Since(last.heard))
+}
