@@ -8,6 +8,8 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/generic-registry/caddy-generic-registry/module/blobs/filesystem"
+	"github.com/generic-registry/caddy-generic-registry/module/blobs/s3"
 	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/pool/pooltest"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/integrity"
@@ -153,13 +155,17 @@ func TestHealthPathsThatCannotBe(t *testing.T) {
 	}
 }
 
-// TestSettingsOfScrubs: zero is the default, below -1 nothing is meant.
+// TestSettingsOfScrubs: below -1 nothing is meant, and zero is the default of the blob store.
 func TestSettingsOfScrubs(t *testing.T) {
-	for set, want := range map[int64]int64{0: integrity.DefaultScrubRate, 1: 1, scrubOff: scrubOff, -2: 0} {
+	for set, ok := range map[int64]bool{0: true, 1: true, scrubOff: true, -2: false} {
 		h := &Handler{Root: t.TempDir(), ScrubRate: set, log: zap.NewNop()}
-		err := h.provisionSettings()
-		if (err == nil) != (want != 0) || err == nil && h.ScrubRate != want {
-			t.Errorf("%d is %d: %v", set, h.ScrubRate, err)
+		if err := h.provisionSettings(); (err == nil) != ok || h.ScrubRate != set {
+			t.Errorf("%d became %d: %v", set, h.ScrubRate, err)
+		}
+	}
+	for want, backend := range map[int64]any{integrity.DefaultScrubRate: &filesystem.Backend{}, scrubOff: &s3.Backend{}} {
+		if got := defaultScrub(backend); got != want {
+			t.Errorf("%T: got a scrub of %d, want %d", backend, got, want)
 		}
 	}
 }
