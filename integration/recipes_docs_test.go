@@ -104,7 +104,7 @@ func TestCommandsOfClients(t *testing.T) {
 		s.shell(b, "REGISTRY_TOKEN="+token, "DOWNLOADS="+downloads)
 	}
 	license := []byte(readFile(t, "../LICENSE"))
-	for _, version := range []string{"1.0.0", "1.1.0"} {
+	for _, version := range []string{"1.0.0", "1.1.0", "1.4.0"} {
 		s.wantBytes(filePath("team", "tool", version, "LICENSE"), license)
 	}
 	s.wantBytes(versionPath("team", "tool", "1.0.0")+"/./LICENSE", license) // as apt asks
