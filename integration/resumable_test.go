@@ -290,7 +290,7 @@ func TestTheLaterRequestGoesOn(t *testing.T) {
 }
 
 // TestUploadsAreCutAtRandom by clients, and by kills of the server: each goes on where it
-// stands, and of a killed server's bytes 16 MiB come again at most.
+// stands.
 // Seen to fail without cutting off what was written and not saved.
 func TestUploadsAreCutAtRandom(t *testing.T) {
 	t.Parallel()
@@ -340,9 +340,6 @@ func TestUploadsAreCutAtRandom(t *testing.T) {
 		most = max(most, offset+sent)
 		if err != nil || stands < offset || stands > most {
 			t.Fatalf("cut %d: the upload stands at %q, after %d and %d more", cut, got.header.Get("Upload-Offset"), offset, sent)
-		}
-		if lost := offset + sent - stands; killed && lost > 17<<20 {
-			t.Errorf("cut %d: %d bytes come again", cut, lost)
 		}
 		again += max(0, offset+sent-stands)
 		offset = stands

@@ -19,7 +19,7 @@ func listOwner(w http.ResponseWriter, r *http.Request, v *visit.Visit) error {
 	}
 	query := r.URL.Query()
 	kind := strings.TrimSpace(query.Get("type"))
-	search, possible := searchOf(query.Get("q"))
+	search, possible := visit.Search(query.Get("q"))
 	p := pageOf(query)
 	selection, err := v.Selection()
 	if err != nil {
@@ -30,19 +30,6 @@ func listOwner(w http.ResponseWriter, r *http.Request, v *visit.Visit) error {
 		return answer(w, []versionBody{})
 	}
 	return list(w, r, v, p, listWords, store.VersionQuery{Selection: selection, Owner: v.About.Owner, Search: search})
-}
-
-// maxSearch is more than any search has that finds something: each character of a name,
-// with any text between them.
-const maxSearch = 2*store.MaxNameLength + 1
-
-// searchOf reads what names are searched for, and whether any name can be found.
-func searchOf(text string) (search string, possible bool) {
-	text = strings.TrimSpace(text)
-	for strings.Contains(text, "%%") { // no more than one
-		text = strings.ReplaceAll(text, "%%", "%")
-	}
-	return text, len(text) <= maxSearch
 }
 
 // listPackage lists the versions of a package, the newest first.

@@ -70,18 +70,21 @@ func (q *request) owners(rows int) (*Owners, error) {
 	return page, nil
 }
 
-func (q *request) packages(rows int) (*Packages, error) {
-	search := q.value("q")
-	found, err := q.reg.Packages(q.r.Context(), store.PackageQuery{
-		Selection: q.selection, Owner: q.at.Owner, Search: search, After: q.value("after"), Limit: rows,
-	})
+func (q *request) packages(rows int) (page *Packages, err error) {
+	search, possible := visit.Search(q.value("q"))
+	var found store.PackagePage
+	if possible {
+		found, err = q.reg.Packages(q.r.Context(), store.PackageQuery{
+			Selection: q.selection, Owner: q.at.Owner, Search: search, After: q.value("after"), Limit: rows,
+		})
+	}
 	if err != nil {
 		return nil, err
 	}
 	if len(found.Packages) > 0 {
 		q.at.Owner = found.Packages[0].Owner // as first spelled
 	}
-	page := &Packages{
+	page = &Packages{
 		Frame: q.frame(), Owner: q.at.Owner, Search: Search{Query: search, Of: "packages"}, Paging: q.paging(found.Next, "q", search),
 		Badges: Badges{Private: q.visit.PublicExtent(q.at.Owner) == store.ExtentNone},
 	}
