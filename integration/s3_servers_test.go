@@ -365,7 +365,7 @@ func TestMemoryOfUploadsToS3(t *testing.T) {
 		name      string
 		known     bool
 		allowance int64
-	}{{"known length", true, 96 << 20}, {"unknown length", false, 96<<20 + 2*64<<20}} {
+	}{{"known length", true, 160 << 20}, {"unknown length", false, 160<<20 + 2*64<<20}} {
 		t.Run(test.name, func(t *testing.T) {
 			s3 := servers.StartS3(t)
 			s := newS3Server(t)

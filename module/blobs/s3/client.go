@@ -31,7 +31,7 @@ func newTransport() *http.Transport {
 		MaxIdleConnsPerHost: connections,
 		IdleConnTimeout:     idleTime,
 		DisableCompression:  true,
-		WriteBufferSize:     64 << 10, // what is read is read past a small buffer, without being copied twice
+		WriteBufferSize:     16 << 10, // what is read is read past a small buffer, without being copied twice
 	}
 }
 

@@ -137,7 +137,7 @@ func (g *gathered) write(p []byte) error {
 			if err := g.put(g.store.writing, g.buffer.bytes); err != nil {
 				return err
 			}
-			g.buffer.bytes = g.buffer.bytes[:0]
+			g.buffer.release() // others who wait have their turn
 		}
 		n, err := g.buffer.fill(p)
 		if err != nil {

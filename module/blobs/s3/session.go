@@ -315,7 +315,7 @@ func (w *sessionWriter) save(ctx context.Context, session store.Session) error {
 		if err := w.put(ctx, w.buffer.bytes); err != nil {
 			return err
 		}
-		w.buffer.bytes = w.buffer.bytes[:0]
+		w.buffer.release()
 	}
 	saved := upload{Session: session, Upload: w.id, Parts: w.parts}
 	if len(w.buffer.bytes) > 0 {
