@@ -29,7 +29,7 @@ func (s *Store) remove(ctx context.Context, c *change) error {
 }
 
 // DeleteFile implements store.MetadataStore.
-func (s *Store) DeleteFile(ctx context.Context, ref store.Ref, _ store.Act) error {
+func (s *Store) DeleteFile(ctx context.Context, ref store.Ref, act store.Act) error {
 	key := ref.Key()
 	if !isName(key.Owner, key.Package, key.Version) {
 		return s.absent(ctx, store.ErrPackageNotFound)
@@ -38,9 +38,18 @@ func (s *Store) DeleteFile(ctx context.Context, ref store.Ref, _ store.Act) erro
 		return s.absent(ctx, store.ErrFileNotFound)
 	}
 	return s.remove(ctx, &change{
-		sql:  s.sql(`SELECT {s}.delete_file_1($1, $2, $3, $4)`),
-		args: []any{key.Owner, key.Package, key.Version, key.File}, owner: key.Owner, file: &key,
+		sql:  s.sql(`SELECT {s}.delete_file_1($1, $2, $3, $4, $5)`),
+		args: []any{key.Owner, key.Package, key.Version, key.File, isDraft(act.Only)}, owner: key.Owner, file: &key,
 	})
+}
+
+// isDraft is what a version must be in a state. Nil is either.
+func isDraft(only store.State) *bool {
+	if only == store.Any {
+		return nil
+	}
+	draft := only.Has(true)
+	return &draft
 }
 
 // absent is the error of a call for a name that nothing can have.
@@ -54,24 +63,24 @@ func (s *Store) absent(ctx context.Context, what error) error {
 }
 
 // DeleteVersion implements store.MetadataStore.
-func (s *Store) DeleteVersion(ctx context.Context, ref store.VersionRef, _ store.Act) error {
-	return s.deleteVersion(ctx, ref, nil)
+func (s *Store) DeleteVersion(ctx context.Context, ref store.VersionRef, act store.Act) error {
+	return s.deleteVersion(ctx, ref, nil, isDraft(act.Only))
 }
 
 // DeleteDraft implements store.Drafts.
 func (s *Store) DeleteDraft(ctx context.Context, ref store.VersionRef, before time.Time, _ store.Act) error {
 	ns := before.UnixNano()
-	return s.deleteVersion(ctx, ref, &ns)
+	return s.deleteVersion(ctx, ref, &ns, nil)
 }
 
-func (s *Store) deleteVersion(ctx context.Context, ref store.VersionRef, before *int64) error {
+func (s *Store) deleteVersion(ctx context.Context, ref store.VersionRef, before *int64, draft *bool) error {
 	key := ref.Key()
 	if !isName(key.Owner, key.Package, key.Version) {
 		return s.absent(ctx, store.ErrPackageNotFound)
 	}
 	return s.remove(ctx, &change{
-		sql:  s.sql(`SELECT {s}.delete_version_1($1, $2, $3, $4)`),
-		args: []any{key.Owner, key.Package, key.Version, before}, owner: key.Owner,
+		sql:  s.sql(`SELECT {s}.delete_version_1($1, $2, $3, $4, $5)`),
+		args: []any{key.Owner, key.Package, key.Version, before, draft}, owner: key.Owner,
 	})
 }
 

@@ -326,14 +326,15 @@ BEGIN
 	DELETE FROM {s}.package WHERE id = v.package_id AND versions = 0 AND draft_versions = 0;
 END $$;
 
-CREATE FUNCTION {s}.delete_file_1(p_owner text, p_package text, p_version text, p_file text) RETURNS text
+-- delete_file deletes a file of a draft, of a published version, or with NULL of either.
+CREATE FUNCTION {s}.delete_file_1(p_owner text, p_package text, p_version text, p_file text, p_draft boolean) RETURNS text
 LANGUAGE plpgsql AS $$
 DECLARE
 	v {s}.version;
 	f {s}.file;
 BEGIN
 	SELECT t.* INTO v FROM {s}.owner o JOIN {s}.package p ON p.owner_id = o.id JOIN {s}.version t ON t.package_id = p.id
-		WHERE o.key = p_owner AND p.key = p_package AND t.key = p_version;
+		WHERE o.key = p_owner AND p.key = p_package AND t.key = p_version AND (p_draft IS NULL OR t.draft = p_draft);
 	IF NOT FOUND THEN
 		RETURN 'no_version';
 	END IF;
@@ -352,13 +353,14 @@ BEGIN
 END $$;
 
 -- delete_version deletes a version. With a time it deletes a draft that was begun before.
-CREATE FUNCTION {s}.delete_version_1(p_owner text, p_package text, p_version text, p_before bigint) RETURNS text
+CREATE FUNCTION {s}.delete_version_1(p_owner text, p_package text, p_version text, p_before bigint, p_draft boolean) RETURNS text
 LANGUAGE plpgsql AS $$
 DECLARE
 	v {s}.version;
 BEGIN
 	SELECT t.* INTO v FROM {s}.owner o JOIN {s}.package p ON p.owner_id = o.id JOIN {s}.version t ON t.package_id = p.id
-		WHERE o.key = p_owner AND p.key = p_package AND t.key = p_version AND (p_before IS NULL OR t.draft AND t.created < p_before);
+		WHERE o.key = p_owner AND p.key = p_package AND t.key = p_version AND (p_before IS NULL OR t.draft AND t.created < p_before)
+		AND (p_draft IS NULL OR t.draft = p_draft);
 	IF NOT FOUND THEN
 		RETURN 'no_version';
 	END IF;
