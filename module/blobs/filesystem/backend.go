@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
+	"github.com/generic-registry/caddy-generic-registry/module/directory/settings"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
@@ -39,8 +40,8 @@ func (*Backend) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-func (b *Backend) settings() directory.Settings {
-	return directory.Settings{Dir: &b.Dir, Reserve: &b.Reserve, LeastReserve: 1}
+func (b *Backend) settings() settings.Block {
+	return settings.Block{Dir: &b.Dir, Reserve: &b.Reserve, LeastReserve: 1}
 }
 
 // Provision implements caddy.Provisioner.

@@ -1,4 +1,4 @@
-package directory
+package settings
 
 import (
 	"path/filepath"
@@ -26,7 +26,7 @@ func TestProvisioningSettings(t *testing.T) {
 		{name: "an absurd reserve", reserve: largestReserve + 1, says: "leave it out"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s := Settings{Dir: &test.dir, Reserve: &test.reserve, LeastReserve: least}
+			s := Block{Dir: &test.dir, Reserve: &test.reserve, LeastReserve: least}
 			err := s.Provision()
 			if test.says != "" {
 				if err == nil || !strings.Contains(err.Error(), test.says) {

@@ -1,4 +1,5 @@
-package directory
+// Package settings reads the settings of a store that is in a directory.
+package settings
 
 import (
 	"fmt"
@@ -16,9 +17,9 @@ const (
 	largestReserve = 1 << 62
 )
 
-// Settings point to the fields in which the module of a store keeps the settings that
+// Block points to the fields in which the module of a store keeps the settings that
 // every store in a directory has.
-type Settings struct {
+type Block struct {
 	Dir     *string
 	Reserve *int64
 	// LeastReserve is the smallest reserve that may be set, in bytes.
@@ -29,17 +30,17 @@ type Settings struct {
 }
 
 // Provision replaces placeholders and fills in defaults.
-func (s Settings) Provision() error {
-	dir, err := caddy.NewReplacer().ReplaceOrErr(*s.Dir, true, true)
+func (b Block) Provision() error {
+	dir, err := caddy.NewReplacer().ReplaceOrErr(*b.Dir, true, true)
 	if err != nil {
 		return fmt.Errorf("dir: %w", err)
 	}
-	*s.Dir = dir
-	if *s.Reserve == 0 {
-		*s.Reserve = defaultReserve
+	*b.Dir = dir
+	if *b.Reserve == 0 {
+		*b.Reserve = defaultReserve
 	}
-	if *s.Reserve < s.LeastReserve || *s.Reserve > largestReserve {
-		return fmt.Errorf("reserve is %d bytes: write at least %d, or leave it out for %s", *s.Reserve, s.LeastReserve, humanize.IBytes(defaultReserve))
+	if *b.Reserve < b.LeastReserve || *b.Reserve > largestReserve {
+		return fmt.Errorf("reserve is %d bytes: write at least %d, or leave it out for %s", *b.Reserve, b.LeastReserve, humanize.IBytes(defaultReserve))
 	}
 	return nil
 }
@@ -50,7 +51,7 @@ func (s Settings) Provision() error {
 //		dir     <path>
 //		reserve <size>
 //	}
-func (s Settings) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+func (b Block) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next()
 	module := d.Val()
 	if d.NextArg() {
@@ -59,9 +60,9 @@ func (s Settings) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	seen := make(map[string]bool)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		word := d.Val()
-		other := s.Others[word]
+		other := b.Others[word]
 		if word != "dir" && word != "reserve" && other == nil {
-			return d.Errf("unknown setting %q of %s: write %s", word, module, s.words())
+			return d.Errf("unknown setting %q of %s: write %s", word, module, b.words())
 		}
 		if seen[word] {
 			return d.Errf("%s is written twice: keep one", word)
@@ -78,21 +79,21 @@ func (s Settings) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return d.Errf("write %s with one value", word)
 		}
 		if word == "dir" {
-			*s.Dir = value
+			*b.Dir = value
 			continue
 		}
 		size, err := humanize.ParseBytes(value)
-		if err != nil || size < uint64(s.LeastReserve) || size > largestReserve {
-			return d.Errf("reserve %q is not a size of at least %s: write one such as 1GiB", value, humanize.IBytes(uint64(s.LeastReserve)))
+		if err != nil || size < uint64(b.LeastReserve) || size > largestReserve {
+			return d.Errf("reserve %q is not a size of at least %s: write one such as 1GiB", value, humanize.IBytes(uint64(b.LeastReserve)))
 		}
-		*s.Reserve = int64(size)
+		*b.Reserve = int64(size)
 	}
 	return nil
 }
 
 // words lists those that a block may have.
-func (s Settings) words() string {
-	words := append([]string{"dir", "reserve"}, slices.Sorted(maps.Keys(s.Others))...)
+func (b Block) words() string {
+	words := append([]string{"dir", "reserve"}, slices.Sorted(maps.Keys(b.Others))...)
 	last := len(words) - 1
 	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
