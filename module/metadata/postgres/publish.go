@@ -13,7 +13,7 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
-// refusals are the outcomes of the function publish besides done and late.
+// refusals are the outcomes of the function publish besides done, late and condemned.
 var refusals = map[string]error{
 	"exists":         store.ErrExists,
 	"draft":          store.ErrDraft,
@@ -55,6 +55,8 @@ func (s *Store) Publish(ctx context.Context, p store.Publication) (file store.Fi
 	switch outcome {
 	case "done":
 		return row.file(), condemned, nil
+	case "condemned":
+		return store.File{}, false, fmt.Errorf("%w: the bytes at %s are to be deleted", store.ErrUnavailable, p.Locator)
 	case "late":
 		return store.File{}, false, fmt.Errorf("%w: the bytes were stored more than %v ago", store.ErrUnavailable, store.PublishWithin)
 	}

@@ -217,8 +217,9 @@ BEGIN
 		WHERE id = p_owner;
 END $$;
 
--- publish decides about a file, as store.MetadataStore says. The outcome is done, late, or
--- why it is refused; then the bytes are condemned.
+-- publish decides about a file, as store.MetadataStore says. The outcome is done, late,
+-- condemned for bytes that are to be deleted, or why it is refused; then the bytes are
+-- condemned, unless they are those of the blob.
 CREATE FUNCTION {s}.publish_1(
 	p_owner text, p_package text, p_version text, p_file text,
 	p_owner_name text, p_package_name text, p_version_name text, p_file_name text,
@@ -234,6 +235,7 @@ DECLARE
 	v {s}.version;
 	f {s}.file;
 	v_new boolean;
+	v_blob boolean; -- the bytes are those of the blob already
 	v_bytes bigint;
 	v_files bigint;
 	v_versions bigint;
@@ -243,32 +245,38 @@ BEGIN
 		outcome := 'late';
 		RETURN;
 	END IF;
+	IF EXISTS (SELECT FROM {s}.condemned t WHERE t.locator = p_locator) THEN
+		outcome := 'condemned';
+		RETURN;
+	END IF;
 	SELECT * INTO STRICT o FROM {s}.owner t WHERE t.key = p_owner FOR UPDATE;
 	SELECT * INTO p FROM {s}.package t WHERE t.owner_id = o.id AND t.key = p_package;
 	IF FOUND THEN
 		SELECT * INTO v FROM {s}.version t WHERE t.package_id = p.id AND t.key = p_version;
 	END IF;
 	v_new := v.id IS NULL;
+	v_blob := EXISTS (SELECT FROM {s}.blob t WHERE t.digest = p_digest AND t.locator = p_locator);
 	IF NOT v_new THEN
-		IF v.draft AND NOT p_draft THEN
+		SELECT * INTO f FROM {s}.file t WHERE t.version_id = v.id AND t.key = p_file;
+		IF v_blob AND f.digest = p_digest THEN -- it was made already
+			outcome := 'done';
+		ELSIF v.draft AND NOT p_draft THEN
 			outcome := 'draft';
 		ELSIF p_draft AND NOT v.draft THEN
 			outcome := 'not_draft';
-		ELSE
-			SELECT * INTO f FROM {s}.file t WHERE t.version_id = v.id AND t.key = p_file;
-			IF f.id IS NOT NULL AND (p_same OR p_replace) AND f.digest = p_digest THEN
-				condemned := {s}.refer_1(p_digest, p_size, p_locator, 0);
-				UPDATE {s}.owner t SET changes = t.changes + 1 WHERE t.id = o.id;
-				outcome := 'done';
-				owner := o.name; package := p.name; version := v.name; file := f.name; id := f.id; creator := f.creator;
-				created := CASE WHEN f.id < v.released THEN v.created ELSE f.created END;
-				downloads := f.downloads; downloaded := f.downloaded;
-				SELECT t.hashes INTO hashes FROM {s}.blob t WHERE t.digest = p_digest;
-				RETURN;
-			END IF;
-			IF f.id IS NOT NULL AND NOT p_replace THEN
-				outcome := 'exists';
-			END IF;
+		ELSIF (p_same OR p_replace) AND f.digest = p_digest THEN
+			condemned := {s}.refer_1(p_digest, p_size, p_locator, 0);
+			UPDATE {s}.owner t SET changes = t.changes + 1 WHERE t.id = o.id;
+			outcome := 'done';
+		ELSIF f.id IS NOT NULL AND NOT p_replace THEN
+			outcome := 'exists';
+		END IF;
+		IF outcome = 'done' THEN
+			owner := o.name; package := p.name; version := v.name; file := f.name; id := f.id; creator := f.creator;
+			created := CASE WHEN f.id < v.released THEN v.created ELSE f.created END;
+			downloads := f.downloads; downloaded := f.downloaded;
+			SELECT t.hashes INTO hashes FROM {s}.blob t WHERE t.digest = p_digest;
+			RETURN;
 		END IF;
 	ELSIF p_draft AND q_drafts > 0 AND o.draft_versions >= q_drafts THEN
 		outcome := 'quota_drafts';
@@ -284,8 +292,10 @@ BEGIN
 		END;
 	END IF;
 	IF outcome IS NOT NULL THEN
-		condemned := true;
-		PERFORM {s}.condemn_1(p_locator);
+		IF NOT v_blob THEN
+			condemned := true;
+			PERFORM {s}.condemn_1(p_locator);
+		END IF;
 		RETURN;
 	END IF;
 	outcome := 'done';
