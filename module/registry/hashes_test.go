@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/generic-registry/caddy-generic-registry/module/registry/hashing"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -35,22 +36,9 @@ func TestHashesAreComputedOnceAndKept(t *testing.T) {
 		t.Errorf("kept %q, %v", kept.Hashes.MD5(), err)
 	}
 	large := file
-	large.Size = HashAtOnce + 1
-	if _, err := r.Hashes(t.Context(), large); !errors.Is(err, ErrNotHashed) {
+	large.Size = hashing.AtOnce + 1
+	if _, err := r.Hashes(t.Context(), large); !errors.Is(err, hashing.ErrNotHashed) {
 		t.Errorf("a large file: %v", err)
-	}
-}
-
-func TestNoMoreIsHashedThanCanWait(t *testing.T) {
-	r, _, _ := inMemory(t, Options{Idle: true}) // nobody hashes
-	defer mustClose(t, r)
-	for i := range hashQueue {
-		if r.hashing.ask(store.Blob{Digest: store.Digest{byte(i), byte(i >> 8)}}) == nil {
-			t.Fatalf("blob %d cannot wait", i)
-		}
-	}
-	if _, err := r.Hashes(t.Context(), store.File{Blob: store.Blob{Digest: store.Digest{31: 1}}}); !errors.Is(err, ErrNotHashed) {
-		t.Errorf("one more: %v", err)
 	}
 }
 
@@ -99,7 +87,7 @@ func TestHashesBesideABlobThatHangs(t *testing.T) {
 		stop()
 		mustClose(t, r)
 	}()
-	r.hashing.ask(hung.Blob)
+	r.AskHashes(hung)
 	if _, err := r.Hashes(t.Context(), good); err != nil {
 		t.Errorf("beside a blob that hangs: %v", err)
 	}

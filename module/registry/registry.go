@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/generic-registry/caddy-generic-registry/module/registry/hashing"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/integrity"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
@@ -17,6 +18,7 @@ import (
 // bytes that nothing refers to any more. All methods may run concurrently.
 type Registry struct {
 	*integrity.Keeper // of the blobs' bytes
+	*hashing.Hasher   // of the blobs' other hashes
 
 	metadata store.MetadataStore
 	blobs    store.BlobStore
@@ -29,7 +31,6 @@ type Registry struct {
 	uses       tokenUses
 	downloads  downloads
 	draftTTL   atomic.Int64
-	hashing    hashing
 	hold       hold
 	graces     graces
 	sweeper    sweeper
@@ -77,7 +78,6 @@ func New(metadata store.MetadataStore, blobs store.BlobStore, options Options) *
 		now:       options.Now,
 		log:       options.Log,
 		condemned: make(chan struct{}, 1),
-		hashing:   newHashing(),
 		uploads:   uploads{loading: make(chan struct{}, 1)},
 		stop:      stop,
 	}
@@ -88,6 +88,7 @@ func New(metadata store.MetadataStore, blobs store.BlobStore, options Options) *
 		r.log = slog.New(slog.DiscardHandler)
 	}
 	r.Keeper = integrity.NewKeeper(metadata, blobs, r.now, r.log, options.ScrubRate)
+	r.Hasher = hashing.New(metadata, blobs, r.Keeper)
 	if options.Idle {
 		return r
 	}
@@ -120,10 +121,7 @@ func (r *Registry) startBackground(ctx context.Context, sweepInterval time.Durat
 	r.background.Go(func() { r.repeat(ctx, "storing the last uses of tokens", useInterval, nil, r.storeUses) })
 	r.background.Go(func() { r.repeat(ctx, "counting downloads", downloadInterval, nil, r.storeDownloads) })
 	r.background.Go(func() { r.repeat(ctx, "ending old drafts", draftInterval, nil, r.EndDrafts) })
-	for range hashers {
-		r.background.Go(func() { r.hashAll(ctx, r.hashing.small) })
-	}
-	r.background.Go(func() { r.hashAll(ctx, r.hashing.large) })
+	r.background.Go(func() { r.Hasher.Run(ctx) })
 	r.background.Go(func() { r.Keeper.Run(ctx) })
 }
 

@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/registry/hashing"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
@@ -21,7 +22,7 @@ func listFiles(w http.ResponseWriter, r *http.Request, v *visit.Visit) error {
 			return err
 		}
 		setHeader(w.Header())
-		out, hashes := &stream{w: w}, &patience{left: registry.HashAtOnce}
+		out, hashes := &stream{w: w}, &patience{left: hashing.AtOnce}
 		err = eachFile(r.Context(), reg, first, false, func(file store.File) error {
 			file.Hashes = hashes.of(r.Context(), reg, file)
 			return out.add(fileOf(file))

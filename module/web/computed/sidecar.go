@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/registry/hashing"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
@@ -32,7 +33,7 @@ var errNotHashed = visit.Refuse(http.StatusServiceUnavailable, "the checksum is 
 // it. The error is 503 while the file has still to be read for it.
 func ServeSidecar(w http.ResponseWriter, r *http.Request, reg *registry.Registry, file store.File, hash Hash) error {
 	sum, err := sumOf(r, reg, file, hash)
-	if errors.Is(err, registry.ErrNotHashed) {
+	if errors.Is(err, hashing.ErrNotHashed) {
 		return errNotHashed
 	}
 	if err != nil {
