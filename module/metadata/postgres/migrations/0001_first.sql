@@ -218,8 +218,7 @@ BEGIN
 END $$;
 
 -- publish decides about a file, as store.MetadataStore says. The outcome is done, late,
--- condemned for bytes that are to be deleted, or why it is refused; then the bytes are
--- condemned, unless they are those of the blob.
+-- condemned, or why it is refused; then the bytes are condemned, unless they are a blob's.
 CREATE FUNCTION {s}.publish_1(
 	p_owner text, p_package text, p_version text, p_file text,
 	p_owner_name text, p_package_name text, p_version_name text, p_file_name text,
@@ -235,7 +234,7 @@ DECLARE
 	v {s}.version;
 	f {s}.file;
 	v_new boolean;
-	v_blob boolean; -- the bytes are those of the blob already
+	v_is_blob boolean; -- the bytes are those of the blob already
 	v_bytes bigint;
 	v_files bigint;
 	v_versions bigint;
@@ -245,39 +244,33 @@ BEGIN
 		outcome := 'late';
 		RETURN;
 	END IF;
+	SELECT * INTO STRICT o FROM {s}.owner t WHERE t.key = p_owner FOR UPDATE;
 	IF EXISTS (SELECT FROM {s}.condemned t WHERE t.locator = p_locator) THEN
 		outcome := 'condemned';
 		RETURN;
 	END IF;
-	SELECT * INTO STRICT o FROM {s}.owner t WHERE t.key = p_owner FOR UPDATE;
+	v_is_blob := EXISTS (SELECT FROM {s}.blob t WHERE t.digest = p_digest AND t.locator = p_locator);
 	SELECT * INTO p FROM {s}.package t WHERE t.owner_id = o.id AND t.key = p_package;
 	IF FOUND THEN
 		SELECT * INTO v FROM {s}.version t WHERE t.package_id = p.id AND t.key = p_version;
 	END IF;
 	v_new := v.id IS NULL;
-	v_blob := EXISTS (SELECT FROM {s}.blob t WHERE t.digest = p_digest AND t.locator = p_locator);
 	IF NOT v_new THEN
 		SELECT * INTO f FROM {s}.file t WHERE t.version_id = v.id AND t.key = p_file;
-		IF v_blob AND f.digest = p_digest THEN -- it was made already
+		IF f.digest = p_digest AND (v_is_blob OR v.draft = p_draft AND (p_same OR p_replace)) THEN
+			IF NOT v_is_blob THEN -- else it was published before
+				condemned := {s}.refer_1(p_digest, p_size, p_locator, 0);
+				UPDATE {s}.owner t SET changes = t.changes + 1 WHERE t.id = o.id;
+			END IF;
 			outcome := 'done';
-		ELSIF v.draft AND NOT p_draft THEN
-			outcome := 'draft';
-		ELSIF p_draft AND NOT v.draft THEN
-			outcome := 'not_draft';
-		ELSIF (p_same OR p_replace) AND f.digest = p_digest THEN
-			condemned := {s}.refer_1(p_digest, p_size, p_locator, 0);
-			UPDATE {s}.owner t SET changes = t.changes + 1 WHERE t.id = o.id;
-			outcome := 'done';
-		ELSIF f.id IS NOT NULL AND NOT p_replace THEN
-			outcome := 'exists';
-		END IF;
-		IF outcome = 'done' THEN
 			owner := o.name; package := p.name; version := v.name; file := f.name; id := f.id; creator := f.creator;
 			created := CASE WHEN f.id < v.released THEN v.created ELSE f.created END;
 			downloads := f.downloads; downloaded := f.downloaded;
 			SELECT t.hashes INTO hashes FROM {s}.blob t WHERE t.digest = p_digest;
 			RETURN;
 		END IF;
+		outcome := CASE WHEN v.draft AND NOT p_draft THEN 'draft' WHEN p_draft AND NOT v.draft THEN 'not_draft'
+			WHEN f.id IS NOT NULL AND NOT p_replace THEN 'exists' END;
 	ELSIF p_draft AND q_drafts > 0 AND o.draft_versions >= q_drafts THEN
 		outcome := 'quota_drafts';
 	END IF;
@@ -292,8 +285,8 @@ BEGIN
 		END;
 	END IF;
 	IF outcome IS NOT NULL THEN
-		IF NOT v_blob THEN
-			condemned := true;
+		condemned := NOT v_is_blob;
+		IF condemned THEN
 			PERFORM {s}.condemn_1(p_locator);
 		END IF;
 		RETURN;
