@@ -1,0 +1,138 @@
+//go:build servers
+
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"sync/atomic"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+)
+
+// benchClients is how many publish at once.
+const benchClients = 32
+
+func benchStore(b *testing.B) *Store {
+	b.Helper()
+	s, err := newBackend(b).OpenMetadata(context.Background(), "", quiet)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { s.Close() })
+	return s.(*Store)
+}
+
+// BenchmarkPublish is to be compared with BenchmarkPgbench: the same functions of the server,
+// each publish in a transaction of its own, by PostgreSQL's own client.
+func BenchmarkPublish(b *testing.B) {
+	for _, owners := range []int{1, 64} {
+		b.Run(fmt.Sprint("owners=", owners), func(b *testing.B) {
+			s := benchStore(b)
+			var number atomic.Int64
+			b.SetParallelism(benchClients / 2)
+			b.ResetTimer()
+			b.RunParallel(func(each *testing.PB) {
+				for each.Next() {
+					n := number.Add(1)
+					if _, _, err := s.Publish(context.Background(), publication(s, fmt.Sprint("o", n%int64(owners)), fmt.Sprint("f", n))); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "publishes/s")
+		})
+	}
+}
+
+var tps = regexp.MustCompile(`tps = ([0-9.]+)`)
+
+func BenchmarkPgbench(b *testing.B) {
+	for _, owners := range []int{1, 64} {
+		b.Run(fmt.Sprint("owners=", owners), func(b *testing.B) {
+			s := benchStore(b)
+			for client := range benchClients {
+				if err := s.write(context.Background(), `INSERT INTO {s}.node (id, ticket, seen) VALUES ($1, '', now())`, strconv.Itoa(client)); err != nil {
+					b.Fatal(err)
+				}
+			}
+			script := filepath.Join(b.TempDir(), "publish.sql")
+			text := s.sql(fmt.Sprintf(`\set o random(1, %d)
+\set r random(1, 1000000000000)
+BEGIN;
+SELECT {s}.locked_1(:client_id::text, :r::text, ARRAY['o' || :o], ARRAY['o' || :o], ARRAY[]::bytea[], '{}', '{}', '{}', '{}');
+SELECT {s}.publish_1('o' || :o, 'p', '1', 'f' || :r, 'o' || :o, 'p', '1', 'f' || :r, sha256(:r::text::bytea), 1, :client_id || '/' || :r,
+	(extract(epoch FROM now()) * 1000000000)::bigint, 43200000000000, 'alice', 1, '', false, false, false, 0, 0, 0, 0);
+COMMIT;
+`, owners))
+			if err := os.WriteFile(script, []byte(text), 0o644); err != nil {
+				b.Fatal(err)
+			}
+			b.ResetTimer()
+			output, err := exec.Command(server.Program("pgbench"), "-n", "-M", "prepared", "-c", strconv.Itoa(benchClients), "-j", "2",
+				"-t", strconv.Itoa(max(1, b.N/benchClients)), "-f", script, "-h", server.Host(), "-p", strconv.Itoa(server.Port), "-U", "postgres", "postgres").CombinedOutput()
+			if err != nil {
+				b.Fatalf("%v\n%s", err, output)
+			}
+			found := tps.FindSubmatch(output)
+			if found == nil {
+				b.Fatalf("pgbench says %s", output)
+			}
+			rate, _ := strconv.ParseFloat(string(found[1]), 64)
+			b.ReportMetric(rate, "publishes/s")
+		})
+	}
+}
+
+// BenchmarkPages reads pages of 50 versions of an owner with 300,000, of which one package
+// has 100,000.
+func BenchmarkPages(b *testing.B) {
+	s := benchStore(b)
+	if _, _, err := s.Publish(context.Background(), publication(s, "o", "f")); err != nil {
+		b.Fatal(err)
+	}
+	fill := []string{
+		`INSERT INTO {s}.package (id, owner_id, key, name, versions, files, bytes)
+			SELECT nextval('{s}.ids'), o.id, 'p' || g, 'p' || g, CASE g WHEN 0 THEN 100000 ELSE 10 END, CASE g WHEN 0 THEN 100000 ELSE 10 END, 10
+			FROM {s}.owner o, generate_series(0, 20000) g WHERE o.key = 'o'`,
+		`INSERT INTO {s}.version (id, owner_id, package_id, key, name, rank, creator, created, draft, files, bytes)
+			SELECT nextval('{s}.ids'), p.owner_id, p.id, 'v' || g, 'v' || g, '', 'alice', (random() * 1e18)::bigint, false, 1, 1
+			FROM {s}.package p, LATERAL generate_series(1, p.versions) g WHERE p.key LIKE 'p_%'`,
+		`UPDATE {s}.owner SET versions = 300001, packages = 20002 WHERE key = 'o'`,
+	}
+	conn, err := s.settings.Load().connect(context.Background())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer discard(conn)
+	for _, sql := range append(fill, `ANALYZE {s}.version`, `ANALYZE {s}.package`) {
+		if _, err := conn.Exec(context.Background(), s.sql(sql), pgx.QueryExecModeSimpleProtocol); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for name, query := range map[string]store.VersionQuery{
+		"owner":      {Owner: "o"},
+		"package":    {Owner: "o", Package: "p0"},
+		"page=1000":  {Owner: "o", Skip: 50 * 1000},
+		"search=p77": {Owner: "o", Search: "p77"},
+	} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				query.Limit, query.Total = 50, true
+				page, err := s.Versions(context.Background(), query)
+				if err != nil || len(page.Versions) != 50 {
+					b.Fatalf("%d versions: %v", len(page.Versions), err)
+				}
+			}
+		})
+	}
+}
