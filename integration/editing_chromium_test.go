@@ -31,18 +31,29 @@ func (t tab) goTo(port int, path string) {
 	act(t, chromedp.Navigate(fmt.Sprintf("http://127.0.0.1:%d%s", port, path)))
 }
 
-// until waits until a script is true, on this page or the next one.
+// until waits until a script is true, on this page or the next one, for as long as the tab may
+// be used.
 func (t tab) until(script string) {
 	t.Helper()
-	for end := time.Now().Add(patience); ; {
+	t.wait(script, func() bool {
 		reached, err := chromedp.Run(t.ctx, chromedp.Evaluate[bool](script))
-		if err == nil && reached {
-			return
+		return err == nil && reached
+	})
+}
+
+// wait waits until something is reached.
+func (t tab) wait(what string, reached func() bool) {
+	t.Helper()
+	said := ""
+	for !reached() {
+		if now, err := chromedp.Run(t.ctx, chromedp.Evaluate[string](`document.querySelector("main").innerText`)); err == nil {
+			said = now
 		}
-		if time.Now().After(end) {
-			t.Fatalf("the page does not come to %s, %v; it says %q", script, err, eval[string](t, `document.querySelector("main").innerText`))
+		select {
+		case <-t.ctx.Done():
+			t.Fatalf("never: %s; the page says %q", what, said)
+		case <-time.After(20 * time.Millisecond):
 		}
-		time.Sleep(20 * time.Millisecond)
 	}
 }
 
@@ -122,7 +133,7 @@ func TestFilesAreDroppedThroughAProxy(t *testing.T) {
 		tab.tells(fmt.Sprint(files, " ready"))
 		tab.press(fmt.Sprintf("Upload %d files", files))
 		for kills := range 2 {
-			s.eventually("more has come", func() bool { return s.bytesOfUploads() > int64(files*size*(1+kills)/3) })
+			tab.wait("more has come", func() bool { return s.bytesOfUploads() > int64(files*size*(1+kills)/3) })
 			s.kill()
 			s.start(s.site(settings...))
 		}

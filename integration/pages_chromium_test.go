@@ -45,7 +45,11 @@ func chromium(t testing.TB) (open func(t testing.TB, use func(tab))) {
 		if err := chromedp.Do(opened); err != nil {
 			t.Fatalf("opening a tab: %v", err)
 		}
-		bounded, cancel := context.WithTimeout(opened, 4*patience)
+		limit := 4 * patience
+		if isLong() {
+			limit *= 15
+		}
+		bounded, cancel := context.WithTimeout(opened, limit)
 		defer cancel()
 		use(tab{t, bounded})
 	}
