@@ -103,7 +103,6 @@ func folderWith(t testing.TB, contents map[string][]byte) string {
 }
 
 // TestFilesAreDroppedThroughAProxy that limits requests, while the server is killed twice.
-// Seen to fail with a page that does not ask again where an upload stands.
 func TestFilesAreDroppedThroughAProxy(t *testing.T) {
 	t.Parallel()
 	files, size, speed, largest := 6, 3<<20, 8<<20, "2m"

@@ -134,9 +134,6 @@ func isTransport(err error) bool {
 // TestPairsOfTheLatest are of one release, while releases of two files are published: the file
 // that Content-Location leads to is there and has the same content, an archive has both alike,
 // and what latest means never becomes older. In the long run 10,000 pairs are read.
-//
-// Seen to fail with drafts that are left out, so that the first file of a release is there
-// before the second.
 func TestPairsOfTheLatest(t *testing.T) {
 	t.Parallel()
 	pairs := 400
