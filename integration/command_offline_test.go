@@ -95,7 +95,7 @@ func TestHalfARestore(t *testing.T) {
 		}
 	}
 	half.faults = []string{"half a restore"}
-	if err := half.starts(half.site()); err == nil || !strings.Contains(half.logText(), says) {
+	if err := half.ends(half.site()); err == nil || !strings.Contains(half.logText(), says) {
 		t.Errorf("the server: got %v, want that it does not start and says so", err)
 	}
 	if after := tree(t, half.root); !slices.Equal(before, after) {

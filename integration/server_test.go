@@ -184,6 +184,23 @@ func (s *server) starts(text string) (ended error) {
 	return ended
 }
 
+// ends starts a server that is expected to end by itself, and returns how it ended. Until
+// an app of Caddy fails to start, those that were started before may answer.
+func (s *server) ends(text string) (ended error) {
+	s.Helper()
+	s.launch(text)
+	s.eventually("the server ends", func() bool {
+		select {
+		case ended = <-s.exited:
+			s.exited <- ended
+			return true
+		default:
+			return false
+		}
+	})
+	return ended
+}
+
 // answers tells whether the server answers a request. That a connection can be
 // made is not enough: a process that another test is just starting has, until its
 // exec, a copy of the socket that found the free port.
