@@ -72,7 +72,7 @@ func (r *rig) strike(faults []fault) {
 	if isLong() {
 		rounds = 9
 	}
-	r.server.faults = []string{"input/output error", "request failed", "whether it was stored is being found out", "a commit failed", "rebuilding it from the journal", "the database lost records in a compaction"}
+	r.server.faults = []string{"input/output error", "request failed", "scrubbing; trying again", "whether it was stored is being found out", "a commit failed", "rebuilding it from the journal", "the database lost records in a compaction"}
 	for _, h := range r.clients {
 		h.refusals = []int{http.StatusServiceUnavailable}
 		h.unclear = []int{http.StatusInternalServerError}

@@ -28,7 +28,7 @@ const (
 	// ballastSize is what files hold back and give up when the disk is full, or has no
 	// inodes, so that deletes can still make room.
 	ballastSize      = 16 << 20
-	ballastFiles     = 64
+	ballastFiles     = 128
 	ballastDirectory = "ballast"
 
 	discardFile = "DISCARD"
