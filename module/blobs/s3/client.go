@@ -3,6 +3,7 @@ package s3
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"time"
@@ -45,7 +46,7 @@ func (b *Backend) newClient(at *endpoint, transport http.RoundTripper) (*minio.C
 	client, err := minio.NewCore(at.host, &minio.Options{
 		Creds:        b.credentials(transport),
 		Secure:       at.secure,
-		Transport:    transport,
+		Transport:    unclosed{transport},
 		Region:       b.Region,
 		BucketLookup: lookup,
 		MaxRetries:   1, // none: who is told of an error tries again
@@ -54,6 +55,19 @@ func (b *Backend) newClient(at *endpoint, transport http.RoundTripper) (*minio.C
 		return nil, fmt.Errorf("setting up the client: %w", err)
 	}
 	return client, nil
+}
+
+// unclosed leaves it to the client alone to close what it sends: after an answer that
+// leads elsewhere net/http closes it twice at once, and the client's signer bears that badly.
+type unclosed struct{ http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (u unclosed) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Body != nil && r.Body != http.NoBody {
+		r = r.WithContext(r.Context()) // a copy
+		r.Body = io.NopCloser(r.Body)
+	}
+	return u.RoundTripper.RoundTrip(r)
 }
 
 // credentials are those of the configuration, or else what the machine has.
