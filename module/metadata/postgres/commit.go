@@ -163,7 +163,11 @@ func (c *committer) try(ctx context.Context, changes []*change) error {
 		}
 		switch class := kindOf(err); {
 		case class == busy && tries < mostTries:
-			time.Sleep(mathrand.N(time.Duration(tries) * 10 * time.Millisecond))
+			select { // not at once: who was in the way is still there
+			case <-time.After(mathrand.N(time.Duration(tries) * 10 * time.Millisecond)):
+			case <-ctx.Done():
+				return err
+			}
 		case (class == lost || class == readOnly) && tries < 2:
 			c.drop() // the next connection may be good
 		default:

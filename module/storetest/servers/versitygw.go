@@ -108,13 +108,17 @@ func (s *S3) Start(t testing.TB) {
 		t.Fatal(err)
 	}
 	client := &http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	deadline, again := time.After(30*time.Second), time.NewTicker(20*time.Millisecond)
+	defer again.Stop()
+	for {
 		response, err := client.Get("http://" + s.Address + "/")
 		if err == nil {
 			response.Body.Close()
 			return
 		}
-		if time.Now().After(deadline) {
+		select {
+		case <-again.C:
+		case <-deadline:
 			text, _ := os.ReadFile(s.log.Name())
 			t.Fatalf("the S3 server does not answer: %v\n%s", err, text)
 		}
