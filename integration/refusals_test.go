@@ -200,14 +200,8 @@ func TestRefusalsReadNoBody(t *testing.T) {
 	s.put(taken, []byte("x"))
 	all := refusals(taken)
 	for _, r := range all {
-		connection, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", s.port))
-		if err != nil {
-			t.Fatal(err)
-		}
+		connection := s.connect()
 		defer connection.Close()
-		if err := connection.SetDeadline(time.Now().Add(patience)); err != nil {
-			t.Fatal(err)
-		}
 		if _, err := io.WriteString(connection, r.head(s.port, "Expect: 100-continue\r\n")); err != nil {
 			t.Fatal(err)
 		}
@@ -254,17 +248,24 @@ func TestARefusedUploadOfCurl(t *testing.T) {
 	s.wantBytes(path, []byte("x"))
 }
 
-// exchange sends a head and a body, then reads the answer.
-func (s *server) exchange(head string, body []byte) answer {
+// connect makes a connection that ends with the patience of the tests.
+func (s *server) connect() net.Conn {
 	s.Helper()
 	connection, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", s.port))
+	if err == nil {
+		err = connection.SetDeadline(time.Now().Add(patience))
+	}
 	if err != nil {
 		s.Fatal(err)
 	}
+	return connection
+}
+
+// exchange sends a head and a body, then reads the answer.
+func (s *server) exchange(head string, body []byte) answer {
+	s.Helper()
+	connection := s.connect()
 	defer connection.Close()
-	if err := connection.SetDeadline(time.Now().Add(patience)); err != nil {
-		s.Fatal(err)
-	}
 	if _, err := io.WriteString(connection, head); err != nil {
 		s.Fatal(err)
 	}

@@ -7,12 +7,10 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 )
 
 // republishing are owners of which each has another word. alice writes, bob is an admin.
@@ -187,14 +185,8 @@ func TestWhatIsImmutable(t *testing.T) {
 // it does not.
 func (s *server) asks(path string, size int, headers ...header) (asked bool, got answer) {
 	s.Helper()
-	connection, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", s.port))
-	if err != nil {
-		s.Fatal(err)
-	}
+	connection := s.connect()
 	defer connection.Close()
-	if err := connection.SetDeadline(time.Now().Add(patience)); err != nil {
-		s.Fatal(err)
-	}
 	r := refusal{method: http.MethodPut, path: path, user: "alice", size: int64(size)}
 	for _, h := range headers {
 		r.headers += h.name + ": " + h.value + "\r\n"
