@@ -67,23 +67,16 @@ func (r *Registry) latest(ctx context.Context, owner, pkg string) (store.Version
 	return store.VersionRef{}, &UnstableError{Newest: first.Newest}
 }
 
-// highest finds the highest version in a range, by walking down the versions of both
-// classes.
+// highest finds the highest version in a range, of the classes that the range has.
 func (r *Registry) highest(ctx context.Context, ref store.VersionRef, wanted versions.Selected) (store.VersionRef, error) {
-	query := store.VersionQuery{Owner: ref.Owner, Package: ref.Package, Order: store.HighestFirst}
-	query.Ranks = versions.Stable
-	found, err := r.firstInRange(ctx, query, wanted)
-	if err != nil {
-		return store.VersionRef{}, err
-	}
-	if wanted.NamesUnstable {
-		query.Ranks = versions.Unstable
-		unstable, err := r.firstInRange(ctx, query, wanted)
+	var found store.VersionInfo
+	for _, class := range wanted.Classes() {
+		first, err := r.firstInRange(ctx, ref, wanted, class)
 		if err != nil {
 			return store.VersionRef{}, err
 		}
-		if found.Rank == "" || unstable.Rank != "" && versions.IsHigher(unstable.Rank, found.Rank) {
-			found = unstable
+		if found.Rank == "" || first.Rank != "" && versions.IsHigher(first.Rank, found.Rank) {
+			found = first
 		}
 	}
 	if found.Rank == "" {
@@ -92,21 +85,22 @@ func (r *Registry) highest(ctx context.Context, ref store.VersionRef, wanted ver
 	return found.VersionRef, nil
 }
 
-// firstInRange returns the first version of a query that is in a range, or the zero one.
-func (r *Registry) firstInRange(ctx context.Context, query store.VersionQuery, wanted versions.Selected) (store.VersionInfo, error) {
-	for {
-		page, err := r.Versions(ctx, query)
-		if err != nil {
-			return store.VersionInfo{}, err
-		}
-		for _, version := range page.Versions {
-			if wanted.Has(version.Rank) {
-				return version, nil
+// firstInRange returns the first version of a class that is in a range, or the zero one.
+func (r *Registry) firstInRange(ctx context.Context, ref store.VersionRef, wanted versions.Selected, class string) (store.VersionInfo, error) {
+	for span := range wanted.Spans(class) {
+		query := store.VersionQuery{Owner: ref.Owner, Package: ref.Package, Order: store.HighestFirst, Ranks: span, Limit: 1}
+		for more := true; more; more = query.After != "" {
+			page, err := r.Versions(ctx, query)
+			if err != nil {
+				return store.VersionInfo{}, err
 			}
+			for _, version := range page.Versions {
+				if wanted.Has(version.Rank) {
+					return version, nil
+				}
+			}
+			query.After, query.Limit = page.Next, store.MaxPage
 		}
-		if page.Next == "" {
-			return store.VersionInfo{}, nil
-		}
-		query.After, query.Limit = page.Next, store.MaxPage
 	}
+	return store.VersionInfo{}, nil
 }

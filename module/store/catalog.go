@@ -150,6 +150,17 @@ const (
 	HighestFirst
 )
 
+// RankSpan is the ranks between two texts, in the order of their bytes.
+type RankSpan struct {
+	// From is the first rank that belongs to the span.
+	From string
+	// To is the first one after it. Empty for no end.
+	To string
+}
+
+// Has tells whether a rank belongs to the span.
+func (s RankSpan) Has(rank string) bool { return s.From <= rank && (s.To == "" || rank < s.To) }
+
 // Foremost is the first versions of a package.
 type Foremost struct {
 	// Newest by time.
@@ -184,8 +195,8 @@ type VersionQuery struct {
 	Drafts bool
 	// Order of the versions.
 	Order Order
-	// Ranks is what ranks must begin with, in the order HighestFirst. Empty for any.
-	Ranks string
+	// Ranks are those that are wanted in the order HighestFirst. The zero value is all.
+	Ranks RankSpan
 	// After is the Next of the page before. Empty for the first page.
 	After Cursor
 	// Skip is how many versions to leave out after that: a page by its number. Skipping

@@ -30,13 +30,23 @@ func catalogRanks(f *metadataFixture) {
 			f.wantVersions(f.allVersions(query), all...)
 		}
 		stable, other := query, query
-		stable.Ranks, other.Ranks = "0", "1"
+		stable.Ranks, other.Ranks = store.RankSpan{To: "1"}, store.RankSpan{From: "1"}
 		f.wantVersions(f.versions(stable).Versions, all[:5]...)
 		f.wantVersions(f.versions(other).Versions, all[5:]...)
 		stable.Limit = 2
 		f.wantVersions(f.allVersions(stable), all[:5]...)
 		stable.Skip = 3
 		f.wantVersions(f.versions(stable).Versions, all[3:5]...)
+		for _, span := range []struct {
+			from, to   string
+			begin, end int
+		}{{"0c", "0e", 0, 4}, {"0c ", "0e ", 3, 5}, {"0d", "", 3, 7}, {"", "0c", 0, 0}, {"1c", "1d", 6, 6}, {"1e", "", 7, 7}, {"1", "0", 7, 7}} {
+			within := query
+			within.Ranks = store.RankSpan{From: span.from, To: span.to}
+			for _, within.Limit = range []int{1, 0} {
+				f.wantVersions(f.allVersions(within), all[span.begin:span.end]...)
+			}
+		}
 		f.reopen()
 	}
 	query.After, query.Limit = f.versions(store.VersionQuery{Owner: "o", Limit: 2}).Next, 1

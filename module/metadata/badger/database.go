@@ -11,6 +11,7 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/names"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -33,6 +34,8 @@ type database struct {
 	badger *badger.DB
 	found  uint64 // the last transaction that there was when it was opened
 	last   uint64 // the last number that a transaction got, whatever became of it
+
+	names names.Lists // of what is committed
 
 	mu        sync.Mutex
 	ahead     []*layer       // committed, and not in Badger yet, the oldest first
@@ -177,6 +180,7 @@ func (d *database) commit(l *layer) {
 	defer d.mu.Unlock()
 	d.ahead = append(d.ahead, l)
 	d.size += l.size
+	d.names.Note(d.committed+1, l.packages)
 	d.committed++
 	d.behind++
 }

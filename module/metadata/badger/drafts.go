@@ -143,11 +143,8 @@ func (r reader) draftOf(ctx context.Context, key, value []byte) (ref store.Versi
 	if found, err := r.get(vKey, &version); err != nil || !found {
 		return ref, false, orNotFound(err, damaged(vKey, "an index has it"))
 	}
-	var pkg packageRecord
-	if _, err := r.get(packageKey(version.owner, version.name), &pkg); err != nil {
-		return ref, false, err
-	}
-	return version.info().VersionRef, pkg.id == entry.packageID, nil
+	deleted, err := r.isDeleted(entry.packageID)
+	return version.info().VersionRef, !deleted, err
 }
 
 // drafts makes a page of the drafts of an owner.
@@ -162,7 +159,7 @@ func (l *lister) drafts() (page store.VersionPage, err error) {
 	if l.query.Total {
 		every := *l
 		every.query.After = ""
-		all, err := every.walkTo(index, index, 0, farthest, takes)
+		all, err := every.walkTo(index, 0, farthest, takes)
 		if err != nil {
 			return page, err
 		}

@@ -3,6 +3,7 @@ package badger
 import (
 	"slices"
 
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/names"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -142,10 +143,16 @@ func (b *batch) putKnown(k known) {
 }
 
 func (b *batch) putPackage(k known) {
-	if had, has := k.hadCounts.versions > 0, k.pkg.published.versions > 0; had && !has {
+	had, has := k.hadCounts.versions, k.pkg.published.versions
+	if had > 0 && has == 0 {
 		k.owner.packages--
-	} else if !had && has {
+	} else if had == 0 && has > 0 {
 		k.owner.packages++
+	}
+	if had != has {
+		owner := nameOf(k.ownerKey, ownerPrefix)
+		name := string(k.pkgKey[len(packagesKey(owner)) : len(k.pkgKey)-1])
+		b.packages = append(b.packages, names.Change{Owner: owner, Package: names.Package{Name: name, ID: k.pkg.id, Versions: has}})
 	}
 	if k.pkg.isEmpty() {
 		b.delete(k.pkgKey)

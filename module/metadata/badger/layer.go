@@ -8,12 +8,16 @@ import (
 	"slices"
 
 	"github.com/dgraph-io/badger/v4"
+
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/names"
 )
 
 // layer is what one commit writes. Once it is committed nobody changes it.
 type layer struct {
 	records map[string][]byte // values by key, nil for a record that is deleted
 	size    int               // about what they take in a memtable, in bytes
+
+	packages []names.Change // what it changes of which packages there are
 
 	// Keys of what waits for the reaper, and of what does no more, once the database
 	// has the records.

@@ -1,12 +1,12 @@
 package badger
 
 import (
-	"bytes"
 	"context"
 	"encoding/hex"
 	"slices"
 	"strings"
 
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/names"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -86,20 +86,12 @@ func (l *lister) ofPackage() (entries []listed, total int64, err error) {
 		return nil, 0, err
 	}
 	l.alive[pkg.id] = true
-	prefix, ranks := l.indexOf(pkg.id)
-	entries, err = l.walkTo(prefix, ranks, l.skip(), l.size(), nil)
-	return entries, int64(pkg.published.versions), err
-}
-
-// indexOf is the prefix of the package's index in the order that is wanted, and of the
-// entries in it.
-func (l *lister) indexOf(packageID uint64) (index, wanted []byte) {
-	if !l.byRank() {
-		index = idKey(newestPrefix, packageID)
-		return index, index
+	index := newestPrefix
+	if l.byRank() {
+		index = rankPrefix
 	}
-	index = idKey(rankPrefix, packageID)
-	return index, append(slices.Clip(index), l.query.Ranks...)
+	entries, err = l.walkTo(idKey(index, pkg.id), l.skip(), l.size(), nil)
+	return entries, int64(pkg.published.versions), err
 }
 
 func (l *lister) byRank() bool {
@@ -121,15 +113,14 @@ func (l *lister) ofSome() (entries []listed, total int64, err error) {
 	var ids []uint64
 	var cost int64
 	needed := l.skip() + l.size()
-	err = l.eachPackage(l.ctx, l.query.Owner, "", func(name string, record packageRecord) error {
-		if record.published.versions == 0 || !l.takes(name) {
-			return nil
+	err = l.eachNamed(func(p names.Package) {
+		if !l.takes(p.Name) {
+			return
 		}
-		total += int64(record.published.versions)
-		if cost += matchCost + min(int64(record.published.versions), needed); cost <= mergedEntries {
-			ids = append(ids, record.id)
+		total += int64(p.Versions)
+		if cost += matchCost + min(int64(p.Versions), needed); cost <= mergedEntries {
+			ids = append(ids, p.ID)
 		}
-		return nil
 	})
 	if err != nil || total == 0 {
 		return nil, total, err
@@ -141,8 +132,7 @@ func (l *lister) ofSome() (entries []listed, total int64, err error) {
 	}
 	for _, id := range ids {
 		l.alive[id] = true
-		index := idKey(newestPrefix, id)
-		some, err := l.walkTo(index, index, 0, needed, nil)
+		some, err := l.walkTo(idKey(newestPrefix, id), 0, needed, nil)
 		if err != nil {
 			return nil, 0, err
 		}
@@ -153,23 +143,56 @@ func (l *lister) ofSome() (entries []listed, total int64, err error) {
 	return entries[:min(int64(len(entries)), l.size())], total, nil
 }
 
-// walk reads the entries of a page off one index.
-func (l *lister) walk(index []byte, skip int64, takes func(pkg string) bool) ([]listed, error) {
-	return l.walkTo(index, index, skip, l.size(), takes)
+// eachNamed calls fn for the packages of the owner that have something published. Their names
+// are in memory where they were asked for before.
+func (l *lister) eachNamed(fn func(names.Package)) error {
+	known, ok := l.db.names.Find(l.query.Owner, l.seen)
+	if ok {
+		for _, p := range known {
+			fn(p)
+		}
+		return nil
+	}
+	err := l.eachPackage(l.ctx, l.query.Owner, "", func(name string, record packageRecord) error {
+		if p := (names.Package{Name: name, ID: record.id, Versions: record.published.versions}); p.Versions > 0 {
+			fn(p)
+			if len(known) <= names.MostPackages {
+				known = append(known, p)
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		l.db.names.Keep(l.query.Owner, l.seen, known)
+	}
+	return err
 }
 
-// walkTo reads entries of an index after the query's cursor that begin with a prefix, of
-// packages that are there and that takes does not leave out. The first of them are skipped.
-func (l *lister) walkTo(index, prefix []byte, skip, size int64, takes func(pkg string) bool) (entries []listed, err error) {
-	from := prefix
+// walk reads the entries of a page off one index.
+func (l *lister) walk(index []byte, skip int64, takes func(pkg string) bool) ([]listed, error) {
+	return l.walkTo(index, skip, l.size(), takes)
+}
+
+// span is where in the order of an index the entries begin that are wanted, and what comes
+// after them: empty when nothing does.
+func (l *lister) span() (from, to string) {
+	if l.byRank() {
+		from, to = l.query.Ranks.From, l.query.Ranks.To
+	}
 	after, err := hex.DecodeString(string(l.query.After))
 	if err == nil && len(after) >= orderSize && l.byRank() == (len(after) > orderSize) {
-		if from = append(slices.Concat(index, after), 0); bytes.Compare(from, prefix) < 0 {
-			from = prefix
-		}
+		from = max(from, string(append(after, 0)))
 	}
-	err = l.scan(prefix, from, func(key, value []byte) error {
-		if int64(len(entries)) == size {
+	return from, to
+}
+
+// walkTo reads entries of an index after the query's cursor, of packages that are there and
+// that takes does not leave out. The first of them are skipped.
+func (l *lister) walkTo(index []byte, skip, size int64, takes func(pkg string) bool) (entries []listed, err error) {
+	from, to := l.span()
+	err = l.scan(index, append(slices.Clip(index), from...), func(key, value []byte) error {
+		order := string(key[len(index):])
+		if int64(len(entries)) == size || to != "" && order >= to {
 			return errEnough
 		}
 		var entry indexRecord
@@ -184,7 +207,7 @@ func (l *lister) walkTo(index, prefix []byte, skip, size int64, takes func(pkg s
 			return err
 		}
 		if skip--; skip < 0 {
-			entries = append(entries, listed{string(key[len(index):]), entry})
+			entries = append(entries, listed{order, entry})
 		}
 		return nil
 	})
@@ -198,12 +221,16 @@ func (l *lister) isAlive(entry indexRecord) (alive bool, err error) {
 	if known {
 		return alive, nil
 	}
-	var pkg packageRecord
-	if _, err := l.get(packageKey(l.query.Owner, entry.name), &pkg); err != nil {
-		return false, err
-	}
-	l.alive[entry.packageID] = pkg.id == entry.packageID
-	return l.alive[entry.packageID], nil
+	deleted, err := l.isDeleted(entry.packageID)
+	l.alive[entry.packageID] = !deleted
+	return !deleted, err
+}
+
+// isDeleted tells whether a package of which an index has entries is deleted: then it has a
+// tomb until they are cleaned up. Records of packages change with every publish, and are
+// slower to read than a record that is not there.
+func (r reader) isDeleted(packageID uint64) (bool, error) {
+	return r.get(tombKey(packageID), new(tombRecord))
 }
 
 // fill reads the versions of a page.

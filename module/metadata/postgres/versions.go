@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/hex"
@@ -147,6 +148,9 @@ func (l *lister) page(ctx context.Context, condition string, of any) ([]listedVe
 		ORDER BY v.created DESC, v.id DESC LIMIT $4 OFFSET $5`, of, l.after.created, l.after.id, l.size+1, l.skip)
 }
 
+// afterRanks comes after every rank: ranks are ASCII.
+const afterRanks = "\xff"
+
 // ofPackage reads versions of one package.
 func (l *lister) ofPackage(ctx context.Context) (found []listedVersion, total int64, err error) {
 	if !l.takes(l.query.Package) {
@@ -164,8 +168,7 @@ func (l *lister) ofPackage(ctx context.Context) (found []listedVersion, total in
 		found, err = l.page(ctx, `v.package_id = $1`, id)
 		return found, total, err
 	}
-	// Ranks end before what no rank begins with.
-	from, to := []byte(l.query.Ranks), append([]byte(l.query.Ranks), 0xff)
+	from, to := []byte(l.query.Ranks.From), []byte(cmp.Or(l.query.Ranks.To, afterRanks))
 	found, err = l.versions(ctx, `v.package_id = $1 AND NOT v.draft AND v.rank <> '' AND v.rank >= $2 AND v.rank < $3
 		AND (v.rank > $4 OR v.rank = $4 AND (v.created, v.id) < ($5, $6))
 		ORDER BY v.rank, v.created DESC, v.id DESC LIMIT $7 OFFSET $8`, id, from, to, l.after.rank, l.after.created, l.after.id, l.size+1, l.skip)

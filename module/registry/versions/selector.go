@@ -36,9 +36,9 @@ func KindOf(version string) Kind {
 
 // Selected is a range of versions.
 type Selected struct {
+	text        string
 	constraints *semver.Constraints
-	// NamesUnstable tells whether the range can have pre-releases.
-	NamesUnstable bool
+	excludes    bool // something with !=
 }
 
 // ParseRange reads a range. Its errors say what is wrong with the text.
@@ -47,8 +47,15 @@ func ParseRange(text string) (Selected, error) {
 	if err != nil {
 		return Selected{}, fmt.Errorf("range of versions: %w", err)
 	}
-	// A pre-release follows a dash, whatever else does.
-	return Selected{constraints, strings.Contains(text, "-")}, nil
+	return Selected{text, constraints, strings.Contains(text, "!")}, nil
+}
+
+// Classes are those of which the range can have versions.
+func (s Selected) Classes() []string {
+	if strings.Contains(s.text, "-") { // which a pre-release follows, whatever else does
+		return []string{Stable, Unstable}
+	}
+	return []string{Stable}
 }
 
 // Has tells whether the version of a rank is in the range.

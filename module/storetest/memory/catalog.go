@@ -109,7 +109,7 @@ func (s *metadataStore) Versions(ctx context.Context, q store.VersionQuery) (pag
 	orderKey := orderKey
 	if byRank {
 		orderKey = rankKey
-		found = slices.DeleteFunc(found, func(v store.VersionInfo) bool { return v.Rank == "" || !strings.HasPrefix(v.Rank, q.Ranks) })
+		found = slices.DeleteFunc(found, func(v store.VersionInfo) bool { return v.Rank == "" || !q.Ranks.Has(v.Rank) })
 	}
 	slices.SortFunc(found, func(a, b store.VersionInfo) int { return strings.Compare(orderKey(a), orderKey(b)) })
 	if after, err := hex.DecodeString(string(q.After)); err == nil && len(after) >= 16 && byRank == (len(after) > 16) {
