@@ -44,7 +44,7 @@ func TestGiteaSDK(t *testing.T) {
 	if release, _, err := client.GetLatestRelease("team", "tool"); err != nil || release.TagName != "1.1.0" {
 		t.Errorf("the latest release is %+v, %v", release, err)
 	}
-	if releases, _, err := client.ListReleases("team", "tool", gitea.ListReleasesOptions{}); err != nil || len(releases) != 3 || !releases[0].IsPrerelease || len(releases[0].Attachments) != 1 {
+	if releases, _, err := client.ListReleases("team", "tool", gitea.ListReleasesOptions{}); err != nil || len(releases) != 3 || !releases[0].IsPrerelease || len(releases[0].Attachments) != 4 {
 		t.Errorf("the releases are %+v, %v", releases, err)
 	}
 	if _, response, err := client.GetPackage("team", "generic", "tool", "9"); err == nil || response.StatusCode != http.StatusNotFound {

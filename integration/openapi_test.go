@@ -220,7 +220,8 @@ func TestDescriptionIsOfTheSite(t *testing.T) {
 		{"releases", "/api/packages", []string{`"/api/v1/repos/{owner}/{package}/releases/latest"`, `"/attachments/{uuid}"`}, nil},
 		{"prefix /", "", []string{`"/{owner}/generic/{package}/{version}/{file}"`, `"/-/openapi.json"`}, []string{"/api/"}},
 		{"prefix /my%20files\n\t\tapi /json\n\t\treleases", "/my%20files", []string{`"/my%20files/{owner}/generic/{package}/{version}"`, `"/json/packages/{owner}"`, `"/json/attachments/{uuid}"`}, []string{"/api/"}},
-		{"api off", "/api/packages", []string{`"/api/packages/-/openapi.json"`}, []string{"/api/v1/"}},
+		{"api off", "/api/packages", []string{`"/api/packages/-/openapi.json"`}, []string{"/api/v1/", "page", "Version", "Error"}},
+		{"archive off\n\t\tdrafts off\n\t\tresumable off\n\t\tselect off\n\t\tchecksums {\n\t\t\tsums SUMS\n\t\t\thashes md5\n\t\t}", "/api/packages", []string{"Of a download also SUMS, the name of a file with .md5, where"}, []string{"archive", "post", "patch", "Content-Location"}},
 	} {
 		t.Run(test.settings, func(t *testing.T) {
 			s := startServer(t, test.settings)

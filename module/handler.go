@@ -265,9 +265,6 @@ func (h *Handler) provisionSettings() error {
 	if err := h.provisionHealth(); err != nil {
 		return err
 	}
-	if err := h.provisionAPI(); err != nil {
-		return err
-	}
 	if h.FileNames == "" {
 		h.FileNames = defaultFileNames
 	}
@@ -306,6 +303,9 @@ func (h *Handler) provisionSettings() error {
 		return err
 	}
 	if err := h.provisionResume(); err != nil {
+		return err
+	}
+	if err := h.provisionAPI(); err != nil {
 		return err
 	}
 	if err := h.provisionBrowse(); err != nil {

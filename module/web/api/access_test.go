@@ -27,7 +27,7 @@ func TestRefusalsTouchNoStore(t *testing.T) {
 			return nil
 		},
 	}
-	api := New([]string{"api", "packages"}, []string{"api", "v1"}, true)
+	api := New([]string{"api", "packages"}, []string{"api", "v1"}, Options{Releases: true})
 	for _, path := range []string{"", "?q=x", "?type=npm", "/generic/p", "/npm/p", "/generic/p/-/latest", "/generic/p/1", "/generic/p/1/files", "/generic/p/-", "/generic/p/-/link/r", "/x"} {
 		for _, method := range []string{http.MethodGet, http.MethodDelete, http.MethodPost, http.MethodHead} {
 			t.Run(method+" "+path, func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/generic-registry/caddy-generic-registry/module/web/computed"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
@@ -32,18 +33,33 @@ func (serve wing) Serve(w http.ResponseWriter, r *http.Request, v *visit.Visit) 
 	return serve(w, r, v)
 }
 
-// New returns the API under a path, of the packages under a prefix, with releases or
-// without. Without a path only the description is served.
-func New(prefix, path []string, releases bool) *API {
-	a := &API{Document: serveDocument(describe(prefix, path, releases))}
+// Options are what a site may answer, or not, besides files and versions.
+type Options struct {
+	// Releases tells whether packages are shown as releases too.
+	Releases bool
+	// Drafts, Resumable and Archives tell whether files can be published into drafts, and
+	// in several requests, and whether versions can be downloaded whole.
+	Drafts, Resumable, Archives bool
+	// Selects tells whether latest or a range can stand in place of a version.
+	Selects bool
+	// Sums is the name of a version's list of checksums. Empty for none.
+	Sums string
+	// Hashes are those that are computed beside each file.
+	Hashes []computed.Hash
+}
+
+// New returns the API under a path, of the packages under a prefix. Without a path only the
+// description is served.
+func New(prefix, path []string, options Options) *API {
+	a := &API{Document: serveDocument(describe(prefix, path, options))}
 	if path == nil {
 		return a
 	}
 	below := func(name string) []string { return slices.Concat(path, []string{name}) }
 	a.always = []place{{below("packages"), wing(servePackages), nil}}
 	a.offered = []place{{below("version"), wing(serveVersion), nil}, {below("user"), wing(serveUser), nil}}
-	if releases {
-		shown := &shownReleases{prefix: prefix, path: path}
+	if options.Releases {
+		shown := &shownReleases{prefix: prefix, path: path, options: &options}
 		a.always = append(a.always, place{below("repos"), wing(shown.serve), nil},
 			place{slices.Concat(siteOf(path), []string{"attachments"}), wing(shown.lead), isAttachment})
 	}

@@ -27,21 +27,22 @@ func IsDocument(path visit.Path) bool {
 	return err == nil && !path.IsFolder() && slices.Equal(segments, documentPath)
 }
 
-// describe returns the description of the APIs that there are, without its servers.
-func describe(prefix, path []string, releases bool) []byte {
-	var document map[string]json.RawMessage
-	var described map[string]json.RawMessage
+// describe returns the description of what a site answers, without its servers.
+func describe(prefix, path []string, options Options) []byte {
+	var document map[string]any
 	must(json.Unmarshal(description, &document))
-	must(json.Unmarshal(document["paths"], &described))
-	paths := make(map[string]json.RawMessage)
-	for at, operations := range described {
-		if moved, served := movedPath(at, prefix, path, releases); served {
-			paths[moved] = operations
+	offered := offeredBy(options, path != nil)
+	for group, parts := range document["components"].(map[string]any) {
+		for name, part := range parts.(map[string]any) {
+			offered.parts["#/components/"+group+"/"+name] = offered.has(part)
 		}
 	}
-	var err error
-	document["paths"], err = json.Marshal(paths)
-	must(err)
+	offered.keep(document)
+	paths := make(map[string]any)
+	for at, operations := range document["paths"].(map[string]any) {
+		paths[movedPath(at, prefix, path)] = operations
+	}
+	document["paths"] = paths
 	encoded, err := json.Marshal(document)
 	must(err)
 	return encoded
@@ -54,19 +55,15 @@ func must(err error) {
 	}
 }
 
-// movedPath returns where something is whose default path is described, if at all.
-func movedPath(at string, prefix, path []string, releases bool) (moved string, served bool) {
+// movedPath returns where something is whose default path is described.
+func movedPath(at string, prefix, path []string) string {
 	if rest, ok := strings.CutPrefix(at, "/api/packages"); ok {
-		return joined(prefix) + rest, true
-	}
-	isRelease := strings.HasPrefix(at, "/attachments") || strings.HasPrefix(at, "/api/v1/repos")
-	if path == nil || isRelease && !releases {
-		return "", false
+		return joined(prefix) + rest
 	}
 	if rest, ok := strings.CutPrefix(at, "/api/v1"); ok {
-		return joined(path) + rest, true
+		return joined(path) + rest
 	}
-	return joined(siteOf(path)) + at, true
+	return joined(siteOf(path)) + at
 }
 
 // joined is an escaped path.

@@ -4,11 +4,13 @@ import (
 	"context"
 	"encoding/base64"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/versions"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/web/computed"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
@@ -32,9 +34,9 @@ type releaseBody struct {
 	Assets          []assetBody `json:"assets"` // the last: they are streamed
 }
 
-// assetBody is a file as an asset.
+// assetBody is a file as an asset, or what is computed of files.
 type assetBody struct {
-	ID                 int64  `json:"id"`
+	ID                 int64  `json:"id"` // 0 of what is computed
 	Name               string `json:"name"`
 	Size               int64  `json:"size"`
 	DownloadCount      int64  `json:"download_count"`
@@ -51,54 +53,67 @@ func (s *shownReleases) write(ctx context.Context, reg *registry.Registry, shape
 	if err := out.begin(release, "]}"); err != nil {
 		return err
 	}
-	first := true
-	err := eachFile(ctx, reg, files, draft, func(file store.File) error {
-		if !first {
-			out.body.WriteByte(',')
-		}
-		first = false
-		return out.put(assetBody{
-			ID: file.ID, Name: file.File, Size: file.Size, DownloadCount: file.Downloads, CreatedAt: timeText(file.Created), UUID: uuidOf(info.VersionRef, file.File),
-			BrowserDownloadURL: shape.visit.URL(info.Owner, visit.PackageType, info.Package, info.Version, file.File),
-		})
-	})
+	listed := newAssets(s.options, shape, out, info)
+	err := eachFile(ctx, reg, files, draft, listed.add)
+	if err == nil {
+		err = listed.end()
+	}
 	out.body.WriteString("]}")
 	return err
 }
 
 func (s *shownReleases) release(shape *shaper, info store.VersionInfo) releaseBody {
-	return releaseBody{
+	release := releaseBody{
 		ID: info.ID, TagName: info.Version, Name: info.Version,
 		URL:     shape.visit.Base() + joined(s.path) + joined([]string{"repos", info.Owner, info.Package, "releases", "tags", info.Version}),
 		HTMLURL: shape.folder(info.Owner, visit.PackageType, info.Package, info.Version), Prerelease: versions.IsPreRelease(info.Rank),
 		CreatedAt: timeText(info.Created), PublishedAt: timeText(info.Created), Author: shape.user(info.Creator), Assets: []assetBody{},
 	}
+	if s.options.Archives {
+		release.TarballURL, release.ZipballURL = shape.archive(info, computed.Tar), shape.archive(info, computed.Zip)
+	}
+	return release
 }
 
-// uuidOf names a file in one text, by which its path is found again without asking a store.
-func uuidOf(ref store.VersionRef, file string) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(strings.Join([]string{ref.Owner, ref.Package, ref.Version, file}, "\x00")))
+// uuidOf names a path in one text, by which the path is found again without asking a store:
+// a file's, or without a file that of an archive.
+func uuidOf(ref store.VersionRef, file string, form computed.Archive) string {
+	names := []string{ref.Owner, ref.Package, ref.Version, file}
+	if file == "" {
+		names = append(names, string(form))
+	}
+	return base64.RawURLEncoding.EncodeToString([]byte(strings.Join(names, "\x00")))
 }
 
-// parseUUID returns the path of a file, below the prefix. Nil when the text names none.
-func parseUUID(uuid string) []string {
+// parseUUID returns the path of a file, below the prefix, or of a version and the query that
+// asks for an archive. Nil when the text names none.
+func parseUUID(uuid string) (path []string, query string) {
 	text, err := base64.RawURLEncoding.DecodeString(uuid)
 	names := strings.Split(string(text), "\x00")
-	if err != nil || len(names) != 4 || store.CheckOwner(names[0]) != nil {
-		return nil
+	if err == nil && len(names) == 5 && names[3] == "" && computed.Archive(names[4]) == computed.Tar {
+		names, query = names[:3], archiveQuery(computed.Tar)
+	} else if len(names) != 4 {
+		return nil, ""
+	}
+	if err != nil || store.CheckOwner(names[0]) != nil {
+		return nil, ""
 	}
 	for _, name := range names {
 		if name == "" || store.CheckElement(name) != nil {
-			return nil
+			return nil, ""
 		}
 	}
-	return []string{names[0], visit.PackageType, names[1], names[2], names[3]}
+	return slices.Insert(names, 1, visit.PackageType), query
 }
 
 // isAttachment tells whether a path is a uuid of ours. A Gitea behind has others.
 func isAttachment(path visit.Path) bool {
 	segments, err := path.Segments()
-	return err == nil && len(segments) == 1 && parseUUID(segments[0]) != nil
+	if err != nil || len(segments) != 1 {
+		return false
+	}
+	named, _ := parseUUID(segments[0])
+	return named != nil
 }
 
 // lead answers with where the file of a uuid is, which guards in front see and where rules
@@ -112,7 +127,8 @@ func (s *shownReleases) lead(w http.ResponseWriter, r *http.Request, v *visit.Vi
 		return err
 	}
 	up := strings.Repeat("../", strings.Count(r.URL.EscapedPath(), "/")-1)
-	w.Header().Set("Location", "./"+up+strings.TrimPrefix(joined(s.prefix)+joined(parseUUID(segments[0])), "/"))
+	path, query := parseUUID(segments[0])
+	w.Header().Set("Location", "./"+up+strings.TrimPrefix(joined(s.prefix)+joined(path), "/")+query)
 	w.WriteHeader(http.StatusFound)
 	return nil
 }

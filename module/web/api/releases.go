@@ -16,6 +16,7 @@ import (
 // shownReleases shows each package as a repository, and each of its versions as a release.
 type shownReleases struct {
 	prefix, path []string
+	options      *Options
 }
 
 // serve answers {owner}/{package}/releases and what is below.

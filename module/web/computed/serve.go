@@ -55,14 +55,18 @@ func ServeArchive(w http.ResponseWriter, r *http.Request, reg *registry.Registry
 		return err
 	}
 	open := opened(r.Context(), reg, of.Draft, verify)
-	name := strings.ReplaceAll(v.seen.Package+"-"+v.seen.Version, "/", "-") + "." + string(form)
-	w.Header().Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": name}))
+	w.Header().Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": ArchiveName(v.seen, form)}))
 	if form == Tar {
 		setHeaders(w.Header(), "application/x-tar")
 		return serveParts(w, r, tarParts(r.Context(), v), open)
 	}
 	setHeaders(w.Header(), "application/zip")
 	return serveZip(w, r, v, open)
+}
+
+// ArchiveName is the name under which an archive of a version is saved.
+func ArchiveName(of store.VersionInfo, form Archive) string {
+	return strings.ReplaceAll(of.Package+"-"+of.Version, "/", "-") + "." + string(form)
 }
 
 func setHeaders(header http.Header, contentType string) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"strings"
 	"unicode"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // sumsParts is the SHA256SUMS of a version, as sha256sum writes it. Names with white space
@@ -26,6 +28,11 @@ func sumsParts(ctx context.Context, v *version) parts {
 }
 
 func hasSpace(name string) bool { return strings.ContainsFunc(name, unicode.IsSpace) }
+
+// SumSize is the size of the line that SHA256SUMS has for a file.
+func SumSize(file string) int64 {
+	return int64(len(sumLine(store.Digest{}.String(), file)))
+}
 
 // sumLine is a line as sha256sum, sha512sum, sha1sum and md5sum write and check it.
 func sumLine(sum, name string) string { return sum + "  " + name + "\n" }

@@ -29,14 +29,25 @@ func tarParts(ctx context.Context, v *version) parts {
 				yield(part{}, err)
 				return
 			}
-			padding := make([]byte, -file.Size&(tarBlock-1))
+			padding := make([]byte, tarPadding(file.Size))
 			if !yield(part{text: head}, nil) || !yield(part{file: &file}, nil) || !yield(part{text: padding}, nil) {
 				return
 			}
 		}
-		yield(part{text: make([]byte, 2*tarBlock)}, nil) // the end of a tar
+		yield(part{text: make([]byte, TarEnd)}, nil)
 	}
 }
+
+// TarEnd is the size of the end of a tar, and of a tar without files.
+const TarEnd = 2 * tarBlock
+
+// TarSize is by how much a file makes a tar larger.
+func TarSize(file store.File) (int64, error) {
+	head, err := tarHeader(file)
+	return int64(len(head)) + file.Size + tarPadding(file.Size), err
+}
+
+func tarPadding(size int64) int64 { return -size & (tarBlock - 1) }
 
 // tarHeader returns what stands before a file's bytes.
 func tarHeader(file store.File) ([]byte, error) {
