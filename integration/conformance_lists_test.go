@@ -16,6 +16,9 @@ const (
 	largestPage = 50
 )
 
+// listHeaders are those of lists.
+var listHeaders = []string{"x-total-count", "link"}
+
 // listsOfAll are cases that list all that alice has. Gitea counted versions too that are
 // refused here: what is stored by then is expected.
 var listsOfAll = map[int]int{627: defaultPage, 628: defaultPage, 633: defaultPage, 639: largestPage} // with the sizes of their pages
@@ -25,8 +28,7 @@ var listsOfAll = map[int]int{627: defaultPage, 628: defaultPage, 633: defaultPag
 func (r *replayer) compareLists(t *testing.T, c recorded, got answer) (differences []string) {
 	t.Helper()
 	wanted := func(name string) string {
-		value, _ := c.Want.Headers[name].(string)
-		return strings.ReplaceAll(value, "127.0.0.1:3300", fmt.Sprintf("127.0.0.1:%d", r.server.port))
+		return strings.ReplaceAll(c.wants(name), "127.0.0.1:3300", fmt.Sprintf("127.0.0.1:%d", r.server.port))
 	}
 	const mediaType = "application/json;charset=utf-8"
 	if wanted("content-type") != mediaType {
@@ -37,6 +39,12 @@ func (r *replayer) compareLists(t *testing.T, c recorded, got answer) (differenc
 	}
 	if got := got.header.Get("Content-Type"); got != mediaType {
 		differ("Content-Type %q, want %q", got, mediaType)
+	}
+	r.answers++
+	for _, name := range listHeaders {
+		if c.wants(name) != "" {
+			r.lists[name]++
+		}
 	}
 	total, link := wanted("x-total-count"), wanted("link")
 	if size, all := listsOfAll[c.N]; all {

@@ -19,6 +19,9 @@ type replayer struct {
 	credentials  map[string]string // the Authorization of each user
 	lastModified string            // of the last answer that had one
 	stored       map[string]map[string]bool
+
+	answers int            // in JSON, that were compared
+	lists   map[string]int // of those, by their headers
 }
 
 func replayOf(s *server) *replayer {
@@ -29,6 +32,7 @@ func replayOf(s *server) *replayer {
 			"alice_ro": "token " + s.token("--name", "alice_ro", "--user", "alice", "--scope", "read"),
 		},
 		stored: make(map[string]map[string]bool),
+		lists:  make(map[string]int),
 	}
 }
 

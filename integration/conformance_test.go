@@ -63,7 +63,7 @@ func TestRecordedAnswersOfGitea(t *testing.T) {
 	s := newServer(t)
 	s.start(s.tokenSite("file_names gitea", "owner uprivate {", "\tread uprivate", "}"))
 	replay := replayOf(s)
-	compared := 0
+	compared, lists := 0, make(map[string]int)
 	for _, c := range record.Cases {
 		d, deviates := deviations[c.N]
 		if d.Skip {
@@ -82,6 +82,11 @@ func TestRecordedAnswersOfGitea(t *testing.T) {
 			t.Errorf("#%d %s: status %d, want %v (Gitea: %d) because %s", c.N, c.Case, response.status, d.Status, c.Want.Status, d.Why)
 			continue
 		}
+		for _, name := range listHeaders {
+			if c.wants(name) != "" {
+				lists[name]++
+			}
+		}
 		for _, difference := range append(c.compare(response), replay.compareLists(t, c, response)...) {
 			t.Errorf("#%d %s | %s | %s %.90s: %s", c.N, c.Group, c.Case, c.Method, c.Path, difference)
 		}
@@ -89,6 +94,10 @@ func TestRecordedAnswersOfGitea(t *testing.T) {
 	if compared < 400 {
 		t.Errorf("only %d cases were compared", compared)
 	}
+	if fmt.Sprint(replay.lists) != fmt.Sprint(lists) {
+		t.Errorf("of lists %v were compared, and %v were answered as recorded", replay.lists, lists)
+	}
+	t.Logf("%d answers are compared; of %d the order of the keys of their JSON, of %v these headers", compared, replay.answers, replay.lists)
 }
 
 func readJSON(t *testing.T, name string, into any) {
@@ -118,6 +127,12 @@ func deviationsByCase(t *testing.T) map[int]deviation {
 	return byCase
 }
 
+// wants is a header of the recorded answer.
+func (c recorded) wants(name string) string {
+	value, _ := c.Want.Headers[name].(string)
+	return value
+}
+
 // compare is as strict as the recording allows.
 func (c recorded) compare(got answer) (differences []string) {
 	differ := func(format string, arguments ...any) {
@@ -131,10 +146,7 @@ func (c recorded) compare(got answer) (differences []string) {
 	if asked := len(got.interim) > 0; c.Expect && asked != (got.status < http.StatusBadRequest) {
 		differ("interim answers %v before %d", got.interim, got.status)
 	}
-	wanted := func(name string) string {
-		value, _ := c.Want.Headers[name].(string)
-		return value
-	}
+	wanted := c.wants
 	isRange := strings.HasPrefix(wanted("content-type"), "multipart")
 	if c.Method == http.MethodGet && (got.status == http.StatusOK || got.status == http.StatusPartialContent) {
 		if c.Want.Body != nil && !isRange && !strings.HasPrefix(wanted("content-type"), "text/plain") {

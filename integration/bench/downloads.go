@@ -1,6 +1,7 @@
 package main
 
 import (
+	"archive/tar"
 	"context"
 	"fmt"
 	"io"
@@ -87,6 +88,52 @@ func (l *lab) fetchFrom(file content, clients int, how fetching, endpoints ...*e
 	return sides
 }
 
+// archivedFiles is in how many files a version is that is downloaded whole.
+const archivedFiles = 16
+
+// archived is the side of a cell that downloads a version as a tar, as large as a huge file.
+func (l *lab) archived(e *endpoint) side {
+	var q request
+	check := func(ctx context.Context) error {
+		c := &connection{endpoint: e}
+		defer c.close()
+		part := func(i int) content { return content{seed: 1<<62 + uint64(i), size: l.huge / archivedFiles} }
+		for i := range archivedFiles {
+			if err := c.publish(ctx, e.path(l.pkg, "3.0.0", fmt.Sprintf("file-%02d", i)), part(i)); err != nil {
+				return err
+			}
+		}
+		q = request{method: http.MethodGet, head: e.head(http.MethodGet, e.path(l.pkg, "3.0.0", "")+"?archive=tar"), status: http.StatusOK}
+		first := q
+		first.read = func(r io.Reader) error {
+			in := tar.NewReader(r)
+			for i := range archivedFiles {
+				if _, err := in.Next(); err != nil {
+					return err
+				}
+				if err := part(i).verify(in, 0, part(i).size); err != nil {
+					return err
+				}
+			}
+			_, err := io.Copy(io.Discard, r)
+			return err
+		}
+		header, err := c.do(ctx, first)
+		if err != nil {
+			return err
+		}
+		q.size, err = strconv.ParseInt(header.Get("Content-Length"), 10, 64)
+		return err
+	}
+	run := func(ctx context.Context) (sample, error) {
+		return e.load(ctx, amount{clients: 1, duration: l.seconds}, q.size, func(c *connection, _ int) error {
+			_, err := c.do(ctx, q)
+			return err
+		})
+	}
+	return side{name: e.name, label: e.label, chart: l.chartOf(e), check: check, run: run}
+}
+
 func (l *lab) largeDownloads() (cells []*cell) {
 	file := l.file(l.huge)
 	size := sizeName(l.huge)
@@ -99,6 +146,12 @@ func (l *lab) largeDownloads() (cells []*cell) {
 			sides: l.fetchFrom(file, clients, get, l.registry.password, l.stock, l.sendfile),
 		})
 	}
+	cells = append(cells, &cell{
+		name:      fmt.Sprintf("GET a version of %s in %d files as a tar, 1 client", size, archivedFiles),
+		benchmark: fmt.Sprintf("GetTar/size=%s/c=1", compact(size)),
+		measure:   throughput, targets: []target{atLeast("file_server", 0.8)},
+		sides: []side{l.archived(l.registry.password), l.fetch(l.stock, file, 1, get)},
+	})
 	middle := fetching{method: http.MethodGet, first: l.huge/4 + 12345, length: l.huge / 2}
 	return append(cells, &cell{
 		name:      fmt.Sprintf("GET a range of %s in the middle, 1 client", sizeName(middle.length)),
