@@ -118,8 +118,12 @@ func (f *Files) publishDraft(w http.ResponseWriter, r *http.Request, v *visit.Vi
 		return err
 	}
 	err := v.Use(func(reg *registry.Registry) error {
-		if err := f.exists(r, v, reg); err != nil {
+		isDraft, err := f.exists(r, v, reg)
+		if err != nil {
 			return err
+		}
+		if !isDraft {
+			v.Untold()
 		}
 		expected, err := parseSums(registry.LimitBody(f.Upload.Paced(w, r), maxSums, store.ErrTooLarge))
 		if err != nil {
@@ -140,13 +144,13 @@ func (f *Files) publishDraft(w http.ResponseWriter, r *http.Request, v *visit.Vi
 	return nil
 }
 
-// exists tells whether there is the version of a visit, as a draft or published.
-func (f *Files) exists(r *http.Request, v *visit.Visit, reg *registry.Registry) error {
-	isDraft, err := f.isDraft(r, v, reg)
+// exists reports whether there is the version of a visit, and tells whether it is a draft.
+func (f *Files) exists(r *http.Request, v *visit.Visit, reg *registry.Registry) (isDraft bool, err error) {
+	isDraft, err = f.isDraft(r, v, reg)
 	if err == nil && !isDraft {
 		_, err = reg.FindVersion(r.Context(), v.About.VersionRef)
 	}
-	return err
+	return isDraft, err
 }
 
 // maxDescribed is how many differences are told.

@@ -78,6 +78,7 @@ func (f *Files) remove(w http.ResponseWriter, r *http.Request, v *visit.Visit) e
 		// Each deletes nothing when the version has the other state by now.
 		deleteFile, deleteVersion := reg.DeleteFile, reg.DeleteVersion
 		if isDraft {
+			v.Untold()
 			deleteFile, deleteVersion = reg.DeleteDraftFile, reg.DeleteDraft
 		}
 		if v.About.File == "" {

@@ -37,6 +37,7 @@ func (f *Files) put(w http.ResponseWriter, r *http.Request, v *visit.Visit) erro
 		return err
 	}
 	if draft {
+		v.Untold()
 		SayDraft(w.Header())
 	}
 	if unread {

@@ -191,6 +191,7 @@ func (f *Resume) receive(w http.ResponseWriter, r *http.Request, v *visit.Visit,
 		v.Published(*upload.File, before)
 		send.SetValidators(header, upload.File.Digest)
 		if upload.Draft {
+			v.Untold()
 			files.SayDraft(header)
 		}
 		header.Set("Content-Length", "0")

@@ -28,11 +28,14 @@ func (v *Visit) Published(file store.File, before *store.File) {
 	switch {
 	case before == nil:
 	case before.ID == file.ID:
-		v.republished = "same"
+		v.republished = republishedSame
 	default:
 		v.republished = "replaced"
 	}
 }
+
+// republishedSame: the bytes that came were those that the file had.
+const republishedSame = "same"
 
 // Answered notes the status of a change that was made, where it is not 201 with a file that
 // was found and 204 without one.

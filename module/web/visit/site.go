@@ -33,6 +33,8 @@ type Site struct {
 	// for each user. Zero is no limit.
 	Uploads, UserUploads int
 
+	// Events are emitted for changes. Nil when nobody can listen.
+	Events *Events
 	// RouteErrors has the site's error routes word refusals that are for people.
 	RouteErrors bool
 	// Traffic counts the requests. Nil when nobody counts.
@@ -77,6 +79,7 @@ func (s *Site) Serve(w http.ResponseWriter, r *http.Request, path Path, wing Win
 	v.err = wing.Serve(w, r, v)
 	if v.err == nil {
 		v.auditChange()
+		v.emitChange()
 		return
 	}
 	if broken := new(BrokenOff); errors.As(v.err, &broken) {

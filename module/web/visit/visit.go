@@ -36,7 +36,8 @@ type Visit struct {
 	err     error      // why the request was refused
 	// republished says what became of a file that was there before: same or replaced.
 	republished string
-	status      int // of a change that was made, where it is not the usual one
+	status      int  // of a change that was made, where it is not the usual one
+	untold      bool // nobody is to hear of the change
 }
 
 // Restart drops the header lines of the answer that the wing has set so far.
