@@ -53,6 +53,7 @@ func init() {
 		{"the block of checksums", checksumWords},
 		{"the block of resumable", resumableWords},
 		{"the block of drafts", draftWords},
+		{"the block of a webhook", webhookWords},
 		{"the block of " + directiveName, subdirectives},
 	} {
 		for word := range block.words {

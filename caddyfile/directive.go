@@ -91,6 +91,7 @@ type directive struct {
 	republishing *access.Republishing
 	// contradictions are where blocks say replace and immutable.
 	contradictions []caddyfile.Dispenser
+	webhooks       []placed // where those of the handler are written
 
 	// At the values of these words, where they are written.
 	atHealth, atAPI, atReleases caddyfile.Dispenser
@@ -110,6 +111,14 @@ type directive struct {
 //			quota        <size>
 //			max_versions <number>
 //			max_files    <number>
+//			webhook <url> {
+//				secret        <text>
+//				events        created deleted
+//				site          <url>
+//				allow_private
+//				max_age       <duration>
+//				max_behind    <number>
+//			}
 //			package <pattern> {
 //				read         <principal>...
 //				write        <principal>...
@@ -162,6 +171,9 @@ func parse(dispenser *caddyfile.Dispenser, handler *module.Handler) error {
 		return err
 	}
 	if err := d.checkRepublishing(); err != nil {
+		return err
+	}
+	if err := d.checkWebhooks(); err != nil {
 		return err
 	}
 	return d.checkPaths()

@@ -105,7 +105,7 @@ func TestGoldensAreFormattedAsCaddyFmtWould(t *testing.T) {
 }
 
 func TestEveryWordHasAGoldenOfUseAndOneOfRepetition(t *testing.T) {
-	for _, known := range []words{subdirectives, ownerWords, authWords} {
+	for _, known := range []words{subdirectives, ownerWords, authWords, webhookWords} {
 		for word := range known {
 			var used, repeated bool
 			for _, g := range goldens(t) {
@@ -115,7 +115,7 @@ func TestEveryWordHasAGoldenOfUseAndOneOfRepetition(t *testing.T) {
 			if !used {
 				t.Errorf("no golden adapts %s", word)
 			}
-			if !repeated && word != "owner" && word != "package" {
+			if !repeated && word != "owner" && word != "package" && word != "webhook" {
 				t.Errorf("no golden repeats %s", word)
 			}
 		}
@@ -133,6 +133,9 @@ func TestGoldensLoad(t *testing.T) {
 	t.Setenv("REGISTRY_DSN", "postgres://registry@db.example.com/registry")
 	t.Setenv("REGISTRY_PASSWORD", "secret")
 	t.Setenv("HERE", ".")
+	t.Setenv("HOOK_URL", "https://ci.example.com/hook")
+	t.Setenv("HOOK_SECRET", "secret")
+	t.Setenv("SITE", "packages.example.com")
 	for name, value := range map[string]string{"URL": "https://s3.example.com", "BUCKET": "artifacts", "PREFIX": "registry", "KEY": "key", "SECRET": "secret"} {
 		t.Setenv("S3_"+name, value)
 	}

@@ -16,6 +16,7 @@ var ownerWords = words{
 	"max_versions": (*directive).maxVersions,
 	"max_files":    (*directive).maxFiles,
 	"package":      (*directive).packages,
+	"webhook":      (*directive).webhook,
 }
 
 // packageWords are those of a package's block in it.
@@ -47,13 +48,20 @@ func (d *directive) owner() error {
 	rule := d.rule()
 	around := d.republishing
 	d.lines, d.republishing = &rule.Permissions, &rule.Republishing
-	err := d.block("owner", ownerWords, "package")
+	hooks := len(d.webhooks)
+	err := d.block("owner", ownerWords, "package", "webhook")
 	d.republishing = around
 	if err != nil {
 		return err
 	}
-	if rule.IsEmpty() {
+	switch {
+	case !rule.IsEmpty():
+		return nil
+	case len(d.webhooks) == hooks:
 		return empty
+	}
+	if d.handler.Owners = d.handler.Owners[:len(d.handler.Owners)-1]; len(d.handler.Owners) == 0 {
+		d.handler.Owners = nil
 	}
 	return nil
 }

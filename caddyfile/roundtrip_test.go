@@ -57,6 +57,10 @@ func drawHandler(t *rapid.T) *module.Handler {
 	if rules := rapid.SliceOfNDistinct(rule, 0, 4, func(r access.OwnerRule) string { return store.Fold(r.Owner) }).Draw(t, "owners"); len(rules) > 0 {
 		h.Owners = rules
 	}
+	for _, rule := range h.Owners {
+		h.Webhooks = append(h.Webhooks, drawWebhooks(t, rule.Owner)...)
+	}
+	h.Webhooks = append(h.Webhooks, drawWebhooks(t, ownerWithoutRule)...)
 	// Without an admin some of what is drawn for the blocks contradicts itself.
 	h.Admins = drawNames(t, user, 1, "admins")
 	h.Republishing = drawRepublishing(t)
@@ -107,6 +111,24 @@ func drawRepublishing(t *rapid.T) access.Republishing {
 		OnDuplicate: rapid.SampledFrom([]access.OnDuplicate{"", access.OnDuplicateReject, access.OnDuplicateSame, access.OnDuplicateReplace}).Draw(t, "on_duplicate"),
 		Immutable:   rapid.SampledFrom([]*bool{nil, &yes, &no}).Draw(t, "immutable"),
 	}
+}
+
+// ownerWithoutRule has webhooks, and nothing else.
+const ownerWithoutRule = "without a rule"
+
+func drawWebhooks(t *rapid.T, owner string) (hooks []module.Webhook) {
+	for i := range rapid.IntRange(0, 2).Draw(t, "webhooks") {
+		hooks = append(hooks, module.Webhook{
+			Owner: owner, URL: fmt.Sprintf("https://example.com/%d?a=b", i),
+			Secret:       rapid.SampledFrom([]string{"", "secret", "{env.SECRET}"}).Draw(t, "secret"),
+			Events:       rapid.SampledFrom([][]string{nil, {"created"}, {"deleted", "created"}}).Draw(t, "events"),
+			Site:         rapid.SampledFrom([]string{"", "https://example.com"}).Draw(t, "site"),
+			AllowPrivate: rapid.Bool().Draw(t, "allow_private"),
+			MaxAge:       caddy.Duration(rapid.Int64Range(0, 1<<40).Draw(t, "max_age")),
+			MaxBehind:    rapid.IntRange(0, 1000).Draw(t, "max_behind"),
+		})
+	}
+	return hooks
 }
 
 func drawPackages(t *rapid.T, principal *rapid.Generator[string]) (packages []access.PackageRule) {
@@ -178,6 +200,25 @@ func write(h *module.Handler) string {
 	text.WriteString(" {\n")
 	line("root", h.Root)
 	line("prefix", h.Prefix)
+	webhooks := func(owner string) {
+		for _, hook := range h.Webhooks {
+			if hook.Owner != owner {
+				continue
+			}
+			fmt.Fprintf(&text, "webhook `%s` {\n", hook.URL)
+			line("secret", hook.Secret)
+			line("events", hook.Events...)
+			line("site", hook.Site)
+			if hook.AllowPrivate {
+				text.WriteString("allow_private\n")
+			}
+			if hook.MaxAge > 0 {
+				line("max_age", time.Duration(hook.MaxAge).String())
+			}
+			limit("max_behind", int64(hook.MaxBehind))
+			text.WriteString("}\n")
+		}
+	}
 	for _, rule := range h.Owners {
 		fmt.Fprintf(&text, "owner `%s` {\n", rule.Owner)
 		permissions(rule.Permissions)
@@ -191,6 +232,12 @@ func write(h *module.Handler) string {
 			republishing(narrowed.Republishing)
 			text.WriteString("}\n")
 		}
+		webhooks(rule.Owner)
+		text.WriteString("}\n")
+	}
+	if n := len(h.Webhooks); n > 0 && h.Webhooks[n-1].Owner == ownerWithoutRule {
+		text.WriteString("owner `" + ownerWithoutRule + "` {\n")
+		webhooks(ownerWithoutRule)
 		text.WriteString("}\n")
 	}
 	line("admin", h.Admins...)

@@ -49,7 +49,7 @@ func (s *server) siteAt(port int, root string, settings ...string) string {
 }
 
 func (s *server) environment() []string {
-	return append(os.Environ(), "S3_KEY=key", "S3_SECRET=secret", "HOME="+s.dir, "XDG_DATA_HOME="+filepath.Join(s.dir, "data"), "XDG_CONFIG_HOME="+filepath.Join(s.dir, "config"))
+	return append(os.Environ(), "S3_KEY=key", "S3_SECRET=secret", "HOOK_SECRET=secret", "HOME="+s.dir, "XDG_DATA_HOME="+filepath.Join(s.dir, "data"), "XDG_CONFIG_HOME="+filepath.Join(s.dir, "config"))
 }
 
 func (s *server) writeConfig(text string) string {

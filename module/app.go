@@ -19,6 +19,7 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/access"
 	"github.com/generic-registry/caddy-generic-registry/module/operate/metrics"
 	"github.com/generic-registry/caddy-generic-registry/module/pool"
+	"github.com/generic-registry/caddy-generic-registry/module/registry/webhook"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
@@ -107,15 +108,19 @@ func (a *App) use(root string, metadata, blobs caddy.Module, scrubRate int64) (p
 	return key, nil
 }
 
-// serve notes that a handler has a registry.
-func (a *App) serve(h *Handler) {
+// serve notes that a handler has a registry, and which hooks are told of its changes.
+func (a *App) serve(h *Handler, hooks []webhook.Hook) (err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.handlers = append(a.handlers, h)
-	if used := a.uses[h.store]; used != nil {
-		used.config.DraftTTL = max(used.config.DraftTTL, time.Duration(h.files.Drafts.TTL))
-		used.config.Quotas = withQuotas(used.config.Quotas, h.Owners, h.site.Rules.Quota)
+	used := a.uses[h.store]
+	if used == nil {
+		return nil
 	}
+	used.config.DraftTTL = max(used.config.DraftTTL, time.Duration(h.files.Drafts.TTL))
+	used.config.Quotas = withQuotas(used.config.Quotas, h.Owners, h.site.Rules.Quota)
+	used.config.Hooks, err = withHooks(used.config.Hooks, hooks)
+	return err
 }
 
 // withQuotas adds the quotas of owners that have a rule of their own, whose number the

@@ -54,7 +54,9 @@ func TestDraftsAreKeptForTheLongest(t *testing.T) {
 					t.Fatal(err)
 				}
 				h.store = key
-				app.serve(h)
+				if err := app.serve(h, nil); err != nil {
+					t.Fatal(err)
+				}
 			}
 			if got := app.uses[key].config.DraftTTL; got != test.want {
 				t.Errorf("drafts are kept for %v, want %v", got, test.want)

@@ -143,7 +143,9 @@ func TestCredentialsCanBeRequired(t *testing.T) {
 		if err := h.provisionSettings(); err != nil {
 			t.Fatal(err)
 		}
-		a.app.serve(h)
+		if err := a.app.serve(h, nil); err != nil {
+			t.Fatal(err)
+		}
 	}
 	const inside, outside = "/api/packages/team/generic/p/1/f", "/app"
 	for _, test := range []struct {

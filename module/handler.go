@@ -57,6 +57,9 @@ type Handler struct {
 	// name writes.
 	Owners []access.OwnerRule `json:"owners,omitempty"`
 
+	// Receivers that are told of changes.
+	Webhooks []Webhook `json:"webhooks,omitempty"`
+
 	// Users who may do everything everywhere, except exceed quotas. Compared
 	// without case.
 	Admins []string `json:"admins,omitempty"`
@@ -224,6 +227,13 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.ScrubRate == 0 {
 		h.ScrubRate = defaultScrub(blobs)
 	}
+	hooks, err := h.provisionWebhooks(metadata)
+	if err != nil {
+		return err
+	}
+	if h.site.Events, err = visit.NewEvents(ctx, h.Root); err != nil {
+		return err
+	}
 	app, err := ctx.App(AppID)
 	if err != nil {
 		return fmt.Errorf("loading app %s: %w", AppID, err)
@@ -231,8 +241,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.store, err = app.(*App).use(h.Root, metadata.(caddy.Module), blobs.(caddy.Module), h.ScrubRate); err != nil {
 		return err
 	}
-	app.(*App).serve(h)
-	return nil
+	return app.(*App).serve(h, hooks)
 }
 
 // defaultScrub is the rate of the scrub that a blob store has when none is set.

@@ -16,6 +16,8 @@ type Keep struct {
 	Segments int
 	// Age is how long they stay after they were sealed.
 	Age time.Duration
+	// From is a change that stays, with all after it. Zero is none.
+	From uint64
 }
 
 // checkpointsKept: the newest, and a spare one with the segments that follow it.
@@ -39,7 +41,7 @@ func (j *Journal) Prune(keep Keep) error {
 	}
 	spare := checkpoints[checkpointsKept-1]
 	old := 0
-	for old < len(segments) && segments[old].last > 0 && segments[old].last <= spare.Sequence {
+	for old < len(segments) && segments[old].last > 0 && segments[old].last <= spare.Sequence && (keep.From == 0 || segments[old].last < keep.From) {
 		old++
 	}
 	for _, s := range segments[:max(old-keep.Segments, 0)] {

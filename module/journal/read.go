@@ -141,11 +141,23 @@ var ErrHistories = errors.New("the journal has another history")
 // ErrNotContinued when it has those changes no more, ErrDamaged when it is not what
 // was written.
 func (j *Journal) Read(ctx context.Context, after store.Position, to uint64, fn func(line []byte, change store.Change, chain store.Digest) error) error {
+	return j.ReadOn(ctx, &Place{Position: after}, to, fn)
+}
+
+// Place is where a reading ended.
+type Place struct {
+	store.Position
+	offset int64 // behind it, in the segment that has it
+}
+
+// ReadOn is Read after a place, which moves on: what is before it in a plain segment is not
+// read again. After an error the place is anywhere.
+func (j *Journal) ReadOn(ctx context.Context, at *Place, to uint64, fn func(line []byte, change store.Change, chain store.Digest) error) error {
 	if to > j.Position().Sequence {
 		return fmt.Errorf("%w: the journal ends at change %d, before %d", store.ErrDamaged, j.Position().Sequence, to)
 	}
 	var end *store.Position // of the segment before
-	for next := after.Sequence + 1; next <= to; {
+	for next := at.Sequence + 1; next <= to; {
 		s, err := j.find(next)
 		if err != nil {
 			return err
@@ -154,13 +166,14 @@ func (j *Journal) Read(ctx context.Context, after store.Position, to uint64, fn 
 			return errors.Join(fmt.Errorf("%w: segment %s of the journal does not follow the one before", store.ErrDamaged, s.segment.name()), s.Close())
 		}
 		if end == nil {
-			err = s.skip(ctx, after)
+			err = s.skip(ctx, *at)
 		}
 		if err == nil {
 			err = s.read(ctx, next, to, fn)
 		}
 		end = &s.position
 		next = s.position.Sequence + 1
+		*at = Place{s.position, s.offset}
 		if err = errors.Join(err, s.Close()); err != nil {
 			return fmt.Errorf("reading segment %s of journal: %w", s.segment.name(), err)
 		}
@@ -168,8 +181,15 @@ func (j *Journal) Read(ctx context.Context, after store.Position, to uint64, fn 
 	return nil
 }
 
-// skip goes on to a position.
-func (s *source) skip(ctx context.Context, to store.Position) error {
+// skip goes on to a place.
+func (s *source) skip(ctx context.Context, to Place) error {
+	if file, ok := s.close[0].(*os.File); ok && !s.segment.compressed && to.offset > 0 && s.segment.first <= to.Sequence {
+		if _, err := file.Seek(to.offset, io.SeekStart); err != nil {
+			return fmt.Errorf("going on in a segment: %w", err)
+		}
+		s.reader.Reset(file)
+		s.offset, s.position = to.offset, to.Position
+	}
 	for s.position.Sequence < to.Sequence {
 		if _, _, err := s.next(); err != nil {
 			return err
@@ -178,7 +198,7 @@ func (s *source) skip(ctx context.Context, to store.Position) error {
 			return err
 		}
 	}
-	if to.Chain != (store.Digest{}) && s.position != to {
+	if to.Chain != (store.Digest{}) && s.position != to.Position {
 		return fmt.Errorf("%w: change %d is another one", ErrHistories, to.Sequence)
 	}
 	return nil

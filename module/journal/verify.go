@@ -131,7 +131,7 @@ func (j *Journal) Has(ctx context.Context, at store.Position) error {
 		return err
 	}
 	defer s.Close()
-	return s.skip(ctx, at)
+	return s.skip(ctx, Place{Position: at})
 }
 
 // CheckWhole reports a hole after the newest checkpoint. ErrDamaged.

@@ -16,6 +16,7 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/backup"
+	"github.com/generic-registry/caddy-generic-registry/module/registry/webhook"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -32,6 +33,9 @@ type Config struct {
 
 	// Quotas are those of owners that have a rule of their own. Nil when there are none.
 	Quotas map[string]store.Quota
+
+	// Hooks are told of changes, as by registry.Registry.SetHooks.
+	Hooks []webhook.Hook
 
 	// TakesTokens says that a site of the configuration accepts tokens of the registry.
 	TakesTokens bool

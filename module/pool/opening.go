@@ -135,6 +135,7 @@ func (e *entry) tryOpen(ctx context.Context) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	opened.KeepDrafts(b.DraftTTL)
+	opened.SetHooks(b.Hooks) // before anything is published
 	e.state.Store(&state{registry: opened})
 	if len(e.configs) == 0 || e.configs[len(e.configs)-1] == b {
 		return nil

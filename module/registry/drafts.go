@@ -101,7 +101,7 @@ func (r *Registry) EndDrafts(ctx context.Context) (ended int, err error) {
 			return ended, errors.Join(append(slices.Collect(maps.Values(kept)), err)...)
 		}
 		for _, ref := range refs {
-			err := r.metadata.DeleteDraft(ctx, ref, now.Add(-ttl), store.Act{Time: now})
+			err := r.metadata.DeleteDraft(ctx, ref, now.Add(-ttl), store.Act{Time: now, Only: store.Drafted})
 			switch {
 			case err == nil || errors.Is(err, store.ErrPackageNotFound):
 				ended++

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"github.com/generic-registry/caddy-generic-registry/module/registry/integrity"
+	"github.com/generic-registry/caddy-generic-registry/module/registry/webhook"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -18,6 +19,8 @@ type Health struct {
 	Uploads UploadsHealth
 	// Published is what was published since the registry was opened.
 	Published Published
+	// Webhooks are how the hooks are that SetHooks set.
+	Webhooks []webhook.Health
 }
 
 // Ready tells whether changes are taken: both stores take them and have more room
@@ -37,8 +40,9 @@ func (r *Registry) Health() Health {
 	if fault := r.isBehind(); fault != nil && h.Metadata.Fault == nil {
 		h.Metadata.Fault = fault
 	}
-	h.Sweep.Withheld = r.sweeper.withheld.Load()
+	h.Sweep = SweepHealth{Withheld: r.sweeper.withheld.Load(), Blobs: r.sweeper.blobs.Load(), Bytes: r.sweeper.bytes.Load()}
 	h.Uploads = UploadsHealth{Requests: r.slots.taken(), Sessions: r.unfinished()}
 	h.Published = r.published.read()
+	h.Webhooks = r.Hooks()
 	return h
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry/hashing"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/integrity"
+	"github.com/generic-registry/caddy-generic-registry/module/registry/webhook"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -19,6 +20,7 @@ import (
 type Registry struct {
 	*integrity.Keeper // of the blobs' bytes
 	*hashing.Hasher   // of the blobs' other hashes
+	*webhook.Deliverer
 
 	metadata store.MetadataStore
 	blobs    store.BlobStore
@@ -89,6 +91,7 @@ func New(metadata store.MetadataStore, blobs store.BlobStore, options Options) *
 	}
 	r.Keeper = integrity.NewKeeper(metadata, blobs, r.now, r.log, options.ScrubRate)
 	r.Hasher = hashing.New(metadata, blobs, r.Keeper)
+	r.Deliverer = webhook.New(ctx, metadata, r.log)
 	if options.Idle {
 		return r
 	}
@@ -123,6 +126,7 @@ func (r *Registry) startBackground(ctx context.Context, sweepInterval time.Durat
 	r.background.Go(func() { r.repeat(ctx, "ending old drafts", draftInterval, nil, r.EndDrafts) })
 	r.background.Go(func() { r.Hasher.Run(ctx) })
 	r.background.Go(func() { r.Keeper.Run(ctx) })
+	r.background.Go(func() { r.Deliverer.Run(ctx) })
 }
 
 // repeat runs work at once, then at each interval and each wake-up, until ctx

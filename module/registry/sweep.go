@@ -33,7 +33,8 @@ type sweeper struct {
 	running sync.Mutex // one at a time; guards seen
 	seen    map[store.Locator]struct{}
 
-	withheld atomic.Int64
+	withheld     atomic.Int64
+	blobs, bytes atomic.Int64 // that the last sweep saw
 }
 
 // SweepHealth is how the deleting of bytes that nothing names is.
@@ -41,6 +42,8 @@ type SweepHealth struct {
 	// Withheld is how many blobs the last sweep found that nothing names, when they
 	// were too many to be deleted without being asked. Zero when it deletes.
 	Withheld int64
+	// Blobs and Bytes are what the last sweep saw, of whatever names. Zero before the first.
+	Blobs, Bytes int64
 }
 
 // Sweep deletes bytes that no record names: what a crash left between storing the
@@ -83,6 +86,8 @@ func (r *Registry) runSweep(ctx context.Context, confirmed bool) (removed int, e
 		return pass.removed, err
 	}
 	r.sweeper.seen = pass.found
+	r.sweeper.blobs.Store(pass.walked)
+	r.sweeper.bytes.Store(pass.bytes)
 	err = pass.end(ctx)
 	return pass.removed, errors.Join(err, r.purgeQuarantine(ctx))
 }
@@ -111,6 +116,7 @@ type sweepPass struct {
 	uploads   map[store.Locator]bool // bytes that may be published still, however old
 
 	walked, unnamed int64
+	bytes           int64 // that were walked
 	batch           []store.Locator
 	found           map[store.Locator]struct{} // old and unnamed
 	twice           []store.Locator            // of those, the ones that are known
@@ -121,10 +127,11 @@ type sweepPass struct {
 func (p *sweepPass) walk(ctx context.Context) error {
 	attend := func() func() { return store.Attend(p.registry.log, "walking blobs") }
 	end := attend()
-	err := p.registry.blobs.Walk(ctx, func(locator store.Locator, _ int64, modified time.Time) error {
+	err := p.registry.blobs.Walk(ctx, func(locator store.Locator, size int64, modified time.Time) error {
 		end()
 		defer func() { end = attend() }()
 		p.walked++
+		p.bytes += size
 		if !modified.Before(p.before) || p.uploads[locator] {
 			return nil
 		}

@@ -89,7 +89,7 @@ type Change struct {
 	Rank string `json:"rank,omitempty"`
 	// Replaced tells that a published file takes the place of another.
 	Replaced bool `json:"replaced,omitempty"`
-	// Draft tells that a version is one. Released is above the IDs of the files that were
+	// Draft tells that a version is one, of a deletion too. Released is above the IDs of the files that were
 	// in a version when it ceased to be one.
 	Draft    bool  `json:"draft,omitempty"`
 	Released int64 `json:"released,omitempty"`

@@ -34,7 +34,7 @@ func DeleteFileChange(ref Ref, act Act) Change {
 func DeleteVersionChange(ref VersionRef, act Act) Change {
 	return Change{
 		Time: act.Time, Operation: OperationDeleteVersion, User: act.User,
-		Owner: ref.Owner, Package: ref.Package, Version: ref.Version,
+		Owner: ref.Owner, Package: ref.Package, Version: ref.Version, Draft: act.Only == Drafted,
 	}
 }
 

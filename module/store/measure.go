@@ -13,11 +13,16 @@ type Measures struct {
 	// Checkpoint is the last change that a checkpoint of the journal stands for. Zero when
 	// there is none, and where the store makes none.
 	Checkpoint uint64
+	// Checkpointed is when that was made. Zero when there is none.
+	Checkpointed time.Time
+	// Bytes and JournalBytes are what the files of the database have, and those of the journal.
+	Bytes, JournalBytes int64
 }
 
 // Measured is implemented by a MetadataStore that counts what it does.
 type Measured interface {
-	// Measures returns what was counted, at once. It works after Close too.
+	// Measures returns what was counted, after a look at the sizes of files. It works after
+	// Close too.
 	Measures() Measures
 }
 

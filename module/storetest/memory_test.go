@@ -16,6 +16,8 @@ func blobsInMemory(testing.TB) func() (store.BlobStore, error) { return memory.N
 
 func TestMetadataInMemory(t *testing.T) { storetest.Metadata(t, metadataInMemory) }
 
+func TestChangesInMemory(t *testing.T) { storetest.Changes(t, metadataInMemory) }
+
 func TestTokensInMemory(t *testing.T) { storetest.Tokens(t, metadataInMemory) }
 
 func TestBlobsInMemory(t *testing.T) { storetest.Blobs(t, blobsInMemory) }

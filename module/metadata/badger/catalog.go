@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/search"
 )
 
 // Owners implements store.Catalog.
@@ -79,7 +80,7 @@ func (s *Store) Packages(ctx context.Context, q store.PackageQuery) (page store.
 			return err
 		}
 		var last string
-		folded, search := store.Fold(q.Owner), store.NewSearch(q.Search)
+		folded, search := store.Fold(q.Owner), search.New(q.Search)
 		return unlessEnough(r.eachPackage(ctx, folded, q.After, func(name string, record packageRecord) error {
 			if record.published.versions == 0 || !search.Matches(name) || !q.Takes(folded, name) {
 				return nil

@@ -89,7 +89,9 @@ func (s *Store) Checkpoint(ctx context.Context) error {
 	if s.isRead() {
 		return nil // a backup reads what might go; the next checkpoint removes it
 	}
-	return o.journal.Prune(s.keep())
+	keep := s.keep()
+	keep.From = s.Held()
+	return o.journal.Prune(keep)
 }
 
 // writeCheckpoint makes a checkpoint of what the database has for certain. An empty store

@@ -168,6 +168,7 @@ func (s *Store) commitBatch(b *batch) error {
 func (s *Store) show(b *batch) {
 	s.cache.begin(b.seen+1, b.records)
 	b.commit(s.opened)
+	s.Announce(b.state.position.Sequence)
 	signal(s.ahead)
 }
 

@@ -35,6 +35,8 @@ func TestBackupOfBadgerAndFiles(t *testing.T) {
 	})
 }
 
+func TestContractOfChanges(t *testing.T) { storetest.Changes(t, metadataPlace) }
+
 func TestContractOfTokens(t *testing.T) { storetest.Tokens(t, metadataPlace) }
 
 func TestRegistryOverBadgerAndFiles(t *testing.T) { storetest.Pair(t, metadataPlace, blobPlace) }

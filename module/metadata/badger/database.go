@@ -11,6 +11,7 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/exit"
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/names"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
@@ -54,10 +55,10 @@ type database struct {
 
 // openBadger returns ErrUnavailable for whatever Badger says: its errors do not tell a
 // damaged file from one that cannot be opened now. errStuck when it panicked: what it
-// has begun may go on. Where it gives up (errExit), nothing of it writes yet.
+// has begun may go on. Where it gives up (exit.Err), nothing of it writes yet.
 func openBadger(options badger.Options) (db *database, err error) {
 	var opened *badger.DB
-	survive()
+	exit.Survive()
 	err = guard(func() (err error) {
 		opened, err = badger.OpenManaged(options)
 		return err
@@ -100,8 +101,8 @@ func guard(do func() error) (err error) {
 	defer func() {
 		switch cause := recover(); cause {
 		case nil:
-		case errExit:
-			err = errExit
+		case exit.Err:
+			err = exit.Err
 		default:
 			err = fmt.Errorf("%w: %v", errPanic, cause)
 		}

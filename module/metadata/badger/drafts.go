@@ -31,7 +31,9 @@ func (s *Store) PublishDraft(ctx context.Context, ref store.VersionRef, expected
 		}
 		released := b.nextID
 		b.announce(&k, released, act.Time)
-		b.record(store.PublishDraftChange(ref, int64(released), act))
+		change := store.PublishDraftChange(ref, int64(released), act)
+		change.VersionID = int64(k.version.id)
+		b.record(change)
 		return nil
 	})
 	return differences, err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/dgraph-io/badger/v4/y"
 
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/exit"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -23,7 +24,7 @@ func TestBadgerDoesNotEndTheProcess(t *testing.T) {
 	}
 	options := databaseOptions(path, databaseLog{discard, newLedger(path), new(atomic.Int64)})
 	_, err := openBadger(options)
-	if !errors.Is(err, errExit) || !errors.Is(err, store.ErrUnavailable) || errors.Is(err, errStuck) {
+	if !errors.Is(err, exit.Err) || !errors.Is(err, store.ErrUnavailable) || errors.Is(err, errStuck) {
 		t.Errorf("opening says %v", err)
 	}
 }
@@ -33,9 +34,9 @@ func TestOnlyBadgersEndIsSurvived(t *testing.T) {
 	var written strings.Builder
 	defer log.SetOutput(log.Writer())
 	log.SetOutput(&written)
-	survive()
-	survive()
-	if s, ok := log.Writer().(survivor); !ok || s.Writer != io.Writer(&written) {
+	exit.Survive()
+	exit.Survive()
+	if s, ok := log.Writer().(exit.Survivor); !ok || s.Writer != io.Writer(&written) {
 		t.Fatalf("the writer is %T", log.Writer())
 	}
 	log.Print("another message")
@@ -46,7 +47,7 @@ func TestOnlyBadgersEndIsSurvived(t *testing.T) {
 		t.Error("Badger goes on")
 	}()
 	<-ended
-	if err := guard(func() error { y.Check(errors.New("caught")); return nil }); !errors.Is(err, errExit) {
+	if err := guard(func() error { y.Check(errors.New("caught")); return nil }); !errors.Is(err, exit.Err) {
 		t.Errorf("under guard: %v", err)
 	}
 	for _, message := range []string{"another message", "no end", "caught"} {

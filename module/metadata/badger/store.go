@@ -12,6 +12,7 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/journal"
+	"github.com/generic-registry/caddy-generic-registry/module/journal/feed"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -21,6 +22,7 @@ import (
 // store opens its files again (watch.go).
 type Store struct {
 	*place
+	*feed.Feed
 	id string
 
 	// use is held for reading by every operation and for writing by who changes what
@@ -109,6 +111,8 @@ func (p *place) openStore(ctx context.Context) (*Store, error) {
 		graves:     backlog{prefix: gravePrefix},
 		tombs:      backlog{prefix: tombPrefix},
 	}
+	s.Feed = feed.New(p.path(), p.fsys, s.journalNow)
+	s.Announce(o.state.position.Sequence)
 	s.load()
 	if err := o.awaitFlush(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("loading database in %s: %w", p.path(), err), o.close(ctx))
@@ -250,4 +254,16 @@ func (s *Store) Close() error {
 	return s.place.release(err)
 }
 
-var _ store.MetadataStore = (*Store)(nil)
+// journalNow returns the journal that is open. ErrUnavailable.
+func (s *Store) journalNow() (*journal.Journal, error) {
+	o, err := s.current()
+	if err != nil {
+		return nil, err
+	}
+	return o.journal, nil
+}
+
+var (
+	_ store.MetadataStore = (*Store)(nil)
+	_ store.Changes       = (*Store)(nil)
+)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/names"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/search"
 )
 
 // Versions implements store.Catalog. What is asked for is read off one index, or off those
@@ -15,7 +16,7 @@ import (
 func (s *Store) Versions(ctx context.Context, q store.VersionQuery) (page store.VersionPage, err error) {
 	q.Owner, q.Package = store.Fold(q.Owner), store.Fold(q.Package)
 	err = s.view(ctx, func(r reader) error {
-		l := lister{reader: r, ctx: ctx, query: q, search: store.NewSearch(q.Search), alive: make(map[uint64]bool)}
+		l := lister{reader: r, ctx: ctx, query: q, search: search.New(q.Search), alive: make(map[uint64]bool)}
 		var err error
 		page, err = l.list()
 		return err
@@ -30,7 +31,7 @@ type lister struct {
 	query store.VersionQuery // names folded
 	owner ownerRecord
 
-	search store.Search
+	search search.Search
 	alive  map[uint64]bool // packages that were looked up, by id: whether they are there
 }
 

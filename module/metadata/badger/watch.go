@@ -10,6 +10,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/journal"
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/exit"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -39,7 +40,7 @@ func (s *Store) watch() {
 		case <-s.wake:
 			s.recover()
 		case <-timer.C:
-			survive()
+			exit.Survive()
 			s.room.balance()
 			s.descriptors.hold()
 			s.lookAtFiles()
@@ -230,6 +231,7 @@ func (s *Store) reopen() error {
 	defer s.committer.Unlock()
 	s.load()
 	s.opened = o
+	s.Announce(o.state.position.Sequence)
 	return nil
 }
 

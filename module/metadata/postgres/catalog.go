@@ -6,6 +6,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/search"
 )
 
 // chunk is how many rows are asked for at once where not all of them are wanted.
@@ -129,7 +130,7 @@ func (s *Store) findOwner(ctx context.Context, tx querier, key string) (o listed
 
 // Packages implements store.Catalog.
 func (s *Store) Packages(ctx context.Context, q store.PackageQuery) (page store.PackagePage, err error) {
-	size, search := store.PageSize(q.Limit), store.NewSearch(q.Search)
+	size, search := store.PageSize(q.Limit), search.New(q.Search)
 	after := store.Fold(q.After)
 	if !isName(after) {
 		after = ""

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/search"
 )
 
 // place is where a version is in a list: what the cursor of a page says.
@@ -51,7 +52,7 @@ func (s *Store) Versions(ctx context.Context, q store.VersionQuery) (page store.
 	byRank := q.Order == store.HighestFirst && q.Package != "" && !q.Drafts
 	err = s.view(ctx, func(ctx context.Context, tx querier) error {
 		l := lister{
-			store: s, querier: tx, query: q, byRank: byRank, search: store.NewSearch(q.Search),
+			store: s, querier: tx, query: q, byRank: byRank, search: search.New(q.Search),
 			after: placeOf(q.After, byRank), size: store.PageSize(q.Limit), skip: min(max(0, q.Skip), farthest),
 		}
 		var err error
@@ -70,7 +71,7 @@ type lister struct {
 	querier
 	query  store.VersionQuery // names folded
 	byRank bool
-	search store.Search
+	search search.Search
 	after  place
 	size   int
 	skip   int64

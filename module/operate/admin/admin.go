@@ -1,5 +1,5 @@
 // Package admin is the part of Caddy's admin endpoint that is about registries: tokens,
-// backups, verifying, sweeping and health. Its answers are JSON, but for streams.
+// backups, verifying, sweeping, health and webhooks. Its answers are JSON, but for streams.
 package admin
 
 import (
@@ -19,7 +19,8 @@ const (
 // revoked at `/generic_registry/tokens`, `/generic_registry/health` says how each
 // registry is, `/generic_registry/backup` gives a backup, and
 // `/generic_registry/verify` checks what is stored, and `/generic_registry/sweep` deletes
-// bytes that no file refers to. With several registries open, the
+// bytes that no file refers to, and `/generic_registry/webhooks` lists webhooks and their last
+// deliveries. With several registries open, the
 // query parameter `root` says which one is meant.
 //
 // Whoever reaches the admin endpoint can make tokens for any user, as they could
@@ -40,6 +41,7 @@ func (API) Routes() []caddy.AdminRoute {
 		{Pattern: Path + VerifyPath, Handler: answering(serveVerify)},
 		{Pattern: Path + SweepPath, Handler: answering(serveSweep)},
 		{Pattern: Path + HealthPath, Handler: answering(serveHealth)},
+		{Pattern: Path + WebhooksPath, Handler: answering(serveWebhooks)},
 	}
 }
 

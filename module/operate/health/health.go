@@ -10,6 +10,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/registry/webhook"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -107,6 +108,25 @@ func storeOf(c store.Condition) *Store {
 	return shown
 }
 
+const (
+	// failingLong is how long a webhook's receiver takes nothing before it is a problem.
+	failingLong = 10 * time.Minute
+	// lossShown is how long a loss stays a problem.
+	lossShown = 7 * 24 * time.Hour
+)
+
+func problemsOfHook(hook webhook.Health) (problems []string) {
+	if !hook.Failing.IsZero() && time.Since(hook.Failing) > failingLong {
+		problems = append(problems, fmt.Sprintf("webhook %s of owner %s: its receiver takes nothing since %s, and %d changes wait: %s",
+			hook.ID, hook.Owner, hook.Failing.UTC().Format(time.RFC3339), hook.Behind, hook.Fault))
+	}
+	if hook.Lost > 0 && time.Since(hook.LostAt) < lossShown {
+		problems = append(problems, fmt.Sprintf("webhook %s of owner %s: it does not tell of %d changes, the last one given up at %s: its receiver may have to compare what it knows with the registry",
+			hook.ID, hook.Owner, hook.Lost, hook.LostAt.UTC().Format(time.RFC3339)))
+	}
+	return problems
+}
+
 // problemsOf says what an administrator should look at.
 func problemsOf(health registry.Health) []string {
 	problems := []string{}
@@ -139,6 +159,9 @@ func problemsOf(health registry.Health) []string {
 	}
 	if count := health.Sweep.Withheld; count > 0 {
 		problems = append(problems, fmt.Sprintf("no file refers to %d blobs, which is unusually many: none is deleted; look whether the metadata is the right one, then run `caddy generic-registry sweep --confirm`", count))
+	}
+	for _, hook := range health.Webhooks {
+		problems = append(problems, problemsOfHook(hook)...)
 	}
 	if count := health.Damage.Count; count > 0 {
 		problems = append(problems, fmt.Sprintf("%d blobs are damaged: publish the same content again, under any name, or delete their files; the log says what is wrong", count))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/registry/webhook"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
@@ -85,6 +86,8 @@ func (t teller) health(health pool.Health) {
 	t.counter(metricKnownBytes, health.Published.Known)
 	t.gauge(metricDamaged, float64(health.Damage.Count))
 	t.gauge(metricWithheld, float64(health.Sweep.Withheld))
+	t.gauge(metricStoredBytes, float64(health.Sweep.Bytes))
+	t.gauge(metricStoredBlobs, float64(health.Sweep.Blobs))
 	if health.Journaled {
 		t.gauge(metricJournal, float64(health.Metadata.Journal.Sequence))
 	}
@@ -95,8 +98,24 @@ func (t teller) health(health pool.Health) {
 	if finished := health.Scrub.Finished; !finished.IsZero() {
 		t.gauge(metricScrubFinished, float64(finished.Unix()))
 	}
+	for _, hook := range health.Webhooks {
+		t.webhook(hook)
+	}
 	t.space("metadata", health.Metadata.Space)
 	t.space("blobs", health.Blobs.Space)
+}
+
+func (t teller) webhook(hook webhook.Health) {
+	owner := strings.ToValidUTF8(hook.Owner, "\uFFFD")
+	t.counter(metricHookDelivered, int64(hook.Delivered), owner, hook.ID, "taken")
+	t.counter(metricHookDelivered, int64(hook.Failed), owner, hook.ID, "failed")
+	t.counter(metricHookLost, int64(hook.Lost), owner, hook.ID)
+	t.gauge(metricHookBehind, float64(hook.Behind), owner, hook.ID)
+	waiting := 0.0
+	if !hook.Waiting.IsZero() {
+		waiting = time.Since(hook.Waiting).Seconds()
+	}
+	t.gauge(metricHookWaiting, waiting, owner, hook.ID)
 }
 
 // space tells the room of a store. One without a disk has none.
@@ -152,6 +171,13 @@ func (c collector) content(t teller, health pool.Health) {
 
 func (t teller) measures(measures store.Measures) {
 	t.gauge(metricCheckpoint, float64(measures.Checkpoint))
+	if at := measures.Checkpointed; !at.IsZero() {
+		t.gauge(metricCheckpointed, float64(at.Unix()))
+	}
+	if measures.JournalBytes > 0 {
+		t.gauge(metricDatabaseBytes, float64(measures.Bytes))
+		t.gauge(metricJournalBytes, float64(measures.JournalBytes))
+	}
 	classes := make(map[float64]uint64, len(measures.Batches.AtMost))
 	for bound, count := range measures.Batches.AtMost {
 		classes[bound.Seconds()] = count

@@ -23,6 +23,8 @@ const (
 	labelOperation = "operation"
 	labelStatus    = "status"
 	labelReason    = "reason"
+	labelWebhook   = "webhook"
+	labelResult    = "result"
 )
 
 var all []*prometheus.Desc
@@ -53,6 +55,11 @@ var (
 	metricScrubFinished  = metric("scrub_finished_seconds", "When the last pass over all blobs ended, in seconds since 1970.")
 	metricJournal        = metric("journal_sequence", "Number of the last change in the journal.")
 	metricCheckpoint     = metric("checkpoint_sequence", "Number of the last change that a checkpoint of the journal stands for.")
+	metricCheckpointed   = metric("checkpoint_seconds", "When the newest checkpoint of the journal was made, in seconds since 1970.")
+	metricDatabaseBytes  = metric("database_bytes", "Bytes of the files of the metadata's database.")
+	metricJournalBytes   = metric("journal_bytes", "Bytes of the files of the journal and its checkpoints.")
+	metricStoredBytes    = metric("stored_bytes", "Bytes of all blobs that are stored, as of the last sweep.")
+	metricStoredBlobs    = metric("stored_blobs", "Blobs that are stored, as of the last sweep.")
 	metricJournalDamage  = metric("journal_damaged", "Whether the journal is known to be damaged: 1, or 0.")
 	metricCommits        = metric("commit_seconds", "Time that changes took to become durable, those together that came at one moment.")
 	metricFree           = metric("free_bytes", "Bytes free on the disk of a store.", labelStore)
@@ -60,6 +67,11 @@ var (
 	metricReserveFiles   = metric("reserve_files", "Files (inodes) that are to stay free on the disk of a store, where the disk limits them.", labelStore)
 	metricDescriptors    = metric("free_descriptors", "Files that the process may still open, where that is known.", labelStore)
 	metricReserve        = metric("reserve_bytes", "Bytes that are to stay free on the disk of a store.", labelStore)
+
+	metricHookDelivered = metric("webhook_deliveries_total", "Requests of webhooks since the registry was opened, by whether the receiver took them.", labelOwner, labelWebhook, labelResult)
+	metricHookLost      = metric("webhook_lost_total", "Changes that a webhook does not tell of, because its receiver did not take them in time.", labelOwner, labelWebhook)
+	metricHookBehind    = metric("webhook_behind", "Changes of the registry that a webhook has not come to.", labelOwner, labelWebhook)
+	metricHookWaiting   = metric("webhook_waiting_seconds", "How long ago the change was made that a webhook is delivering. 0 when there is none.", labelOwner, labelWebhook)
 
 	metricOwners    = metric("owners", "Owners that have a file.")
 	metricVersions  = metric("versions", "Versions that there are.")

@@ -70,8 +70,8 @@ func TestMetrics(t *testing.T) {
 		}
 	}
 	delete(got, `scrub_finished_seconds{root="/srv/a"}`) // only of a pass that ended
-	if len(got) != 4*17 {
-		t.Errorf("%d metrics, want 17 of each registry: %v", len(got), got)
+	if len(got) != 4*19 {
+		t.Errorf("%d metrics, want 19 of each registry: %v", len(got), got)
 	}
 }
 

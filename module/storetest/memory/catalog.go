@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/search"
 )
 
 // The catalogue looks at every version each time, where a real store has indexes and sums.
@@ -46,7 +47,7 @@ func (s *metadataStore) Packages(ctx context.Context, q store.PackageQuery) (pag
 	defer leave()
 	found := make(map[string]store.PackageInfo)
 	for key, pkg := range m.packages(q.Selection) {
-		if key.Owner == store.Fold(q.Owner) && store.Matches(q.Search, key.Package) {
+		if key.Owner == store.Fold(q.Owner) && search.Matches(q.Search, key.Package) {
 			found[key.Package] = pkg
 		}
 	}
@@ -98,7 +99,7 @@ func (s *metadataStore) Versions(ctx context.Context, q store.VersionQuery) (pag
 	var found []store.VersionInfo
 	for ref, v := range m.versions {
 		if ref.Owner == store.Fold(q.Owner) && (q.Package == "" || ref.Package == store.Fold(q.Package)) &&
-			v.draft == q.Drafts && store.Matches(q.Search, ref.Package) && q.Takes(ref.Owner, ref.Package) {
+			v.draft == q.Drafts && search.Matches(q.Search, ref.Package) && q.Takes(ref.Owner, ref.Package) {
 			found = append(found, v.info())
 		}
 	}

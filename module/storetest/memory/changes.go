@@ -99,7 +99,9 @@ func (s *metadataStore) PublishDraft(ctx context.Context, ref store.VersionRef, 
 	if !v.draft {
 		return nil, nil
 	}
-	return nil, m.change(store.PublishDraftChange(ref, m.lastID+1, act))
+	change := store.PublishDraftChange(ref, m.lastID+1, act)
+	change.VersionID = v.id
+	return nil, m.change(change)
 }
 
 func (s *metadataStore) DeleteDraft(ctx context.Context, ref store.VersionRef, before time.Time, act store.Act) error {
@@ -210,6 +212,7 @@ func (m *Metadata) change(change store.Change) error {
 	if err != nil {
 		return err
 	}
+	m.announce()
 	return m.state.apply(change)
 }
 

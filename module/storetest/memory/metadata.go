@@ -20,6 +20,7 @@ type Metadata struct {
 	isOpen bool
 	state
 	memoryJournal
+	following
 }
 
 // state is what the changes in a journal make.

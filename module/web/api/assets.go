@@ -3,6 +3,7 @@ package api
 import (
 	"slices"
 
+	"github.com/generic-registry/caddy-generic-registry/module/gitea"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/web/computed"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
@@ -83,7 +84,7 @@ func (a *assets) end() error {
 		return nil
 	}
 	return a.write(assetBody{
-		Name: a.tarred, Size: a.tar, CreatedAt: timeText(a.version.Created), UUID: uuidOf(a.version.VersionRef, "", computed.Tar),
+		Name: a.tarred, Size: a.tar, CreatedAt: gitea.Time(a.version.Created), UUID: uuidOf(a.version.VersionRef, "", computed.Tar),
 		BrowserDownloadURL: a.shape.archive(a.version, computed.Tar),
 	})
 }
@@ -98,7 +99,7 @@ func (a *assets) addSidecar(file store.File) error {
 func (a *assets) put(name string, size int64, file store.File) error {
 	of := a.version
 	return a.write(assetBody{
-		ID: file.ID, Name: name, Size: size, DownloadCount: file.Downloads, CreatedAt: timeText(file.Created), UUID: uuidOf(of.VersionRef, name, ""),
+		ID: file.ID, Name: name, Size: size, DownloadCount: file.Downloads, CreatedAt: gitea.Time(file.Created), UUID: uuidOf(of.VersionRef, name, ""),
 		BrowserDownloadURL: a.shape.visit.URL(of.Owner, visit.PackageType, of.Package, of.Version, name),
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/generic-registry/caddy-generic-registry/module/gitea"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/versions"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
@@ -30,7 +31,7 @@ type releaseBody struct {
 	Prerelease      bool        `json:"prerelease"`
 	CreatedAt       string      `json:"created_at"`
 	PublishedAt     string      `json:"published_at"`
-	Author          userBody    `json:"author"`
+	Author          gitea.User  `json:"author"`
 	Assets          []assetBody `json:"assets"` // the last: they are streamed
 }
 
@@ -67,7 +68,7 @@ func (s *shownReleases) release(shape *shaper, info store.VersionInfo) releaseBo
 		ID: info.ID, TagName: info.Version, Name: info.Version,
 		URL:     shape.visit.Base() + joined(s.path) + joined([]string{"repos", info.Owner, info.Package, "releases", "tags", info.Version}),
 		HTMLURL: shape.folder(info.Owner, visit.PackageType, info.Package, info.Version), Prerelease: versions.IsPreRelease(info.Rank),
-		CreatedAt: timeText(info.Created), PublishedAt: timeText(info.Created), Author: shape.user(info.Creator), Assets: []assetBody{},
+		CreatedAt: gitea.Time(info.Created), PublishedAt: gitea.Time(info.Created), Author: shape.user(info.Creator), Assets: []assetBody{},
 	}
 	if s.options.Archives {
 		release.TarballURL, release.ZipballURL = shape.archive(info, computed.Tar), shape.archive(info, computed.Zip)

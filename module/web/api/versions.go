@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/generic-registry/caddy-generic-registry/module/gitea"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
@@ -27,7 +28,7 @@ func listOwner(w http.ResponseWriter, r *http.Request, v *visit.Visit) error {
 	}
 	if kind != "" && kind != visit.PackageType || !possible {
 		p.setTotal(w.Header(), v, r, listWords, 0)
-		return answer(w, []versionBody{})
+		return answer(w, []gitea.Package{})
 	}
 	return list(w, r, v, p, listWords, store.VersionQuery{Selection: selection, Owner: v.About.Owner, Search: search})
 }
@@ -54,7 +55,7 @@ func list(w http.ResponseWriter, r *http.Request, v *visit.Visit, p page, words 
 	if query.Package != "" && found.Total == 0 {
 		return store.ErrPackageNotFound
 	}
-	shape, bodies := shaperOf(v), make([]versionBody, 0, len(found.Versions))
+	shape, bodies := shaperOf(v), make([]gitea.Package, 0, len(found.Versions))
 	for _, info := range found.Versions {
 		bodies = append(bodies, shape.version(info))
 	}

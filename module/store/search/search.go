@@ -1,19 +1,24 @@
-package store
+// Package search says which names contain what is searched for.
+package search
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+)
 
 // Matches tells whether a name contains what is searched for, in any case. As in Gitea,
 // "%" stands for any text and "_" for any character.
-func Matches(search, name string) bool { return NewSearch(search).Matches(Fold(name)) }
+func Matches(search, name string) bool { return New(search).Matches(store.Fold(name)) }
 
 // Search is what names are searched for, as Matches says.
 type Search struct {
 	parts []string // what must come one after the other; with "_" for any character
 }
 
-// NewSearch returns a search that is asked for many names.
-func NewSearch(search string) Search {
-	return Search{strings.Split(Fold(search), "%")}
+// New returns a search that is asked for many names.
+func New(search string) Search {
+	return Search{strings.Split(store.Fold(search), "%")}
 }
 
 // Matches tells whether a folded name contains what is searched for.

@@ -1,4 +1,5 @@
-package badger
+// Package exit has the process survive what Badger ends it for.
+package exit
 
 import (
 	"errors"
@@ -8,32 +9,32 @@ import (
 	"strings"
 )
 
-// Badger ends the process where it cannot go on: y.Check and y.AssertTrue are
+// Survivor is for the standard logger. Badger ends the process where it cannot go on: y.Check and y.AssertTrue are
 // log.Fatalf. Two of these a disk can cause: NewLevelsController cannot list the
 // directory (getIDMap), and the value log cannot open its statistics (DISCARD). The
 // standard logger writes the message before it ends the process, so a writer that does
-// not return keeps the process alive.
-type survivor struct{ io.Writer }
+// not return keeps the process alive: a Survivor.
+type Survivor struct{ io.Writer }
 
-// survive has the process survive what Badger ends it for. Caddy gives the standard
-// logger another writer with each configuration, so survive is called again and again.
-func survive() {
-	if _, ok := log.Writer().(survivor); !ok {
-		log.SetOutput(survivor{log.Writer()})
+// Survive has the process survive what Badger ends it for. Caddy gives the standard
+// logger another writer with each configuration, so Survive is called again and again.
+func Survive() {
+	if _, ok := log.Writer().(Survivor); !ok {
+		log.SetOutput(Survivor{log.Writer()})
 	}
 }
 
-// errExit is what guard returns where Badger would have ended the process.
-var errExit = errors.New("the database gives up")
+// Err is what guard returns where Badger would have ended the process.
+var Err = errors.New("the database gives up")
 
 // Write ends the goroutine of Badger that is about to end the process. A goroutine that
-// is under guard goes on there with errExit.
-func (s survivor) Write(message []byte) (int, error) {
+// is under guard goes on there with Err.
+func (s Survivor) Write(message []byte) (int, error) {
 	n, err := s.Writer.Write(message)
 	byBadger, underGuard := callers()
 	switch {
 	case byBadger && underGuard:
-		panic(errExit)
+		panic(Err)
 	case byBadger:
 		runtime.Goexit()
 	}
