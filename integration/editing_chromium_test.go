@@ -31,8 +31,8 @@ func (t tab) goTo(port int, path string) {
 	act(t, chromedp.Navigate(fmt.Sprintf("http://127.0.0.1:%d%s", port, path)))
 }
 
-// until waits until a script is true, on this page or the next one, for as long as the tab may
-// be used.
+// until waits until a script is true, on this page or the next one, for as long as something
+// goes forward.
 func (t tab) until(script string) {
 	t.Helper()
 	t.wait(script, func() bool {
@@ -41,13 +41,23 @@ func (t tab) until(script string) {
 	})
 }
 
-// wait waits until something is reached.
+// wait waits until something is reached. An upload that has come further than ever is
+// something that went forward.
 func (t tab) wait(what string, reached func() bool) {
 	t.Helper()
-	said := ""
+	const look = `({ said: document.querySelector("main").innerText, came: [...document.querySelectorAll("#items progress")].reduce((all, bar) => all + bar.value, 0) })`
+	said, most := "", 0.0
 	for !reached() {
-		if now, err := chromedp.Run(t.ctx, chromedp.Evaluate[string](`document.querySelector("main").innerText`)); err == nil {
-			said = now
+		now, err := chromedp.Run(t.ctx, chromedp.Evaluate[struct {
+			Said string
+			Came float64
+		}](look))
+		if err == nil {
+			said = now.Said
+		}
+		if now.Came > most {
+			most = now.Came
+			t.forward()
 		}
 		select {
 		case <-t.ctx.Done():
@@ -158,6 +168,8 @@ func TestWritersInChromium(t *testing.T) {
 		"a draft is published":                            publishesADraft,
 		"what is deleted has its name typed in":           deletes,
 		"what the server refuses is told":                 tellsRefusals,
+		"a folder has more files than are read at once":   takesLargeFolders,
+		"a draft is published when all has come":          publishesWhatCame,
 	} {
 		t.Run(name, func(t *testing.T) {
 			open(t, func(tab tab) {
@@ -227,37 +239,71 @@ func tellsNames(t tab, s *server) {
 // goesOnInAnotherTab: the tab in which the upload was begun is closed, which leaves what a
 // reload leaves.
 func goesOnInAnotherTab(t testing.TB, open func(testing.TB, func(tab)), s *server) {
-	content := pattern(3, 2<<20)
-	place := filepath.Join(folderWith(t, map[string][]byte{"large.bin": content}), "large.bin")
+	content, changed := pattern(3, 2<<20), pattern(4, 2<<20)
+	folder := folderWith(t, map[string][]byte{"large.bin": content, "other.bin": content})
+	places := []string{filepath.Join(folder, "large.bin"), filepath.Join(folder, "other.bin")}
 	s.put(filePath("alice", "reloaded", "1", "there"), []byte("there"))
 	page := versionPath("alice", "reloaded", "1") + "/?edit"
+	// kept is what the browser knows of the upload of a file.
+	kept := func(name string) string {
+		return fmt.Sprintf(`JSON.parse(localStorage["upload %s"] ?? '{"session":"", "offset":0}')`, filePath("alice", "reloaded", "1", name))
+	}
+	var begun []string
 	open(t, func(t tab) {
 		t.signIn(s.port)
 		t.goTo(s.port, page)
 		t.slow(1 << 20)
-		act(t, chromedp.SetUploadFiles("input[multiple]", []string{place}))
-		t.tells("1 ready")
-		t.press("Upload 1 file")
-		t.until(`Object.values(localStorage).some(text => JSON.parse(text).offset > 0)`)
+		act(t, chromedp.SetUploadFiles("input[multiple]", places))
+		t.tells("2 ready")
+		t.press("Upload 2 files")
+		t.until(kept("large.bin") + `.offset > 0 && ` + kept("other.bin") + `.offset > 0`)
+		begun = eval[[]string](t, `[`+kept("large.bin")+`.session, `+kept("other.bin")+`.session]`)
 	})
-	begun := s.sessions()
+	if err := os.WriteFile(places[1], changed, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	open(t, func(t tab) {
 		t.goTo(s.port, page)
 		if said := act(t, chromedp.Text("#interrupted")); !strings.Contains(said, "large.bin") || !strings.Contains(said, " of 2.0 MiB came") {
 			t.Errorf("afterwards the page says %q", said)
 		}
+		came := eval[float64](t, kept("large.bin")+".offset")
 		t.slow(1 << 20)
-		act(t, chromedp.SetUploadFiles("input[multiple]", []string{place}))
-		t.press("Upload 1 file")
-		t.until(`document.querySelector("#interrupted").hidden`)
-		if again := s.sessions(); len(begun) == 0 || len(again) == 0 || again[0] != begun[0] {
-			t.Errorf("the session is %q, want %q as before", again, begun)
+		act(t, chromedp.SetUploadFiles("input[multiple]", places))
+		t.press("Upload 2 files")
+		t.until(fmt.Sprintf(`document.querySelector("#interrupted").hidden && %s.offset > %f && %s.offset > 0`, kept("large.bin"), came, kept("other.bin")))
+		again := eval[[]string](t, `[`+kept("large.bin")+`.session, `+kept("other.bin")+`.session]`)
+		if again[0] != begun[0] || again[1] == begun[1] {
+			t.Errorf("the sessions are %q, want that of %q for the file that is as it was, and another for the one that has changed", again, begun)
 		}
 		t.slow(-1)
-		t.tells("1 done")
+		t.tells("2 done")
+		// The server has ended it by now.
+		eval[bool](t, fmt.Sprintf(`localStorage["upload %sf"] = '{"session":"","size":2,"offset":1,"until":1}', true`, versionPath("alice", "reloaded", "1")+"/"))
+		t.goTo(s.port, page)
+		t.until(`document.querySelector("#upload").hidden === false`)
+		if !eval[bool](t, `document.querySelector("#interrupted").hidden`) {
+			t.Error("the page offers to go on with an upload that has ended")
+		}
 	})
 	s.wantBytes(filePath("alice", "reloaded", "1", "large.bin"), content)
+	s.wantBytes(filePath("alice", "reloaded", "1", "other.bin"), changed)
+	s.eventually("no session is left, also not that of the file that has changed", func() bool { return len(s.sessions()) == 0 })
 }
+
+// watched counts what the page sends, and has its timers end at once.
+const watched = `{
+	window.sent = window.going = 0;
+	const send = XMLHttpRequest.prototype.send;
+	XMLHttpRequest.prototype.send = function (...what) {
+		sent++;
+		going++;
+		this.addEventListener("loadend", () => going--);
+		send.apply(this, what);
+	};
+	window.setTimeout = then => { queueMicrotask(then) };
+	true;
+}`
 
 func pausesAndCancels(t tab, s *server) {
 	contents := map[string][]byte{"kept.bin": pattern(1, 1<<20), "dropped.bin": pattern(2, 1<<20)}
@@ -266,17 +312,59 @@ func pausesAndCancels(t tab, s *server) {
 	t.slow(1 << 20)
 	t.drop(folderWith(t, contents))
 	t.tells("2 ready")
+	eval[bool](t, watched)
 	t.press("Upload 2 files")
 	t.until(`Object.values(localStorage).some(text => JSON.parse(text).offset > 0)`)
+	t.hasFocus("#pause")
 	t.press("Pause all")
 	t.tells("2 paused")
+	t.hasFocus("#resume")
+	const sends = `(async () => { const before = sent; for (let i = 0; i < 20; i++) await fetch("./?edit"); return sent - before + going })()`
+	if sent := eval[int](t, sends); sent != 0 {
+		t.Errorf("%d requests are sent while all is paused", sent)
+	}
 	act(t, chromedp.Click(`[aria-label="Cancel dist/dropped.bin"]`))
+	t.hasFocus("#resume")
 	s.eventually("one session is left", func() bool { return len(s.sessions()) == 1 })
 	t.slow(-1)
 	act(t, chromedp.Click(`[aria-label="Resume dist/kept.bin"]`))
 	t.tells("1 done")
 	s.wantBytes(filePath("alice", "paused", "1", "kept.bin"), contents["kept.bin"])
 	s.want(http.StatusNotFound, http.MethodGet, filePath("alice", "paused", "1", "dropped.bin"), "alice", nil)
+}
+
+// hasFocus holds that the keyboard is at an element.
+func (t tab) hasFocus(selector string) {
+	t.Helper()
+	if at := eval[string](t, fmt.Sprintf(`document.activeElement.matches(%q) ? "" : document.activeElement.outerHTML.slice(0, 200)`, selector)); at != "" {
+		t.Errorf("the keyboard is at %s, want %s", at, selector)
+	}
+}
+
+func takesLargeFolders(t tab, s *server) {
+	files := make(map[string][]byte)
+	for i := range 250 { // Chromium tells of 100 at once
+		files[fmt.Sprint("file-", i)] = nil
+	}
+	t.goTo(s.port, api+"alice/?edit")
+	t.drop(folderWith(t, files))
+	t.tells("250 ready")
+}
+
+func publishesWhatCame(t tab, s *server) {
+	version := versionPath("alice", "half", "1")
+	s.put(version+"/there?draft", []byte("there"))
+	t.goTo(s.port, version+"/?edit")
+	t.slow(1 << 10)
+	t.drop(folderWith(t, map[string][]byte{"coming.bin": pattern(1, 1<<20)}))
+	t.press("Upload 1 file")
+	t.tells("1 to go")
+	t.press("Publish this version")
+	t.until(`document.querySelector("#publish [role=alert]").textContent == "Its files are still being uploaded."`)
+	s.want(http.StatusNotFound, http.MethodGet, version+"/there", "", nil)
+	t.slow(-1)
+	t.press("Cancel all")
+	s.eventually("the upload has ended", func() bool { return len(s.sessions()) == 0 })
 }
 
 func publishesADraft(t tab, s *server) {

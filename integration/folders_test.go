@@ -256,7 +256,8 @@ func TestVersionsInBothOrders(t *testing.T) {
 	}
 }
 
-// TestPagesAreSmall, however long the names are and many the rows, and lead to all rows.
+// TestPagesAreSmall, however long the names are and many the rows, and lead to all rows, also
+// those of writers.
 func TestPagesAreSmall(t *testing.T) {
 	t.Parallel()
 	s := startFolders(t)
@@ -268,14 +269,17 @@ func TestPagesAreSmall(t *testing.T) {
 		s.put(filePath("alice", "files", url.PathEscape(long), url.PathEscape(fmt.Sprintf("%s%d", long, i))), []byte("content"))
 	}
 	s.put(filePath("alice", "files", url.PathEscape(long), "README.md"), []byte(strings.Repeat("<\"&'>+", 10000)))
-	rows := regexp.MustCompile(`<tr role="row"><th scope="row"|<li><a href="[^"]*/">[^<]*</a>`)
+	rows := regexp.MustCompile(`<tr role="row"><th scope="row"|<li><a href="[^"]*/">[^<]*</a>|<li><a class="name"`)
 	next := regexp.MustCompile(`<a href="\./([^"]*)" rel="next">`)
 	for folder, want := range map[string]int{
 		"alice/generic/many/": want, "alice/generic/" + strings.Repeat("p", 250) + "/": want, "alice/generic/files/" + url.PathEscape(long) + "/": want + 1,
+		"alice/generic/files/" + url.PathEscape(long) + "/?edit": want + 1,
 	} {
 		seen := 0
-		for query, pages := "", 0; ; pages++ {
-			page := s.want(http.StatusOK, http.MethodGet, api+folder+query, "", nil, header{"Accept", acceptPage})
+		folder, query, _ := strings.Cut(folder, "?")
+		query = "?" + query
+		for pages := 0; ; pages++ {
+			page := s.want(http.StatusOK, http.MethodGet, api+folder+query, "alice", nil, header{"Accept", acceptPage})
 			if len(page.body) > 40<<10 {
 				t.Errorf("%s%s has %d bytes, want at most 40 KiB", folder, query, len(page.body))
 			}

@@ -9,10 +9,12 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
@@ -20,10 +22,15 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
+// pictures is an environment variable: a folder for a picture of each page that axe looks at.
+const pictures = "GENERIC_REGISTRY_PICTURES"
+
 // tab is one of a browser.
 type tab struct {
 	testing.TB
-	ctx context.Context
+	ctx context.Context // ends when nothing goes forward any more
+	// forward says that something went forward.
+	forward func()
 }
 
 // chromium starts a browser that ends with the test, and returns what opens a tab that is
@@ -45,13 +52,11 @@ func chromium(t testing.TB) (open func(t testing.TB, use func(tab))) {
 		if err := chromedp.Do(opened); err != nil {
 			t.Fatalf("opening a tab: %v", err)
 		}
-		limit := 4 * patience
-		if isLong() {
-			limit *= 15
-		}
-		bounded, cancel := context.WithTimeout(opened, limit)
+		bounded, cancel := context.WithCancel(opened)
 		defer cancel()
-		use(tab{t, bounded})
+		idle := time.AfterFunc(2*patience, cancel)
+		defer idle.Stop()
+		use(tab{t, bounded, func() { idle.Reset(2 * patience) }})
 	}
 }
 
@@ -62,6 +67,7 @@ func act[T any](t tab, action chromedp.Action[T]) T {
 	if err != nil {
 		t.Fatalf("chromium: %v", err)
 	}
+	t.forward()
 	return result
 }
 
@@ -242,7 +248,7 @@ func TestPagesInChromium(t *testing.T) {
 func eachLook(t *testing.T, open func(testing.TB, func(tab)), use func(tab)) {
 	for _, scheme := range []string{"light", "dark"} {
 		for _, width := range []int64{360, 1280} {
-			if !isLong() && (scheme == "dark") != (width == 360) {
+			if !isLong() && os.Getenv(pictures) == "" && (scheme == "dark") != (width == 360) {
 				continue
 			}
 			t.Run(fmt.Sprintf("for axe, %s, %d pixels", scheme, width), func(t *testing.T) {
@@ -266,9 +272,15 @@ var axeScript = sync.OnceValues(func() (string, error) {
 	return string(text), err
 })
 
-// passesAxe holds that axe finds nothing on a page, which is as wide as its window.
+// passesAxe holds that axe finds nothing on a page, which is as wide as its window and came in
+// one answer of at most 40 KiB.
 func (t tab) passesAxe(page string) {
 	t.Helper()
+	t.takePicture(page)
+	const loaded = `[performance.getEntriesByType("navigation")[0].encodedBodySize, ...performance.getEntriesByType("resource").filter(e => e.initiatorType != "xmlhttprequest" && !e.name.startsWith("data:")).map(e => e.name)]`
+	if came := eval[[]any](t, loaded); len(came) != 1 || came[0].(float64) < 1000 || came[0].(float64) > 40<<10 {
+		t.Errorf("%s came as %v, want a page of at most 40 KiB, and nothing else", page, came)
+	}
 	axe, err := axeScript()
 	if err != nil {
 		t.Fatal(err)
@@ -284,5 +296,19 @@ func (t tab) passesAxe(page string) {
 	}
 	if wide := eval[bool](t, "document.documentElement.scrollWidth > innerWidth"); wide {
 		t.Errorf("%s is wider than its window", page)
+	}
+}
+
+// takePicture keeps how a page looks, where that is asked for.
+func (t tab) takePicture(page string) {
+	t.Helper()
+	folder := os.Getenv(pictures)
+	if folder == "" {
+		return
+	}
+	picture := act(t, chromedp.FullScreenshot(100))
+	name := regexp.MustCompile(`[^A-Za-z0-9.]+`).ReplaceAllString(t.Name()+" "+page, "-")
+	if err := os.WriteFile(filepath.Join(folder, name[:min(len(name), 200)]+".png"), picture, 0o600); err != nil {
+		t.Fatal(err)
 	}
 }

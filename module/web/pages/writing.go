@@ -67,6 +67,7 @@ func (q *request) editing(rows int) (*Edit, error) {
 		return nil, nil
 	}
 	page.Frame, page.Owner, page.Package, page.Version = q.frame(), q.at.Owner, q.at.Package, q.at.Version
+	page.Title = page.Edit.Text + ": " + page.Title
 	page.Editing, page.Edit = true, nil
 	page.Immutable = q.at.Package != "" && q.visit.IsImmutable(q.at.Owner, q.at.Package)
 	return page, nil

@@ -4,7 +4,7 @@
 {
 	const find = selector => document.querySelector(selector);
 	const make = (name, text = "", className = "") => Object.assign(document.createElement(name), { textContent: text, className });
-	const size = bytes => bytes < 1 << 20 ? (bytes / 1024).toFixed(1) + " KiB" : (bytes / 1048576).toFixed(1) + " MiB";
+	const size = bytes => bytes < 1 << 20 ? (bytes / 1024).toFixed(1) + " KiB" : bytes < 1 << 30 ? (bytes / 1048576).toFixed(1) + " MiB" : (bytes / 1073741824).toFixed(1) + " GiB";
 
 	// send resolves with the request once it is answered. fetch does not tell how much is sent.
 	const send = (method, url, headers = {}, body = null, item = {}) => new Promise((resolve, reject) => {
@@ -30,10 +30,11 @@
 
 	const place = find("#upload"), form = find("form.upload"), items = [];
 	const interop = { "Upload-Draft-Interop-Version": "8" }, parallel = 3;
-	// Sessions of uploads that were begun, by the URL of the file: what a reload leaves.
+	// Sessions of uploads that were begun, by the URL of the file: what a reload leaves, until
+	// the server ends them.
 	const memory = {
-		all: () => { try { return Object.entries(localStorage).filter(([key]) => key.startsWith("upload ")).map(([key, text]) => ({ key, ...JSON.parse(text) })); } catch { return []; } },
-		keep: item => { try { localStorage["upload " + item.url] = JSON.stringify({ session: item.session, size: item.file.size, modified: item.file.lastModified, offset: item.offset, draft: item.draft }); } catch { } },
+		all: () => { try { return Object.entries(localStorage).filter(([key]) => key.startsWith("upload ")).map(([key, text]) => ({ key, ...JSON.parse(text) })).filter(one => one.until > Date.now() || memory.drop(one.key.slice(7))); } catch { return []; } },
+		keep: item => { try { localStorage["upload " + item.url] = JSON.stringify({ session: item.session, size: item.file.size, modified: item.file.lastModified, offset: item.offset, draft: item.draft, until: item.until }); } catch { } },
 		drop: url => { try { delete localStorage["upload " + url]; } catch { } },
 	};
 
@@ -72,7 +73,9 @@
 	const stand = (item, answer, offset) => {
 		item.offset = offset;
 		item.sure = true;
-		item.most = Number(/max-append-size=(\d+)/.exec(answer.getResponseHeader("Upload-Limit"))?.[1] ?? Infinity);
+		const limit = name => RegExp(name + "=(\\d+)").exec(answer.getResponseHeader("Upload-Limit"))?.[1];
+		item.most = Number(limit("max-append-size") ?? Infinity);
+		item.until = Date.now() + 1000 * (limit("max-age") ?? 86400);
 		memory.keep(item);
 		show(item, offset);
 	};
@@ -155,7 +158,17 @@
 		check();
 		pump();
 	};
-	const remove = item => { items.splice(items.indexOf(item), 1); item.row.remove(); };
+	const remove = item => {
+		lost ||= item.row.contains(document.activeElement);
+		items.splice(items.indexOf(item), 1);
+		item.row.remove();
+	};
+	// attend gives the keyboard what there is to do next, when the button that had it is gone.
+	let at = null, lost = false;
+	const attend = () => {
+		if (lost || at?.hidden) [...form.querySelectorAll(".told button, #see"), find(".drop input")].find(one => !one.hidden).focus();
+		lost = false;
+	};
 	const tell = () => {
 		const ready = count("ready"), bad = count("bad"), done = count("done"), failed = count("failed"), going = count("queued", "sending"), paused = count("paused");
 		const texts = [[bad, "cannot be published"], [ready, "ready"], [going, "to go"], [paused, "paused"], [failed, "failed"], [done, "done"]];
@@ -168,6 +181,7 @@
 		find("#resume").hidden = !paused;
 		find("#end").hidden = !(going + paused);
 		find("#see").hidden = !done || going + paused + ready > 0;
+		attend();
 	};
 
 	// check finds what cannot be published before anything is sent: names that the registry
@@ -179,14 +193,15 @@
 		for (const item of items) {
 			if (item.state != "ready" && item.state != "bad") continue;
 			const others = named[item.file.name.toLowerCase()].filter(other => other != item);
-			if (!mayBe(item.file.name)) become(item, "bad", "“" + item.file.name + "” is not a name that can be published: letters, digits and " + marks.trim() + " can");
+			if (item.unread) become(item, "bad", "cannot be read");
+			else if (!mayBe(item.file.name)) become(item, "bad", "“" + item.file.name + "” is not a name that can be published: letters, digits and " + marks.trim() + " can");
 			else if (others.length) become(item, "bad", "would be the same file as " + others[0].path + ": versions have no folders, and upper and lower case are the same");
 			else become(item, "ready");
 		}
 		tell();
 	};
-	const add = (file, path) => {
-		const item = { file, path: path || file.name, offset: 0, sure: false, row: make("li"), text: make("span", "", "state"), bar: make("progress"), act: make("button", "", "plain"), end: make("button", "", "plain") };
+	const add = (file, path, unread = false) => {
+		const item = { file, unread, path: path || file.name, offset: 0, sure: false, row: make("li"), text: make("span", "", "state"), bar: make("progress"), act: make("button", "", "plain"), end: make("button", "", "plain") };
 		item.act.type = item.end.type = "button";
 		item.act.addEventListener("click", () => ["paused", "failed"].includes(item.state) ? again(item) : pause(item));
 		item.end.addEventListener("click", () => end(item));
@@ -196,12 +211,17 @@
 		find("#items").append(item.row);
 		become(item, "ready");
 	};
-	// walk adds what was dropped, and all files below a folder.
+	// walk adds what was dropped, and all files below a folder. What cannot be read is told.
 	const walk = async (entry, above = "") => {
-		if (entry.isFile) return add(await new Promise((resolve, reject) => entry.file(resolve, reject)), above + entry.name);
-		const reader = entry.createReader();
-		for (let some; (some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject))).length;)
-			for (const one of some) await walk(one, above + entry.name + "/");
+		const path = above + entry.name;
+		try {
+			if (entry.isFile) return add(await new Promise((resolve, reject) => entry.file(resolve, reject)), path);
+			const reader = entry.createReader();
+			for (let some; (some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject))).length;)
+				for (const one of some) await walk(one, path + "/");
+		} catch {
+			add({ name: entry.name, size: 0 }, path, true);
+		}
 	};
 
 	const escape = name => encodeURIComponent(name).replace(/[!'()*]/g, c => "%" + c.charCodeAt(0).toString(16).toUpperCase());
@@ -217,10 +237,15 @@
 			item.draft = form.elements.draft?.checked ?? "draft" in place.dataset;
 			const begun = memory.all().find(one => one.key == "upload " + item.url);
 			if (begun && begun.size == item.file.size && begun.modified == item.file.lastModified && !begun.draft == !item.draft) Object.assign(item, { session: begun.session, sent: true });
+			else if (begun) giveUp(begun); // of another file, which has this name too
 			become(item, "queued");
 		}
 		interrupted();
 		pump();
+	};
+	const giveUp = begun => {
+		send("DELETE", begun.session, interop).catch(() => { });
+		memory.drop(begun.key.slice(7));
 	};
 	// interrupted lists what an earlier visit of the page has begun, and fills in where it goes.
 	const interrupted = () => {
@@ -233,7 +258,12 @@
 			if (form.elements.draft && one.draft) form.elements.draft.checked = true;
 			give.type = "button";
 			give.setAttribute("aria-label", "Give up " + names.at(-1));
-			give.addEventListener("click", () => { send("DELETE", one.session, interop).catch(() => { }); memory.drop(one.key.slice(7)); interrupted(); });
+			give.addEventListener("click", () => {
+				giveUp(one);
+				interrupted();
+				lost = true;
+				attend();
+			});
 			row.append(make("span", names.at(-1), "name"), make("span", size(one.offset) + " of " + size(one.size) + " came", "state"), give);
 			return row;
 		}));
@@ -242,6 +272,8 @@
 	if (place) {
 		place.hidden = false;
 		form.addEventListener("submit", begin);
+		form.addEventListener("focusin", event => at = event.target);
+		form.addEventListener("focusout", event => { if (!event.target.hidden) at = null; });
 		for (const input of form.querySelectorAll("input[type=file]")) input.addEventListener("change", () => {
 			for (const file of input.files) add(file, file.webkitRelativePath);
 			input.value = "";
@@ -266,8 +298,14 @@
 	}
 
 	const version = location.pathname.replace(/\/+$/, "");
-	find("#publish button")?.addEventListener("click", async () => {
-		try { judge(await send("POST", version + "?publish")); location.reload(); } catch (problem) { find("#publish [role=alert]").textContent = problem.message; }
+	const publish = find("#publish button");
+	if (publish) publish.hidden = false;
+	publish?.addEventListener("click", async () => {
+		try {
+			if (count("queued", "sending", "paused")) refuse("Its files are still being uploaded.");
+			judge(await send("POST", version + "?publish"));
+			location.reload();
+		} catch (problem) { find("#publish [role=alert]").textContent = problem.message; }
 	});
 
 	const dialog = find("#delete");
@@ -284,6 +322,7 @@
 		after.after(button);
 	};
 	if (dialog) {
+		find("#removal").hidden = false;
 		for (const link of document.querySelectorAll("#files a")) offer(link.textContent, link.href, link.nextElementSibling);
 		offer(find("#delete").dataset.version, version, find("#removal > :last-child"));
 		find("#delete [value=cancel]").addEventListener("click", () => dialog.close());
