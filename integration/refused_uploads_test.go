@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -201,8 +202,8 @@ func startNginx(t testing.TB, port, upstream int) {
 }
 
 // startNginxOf starts an nginx that refuses larger requests, 0 for none, and otherwise is as
-// it is by default.
-func startNginxOf(t testing.TB, largest string, port, upstream int) {
+// it is by default. What it returns ends it before the test does.
+func startNginxOf(t testing.TB, largest string, port, upstream int) (end func()) {
 	t.Helper()
 	dir := t.TempDir()
 	config := fmt.Sprintf(`daemon off;
@@ -226,7 +227,13 @@ http {
 	}
 }
 `, dir, port, upstream, largest)
-	startProxy(t, dir, config, "nginx", "-e", filepath.Join(dir, "error.log"), "-c")
+	stop := startProxy(t, dir, config, "nginx", "-e", filepath.Join(dir, "error.log"), "-c")
+	return func() {
+		stop()
+		if err := os.RemoveAll(filepath.Join(dir, "body")); err != nil { // what it was sending
+			t.Error(err)
+		}
+	}
 }
 
 func startHAProxy(t testing.TB, port, upstream int) {
@@ -244,9 +251,9 @@ backend registry
 `, port, upstream), "haproxy", "-f")
 }
 
-// startProxy runs a proxy for the length of a test. Its configuration's name is the
-// last argument.
-func startProxy(t testing.TB, dir, config, name string, arguments ...string) {
+// startProxy runs a proxy for the length of a test, or until what it returns is called. Its
+// configuration's name is the last argument.
+func startProxy(t testing.TB, dir, config, name string, arguments ...string) (end func()) {
 	t.Helper()
 	file := filepath.Join(dir, "config")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
@@ -262,11 +269,13 @@ func startProxy(t testing.TB, dir, config, name string, arguments ...string) {
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	end = sync.OnceFunc(func() {
 		_ = command.Process.Signal(os.Interrupt)
 		_ = command.Wait()
 		if t.Failed() {
 			t.Logf("%s: %s", name, output.Bytes())
 		}
 	})
+	t.Cleanup(end)
+	return end
 }

@@ -2,25 +2,18 @@ package integration
 
 import (
 	"bufio"
-	"bytes"
-	"context"
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"testing"
-	"testing/iotest"
 )
 
 // Header lines of the draft.
@@ -289,86 +282,6 @@ func TestTheLaterRequestGoesOn(t *testing.T) {
 	s.wantBytes(path, body.content)
 }
 
-// TestUploadsAreCutAtRandom by clients, and by kills of the server: each goes on where it
-// stands.
-// Seen to fail without cutting off what was written and not saved.
-func TestUploadsAreCutAtRandom(t *testing.T) {
-	t.Parallel()
-	size, cuts, kills := 24<<20, 40, 3
-	if isLong() {
-		size, cuts, kills = 1<<30, 1000, 60
-	}
-	s := startServer(t, "resumable {\n\t\t\tmax_append off\n\t\t}")
-	random := rand.New(rand.NewPCG(7, uint64(size)))
-	content := pattern(4, size)
-	path := filePath("alice", "app", "1.0", "f")
-	upload := s.beginUpload(path, uploadLength(size))
-	offset, most, again := 0, 0, 0 // most was sent by any request: one may be heard late
-	for cut := range cuts {
-		sent := min(random.IntN(2*size/cuts), size-offset-1)
-		kill := cut%(cuts/kills) == 1
-		if kill {
-			sent = min(max(sent, 200_000), size-offset-1)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		var end io.Reader = iotest.ErrReader(errors.New("cut"))
-		var taken atomic.Bool // by the reader that kills, or by who does not wait for it
-		ended := make(chan struct{})
-		if kill {
-			stood := offset
-			end = readerFunc(func([]byte) (int, error) {
-				if taken.CompareAndSwap(false, true) {
-					s.eventually("some of it is written, and not saved", func() bool { return s.bytesOfUploads() > int64(stood) })
-					s.kill()
-					close(ended)
-				}
-				return 0, io.ErrClosedPipe
-			})
-		}
-		heard, err := s.tryAt(ctx, s.port, http.MethodPatch, upload, "alice", io.MultiReader(bytes.NewReader(content[offset:offset+sent]), end), partial, uploadOffset(offset), complete)
-		cancel()
-		if err == nil && heard.status != http.StatusConflict { // one that was cut earlier may be heard late
-			t.Fatalf("a request that was cut has an answer: %d %s", heard.status, heard.text())
-		}
-		killed := kill && !taken.CompareAndSwap(false, true)
-		if killed {
-			<-ended
-			s.start(s.site("resumable {\n\t\t\tmax_append off\n\t\t}"))
-		}
-		got := s.want(http.StatusNoContent, http.MethodHead, upload, "alice", nil, interop)
-		stands, err := strconv.Atoi(got.header.Get("Upload-Offset"))
-		most = max(most, offset+sent)
-		if err != nil || stands < offset || stands > most {
-			t.Fatalf("cut %d: the upload stands at %q, after %d and %d more", cut, got.header.Get("Upload-Offset"), offset, sent)
-		}
-		again += max(0, offset+sent-stands)
-		offset = stands
-	}
-	got := s.finishUpload(upload, content)
-	if sum := sha256.Sum256(content); got.header.Get("Etag") != fmt.Sprintf("%q", fmt.Sprintf("%x", sum)) {
-		t.Errorf("the digest is %s, want %x", got.header.Get("Etag"), sum)
-	}
-	t.Logf("%d bytes of %d came again, in %d cuts of which %d were kills", again, size, cuts, kills)
-	s.wantBytes(path, content)
-}
-
-// finishUpload asks where an upload stands, and sends the rest of it.
-func (s *server) finishUpload(upload string, content []byte) (last answer) {
-	s.Helper()
-	s.eventually("the rest is taken", func() bool {
-		stands, err := strconv.Atoi(s.want(http.StatusNoContent, http.MethodHead, upload, "alice", nil, interop).header.Get("Upload-Offset"))
-		if err != nil {
-			s.Fatal(err)
-		}
-		last = s.do(http.MethodPatch, upload, "alice", content[stands:], partial, uploadOffset(stands), complete)
-		return last.status != http.StatusConflict // a request that was cut may be heard late
-	})
-	if last.status != http.StatusCreated {
-		s.Fatalf("the end of the upload: %d %s", last.status, last.text())
-	}
-	return last
-}
-
 // bytesOfUploads is how many bytes lie in the registry, whose only ones are an upload's.
 func (s *server) bytesOfUploads() (bytes int64) {
 	s.Helper()
@@ -382,10 +295,6 @@ func (s *server) bytesOfUploads() (bytes int64) {
 	}
 	return bytes
 }
-
-type readerFunc func([]byte) (int, error)
-
-func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 // TestAnUploadExpires and leaves nothing, also when the server was down then.
 func TestAnUploadExpires(t *testing.T) {
@@ -406,5 +315,25 @@ func TestAnUploadExpires(t *testing.T) {
 	})
 	if err := os.Remove(filepath.Join(s.root, "blobs", "uploads")); err != nil && !os.IsNotExist(err) {
 		t.Errorf("the directory of sessions is not empty: %v", err)
+	}
+}
+
+// TestIdleUploadsTakeLittleMemory: at most 4 KiB of the process for each.
+func TestIdleUploadsTakeLittleMemory(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, "resumable {\n\t\t\tmax 2000\n\t\t\tmax_user 2000\n\t\t}")
+	begin := func(from, to int) {
+		for i := from; i < to; i++ {
+			s.beginUpload(filePath("alice", "app", "1.0", fmt.Sprint("f", i)), uploadLength(1<<30))
+		}
+	}
+	const many = 200
+	begin(0, 50) // and with them what is made once
+	before := s.heap()
+	begin(50, 50+many)
+	each := (s.heap() - before) / many
+	t.Logf("an idle upload takes %d bytes", each)
+	if each > 4<<10 {
+		t.Errorf("an idle upload takes %d bytes, want at most 4 KiB", each)
 	}
 }
