@@ -140,6 +140,11 @@ func TestPushADraft(t *testing.T) {
 	push(1, "published already", "--draft", folder+"/large.bin", strings.Replace(url, "1.0", "2.0", 1))
 	push(0, "published 3 files", folder, strings.Replace(url, "1.0", "2.0", 1))
 	s.wantBytes(versionPath("alice", "app", "2.0")+"/SHA256SUMS", []byte("mine"))
+	// A file that the server does not take: what came is not published without it.
+	s.mustReload(s.site("max_file_size 1MiB"))
+	push(1, "takes files of at most 1048576 bytes", "--publish", folder, strings.Replace(url, "1.0", "3.0", 1))
+	s.want(http.StatusNotFound, http.MethodGet, versionPath("alice", "app", "3.0")+"/small.txt", "", nil)
+	s.want(http.StatusOK, http.MethodGet, versionPath("alice", "app", "3.0")+"/small.txt", "alice", nil)
 	s.mustReload(s.site("drafts off"))
-	push(1, "drafts are turned off", "--publish", folder, strings.Replace(url, "1.0", "3.0", 1))
+	push(1, "drafts are turned off", "--publish", folder, strings.Replace(url, "1.0", "4.0", 1))
 }

@@ -15,9 +15,28 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
-// BenchmarkAPI answers pages of 50 versions of an owner of 1,000 packages with 5 versions of
-// a file each; with GENERIC_REGISTRY_LONG a million.
+// BenchmarkAPI answers pages of 50 versions of an owner.
 func BenchmarkAPI(b *testing.B) {
+	h := benchTeam(b)
+	for _, page := range []struct{ name, query string }{
+		{"owner", "?limit=50"}, {"search", "?limit=50&q=age-99"}, {"package", "/generic/package-7?limit=50"}, {"later", "?limit=50&page=50"},
+	} {
+		b.Run(page.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				w := httptest.NewRecorder()
+				if err := h.ServeHTTP(w, withReplacer(httptest.NewRequest(http.MethodGet, "/api/v1/packages/team"+page.query, nil)), nil); err != nil || w.Code != http.StatusOK {
+					b.Fatalf("got %d %s, %v", w.Code, w.Body, err)
+				}
+			}
+		})
+	}
+}
+
+// benchTeam returns a handler of a registry that has the owner team with 1,000 packages, each
+// with 5 versions of a file; with GENERIC_REGISTRY_LONG a million files in all.
+func benchTeam(b *testing.B) *Handler {
+	b.Helper()
 	h, _ := benchHandler(b, 1)
 	versions := 5
 	if os.Getenv("GENERIC_REGISTRY_LONG") != "" {
@@ -39,17 +58,5 @@ func BenchmarkAPI(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	for _, page := range []struct{ name, query string }{
-		{"owner", "?limit=50"}, {"search", "?limit=50&q=age-99"}, {"package", "/generic/package-7?limit=50"}, {"later", "?limit=50&page=50"},
-	} {
-		b.Run(page.name, func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				w := httptest.NewRecorder()
-				if err := h.ServeHTTP(w, withReplacer(httptest.NewRequest(http.MethodGet, "/api/v1/packages/team"+page.query, nil)), nil); err != nil || w.Code != http.StatusOK {
-					b.Fatalf("got %d %s, %v", w.Code, w.Body, err)
-				}
-			}
-		})
-	}
+	return h
 }
