@@ -214,25 +214,3 @@ func TestGoReleaserRecipe(t *testing.T) {
 	}
 	t.Error("clients.md has no recipe for GoReleaser")
 }
-
-// TestAnsibleRecipe sends what Ansible's modules send for the recipe.
-func TestAnsibleRecipe(t *testing.T) {
-	t.Parallel()
-	s, token := teamWithTokens(t)
-	for _, recipe := range recipes(t) {
-		tasks, _ := recipe.([]any)
-		if len(tasks) != 2 {
-			continue
-		}
-		upload := tasks[0].(map[string]any)["ansible.builtin.uri"].(map[string]any)
-		download := tasks[1].(map[string]any)["ansible.builtin.get_url"].(map[string]any)
-		path := strings.TrimPrefix(upload["url"].(string), "https://packages.example.com")
-		if upload["force_basic_auth"] != true || upload["url_password"] != "{{ registry_token }}" || download["url"] != upload["url"] {
-			t.Errorf("the recipe does not send the token at once, or loads something else: %v, %v", upload, download)
-		}
-		s.want(upload["status_code"].(int), upload["method"].(string), path, "", []byte("a tool"), authorization(basic(upload["url_username"].(string), token)))
-		s.wantBytes(path, []byte("a tool"))
-		return
-	}
-	t.Error("clients.md has no recipe for Ansible")
-}
