@@ -178,6 +178,13 @@ func TestDamageIsFoundToldAndHealed(t *testing.T) {
 	}
 	s.wantBytes(filePath("alice", "p", "1", "good"), good)
 
+	s.signal(syscall.SIGTERM)
+	if err := s.ended(); err != nil {
+		t.Fatal(err)
+	}
+	s.start(s.site("health /health", "scrub off")) // and nobody looks for the bytes
+	s.eventually("health tells what was found before", func() bool { _, is := s.health(); return is.Damaged.Count == 1 && is.Damaged.Digests[0] == digest })
+
 	s.put(filePath("alice", "healed", "1", "f"), rotten)
 	for _, name := range names {
 		s.wantBytes(name, rotten)

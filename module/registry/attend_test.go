@@ -66,12 +66,17 @@ func (d *deafStores) Blobs(context.Context, store.Digest, int) ([]store.Blob, er
 	return nil, nil
 }
 
+func (d *deafStores) Damaged(context.Context, int) (int64, []store.Digest, error) {
+	d.wait("counting damaged blobs")
+	return 0, nil, nil
+}
+
 // TestACallThatHangsInTheBackgroundIsTold after a minute, by its name, and so is its end.
 // Seen to fail, for each call, with a store.Attend that tells nothing.
 func TestACallThatHangsInTheBackgroundIsTold(t *testing.T) {
 	for _, call := range []string{
 		"listing condemned blobs", "recording deleted blobs", "deleting a blob", "looking for unnamed blobs",
-		"walking blobs", "reading uploads", "deleting from the quarantine", "listing blobs",
+		"walking blobs", "reading uploads", "deleting from the quarantine", "listing blobs", "counting damaged blobs",
 	} {
 		t.Run(call, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

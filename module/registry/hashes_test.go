@@ -94,7 +94,7 @@ func TestHashesBesideABlobThatHangs(t *testing.T) {
 	if _, err := r.Hashes(t.Context(), other); !errors.Is(err, store.ErrDamaged) {
 		t.Errorf("of other bytes: error is %v, want %v", err, store.ErrDamaged)
 	}
-	if !r.IsDamaged(other.Blob) || r.IsDamaged(good.Blob) {
-		t.Errorf("damaged are: the other bytes %v, the good ones %v", r.IsDamaged(other.Blob), r.IsDamaged(good.Blob))
+	if count, digests, err := r.metadata.Damaged(t.Context(), 2); err != nil || count != 1 || digests[0] != other.Digest {
+		t.Errorf("damaged are %d, %v, %v; want the other bytes, %s", count, digests, err, other.Digest)
 	}
 }

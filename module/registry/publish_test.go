@@ -191,6 +191,10 @@ func (m *movingBlobs) FindBlob(context.Context, store.Digest) (store.Blob, error
 	return store.Blob{Locator: "a"}, m.unsure
 }
 
+func (m *movingBlobs) MarkDamage(context.Context, store.Blob, store.DamageKind) (bool, error) {
+	return true, m.unsure
+}
+
 func (m *movingBlobs) Lookup(context.Context, store.Ref) (store.File, error) {
 	if len(m.locators) == 0 {
 		return store.File{}, store.ErrPackageNotFound
@@ -285,3 +289,5 @@ func TestAPanicLeavesNothing(t *testing.T) {
 type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+func (*fakeStores) Damaged(context.Context, int) (int64, []store.Digest, error) { return 0, nil, nil }

@@ -51,7 +51,7 @@ func (r *Registry) Open(ctx context.Context, ref store.Ref) (store.File, io.Read
 }
 
 // IsDamaged tells whether the bytes are known to be damaged. They may be whole again.
-func (f *Reading) IsDamaged() bool { return f.registry.IsDamaged(f.Blob) }
+func (f *Reading) IsDamaged() bool { return f.Damage != "" }
 
 // RedirectURL returns a link from which a client can fetch the bytes itself, for a while.
 // Empty when they are to be sent. The header is what the answer at the link says.

@@ -71,6 +71,7 @@ func (r *Registry) reapBatch(ctx context.Context) (removed int, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("listing condemned blobs: %w", err)
 	}
+	r.Changed(ctx)
 	if locators = r.graces.due(locators, r.now(), r.grace()); len(locators) == 0 {
 		return 0, nil
 	}
@@ -82,7 +83,6 @@ func (r *Registry) reapBatch(ctx context.Context) (removed int, err error) {
 	if buryErr != nil {
 		return 0, errors.Join(err, fmt.Errorf("recording deleted blobs: %w", buryErr))
 	}
-	r.Forget(deleted)
 	r.graces.forget(deleted)
 	return len(deleted), err
 }

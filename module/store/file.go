@@ -31,6 +31,8 @@ type Blob struct {
 	Digest  Digest
 	// Size in bytes.
 	Size int64
+	// Damage is what is known to be wrong with the bytes. They may be whole again.
+	Damage DamageKind
 }
 
 // Publication is what a client asks to publish, once its bytes are stored.

@@ -87,6 +87,18 @@ type MetadataStore interface {
 	// published or deleted between two calls may or may not be seen.
 	Blobs(ctx context.Context, after Digest, limit int) ([]Blob, error)
 
+	// MarkDamage keeps what is wrong with the bytes of a blob, until the digest gets other
+	// bytes or loses its last file. What was found first stays: wrong bytes are missing once
+	// they are in quarantine. An empty kind says that the bytes are good. News tells whether
+	// the opposite was known before. ErrBlobNotFound when the digest has no bytes at blob.Locator (any more),
+	// ErrNoSpace, ErrUnavailable. It may be lost in a crash of the last seconds, and where a
+	// database is made anew: whoever reads the blob again finds it again.
+	MarkDamage(ctx context.Context, blob Blob, kind DamageKind) (news bool, err error)
+
+	// Damaged returns how many blobs are marked as damaged, and the first of their digests,
+	// at most limit, in their order.
+	Damaged(ctx context.Context, limit int) (count int64, digests []Digest, err error)
+
 	// DeleteFile deletes a file, and its version when it was the last one, if the version
 	// has the state act.Only. ErrPackageNotFound, ErrFileNotFound, ErrNoSpace,
 	// ErrUnavailable.

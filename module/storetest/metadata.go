@@ -56,6 +56,8 @@ func Metadata(t *testing.T, place MetadataPlace) {
 		"a condemned locator is offered until it is buried, then no more": offeredUntilBuried,
 		"blobs are listed once each, in order, in pages":                  blobsListed,
 		"blobs that changed are listed as they are":                       blobsAfterChanges,
+		"damage of a blob is kept, and told wherever the blob is":         damageKept,
+		"damage ends with the bytes that have it":                         damageEnds,
 		"how far a scrub came survives closing and opening":               scrubKept,
 		"the condition of a store is told when it is closed too":          metadataCondition,
 	})

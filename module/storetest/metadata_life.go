@@ -73,6 +73,8 @@ func closedStore(f *metadataFixture) {
 	_, _, errs["Publish"] = f.Publish(ctx, p)
 	_, errs["Lookup"] = f.Lookup(ctx, ref("a", "p", "1", "f"))
 	_, errs["FindBlob"] = f.FindBlob(ctx, digestOf("x"))
+	_, errs["MarkDamage"] = f.MarkDamage(ctx, p.Blob, store.DamageMissing)
+	_, _, errs["Damaged"] = f.Damaged(ctx, 1)
 	_, errs["Blobs"] = f.Blobs(ctx, store.Digest{}, 1)
 	_, errs["LastScrub"] = f.LastScrub(ctx)
 	_, errs["Condemned"] = f.Condemned(ctx, 1)

@@ -34,8 +34,8 @@ func pairVerifies(f *pairFixture) {
 	}
 	flipped := []byte(content(1))
 	flipped[10_000] ^= 0x10
-	want := map[store.Digest]integrity.DamageKind{
-		blob(0).Digest: integrity.DamageMissing, blob(1).Digest: integrity.DamageDigest, blob(2).Digest: integrity.DamageSize,
+	want := map[store.Digest]store.DamageKind{
+		blob(0).Digest: store.DamageMissing, blob(1).Digest: store.DamageDigest, blob(2).Digest: store.DamageSize,
 	}
 	f.noError(f.blobs.Delete(context.Background(), blob(0).Locator))
 	f.overwrite(blob(1).Locator, flipped)

@@ -85,6 +85,8 @@ type audit struct {
 	owned, ownedOf       uint64
 	indexed, indexedOf   uint64
 	packages, packagesOf uint64
+	marked, damaged      uint64
+	damagedOf            uint64
 	found                sums
 }
 
@@ -115,17 +117,24 @@ func (a *audit) run(ctx context.Context) error {
 		return firstError(
 			func() error { return a.each(ctx, filePrefix, f, func(key []byte) error { return a.file(key, f) }) },
 			func() error { return a.each(ctx, blobPrefix, b, func(key []byte) error { return a.blob(key, b) }) },
+			func() error {
+				return a.each(ctx, damagedPrefix, new(damagedRecord), func(key []byte) error {
+					a.marked += a.scatter(key[len(damagedPrefix):])
+					return nil
+				})
+			},
 			func() error { return a.each(ctx, tokenPrefix, k, func([]byte) error { return a.token(k) }) },
 		)
 	})
 	if err := both.Wait(); err != nil {
 		return err
 	}
-	a.compare(state.sums)
+	a.compare(state)
 	return nil
 }
 
-func (a *audit) compare(known sums) {
+func (a *audit) compare(state stateRecord) {
+	known := state.sums
 	for _, pair := range []struct {
 		what          string
 		counted, real uint64
@@ -139,6 +148,8 @@ func (a *audit) compare(known sums) {
 		{"owners do not have as many files as they say", a.owned, a.ownedOf},
 		{"the indexes of versions are not those of the versions", a.indexed, a.indexedOf},
 		{"owners do not have as many packages as they say", a.packages, a.packagesOf},
+		{"the index of damaged blobs is not that of the blobs", a.marked, a.damaged},
+		{"there are not as many damaged blobs as counted", state.damaged, a.damagedOf},
 		{"files are missing, or came back", known.files, a.found.files},
 		{"versions are missing, or came back", known.versions, a.found.versions},
 		{"tokens are missing, or came back", known.tokens, a.found.tokens},
@@ -229,6 +240,10 @@ func (a *audit) file(key []byte, f *fileRecord) error {
 func (a *audit) blob(key []byte, b *blobRecord) error {
 	a.references += a.scatter(key[len(blobPrefix):]) * b.references
 	a.found.blobs += scatterText(string(b.locator))
+	if b.damage != "" {
+		a.damaged += a.scatter(key[len(blobPrefix):])
+		a.damagedOf++
+	}
 	return nil
 }
 

@@ -24,6 +24,7 @@ import (
 //	x/<version id>                   a deleted version whose files are left to clean up
 //	y/<package id>                   a deleted package whose versions are left to clean up
 //	c/<locator>                     a condemned locator
+//	q/<digest>                       a blob that is damaged
 //	k/<token id>                    a token
 //	n/<token name>                  a token by name
 //	l/<token id>                    when a token was last used
@@ -50,6 +51,7 @@ const (
 	draftPrefix     = "e/"
 	ownDraftPrefix  = "d/"
 	condemnedPrefix = "c/"
+	damagedPrefix   = "q/"
 	gravePrefix     = "x/"
 	tombPrefix      = "y/"
 	tokenPrefix     = "k/"
@@ -123,6 +125,10 @@ func blobKey(digest store.Digest) []byte {
 
 func condemnedKey(locator store.Locator) []byte {
 	return append([]byte(condemnedPrefix), locator...)
+}
+
+func damagedKey(digest []byte) []byte {
+	return append([]byte(damagedPrefix), digest...)
 }
 
 func graveKey(versionID uint64) []byte { return idKey(gravePrefix, versionID) }

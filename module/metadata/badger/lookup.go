@@ -136,7 +136,7 @@ func findBlob(r reader, digest store.Digest) (store.Blob, error) {
 	if found, err := r.get(blobKey(digest), &record); err != nil || !found {
 		return store.Blob{}, orNotFound(err, store.ErrBlobNotFound)
 	}
-	return store.Blob{Locator: record.locator, Digest: digest, Size: int64(record.size)}, nil
+	return record.blob(digest), nil
 }
 
 // orNotFound returns the error of a read, or what it means that it found nothing.

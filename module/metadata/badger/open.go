@@ -22,8 +22,9 @@ import (
 const (
 	layout = "generic_registry metadata badger"
 
-	// layoutVersion is of packages with ids, and of indexes of versions and of drafts.
-	layoutVersion = 8
+	// layoutVersion is of packages with ids, of indexes of versions and of drafts, and of
+	// damage in the records of blobs.
+	layoutVersion = 9
 
 	memTableSize     = 8 << 20
 	valueLogSize     = 1 << 20 // nothing is written to it

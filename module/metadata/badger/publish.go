@@ -181,6 +181,9 @@ func (b *batch) refer(key []byte, blob *blobRecord, p store.Publication) (condem
 		b.state.sums.blobs -= scatterText(string(surplus))
 	}
 	b.state.sums.blobs += scatterText(string(p.Locator))
+	if surplus != p.Locator {
+		b.mark(key, blob, "")
+	}
 	blob.locator, blob.size = p.Locator, uint64(p.Size)
 	blob.references++
 	b.put(key, blob)
@@ -202,7 +205,7 @@ func published(version versionRecord, file fileRecord, blob blobRecord) store.Fi
 			VersionRef: store.VersionRef{Owner: version.owner, Package: version.name, Version: version.version},
 			File:       file.name,
 		},
-		Blob:    store.Blob{Locator: blob.locator, Digest: file.digest, Size: int64(file.size)},
+		Blob:    blob.blob(file.digest),
 		ID:      int64(file.id),
 		Hashes:  store.Hashes(blob.hashes),
 		Creator: file.creator,

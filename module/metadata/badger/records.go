@@ -52,6 +52,7 @@ type blobRecord struct {
 	size       uint64
 	references uint64
 	hashes     string // MD5, SHA-1, SHA-512; empty when they are not known
+	damage     store.DamageKind
 }
 
 // packageRecord has the name in the spelling of the first version that there was since
@@ -93,8 +94,11 @@ type indexRecord struct {
 	name, version string
 }
 
-// condemnedRecord says all by being there.
-type condemnedRecord struct{}
+// condemnedRecord and damagedRecord say all by being there.
+type (
+	condemnedRecord struct{}
+	damagedRecord   struct{}
+)
 
 // codec is a record: the same walk over its fields writes and reads it.
 type codec interface{ fields(f *fields) }
@@ -136,6 +140,7 @@ func (r *blobRecord) fields(f *fields) {
 	f.number(&r.size)
 	f.number(&r.references)
 	f.text(&r.hashes)
+	f.text((*string)(&r.damage))
 }
 
 func (r *packageRecord) fields(f *fields) {
@@ -194,6 +199,8 @@ func (r *indexRecord) fields(f *fields) {
 }
 
 func (*condemnedRecord) fields(*fields) {}
+
+func (*damagedRecord) fields(*fields) {}
 
 func (r *idRecord) fields(f *fields) { f.number(&r.next) }
 

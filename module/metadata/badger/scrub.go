@@ -23,7 +23,7 @@ func (r *scrubRecord) fields(f *fields) {
 func (s *Store) Blobs(ctx context.Context, after store.Digest, limit int) (blobs []store.Blob, err error) {
 	err = s.view(ctx, func(r reader) error {
 		return r.scan([]byte(blobPrefix), blobKey(after), func(key, value []byte) error {
-			digest, err := blobDigest(key)
+			digest, err := digestOf(blobPrefix, key)
 			if err != nil || digest == after {
 				return err
 			}
@@ -34,7 +34,7 @@ func (s *Store) Blobs(ctx context.Context, after store.Digest, limit int) (blobs
 			if err := decode(key, value, &record); err != nil {
 				return err
 			}
-			blobs = append(blobs, store.Blob{Locator: record.locator, Digest: digest, Size: int64(record.size)})
+			blobs = append(blobs, record.blob(digest))
 			return ctx.Err()
 		})
 	})
@@ -44,9 +44,14 @@ func (s *Store) Blobs(ctx context.Context, after store.Digest, limit int) (blobs
 	return blobs, err
 }
 
-// blobDigest reads the digest out of a blob's key.
-func blobDigest(key []byte) (digest store.Digest, err error) {
-	rest := key[len(blobPrefix):]
+// blob is what a record says of a digest.
+func (r *blobRecord) blob(digest store.Digest) store.Blob {
+	return store.Blob{Locator: r.locator, Digest: digest, Size: int64(r.size), Damage: r.damage}
+}
+
+// digestOf reads the digest out of a key.
+func digestOf(prefix string, key []byte) (digest store.Digest, err error) {
+	rest := key[len(prefix):]
 	if len(rest) != len(digest) {
 		return digest, damaged(key, "length of key")
 	}

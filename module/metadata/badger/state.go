@@ -13,6 +13,7 @@ import (
 type stateRecord struct {
 	position store.Position
 	sums     sums
+	damaged  uint64 // blobs
 }
 
 // sums add up a number for each record that is there. Adding and taking away need
@@ -27,6 +28,7 @@ func (r *stateRecord) fields(f *fields) {
 	f.number(&r.sums.versions)
 	f.number(&r.sums.tokens)
 	f.number(&r.sums.blobs)
+	f.number(&r.damaged)
 }
 
 // scatter makes a number of an id that does not cancel out against another's

@@ -40,6 +40,44 @@ func (s *Store) SetHashes(ctx context.Context, digest store.Digest, hashes store
 	return s.write(ctx, `UPDATE {s}.blob SET hashes = $2 WHERE digest = $1`, digest[:], []byte(hashes))
 }
 
+// MarkDamage implements store.MetadataStore.
+func (s *Store) MarkDamage(ctx context.Context, blob store.Blob, kind store.DamageKind) (news bool, err error) {
+	var was *string
+	err = s.submit(ctx, &change{
+		sql:  s.sql(`SELECT {s}.mark_damage_1($1, $2, $3)`),
+		args: []any{blob.Digest[:], string(blob.Locator), string(kind)},
+		scan: func(answer pgx.Row) error { return answer.Scan(&was) },
+
+		digest: blob.Digest[:],
+	})
+	if err == nil && was == nil {
+		err = store.ErrBlobNotFound
+	}
+	return err == nil && (*was == "") != (kind == ""), err
+}
+
+// Damaged implements store.MetadataStore.
+func (s *Store) Damaged(ctx context.Context, limit int) (count int64, digests []store.Digest, err error) {
+	err = s.read(ctx, func(ctx context.Context, q querier) error {
+		if err := q.QueryRow(ctx, s.sql(`SELECT count(*) FROM {s}.blob WHERE damage <> ''`)).Scan(&count); err != nil || count == 0 {
+			return err
+		}
+		rows, err := q.Query(ctx, s.sql(`SELECT digest FROM {s}.blob WHERE damage <> '' ORDER BY digest LIMIT $1`), limit)
+		if err != nil {
+			return err
+		}
+		digests, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (digest store.Digest, err error) {
+			var bytes []byte
+			if err = row.Scan(&bytes); err == nil {
+				digest = store.Digest(bytes)
+			}
+			return digest, err
+		})
+		return err
+	})
+	return count, digests, err
+}
+
 // SaveScrub implements store.MetadataStore.
 func (s *Store) SaveScrub(ctx context.Context, scrub store.Scrub) error {
 	text, err := json.Marshal(scrub)

@@ -89,7 +89,7 @@ func (s *Store) Totals(ctx context.Context) (totals store.Totals, err error) {
 func (s *Store) FindBlob(ctx context.Context, digest store.Digest) (blob store.Blob, err error) {
 	found := false
 	err = s.read(ctx, func(ctx context.Context, q querier) error {
-		err := q.QueryRow(ctx, s.sql(`SELECT locator, size FROM {s}.blob WHERE digest = $1`), digest[:]).Scan(&blob.Locator, &blob.Size)
+		err := q.QueryRow(ctx, s.sql(`SELECT locator, size, damage FROM {s}.blob WHERE digest = $1`), digest[:]).Scan(&blob.Locator, &blob.Size, &blob.Damage)
 		if found = err == nil; isNone(err) {
 			return nil
 		}
@@ -108,13 +108,13 @@ func (s *Store) FindBlob(ctx context.Context, digest store.Digest) (blob store.B
 // Blobs implements store.MetadataStore.
 func (s *Store) Blobs(ctx context.Context, after store.Digest, limit int) (blobs []store.Blob, err error) {
 	err = s.read(ctx, func(ctx context.Context, q querier) error {
-		rows, err := q.Query(ctx, s.sql(`SELECT digest, locator, size FROM {s}.blob WHERE digest > $1 ORDER BY digest LIMIT $2`), after[:], limit)
+		rows, err := q.Query(ctx, s.sql(`SELECT digest, locator, size, damage FROM {s}.blob WHERE digest > $1 ORDER BY digest LIMIT $2`), after[:], limit)
 		if err != nil {
 			return err
 		}
 		blobs, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (blob store.Blob, err error) {
 			var digest []byte
-			err = row.Scan(&digest, &blob.Locator, &blob.Size)
+			err = row.Scan(&digest, &blob.Locator, &blob.Size, &blob.Damage)
 			if err == nil {
 				blob.Digest = store.Digest(digest)
 			}

@@ -100,6 +100,7 @@ type fileRow struct {
 	id, size, created, downloads int64
 	owner, pkg, version          string
 	name, creator, locator       string
+	damage                       string
 	digest, hashes               []byte
 	downloaded                   *int64
 }
@@ -107,21 +108,21 @@ type fileRow struct {
 // fileColumns are those of a fileRow, of a file f of a version v of a package p of an owner
 // o with a blob b.
 const fileColumns = `f.id, f.size, CASE WHEN f.id < v.released THEN v.created ELSE f.created END, f.downloads, o.name, p.name, v.name,
-	f.name, f.creator, b.locator, f.digest, b.hashes, f.downloaded`
+	f.name, f.creator, b.locator, b.damage, f.digest, b.hashes, f.downloaded`
 
 // fields are what the columns are scanned into. NULL, in a row without a file, is zero.
 func (r *fileRow) fields() []any {
 	return []any{
 		(*zeronull.Int8)(&r.id), (*zeronull.Int8)(&r.size), (*zeronull.Int8)(&r.created), (*zeronull.Int8)(&r.downloads),
 		&r.owner, &r.pkg, &r.version,
-		(*zeronull.Text)(&r.name), (*zeronull.Text)(&r.creator), (*zeronull.Text)(&r.locator), &r.digest, &r.hashes, &r.downloaded,
+		(*zeronull.Text)(&r.name), (*zeronull.Text)(&r.creator), (*zeronull.Text)(&r.locator), (*zeronull.Text)(&r.damage), &r.digest, &r.hashes, &r.downloaded,
 	}
 }
 
 func (r *fileRow) file() store.File {
 	return store.File{
 		Ref:    store.Ref{VersionRef: store.VersionRef{Owner: r.owner, Package: r.pkg, Version: r.version}, File: r.name},
-		Blob:   store.Blob{Locator: store.Locator(r.locator), Digest: store.Digest(r.digest), Size: r.size},
+		Blob:   store.Blob{Locator: store.Locator(r.locator), Digest: store.Digest(r.digest), Size: r.size, Damage: store.DamageKind(r.damage)},
 		ID:     r.id,
 		Hashes: store.Hashes(r.hashes), Downloads: r.downloads, Downloaded: timeOrZero(r.downloaded),
 		Creator: r.creator, Created: timeOf(r.created),

@@ -17,7 +17,6 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/pool/pooltest"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/backup"
-	"github.com/generic-registry/caddy-generic-registry/module/registry/integrity"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/storetest/memory"
 )
@@ -168,7 +167,7 @@ func TestAdminVerifies(t *testing.T) {
 	}
 	file := a.publish("damaged", "damaged")
 	pooltest.Lose(t, a.key, file)
-	if bad := verify(); bad.Report.IsSound() || bad.Report.Damaged != 1 || bad.Report.Damage[0].SHA256 != file.Digest.String() || bad.Report.Damage[0].Kind != string(integrity.DamageMissing) {
+	if bad := verify(); bad.Report.IsSound() || bad.Report.Damaged != 1 || bad.Report.Damage[0].SHA256 != file.Digest.String() || bad.Report.Damage[0].Kind != string(store.DamageMissing) {
 		t.Errorf("report is %+v", bad.Report)
 	}
 	for name, test := range map[string]struct {

@@ -18,7 +18,7 @@ type Keeper struct {
 	log      *slog.Logger
 
 	scrub     scrubber
-	damage    damageSet
+	damage    damage
 	verifying *verifications
 }
 
@@ -32,12 +32,6 @@ func NewKeeper(metadata store.MetadataStore, blobs store.BlobStore, now func() t
 
 // Run scrubs in the background until ctx ends.
 func (k *Keeper) Run(ctx context.Context) { k.scrubbing(ctx) }
-
-// IsDamaged tells whether the bytes of a blob are known to be damaged.
-func (k *Keeper) IsDamaged(blob store.Blob) bool { return k.damage.has(blob) }
-
-// Forget forgets damage of blobs whose bytes nothing refers to any more.
-func (k *Keeper) Forget(locators []store.Locator) { k.damage.gone(locators) }
 
 // ScrubHealth is how far the comparing of blobs with their digests came.
 type ScrubHealth struct {
@@ -53,19 +47,9 @@ type ScrubHealth struct {
 	TotalBlobs, TotalBytes int64
 }
 
-// DamageHealth is what is known to be damaged.
-type DamageHealth struct {
-	// Count of damaged blobs.
-	Count int64
-	// Digests of the first 100 of them, in order.
-	Digests []store.Digest
-}
-
-const healthDigests = 100
-
 // Condition returns how far the scrub came and what is damaged, at once.
 func (k *Keeper) Condition() (scrub ScrubHealth, damage DamageHealth) {
-	damage.Count, damage.Digests = k.damage.summary(healthDigests)
+	damage = k.damage.health()
 	s := &k.scrub
 	scrub.TotalBlobs, scrub.TotalBytes = s.readBlobs.Load(), s.readBytes.Load()
 	s.mu.Lock()

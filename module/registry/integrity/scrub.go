@@ -115,9 +115,8 @@ func (k *Keeper) SetScrub(rate int64) {
 	k.scrub.change(func() { k.scrub.rate = effectiveRate(rate) })
 }
 
-// scrubbing is the background's work. It first looks whether every blob is there,
-// then reads them, at a rate and once in an interval, and goes on after a restart
-// where it was.
+// scrubbing is the background's work. It reads every blob, at a rate and once in an interval,
+// and goes on after a restart where it was.
 func (k *Keeper) scrubbing(ctx context.Context) {
 	var work scrubWork
 	_ = work.load(ctx, k) // tried again before it is needed
@@ -156,14 +155,13 @@ func (k *Keeper) noteScrubFault(err error) {
 
 // scrubWork is what the background has done of its work so far.
 type scrubWork struct {
-	present bool // every blob was looked for
-	loaded  bool // what an earlier process did is known
+	loaded bool // what an earlier process did is known
 }
 
-// load learns how far the last scrub came.
+// load learns what is damaged, and how far the last scrub came.
 func (w *scrubWork) load(ctx context.Context, k *Keeper) error {
-	if w.loaded {
-		return nil
+	if err := k.lookAtDamage(ctx); err != nil || w.loaded {
+		return err
 	}
 	last, err := k.metadata.LastScrub(ctx)
 	if err != nil {
@@ -182,12 +180,6 @@ func (w *scrubWork) load(ctx context.Context, k *Keeper) error {
 func (w *scrubWork) run(ctx context.Context, k *Keeper) (time.Duration, error) {
 	if err := w.load(ctx, k); err != nil {
 		return 0, err
-	}
-	if !w.present {
-		if err := k.lookForAll(ctx); err != nil {
-			return 0, err
-		}
-		w.present = true
 	}
 	k.scrub.mu.Lock()
 	scrub := k.scrub.last

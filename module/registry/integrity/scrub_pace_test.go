@@ -134,11 +134,11 @@ func TestProgressIsSaved(t *testing.T) {
 	inBubble(t, func(f *fixture) {
 		f.publishMany(100, mib/16)
 		f.SetScrub(mib / 16)
-		f.pass(60 * time.Second) // of which it looks for the blobs in the first six
+		f.pass(59 * time.Second)
 		if scrub := saved(f); !scrub.Started.IsZero() {
 			f.Errorf("saved after less than a minute: %+v", scrub)
 		}
-		f.pass(10 * time.Second)
+		f.pass(5 * time.Second)
 		scrub := saved(f)
 		if scrub.Blobs < 55 || scrub.Blobs > 65 || scrub.Last == (store.Digest{}) || !scrub.Finished.IsZero() {
 			f.Errorf("saved after a minute: %+v", scrub)

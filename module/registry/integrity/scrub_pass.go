@@ -33,53 +33,9 @@ func (k *Keeper) EachBlob(ctx context.Context, after store.Digest, fn func(store
 	}
 }
 
-// lookForAll looks whether every blob is there with the right size, without
-// reading it. It runs at each start, so that damage found before is known again.
-func (k *Keeper) lookForAll(ctx context.Context) error {
-	pace := newPacer(k.scrub.pace)
-	var blobs, damaged int64
-	k.damage.begin()
-	err := k.EachBlob(ctx, store.Digest{}, func(blob store.Blob) error {
-		if err := pace.spend(ctx, statCost); err != nil {
-			return err
-		}
-		blobs++
-		is, err := k.lookFor(ctx, blob)
-		if is {
-			damaged++
-		}
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	k.damage.end()
-	if damaged > 0 {
-		k.log.Error("blobs are missing or of another size", slog.Int64("blobs", blobs), slog.Int64("damaged", damaged))
-	}
-	return nil
-}
-
-func (k *Keeper) lookFor(ctx context.Context, blob store.Blob) (damaged bool, err error) {
-	end := store.Attend(k.log, "looking for a blob")
-	size, err := k.blobs.Stat(ctx, blob.Locator)
-	end()
-	if err == nil && size == blob.Size {
-		return false, nil
-	}
-	damage := wrongSize(blob, size)
-	if err != nil {
-		if damage, err = k.Judge(ctx, blob, err); err != nil {
-			return false, err
-		}
-	}
-	return k.Report(ctx, damage)
-}
-
 // readAll reads every blob that the scrub has not read yet.
 func (k *Keeper) readAll(ctx context.Context, scrub store.Scrub) error {
 	pass := &pass{keeper: k, scrub: scrub, pace: newPacer(k.scrub.pace), savedAt: time.Now(), savedBlobs: scrub.Blobs}
-	k.damage.begin()
 	k.scrub.progress(scrub, true)
 	err := pass.readJournal(ctx)
 	if err == nil {
@@ -87,7 +43,6 @@ func (k *Keeper) readAll(ctx context.Context, scrub store.Scrub) error {
 	}
 	if err == nil {
 		pass.scrub.Finished = k.wallClock()
-		k.damage.end()
 	}
 	k.scrub.progress(pass.scrub, false)
 	// The turn may be over, or the registry be closing: what was done counts.

@@ -11,8 +11,7 @@ import (
 )
 
 const (
-	// What looking at a blob counts as, in bytes: a disk has to seek for it.
-	statCost = 4 << 10
+	// readCost is what reading a blob counts as at least, in bytes: a disk has to seek for it.
 	readCost = 64 << 10
 )
 
@@ -26,7 +25,7 @@ func (k *Keeper) examine(ctx context.Context, blob store.Blob, pace *pacer, read
 	}
 	k.scrub.readBlobs.Add(1)
 	if damage == nil {
-		k.noteGood(blob)
+		k.noteGood(ctx, blob)
 		return nil, nil
 	}
 	if is, err := k.Report(ctx, *damage); err != nil || !is {
@@ -82,13 +81,13 @@ func (k *Keeper) Judge(ctx context.Context, blob store.Blob, err error) (Damage,
 	case errors.Is(err, store.ErrUnavailable), isShortage(err):
 		return Damage{}, err
 	case errors.Is(err, store.ErrBlobNotFound):
-		return Damage{Kind: DamageMissing, Blob: blob}, nil
+		return Damage{Kind: store.DamageMissing, Blob: blob}, nil
 	case errors.Is(err, store.ErrDamaged), errors.Is(err, transfer.ErrShort):
 		if size, err := k.blobs.Stat(ctx, blob.Locator); err == nil && size != blob.Size {
 			return wrongSize(blob, size), nil
 		}
 	}
-	return Damage{Kind: DamageUnreadable, Blob: blob, Found: err.Error()}, nil
+	return Damage{Kind: store.DamageUnreadable, Blob: blob, Found: err.Error()}, nil
 }
 
 // isShortage tells whether the process, and not the blob, is to blame.
@@ -97,9 +96,9 @@ func isShortage(err error) bool {
 }
 
 func wrongSize(blob store.Blob, size int64) Damage {
-	return Damage{Kind: DamageSize, Blob: blob, Found: fmt.Sprintf("%d bytes", size)}
+	return Damage{Kind: store.DamageSize, Blob: blob, Found: fmt.Sprintf("%d bytes", size)}
 }
 
 func WrongDigest(blob store.Blob, digest store.Digest) Damage {
-	return Damage{Kind: DamageDigest, Blob: blob, Found: "SHA-256 " + digest.String()}
+	return Damage{Kind: store.DamageDigest, Blob: blob, Found: "SHA-256 " + digest.String()}
 }

@@ -13,8 +13,10 @@ const (
 	// verifyReaders read at once: hashing and the disk then both have work.
 	verifyReaders = 2
 
-	// maxProblems bounds how many problems of the metadata a report has.
+	// maxProblems and maxDamage bound how many problems of the metadata and how many damaged
+	// blobs a report has.
 	maxProblems = 1_000
+	maxDamage   = 10_000
 )
 
 // VerifyOptions tune a Verify.
@@ -69,12 +71,10 @@ func (k *Keeper) Verify(ctx context.Context, options VerifyOptions, progress fun
 	k.scrub.mu.Lock()
 	before := k.scrub.last
 	k.scrub.mu.Unlock()
-	k.damage.begin()
 	if err := v.readAll(ctx); err != nil {
 		k.scrub.progress(before, false) // which the background goes on with
 		return v.Report, err
 	}
-	k.damage.end()
 	v.Report.Scrub.Finished = k.wallClock()
 	k.scrub.progress(v.Report.Scrub, false)
 	k.logScrub(ctx, v.Report.Scrub)

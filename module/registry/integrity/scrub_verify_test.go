@@ -34,7 +34,7 @@ func (m journaledMetadata) Check(_ context.Context, report func(string)) error {
 func TestVerifyTellsEverything(t *testing.T) {
 	inBubble(t, func(f *fixture) {
 		files := f.publishMany(20, 300_000)
-		want := make(map[store.Digest]integrity.DamageKind)
+		want := make(map[store.Digest]store.DamageKind)
 		for i, kind := range kinds {
 			kind.cause(f, files[i*3].Blob)
 			want[files[i*3].Digest] = kind.kind

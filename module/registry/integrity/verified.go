@@ -164,7 +164,7 @@ func (k *Keeper) verify(ctx context.Context, file store.File, content io.Reader)
 // Compare judges a blob by the digest of what was read, and deals with damage. ErrDamaged.
 func (k *Keeper) Compare(ctx context.Context, blob store.Blob, digest store.Digest) error {
 	if digest == blob.Digest {
-		k.noteGood(blob)
+		k.noteGood(ctx, blob)
 		return nil
 	}
 	damage := WrongDigest(blob, digest)

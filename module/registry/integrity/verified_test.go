@@ -8,7 +8,6 @@ import (
 	"io"
 	"testing"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry/integrity"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -67,7 +66,7 @@ func TestVerifiedReaderGivesNoWholeDamagedFile(t *testing.T) {
 // TestVerifiedReaderAndTheDisk: bytes that cannot be read, or end too soon.
 func TestVerifiedReaderAndTheDisk(t *testing.T) {
 	inBubble(t, func(f *fixture) {
-		for name, want := range map[string]integrity.DamageKind{"unreadable": integrity.DamageUnreadable, "short": integrity.DamageUnreadable} {
+		for name, want := range map[string]store.DamageKind{"unreadable": store.DamageUnreadable, "short": store.DamageUnreadable} {
 			file := f.publish(name, contentOf(len(name), 3*piece))
 			content := io.Reader(io.MultiReader(bytes.NewReader(contentOf(len(name), 2*piece)), errReader{errDisk}))
 			if name == "short" {

@@ -231,6 +231,7 @@ func (m *state) apply(change store.Change) error {
 		b, renewed := m.blobs[m.versions[ref.VersionRef.Key()].files[store.Fold(ref.File)].Digest], change.Locator
 		if b.locator != renewed {
 			m.condemned[b.locator] = true
+			b.damage = ""
 		}
 		b.locator = renewed
 	case store.OperationPublishDraft:
@@ -293,6 +294,7 @@ func (m *state) applyPublish(ref store.Ref, change store.Change) error {
 	}
 	if b.locator != change.Locator {
 		m.condemned[b.locator] = true
+		b.damage = ""
 	}
 	b.locator, b.size = change.Locator, change.Size
 	b.references++

@@ -64,6 +64,7 @@ type blob struct {
 	size       int64
 	references int
 	hashes     store.Hashes
+	damage     store.DamageKind
 }
 
 // NewMetadata returns an empty place.
@@ -193,7 +194,7 @@ func (s *metadataStore) lookup(ctx context.Context, ref store.Ref, draft bool) (
 // shown is a file as clients see it.
 func (m *state) shown(v *version, file store.File) store.File {
 	b := m.blobs[file.Digest]
-	file.Locator, file.Hashes = b.locator, b.hashes
+	file.Locator, file.Hashes, file.Damage = b.locator, b.hashes, b.damage
 	if file.ID < v.released {
 		file.Created = v.created
 	}
@@ -210,7 +211,7 @@ func (s *metadataStore) FindBlob(ctx context.Context, digest store.Digest) (stor
 	if b == nil {
 		return store.Blob{}, store.ErrBlobNotFound
 	}
-	return store.Blob{Locator: b.locator, Digest: digest, Size: b.size}, nil
+	return b.of(digest), nil
 }
 
 func (s *metadataStore) Condemned(ctx context.Context, limit int) ([]store.Locator, error) {
@@ -275,11 +276,46 @@ func (s *metadataStore) Blobs(ctx context.Context, after store.Digest, limit int
 	var blobs []store.Blob
 	for digest, b := range m.blobs {
 		if bytes.Compare(digest[:], after[:]) > 0 {
-			blobs = append(blobs, store.Blob{Locator: b.locator, Digest: digest, Size: b.size})
+			blobs = append(blobs, b.of(digest))
 		}
 	}
 	slices.SortFunc(blobs, func(a, b store.Blob) int { return bytes.Compare(a.Digest[:], b.Digest[:]) })
 	return blobs[:min(len(blobs), limit)], nil
+}
+
+func (b *blob) of(digest store.Digest) store.Blob {
+	return store.Blob{Locator: b.locator, Digest: digest, Size: b.size, Damage: b.damage}
+}
+
+func (s *metadataStore) MarkDamage(ctx context.Context, blob store.Blob, kind store.DamageKind) (news bool, err error) {
+	m, leave, err := s.enter(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer leave()
+	b := m.blobs[blob.Digest]
+	if b == nil || b.locator != blob.Locator {
+		return false, store.ErrBlobNotFound
+	}
+	if news = (b.damage == "") != (kind == ""); news {
+		b.damage = kind
+	}
+	return news, nil
+}
+
+func (s *metadataStore) Damaged(ctx context.Context, limit int) (count int64, digests []store.Digest, err error) {
+	m, leave, err := s.enter(ctx)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer leave()
+	for digest, b := range m.blobs {
+		if b.damage != "" {
+			digests = append(digests, digest)
+		}
+	}
+	slices.SortFunc(digests, func(a, b store.Digest) int { return bytes.Compare(a[:], b[:]) })
+	return int64(len(digests)), digests[:min(len(digests), limit)], nil
 }
 
 func (s *metadataStore) SaveScrub(ctx context.Context, scrub store.Scrub) error {

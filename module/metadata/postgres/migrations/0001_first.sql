@@ -96,8 +96,11 @@ CREATE TABLE {s}.blob (
 	size    bigint NOT NULL,
 	locator text COLLATE "C" NOT NULL UNIQUE,
 	refs    bigint NOT NULL, -- rows of file
-	hashes  bytea
+	hashes  bytea,
+	damage  text NOT NULL DEFAULT '' -- what is known to be wrong with the bytes
 ) WITH (fillfactor = 80);
+
+CREATE INDEX ON {s}.blob (digest) WHERE damage <> '';
 
 CREATE TABLE {s}.condemned (
 	locator text COLLATE "C" PRIMARY KEY
@@ -165,7 +168,8 @@ BEGIN
 	LOOP
 		SELECT locator INTO v_old FROM {s}.blob WHERE digest = p_digest FOR UPDATE;
 		IF FOUND THEN
-			UPDATE {s}.blob SET locator = p_locator, size = p_size, refs = refs + p_refs WHERE digest = p_digest;
+			UPDATE {s}.blob SET locator = p_locator, size = p_size, refs = refs + p_refs,
+				damage = CASE WHEN v_old = p_locator THEN damage ELSE '' END WHERE digest = p_digest;
 			IF v_old = p_locator THEN
 				RETURN false;
 			END IF;
@@ -177,6 +181,21 @@ BEGIN
 			RETURN false;
 		END IF;
 	END LOOP;
+END $$;
+
+-- mark_damage keeps what is wrong with the bytes of a blob, unless something is known to be,
+-- or that nothing is, and returns what was known before. NULL when the digest has other
+-- bytes, or none.
+CREATE FUNCTION {s}.mark_damage_1(p_digest bytea, p_locator text, p_damage text) RETURNS text
+LANGUAGE plpgsql AS $$
+DECLARE
+	v_was text;
+BEGIN
+	SELECT damage INTO v_was FROM {s}.blob WHERE digest = p_digest AND locator = p_locator;
+	IF (v_was = '') <> (p_damage = '') THEN
+		UPDATE {s}.blob SET damage = p_damage WHERE digest = p_digest;
+	END IF;
+	RETURN v_was;
 END $$;
 
 -- release takes references off a blob, and condemns its bytes when none is left.
