@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -89,7 +90,7 @@ func combinations(s *server, upstream string) []combination {
 		}},
 		{name: "handle_errors", site: "REGISTRY\nerror /teapot 418\nhandle_errors {\nrespond \"styled {err.status_code}\"\n}",
 			check: each(wantText("/teapot", 418, "styled 418"), wantText("/api/packages/alice/generic/p/1/absent", 404, "package does not exist"))},
-		{name: "handle_errors with errors route", site: strings.Replace("REGISTRY\nhandle_errors {\nheader X-Styled yes\nrespond \"styled {err.status_code}: {err.message}\" 200\n}", "REGISTRY", "generic_registry {\nroot ROOT\nerrors route\n}", 1), check: wantStyled},
+		{name: "handle_errors with errors route", site: strings.Replace("REGISTRY\nhandle_errors {\nheader X-Styled yes\nheader X-Result \"{http.generic_registry.owner}: {http.generic_registry.result}\"\nrespond \"styled {err.status_code}: {err.message}\" 200\n}", "REGISTRY", "generic_registry {\nroot ROOT\nerrors route\n}", 1), check: wantStyled},
 		{name: "handle_errors that only has some statuses", site: strings.Replace("REGISTRY\nhandle_errors 5xx {\nrespond \"styled\"\n}", "REGISTRY", "generic_registry {\nroot ROOT\nerrors route\n}", 1),
 			check: wantText("/api/packages/alice/generic/p/1/absent", 404, "package does not exist")},
 		{name: "intercept", site: "intercept {\n@gone status 404\nhandle_response @gone {\nrespond \"intercepted\" 404\n}\n}\nREGISTRY", check: wantText("/api/packages/alice/generic/p/1/absent", 404, "intercepted")},
@@ -128,6 +129,10 @@ func wantStyled(t *testing.T, s *server) {
 		isStyled := strings.HasPrefix(test.text, "styled")
 		if !strings.Contains(got.text(), test.text) || test.header != "" && got.header.Get(test.header) == "" || isStyled != (got.header.Get("X-Styled") == "yes") {
 			t.Errorf("%s %s as %q: %q with %v, want %q and %s", test.method, test.path, test.user, got.text(), got.header, test.text, test.header)
+		}
+		// Here placeholders have their values without Caddy's >.
+		if reason, _, _ := strings.Cut(strings.TrimPrefix(test.text, "styled "+strconv.Itoa(test.status)+": "), "\n"); isStyled && got.header.Get("X-Result") != "alice: "+reason {
+			t.Errorf("%s %s: the placeholders are %q, want alice and %q", test.method, test.path, got.header.Get("X-Result"), reason)
 		}
 	}
 	if got := s.do(http.MethodHead, path, "", nil); got.status != http.StatusNotFound || len(got.body) != 0 {

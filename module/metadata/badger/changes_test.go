@@ -64,21 +64,28 @@ func nextChanges(t *testing.T, f store.Follower, limit int) []store.Change {
 func TestFollowersReadOn(t *testing.T) {
 	s := openSegmented(t, t.TempDir())
 	defer s.Close()
-	follower, seen := s.Follow(0), uint64(0)
-	for round := range 60 {
-		publishMany(t, s, fmt.Sprint("r", round, "-"), round%4+1)
-		for _, change := range nextChanges(t, follower, round%3+1) {
-			if seen++; change.Sequence != seen {
-				t.Fatalf("change %d comes after change %d", change.Sequence, seen-1)
+	type reading struct {
+		store.Follower
+		seen uint64
+	}
+	read := func(r *reading, limit int) {
+		for _, change := range nextChanges(t, r, limit) {
+			if r.seen++; change.Sequence != r.seen {
+				t.Fatalf("change %d comes after change %d", change.Sequence, r.seen-1)
 			}
 		}
 	}
-	for seen < s.LastChange() {
-		for _, change := range nextChanges(t, follower, 7) {
-			if seen++; change.Sequence != seen {
-				t.Fatalf("change %d comes after change %d", change.Sequence, seen-1)
-			}
-		}
+	near, behind := &reading{s.Follow(0), 0}, &reading{s.Follow(0), 0}
+	for round := range 60 {
+		publishMany(t, s, fmt.Sprint("r", round, "-"), round%4+1)
+		read(near, 10) // what the active segment has
+		read(behind, 1) // what is compressed by then
+	}
+	for behind.seen < s.LastChange() {
+		read(behind, 7)
+	}
+	if near.seen != s.LastChange() {
+		t.Errorf("who reads all that there is has seen change %d, want %d", near.seen, s.LastChange())
 	}
 }
 
