@@ -264,6 +264,7 @@ func TestWebhooksLoseNothing(t *testing.T) {
 	r.listen()
 	r.status.Store(0)
 	s.start(site)
+	s.eventually("the registry is open again", func() bool { status, _ := s.health(); return status == http.StatusOK })
 	tried = r.tried()
 	publish()
 	s.eventually("the receiver is asked, and does not answer", func() bool { return r.tried() > tried })

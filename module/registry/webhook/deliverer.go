@@ -29,8 +29,9 @@ type Deliverer struct {
 	changes  store.Changes // nil when the store does not tell its changes
 	log      *slog.Logger
 
-	setting sync.Mutex // held while hooks are set, and at the end
-	saving  sync.Mutex // held by save
+	setting sync.Mutex    // held while hooks are set, and at the end
+	saving  sync.Mutex    // held by save
+	told    store.Lasting // why nothing is saved; for save
 
 	mu        sync.Mutex // guards all below
 	ctx       context.Context
@@ -190,7 +191,9 @@ func (d *Deliverer) save() {
 		bookmarks := maps.Clone(d.bookmarks)
 		d.mu.Unlock()
 		if err := d.changes.SaveBookmarks(bookmarks); err != nil {
-			d.log.Warn("how far webhooks are cannot be kept now; after a crash they tell more again", slog.Any("error", err))
+			if d.told.IsNews(err.Error()) {
+				d.log.Warn("how far webhooks are cannot be kept now; after a crash they tell more again", slog.Any("error", err))
+			}
 			d.mu.Lock()
 			for _, r := range d.runs {
 				delete(d.bookmarks, r.id) // to be saved by the next try
