@@ -78,7 +78,7 @@ func TestFollowersReadOn(t *testing.T) {
 	near, behind := &reading{s.Follow(0), 0}, &reading{s.Follow(0), 0}
 	for round := range 60 {
 		publishMany(t, s, fmt.Sprint("r", round, "-"), round%4+1)
-		read(near, 10) // what the active segment has
+		read(near, 10)  // what the active segment has
 		read(behind, 1) // what is compressed by then
 	}
 	for behind.seen < s.LastChange() {
