@@ -2,6 +2,7 @@ package badger
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"testing"
@@ -131,12 +132,20 @@ func BenchmarkLatest(b *testing.B) {
 			return err
 		})
 	})
-	b.Run("range", func(b *testing.B) {
-		eachTime(b, func() error {
-			_, err := r.Select(ctx, store.VersionRef{Owner: "o", Package: "p", Version: "^1.0"})
-			return err
+	for wanted, highest := range map[string]string{"^1.0": "1.0.49999", "<1.0.100": "1.0.99", "^2.0.0-0": "2.0.0-nightly.49999", "^0.9": ""} {
+		b.Run("range="+wanted, func(b *testing.B) {
+			eachTime(b, func() error {
+				chosen, err := r.Select(ctx, store.VersionRef{Owner: "o", Package: "p", Version: wanted})
+				if highest == "" && errors.Is(err, store.ErrPackageNotFound) {
+					return nil
+				}
+				if err == nil && chosen.Version != highest {
+					err = fmt.Errorf("it is %s, want %s", chosen.Version, highest)
+				}
+				return err
+			})
 		})
-	})
+	}
 }
 
 func fillVersionsOf(b *testing.B, s *Store, count int) {

@@ -154,14 +154,14 @@ func (l *lister) drafts() (page store.VersionPage, err error) {
 	l.query.Order = store.NewestFirst
 	takes := func(pkg string) bool { return (l.query.Package == "" || l.query.Package == pkg) && l.takes(pkg) }
 	index := draftsKey(l.query.Owner)
-	entries, err := l.walk(index, l.skip(), takes)
+	entries, err := l.walk(index, l.skip(), l.size(), takes)
 	if err != nil {
 		return page, err
 	}
 	if l.query.Total {
 		every := *l
 		every.query.After = ""
-		all, err := every.walkTo(index, 0, farthest, takes)
+		all, err := every.walk(index, 0, farthest, takes)
 		if err != nil {
 			return page, err
 		}

@@ -54,7 +54,7 @@ func (l *lister) list() (page store.VersionPage, err error) {
 		entries, page.Total, err = l.ofPackage()
 	case l.query.Search == "" && l.query.IsWhole(l.query.Owner):
 		page.Total = int64(l.owner.published.versions)
-		entries, err = l.walk(timesKey(l.query.Owner), l.skip(), nil)
+		entries, err = l.walk(timesKey(l.query.Owner), l.skip(), l.size(), nil)
 	default:
 		entries, page.Total, err = l.ofSome()
 	}
@@ -91,7 +91,7 @@ func (l *lister) ofPackage() (entries []listed, total int64, err error) {
 	if l.byRank() {
 		index = rankPrefix
 	}
-	entries, err = l.walkTo(idKey(index, pkg.id), l.skip(), l.size(), nil)
+	entries, err = l.walk(idKey(index, pkg.id), l.skip(), l.size(), nil)
 	return entries, int64(pkg.published.versions), err
 }
 
@@ -102,7 +102,7 @@ func (l *lister) byRank() bool {
 const (
 	// matchCost is how many entries of an index are read in the time in which another index
 	// is begun.
-	matchCost = 10
+	matchCost = 50
 
 	// mergedEntries is how many entries of several indexes are in memory at most.
 	mergedEntries = 20_000
@@ -128,38 +128,59 @@ func (l *lister) ofSome() (entries []listed, total int64, err error) {
 	}
 	passed := float64(min(needed, total)) * float64(l.owner.published.versions) / float64(total)
 	if cost > mergedEntries || passed <= float64(cost) {
-		entries, err = l.walk(timesKey(l.query.Owner), l.skip(), l.takes)
+		entries, err = l.walk(timesKey(l.query.Owner), l.skip(), l.size(), l.takes)
 		return entries, total, err
 	}
-	for _, id := range ids {
-		l.alive[id] = true
-		some, err := l.walkTo(idKey(newestPrefix, id), 0, needed, nil)
-		if err != nil {
-			return nil, 0, err
-		}
-		entries = append(entries, some...)
+	entries, err = l.merge(ids, needed)
+	return entries[min(int64(len(entries)), l.skip()):], total, err
+}
+
+// merge returns the first entries of the indexes of packages. Of each it reads few at first,
+// and as many as are needed where all of these come before the last entry that is wanted.
+func (l *lister) merge(ids []uint64, needed int64) ([]listed, error) {
+	parts := make([][]listed, len(ids))
+	read := func(i int, most int64) (err error) {
+		parts[i], err = l.walk(idKey(newestPrefix, ids[i]), 0, most, nil)
+		return err
 	}
-	slices.SortFunc(entries, func(a, b listed) int { return strings.Compare(a.order, b.order) })
-	entries = entries[min(int64(len(entries)), l.skip()):]
-	return entries[:min(int64(len(entries)), l.size())], total, nil
+	first := func() []listed {
+		entries := slices.Concat(parts...)
+		slices.SortFunc(entries, func(a, b listed) int { return strings.Compare(a.order, b.order) })
+		return entries[:min(int64(len(entries)), needed)]
+	}
+	few := min(needed, 2*needed/int64(len(ids))+2)
+	for i, id := range ids {
+		l.alive[id] = true
+		if err := read(i, few); err != nil {
+			return nil, err
+		}
+	}
+	entries := first()
+	for i, part := range parts {
+		isCut := int64(len(part)) == few && few < needed
+		if isCut && (int64(len(entries)) < needed || part[few-1].order < entries[needed-1].order) {
+			if err := read(i, needed); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return first(), nil
 }
 
 // eachNamed calls fn for the packages of the owner that have something published. Their names
 // are in memory where they were asked for before.
 func (l *lister) eachNamed(fn func(names.Package)) error {
 	known, ok := l.db.names.Find(l.query.Owner, l.seen)
+	for _, p := range known {
+		fn(p)
+	}
 	if ok {
-		for _, p := range known {
-			fn(p)
-		}
 		return nil
 	}
 	err := l.eachPackage(l.ctx, l.query.Owner, "", func(name string, record packageRecord) error {
 		if p := (names.Package{Name: name, ID: record.id, Versions: record.published.versions}); p.Versions > 0 {
 			fn(p)
-			if len(known) <= names.MostPackages {
-				known = append(known, p)
-			}
+			known = names.Add(known, p)
 		}
 		return nil
 	})
@@ -167,11 +188,6 @@ func (l *lister) eachNamed(fn func(names.Package)) error {
 		l.db.names.Keep(l.query.Owner, l.seen, known)
 	}
 	return err
-}
-
-// walk reads the entries of a page off one index.
-func (l *lister) walk(index []byte, skip int64, takes func(pkg string) bool) ([]listed, error) {
-	return l.walkTo(index, skip, l.size(), takes)
 }
 
 // span is where in the order of an index the entries begin that are wanted, and what comes
@@ -187,9 +203,9 @@ func (l *lister) span() (from, to string) {
 	return from, to
 }
 
-// walkTo reads entries of an index after the query's cursor, of packages that are there and
+// walk reads entries of an index after the query's cursor, of packages that are there and
 // that takes does not leave out. The first of them are skipped.
-func (l *lister) walkTo(index []byte, skip, size int64, takes func(pkg string) bool) (entries []listed, err error) {
+func (l *lister) walk(index []byte, skip, size int64, takes func(pkg string) bool) (entries []listed, err error) {
 	from, to := l.span()
 	err = l.scan(index, append(slices.Clip(index), from...), func(key, value []byte) error {
 		order := string(key[len(index):])

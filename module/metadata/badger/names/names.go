@@ -105,6 +105,14 @@ func (l *Lists) Find(owner string, seen uint64) (packages []Package, known bool)
 	return l.kept[owner].packages, true
 }
 
+// Add adds a package to a list that is to be kept. One that has too many stays as it is.
+func Add(packages []Package, p Package) []Package {
+	if len(packages) > MostPackages {
+		return packages
+	}
+	return append(packages, p)
+}
+
 // Keep keeps what an owner has for who sees all commits up to one, unless that is too much
 // or a later list is there.
 func (l *Lists) Keep(owner string, seen uint64, packages []Package) {
