@@ -45,7 +45,7 @@ func (r *Registry) FindDraft(ctx context.Context, ref store.Ref) (*Reading, erro
 func (r *Registry) PublishDraft(ctx context.Context, ref store.VersionRef, expected map[string]store.Digest, user string) ([]store.Difference, error) {
 	ctx, cancel := store.Settled(ctx)
 	defer cancel()
-	if err := r.isBehind(); err != nil {
+	if err := r.IsBehind(); err != nil {
 		return nil, err
 	}
 	differences, err := r.metadata.PublishDraft(ctx, ref, expected, store.Act{User: user, Time: r.now()})
@@ -97,7 +97,7 @@ func (r *Registry) EndDrafts(ctx context.Context) (ended int, err error) {
 	for {
 		refs, err := r.metadata.DraftsBefore(ctx, now.Add(-ttl), len(kept)+draftBatch)
 		refs = slices.DeleteFunc(refs, func(ref store.VersionRef) bool { return kept[ref] != nil })
-		if err != nil || len(refs) == 0 || r.isBehind() != nil {
+		if err != nil || len(refs) == 0 || r.IsBehind() != nil {
 			return ended, errors.Join(append(slices.Collect(maps.Values(kept)), err)...)
 		}
 		for _, ref := range refs {
@@ -111,6 +111,6 @@ func (r *Registry) EndDrafts(ctx context.Context) (ended int, err error) {
 				return ended, err
 			}
 		}
-		r.wakeReaper()
+		r.WakeReaper()
 	}
 }

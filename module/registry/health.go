@@ -2,6 +2,7 @@ package registry
 
 import (
 	"github.com/generic-registry/caddy-generic-registry/module/registry/integrity"
+	"github.com/generic-registry/caddy-generic-registry/module/registry/removal"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/webhook"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
@@ -14,7 +15,7 @@ type Health struct {
 	Journaled bool
 	Scrub     integrity.ScrubHealth
 	Damage    integrity.DamageHealth
-	Sweep     SweepHealth
+	Sweep     removal.SweepHealth
 	// Uploads are what is in progress.
 	Uploads UploadsHealth
 	// Published is what was published since the registry was opened.
@@ -37,10 +38,10 @@ func (r *Registry) Health() Health {
 	h := Health{Metadata: r.metadata.Condition(), Blobs: r.blobs.Condition()}
 	_, h.Journaled = r.metadata.(store.Journaled)
 	h.Scrub, h.Damage = r.Keeper.Condition()
-	if fault := r.isBehind(); fault != nil && h.Metadata.Fault == nil {
+	if fault := r.IsBehind(); fault != nil && h.Metadata.Fault == nil {
 		h.Metadata.Fault = fault
 	}
-	h.Sweep = SweepHealth{Withheld: r.sweeper.withheld.Load(), Blobs: r.sweeper.blobs.Load(), Bytes: r.sweeper.bytes.Load()}
+	h.Sweep = r.Swept()
 	h.Uploads = UploadsHealth{Requests: r.slots.taken(), Sessions: r.unfinished()}
 	h.Published = r.published.read()
 	h.Webhooks = r.Hooks()

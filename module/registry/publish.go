@@ -75,7 +75,7 @@ func (r *Registry) record(ctx context.Context, ref store.Ref, creator string, bl
 		Draft: limits.Draft, OnDuplicate: limits.Duplicate(),
 	})
 	if condemned {
-		r.wakeReaper()
+		r.WakeReaper()
 	}
 	switch {
 	case err == nil:
@@ -91,7 +91,7 @@ func (r *Registry) record(ctx context.Context, ref store.Ref, creator string, bl
 
 // admit asks whether the metadata store would take a record.
 func (r *Registry) admit(ctx context.Context) error {
-	if err := r.isBehind(); err != nil {
+	if err := r.IsBehind(); err != nil {
 		return err
 	}
 	ctx, cancel := store.Bounded(ctx)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry/hashing"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/integrity"
+	"github.com/generic-registry/caddy-generic-registry/module/registry/removal"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/webhook"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
@@ -20,6 +21,7 @@ import (
 type Registry struct {
 	*integrity.Keeper // of the blobs' bytes
 	*hashing.Hasher   // of the blobs' other hashes
+	*removal.Remover  // of bytes that no file has
 	*webhook.Deliverer
 
 	metadata store.MetadataStore
@@ -33,12 +35,6 @@ type Registry struct {
 	uses       tokenUses
 	downloads  downloads
 	draftTTL   atomic.Int64
-	hold       hold
-	graces     graces
-	sweeper    sweeper
-	behind     atomic.Pointer[error]           // why nothing is changed; nil when the metadata is not older than the blobs
-	recovered  atomic.Pointer[[]store.Locator] // what the blob store wrote again when it was opened; nil once nobody's is deleted
-	condemned  chan struct{}                   // holds one token when there may be bytes to reap
 	stop       context.CancelFunc
 	background sync.WaitGroup
 
@@ -75,13 +71,12 @@ const (
 func New(metadata store.MetadataStore, blobs store.BlobStore, options Options) *Registry {
 	ctx, stop := context.WithCancel(context.Background())
 	r := &Registry{
-		metadata:  metadata,
-		blobs:     blobs,
-		now:       options.Now,
-		log:       options.Log,
-		condemned: make(chan struct{}, 1),
-		uploads:   uploads{loading: make(chan struct{}, 1)},
-		stop:      stop,
+		metadata: metadata,
+		blobs:    blobs,
+		now:      options.Now,
+		log:      options.Log,
+		uploads:  uploads{loading: make(chan struct{}, 1)},
+		stop:     stop,
 	}
 	if r.now == nil {
 		r.now = time.Now
@@ -91,24 +86,19 @@ func New(metadata store.MetadataStore, blobs store.BlobStore, options Options) *
 	}
 	r.Keeper = integrity.NewKeeper(metadata, blobs, r.now, r.log, options.ScrubRate)
 	r.Hasher = hashing.New(metadata, blobs, r.Keeper)
+	r.Remover = removal.New(metadata, blobs, r.now, r.log, r.Changed)
 	r.Deliverer = webhook.New(ctx, metadata, r.log)
 	if options.Idle {
 		return r
 	}
-	// Not known to be behind, it can be used. The sweep, which would be dangerous,
-	// asks again.
-	if err := r.keepPosition(ctx, false); err != nil && r.isBehind() == nil {
+	// Not known to be behind, it can be used.
+	if err := r.Remover.Start(ctx); err != nil {
 		r.log.Warn("opening", slog.Any("error", err))
 	}
 	// Their bytes count against quotas from the beginning. If they cannot be read now,
 	// the first one who needs them tries again.
 	if err := r.loadUploads(ctx); err != nil {
 		r.log.Warn("opening", slog.Any("error", err))
-	}
-	if blobs, ok := r.blobs.(store.Recoverer); ok && r.isBehind() == nil {
-		if recovered := blobs.Recovered(); len(recovered) > 0 {
-			r.recovered.Store(&recovered)
-		}
 	}
 	r.startBackground(ctx, options.SweepInterval)
 	return r
@@ -118,7 +108,7 @@ func (r *Registry) startBackground(ctx context.Context, sweepInterval time.Durat
 	if sweepInterval <= 0 {
 		sweepInterval = defaultSweepInterval
 	}
-	r.background.Go(func() { r.repeat(ctx, "reaping condemned blobs", reapRetryInterval, r.condemned, r.Reap) })
+	r.background.Go(func() { r.repeat(ctx, "reaping condemned blobs", reapRetryInterval, r.Condemned(), r.Reap) })
 	r.background.Go(func() { r.repeat(ctx, "sweeping unnamed blobs", sweepInterval, nil, r.Sweep) })
 	r.background.Go(func() { r.repeat(ctx, "ending expired uploads", expireInterval, nil, r.EndExpired) })
 	r.background.Go(func() { r.repeat(ctx, "storing the last uses of tokens", useInterval, nil, r.storeUses) })
@@ -189,13 +179,13 @@ func (r *Registry) deleteFile(ctx context.Context, ref store.Ref, act store.Act)
 	act.Time = r.now()
 	ctx, cancel := store.Settled(ctx)
 	defer cancel()
-	if err := r.isBehind(); err != nil {
+	if err := r.IsBehind(); err != nil {
 		return err
 	}
 	if err := r.metadata.DeleteFile(ctx, ref, act); err != nil {
 		return fmt.Errorf("deleting file: %w", err)
 	}
-	r.wakeReaper()
+	r.WakeReaper()
 	return nil
 }
 
@@ -214,13 +204,13 @@ func (r *Registry) deleteVersion(ctx context.Context, ref store.VersionRef, act 
 	act.Time = r.now()
 	ctx, cancel := store.Settled(ctx)
 	defer cancel()
-	if err := r.isBehind(); err != nil {
+	if err := r.IsBehind(); err != nil {
 		return err
 	}
 	if err := r.metadata.DeleteVersion(ctx, ref, act); err != nil {
 		return fmt.Errorf("deleting version: %w", err)
 	}
-	r.wakeReaper()
+	r.WakeReaper()
 	return nil
 }
 
@@ -229,13 +219,13 @@ func (r *Registry) deleteVersion(ctx context.Context, ref store.VersionRef, act 
 func (r *Registry) DeletePackage(ctx context.Context, owner, pkg, user string) error {
 	ctx, cancel := store.Settled(ctx)
 	defer cancel()
-	if err := r.isBehind(); err != nil {
+	if err := r.IsBehind(); err != nil {
 		return err
 	}
 	if err := r.metadata.DeletePackage(ctx, owner, pkg, store.Act{User: user, Time: r.now()}); err != nil {
 		return fmt.Errorf("deleting package: %w", err)
 	}
-	r.wakeReaper()
+	r.WakeReaper()
 	return nil
 }
 
@@ -244,7 +234,7 @@ func (r *Registry) DeletePackage(ctx context.Context, owner, pkg, user string) e
 func (r *Registry) Close() error {
 	r.stop()
 	r.background.Wait()
-	if err := r.keepPosition(context.Background(), false); err != nil && r.isBehind() == nil {
+	if err := r.KeepPosition(context.Background(), false); err != nil && r.IsBehind() == nil {
 		r.log.Warn("closing", slog.Any("error", err))
 	}
 	return errors.Join(r.storeLastUses(), r.storeLastDownloads(), r.blobs.Close(), r.metadata.Close())

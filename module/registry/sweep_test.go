@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/generic-registry/caddy-generic-registry/module/registry/removal"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -80,10 +81,10 @@ func TestBytesThatGetANameBetweenTwoSweepsStay(t *testing.T) {
 // health tells; the last usual one does not wait.
 func TestAnUnusualSweepWaitsForAnAdministrator(t *testing.T) {
 	for _, test := range []struct{ unnamed, named, deleted int }{
-		{usualSweep, 0, usualSweep},
-		{usualSweep + 1, 0, 0},
-		{usualSweep + 1, (usualSweep+1)*usualFraction - usualSweep - 1, usualSweep + 1},
-		{usualSweep + 1, (usualSweep+1)*usualFraction - usualSweep - 2, 0},
+		{removal.Usual, 0, removal.Usual},
+		{removal.Usual + 1, 0, 0},
+		{removal.Usual + 1, (removal.Usual+1)*removal.UsualShare - removal.Usual - 1, removal.Usual + 1},
+		{removal.Usual + 1, (removal.Usual+1)*removal.UsualShare - removal.Usual - 2, 0},
 	} {
 		t.Run(fmt.Sprintf("%d of %d", test.unnamed, test.unnamed+test.named), func(t *testing.T) {
 			s := newSweepTest(t, test.unnamed)

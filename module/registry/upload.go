@@ -138,7 +138,7 @@ func (r *Registry) findUpload(ctx context.Context, u *upload, id store.SessionID
 // and the file that it became. Nil when it was refused, or the file is not there any more.
 // The bytes are then the reaper's.
 func (r *Registry) becameOf(ctx context.Context, session store.Session) (file *store.File, ended bool, err error) {
-	if err := r.isBehind(); err != nil {
+	if err := r.IsBehind(); err != nil {
 		return nil, false, err // the metadata may not know what was published
 	}
 	unnamed, err := r.metadata.Unnamed(ctx, []store.Locator{session.Locator})

@@ -202,7 +202,7 @@ func (r *Registry) EndExpired(ctx context.Context) (ended int, err error) {
 	if err := r.loadUploads(ctx); err != nil {
 		return 0, err
 	}
-	if r.isBehind() != nil {
+	if r.IsBehind() != nil {
 		return 0, nil // the metadata may not know what was published
 	}
 	var problems []error
@@ -260,7 +260,7 @@ func (r *Registry) expire(ctx context.Context, id store.SessionID, u *upload) er
 func (r *Registry) dropUpload(ctx context.Context, session store.Session, u *upload) error {
 	ctx, cancel := store.Settled(ctx)
 	defer cancel()
-	if err := r.isBehind(); err != nil {
+	if err := r.IsBehind(); err != nil {
 		return err // the metadata may not know what was published
 	}
 	if session.Locator != "" {
@@ -286,19 +286,4 @@ func (r *Registry) forgetUpload(ctx context.Context, session store.Session, u *u
 	}
 	r.noteEnded(session.ID, u, file)
 	return nil
-}
-
-// uploadLocators returns where the bytes of uploads lie, for the sweep.
-func (r *Registry) uploadLocators(ctx context.Context) (map[store.Locator]bool, error) {
-	end := store.Attend(r.log, "reading uploads")
-	sessions, err := r.blobs.Sessions(ctx)
-	end()
-	if err != nil {
-		return nil, fmt.Errorf("reading uploads: %w", err)
-	}
-	locators := make(map[store.Locator]bool, len(sessions))
-	for _, session := range sessions {
-		locators[session.Locator] = true
-	}
-	return locators, nil
 }

@@ -1,4 +1,4 @@
-package registry
+package removal
 
 import (
 	"context"
@@ -64,13 +64,13 @@ func (h *hold) end() {
 
 // Hold keeps the bytes of all blobs until the returned function is called;
 // what was condemned meanwhile is then deleted.
-func (r *Registry) Hold(ctx context.Context) (release func(), err error) {
+func (r *Remover) Hold(ctx context.Context) (release func(), err error) {
 	letGo, err := r.hold.take(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return func() {
 		letGo()
-		wake(r.condemned)
+		r.WakeReaper()
 	}, nil
 }

@@ -1,4 +1,4 @@
-package registry
+package removal
 
 import (
 	"context"
@@ -12,20 +12,21 @@ import (
 
 const reapBatch = 1_000
 
-func (r *Registry) wakeReaper() { wake(r.condemned) }
-
-// wake never blocks: a token that is there already will do.
-func wake(tokens chan<- struct{}) {
+// WakeReaper says that there may be bytes to reap. It never blocks.
+func (r *Remover) WakeReaper() {
 	select {
-	case tokens <- struct{}{}:
-	default:
+	case r.condemned <- struct{}{}:
+	default: // a token that is there already will do
 	}
 }
+
+// Condemned has a token when there may be bytes to reap.
+func (r *Remover) Condemned() <-chan struct{} { return r.condemned }
 
 // Reap deletes the bytes of every condemned locator, and what a crash brought back, and
 // returns how many there were. It runs in the background after each delete; calling it besides is
 // harmless. While a backup is made it deletes nothing; it runs right after that.
-func (r *Registry) Reap(ctx context.Context) (removed int, err error) {
+func (r *Remover) Reap(ctx context.Context) (removed int, err error) {
 	if removed, err = r.reapRecovered(ctx); err != nil {
 		return removed, err
 	}
@@ -40,7 +41,7 @@ func (r *Registry) Reap(ctx context.Context) (removed int, err error) {
 
 // reapRecovered deletes what the blob store wrote again, when it was opened, and nothing
 // names. More than a crash leaves is left to the sweep, which is careful.
-func (r *Registry) reapRecovered(ctx context.Context) (removed int, err error) {
+func (r *Remover) reapRecovered(ctx context.Context) (removed int, err error) {
 	recovered := r.recovered.Load()
 	if recovered == nil || !r.hold.begin() {
 		return 0, nil
@@ -50,7 +51,7 @@ func (r *Registry) reapRecovered(ctx context.Context) (removed int, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("looking for unnamed blobs: %w", err)
 	}
-	if len(unnamed) > usualSweep {
+	if len(unnamed) > Usual {
 		unnamed = nil
 	}
 	deleted, err := r.remove(ctx, unnamed)
@@ -60,7 +61,7 @@ func (r *Registry) reapRecovered(ctx context.Context) (removed int, err error) {
 	return len(deleted), err
 }
 
-func (r *Registry) reapBatch(ctx context.Context) (removed int, err error) {
+func (r *Remover) reapBatch(ctx context.Context) (removed int, err error) {
 	if !r.hold.begin() {
 		return 0, nil
 	}
@@ -71,7 +72,7 @@ func (r *Registry) reapBatch(ctx context.Context) (removed int, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("listing condemned blobs: %w", err)
 	}
-	r.Changed(ctx)
+	r.changed(ctx)
 	if locators = r.graces.due(locators, r.now(), r.grace()); len(locators) == 0 {
 		return 0, nil
 	}
@@ -91,7 +92,7 @@ func (r *Registry) reapBatch(ctx context.Context) (removed int, err error) {
 // that wait come before those that are due.
 const graceful = 100_000
 
-func (r *Registry) condemnedAtOnce() int {
+func (r *Remover) condemnedAtOnce() int {
 	if r.grace() > 0 {
 		return graceful
 	}
@@ -99,7 +100,7 @@ func (r *Registry) condemnedAtOnce() int {
 }
 
 // grace is for how long the bytes of condemned blobs stay.
-func (r *Registry) grace() time.Duration {
+func (r *Remover) grace() time.Duration {
 	if blobs, ok := r.blobs.(store.Graceful); ok {
 		return blobs.Grace()
 	}
@@ -147,7 +148,7 @@ func (g *graces) forget(deleted []store.Locator) {
 // remove deletes bytes and returns the locators of those that are gone. One that
 // cannot be deleted, such as a file that is being read on Windows, does not keep
 // the others.
-func (r *Registry) remove(ctx context.Context, locators []store.Locator) (deleted []store.Locator, err error) {
+func (r *Remover) remove(ctx context.Context, locators []store.Locator) (deleted []store.Locator, err error) {
 	if blobs, ok := r.blobs.(store.BatchDeleter); ok && len(locators) > 0 {
 		defer store.Attend(r.log, "deleting blobs")()
 		if deleted, err = blobs.DeleteAll(ctx, locators); err != nil {

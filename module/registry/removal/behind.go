@@ -1,4 +1,4 @@
-package registry
+package removal
 
 import (
 	"context"
@@ -9,11 +9,11 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
-// keepPosition has the blob store know how far the metadata has come, and finds out
+// KeepPosition has the blob store know how far the metadata has come, and finds out
 // whether that is older than the blobs: then nothing is changed until the right
 // metadata is there, or an administrator says that this is the right one. A change would
 // hide what is wrong, and be lost when the right metadata is put back.
-func (r *Registry) keepPosition(ctx context.Context, lower bool) error {
+func (r *Remover) KeepPosition(ctx context.Context, lower bool) error {
 	ctx, cancel := store.Bounded(ctx)
 	defer cancel()
 	condition := r.metadata.Condition()
@@ -39,8 +39,8 @@ func (r *Registry) keepPosition(ctx context.Context, lower bool) error {
 	return nil
 }
 
-// isBehind reports that the metadata is older than the blobs.
-func (r *Registry) isBehind() error {
+// IsBehind reports that the metadata is older than the blobs.
+func (r *Remover) IsBehind() error {
 	if fault := r.behind.Load(); fault != nil {
 		return *fault
 	}

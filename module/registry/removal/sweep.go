@@ -1,4 +1,4 @@
-package registry
+package removal
 
 import (
 	"context"
@@ -18,17 +18,17 @@ const (
 	// sweepMemory bounds how many locators are remembered from one sweep to the next.
 	sweepMemory = 100_000
 
-	// A sweep that would delete more than this number and this share of the blobs
-	// deletes nothing until an administrator says so.
-	usualSweep    = 1_000
-	usualFraction = 100
+	// Usual and UsualShare: a sweep that would delete more than that number of blobs, and
+	// more than one of so many, deletes nothing until an administrator says so.
+	Usual      = 1_000
+	UsualShare = 100
 
 	// What is in quarantine stays for so long, and no more than so many blobs do.
 	quarantineAge   = 30 * 24 * time.Hour
 	quarantineBlobs = 1_000
 )
 
-// sweeper is what a registry knows of its sweeps.
+// sweeper is what is known of the sweeps.
 type sweeper struct {
 	running sync.Mutex // one at a time; guards seen
 	seen    map[store.Locator]struct{}
@@ -46,40 +46,46 @@ type SweepHealth struct {
 	Blobs, Bytes int64
 }
 
+// Swept tells how the sweeps are, at once.
+func (r *Remover) Swept() SweepHealth {
+	s := &r.sweeper
+	return SweepHealth{Withheld: s.withheld.Load(), Blobs: s.blobs.Load(), Bytes: s.bytes.Load()}
+}
+
 // Sweep deletes bytes that no record names: what a crash left between storing the
 // bytes and publishing them. It deletes those that are older than store.SweepAfter and
 // that the sweep before found too, and returns how many there were. When they are
 // unusually many it deletes none, until ConfirmSweep. It runs in the background at
 // start and at intervals. While a backup is made it deletes nothing.
-func (r *Registry) Sweep(ctx context.Context) (removed int, err error) {
+func (r *Remover) Sweep(ctx context.Context) (removed int, err error) {
 	return r.runSweep(ctx, false)
 }
 
 // ConfirmSweep says that the metadata is right: it deletes what sweeps withheld because
 // it was unusually much, and takes metadata that is older than the blobs. Otherwise it
 // is an ordinary sweep.
-func (r *Registry) ConfirmSweep(ctx context.Context) (removed int, err error) {
-	if err := r.keepPosition(ctx, true); err != nil {
+func (r *Remover) ConfirmSweep(ctx context.Context) (removed int, err error) {
+	if err := r.KeepPosition(ctx, true); err != nil {
 		return 0, err
 	}
 	return r.runSweep(ctx, r.sweeper.withheld.Load() > 0)
 }
 
-func (r *Registry) runSweep(ctx context.Context, confirmed bool) (removed int, err error) {
+func (r *Remover) runSweep(ctx context.Context, confirmed bool) (removed int, err error) {
 	r.sweeper.running.Lock()
 	defer r.sweeper.running.Unlock()
-	switch err := r.keepPosition(ctx, false); {
-	case r.isBehind() != nil:
+	switch err := r.KeepPosition(ctx, false); {
+	case r.IsBehind() != nil:
 		return 0, nil // which is told once, and by health
 	case err != nil && !errors.Is(err, store.ErrNoSpace): // it may make room
 		return 0, err
 	}
-	uploads, err := r.uploadLocators(ctx)
+	uploads, err := r.uploads(ctx)
 	if err != nil {
 		return 0, err
 	}
 	pass := &sweepPass{
-		registry: r, confirmed: confirmed, uploads: uploads, before: r.now().Add(-store.SweepAfter),
+		remover: r, confirmed: confirmed, uploads: uploads, before: r.now().Add(-store.SweepAfter),
 		known: r.sweeper.seen, found: make(map[store.Locator]struct{}),
 	}
 	if err := pass.walk(ctx); err != nil {
@@ -94,7 +100,7 @@ func (r *Registry) runSweep(ctx context.Context, confirmed bool) (removed int, e
 
 // purgeQuarantine deletes damaged bytes that nobody looked at, lest deleted files stay
 // there for ever.
-func (r *Registry) purgeQuarantine(ctx context.Context) error {
+func (r *Remover) purgeQuarantine(ctx context.Context) error {
 	end := store.Attend(r.log, "deleting from the quarantine")
 	removed, err := r.blobs.PurgeQuarantine(ctx, r.now().Add(-quarantineAge), quarantineBlobs)
 	end()
@@ -109,7 +115,7 @@ func (r *Registry) purgeQuarantine(ctx context.Context) error {
 
 // sweepPass is one sweep.
 type sweepPass struct {
-	registry  *Registry
+	remover   *Remover
 	confirmed bool
 	before    time.Time // older than this
 	known     map[store.Locator]struct{}
@@ -125,9 +131,9 @@ type sweepPass struct {
 
 // walk judges all blobs that are old enough.
 func (p *sweepPass) walk(ctx context.Context) error {
-	attend := func() func() { return store.Attend(p.registry.log, "walking blobs") }
+	attend := func() func() { return store.Attend(p.remover.log, "walking blobs") }
 	end := attend()
-	err := p.registry.blobs.Walk(ctx, func(locator store.Locator, size int64, modified time.Time) error {
+	err := p.remover.blobs.Walk(ctx, func(locator store.Locator, size int64, modified time.Time) error {
 		end()
 		defer func() { end = attend() }()
 		p.walked++
@@ -150,8 +156,8 @@ func (p *sweepPass) walk(ctx context.Context) error {
 
 // RemoveUnnamed deletes what nothing names, however new, from stores that nobody
 // publishes to.
-func (r *Registry) RemoveUnnamed(ctx context.Context) error {
-	pass := &sweepPass{registry: r, confirmed: true, before: time.Unix(1<<40, 0)}
+func (r *Remover) RemoveUnnamed(ctx context.Context) error {
+	pass := &sweepPass{remover: r, confirmed: true, before: time.Unix(1<<40, 0)}
 	return pass.walk(ctx)
 }
 
@@ -160,7 +166,7 @@ func (p *sweepPass) Judge(ctx context.Context) error {
 	if len(p.batch) == 0 {
 		return nil
 	}
-	unnamed, err := p.registry.unnamed(ctx, p.batch)
+	unnamed, err := p.remover.unnamed(ctx, p.batch)
 	if err != nil {
 		return fmt.Errorf("looking for unnamed blobs: %w", err)
 	}
@@ -183,8 +189,8 @@ func (p *sweepPass) Judge(ctx context.Context) error {
 
 // end deletes what was found twice, unless it is unusually much.
 func (p *sweepPass) end(ctx context.Context) error {
-	r := p.registry
-	if many := int64(len(p.twice)); many > max(usualSweep, p.walked/usualFraction) {
+	r := p.remover
+	if many := int64(len(p.twice)); many > max(Usual, p.walked/UsualShare) {
 		if r.sweeper.withheld.Swap(p.unnamed) == 0 {
 			r.log.Error("nothing names unusually many blobs; none is deleted until an administrator confirms it",
 				slog.Int64("unnamed", p.unnamed), slog.Int64("blobs", p.walked))
@@ -202,17 +208,17 @@ func (p *sweepPass) end(ctx context.Context) error {
 // remove deletes bytes, unless a backup reads some. No publish can name them any
 // more: they are too old.
 func (p *sweepPass) remove(ctx context.Context, locators []store.Locator) error {
-	if len(locators) == 0 || !p.registry.hold.begin() {
+	if len(locators) == 0 || !p.remover.hold.begin() {
 		return nil
 	}
-	defer p.registry.hold.end()
-	deleted, err := p.registry.remove(ctx, locators)
+	defer p.remover.hold.end()
+	deleted, err := p.remover.remove(ctx, locators)
 	p.removed += len(deleted)
 	return err
 }
 
 // unnamed asks which of the locators nothing names.
-func (r *Registry) unnamed(ctx context.Context, locators []store.Locator) ([]store.Locator, error) {
+func (r *Remover) unnamed(ctx context.Context, locators []store.Locator) ([]store.Locator, error) {
 	defer store.Attend(r.log, "looking for unnamed blobs")()
 	return r.metadata.Unnamed(ctx, locators)
 }
