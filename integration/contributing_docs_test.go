@@ -61,7 +61,7 @@ func TestCommandsOfContributing(t *testing.T) {
 		t.Fatal(err)
 	}
 	commands := regexp.MustCompile("(?m)^\\|.*\\| `([^`]*go test [^`]*)` \\|$").FindAllStringSubmatch(string(text), -1)
-	if len(commands) != 15 {
+	if len(commands) < 15 {
 		t.Errorf("%d commands in the table", len(commands))
 	}
 	for _, match := range commands {

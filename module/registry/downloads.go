@@ -82,13 +82,3 @@ func (r *Registry) storeDownloads(ctx context.Context) (stored int, err error) {
 	}
 	return stored, errors.Join(problems...)
 }
-
-func (r *Registry) storeLastDownloads() error {
-	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-	defer cancel()
-	_, err := r.storeDownloads(ctx)
-	if errors.Is(err, store.ErrUnavailable) {
-		return nil // a store that takes no change cannot take this one
-	}
-	return err
-}

@@ -12,6 +12,7 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/registry/hashing"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/integrity"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/removal"
+	"github.com/generic-registry/caddy-generic-registry/module/registry/tokens"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/webhook"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
@@ -22,6 +23,7 @@ type Registry struct {
 	*integrity.Keeper // of the blobs' bytes
 	*hashing.Hasher   // of the blobs' other hashes
 	*removal.Remover  // of bytes that no file has
+	*tokens.Keyring   // of those who publish by a token
 	*webhook.Deliverer
 
 	metadata store.MetadataStore
@@ -32,7 +34,6 @@ type Registry struct {
 	slots      slots
 	arrived    arrivals
 	uploads    uploads
-	uses       tokenUses
 	downloads  downloads
 	draftTTL   atomic.Int64
 	stop       context.CancelFunc
@@ -86,6 +87,7 @@ func New(metadata store.MetadataStore, blobs store.BlobStore, options Options) *
 	}
 	r.Keeper = integrity.NewKeeper(metadata, blobs, r.now, r.log, options.ScrubRate)
 	r.Hasher = hashing.New(metadata, blobs, r.Keeper)
+	r.Keyring = tokens.NewKeyring(metadata, r.now, r.log)
 	r.Remover = removal.New(metadata, blobs, r.now, r.log, r.Changed)
 	r.Deliverer = webhook.New(ctx, metadata, r.log)
 	if options.Idle {
@@ -111,7 +113,7 @@ func (r *Registry) startBackground(ctx context.Context, sweepInterval time.Durat
 	r.background.Go(func() { r.repeat(ctx, "reaping condemned blobs", reapRetryInterval, r.Condemned(), r.Reap) })
 	r.background.Go(func() { r.repeat(ctx, "sweeping unnamed blobs", sweepInterval, nil, r.Sweep) })
 	r.background.Go(func() { r.repeat(ctx, "ending expired uploads", expireInterval, nil, r.EndExpired) })
-	r.background.Go(func() { r.repeat(ctx, "storing the last uses of tokens", useInterval, nil, r.storeUses) })
+	r.background.Go(func() { r.repeat(ctx, "storing the last uses of tokens", tokens.UseInterval, nil, r.StoreUses) })
 	r.background.Go(func() { r.repeat(ctx, "counting downloads", downloadInterval, nil, r.storeDownloads) })
 	r.background.Go(func() { r.repeat(ctx, "ending old drafts", draftInterval, nil, r.EndDrafts) })
 	r.background.Go(func() { r.Hasher.Run(ctx) })
@@ -237,5 +239,22 @@ func (r *Registry) Close() error {
 	if err := r.KeepPosition(context.Background(), false); err != nil && r.IsBehind() == nil {
 		r.log.Warn("closing", slog.Any("error", err))
 	}
-	return errors.Join(r.storeLastUses(), r.storeLastDownloads(), r.blobs.Close(), r.metadata.Close())
+	return errors.Join(r.storeLast(), r.blobs.Close(), r.metadata.Close())
+}
+
+// closeTimeout bounds what Close still stores.
+const closeTimeout = 5 * time.Second
+
+// storeLast stores what was gathered of uses and downloads.
+func (r *Registry) storeLast() error {
+	var problems []error
+	for _, storing := range []func(context.Context) (int, error){r.StoreUses, r.storeDownloads} {
+		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		_, err := storing(ctx)
+		cancel()
+		if !errors.Is(err, store.ErrUnavailable) { // such a store cannot take this change either
+			problems = append(problems, err)
+		}
+	}
+	return errors.Join(problems...)
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/coding"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -35,7 +36,7 @@ type cache struct {
 // whole when recent is full, go back to recent when they are asked for.
 type cacheShard struct {
 	mu            sync.RWMutex
-	recent, older map[string]codec
+	recent, older map[string]coding.Record
 	size          int    // of recent, in bytes
 	begun         uint64 // the last commit that writes a record of the shard
 }
@@ -57,7 +58,7 @@ func (c *cache) shard(key []byte) *cacheShard {
 }
 
 // get returns the record under a key, which nobody may change, or nil.
-func (c *cache) get(key []byte) codec {
+func (c *cache) get(key []byte) coding.Record {
 	s := c.shard(key)
 	s.mu.RLock()
 	record := s.recent[string(key)]
@@ -79,7 +80,7 @@ func (c *cache) get(key []byte) codec {
 }
 
 // put keeps a record that was read by who saw commits up to a number.
-func (c *cache) put(key []byte, record codec, seen uint64) {
+func (c *cache) put(key []byte, record coding.Record, seen uint64) {
 	s := c.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -89,7 +90,7 @@ func (c *cache) put(key []byte, record codec, seen uint64) {
 }
 
 // replace is put for a record of which more is known than of the one that is kept.
-func (c *cache) replace(key []byte, record codec, seen uint64) {
+func (c *cache) replace(key []byte, record coding.Record, seen uint64) {
 	s := c.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -104,9 +105,9 @@ func (c *cache) replace(key []byte, record codec, seen uint64) {
 }
 
 // keep requires s.mu.
-func (s *cacheShard) keep(key string, record codec) {
+func (s *cacheShard) keep(key string, record coding.Record) {
 	if s.recent == nil {
-		s.recent = make(map[string]codec)
+		s.recent = make(map[string]coding.Record)
 	}
 	s.recent[key] = record
 	if s.size += weight(key, record); s.size > cacheBytes/cacheShards/2 {
@@ -115,7 +116,7 @@ func (s *cacheShard) keep(key string, record codec) {
 }
 
 // weight is about what an entry takes, in bytes.
-func weight(key string, record codec) int {
+func weight(key string, record coding.Record) int {
 	total := cacheOverhead + len(key)
 	switch r := record.(type) {
 	case *packageRecord:

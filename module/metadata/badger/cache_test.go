@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/generic-registry/caddy-generic-registry/module/journal"
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/coding"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -42,7 +43,7 @@ type cacheReader struct {
 	snapshot map[string]uint64
 }
 
-func record(value uint64) codec { return &fileRecord{id: value} }
+func record(value uint64) coding.Record { return &fileRecord{id: value} }
 
 func (m *cacheModel) drawKey(t *rapid.T) string {
 	return "f/" + strconv.Itoa(rapid.IntRange(0, cacheKeys-1).Draw(t, "key"))
@@ -179,7 +180,7 @@ func TestTheCacheIsBounded(t *testing.T) {
 	}
 	total, count := 0, 0
 	for i := range c.shards {
-		for _, half := range []map[string]codec{c.shards[i].recent, c.shards[i].older} {
+		for _, half := range []map[string]coding.Record{c.shards[i].recent, c.shards[i].older} {
 			for key, r := range half {
 				total += weight(key, r)
 				count++

@@ -3,6 +3,7 @@ package badger
 import (
 	"context"
 
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/coding"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/store/search"
 )
@@ -14,7 +15,7 @@ func (s *Store) Owners(ctx context.Context, q store.OwnerQuery) (page store.Owne
 		var last string
 		return unlessEnough(r.scan([]byte(ownerPrefix), afterName([]byte(ownerPrefix), q.After), func(key, value []byte) error {
 			var owner ownerRecord
-			if err := firstError(ctx.Err, func() error { return decode(key, value, &owner) }); err != nil {
+			if err := firstError(ctx.Err, func() error { return coding.Decode(key, value, &owner) }); err != nil {
 				return err
 			}
 			name := nameOf(key, ownerPrefix)
@@ -61,7 +62,7 @@ func (r reader) eachPackage(ctx context.Context, owner, after string, fn func(na
 	prefix := packagesKey(owner)
 	return r.scan(prefix, afterName(prefix, after), func(key, value []byte) error {
 		var record packageRecord
-		if err := decode(key, value, &record); err != nil {
+		if err := coding.Decode(key, value, &record); err != nil {
 			return err
 		}
 		if err := ctx.Err(); err != nil {

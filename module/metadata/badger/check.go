@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/generic-registry/caddy-generic-registry/module/journal"
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/coding"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -162,12 +163,12 @@ func (a *audit) compare(state stateRecord) {
 }
 
 // each reads every record with a prefix. One that is damaged is reported.
-func (a *audit) each(ctx context.Context, prefix string, record codec, fn func(key []byte) error) error {
+func (a *audit) each(ctx context.Context, prefix string, record coding.Record, fn func(key []byte) error) error {
 	return a.reader.scan([]byte(prefix), nil, func(key, value []byte) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := decode(key, value, record); err != nil {
+		if err := coding.Decode(key, value, record); err != nil {
 			a.note(err)
 			return nil
 		}
@@ -195,7 +196,7 @@ func (a *audit) version(key []byte, v *versionRecord) error {
 		return err
 	}
 	if !bytes.Equal(key, versionKey(packageID, v.version)) {
-		return damaged(key, "version of another name")
+		return coding.Damaged(key, "version of another name")
 	}
 	a.found.versions += scatter(v.id)
 	for _, entry := range v.indexKeys(packageID) {

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/coding"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -13,7 +14,7 @@ import (
 func TestCheckTellsContradictions(t *testing.T) {
 	ref := numberedRef("o", 3)
 	// change puts another record in place of one.
-	change := func(key []byte, record codec, damage func()) func(b *batch) {
+	change := func(key []byte, record coding.Record, damage func()) func(b *batch) {
 		return func(b *batch) {
 			if found, err := b.get(key, record); err != nil || !found {
 				t.Errorf("record %q: %v, %v", key, found, err)
@@ -64,7 +65,7 @@ func TestCheckTellsContradictions(t *testing.T) {
 			b.put(key, &tokenRecord{token: store.Token{ID: "aaaaaaaaaa"}})
 		}, "tokens are missing, or came back"},
 		{"a flipped bit", func(b *batch) {
-			value := encode(blobAt, &blobRecord{size: 1, references: 1})
+			value := coding.Encode(blobAt, &blobRecord{size: 1, references: 1})
 			value[2] ^= 1
 			b.write(blobAt, value)
 		}, "checksum"},

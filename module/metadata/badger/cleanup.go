@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/coding"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -191,7 +192,7 @@ func (s *Store) Unnamed(ctx context.Context, locators []store.Locator) ([]store.
 		}
 		return r.scan([]byte(blobPrefix), nil, func(key, value []byte) error {
 			var blob blobRecord
-			if err := decode(key, value, &blob); err != nil {
+			if err := coding.Decode(key, value, &blob); err != nil {
 				return err // no guessing about whose bytes these are
 			}
 			delete(unnamed, blob.locator)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/coding"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -45,7 +46,7 @@ func (b *batch) compare(versionID uint64, expected map[string]store.Digest) ([]s
 	prefix := filesKey(versionID)
 	err := b.scan(prefix, nil, func(key, value []byte) error {
 		var file fileRecord
-		if err := decode(key, value, &file); err != nil {
+		if err := coding.Decode(key, value, &file); err != nil {
 			return err
 		}
 		see(file.name, file.digest)
@@ -72,7 +73,7 @@ func (b *batch) publishDraft(ref store.VersionRef, released uint64, at time.Time
 func (b *batch) announce(k *known, released uint64, at time.Time) {
 	all := counts{versions: 1, files: k.version.files, bytes: k.version.bytes}
 	k.take(all)
-	b.index(k.pkg.id, k.version, func(key []byte, _ codec) { b.delete(key) })
+	b.index(k.pkg.id, k.version, func(key []byte, _ coding.Record) { b.delete(key) })
 	k.version.draft, k.version.created, k.version.released = false, at.UTC(), released
 	k.add(all)
 	b.index(k.pkg.id, k.version, b.put)
@@ -137,13 +138,13 @@ func (s *Store) noteLostDrafts(lost []error) {
 // draftOf reads the draft of an entry of the index, unless its package is deleted.
 func (r reader) draftOf(ctx context.Context, key, value []byte) (ref store.VersionRef, alive bool, err error) {
 	var entry indexRecord
-	if err := firstError(ctx.Err, func() error { return decode(key, value, &entry) }); err != nil {
+	if err := firstError(ctx.Err, func() error { return coding.Decode(key, value, &entry) }); err != nil {
 		return ref, false, err
 	}
 	vKey := versionKey(entry.packageID, entry.version)
 	var version versionRecord
 	if found, err := r.get(vKey, &version); err != nil || !found {
-		return ref, false, orNotFound(err, damaged(vKey, "an index has it"))
+		return ref, false, orNotFound(err, coding.Damaged(vKey, "an index has it"))
 	}
 	deleted, err := r.isDeleted(entry.packageID)
 	return version.info().VersionRef, !deleted, err

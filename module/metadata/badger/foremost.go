@@ -3,6 +3,7 @@ package badger
 import (
 	"context"
 
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/coding"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -23,7 +24,7 @@ func (s *Store) Foremost(ctx context.Context, owner, pkg string) (first store.Fo
 		}
 		newest, found, err := r.first(idKey(newestPrefix, record.id), record.id)
 		if err != nil || !found {
-			return orNotFound(err, damaged(key, "no index has a version of it"))
+			return orNotFound(err, coding.Damaged(key, "no index has a version of it"))
 		}
 		highest, _, err := r.first(idKey(rankPrefix, record.id), record.id)
 		if err != nil {
@@ -54,14 +55,14 @@ func (r reader) first(index []byte, packageID uint64) (version versionRecord, fo
 	var entry indexRecord
 	err = r.scan(index, nil, func(key, value []byte) error {
 		found = true
-		return firstError(func() error { return decode(key, value, &entry) }, func() error { return errEnough })
+		return firstError(func() error { return coding.Decode(key, value, &entry) }, func() error { return errEnough })
 	})
 	if err := unlessEnough(err); err != nil || !found {
 		return version, found, err
 	}
 	key := versionKey(packageID, entry.version)
 	if found, err = r.get(key, &version); err == nil && !found {
-		err = damaged(key, "an index has it")
+		err = coding.Damaged(key, "an index has it")
 	}
 	return version, found, err
 }

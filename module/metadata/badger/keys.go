@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"time"
 
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/coding"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -114,7 +115,7 @@ func fileKey(versionID uint64, file string) []byte {
 // keyID reads the id out of a key that begins with idKey.
 func keyID(prefix string, key []byte) (uint64, error) {
 	if len(key) < len(prefix)+8 {
-		return 0, damaged(key, "length of key")
+		return 0, coding.Damaged(key, "length of key")
 	}
 	return binary.BigEndian.Uint64(key[len(prefix):]), nil
 }

@@ -3,6 +3,7 @@ package badger
 import (
 	"slices"
 
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/coding"
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/names"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
@@ -71,11 +72,11 @@ func (b *batch) removeVersion(k *known) {
 func (b *batch) dropVersion(packageID uint64, key []byte, version versionRecord) {
 	b.state.sums.versions -= scatter(version.id)
 	b.delete(key)
-	b.index(packageID, version, func(key []byte, _ codec) { b.delete(key) })
+	b.index(packageID, version, func(key []byte, _ coding.Record) { b.delete(key) })
 }
 
 // index calls do for each entry that the indexes have of a version.
-func (b *batch) index(packageID uint64, version versionRecord, do func(key []byte, entry codec)) {
+func (b *batch) index(packageID uint64, version versionRecord, do func(key []byte, entry coding.Record)) {
 	entry := version.entry(packageID)
 	for _, key := range version.indexKeys(packageID) {
 		do(key, entry)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/coding"
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/names"
 )
 
@@ -29,7 +30,7 @@ const recordOverhead = 100
 
 func newLayer() *layer { return &layer{records: make(map[string][]byte)} }
 
-func (l *layer) put(key []byte, record codec) { l.write(key, encode(key, record)) }
+func (l *layer) put(key []byte, record coding.Record) { l.write(key, coding.Encode(key, record)) }
 
 func (l *layer) delete(key []byte) { l.write(key, nil) }
 
@@ -39,7 +40,7 @@ func (l *layer) write(key, value []byte) {
 }
 
 // await leaves what a record is of to the reaper.
-func (l *layer) await(key []byte, record codec) {
+func (l *layer) await(key []byte, record coding.Record) {
 	l.waiting = append(l.waiting, string(key))
 	l.put(key, record)
 }
@@ -78,13 +79,13 @@ type reader struct {
 // get reads the record under a key. One that is not there is not an error.
 // ErrUnavailable when Badger has to be asked and failed, ErrDamaged for a record that
 // is not what was written.
-func (r reader) get(key []byte, record codec) (found bool, err error) {
+func (r reader) get(key []byte, record coding.Record) (found bool, err error) {
 	for _, l := range slices.Backward(r.ahead) {
 		if value, ok := l.records[string(key)]; ok {
 			if value == nil {
 				return false, nil
 			}
-			return true, decode(key, value, record)
+			return true, coding.Decode(key, value, record)
 		}
 	}
 	var damage error
@@ -98,7 +99,7 @@ func (r reader) get(key []byte, record codec) (found bool, err error) {
 		}
 		found = true
 		return item.Value(func(value []byte) error {
-			damage = decode(key, value, record)
+			damage = coding.Decode(key, value, record)
 			return nil
 		})
 	})

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/coding"
 )
 
 // layerModel is a database whose layers reach Badger now and then, and what it must
@@ -98,7 +100,7 @@ func (r layerReader) check(t *rapid.T, space, key string) {
 	}
 	var got, want []string
 	err = r.scan(prefix, from, func(key, value []byte) error {
-		err := decode(key, value, &record)
+		err := coding.Decode(key, value, &record)
 		got = append(got, fmt.Sprint(string(key), record.next))
 		return err
 	})

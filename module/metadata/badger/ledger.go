@@ -199,7 +199,7 @@ func readChanges(manifest io.Reader) (set []byte, changes []*pb.ManifestChange, 
 		return nil, nil, ignoreEnd(err)
 	}
 	body := head.Bytes()[8:]
-	if crc32.Checksum(body, castagnoli) != sum {
+	if crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)) != sum {
 		return nil, nil, nil
 	}
 	var read pb.ManifestChangeSet

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/coding"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -109,7 +110,7 @@ func (s *Store) Totals(ctx context.Context) (totals store.Totals, err error) {
 		totals = store.Totals{}
 		return r.scan([]byte(ownerPrefix), nil, func(key, value []byte) error {
 			var record ownerRecord
-			if err := decode(key, value, &record); err != nil {
+			if err := coding.Decode(key, value, &record); err != nil {
 				return err
 			}
 			usage := record.usage()

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/coding"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -19,9 +20,9 @@ type markRecord struct {
 	sum  store.Digest
 }
 
-func (r *markRecord) fields(f *fields) {
-	f.number(&r.size)
-	f.digest(&r.sum)
+func (r *markRecord) Fields(f *coding.Fields) {
+	f.Number(&r.size)
+	f.Digest(&r.sum)
 }
 
 var markKey = []byte(markFile)
@@ -32,7 +33,7 @@ func (l *ledger) mark() error {
 	if err != nil || !isNews {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(l.path, markFile), encode(markKey, &now), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(l.path, markFile), coding.Encode(markKey, &now), 0o600); err != nil {
 		return fmt.Errorf("writing mark: %w", err)
 	}
 	l.marked = now
@@ -62,7 +63,7 @@ func (l *ledger) statement() (s markRecord) {
 // cannot be read says nothing.
 func (l *ledger) isMarked() (bool, error) {
 	written, err := os.ReadFile(filepath.Join(l.path, markFile))
-	if err != nil || decode(markKey, written, &l.marked) != nil {
+	if err != nil || coding.Decode(markKey, written, &l.marked) != nil {
 		return false, nil
 	}
 	logs, err := memtableLogs(l.path)

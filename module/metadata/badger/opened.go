@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/journal"
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/coding"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -55,7 +56,7 @@ func (o *opened) name() error {
 }
 
 // write has the database take a record of its own, at once.
-func (o *opened) write(key []byte, record codec) error {
+func (o *opened) write(key []byte, record coding.Record) error {
 	l := newLayer()
 	l.put(key, record)
 	o.db.commit(l)

@@ -3,6 +3,7 @@ package badger
 import (
 	"errors"
 
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/coding"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -19,14 +20,14 @@ func versionsAfter(r reader, id uint64, last string, limit int) ([]versionRecord
 // recordsAfter returns the next records of a prefix after a folded name.
 func recordsAfter[R any, P interface {
 	*R
-	codec
+	coding.Record
 }](r reader, prefix []byte, last string, limit int) (records []R, err error) {
 	err = r.scan(prefix, afterName(prefix, last), func(key, value []byte) error {
 		if len(records) == limit {
 			return errEnough
 		}
 		records = append(records, *new(R))
-		return decode(key, value, P(&records[len(records)-1]))
+		return coding.Decode(key, value, P(&records[len(records)-1]))
 	})
 	return records, unlessEnough(err)
 }

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/coding"
 )
 
 // long makes the same tests run at full size.
@@ -18,12 +20,12 @@ func listing(t *testing.T, s *Store) (lines []string) {
 	err := s.opened.db.view(func(r reader) error {
 		return r.scan([]byte(versionPrefix), nil, func(key, value []byte) error {
 			var version versionRecord
-			if err := decode(key, value, &version); err != nil {
+			if err := coding.Decode(key, value, &version); err != nil {
 				return err
 			}
 			return r.scan(filesKey(version.id), nil, func(key, value []byte) error {
 				var file fileRecord
-				if err := decode(key, value, &file); err != nil {
+				if err := coding.Decode(key, value, &file); err != nil {
 					return err
 				}
 				blob, err := findBlob(r, file.digest)

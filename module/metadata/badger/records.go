@@ -1,22 +1,11 @@
 package badger
 
 import (
-	"encoding/binary"
-	"fmt"
-	"hash/crc32"
 	"time"
 
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/coding"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
-
-// Every value is a format byte, the record, and a CRC-32C over key and both. The
-// key is in it so that a record found under another key is damage too.
-const (
-	recordFormat = 1
-	checksumSize = 4
-)
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 type versionRecord struct {
 	id                   uint64
@@ -100,67 +89,64 @@ type (
 	damagedRecord   struct{}
 )
 
-// codec is a record: the same walk over its fields writes and reads it.
-type codec interface{ fields(f *fields) }
-
-func (r *versionRecord) fields(f *fields) {
-	f.number(&r.id)
-	f.text(&r.owner)
-	f.text(&r.name)
-	f.text(&r.version)
-	f.text(&r.creator)
-	f.time(&r.created)
-	f.text(&r.rank)
-	f.flag(&r.draft)
-	f.number(&r.released)
-	f.number(&r.files)
-	f.number(&r.bytes)
-	r.downloads.fields(f)
+func (r *versionRecord) Fields(f *coding.Fields) {
+	f.Number(&r.id)
+	f.Text(&r.owner)
+	f.Text(&r.name)
+	f.Text(&r.version)
+	f.Text(&r.creator)
+	f.Time(&r.created)
+	f.Text(&r.rank)
+	f.Flag(&r.draft)
+	f.Number(&r.released)
+	f.Number(&r.files)
+	f.Number(&r.bytes)
+	r.downloads.Fields(f)
 }
 
-func (r *fileRecord) fields(f *fields) {
-	f.number(&r.id)
-	f.text(&r.name)
-	f.digest(&r.digest)
-	f.number(&r.size)
-	f.text(&r.creator)
-	f.time(&r.created)
-	r.downloads.fields(f)
+func (r *fileRecord) Fields(f *coding.Fields) {
+	f.Number(&r.id)
+	f.Text(&r.name)
+	f.Digest(&r.digest)
+	f.Number(&r.size)
+	f.Text(&r.creator)
+	f.Time(&r.created)
+	r.downloads.Fields(f)
 }
 
-func (d *downloads) fields(f *fields) {
-	f.number(&d.count)
+func (d *downloads) Fields(f *coding.Fields) {
+	f.Number(&d.count)
 	if d.count > 0 {
-		f.optionalTime(&d.last)
+		f.OptionalTime(&d.last)
 	}
 }
 
-func (r *blobRecord) fields(f *fields) {
-	f.text((*string)(&r.locator))
-	f.number(&r.size)
-	f.number(&r.references)
-	f.text(&r.hashes)
-	f.text((*string)(&r.damage))
+func (r *blobRecord) Fields(f *coding.Fields) {
+	f.Text((*string)(&r.locator))
+	f.Number(&r.size)
+	f.Number(&r.references)
+	f.Text(&r.hashes)
+	f.Text((*string)(&r.damage))
 }
 
-func (r *packageRecord) fields(f *fields) {
-	f.number(&r.id)
-	f.text(&r.name)
-	r.published.fields(f)
-	r.drafts.fields(f)
+func (r *packageRecord) Fields(f *coding.Fields) {
+	f.Number(&r.id)
+	f.Text(&r.name)
+	r.published.Fields(f)
+	r.drafts.Fields(f)
 }
 
-func (r *ownerRecord) fields(f *fields) {
-	f.text(&r.name)
-	f.number(&r.packages)
-	r.published.fields(f)
-	r.drafts.fields(f)
+func (r *ownerRecord) Fields(f *coding.Fields) {
+	f.Text(&r.name)
+	f.Number(&r.packages)
+	r.published.Fields(f)
+	r.drafts.Fields(f)
 }
 
-func (c *counts) fields(f *fields) {
-	f.number(&c.versions)
-	f.number(&c.files)
-	f.number(&c.bytes)
+func (c *counts) Fields(f *coding.Fields) {
+	f.Number(&c.versions)
+	f.Number(&c.files)
+	f.Number(&c.bytes)
 }
 
 func (c *counts) add(more counts) {
@@ -186,179 +172,20 @@ func (r *ownerRecord) usage() store.Usage {
 	return store.Usage{Bytes: int64(all.bytes), Versions: int64(all.versions), Files: int64(all.files), Drafts: int64(r.drafts.versions)}
 }
 
-func (r *graveRecord) fields(f *fields) { f.text(&r.lastFile) }
+func (r *graveRecord) Fields(f *coding.Fields) { f.Text(&r.lastFile) }
 
-func (r *tombRecord) fields(f *fields) { f.text(&r.lastVersion) }
+func (r *tombRecord) Fields(f *coding.Fields) { f.Text(&r.lastVersion) }
 
-func (r *storeRecord) fields(f *fields) { f.text(&r.id) }
+func (r *storeRecord) Fields(f *coding.Fields) { f.Text(&r.id) }
 
-func (r *indexRecord) fields(f *fields) {
-	f.number(&r.packageID)
-	f.text(&r.name)
-	f.text(&r.version)
+func (r *indexRecord) Fields(f *coding.Fields) {
+	f.Number(&r.packageID)
+	f.Text(&r.name)
+	f.Text(&r.version)
 }
 
-func (*condemnedRecord) fields(*fields) {}
+func (*condemnedRecord) Fields(*coding.Fields) {}
 
-func (*damagedRecord) fields(*fields) {}
+func (*damagedRecord) Fields(*coding.Fields) {}
 
-func (r *idRecord) fields(f *fields) { f.number(&r.next) }
-
-// encode returns the value to store under a key.
-func encode(key []byte, record codec) []byte {
-	f := fields{writing: true, data: []byte{recordFormat}}
-	record.fields(&f)
-	return binary.BigEndian.AppendUint32(f.data, checksum(key, f.data))
-}
-
-// decode reads the value found under a key. Anything but what encode wrote is
-// ErrDamaged.
-func decode(key, value []byte, record codec) error {
-	if len(value) < 1+checksumSize {
-		return damaged(key, "too short")
-	}
-	data, sum := value[:len(value)-checksumSize], binary.BigEndian.Uint32(value[len(value)-checksumSize:])
-	if checksum(key, data) != sum {
-		return damaged(key, "checksum")
-	}
-	if data[0] != recordFormat {
-		return damaged(key, fmt.Sprintf("format %d", data[0]))
-	}
-	f := fields{data: data[1:]}
-	record.fields(&f)
-	if f.short || len(f.data) > 0 {
-		return damaged(key, "length")
-	}
-	return nil
-}
-
-func checksum(key, data []byte) uint32 {
-	return crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, data)
-}
-
-func damaged(key []byte, what string) error {
-	return fmt.Errorf("%w: record %q: %s", store.ErrDamaged, key, what)
-}
-
-// fields writes the fields of a record to data, or reads them from its front.
-type fields struct {
-	writing bool
-	short   bool // reading: data ended within a field
-	data    []byte
-}
-
-func (f *fields) number(n *uint64) {
-	if f.writing {
-		f.data = binary.AppendUvarint(f.data, *n)
-		return
-	}
-	value, size := binary.Uvarint(f.data)
-	if size <= 0 {
-		f.fail()
-		return
-	}
-	*n, f.data = value, f.data[size:]
-}
-
-// count keeps a number that is never below zero.
-func (f *fields) count(n *int64) {
-	number := uint64(*n)
-	f.number(&number)
-	*n = int64(number)
-}
-
-// flag keeps whether something is so.
-func (f *fields) flag(is *bool) {
-	var number uint64
-	if *is {
-		number = 1
-	}
-	f.number(&number)
-	*is = number == 1
-}
-
-func (f *fields) text(s *string) {
-	length := uint64(len(*s))
-	f.number(&length)
-	if f.writing {
-		f.data = append(f.data, *s...)
-		return
-	}
-	*s = string(f.take(length))
-}
-
-func (f *fields) digest(d *store.Digest) {
-	if f.writing {
-		f.data = append(f.data, d[:]...)
-		return
-	}
-	copy(d[:], f.take(uint64(len(d))))
-}
-
-// time keeps nanoseconds since 1970, enough until 2262.
-func (f *fields) time(t *time.Time) {
-	if f.writing {
-		nanoseconds := uint64(t.UnixNano())
-		f.number(&nanoseconds)
-		return
-	}
-	var nanoseconds uint64
-	f.number(&nanoseconds)
-	*t = time.Unix(0, int64(nanoseconds)).UTC()
-}
-
-// optionalTime keeps the zero time as it is.
-func (f *fields) optionalTime(t *time.Time) {
-	if f.writing && t.IsZero() {
-		*t = time.Unix(0, 0)
-	}
-	f.time(t)
-	if t.UnixNano() == 0 {
-		*t = time.Time{}
-	}
-}
-
-func (f *fields) pattern(p *store.Pattern) {
-	text := p.String()
-	f.text(&text)
-	if f.writing || f.short {
-		return
-	}
-	parsed, err := store.ParsePattern(text)
-	if err != nil {
-		f.fail()
-	}
-	*p = parsed
-}
-
-// list keeps any number of elements. A damaged length cannot take more memory
-// than the record has bytes, each element being at least one.
-func list[E any](f *fields, elements *[]E, field func(*E)) {
-	length := uint64(len(*elements))
-	f.number(&length)
-	if !f.writing {
-		if length > uint64(len(f.data)) {
-			f.fail()
-			return
-		}
-		*elements = nil
-		if length > 0 {
-			*elements = make([]E, length)
-		}
-	}
-	for i := range *elements {
-		field(&(*elements)[i])
-	}
-}
-
-func (f *fields) take(length uint64) []byte {
-	if length > uint64(len(f.data)) {
-		f.fail()
-		return nil
-	}
-	taken := f.data[:length]
-	f.data = f.data[length:]
-	return taken
-}
-
-func (f *fields) fail() { f.short, f.data = true, nil }
+func (r *idRecord) Fields(f *coding.Fields) { f.Number(&r.next) }

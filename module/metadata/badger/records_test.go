@@ -9,6 +9,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/coding"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -21,7 +22,7 @@ func TestRecordsComeBack(t *testing.T) {
 		return counts{versions: number.Draw(rt, "versions"), files: number.Draw(rt, "files"), bytes: number.Draw(rt, "bytes")}
 	}
 	rapid.Check(t, func(rt *rapid.T) {
-		records := []struct{ written, read codec }{
+		records := []struct{ written, read coding.Record }{
 			{&versionRecord{
 				id: number.Draw(rt, "id"), owner: text.Draw(rt, "owner"), name: text.Draw(rt, "package"), version: text.Draw(rt, "version"),
 				creator: text.Draw(rt, "creator"), created: moment(rt), files: number.Draw(rt, "files"), bytes: number.Draw(rt, "bytes"),
@@ -44,7 +45,7 @@ func TestRecordsComeBack(t *testing.T) {
 		}
 		for _, r := range records {
 			key := []byte(text.Draw(rt, "key"))
-			if err := decode(key, encode(key, r.written), r.read); err != nil {
+			if err := coding.Decode(key, coding.Encode(key, r.written), r.read); err != nil {
 				rt.Fatal(err)
 			}
 			if !reflect.DeepEqual(r.written, r.read) {
@@ -56,23 +57,23 @@ func TestRecordsComeBack(t *testing.T) {
 
 func TestEveryFlippedBitIsFound(t *testing.T) {
 	key := []byte("v/key")
-	value := encode(key, &versionRecord{id: 7, owner: "o", name: "p", version: "1", creator: "c", created: time.Unix(1, 2), files: 3, bytes: 4})
+	value := coding.Encode(key, &versionRecord{id: 7, owner: "o", name: "p", version: "1", creator: "c", created: time.Unix(1, 2), files: 3, bytes: 4})
 	for i := range len(value) * 8 {
 		damagedValue := bytes.Clone(value)
 		damagedValue[i/8] ^= 1 << (i % 8)
-		if err := decode(key, damagedValue, new(versionRecord)); !errors.Is(err, store.ErrDamaged) {
+		if err := coding.Decode(key, damagedValue, new(versionRecord)); !errors.Is(err, store.ErrDamaged) {
 			t.Errorf("bit %d: error is %v", i, err)
 		}
 	}
 	for n := range value {
-		if err := decode(key, value[:n], new(versionRecord)); !errors.Is(err, store.ErrDamaged) {
+		if err := coding.Decode(key, value[:n], new(versionRecord)); !errors.Is(err, store.ErrDamaged) {
 			t.Errorf("%d bytes: error is %v", n, err)
 		}
 	}
-	if err := decode([]byte("v/other"), value, new(versionRecord)); !errors.Is(err, store.ErrDamaged) {
+	if err := coding.Decode([]byte("v/other"), value, new(versionRecord)); !errors.Is(err, store.ErrDamaged) {
 		t.Errorf("under another key: error is %v", err)
 	}
-	if err := decode(key, value, new(blobRecord)); !errors.Is(err, store.ErrDamaged) {
+	if err := coding.Decode(key, value, new(blobRecord)); !errors.Is(err, store.ErrDamaged) {
 		t.Errorf("as another record: error is %v", err)
 	}
 }
@@ -80,25 +81,25 @@ func TestEveryFlippedBitIsFound(t *testing.T) {
 // FuzzDecode: no value panics, and one that is accepted is what encode writes.
 func FuzzDecode(f *testing.F) {
 	key := []byte("k")
-	f.Add(encode(key, &versionRecord{owner: "o", created: time.Unix(1, 0)}))
-	f.Add(encode(key, &fileRecord{name: "f", created: time.Unix(1, 0)}))
-	f.Add(encode(key, &blobRecord{locator: "a/b"}))
-	f.Add(encode(key, &useRecord{time.Unix(1, 0)}))
+	f.Add(coding.Encode(key, &versionRecord{owner: "o", created: time.Unix(1, 0)}))
+	f.Add(coding.Encode(key, &fileRecord{name: "f", created: time.Unix(1, 0)}))
+	f.Add(coding.Encode(key, &blobRecord{locator: "a/b"}))
+	f.Add(coding.Encode(key, &useRecord{time.Unix(1, 0)}))
 	pattern, err := store.ParsePattern("tool-*")
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add(encode(key, &tokenRecord{token: store.Token{ID: "i", Created: time.Unix(1, 0), Scope: store.Scope{
+	f.Add(coding.Encode(key, &tokenRecord{token: store.Token{ID: "i", Created: time.Unix(1, 0), Scope: store.Scope{
 		Actions: []store.Action{store.ActionRead}, Owners: []store.Pattern{pattern},
 	}}}))
-	f.Add([]byte{recordFormat, 0, 0, 0, 0})
+	f.Add([]byte{1, 0, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, value []byte) {
-		for _, record := range []codec{new(versionRecord), new(fileRecord), new(blobRecord), new(ownerRecord), new(packageRecord), new(indexRecord), new(graveRecord), new(tombRecord), new(tokenRecord), new(nameRecord), new(useRecord)} {
-			if decode(key, value, record) != nil {
+		for _, record := range []coding.Record{new(versionRecord), new(fileRecord), new(blobRecord), new(ownerRecord), new(packageRecord), new(indexRecord), new(graveRecord), new(tombRecord), new(stateRecord), new(markRecord), new(tokenRecord), new(nameRecord), new(useRecord)} {
+			if coding.Decode(key, value, record) != nil {
 				continue
 			}
-			again := reflect.New(reflect.TypeOf(record).Elem()).Interface().(codec)
-			if err := decode(key, encode(key, record), again); err != nil || !reflect.DeepEqual(record, again) {
+			again := reflect.New(reflect.TypeOf(record).Elem()).Interface().(coding.Record)
+			if err := coding.Decode(key, coding.Encode(key, record), again); err != nil || !reflect.DeepEqual(record, again) {
 				t.Fatalf("%+v becomes %+v: %v", record, again, err)
 			}
 		}

@@ -4,19 +4,20 @@ import (
 	"context"
 	"errors"
 
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/coding"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // scrubRecord says how far the last scrub came.
 type scrubRecord struct{ scrub store.Scrub }
 
-func (r *scrubRecord) fields(f *fields) {
-	f.optionalTime(&r.scrub.Started)
-	f.optionalTime(&r.scrub.Finished)
-	f.digest(&r.scrub.Last)
-	f.count(&r.scrub.Blobs)
-	f.count(&r.scrub.Bytes)
-	f.count(&r.scrub.Damaged)
+func (r *scrubRecord) Fields(f *coding.Fields) {
+	f.OptionalTime(&r.scrub.Started)
+	f.OptionalTime(&r.scrub.Finished)
+	f.Digest(&r.scrub.Last)
+	f.Count(&r.scrub.Blobs)
+	f.Count(&r.scrub.Bytes)
+	f.Count(&r.scrub.Damaged)
 }
 
 // Blobs implements store.MetadataStore.
@@ -31,7 +32,7 @@ func (s *Store) Blobs(ctx context.Context, after store.Digest, limit int) (blobs
 				return errEnough
 			}
 			var record blobRecord
-			if err := decode(key, value, &record); err != nil {
+			if err := coding.Decode(key, value, &record); err != nil {
 				return err
 			}
 			blobs = append(blobs, record.blob(digest))
@@ -53,7 +54,7 @@ func (r *blobRecord) blob(digest store.Digest) store.Blob {
 func digestOf(prefix string, key []byte) (digest store.Digest, err error) {
 	rest := key[len(prefix):]
 	if len(rest) != len(digest) {
-		return digest, damaged(key, "length of key")
+		return digest, coding.Damaged(key, "length of key")
 	}
 	copy(digest[:], rest)
 	return digest, nil

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/coding"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -21,14 +22,14 @@ type stateRecord struct {
 // its locator: an older record of a blob names bytes that are gone.
 type sums struct{ files, versions, tokens, blobs uint64 }
 
-func (r *stateRecord) fields(f *fields) {
-	f.number(&r.position.Sequence)
-	f.digest(&r.position.Chain)
-	f.number(&r.sums.files)
-	f.number(&r.sums.versions)
-	f.number(&r.sums.tokens)
-	f.number(&r.sums.blobs)
-	f.number(&r.damaged)
+func (r *stateRecord) Fields(f *coding.Fields) {
+	f.Number(&r.position.Sequence)
+	f.Digest(&r.position.Chain)
+	f.Number(&r.sums.files)
+	f.Number(&r.sums.versions)
+	f.Number(&r.sums.tokens)
+	f.Number(&r.sums.blobs)
+	f.Number(&r.damaged)
 }
 
 // scatter makes a number of an id that does not cancel out against another's

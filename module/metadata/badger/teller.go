@@ -8,6 +8,7 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/coding"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -83,7 +84,7 @@ func (t *teller) versions(ctx context.Context, r reader) error {
 	tombs := graveCursor{reader: r, prefix: tombPrefix}
 	return r.scan([]byte(versionPrefix), t.version, func(key, value []byte) error {
 		var version versionRecord
-		if err := firstError(ctx.Err, func() error { return decode(key, value, &version) }); err != nil {
+		if err := firstError(ctx.Err, func() error { return coding.Decode(key, value, &version) }); err != nil {
 			return err
 		}
 		if !bytes.Equal(key, t.version) { // else it was begun in the page before
@@ -130,7 +131,7 @@ func (t *teller) files(r reader, files *badger.Iterator, version versionRecord) 
 	for files.Seek(from); files.ValidForPrefix(prefix); files.Next() {
 		item := files.Item()
 		var file fileRecord
-		if err := item.Value(func(value []byte) error { return decode(item.Key(), value, &file) }); err != nil {
+		if err := item.Value(func(value []byte) error { return coding.Decode(item.Key(), value, &file) }); err != nil {
 			return err
 		}
 		var blob blobRecord
@@ -164,7 +165,7 @@ func (v *versionRecord) change() store.Change {
 func (t *teller) tokens(ctx context.Context, r reader) error {
 	return r.scan([]byte(tokenPrefix), t.token, func(key, value []byte) error {
 		var token tokenRecord
-		if err := firstError(ctx.Err, func() error { return decode(key, value, &token) }); err != nil {
+		if err := firstError(ctx.Err, func() error { return coding.Decode(key, value, &token) }); err != nil {
 			return err
 		}
 		t.told.tokens += scatterText(token.token.ID)
@@ -193,7 +194,7 @@ func (t *teller) countFiles(ctx context.Context, files *badger.Iterator, id uint
 		var file fileRecord
 		item := files.Item()
 		err := firstError(ctx.Err, func() error {
-			return item.Value(func(value []byte) error { return decode(item.Key(), value, &file) })
+			return item.Value(func(value []byte) error { return coding.Decode(item.Key(), value, &file) })
 		})
 		if err != nil {
 			return err
@@ -209,7 +210,7 @@ func (t *teller) blobs(ctx context.Context, r reader) error {
 	read := 0
 	return r.scan([]byte(blobPrefix), t.blob, func(key, value []byte) error {
 		var blob blobRecord
-		if err := firstError(ctx.Err, func() error { return decode(key, value, &blob) }); err != nil {
+		if err := firstError(ctx.Err, func() error { return coding.Decode(key, value, &blob) }); err != nil {
 			return err
 		}
 		t.told.blobs += scatterText(string(blob.locator))

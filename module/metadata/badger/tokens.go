@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/coding"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -23,21 +24,21 @@ type nameRecord struct{ tokenID string }
 // useRecord says when a token was last used.
 type useRecord struct{ at time.Time }
 
-func (r *tokenRecord) fields(f *fields) {
-	f.text(&r.token.ID)
-	f.text(&r.token.Name)
-	f.text(&r.token.User)
-	list(f, &r.token.Scope.Actions, func(action *store.Action) { f.text((*string)(action)) })
-	list(f, &r.token.Scope.Owners, f.pattern)
-	list(f, &r.token.Scope.Packages, f.pattern)
-	f.time(&r.token.Created)
-	f.optionalTime(&r.token.Expires)
-	f.digest(&r.secret)
+func (r *tokenRecord) Fields(f *coding.Fields) {
+	f.Text(&r.token.ID)
+	f.Text(&r.token.Name)
+	f.Text(&r.token.User)
+	coding.List(f, &r.token.Scope.Actions, func(action *store.Action) { f.Text((*string)(action)) })
+	coding.List(f, &r.token.Scope.Owners, f.Pattern)
+	coding.List(f, &r.token.Scope.Packages, f.Pattern)
+	f.Time(&r.token.Created)
+	f.OptionalTime(&r.token.Expires)
+	f.Digest(&r.secret)
 }
 
-func (r *nameRecord) fields(f *fields) { f.text(&r.tokenID) }
+func (r *nameRecord) Fields(f *coding.Fields) { f.Text(&r.tokenID) }
 
-func (r *useRecord) fields(f *fields) { f.time(&r.at) }
+func (r *useRecord) Fields(f *coding.Fields) { f.Time(&r.at) }
 
 // AddToken implements store.TokenStore.
 func (s *Store) AddToken(ctx context.Context, token store.Token, secret store.Digest) error {
@@ -54,7 +55,7 @@ func (b *batch) addToken(token store.Token, secret store.Digest) error {
 	key, nameKey := tokenKey(token.ID), tokenNameKey(token.Name)
 	for _, taken := range []struct {
 		key    []byte
-		record codec
+		record coding.Record
 	}{{key, new(tokenRecord)}, {nameKey, new(nameRecord)}} {
 		if found, err := b.get(taken.key, taken.record); err != nil || found {
 			return orNotFound(err, store.ErrTokenExists)
@@ -113,7 +114,7 @@ func (s *Store) Tokens(ctx context.Context) (tokens []store.Token, err error) {
 	err = s.view(ctx, func(r reader) error {
 		return r.scan([]byte(tokenPrefix), nil, func(key, value []byte) error {
 			var record tokenRecord
-			if err := decode(key, value, &record); err != nil {
+			if err := coding.Decode(key, value, &record); err != nil {
 				return err
 			}
 			if err := lastUse(r, &record.token); err != nil {

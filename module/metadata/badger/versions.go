@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/coding"
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/names"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/store/search"
@@ -213,7 +214,7 @@ func (l *lister) walk(index []byte, skip, size int64, takes func(pkg string) boo
 			return errEnough
 		}
 		var entry indexRecord
-		if err := firstError(l.ctx.Err, func() error { return decode(key, value, &entry) }); err != nil {
+		if err := firstError(l.ctx.Err, func() error { return coding.Decode(key, value, &entry) }); err != nil {
 			return err
 		}
 		if takes != nil && !takes(entry.name) {
@@ -261,7 +262,7 @@ func (l *lister) fill(page store.VersionPage, entries []listed) (store.VersionPa
 		var version versionRecord
 		found, err := l.get(key, &version)
 		if err != nil || !found {
-			return page, orNotFound(err, damaged(key, "an index has it"))
+			return page, orNotFound(err, coding.Damaged(key, "an index has it"))
 		}
 		page.Versions = append(page.Versions, version.info())
 	}

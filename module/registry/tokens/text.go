@@ -1,4 +1,4 @@
-package registry
+package tokens
 
 import (
 	"crypto/rand"
