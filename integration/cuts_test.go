@@ -163,27 +163,29 @@ func (c *cutting) goOn(port int, until int64) {
 }
 
 // last sends so many bytes, and returns the answer and how long after the last byte it came.
+// A request that was cut may be heard late, when its client is gone, and takes the upload from
+// this one, which begins again.
 func (c *cutting) last(port int, bytes int64, last header, status int) (got answer, after time.Duration) {
 	c.Helper()
 	c.eventually("what comes next is taken", func() bool {
 		var read time.Time
-		content := c.from(bytes)
+		sent, content := int64(0), c.from(bytes)
 		body := readerFunc(func(p []byte) (int, error) {
 			n, err := content.Read(p)
 			if n > 0 {
 				read = time.Now()
+				sent += int64(n)
 			}
 			return n, err
 		})
 		var err error
-		if got, err = c.append(port, body, last); err != nil {
-			c.Fatal(err)
-		}
+		got, err = c.append(port, body, last)
 		after = time.Since(read)
-		if got.status != http.StatusConflict {
+		if err == nil && got.status != http.StatusConflict {
 			return true
 		}
-		c.judge("requests that are heard late", port, 0, false) // one that was cut, after its client was gone
+		c.furthest = max(c.furthest, c.stands+sent)
+		c.judge("requests that are heard late", port, 0, false)
 		bytes = min(bytes, c.size-c.stands)
 		return false
 	})
@@ -196,6 +198,8 @@ func (c *cutting) last(port int, bytes int64, last header, status int) (got answ
 
 // TestUploadsAreCutAtRandom by clients, by kills of the server and by ends of a proxy: the
 // upload goes on where it stands, little is sent again, and nothing is left beside the file.
+// Seen to fail without cutting off what was written and not saved, with steps of 64 MiB, with
+// a hash that begins anew with each request, and when a request is saved at its end alone.
 func TestUploadsAreCutAtRandom(t *testing.T) {
 	t.Parallel()
 	size, cuts, most, largest := int64(80<<20), 40, int64(4<<20), "5m"

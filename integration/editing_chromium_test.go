@@ -157,6 +157,8 @@ func TestFilesAreDroppedThroughAProxy(t *testing.T) {
 }
 
 // TestWritersInChromium: each story has a tab of its own.
+// Seen to fail with a pause that goes on, or that leaves what it was sending; with an upload
+// that begins anew after a reload, or goes on with the bytes of a file that has changed.
 func TestWritersInChromium(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, "browse", "resumable {\n\t\t\tmax_append 256KiB\n\t\t}")

@@ -308,7 +308,10 @@ func (t tab) takePicture(page string) {
 	}
 	picture := act(t, chromedp.FullScreenshot(100))
 	name := regexp.MustCompile(`[^A-Za-z0-9.]+`).ReplaceAllString(t.Name()+" "+page, "-")
-	if err := os.WriteFile(filepath.Join(folder, name[:min(len(name), 200)]+".png"), picture, 0o600); err != nil {
+	if length := len(name); length > 200 {
+		name = name[:150] + name[length-50:]
+	}
+	if err := os.WriteFile(filepath.Join(folder, name+".png"), picture, 0o600); err != nil {
 		t.Fatal(err)
 	}
 }

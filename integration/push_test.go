@@ -111,7 +111,8 @@ func TestPushSaysWhatIsWrong(t *testing.T) {
 // TestPushADraft: others see nothing of it until it is published, with exactly the files that
 // were pushed.
 // A file named as the checksums that the server computes is a file like others.
-// Seen to fail when what the server computes counts as a file of the version.
+// Seen to fail when what the server computes counts as a file of the version, and when a draft
+// is published though a file did not come.
 func TestPushADraft(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)

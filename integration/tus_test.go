@@ -25,7 +25,7 @@ upload.start();
 `
 
 // TestTusJSClient uploads a file, as programs do that have it already, while the server is
-// killed.
+// killed. Seen to fail with an offset that is one too large.
 func TestTusJSClient(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)

@@ -4,7 +4,7 @@
 {
 	const find = selector => document.querySelector(selector);
 	const make = (name, text = "", className = "") => Object.assign(document.createElement(name), { textContent: text, className });
-	const size = bytes => bytes < 1 << 20 ? (bytes / 1024).toFixed(1) + " KiB" : bytes < 1 << 30 ? (bytes / 1048576).toFixed(1) + " MiB" : (bytes / 1073741824).toFixed(1) + " GiB";
+	const size = bytes => bytes < 1 << 10 ? bytes + " B" : bytes < 1 << 20 ? (bytes / 1024).toFixed(1) + " KiB" : bytes < 1 << 30 ? (bytes / 1048576).toFixed(1) + " MiB" : (bytes / 1073741824).toFixed(1) + " GiB";
 
 	// send resolves with the request once it is answered. fetch does not tell how much is sent.
 	const send = (method, url, headers = {}, body = null, item = {}) => new Promise((resolve, reject) => {
@@ -201,7 +201,7 @@
 		tell();
 	};
 	const add = (file, path, unread = false) => {
-		const item = { file, unread, path: path || file.name, offset: 0, sure: false, row: make("li"), text: make("span", "", "state"), bar: make("progress"), act: make("button", "", "plain"), end: make("button", "", "plain") };
+		const item = { file, unread, path: path || file.name, offset: 0, sure: false, row: make("li"), text: make("span", "", "state"), bar: Object.assign(make("progress"), { value: 0 }), act: make("button", "", "plain"), end: make("button", "", "plain") };
 		item.act.type = item.end.type = "button";
 		item.act.addEventListener("click", () => ["paused", "failed"].includes(item.state) ? again(item) : pause(item));
 		item.end.addEventListener("click", () => end(item));
