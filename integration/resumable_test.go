@@ -60,6 +60,17 @@ func (s *server) sessions() []string {
 	return found
 }
 
+// wantFile compares the bytes of a file, and the digest that it has, with what was sent.
+func (s *server) wantFile(path string, content []byte) {
+	s.Helper()
+	s.wantBytes(path, content)
+	sum := sha256.Sum256(content)
+	want := "sha-256=:" + base64.StdEncoding.EncodeToString(sum[:]) + ":"
+	if got := s.want(http.StatusOK, http.MethodHead, path, "alice", nil).header.Get("Repr-Digest"); got != want {
+		s.Errorf("the digest of %s is %s, want %s", path, got, want)
+	}
+}
+
 // TestUploadInSeveralRequests by the draft's headers.
 func TestUploadInSeveralRequests(t *testing.T) {
 	t.Parallel()

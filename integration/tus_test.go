@@ -45,7 +45,7 @@ func TestTusJSClient(t *testing.T) {
 	if err := command.Wait(); err != nil || said.String() != "uploaded\n" {
 		t.Fatalf("tus-js-client: %v\n%s", err, said.String())
 	}
-	s.wantBytes(path, content)
+	s.wantFile(path, content)
 	if left := s.sessions(); len(left) > 0 {
 		t.Errorf("left: %q", left)
 	}
