@@ -86,9 +86,6 @@ type heardEvent struct {
 // TestEventsOfCaddy: who listens hears of every change once, when it is stored, in the order
 // in which one client made them; of a draft only that it is published, and of nothing that
 // was refused or changed nothing. A reload does not change that.
-//
-// Seen to fail with drafts that are told, with the Untold of a draft that is published
-// already left out, and with the events of a deleted file left out.
 func TestEventsOfCaddy(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
