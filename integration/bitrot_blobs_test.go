@@ -3,7 +3,6 @@ package integration
 import (
 	"math/rand/v2"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 )
@@ -44,20 +43,18 @@ func (s *server) damage(of clients, random *rand.Rand) map[string][]byte {
 			named[contents[0]] = true
 		}
 	}
-	names, _ := s.blobs()
-	random.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
+	blobs, _ := s.blobs()
+	random.Shuffle(len(blobs), func(i, j int) { blobs[i], blobs[j] = blobs[j], blobs[i] })
 	originals := make(map[string][]byte)
-	for _, name := range names {
-		content, err := os.ReadFile(name)
-		if err != nil {
-			s.Fatal(err)
-		}
-		if !named[digestOf(content)] {
+	for _, blob := range blobs {
+		content := blob.read(s)
+		if len(content) == 0 || !named[digestOf(content)] {
 			continue
 		}
 		originals[digestOf(content)] = content
-		offset := flipBit(s, name, random)
-		s.Logf("%s, byte %d", strings.TrimPrefix(name, s.root), offset)
+		offset := random.Int64N(max(blob.size, 1))
+		blob.flip(s, offset, 1<<random.IntN(8))
+		s.Logf("%s, byte %d", strings.TrimPrefix(blob.file, s.root), blob.offset+offset)
 		if len(originals) == damagedBlobs {
 			return originals
 		}

@@ -159,9 +159,7 @@ func TestDamageThatIsLeftOut(t *testing.T) {
 	s.put(filePath("alice", "p", "1", "f"), pattern(1, 300_000))
 	s.put(filePath("alice", "p", "1", "g"), pattern(2, 200_000))
 	committed, _ := s.blobs()
-	if err := os.Remove(committed[0]); err != nil {
-		t.Fatal(err)
-	}
+	committed[0].remove(t)
 	s.faults = []string{"blob is damaged", "some are damaged"}
 	backup := filepath.Join(s.dir, "backup")
 	if _, notes, err := s.command("backup", backup, "--skip-damaged"); exitStatus(t, err) != 1 || !strings.Contains(notes, "1 blob is damaged and not in the backup") {

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -116,31 +115,51 @@ func TestKillLosesNothing(t *testing.T) {
 	}
 }
 
-// TestAKillBringsNothingBack: the bytes of a deleted file are gone within seconds, also
-// when the process is killed while they are in the log of small files, of which the next
-// start writes files out.
-// Seen to fail with what comes back left to the sweep.
+// TestAKillBringsNothingBack: the bytes of a deleted file are gone within seconds, also when
+// the process is killed right after.
+// Seen to fail with a slot that a deletion leaves as it is.
 func TestAKillBringsNothingBack(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	kept := filePath("alice", "p", "1", "kept")
 	s.put(kept, pattern(1, 1000))
 	isAlone := func() bool { committed, _ := s.blobs(); return len(committed) == 1 }
-	for round, came := 0, 0; came == 0; round++ { // until the log had them: it is emptied within seconds too
-		if round == 20 {
-			t.Fatal("20 kills came when the log was empty, want one that comes before")
-		}
+	for round := range 3 {
 		deleted := filePath("alice", "p", "2", "deleted")
-		s.put(deleted, pattern(2+round, 1000))
+		content := pattern(2+round, 1000)
+		s.put(deleted, content)
+		blob := s.blobOf(content)
 		s.want(http.StatusNoContent, http.MethodDelete, deleted, "alice", nil)
 		s.eventually("the deleted bytes are gone", isAlone)
 		s.kill()
+		if !bytes.Equal(blob.read(t), make([]byte, len(content))) {
+			t.Error("the pack has bytes of a deleted file")
+		}
 		s.start(s.site())
 		s.want(http.StatusNotFound, http.MethodGet, deleted, "alice", nil)
-		came = strings.Count(s.logText(), "small files that were in the log are written out")
 		s.eventually("the deleted bytes are gone again", isAlone)
 	}
 	s.wantBytes(kept, pattern(1, 1000))
+}
+
+// TestAPublishThatAKillCutLeavesNothing for long: bytes without a name are gone after the
+// next start.
+// Seen to fail with what a crash left left to the sweep.
+func TestAPublishThatAKillCutLeavesNothing(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	path, content := filePath("alice", "p", "1", "f"), pattern(1, 1000)
+	s.put(path, content)
+	s.kill()
+	// As of a publish whose record was not written: the bytes once more, under another locator.
+	blob := s.blobOf(content)
+	blob.repeat(t)
+	if committed, _ := s.blobs(); len(committed) != 2 {
+		t.Fatalf("there are %d blobs, want 2", len(committed))
+	}
+	s.start(s.site())
+	s.eventually("the bytes without a name are gone", func() bool { committed, _ := s.blobs(); return len(committed) == 1 })
+	s.wantBytes(path, content)
 }
 
 // sweepOrphans has the server delete what a crash left without a name, as if a day had
@@ -149,10 +168,8 @@ func (s *server) sweepOrphans() {
 	s.Helper()
 	committed, _ := s.blobs()
 	yesterday := time.Now().Add(-25 * time.Hour)
-	for _, name := range committed {
-		if err := os.Chtimes(name, time.Time{}, yesterday); err != nil && !isMissing(err) {
-			s.Fatal(err)
-		}
+	for _, blob := range committed {
+		blob.age(s, yesterday)
 	}
 	s.mustCommand("sweep")
 	s.mustCommand("sweep")              // what two sweeps find goes

@@ -40,11 +40,14 @@ var faults = []fault{
 	{calls: "fsync,msync,renameat,unlinkat,mkdirat,ftruncate,fallocate"},
 }
 
-// faultsOfTheLog are those of settling it, which no request waits for.
-var faultsOfTheLog = []fault{
-	{calls: "syncfs", silent: true},
-	{calls: "syncfs", lasts: true, silent: true},
-	{calls: "syncfs,fsync,msync", lasts: true, silent: true},
+// faultsOfPacks are those of writing to them, of taking bytes out, and of beginning one.
+// Deletions, which no request waits for, make the silent ones too.
+var faultsOfPacks = []fault{
+	{calls: "pwrite64", silent: true},
+	{calls: "pwrite64", lasts: true},
+	{calls: "fallocate", silent: true},
+	{calls: "fallocate", lasts: true},
+	{calls: "fsync,fallocate,pwrite64", lasts: true},
 }
 
 // TestEIO has the disk fail under the server, at one call or from one on. What was
@@ -57,12 +60,12 @@ func TestEIO(t *testing.T) {
 	r.strike(faults)
 }
 
-// TestEIOOfTheLog is TestEIO for the log of small blobs, in segments that are soon full.
-func TestEIOOfTheLog(t *testing.T) {
+// TestEIOOfPacks is TestEIO for the packs of small blobs, which are soon full.
+func TestEIOOfPacks(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, "ext4", 2, 8)
-	r.binary = mutant(t, smallSegments)
-	r.strike(faultsOfTheLog)
+	r.binary = mutant(t, smallPacks)
+	r.strike(faultsOfPacks)
 }
 
 // strike starts the server and has it meet faults, at more and more positions.
@@ -107,7 +110,7 @@ func (r *rig) fail(f fault, when int, heals bool) error {
 	}
 	tracer.detach()
 	for _, name := range tracer.syncedAgain() {
-		for _, directory := range []string{"tmp", "wal"} {
+		for _, directory := range []string{"tmp", "packs"} {
 			if strings.HasPrefix(name, filepath.Join(r.root, "blobs", directory)+"/") {
 				return fmt.Errorf("%s was synced again after a sync of it failed", name)
 			}

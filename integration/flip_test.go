@@ -13,24 +13,19 @@ import (
 // blockSize is what a file is looked at by, to tell its used parts from its holes.
 const blockSize = 4096
 
-// copyStore copies a registry's root of a server that does not run. Blobs are
-// shared with the copy: a store removes and renames them, and never writes to them.
-// Files with holes stay that way.
+// copyStore copies a registry's root of a server that does not run. Files with holes stay
+// that way.
 func copyStore(t testing.TB, from, to string) {
 	t.Helper()
-	blobs := filepath.Join(from, "blobs")
 	err := filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
 		place := filepath.Join(to, strings.TrimPrefix(path, from))
-		switch {
-		case entry.IsDir():
+		if entry.IsDir() {
 			return os.MkdirAll(place, 0o700)
-		case !strings.HasPrefix(path, blobs) || filepath.Dir(path) == blobs: // a lock, say
-			return copyFile(path, place)
 		}
-		return os.Link(path, place)
+		return copyFile(path, place)
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -95,31 +94,23 @@ func (s *server) wantProbes(live, ready bool) {
 	}
 }
 
-// blobOf finds the file that has the bytes of a content.
-func (s *server) blobOf(content []byte) string {
+// blobOf finds the blob that has a content.
+func (s *server) blobOf(content []byte) (found stored) {
 	s.Helper()
 	committed, _ := s.blobs()
-	for _, name := range committed {
-		if bytes, err := os.ReadFile(name); err == nil && sha256.Sum256(bytes) == sha256.Sum256(content) {
-			return name
+	for _, blob := range committed {
+		if blob.size == int64(len(content)) && bytes.Equal(blob.read(s), content) {
+			return blob
 		}
 	}
 	s.Fatalf("no blob has the content of %d bytes", len(content))
-	return ""
+	return found
 }
 
 // flip changes one bit of the blob of a content.
 func (s *server) flip(content []byte, at int) {
 	s.Helper()
-	name := s.blobOf(content)
-	file, err := os.OpenFile(name, os.O_WRONLY, 0)
-	if err != nil {
-		s.Fatal(err)
-	}
-	defer file.Close()
-	if _, err := file.WriteAt([]byte{content[at] ^ 0x20}, int64(at)); err != nil {
-		s.Fatal(err)
-	}
+	s.blobOf(content).flip(s, int64(at), 0x20)
 }
 
 func (s *server) quarantined() []string {
@@ -149,7 +140,7 @@ func TestDamageIsFoundToldAndHealed(t *testing.T) {
 	if err := s.ended(); err != nil {
 		t.Fatal(err)
 	}
-	locator := filepath.Base(filepath.Dir(s.blobOf(rotten))) + "/" + filepath.Base(s.blobOf(rotten))
+	locator := s.blobOf(rotten).locator(t)
 	s.flip(rotten, 123_456)
 	s.start(s.site("health /health"))
 

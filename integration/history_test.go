@@ -22,7 +22,7 @@ const (
 	absent = ""
 )
 
-// smallOrLarge draws a size: most are written ahead, some are not.
+// smallOrLarge draws a size: most go into packs, some do not.
 func smallOrLarge(random *rand.Rand) int {
 	if random.IntN(5) == 0 {
 		return 60_000 + random.IntN(20_000)

@@ -65,7 +65,8 @@ var rooms = []room{
 	// A store's tests need one of the other kind to run publishes.
 	{folder: "module/metadata/*", is: "records in one database", lines: 8000, imports: []string{"module/metadata/badger/coding", "module/metadata/badger/exit", "module/metadata/badger/names", "module/journal", "module/journal/feed", "module/directory", "module/directory/settings", "module/disk", "module/store", "module/store/search"}, tests: slices.Concat(engine, []string{"module/blobs/*"})},
 	{folder: "module/metadata/postgres/postgrestest", is: "PostgreSQL servers for tests"},
-	{folder: "module/blobs/*", is: "bytes in one place", lines: 2800, imports: []string{"module/directory", "module/directory/settings", "module/disk", "module/store"}, tests: slices.Concat(engine, []string{"module/metadata/*"})},
+	{folder: "module/blobs/packs", is: "small blobs, many in a file", imports: []string{"module/directory", "module/disk", "module/store"}, tests: suites},
+	{folder: "module/blobs/*", is: "bytes in one place", lines: 2800, imports: []string{"module/blobs/packs", "module/directory", "module/directory/settings", "module/disk", "module/store"}, tests: slices.Concat(engine, []string{"module/metadata/*"})},
 	{folder: "module/storetest", is: "the contract of the stores as suites", imports: []string{"module/disk", "module/disk/disktest", "module/registry", "module/registry/*", "module/journal", "module/store"}, tests: engine},
 	{folder: "module/storetest/servers", is: "real servers that stores need, for tests"},
 	{folder: "module/storetest/*", is: "stores in memory, for tests", imports: []string{"module/journal", "module/store", "module/store/search"}, tests: suites},

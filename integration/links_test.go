@@ -12,7 +12,7 @@ import (
 var (
 	link        = regexp.MustCompile(`\]\(([^)]+)\)`)
 	punctuation = regexp.MustCompile(`[^\pL\pN _-]`)
-	mentioned   = regexp.MustCompile("`((?:module|caddyfile|integration|filesystem|badger|\\.ci)/[A-Za-z0-9_./-]+)`")
+	mentioned   = regexp.MustCompile("`((?:module|caddyfile|integration|filesystem|packs|badger|\\.ci)/[A-Za-z0-9_./-]+)`")
 )
 
 // TestLinksOfTheDocuments: what they link to or name in the tree is there.

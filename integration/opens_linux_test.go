@@ -2,7 +2,6 @@ package integration
 
 import (
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -52,9 +51,10 @@ func TestOnlyAnswersWithBytesOpenFiles(t *testing.T) {
 		}
 	}
 	files, _ := s.blobs()
-	if len(files) != 1 || os.Remove(files[0]) != nil {
+	if len(files) != 1 {
 		t.Fatalf("the blobs are %v", files)
 	}
+	files[0].remove(t)
 	s.want(http.StatusOK, http.MethodHead, path, "alice", nil)
 	s.want(http.StatusInternalServerError, http.MethodGet, path, "alice", nil)
 	s.want(http.StatusInternalServerError, http.MethodHead, path, "alice", nil)

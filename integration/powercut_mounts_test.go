@@ -163,8 +163,8 @@ func TestPowerCutLosesNothing(t *testing.T) {
 	}
 }
 
-// smallSegments has the log of small blobs settled often.
-var smallSegments = edit{"module/blobs/filesystem/wal.go", "segmentSize = 16 << 20", "segmentSize = 16 << 10"}
+// smallPacks has packs that are soon full, with blocks set aside for few blobs.
+var smallPacks = edit{"module/blobs/packs/store.go", "Blocks: 16 << 10, Step: 4 << 20", "Blocks: 64, Step: 32 << 10"}
 
 // TestPowerCutFindsMissingSyncs: each sync that is taken out of the sources loses
 // something acknowledged, except those of the database alone, which the journal
@@ -172,18 +172,17 @@ var smallSegments = edit{"module/blobs/filesystem/wal.go", "segmentSize = 16 << 
 func TestPowerCutFindsMissingSyncs(t *testing.T) {
 	t.Parallel()
 	const cycles = 10
-	const writer, settle = "module/blobs/filesystem/writer.go", "module/blobs/filesystem/wal_settle.go"
+	const writer = "module/blobs/filesystem/writer.go"
 	database := edit{"module/metadata/badger/open.go", "WithSyncWrites(true)", "WithSyncWrites(false)"}
-	noneSmall := edit{writer, "size >= 0 && size <= s.wal.limits.small", "size < -1"}
+	noneSmall := edit{writer, "size >= 0 && size <= smallBlob", "size < -1"}
 	for _, missing := range []struct {
 		name  string
 		edits []edit
 		loses bool
 	}{
 		{"the bytes of a blob", []edit{noneSmall, {writer, "err := w.file.Sync()", "err := error(nil)"}}, true},
-		{"the log of small blobs", []edit{{"module/blobs/filesystem/wal_segment.go", "if err := s.file.Sync(); err != nil {", "if err := error(nil); err != nil {"}}, true},
-		{"the files of a log that is removed", []edit{smallSegments, {settle, "directory.Full(s.volume.Sync())", "nil"}}, true},
-		{"nothing, with a log that is removed often", []edit{smallSegments}, false},
+		{"the packs of small blobs", []edit{{"module/blobs/packs/write.go", "err = s.file.Sync()", "err = error(nil)"}}, true},
+		{"nothing, with packs that are soon full", []edit{smallPacks}, false},
 		{"the name of a blob", []edit{noneSmall, {"module/disk/sync_unix.go", "errors.Join(directory.Sync(), directory.Close())", "errors.Join(directory.Close())"}}, true},
 		{"the metadata", []edit{{"module/journal/journal.go", "if err := j.file.Sync(); err != nil {", "if err := error(nil); err != nil {"}, database}, true},
 		{"the database, with its journal synced", []edit{database}, false},

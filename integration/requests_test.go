@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
-	"path/filepath"
 	"testing"
 	"time"
 )
@@ -100,30 +99,6 @@ func (s *server) wantBytes(path string, content []byte) {
 	if !bytes.Equal(got.body, content) {
 		s.Fatalf("%s: %d bytes, not the %d published", path, len(got.body), len(content))
 	}
-}
-
-// blobs lists the files under the registry's blobs, uploads included, without those
-// in quarantine.
-func (s *server) blobs() (committed, uploads []string) {
-	s.Helper()
-	root := filepath.Join(s.root, "blobs")
-	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || !entry.Type().IsRegular() {
-			return ignoreMissing(err)
-		}
-		switch directory := filepath.Dir(path); directory {
-		case root, filepath.Join(root, "quarantine"), filepath.Join(root, "wal"), filepath.Join(root, "uploads"): // FORMAT, the lock, copies, and sessions
-		case filepath.Join(root, "tmp"):
-			uploads = append(uploads, path)
-		default:
-			committed = append(committed, path)
-		}
-		return nil
-	})
-	if err != nil {
-		s.Fatal(err)
-	}
-	return committed, uploads
 }
 
 func ignoreMissing(err error) error {

@@ -298,11 +298,7 @@ func (s *server) bytesOfUploads() (bytes int64) {
 	s.Helper()
 	files, _ := s.blobs()
 	for _, file := range files {
-		info, err := os.Stat(file)
-		if err != nil {
-			s.Fatal(err)
-		}
-		bytes += info.Size()
+		bytes += file.size
 	}
 	return bytes
 }

@@ -98,15 +98,15 @@ func TestShortageOfInodes(t *testing.T) {
 	})
 	t.Run("of all, which uploads took", func(t *testing.T) {
 		t.Parallel()
-		disk := newMountWithInodes(t, 512<<20, 4000)
+		disk := newMountWithInodes(t, 512<<20, 2000)
 		f := newFlood(t, disk, 8)
 		f.binary = binary
 		f.faults = []string{""}
 		f.start(f.config)
 		stop := f.probe()
 		f.clients.each(f, func(h *history) error {
-			for file := range 10_000 {
-				h.size = func(*rand.Rand) int { return 100 }
+			for file := range 5_000 {
+				h.size = func(*rand.Rand) int { return 65_600 } // a file of its own
 				status, err := h.publish(f.server, h.path(f.round, file))
 				if err != nil || status != http.StatusCreated {
 					return err

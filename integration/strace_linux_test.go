@@ -182,21 +182,21 @@ func (f *tracer) detach() {
 
 // TestSyncsThatAreTriedAgainAreSeen is the test of syncedAgain.
 func TestSyncsThatAreTriedAgainAreSeen(t *testing.T) {
-	const failed = "1  fsync(7</x/wal/3>)  = -1 EIO (Input/output error) (INJECTED)\n"
-	const again = "2  fsync(8</x/wal/3>)         = 0\n"
+	const failed = "1  fsync(7</x/packs/3>)  = -1 EIO (Input/output error) (INJECTED)\n"
+	const again = "2  fsync(8</x/packs/3>)         = 0\n"
 	for name, test := range map[string]struct {
 		calls string
 		want  int
 	}{
 		"once":                     {failed, 0},
-		"of another file":          {failed + "2  fsync(8</x/wal/4>) = 0\n", 0},
+		"of another file":          {failed + "2  fsync(8</x/packs/4>) = 0\n", 0},
 		"again":                    {failed + again, 1},
-		"interrupted":              {"1  fsync(7</x/wal/3> <unfinished ...>\n2  futex(0x1, 2) = 0\n1  <... fsync resumed>)  = -1 EIO (Input/output error) (INJECTED)\n" + again, 1},
-		"cut":                      {failed + "2  ftruncate(8</x/wal/3>, 0)  = 0\n" + again, 0},
-		"cut, interrupted":         {failed + "2  ftruncate(8</x/wal/3>, 0 <unfinished ...>\n2  <... ftruncate resumed>) = 0\n" + again, 0},
-		"cut to something":         {failed + "2  ftruncate(8</x/wal/3>, 10) = 0\n" + again, 1},
-		"not cut":                  {failed + "2  ftruncate(8</x/wal/3>, 0)  = -1 EIO (Input/output error) (INJECTED)\n" + again, 1},
-		"not cut, and interrupted": {failed + "2  ftruncate(8</x/wal/3>, 0 <unfinished ...>\n2  <... ftruncate resumed>) = -1 EIO (Input/output error) (INJECTED)\n" + again, 1},
+		"interrupted":              {"1  fsync(7</x/packs/3> <unfinished ...>\n2  futex(0x1, 2) = 0\n1  <... fsync resumed>)  = -1 EIO (Input/output error) (INJECTED)\n" + again, 1},
+		"cut":                      {failed + "2  ftruncate(8</x/packs/3>, 0)  = 0\n" + again, 0},
+		"cut, interrupted":         {failed + "2  ftruncate(8</x/packs/3>, 0 <unfinished ...>\n2  <... ftruncate resumed>) = 0\n" + again, 0},
+		"cut to something":         {failed + "2  ftruncate(8</x/packs/3>, 10) = 0\n" + again, 1},
+		"not cut":                  {failed + "2  ftruncate(8</x/packs/3>, 0)  = -1 EIO (Input/output error) (INJECTED)\n" + again, 1},
+		"not cut, and interrupted": {failed + "2  ftruncate(8</x/packs/3>, 0 <unfinished ...>\n2  <... ftruncate resumed>) = -1 EIO (Input/output error) (INJECTED)\n" + again, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := &tracer{TB: t, log: filepath.Join(t.TempDir(), "strace")}

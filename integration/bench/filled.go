@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -166,7 +168,7 @@ func (f *filled) deleteVersion(ctx context.Context) (*deletion, error) {
 	return d, f.sound(ctx)
 }
 
-// awaitBlobs waits until a registry has no more than so many files on disk.
+// awaitBlobs waits until a registry has no more than so many blobs on disk.
 func awaitBlobs(ctx context.Context, root string, most int) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Hour)
 	defer cancel()
@@ -185,7 +187,7 @@ func awaitBlobs(ctx context.Context, root string, most int) error {
 	}
 }
 
-// countBlobs is how many files a registry has on disk.
+// countBlobs is how many blobs a registry has on disk.
 func countBlobs(root string) (n int, err error) {
 	blobs := filepath.Join(root, "blobs")
 	directories, err := os.ReadDir(blobs)
@@ -208,7 +210,39 @@ func countBlobs(root string) (n int, err error) {
 		if err != nil {
 			return 0, err
 		}
-		n += len(names)
+		if d.Name() != "packs" {
+			n += len(names)
+			continue
+		}
+		for _, name := range names {
+			packed, err := countPacked(filepath.Join(blobs, d.Name(), name))
+			if err != nil {
+				return 0, err
+			}
+			n += packed
+		}
+	}
+	return n, nil
+}
+
+// countPacked is how many blobs a pack has: its slots that have their checksum.
+func countPacked(name string) (n int, err error) {
+	file, err := os.Open(name)
+	if os.IsNotExist(err) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	defer file.Close()
+	const slots, size = 16 << 10, 32
+	table := make([]byte, slots*size)
+	read, _ := file.ReadAt(table, 0) // a pack may have no content yet
+	for slot := range read / size {
+		raw := table[slot*size : (slot+1)*size]
+		if crc32.Checksum(raw[:28], crc32.MakeTable(crc32.Castagnoli)) == binary.LittleEndian.Uint32(raw[28:]) {
+			n++
+		}
 	}
 	return n, nil
 }

@@ -26,6 +26,10 @@ type FS interface {
 	// Append opens a file for writing at its end. fs.ErrNotExist when there is none.
 	Append(name string) (File, error)
 
+	// Edit opens a file for writing at any place of it, with WriteAt in place of Write.
+	// fs.ErrNotExist when there is none.
+	Edit(name string) (File, error)
+
 	// Rename gives a file another name, which replaces the file that has it.
 	Rename(from, to string) error
 
@@ -41,25 +45,19 @@ type FS interface {
 
 	// Free returns the room that is left in the file system that holds a directory.
 	Free(name string) (Space, error)
-
-	// OpenVolume opens the file system that holds a directory, to sync all of it.
-	// errors.ErrUnsupported where that cannot be done, or not be relied on.
-	OpenVolume(name string) (Volume, error)
-}
-
-// Volume is a file system as a whole.
-type Volume interface {
-	// Sync makes durable what was written in the file system before the call, files and
-	// names, by whomever. An error must not be retried: the next call may succeed though
-	// something is lost.
-	Sync() error
-
-	io.Closer
 }
 
 // File is a file that is being written.
 type File interface {
 	io.WriteCloser
+
+	// WriteAt writes bytes at a place of a file that Edit has opened.
+	io.WriterAt
+
+	// Punch takes bytes out of a file that Edit has opened: they read as zeros from now on,
+	// and the file system has their blocks back, if it can. As a write, it is durable with
+	// the next Sync.
+	Punch(from, bytes int64) error
 
 	// Sync makes the bytes written so far durable. An error must not be retried:
 	// the next call may succeed though the bytes are lost.
@@ -73,10 +71,10 @@ type File interface {
 	// Truncate cuts the file to a size.
 	Truncate(size int64) error
 
-	// Allocate sets blocks aside for the first bytes of the file, so that writing
-	// them cannot fail for want of room. Its size stays. Where the file system
-	// cannot do it, nothing happens.
-	Allocate(bytes int64) error
+	// Allocate sets blocks aside for some bytes of the file, so that writing them cannot
+	// fail for want of room. Its size stays. Where the file system cannot do it, nothing
+	// happens.
+	Allocate(from, bytes int64) error
 
 	// Allocated returns the bytes that the file takes of the disk, written or set
 	// aside: those that Free no longer counts. Zero where the system does not say.
@@ -103,6 +101,9 @@ func wrap(file *os.File, err error) (File, error) {
 	return osFile{file}, nil
 }
 
+// Edit implements FS.
+func (OS) Edit(name string) (File, error) { return wrap(openFile(name, os.O_WRONLY)) }
+
 // Rename implements FS.
 func (OS) Rename(from, to string) error { return os.Rename(from, to) }
 
@@ -118,19 +119,19 @@ func (OS) SyncDirectory(name string) error { return syncDirectory(name) }
 // Free implements FS.
 func (OS) Free(name string) (Space, error) { return Free(name) }
 
-// OpenVolume implements FS.
-func (OS) OpenVolume(name string) (Volume, error) { return openVolume(name) }
-
 type osFile struct{ *os.File }
 
 // Allocate implements File.
-func (f osFile) Allocate(bytes int64) error { return allocate(f.File, bytes) }
+func (f osFile) Allocate(from, bytes int64) error { return allocate(f.File, from, bytes) }
+
+// Punch implements File.
+func (f osFile) Punch(from, bytes int64) error { return punch(f.File, from, bytes) }
 
 // Flush implements File.
 func (f osFile) Flush(from, bytes int64) error { return flush(f.File, from, bytes) }
 
 // Allocated implements File.
-func (f osFile) Allocated() (int64, error) { return allocated(f.File) }
+func (f osFile) Allocated() (int64, error) { return Allocated(f.File) }
 
 // Open opens a file for reading. fs.ErrNotExist when there is none.
 func Open(name string) (*os.File, error) { return openFile(name, os.O_RDONLY) }

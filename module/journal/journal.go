@@ -129,7 +129,7 @@ func (j *Journal) openActive() error {
 	if err != nil {
 		return fmt.Errorf("opening journal: %w", err)
 	}
-	if err := file.Allocate(j.segmentSize()); err != nil {
+	if err := file.Allocate(0, j.segmentSize()); err != nil {
 		return errors.Join(fmt.Errorf("reserving disk space for the journal: %w", err), file.Close())
 	}
 	j.file = file

@@ -125,7 +125,7 @@ func (j *Journal) makeSegment(after store.Position, lines []byte) (disk.File, se
 }
 
 func (j *Journal) placeSegment(file disk.File, temporary, name string, text []byte) error {
-	if err := file.Allocate(j.segmentSize()); err != nil {
+	if err := file.Allocate(0, j.segmentSize()); err != nil {
 		return fmt.Errorf("reserving disk space: %w", err)
 	}
 	if _, err := file.Write(text); err != nil {

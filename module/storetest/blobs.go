@@ -27,6 +27,7 @@ func blobs(t *testing.T, place BlobPlace, shared bool) {
 		"a write that never ended is gone after reopening":         neverEnded,
 		"every blob has a locator of its own, after reopening too": freshLocators,
 		"a locator that has a blob is not given another":           taken,
+		"a restore puts blobs where they were":                     restored,
 		"a missing blob is missing":                                missingBlob,
 		"a blob of another size is damaged":                        otherSize,
 		"a reader outlives the blob":                               readerOutlives,
@@ -57,7 +58,7 @@ func blobs(t *testing.T, place BlobPlace, shared bool) {
 		t.Run(name, func(t *testing.T) {
 			before := goleak.IgnoreCurrent()
 			t.Run("", func(t *testing.T) {
-				f := &blobFixture{TB: t, open: place(t), shared: shared}
+				f := &blobFixture{TB: t, place: place, open: place(t), shared: shared}
 				f.mustOpen()
 				t.Cleanup(func() { f.noError(f.BlobStore.Close()) })
 				test(f)
@@ -70,6 +71,7 @@ func blobs(t *testing.T, place BlobPlace, shared bool) {
 type blobFixture struct {
 	testing.TB
 	store.BlobStore
+	place  BlobPlace
 	open   func() (store.BlobStore, error)
 	shared bool
 }
@@ -102,9 +104,9 @@ func (f *blobFixture) wantError(got, want error) {
 }
 
 // write writes a blob in pieces, and returns its writer not ended.
-func (f *blobFixture) write(locator store.Locator, content []byte, size int64) store.BlobWriter {
+func (f *blobFixture) write(content []byte, size int64) store.BlobWriter {
 	f.Helper()
-	w, err := f.CreateAt(context.Background(), locator, size)
+	w, err := f.Create(context.Background(), size)
 	f.noError(err)
 	f.fill(w, content)
 	return w
@@ -123,19 +125,28 @@ func (f *blobFixture) fill(w store.BlobWriter, content []byte) {
 	}
 }
 
-// commit makes a blob visible that has a place.
-func (f *blobFixture) commit(w store.BlobWriter, want store.Locator) {
+// commit makes a blob visible.
+func (f *blobFixture) commit(w store.BlobWriter) store.Locator {
 	f.Helper()
-	got, err := w.Commit(context.Background())
+	locator, err := w.Commit(context.Background())
 	f.noError(err)
-	if got != want {
-		f.Fatalf("the blob is at %s, want %s", got, want)
-	}
+	return locator
 }
 
-func (f *blobFixture) put(locator store.Locator, content []byte) {
+func (f *blobFixture) put(content []byte) store.Locator {
 	f.Helper()
-	f.commit(f.write(locator, content, int64(len(content))), locator)
+	return f.commit(f.write(content, int64(len(content))))
+}
+
+// putAt puts a blob where a restore has it.
+func (f *blobFixture) putAt(locator store.Locator, content []byte) {
+	f.Helper()
+	w, err := f.CreateAt(context.Background(), locator, int64(len(content)))
+	f.noError(err)
+	f.fill(w, content)
+	if got := f.commit(w); got != locator {
+		f.Fatalf("the blob is at %s, want %s", got, locator)
+	}
 }
 
 func (f *blobFixture) wantContent(locator store.Locator, want []byte) {
@@ -183,14 +194,13 @@ func pattern(n int) []byte {
 }
 
 func readBack(f *blobFixture) {
-	contents := map[store.Locator][]byte{
-		store.NewLocator(1):       nil,
-		store.NewLocator(2):       []byte("x"),
-		store.NewLocator(3):       pattern(1_000_003),
-		store.NewLocator(1 << 40): pattern(10),
+	contents := make(map[store.Locator][]byte)
+	for _, size := range []int{0, 1, 10, 4095, 4096, 4097, 64 << 10, 64<<10 + 1, 1_000_003} {
+		contents[f.put(pattern(size))] = pattern(size)
 	}
-	for locator, content := range contents {
-		f.put(locator, content)
+	for _, locator := range []store.Locator{store.NewLocator(1), store.NewLocator(1 << 40)} { // of another store
+		contents[locator] = pattern(20)
+		f.putAt(locator, pattern(20))
 	}
 	for range 2 {
 		for locator, content := range contents {
@@ -226,50 +236,59 @@ func (f *blobFixture) anyOf(contents map[store.Locator][]byte, size int) store.L
 	return ""
 }
 
+func (f *blobFixture) wantWalked(blobs int) {
+	f.Helper()
+	if walked := f.walked(); len(walked) != blobs {
+		f.Fatalf("walked %v, want %d blobs", walked, blobs)
+	}
+}
+
 func invisible(f *blobFixture) {
-	locator := store.NewLocator(1)
-	w := f.write(locator, []byte("content"), 7)
-	f.wantNothing(locator)
-	f.commit(w, locator)
+	w := f.write([]byte("content"), 7)
+	f.wantWalked(0)
+	locator := f.commit(w)
 	f.wantContent(locator, []byte("content"))
 	f.noError(w.Abort()) // after Commit it does nothing
 	f.wantContent(locator, []byte("content"))
 }
 
 func aborted(f *blobFixture) {
-	locator := store.NewLocator(1)
-	w := f.write(locator, pattern(300_000), 300_000)
-	f.noError(w.Abort())
-	f.noError(w.Abort())
-	f.wantNothing(locator)
-	f.put(locator, []byte("later"))
-	f.wantContent(locator, []byte("later"))
+	for _, size := range []int{100, 300_000} {
+		w := f.write(pattern(size), int64(size))
+		f.noError(w.Abort())
+		f.noError(w.Abort())
+		f.wantWalked(0)
+	}
+	f.wantContent(f.put([]byte("later")), []byte("later"))
 }
 
 func neverEnded(f *blobFixture) {
-	kept, cut := store.NewLocator(1), store.NewLocator(2)
-	f.put(kept, []byte("kept"))
-	w := f.write(cut, pattern(300_000), -1)
+	kept := f.put([]byte("kept"))
+	writers := []store.BlobWriter{f.write(pattern(300_000), -1), f.write(pattern(10), 10)}
 	f.reopen()
-	f.wantNothing(cut)
+	f.wantWalked(1)
 	f.wantContent(kept, []byte("kept"))
-	if _, err := w.Commit(context.Background()); err == nil {
-		f.Error("a writer of a closed store commits")
+	for _, w := range writers {
+		if _, err := w.Commit(context.Background()); err == nil {
+			f.Error("a writer of a closed store commits")
+		}
+		f.wantWalked(1)
+		_ = w.Abort() // its store is closed; what it says does not matter
 	}
-	f.wantNothing(cut)
-	_ = w.Abort() // its store is closed; what it says does not matter
 	f.wantContent(kept, []byte("kept"))
 }
 
 func missingBlob(f *blobFixture) {
-	f.put(store.NewLocator(1), []byte("other"))
+	gone := f.put([]byte("other"))
+	f.put([]byte("more"))
+	f.noError(f.Delete(context.Background(), gone))
+	f.wantNothing(gone)
 	f.wantNothing(store.NewLocator(1))
 	f.noError(f.Delete(context.Background(), store.NewLocator(1)))
 }
 
 func otherSize(f *blobFixture) {
-	locator := store.NewLocator(1)
-	f.put(locator, []byte("four"))
+	locator := f.put([]byte("four"))
 	for _, size := range []int64{0, 3, 5} {
 		_, err := f.Open(context.Background(), locator, size)
 		f.wantError(err, store.ErrDamaged)
@@ -279,9 +298,10 @@ func otherSize(f *blobFixture) {
 func walk(f *blobFixture) {
 	want := make(map[store.Locator]int64)
 	for i := range 50 {
-		locator := store.NewLocator(uint64(i) * 5_000)
-		f.put(locator, pattern(i))
-		want[locator] = int64(i)
+		want[f.put(pattern(i))] = int64(i)
+		elsewhere := store.NewLocator(uint64(i) * 5_000)
+		f.putAt(elsewhere, pattern(i))
+		want[elsewhere] = int64(i)
 	}
 	got := f.walked()
 	for locator, size := range want {
@@ -358,15 +378,56 @@ func freshLocators(f *blobFixture) {
 func taken(f *blobFixture) {
 	for _, size := range []int{10, 300_000} {
 		locator := store.NewLocator(1)
-		f.put(locator, pattern(size))
-		w, err := f.CreateAt(context.Background(), locator, 5)
-		if err == nil {
-			f.fill(w, []byte("other"))
-			_, err = w.Commit(context.Background())
+		f.putAt(locator, pattern(size))
+		for _, locator := range []store.Locator{locator, f.put(pattern(size))} {
+			w, err := f.CreateAt(context.Background(), locator, 5)
+			if err == nil {
+				f.fill(w, []byte("other"))
+				_, err = w.Commit(context.Background())
+			}
+			if err == nil {
+				f.Errorf("a blob of %d bytes is replaced", size)
+			}
+			f.wantContent(locator, pattern(size))
 		}
-		if err == nil {
-			f.Errorf("a blob of %d bytes is replaced", size)
-		}
-		f.wantContent(locator, pattern(size))
 	}
+}
+
+// restored puts blobs where another store had them, some of them at once, and after some were
+// deleted.
+func restored(f *blobFixture) {
+	var locators []store.Locator
+	contents := make(map[store.Locator][]byte)
+	for i := range 40 {
+		content := pattern(100*i + i%3*70_000)
+		locator := f.put(content)
+		contents[locator] = content
+		locators = append(locators, locator)
+	}
+	source := f.BlobStore
+	f.BlobStore = nil
+	f.open = f.place(f)
+	f.mustOpen()
+	defer func() { f.noError(source.Close()) }()
+	inParallel(4, func(worker int) {
+		for i, locator := range locators {
+			if i%4 == worker && i%5 > 0 {
+				f.putAt(locator, contents[locator])
+			}
+		}
+	})
+	f.reopen()
+	for i, locator := range locators {
+		if i%5 == 0 {
+			f.wantNothing(locator)
+			f.putAt(locator, contents[locator])
+		}
+	}
+	fresh := f.put([]byte("fresh"))
+	f.reopen()
+	for locator, content := range contents {
+		f.wantContent(locator, content)
+	}
+	f.wantContent(fresh, []byte("fresh"))
+	f.wantWalked(len(contents) + 1)
 }

@@ -11,33 +11,33 @@ import (
 )
 
 func readerOutlives(f *blobFixture) {
-	locator := store.NewLocator(1)
-	content := pattern(500_000)
-	f.put(locator, content)
-	reader, err := f.Open(context.Background(), locator, int64(len(content)))
-	f.noError(err)
-	defer reader.Close()
-	f.noError(f.Delete(context.Background(), locator))
-	f.wantNothing(locator)
-	got, err := io.ReadAll(reader)
-	f.noError(err)
-	if !bytes.Equal(got, content) {
-		f.Error("the reader lost the bytes")
+	for _, size := range []int{5_000, 500_000} {
+		content := pattern(size)
+		locator := f.put(content)
+		reader, err := f.Open(context.Background(), locator, int64(len(content)))
+		f.noError(err)
+		f.noError(f.Delete(context.Background(), locator))
+		f.wantNothing(locator)
+		got, err := io.ReadAll(reader)
+		f.noError(err)
+		f.noError(reader.Close())
+		if !bytes.Equal(got, content) {
+			f.Error("the reader lost the bytes")
+		}
 	}
 }
 
 func deleteTwice(f *blobFixture) {
-	locator := store.NewLocator(1)
-	f.put(locator, []byte("x"))
-	f.noError(f.Delete(context.Background(), locator))
-	f.noError(f.Delete(context.Background(), locator))
-	f.wantNothing(locator)
+	for _, locator := range []store.Locator{f.put([]byte("x")), f.put(pattern(300_000))} {
+		f.noError(f.Delete(context.Background(), locator))
+		f.noError(f.Delete(context.Background(), locator))
+		f.wantNothing(locator)
+	}
 }
 
 func closedBlobs(f *blobFixture) {
 	ctx := context.Background()
-	locator := store.NewLocator(1)
-	f.put(locator, []byte("x"))
+	locator := f.put([]byte("x"))
 	f.wantSecond(locator)
 	f.noError(f.Close())
 	f.noError(f.Close())
@@ -96,9 +96,7 @@ func writers(f *blobFixture) {
 	locators := make([][]store.Locator, clients)
 	inParallel(clients, func(i int) {
 		for j := range each {
-			locator := store.NewLocator(uint64(j) * 4_000)
-			f.put(locator, []byte(numbered(i*each+j)))
-			locators[i] = append(locators[i], locator)
+			locators[i] = append(locators[i], f.put([]byte(numbered(i*each+j))))
 		}
 	})
 	for i := range clients {
@@ -114,60 +112,68 @@ func writers(f *blobFixture) {
 func sizes(f *blobFixture) {
 	for _, size := range []int{0, 1, 300_000, 12 << 20} {
 		for _, announced := range []int64{-1, int64(size)} {
-			locator := store.NewLocator(1)
-			f.commit(f.write(locator, pattern(size), announced), locator)
-			f.wantContent(locator, pattern(size))
+			f.wantContent(f.commit(f.write(pattern(size), announced)), pattern(size))
 		}
 	}
 }
 
 func endsOnce(f *blobFixture) {
 	ctx := context.Background()
-	committed, aborted := store.NewLocator(1), store.NewLocator(1)
-	first, second := f.write(committed, []byte("content"), -1), f.write(aborted, []byte("content"), -1)
-	f.commit(first, committed)
-	f.noError(second.Abort())
-	for _, w := range []store.BlobWriter{first, second} {
-		if n, err := w.Write([]byte("more")); err == nil || n != 0 {
-			f.Errorf("%d bytes are written after the end", n)
+	for _, size := range []int64{-1, 7} {
+		first, second := f.write([]byte("content"), size), f.write([]byte("content"), size)
+		locator := f.commit(first)
+		f.noError(second.Abort())
+		for _, w := range []store.BlobWriter{first, second} {
+			if n, err := w.Write([]byte("more")); err == nil || n != 0 {
+				f.Errorf("%d bytes are written after the end", n)
+			}
+			if _, err := w.Commit(ctx); err == nil {
+				f.Error("a writer that ended commits")
+			}
+			f.noError(w.Abort())
 		}
-		if _, err := w.Commit(ctx); err == nil {
-			f.Error("a writer that ended commits")
-		}
-		f.noError(w.Abort())
+		f.wantContent(locator, []byte("content"))
+		f.wantWalked(1)
+		f.noError(f.Delete(ctx, locator))
 	}
-	f.wantContent(committed, []byte("content"))
-	f.wantNothing(aborted)
 }
 
 func closedUnderWay(f *blobFixture) {
 	ctx := context.Background()
-	content := pattern(500_000)
-	read, cut := store.NewLocator(1), store.NewLocator(1)
-	f.put(read, content)
-	reader, err := f.Open(ctx, read, int64(len(content)))
-	f.noError(err)
-	defer reader.Close()
-	w := f.write(cut, []byte("half"), 8)
+	contents := [][]byte{pattern(500_000), pattern(5_000)}
+	locators := []store.Locator{f.put(contents[0]), f.put(contents[1])}
+	var readers []io.ReadSeekCloser
+	for i, locator := range locators {
+		reader, err := f.Open(ctx, locator, int64(len(contents[i])))
+		f.noError(err)
+		readers = append(readers, reader)
+	}
+	writers := []store.BlobWriter{f.write([]byte("half"), 8), f.write([]byte("half"), -1)}
 	f.noError(f.Close())
 
-	_, err = w.Write([]byte("rest"))
-	f.wantError(err, store.ErrUnavailable)
-	_, err = w.Commit(ctx)
-	f.wantError(err, store.ErrUnavailable)
-	got, err := io.ReadAll(reader)
-	f.noError(err)
-	if !bytes.Equal(got, content) {
-		f.Error("the reader lost the bytes")
+	for _, w := range writers {
+		_, err := w.Write([]byte("rest"))
+		f.wantError(err, store.ErrUnavailable)
+		_, err = w.Commit(ctx)
+		f.wantError(err, store.ErrUnavailable)
+	}
+	for i, reader := range readers {
+		got, err := io.ReadAll(reader)
+		f.noError(err)
+		f.noError(reader.Close())
+		if !bytes.Equal(got, contents[i]) {
+			f.Error("the reader lost the bytes")
+		}
 	}
 	f.mustOpen()
-	f.wantNothing(cut)
-	f.wantContent(read, content)
+	f.wantWalked(2)
+	for i, locator := range locators {
+		f.wantContent(locator, contents[i])
+	}
 }
 
 func walkTimes(f *blobFixture) {
-	locator := store.NewLocator(1)
-	f.put(locator, []byte("content"))
+	locator := f.put([]byte("content"))
 	written := f.writtenAt(locator)
 	if written.IsZero() {
 		f.Error("written at no time")
@@ -191,7 +197,7 @@ func (f *blobFixture) writtenAt(want store.Locator) (at time.Time) {
 
 func blobCondition(f *blobFixture) {
 	wantSound(f, f.Condition())
-	f.put(store.NewLocator(1), []byte("content"))
+	f.put([]byte("content"))
 	wantSound(f, f.Condition())
 	f.noError(f.Close())
 	wantClosed(f, f.Condition())

@@ -10,47 +10,48 @@ import (
 
 func quarantined(f *blobFixture) {
 	ctx := context.Background()
-	locator := store.NewLocator(1)
-	f.noError(f.Quarantine(ctx, locator)) // absent
-	f.put(locator, []byte("damaged"))
-	for range 2 {
-		f.noError(f.Quarantine(ctx, locator))
-		f.wantNothing(locator)
+	f.noError(f.Quarantine(ctx, store.NewLocator(1))) // absent
+	locators := []store.Locator{f.put([]byte("damaged")), f.put(pattern(300_000))}
+	for _, locator := range locators {
+		for range 2 {
+			f.noError(f.Quarantine(ctx, locator))
+			f.wantNothing(locator)
+		}
 	}
 	f.reopen()
-	f.wantNothing(locator)
-	f.noError(f.Quarantine(ctx, locator))
-	f.noError(f.Delete(ctx, locator))
-	if got := f.walked(); len(got) > 0 {
-		f.Errorf("walked %v", got)
+	for _, locator := range locators {
+		f.wantNothing(locator)
+		f.noError(f.Quarantine(ctx, locator))
+		f.noError(f.Delete(ctx, locator))
 	}
+	f.wantWalked(0)
 }
 
 func readerOutlivesQuarantine(f *blobFixture) {
-	locator := store.NewLocator(1)
-	content := pattern(500_000)
-	f.put(locator, content)
-	reader, err := f.Open(context.Background(), locator, int64(len(content)))
-	f.noError(err)
-	defer reader.Close()
-	f.noError(f.Quarantine(context.Background(), locator))
-	f.wantNothing(locator)
-	got, err := io.ReadAll(reader)
-	f.noError(err)
-	if !bytes.Equal(got, content) {
-		f.Error("the reader lost the bytes")
+	for _, size := range []int{5_000, 500_000} {
+		content := pattern(size)
+		locator := f.put(content)
+		reader, err := f.Open(context.Background(), locator, int64(len(content)))
+		f.noError(err)
+		f.noError(f.Quarantine(context.Background(), locator))
+		f.wantNothing(locator)
+		got, err := io.ReadAll(reader)
+		f.noError(err)
+		f.noError(reader.Close())
+		if !bytes.Equal(got, content) {
+			f.Error("the reader lost the bytes")
+		}
 	}
 }
 
 func quarantineTouchesOne(f *blobFixture) {
 	ctx := context.Background()
-	damaged, good := store.NewLocator(1), store.NewLocator(1)
-	f.put(damaged, []byte("damaged"))
-	f.put(good, []byte("good"))
-	underWay := store.NewLocator(1)
-	w := f.write(underWay, []byte("under way"), -1)
+	damaged, good := f.put([]byte("damaged")), f.put([]byte("good"))
+	writers := []store.BlobWriter{f.write([]byte("under way"), -1), f.write([]byte("under way"), 9)}
 	f.noError(f.Quarantine(ctx, damaged))
-	f.commit(w, underWay)
+	for _, w := range writers {
+		f.commit(w)
+	}
 	gone, cancel := context.WithCancel(ctx)
 	cancel()
 	f.wantError(f.Quarantine(gone, good), context.Canceled)
@@ -58,17 +59,14 @@ func quarantineTouchesOne(f *blobFixture) {
 	f.reopen()
 	f.wantNothing(damaged)
 	f.wantContent(good, []byte("good"))
-	if got := f.walked(); len(got) != 2 {
-		f.Errorf("walked %v", got)
-	}
+	f.wantWalked(3)
 }
 
 // quarantinedAtOnce also has two quarantine each blob.
 func quarantinedAtOnce(f *blobFixture) {
 	locators := make([]store.Locator, 4)
 	for i := range locators {
-		locators[i] = store.NewLocator(uint64(i%2) * 20_000)
-		f.put(locators[i], pattern(i))
+		locators[i] = f.put(pattern(i%2*100_000 + i))
 	}
 	inParallel(8, func(i int) {
 		if err := f.Quarantine(context.Background(), locators[i%4]); err != nil {

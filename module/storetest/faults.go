@@ -156,7 +156,7 @@ func (s *faultScenario) fill(queue chan<- faultCase, quiet *faultRun, done <-cha
 			continue
 		}
 		for _, mode := range faultModes {
-			if mode.fault.Mode == disktest.Short && operation.Kind != disktest.Write {
+			if mode.fault.Mode == disktest.Short && operation.Kind != disktest.Write && operation.Kind != disktest.WriteAt {
 				continue
 			}
 			if number++; number%every != 0 {

@@ -18,9 +18,8 @@ import (
 func init() { caddy.RegisterModule(&Backend{}) }
 
 // Backend keeps bytes as plain files in a directory of this machine, under names
-// of their own: what clients call their files never reaches the disk. Small ones are
-// there twice for about half a minute, once in a log that is synced for all at once;
-// five seconds after something was deleted its bytes are gone from there too.
+// of their own: what clients call their files never reaches the disk. Small ones, of up to
+// 64 KiB, share files of about 64 MiB.
 type Backend struct {
 	// The directory of the files. Placeholders are replaced when the config is
 	// loaded. Default: `blobs` in the registry's root.

@@ -58,6 +58,7 @@ func BenchmarkCommit(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer s.Close()
+			content := make([]byte, 4096)
 			var next atomic.Int64
 			b.SetBytes(4096)
 			b.ResetTimer()
@@ -65,7 +66,7 @@ func BenchmarkCommit(b *testing.B) {
 			for range clients {
 				running.Go(func() {
 					for i := next.Add(1); i <= int64(b.N); i = next.Add(1) {
-						if err := writeBlob(s, store.NewLocator(uint64(i)), 4096); err != nil {
+						if _, err := putBlob(s, content); err != nil {
 							b.Error(err)
 							return
 						}

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/disk/disktest"
@@ -21,7 +20,7 @@ import (
 // faultPlace has metadata in memory, which no fault reaches. The mark of the
 // directory's format is there from the start: it does not go through the FS. The
 // store sees the FS as through lets it.
-func faultPlace(limits tuning, through func(disk.FS) disk.FS) storetest.FaultPlace {
+func faultPlace(through func(disk.FS) disk.FS) storetest.FaultPlace {
 	return storetest.FaultPlace{
 		In: func(root string) func(disk.FS) (store.MetadataStore, store.BlobStore, error) {
 			place := memory.NewMetadata()
@@ -29,7 +28,7 @@ func faultPlace(limits tuning, through func(disk.FS) disk.FS) storetest.FaultPla
 				if err := os.WriteFile(filepath.Join(root, "FORMAT"), fmt.Appendln(nil, layout, layoutVersion), disk.FilePermissions); err != nil {
 					return nil, nil, err
 				}
-				blobs, err := openWith(root, 1, through(fsys), limits)
+				blobs, err := openWith(root, 1, through(fsys))
 				if err != nil {
 					return nil, nil, err
 				}
@@ -45,40 +44,15 @@ func faultPlace(limits tuning, through func(disk.FS) disk.FS) storetest.FaultPla
 	}
 }
 
-// twoAhead has small blobs written ahead, and a segment full when it has two of them.
-var twoAhead = tuning{small: smallBlob, segment: 100, age: time.Hour, inline: true}
-
-// TestFaults was seen to fail with no sync of a blob's file, of its directory, or of the store's root;
-// a rename before the sync; uploads of a crash that are not cleared; an aborted upload
-// that stays; quarantine without the sync of the old directory, or with its bytes still
-// in the log; a log that is not written out at opening.
-// Seen to fail with no sync of a blob's file, of its directory, or of the store's root;
-// a rename before the sync; uploads of a crash that are not cleared; an aborted upload
-// that stays; quarantine without the sync of the old directory, or with its bytes still
-// in the log; a log that is not written out at opening.
+// TestFaults is of all blobs, small and large.
+// Seen to fail with no sync of a blob's file, of its directory, or of the store's root; a
+// rename before the sync; uploads of a crash that are not cleared; an aborted upload that
+// stays; quarantine without the sync of the old directory, or of the pack.
 func TestFaults(t *testing.T) {
-	for _, test := range []struct {
-		name   string
-		limits tuning
-		disk   func(disk.FS) disk.FS
-		every  int
-	}{
-		{"nothing is written ahead", allAlike, func(fsys disk.FS) disk.FS { return fsys }, 4},
-		{"small blobs are written ahead", twoAhead, func(fsys disk.FS) disk.FS { return fsys }, 2},
-		{"and synced one by one", twoAhead, func(fsys disk.FS) disk.FS { return oneByOne{fsys} }, 5},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			place := faultPlace(test.limits, test.disk)
-			place.Every = test.every
-			storetest.Faults(t, place)
-		})
-	}
+	place := faultPlace(func(fsys disk.FS) disk.FS { return fsys })
+	place.Every = 6
+	storetest.Faults(t, place)
 }
-
-// oneByOne is a disk whose files can only be synced one by one.
-type oneByOne struct{ disk.FS }
-
-func (oneByOne) OpenVolume(string) (disk.Volume, error) { return nil, errors.ErrUnsupported }
 
 // lyingDisk leaves out or repeats what it is told to do. It is what the store would
 // be if it did.
@@ -88,8 +62,6 @@ type lyingDisk struct {
 	retry     bool   // failed syncs
 	unremoved bool   // failed removals are silent
 	vague     bool   // about a full disk
-	single    bool   // files can only be synced one by one
-	idle      bool   // the whole is not synced
 }
 
 func (l lyingDisk) Create(name string) (disk.File, error) {
@@ -127,24 +99,9 @@ func (l lyingDisk) Remove(name string) error {
 	return l.say(err)
 }
 
-func (l lyingDisk) OpenVolume(name string) (disk.Volume, error) {
-	if l.single {
-		return nil, errors.ErrUnsupported
-	}
-	volume, err := l.FS.OpenVolume(name)
-	return lyingVolume{volume, l}, err
-}
-
-type lyingVolume struct {
-	disk.Volume
-	disk lyingDisk
-}
-
-func (v lyingVolume) Sync() error {
-	if v.disk.idle {
-		return nil
-	}
-	return v.disk.sync("", v.Volume.Sync)
+func (l lyingDisk) Edit(name string) (disk.File, error) {
+	file, err := l.FS.Edit(name)
+	return lyingFile{file, l, name}, l.say(err)
 }
 
 func (l lyingDisk) Append(name string) (disk.File, error) {
@@ -161,34 +118,29 @@ type lyingFile struct {
 func (f lyingFile) Sync() error { return f.disk.sync(filepath.Dir(f.name), f.File.Sync) }
 
 // TestFaultsAreFound: the fault test sees a disk that lies.
-// Seen to fail with no sync of the log, or none of its files before it is removed; a log
-// that is settled again after a failed sync.
 func TestFaultsAreFound(t *testing.T) {
 	of := func(kind disktest.Kind, below string) func(disktest.Operation) bool {
 		return func(o disktest.Operation) bool { return o.Kind == kind && strings.HasPrefix(o.Name, below) }
 	}
 	for _, test := range []struct {
-		name   string
-		limits tuning
-		disk   lyingDisk
-		only   func(disktest.Operation) bool
-		says   string
+		name string
+		disk lyingDisk
+		only func(disktest.Operation) bool
+		says string
 	}{
-		{"bytes are not synced", allAlike, lyingDisk{unsynced: temporaryDirectory}, nil, "has no bytes"},
-		{"names are not synced", allAlike, lyingDisk{unsynced: "00000000"}, of(disktest.Create, temporaryDirectory), "has no bytes"},
-		{"names in quarantine are not synced", allAlike, lyingDisk{unsynced: quarantineDirectory}, nil, "was quarantined and has no bytes there"},
-		{"failed syncs of bytes are tried again", allAlike, lyingDisk{retry: true}, of(disktest.Sync, temporaryDirectory), "has no bytes"},
-		{"failed syncs of names are tried again", allAlike, lyingDisk{retry: true}, of(disktest.SyncDirectory, "00000000"), "has no bytes"},
-		{"failed removals are not reported", allAlike, lyingDisk{unremoved: true}, of(disktest.Remove, "00000000"), "no file refers to it"},
-		{"a full disk is not told from a broken one", allAlike, lyingDisk{vague: true}, of(disktest.Create, temporaryDirectory), "a full disk is"},
-		{"the log is not synced", twoAhead, lyingDisk{unsynced: walDirectory}, nil, "has no bytes"},
-		{"the log is removed before its files are durable", twoAhead, lyingDisk{idle: true}, nil, "has no bytes"},
-		{"a log that could not be settled is settled again", twoAhead, lyingDisk{retry: true}, of(disktest.SyncVolume, ""), "has no bytes"},
-		{"one by one, files and names are not synced", twoAhead, lyingDisk{single: true, unsynced: "00000000"}, nil, "has no bytes"},
-		{"one by one, failed syncs are tried again", twoAhead, lyingDisk{single: true, retry: true}, of(disktest.Sync, "00000000"), "has no bytes"},
+		{"bytes are not synced", lyingDisk{unsynced: temporaryDirectory}, nil, "has no bytes"},
+		{"names are not synced", lyingDisk{unsynced: firstFolder}, of(disktest.Create, temporaryDirectory), "has no bytes"},
+		{"names in quarantine are not synced", lyingDisk{unsynced: quarantineDirectory}, nil, "was quarantined and has no bytes there"},
+		{"failed syncs of bytes are tried again", lyingDisk{retry: true}, of(disktest.Sync, temporaryDirectory), "has no bytes"},
+		{"failed syncs of names are tried again", lyingDisk{retry: true}, of(disktest.SyncDirectory, firstFolder), "has no bytes"},
+		{"failed removals are not reported", lyingDisk{unremoved: true}, of(disktest.Remove, temporaryDirectory), "file exists"},
+		{"a full disk is not told from a broken one", lyingDisk{vague: true}, of(disktest.Create, temporaryDirectory), "a full disk is"},
+		{"packs are not synced", lyingDisk{unsynced: packDirectory}, of(disktest.Create, packDirectory), "has no bytes"},
+		{"failed syncs of packs are tried again", lyingDisk{retry: true}, of(disktest.Sync, packDirectory), "has no bytes"},
+		{"failed syncs of the names of packs are tried again", lyingDisk{retry: true}, of(disktest.SyncDirectory, packDirectory), "has no bytes"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			place := faultPlace(test.limits, func(fsys disk.FS) disk.FS {
+			place := faultPlace(func(fsys disk.FS) disk.FS {
 				lying := test.disk
 				lying.FS = fsys
 				return lying

@@ -25,11 +25,11 @@ func (f *faultyFile) Flush(from, bytes int64) error {
 	return errors.Join(f.flush, f.File.Flush(from, bytes))
 }
 
-func (f *faultyFile) Allocate(bytes int64) error {
+func (f *faultyFile) Allocate(from, bytes int64) error {
 	if f.allocate != nil {
 		return f.allocate
 	}
-	return f.File.Allocate(bytes)
+	return f.File.Allocate(from, bytes)
 }
 
 func (f *faultyFile) Write(p []byte) (int, error) {
@@ -131,6 +131,18 @@ func writeBlob(s *Store, locator store.Locator, size int) error {
 		return errors.Join(err, w.Abort())
 	}
 	return nil
+}
+
+// putBlob writes a small blob as a registry does.
+func putBlob(s *Store, content []byte) (store.Locator, error) {
+	w, err := s.Create(context.Background(), int64(len(content)))
+	if err != nil {
+		return "", err
+	}
+	if _, err := w.Write(content); err != nil {
+		return "", errors.Join(err, w.Abort())
+	}
+	return w.Commit(context.Background())
 }
 
 // stumblingFile fails at its first write or sync, and does the next one: as a
@@ -261,7 +273,7 @@ func TestAFullDiskIsAFaultOfState(t *testing.T) {
 	take := func() (*directory.Claim, error) {
 		return nil, &fs.PathError{Op: "write", Path: t.TempDir(), Err: syscall.ENOSPC}
 	}
-	if _, err := open(take, 1, discard, disk.OS{}, defaultTuning); !store.IsState(err) || !errors.Is(err, store.ErrNoSpace) {
+	if _, err := open(take, 1, discard, disk.OS{}, fewAtOnce); !store.IsState(err) || !errors.Is(err, store.ErrNoSpace) {
 		t.Errorf("error is %v", err)
 	}
 }

@@ -20,6 +20,10 @@ var foreign = []string{
 	"00000000/abcdefghijklmnopqrstuvwxyz.bak",
 	"00000000bak/abcdefghijklmnopqrstuvwxyz",
 	"notes",
+	"packs/notes",
+	"packs/0000001.bak",
+	"packs/00000001",
+	"packs/000000A",
 }
 
 // TestWhatIsNotOfTheStoreIsLeftAlone: no sweep hears of it, and opening keeps it.
@@ -34,11 +38,11 @@ func TestWhatIsNotOfTheStoreIsLeftAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := os.WriteFile(filepath.Join(root, "FORMAT"), []byte(layout+" 2\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(root, "FORMAT"), []byte(layout+" 3\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
-		s, err := openWith(root, 1, disk.OS{}, defaultTuning)
+		s, err := openWith(root, 1, disk.OS{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -64,7 +68,7 @@ func TestWhatIsNotOfTheStoreIsLeftAlone(t *testing.T) {
 // not the store's and come after it.
 func TestARestartGoesOnInTheDirectoryThatWasBeingFilled(t *testing.T) {
 	root := t.TempDir()
-	s := openTuned(t, root, 1, nil, defaultTuning)
+	s := openStore(t, root, 1, nil)
 	for _, sequence := range []uint64{1, 35*10_000 + 1, 34 * 10_000} {
 		if err := writeBlob(s, store.NewLocator(sequence), 10); err != nil {
 			t.Fatal(err)
@@ -79,10 +83,10 @@ func TestARestartGoesOnInTheDirectoryThatWasBeingFilled(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(root, "zzzzzzzz", "notes"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s = openTuned(t, root, 1, nil, defaultTuning)
+	s = openStore(t, root, 1, nil)
 	var directories []string
 	for range 3 {
-		w, err := s.Create(t.Context(), 5)
+		w, err := s.Create(t.Context(), -1)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -96,20 +96,20 @@ func TestADirectoryThatCannotBeRemovedIsNotUsed(t *testing.T) {
 // TestOpeningTrustsDirectoriesThatHaveBlobs, and nothing but them.
 func TestOpeningTrustsDirectoriesThatHaveBlobs(t *testing.T) {
 	path := t.TempDir()
-	s, err := openWith(path, 1, newSteps(), allAlike)
+	s, err := openWith(path, 1, newSteps())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := errors.Join(writeBlob(s, store.NewLocator(1), 10), os.Mkdir(filepath.Join(path, "0000000z"), 0o700), s.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(os.Remove(filepath.Join(path, temporaryDirectory)), os.Remove(filepath.Join(path, walDirectory))); err != nil {
+	if err := errors.Join(os.Remove(filepath.Join(path, temporaryDirectory)), os.Remove(filepath.Join(path, packDirectory))); err != nil {
 		t.Fatal(err)
 	}
 	o := newSteps()
 	d := &directorySteps{failRemoval: true}
 	d.change(o)
-	if s, err = openWith(path, 1, o, allAlike); err != nil {
+	if s, err = openWith(path, 1, o); err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
@@ -143,7 +143,7 @@ func TestOpeningFails(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			path, o := test.path(t), newSteps()
 			test.fail(o)
-			if _, err := openWith(path, 1, o, allAlike); !errors.Is(err, errDisk) {
+			if _, err := openWith(path, 1, o); !errors.Is(err, errDisk) {
 				t.Fatalf("error is %v", err)
 			}
 			openStore(t, path, 1, nil)
@@ -156,7 +156,7 @@ func emptyPath(t *testing.T) string { return t.TempDir() }
 func withUpload(t *testing.T) string {
 	t.Helper()
 	path := t.TempDir()
-	s, err := openWith(path, 1, newSteps(), allAlike)
+	s, err := openWith(path, 1, newSteps())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/disk/disktest"
@@ -50,10 +49,7 @@ func TestAFailedDirectorySyncRefusesOtherCommits(t *testing.T) {
 		do      func(s *Store, locator store.Locator) error
 	}{
 		{"large blobs", firstFolder, func(*Store) error { return nil }, write(smallBlob + 1)},
-		{"small blobs that are not written ahead", firstFolder, func(s *Store) error {
-			s.wal.unsettled.Store(unsettledSegments)
-			return nil
-		}, write(10)},
+		{"small blobs of another store", firstFolder, func(*Store) error { return nil }, write(10)},
 		{"blobs that are put aside", quarantineDirectory, func(s *Store) error {
 			return errors.Join(writeBlob(s, first, 10), writeBlob(s, second, 10))
 		}, func(s *Store, locator store.Locator) error { return s.Quarantine(context.Background(), locator) }},
@@ -61,7 +57,7 @@ func TestAFailedDirectorySyncRefusesOtherCommits(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			work := func(root string, fsys *disktest.FS) (s *Store, failures [2]error) {
 				m := &meanwhile{FS: fsys, folder: test.folder}
-				s, err := openWith(root, 1, m, defaultTuning)
+				s, err := openWith(root, 1, m)
 				if err == nil {
 					err = test.prepare(s)
 				}
@@ -112,38 +108,6 @@ func (d *directorySync) isGathering(folder string) bool {
 	return queue != nil && queue.gathering != nil
 }
 
-// TestAFailedSettlingRefusesOtherCommits: a large blob gets its name, the sync of all files
-// that settles the log fails, and then the names of the blob's directory are synced.
-// Seen to fail with a blob acknowledged whose name the failed settling of the log lost.
-func TestAFailedSettlingRefusesOtherCommits(t *testing.T) {
-	m := &meanwhile{FS: failingVolumes{disk.OS{}}, folder: firstFolder}
-	s, err := openWith(t.TempDir(), 1, m, tuning{small: smallBlob, segment: 1 << 20, age: time.Hour})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	if err := writeBlob(s, store.NewLocator(1), 10); err != nil {
-		t.Fatal(err)
-	}
-	m.do = func(string) {
-		if err := s.settle([]store.Locator{store.NewLocator(1)}); !errors.Is(err, errDisk) {
-			t.Errorf("settling: %v", err)
-		}
-	}
-	if err := writeBlob(s, store.NewLocator(1), smallBlob+1); !errors.Is(err, errEpoch) {
-		t.Errorf("the large one: %v", err)
-	}
-}
-
-type failingVolumes struct{ disk.FS }
-
-type failingVolume struct{}
-
-func (f failingVolumes) OpenVolume(string) (disk.Volume, error) { return failingVolume{}, nil }
-
-func (failingVolume) Sync() error  { return errDisk }
-func (failingVolume) Close() error { return nil }
-
 // TestAnOpeningThatFailedIsNotBuiltUpon: after a fault at each operation of the first
 // opening the next one succeeds, and what is written then survives a power cut.
 // Seen to fail with a new directory or mark that is taken for durable at the next
@@ -151,9 +115,9 @@ func (failingVolume) Close() error { return nil }
 func TestAnOpeningThatFailedIsNotBuiltUpon(t *testing.T) {
 	take := func() string { // the claim is not made through a disk.FS
 		root := t.TempDir()
-		s, err := openWith(root, 1, disk.OS{}, defaultTuning)
+		s, err := openWith(root, 1, disk.OS{})
 		if err == nil {
-			err = errors.Join(s.Close(), disk.OS{}.Remove(filepath.Join(root, temporaryDirectory)), disk.OS{}.Remove(filepath.Join(root, walDirectory)))
+			err = errors.Join(s.Close(), disk.OS{}.Remove(filepath.Join(root, temporaryDirectory)), disk.OS{}.Remove(filepath.Join(root, packDirectory)))
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -162,7 +126,7 @@ func TestAnOpeningThatFailedIsNotBuiltUpon(t *testing.T) {
 	}
 	root := take()
 	quiet := disktest.New(root, disktest.Fault{})
-	s, err := openWith(root, 1, quiet, defaultTuning)
+	s, err := openWith(root, 1, quiet)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,19 +138,21 @@ func TestAnOpeningThatFailedIsNotBuiltUpon(t *testing.T) {
 		for _, mode := range []disktest.Mode{disktest.Fail, disktest.Done} {
 			root := take()
 			fsys := disktest.New(root, disktest.Fault{Operation: i + 1, Mode: mode, Err: syscall.EIO})
-			s, err := openWith(root, 1, fsys, defaultTuning)
+			s, err := openWith(root, 1, fsys)
 			if err != nil {
-				s, err = openWith(root, 1, fsys, defaultTuning)
+				s, err = openWith(root, 1, fsys)
 			}
 			if err != nil {
 				t.Errorf("the next opening after a fault at %q: %v", o, err)
 				continue
 			}
-			small, large := store.NewLocator(1), store.NewLocator(1)
-			if err := errors.Join(writeBlob(s, small, 10), writeBlob(s, large, smallBlob+1), fsys.PowerCut(), s.Close()); err != nil {
+			large := store.NewLocator(1)
+			small, err := putBlob(s, make([]byte, 10))
+			if err := errors.Join(err, writeBlob(s, large, smallBlob+1), fsys.PowerCut()); err != nil {
 				t.Errorf("after a fault at %q: %v", o, err)
 			}
-			s = openTuned(t, root, 1, nil, defaultTuning)
+			_ = s.Close() // its disk has no power
+			s = openStore(t, root, 1, nil)
 			for locator, want := range map[store.Locator]int64{small: 10, large: smallBlob + 1} {
 				if size, err := s.Stat(t.Context(), locator); err != nil || size != want {
 					t.Errorf("after a fault at %q there are %d bytes of %d, %v\n%s", o, size, want, err, fsys.Log(0))
@@ -194,4 +160,14 @@ func TestAnOpeningThatFailedIsNotBuiltUpon(t *testing.T) {
 			}
 		}
 	}
+}
+
+// numbersOf are the operations of a kind on a name, counted from one.
+func numbersOf(fsys *disktest.FS, kind disktest.Kind, name string) (numbers []int) {
+	for i, o := range fsys.Operations() {
+		if o.Kind == kind && o.Name == name {
+			numbers = append(numbers, i+1)
+		}
+	}
+	return numbers
 }

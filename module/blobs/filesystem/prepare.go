@@ -10,22 +10,17 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/generic-registry/caddy-generic-registry/module/blobs/packs"
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // prepare leaves the directory as a store that just opened has it: nothing in tmp,
-// nothing in the log, no directory without blobs, all names durable, the reserve free.
-func (s *Store) prepare(log *slog.Logger) error {
+// no directory or pack without blobs, all names durable, the reserve free.
+func (s *Store) prepare(log *slog.Logger, layout packs.Layout) error {
 	if disk.IsReadOnly(s.path) {
-		return s.checkLog()
-	}
-	switch volume, err := s.fsys.OpenVolume(s.path); {
-	case err == nil:
-		s.volume = volume
-	case !errors.Is(err, errors.ErrUnsupported):
-		return fmt.Errorf("opening file system: %w", directory.Full(err))
+		return s.openPacks(log, layout, true)
 	}
 	if err := s.clearTemporary(log); err != nil {
 		return err
@@ -39,7 +34,10 @@ func (s *Store) prepare(log *slog.Logger) error {
 	if err := s.continueSequence(); err != nil {
 		return err
 	}
-	if err := s.recover(log); err != nil {
+	if err := s.makePacks(); err != nil {
+		return err
+	}
+	if err := s.openPacks(log, layout, false); err != nil {
 		return err
 	}
 	// What was restored or copied here may never have been synced.
@@ -47,6 +45,34 @@ func (s *Store) prepare(log *slog.Logger) error {
 		return directory.Full(err)
 	}
 	return s.checkSpace()
+}
+
+// makePacks makes the directory of packs. An empty one is removed and made again: an earlier
+// sync of its name may have failed.
+func (s *Store) makePacks() error {
+	path := filepath.Join(s.path, packDirectory)
+	empty, err := isEmpty(path)
+	missing := errors.Is(err, fs.ErrNotExist)
+	if err != nil && !missing || err == nil && !empty {
+		return err
+	}
+	if !missing {
+		if err := s.fsys.Remove(path); err != nil {
+			return fmt.Errorf("removing the empty directory of packs: %w", directory.Full(err))
+		}
+	}
+	if err := s.fsys.MakeDirectory(path); err != nil {
+		return fmt.Errorf("making the directory of packs: %w", directory.Full(err))
+	}
+	return nil
+}
+
+func (s *Store) openPacks(log *slog.Logger, layout packs.Layout, readOnly bool) (err error) {
+	s.packs, err = packs.Open(filepath.Join(s.path, packDirectory), packs.Options{
+		FS: s.fsys, Log: log, ReadOnly: readOnly, Layout: layout,
+		HasRoom: func(bytes int64) bool { return s.space.check(bytes) == nil },
+	})
+	return err
 }
 
 func (s *Store) clearTemporary(log *slog.Logger) error {

@@ -12,7 +12,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/generic-registry/caddy-generic-registry/module/blobs/packs"
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
+	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -24,6 +26,9 @@ func (s *Store) Quarantine(ctx context.Context, locator store.Locator) error {
 	if err != nil {
 		return err
 	}
+	if packs.Owns(locator) {
+		return s.copyAside(locator)
+	}
 	epoch, moved, err := s.putAside(name, locator)
 	if err != nil || !moved {
 		return err
@@ -34,6 +39,31 @@ func (s *Store) Quarantine(ctx context.Context, locator store.Locator) error {
 		}
 	}
 	return nil
+}
+
+// copyAside moves a small blob to quarantine: it is written there, durable with its name,
+// before it is taken out of its pack for good.
+func (s *Store) copyAside(locator store.Locator) error {
+	s.quarantining.Lock()
+	defer s.quarantining.Unlock()
+	content, err := s.packs.Raw(locator)
+	if errors.Is(err, store.ErrBlobNotFound) {
+		return nil
+	}
+	if err == nil {
+		err = s.makeDirectory(filepath.Join(s.path, quarantineDirectory))
+	}
+	if err != nil {
+		return err
+	}
+	aside, err := s.placeAside(locator)
+	if err != nil {
+		return err
+	}
+	if err := disk.WriteNewFile(s.fsys, aside, string(content)); err != nil {
+		return directory.Full(err)
+	}
+	return s.packs.Drop(locator)
 }
 
 // asideFormat begins the name of what is put aside: when that was.
@@ -83,9 +113,6 @@ func (s *Store) putAside(name string, locator store.Locator) (epoch uint64, move
 	if vacant, err := isVacant(name); vacant || err != nil {
 		return 0, false, err
 	}
-	if err := s.wal.drain(); err != nil { // it would bring the file back
-		return 0, false, err
-	}
 	if err := s.makeDirectory(filepath.Join(s.path, quarantineDirectory)); err != nil {
 		return 0, false, err
 	}
@@ -93,7 +120,7 @@ func (s *Store) putAside(name string, locator store.Locator) (epoch uint64, move
 	if err != nil {
 		return 0, false, err
 	}
-	epoch = s.wal.epoch.Load()
+	epoch = s.epoch.Load()
 	err = s.fsys.Rename(name, aside)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, false, nil // deleted meanwhile

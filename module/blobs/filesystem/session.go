@@ -74,7 +74,7 @@ func (s *Store) createEmpty(place string) error {
 	if err := s.makeDirectory(folder); err != nil {
 		return err
 	}
-	epoch := s.wal.epoch.Load()
+	epoch := s.epoch.Load()
 	file, err := s.fsys.Create(place)
 	if err != nil {
 		return fmt.Errorf("creating file: %w", directory.Full(err))

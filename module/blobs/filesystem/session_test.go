@@ -15,7 +15,7 @@ func TestASessionThatCannotBeginLeavesNothing(t *testing.T) {
 	for operation, begun := 1, false; !begun; operation++ {
 		root := t.TempDir()
 		fsys := disktest.New(root, disktest.Fault{Operation: operation, Mode: disktest.Fail, Err: syscall.EIO})
-		s, err := openWith(root, 1, fsys, tuning{})
+		s, err := openWith(root, 1, fsys)
 		if err != nil {
 			continue
 		}

@@ -67,7 +67,7 @@ func (f *fakeFile) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (f *fakeFile) Allocate(bytes int64) error {
+func (f *fakeFile) Allocate(_, bytes int64) error {
 	if f.disk.allocates {
 		f.disk.take(f.name, max(0, bytes-f.disk.taken[f.name]))
 	}
@@ -355,7 +355,7 @@ func TestOpeningTidiesUp(t *testing.T) {
 	for _, entry := range entries {
 		names = append(names, entry.Name())
 	}
-	if got := strings.Join(names, " "); got != ".lock 00000000 FORMAT Not-Ours.txt tmp wal" {
+	if got := strings.Join(names, " "); got != ".lock 00000000 FORMAT Not-Ours.txt packs tmp" {
 		t.Errorf("the directory has %s", got)
 	}
 	if entries, err := os.ReadDir(filepath.Join(s.path, temporaryDirectory)); err != nil || len(entries) > 0 {

@@ -12,6 +12,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/generic-registry/caddy-generic-registry/module/blobs/packs"
+	"github.com/generic-registry/caddy-generic-registry/module/directory"
+	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/disk/disktest"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
@@ -33,7 +36,14 @@ func TestSteps(t *testing.T) {
 	root := t.TempDir()
 	fsys := disktest.New(root, disktest.Fault{})
 	var s *Store
-	first, second, third := store.NewLocator(1), store.NewLocator(1), store.NewLocator(1)
+	var first, second, third store.Locator
+	put := func(locator *store.Locator, size int) func() error {
+		return func() (err error) {
+			*locator, err = putBlob(s, make([]byte, size))
+			return err
+		}
+	}
+	elsewhere := store.NewLocator(1)
 	var session store.Session
 	large, larger, shorter := store.NewLocator(1), store.NewLocator(1), store.NewLocator(1)
 	ctx := t.Context()
@@ -42,10 +52,11 @@ func TestSteps(t *testing.T) {
 		name string
 		do   func() error
 	}{
-		{"open a new directory", func() (err error) { s, err = Open(root, 1, discard, fsys); return err }},
+		{"open a new directory", func() (err error) { s, err = openSteps(root, fsys); return err }},
 		{"bind it", func() error { return s.Bind(ctx, "one") }},
-		{"write a blob, the first of its directory", func() error { return writeBlob(s, first, 10) }},
-		{"write another", func() error { return writeBlob(s, second, 10) }},
+		{"write a small blob, the first of its pack", put(&first, 10)},
+		{"write another, of two blocks", put(&second, 5000)},
+		{"write a small one of another store, the first of its directory", func() error { return writeBlob(s, elsewhere, 10) }},
 		{"write a large one", func() error { return writeBlob(s, large, allocateFrom) }},
 		{"write one that the disk begins with before it is whole", func() error {
 			w, err := s.CreateAt(ctx, larger, 2*flushStep+1)
@@ -65,7 +76,11 @@ func TestSteps(t *testing.T) {
 		{"quarantine one, the first", func() error { return s.Quarantine(ctx, first) }},
 		{"quarantine one that is absent", func() error { return s.Quarantine(ctx, first) }},
 		{"delete one", func() error { return s.Delete(ctx, second) }},
-		{"delete the others", func() error { return errors.Join(s.Delete(ctx, large), s.Delete(ctx, larger), s.Delete(ctx, shorter)) }},
+		{"fill the pack, and begin another", func() error { return errors.Join(put(&third, smallBlob)(), put(&second, smallBlob)()) }},
+		{"delete the last of a pack", func() error { return s.Delete(ctx, third) }},
+		{"delete the others", func() error {
+			return errors.Join(s.Delete(ctx, elsewhere), s.Delete(ctx, large), s.Delete(ctx, larger), s.Delete(ctx, shorter))
+		}},
 		{"begin a session", func() (err error) {
 			session, err = s.BeginSession(ctx, store.Session{ID: store.NewSessionID(), Length: 20})
 			return err
@@ -75,9 +90,9 @@ func TestSteps(t *testing.T) {
 		{"cut them off, and save the rest", func() error { return saveBytes(s, &session, 10, 0) }},
 		{"end it", func() error { return errors.Join(s.EndSession(ctx, session.ID), s.Delete(ctx, session.Locator)) }},
 		{"close", func() error { s.mustCreate(t, smallBlob+1); return s.Close() }},
-		{"open again, with an upload that never ended", func() (err error) { s, err = Open(root, 1, discard, fsys); return err }},
+		{"open again, with an upload that never ended", func() (err error) { s, err = openSteps(root, fsys); return err }},
 		{"bind again", func() error { return s.Bind(ctx, "one") }},
-		{"write one", func() error { return writeBlob(s, third, 10) }},
+		{"write one", put(&third, 10)},
 		{"quarantine it", func() error { return s.Quarantine(ctx, third) }},
 	} {
 		before := len(fsys.Operations())
@@ -89,6 +104,12 @@ func TestSteps(t *testing.T) {
 	defer s.Close()
 	defer fsys.Kill()
 	wantRecorded(t, text.String())
+}
+
+// openSteps opens a store of which two blobs of the largest size fill a pack.
+func openSteps(root string, fsys disk.FS) (*Store, error) {
+	take := func() (*directory.Claim, error) { return directory.Take(root, layout, layoutVersion) }
+	return open(take, 1, discard, fsys, packs.Layout{Slots: 200, Blocks: 20, Step: 32 << 10, Open: 2})
 }
 
 // normalSteps leaves out what differs from run to run: random names, times, and the
@@ -140,22 +161,30 @@ func wantRecorded(t *testing.T, got string) {
 // does nothing any more, nothing changes.
 func TestNoChangePassesByTheFileSystem(t *testing.T) {
 	ctx := t.Context()
-	locator := store.NewLocator(1)
 	fsys := disktest.New(t.TempDir(), disktest.Fault{})
 	root := filepath.Join(t.TempDir(), "blobs")
-	s, err := Open(root, 1, discard, fsys)
+	s, err := openSteps(root, fsys)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := writeBlob(s, locator, 10); err != nil {
+	locator, err := putBlob(s, make([]byte, 10))
+	if err != nil {
 		t.Fatal(err)
 	}
-	w, small := s.mustCreate(t, smallBlob+1), s.mustCreate(t, smallBlob)
+	elsewhere := store.NewLocator(1)
+	if err := writeBlob(s, elsewhere, 10); err != nil {
+		t.Fatal(err)
+	}
+	w := s.mustCreate(t, smallBlob+1)
+	small, err := s.Create(ctx, smallBlob)
+	if err != nil {
+		t.Fatal(err)
+	}
 	fsys.Kill()
 	before := listed(t, root)
 	_, writing := w.Write([]byte("0123456789"))
 	_, creating := s.CreateAt(ctx, store.NewLocator(1), 10)
-	for _, err := range []error{writing, creating, commit(w), commit(small), s.Delete(ctx, locator), s.Quarantine(ctx, locator), s.Bind(ctx, "one")} {
+	for _, err := range []error{writing, creating, commit(w), commit(small), s.Delete(ctx, locator), s.Quarantine(ctx, locator), s.Delete(ctx, elsewhere), s.Quarantine(ctx, elsewhere), s.Bind(ctx, "one")} {
 		if !errors.Is(err, disktest.ErrCrashed) {
 			t.Errorf("error is %v", err)
 		}
@@ -163,7 +192,7 @@ func TestNoChangePassesByTheFileSystem(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(root, 1, discard, fsys); !errors.Is(err, disktest.ErrCrashed) {
+	if _, err := openSteps(root, fsys); !errors.Is(err, disktest.ErrCrashed) {
 		t.Errorf("opening: %v", err)
 	}
 	if after := listed(t, root); after != before {

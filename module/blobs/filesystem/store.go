@@ -1,6 +1,7 @@
 package filesystem
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/generic-registry/caddy-generic-registry/module/blobs/packs"
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
@@ -20,33 +22,36 @@ import (
 
 const (
 	layout = "generic_registry blobs filesystem"
-	// layoutVersion is of blobs with a log.
-	layoutVersion = 2
+	// layoutVersion is of small blobs in packs.
+	layoutVersion = 3
 
 	temporaryDirectory  = "tmp"
 	sessionDirectory    = "uploads"
 	quarantineDirectory = "quarantine"
-	walDirectory        = "wal"
+	packDirectory       = "packs"
 )
 
-// Store is an open directory of blobs: <directory>/<random> for each, tmp for
-// those being written, wal for small ones that are not synced yet, uploads for sessions,
-// and quarantine for those that are damaged.
+// smallBlob is the most bytes of a blob that goes into a pack.
+const smallBlob = packs.Largest
+
+// Store is an open directory of blobs: packs for small ones, <directory>/<random> for each
+// other one, tmp for those being written, uploads for sessions, and quarantine for those
+// that are damaged.
 type Store struct {
 	path   string
 	claim  *directory.Claim
 	fsys   disk.FS
 	space  *space
 	names  *directorySync
-	volume disk.Volume // nil where files are synced one by one
-	wal    *wal
+	packs  *packs.Store
 	closed atomic.Bool
 
 	// sequence spreads locators over directories. After a restart it goes on in the
 	// directory that was being filled.
 	sequence atomic.Uint64
 
-	recovered []store.Locator // what opening wrote out of the log
+	// epoch counts the syncs of names that failed.
+	epoch atomic.Uint64
 
 	mu   sync.Mutex
 	made map[string]error // directories: nil once durable, else why they may be lost
@@ -67,10 +72,10 @@ type Store struct {
 // ErrLocked, ErrFormat; ErrNoSpace when less than the reserve is free.
 func Open(path string, reserve int64, log *slog.Logger, fsys disk.FS) (*Store, error) {
 	take := func() (*directory.Claim, error) { return directory.Take(path, layout, layoutVersion) }
-	return open(take, reserve, log, fsys, defaultTuning)
+	return open(take, reserve, log, fsys, packs.Layout{})
 }
 
-func open(take func() (*directory.Claim, error), reserve int64, log *slog.Logger, fsys disk.FS, limits tuning) (*Store, error) {
+func open(take func() (*directory.Claim, error), reserve int64, log *slog.Logger, fsys disk.FS, layout packs.Layout) (*Store, error) {
 	claim, err := take()
 	if err != nil {
 		return nil, directory.OpenFault(err)
@@ -85,12 +90,8 @@ func open(take func() (*directory.Claim, error), reserve int64, log *slog.Logger
 	}
 	s.names = newDirectorySync(s.syncNames)
 	s.space.reserve.Store(reserve)
-	s.wal = &wal{
-		limits: limits, turn: make(chan struct{}, 1), path: filepath.Join(s.path, walDirectory),
-		fsys: fsys, space: s.space, log: log, settle: s.settle, rewrite: s.rewrite,
-	}
-	if err := s.prepare(log); err != nil {
-		return nil, errors.Join(directory.OpenFault(err), s.closeVolume(), claim.Release())
+	if err := s.prepare(log, layout); err != nil {
+		return nil, errors.Join(directory.OpenFault(err), s.closePacks(), claim.Release())
 	}
 	return s, nil
 }
@@ -124,12 +125,19 @@ func (s *Store) temporary(place string) string {
 	return filepath.Join(s.path, temporaryDirectory, filepath.Base(place))
 }
 
-// Open implements store.BlobStore. What it returns is an *os.File, so that the
-// kernel can send it.
+// Open implements store.BlobStore. What it returns is an *os.File, so that the kernel can
+// send it, or has all bytes of a small blob in memory.
 func (s *Store) Open(ctx context.Context, locator store.Locator, size int64) (io.ReadSeekCloser, error) {
 	name, err := s.find(ctx, locator)
 	if err != nil {
 		return nil, err
+	}
+	if packs.Owns(locator) {
+		content, err := s.packs.Read(locator, size)
+		if err != nil {
+			return nil, err
+		}
+		return small{bytes.NewReader(content)}, nil
 	}
 	file, err := disk.Open(name)
 	if err != nil {
@@ -145,11 +153,20 @@ func (s *Store) Open(ctx context.Context, locator store.Locator, size int64) (io
 	return file, nil
 }
 
+// small reads a small blob.
+type small struct{ *bytes.Reader }
+
+// Close implements io.Closer.
+func (small) Close() error { return nil }
+
 // Stat implements store.BlobStore.
 func (s *Store) Stat(ctx context.Context, locator store.Locator) (int64, error) {
 	name, err := s.find(ctx, locator)
 	if err != nil {
 		return 0, err
+	}
+	if packs.Owns(locator) {
+		return s.packs.Stat(locator)
 	}
 	info, err := os.Stat(name)
 	if err != nil {
@@ -164,10 +181,12 @@ func (s *Store) Delete(ctx context.Context, locator store.Locator) error {
 	if err != nil {
 		return err
 	}
+	if packs.Owns(locator) {
+		return s.packs.Delete(locator)
+	}
 	if err := s.fsys.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("removing file: %w", directory.Full(err))
 	}
-	s.wal.hasten()
 	return nil
 }
 
@@ -190,16 +209,18 @@ func (s *Store) Close() error {
 	if s.closed.Swap(true) {
 		return nil
 	}
-	s.wal.close()
-	return errors.Join(s.closeVolume(), s.claim.Release())
+	return errors.Join(s.closePacks(), s.claim.Release())
 }
 
-func (s *Store) closeVolume() error {
-	if s.volume == nil {
+func (s *Store) closePacks() error {
+	if s.packs == nil {
 		return nil
 	}
-	return s.volume.Close()
+	return s.packs.Close()
 }
+
+// Recovered implements store.Recoverer.
+func (s *Store) Recovered() []store.Locator { return s.packs.Recovered() }
 
 func notFound(err error) error {
 	if errors.Is(err, fs.ErrNotExist) {

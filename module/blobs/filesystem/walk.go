@@ -21,6 +21,15 @@ func (s *Store) Walk(ctx context.Context, fn func(store.Locator, int64, time.Tim
 	if err := s.usable(ctx); err != nil {
 		return err
 	}
+	err := s.packs.Walk(ctx, func(locator store.Locator, size int64, written time.Time) error {
+		if err := s.usable(ctx); err != nil {
+			return err
+		}
+		return fn(locator, size, written)
+	})
+	if err != nil {
+		return err
+	}
 	directories, err := s.directories()
 	if err != nil {
 		return err

@@ -7,8 +7,8 @@ import (
 	"io/fs"
 	"path/filepath"
 
+	"github.com/generic-registry/caddy-generic-registry/module/blobs/packs"
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
-	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -39,20 +39,20 @@ type writer struct {
 
 // Create implements store.BlobStore.
 func (s *Store) Create(ctx context.Context, size int64) (store.BlobWriter, error) {
+	if size >= 0 && size <= smallBlob {
+		return s.createSmall(ctx, "", size)
+	}
 	return s.CreateAt(ctx, store.NewLocator(s.sequence.Add(1)), size)
 }
 
 // CreateAt implements store.BlobStore.
 func (s *Store) CreateAt(ctx context.Context, locator store.Locator, size int64) (store.BlobWriter, error) {
-	if err := s.usable(ctx); err != nil {
-		return nil, err
+	if packs.Owns(locator) {
+		return s.createSmall(ctx, locator, size)
 	}
-	place, err := s.place(locator)
+	place, err := s.find(ctx, locator)
 	if err != nil {
 		return nil, err
-	}
-	if size >= 0 && size <= s.wal.limits.small {
-		return s.createSmall(locator, place, size)
 	}
 	allowance, err := s.space.allow(size)
 	if err != nil {
@@ -87,18 +87,18 @@ func (w *writer) ahead(size int64) error {
 		return nil // it is written without
 	}
 	w.allocated = target
-	return allocate(w.file, w.allowance, target)
+	return w.allocate(target)
 }
 
-// allocate sets blocks aside for the first bytes of a file: it lies in few pieces then,
+// allocate sets blocks aside for the first bytes of the file: it lies in few pieces then,
 // and is synced faster. From now on the file system counts them, if it has really
 // set them aside: some say so and do not.
-func allocate(file disk.File, allowance *allowance, size int64) error {
-	if err := file.Allocate(size); err != nil {
+func (w *writer) allocate(size int64) error {
+	if err := w.file.Allocate(0, size); err != nil {
 		return fmt.Errorf("reserving disk space: %w", directory.Full(err))
 	}
-	if bytes, err := file.Allocated(); err == nil && bytes >= size {
-		allowance.allocate()
+	if bytes, err := w.file.Allocated(); err == nil && bytes >= size {
+		w.allowance.allocate()
 	}
 	return nil
 }
@@ -173,7 +173,7 @@ func (w *writer) put() (epoch uint64, err error) {
 	if err := w.checkVacant(); err != nil {
 		return 0, err
 	}
-	epoch = w.store.wal.epoch.Load()
+	epoch = w.store.epoch.Load()
 	if err := w.store.fsys.Rename(w.temporary, w.place); err != nil {
 		return 0, fmt.Errorf("renaming file: %w", directory.Full(err))
 	}

@@ -71,14 +71,20 @@ func (b *bench) sync(names ...string) {
 	}
 }
 
-func (b *bench) volume() disk.Volume {
+// edit opens d/old, or another file that is there, to write anywhere in it.
+func (b *bench) edit(name string) disk.File {
 	b.Helper()
-	volume, err := b.OpenVolume(b.root)
+	file, err := b.Edit(b.at(name))
 	b.must(err)
-	return volume
+	return file
 }
 
-func (b *bench) syncVolume() { b.Helper(); b.must(b.volume().Sync()) }
+func (b *bench) put(file disk.File, text string, at int64) disk.File {
+	b.Helper()
+	_, err := file.WriteAt([]byte(text), at)
+	b.must(err)
+	return file
+}
 
 func (b *bench) rename(from, to string) { b.Helper(); b.must(b.Rename(b.at(from), b.at(to))) }
 func (b *bench) remove(name string)     { b.Helper(); b.must(b.Remove(b.at(name))) }
@@ -128,13 +134,14 @@ func TestEveryOperationFails(t *testing.T) {
 		{disktest.MakeDirectory, func(b *bench) error { return b.MakeDirectory(b.at("x")) }, start + " x/", start, false},
 		{disktest.SyncDirectory, func(b *bench) error { return b.SyncDirectory(b.root) }, start, start, true},
 		{disktest.Free, func(b *bench) error { _, err := b.Free(b.root); return err }, start, start, true},
-		{disktest.OpenVolume, func(b *bench) error { _, err := b.OpenVolume(b.root); return err }, start, start, true},
-		{disktest.SyncVolume, func(b *bench) error { return b.volume().Sync() }, start, start, true},
+		{disktest.Edit, func(b *bench) error { _, err := b.Edit(b.at("d/old")); return err }, start, start, true},
+		{disktest.WriteAt, func(b *bench) error { _, err := b.edit("d/old").WriteAt([]byte("1234"), 1); return err }, "d/ d/old=o1234 empty/", "d/ d/old=o12 empty/", false},
+		{disktest.Punch, func(b *bench) error { return b.edit("d/old").Punch(1, 1) }, "d/ d/old=o\x00d empty/", start, false},
 		{disktest.Write, onFile(func(f disk.File) error { _, err := io.WriteString(f, "1234"); return err }), "d/ d/old=old1234 empty/", "d/ d/old=old12 empty/", false},
 		{disktest.Sync, onFile(disk.File.Sync), start, start, true},
 		{disktest.Flush, onFile(func(f disk.File) error { return f.Flush(0, 1) }), start, start, true},
 		{disktest.Truncate, onFile(func(f disk.File) error { return f.Truncate(1) }), "d/ d/old=o empty/", start, false},
-		{disktest.Allocate, onFile(func(f disk.File) error { return f.Allocate(4096) }), start, start, true},
+		{disktest.Allocate, onFile(func(f disk.File) error { return f.Allocate(0, 4096) }), start, start, true},
 		{disktest.Allocated, onFile(func(f disk.File) error { _, err := f.Allocated(); return err }), start, start, true},
 		{disktest.Close, onFile(disk.File.Close), start, start, true},
 	} {

@@ -1,6 +1,7 @@
 package disktest
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -24,6 +25,13 @@ type node struct {
 	size, durable int64
 	back          []byte
 	lost          bool
+
+	// Of a file that Edit has opened: what is durable of it, and what was done since to
+	// any place of it, in that order. A sync that fails loses the changes.
+	edited   bool
+	image    []byte
+	changes  []change
+	failures int
 
 	// Of a directory: what had the names that changed since they were synced, nil
 	// for nothing. Those of which a sync failed are in lostNames: a later one syncs
@@ -89,6 +97,10 @@ func (n *node) loseNames() {
 }
 
 func (n *node) syncBytes() {
+	if n.edited {
+		n.persist(func(int) bool { return true })
+		return
+	}
 	if !n.lost {
 		n.durable, n.back = n.size, nil
 	}
@@ -111,6 +123,9 @@ func (n *node) cutBytes(size int64) error {
 
 // survives returns what a power cut leaves of a file's bytes.
 func (n *node) survives(content []byte) []byte {
+	if n.edited {
+		return n.image
+	}
 	return slices.Concat(content[:min(n.durable, int64(len(content)))], n.back)
 }
 
@@ -129,10 +144,18 @@ func (f *FS) Kill() {
 // PowerCut is a Kill after which the directory has nothing but what is durable:
 // bytes that no Sync followed are cut off, and names are as they were when their
 // directory was synced last.
-func (f *FS) PowerCut() error {
+func (f *FS) PowerCut() error { return f.PowerCutAfter(func(int) bool { return false }) }
+
+// PowerCutAfter is a PowerCut before which the disk has written some of the changes to
+// edited files that no Sync followed, in whatever order: written says which of those of a
+// file.
+func (f *FS) PowerCutAfter(written func(change int) bool) error {
 	f.Kill()
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	for _, n := range f.nodes {
+		n.persist(written)
+	}
 	paths := make([]string, 0, len(f.nodes))
 	for path, n := range f.nodes {
 		paths = append(paths, path)
@@ -161,7 +184,7 @@ func (n *node) dropBytes() (err error) {
 	if n.content, err = os.ReadFile(n.path); err != nil {
 		return fmt.Errorf("reading what a power cut leaves: %w", err)
 	}
-	if n.durable == int64(len(n.content)) && n.back == nil {
+	if n.edited && bytes.Equal(n.content, n.image) || !n.edited && n.durable == int64(len(n.content)) && n.back == nil {
 		return nil
 	}
 	return os.WriteFile(n.path, n.survives(n.content), disk.FilePermissions)

@@ -86,18 +86,18 @@ func TestPowerCuts(t *testing.T) {
 			b.must(b.write("d/old", "1").Sync())
 		}, start},
 		{"a directory is removed and made anew, synced above", func(b *bench) { b.remove("d/old"); b.remove("d"); b.mkdir("d"); b.sync("") }, "d/ empty/"},
-		{"the whole volume is synced", func(b *bench) {
-			b.mkdir("n")
-			b.write("n/x", "1")
-			b.rename("d/old", "x")
-			b.syncVolume()
-			b.write("n/y", "2")
-		}, "d/ empty/ n/ n/x=1 x=old"},
-		{"a write after the volume was synced", func(b *bench) {
-			file := b.write("x", "1")
-			b.syncVolume()
-			b.more(file, "2")
-		}, start + " x=1"},
+		{"an edit, not synced", func(b *bench) { b.must(b.put(b.edit("d/old"), "xyz", 2).Punch(0, 1)) }, start},
+		{"an edit, synced", func(b *bench) { b.must(b.put(b.edit("d/old"), "xyz", 2).Sync()) }, "d/ d/old=olxyz empty/"},
+		{"a hole, synced", func(b *bench) { file := b.edit("d/old"); b.must(errors.Join(file.Punch(0, 2), file.Sync())) }, "d/ d/old=\x00\x00d empty/"},
+		{"an edit after the sync", func(b *bench) {
+			file := b.put(b.edit("d/old"), "O", 0)
+			b.must(file.Sync())
+			b.put(file, "D", 2)
+		}, "d/ d/old=Old empty/"},
+		{"an edit, synced by another opening", func(b *bench) { b.put(b.edit("d/old"), "O", 0); b.must(b.edit("d/old").Sync()) }, "d/ d/old=Old empty/"},
+		{"a cut of an edited file, not synced", func(b *bench) { b.must(b.edit("d/old").Truncate(1)) }, start},
+		{"a cut of an edited file, synced", func(b *bench) { file := b.edit("d/old"); b.must(errors.Join(file.Truncate(1), file.Sync())) }, "d/ d/old=o empty/"},
+		{"a removal of an edited file, not synced", func(b *bench) { b.put(b.edit("d/old"), "O", 0); b.remove("d/old") }, start},
 		{"a file was open", func(b *bench) { b.write("d/x", "1"); b.sync("d") }, "d/ d/old=old d/x= empty/"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -135,10 +135,18 @@ func TestWhatASyncLostStaysLost(t *testing.T) {
 			b.mkdir("x")
 			return errors.Join(b.SyncDirectory(b.root), b.SyncDirectory(b.root))
 		}, start},
-		{"bytes and names of a volume, synced again", 4, func(b *bench) error {
-			file := b.write("x", "1")
-			volume := b.volume()
-			return errors.Join(volume.Sync(), volume.Sync(), file.Sync(), b.SyncDirectory(b.root))
+		{"an edit, synced again", 3, func(b *bench) error {
+			file := b.put(b.edit("d/old"), "O", 0)
+			return errors.Join(file.Sync(), b.put(file, "D", 2).Sync())
+		}, "d/ d/old=olD empty/"},
+		{"an edit, of which another opening has the sync that fails", 5, func(b *bench) error {
+			file, other := b.edit("d/old"), b.edit("d/old")
+			b.put(file, "O", 0)
+			b.put(other, "D", 2)
+			if err := other.Sync(); !errors.Is(err, syscall.EIO) {
+				return err
+			}
+			return file.Sync()
 		}, start},
 		{"a name, removed and made again", 2, func(b *bench) error {
 			b.mkdir("x")
@@ -183,6 +191,21 @@ func TestWriteFileIsOneStep(t *testing.T) {
 			if readErr != nil || (string(text) != "new" && (err == nil || string(text) != "old")) {
 				t.Errorf("operation %d, mode %d: %v, then it has %q, %v\n%s", number, mode, err, text, readErr, b.Log(0))
 			}
+		}
+	}
+}
+
+// TestAPowerCutMayComeAfterSomeWrites: a disk writes what no sync followed in any order.
+func TestAPowerCutMayComeAfterSomeWrites(t *testing.T) {
+	for written, after := range map[int]string{0: "d/ d/old=Old empty/", 1: "d/ d/old=oLd empty/", 2: "d/ d/old=olD empty/"} {
+		b := newBench(t, disktest.Fault{})
+		file := b.edit("d/old")
+		for i, letter := range []string{"O", "L", "D"} {
+			b.put(file, letter, int64(i))
+		}
+		b.must(b.PowerCutAfter(func(change int) bool { return change == written }))
+		if got := b.tree(); got != after {
+			t.Errorf("after change %d there is %s; want %s", written, got, after)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package disktest
 
 import (
 	"os"
+	"syscall"
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 )
@@ -12,6 +13,9 @@ type file struct {
 	fsys *FS
 	name string
 	node *node
+	// failures is how many syncs of an edited file failed before the last one of this
+	// opening: a kernel tells each opening of each failure.
+	failures int
 }
 
 func (f *file) operation(kind Kind, bytes int64) Operation {
@@ -37,9 +41,43 @@ func (f *file) Sync() error {
 		if !f.fsys.open[f] {
 			return os.ErrClosed
 		}
+		if f.failures < f.node.failures {
+			f.failures = f.node.failures
+			return syscall.EIO
+		}
 		f.node.syncBytes()
 		return nil
-	}, lose: func() { f.node.lost = true }})
+	}, lose: func() {
+		f.node.loseBytes()
+		f.failures = f.node.failures
+	}})
+}
+
+// WriteAt implements disk.File.
+func (f *file) WriteAt(p []byte, from int64) (n int, err error) {
+	write := func(p []byte) func() error {
+		return func() (err error) {
+			n, err = f.File.WriteAt(p, from)
+			f.node.change(from, p[:n])
+			return err
+		}
+	}
+	o := f.operation(WriteAt, int64(len(p)))
+	o.From = from
+	err = f.fsys.run(o, action{do: write(p), short: write(p[:len(p)/2])})
+	return n, err
+}
+
+// Punch implements disk.File. The bytes are zeros then, in blocks that stay: a file system
+// that takes blocks out waits for the disk to have what was written to them.
+func (f *file) Punch(from, bytes int64) error {
+	o := f.operation(Punch, bytes)
+	o.From = from
+	return f.fsys.run(o, action{do: func() error {
+		f.node.change(from, make([]byte, bytes))
+		_, err := f.File.WriteAt(make([]byte, bytes), from)
+		return err
+	}})
 }
 
 // Flush implements disk.File. Nothing is durable by it.
@@ -50,6 +88,10 @@ func (f *file) Flush(from, bytes int64) error {
 // Truncate implements disk.File.
 func (f *file) Truncate(size int64) error {
 	return f.fsys.run(f.operation(Truncate, size), action{do: func() error {
+		if f.node.edited {
+			f.node.changes = append(f.node.changes, change{from: size, cut: true})
+			return f.File.Truncate(size)
+		}
 		if err := f.node.cutBytes(size); err != nil {
 			return err
 		}
@@ -58,8 +100,10 @@ func (f *file) Truncate(size int64) error {
 }
 
 // Allocate implements disk.File.
-func (f *file) Allocate(bytes int64) error {
-	return f.fsys.run(f.operation(Allocate, bytes), action{do: func() error { return f.File.Allocate(bytes) }})
+func (f *file) Allocate(from, bytes int64) error {
+	o := f.operation(Allocate, bytes)
+	o.From = from
+	return f.fsys.run(o, action{do: func() error { return f.File.Allocate(from, bytes) }})
 }
 
 // Allocated implements disk.File.

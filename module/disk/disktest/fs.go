@@ -133,6 +133,17 @@ func (f *FS) Append(name string) (disk.File, error) {
 	return f.openFile(Operation{Kind: Append, Name: name}, disk.OS{}.Append)
 }
 
+// Edit implements disk.FS. From now on what is durable of the file is kept apart.
+func (f *FS) Edit(name string) (disk.File, error) {
+	return f.openFile(Operation{Kind: Edit, Name: name}, func(name string) (disk.File, error) {
+		opened, err := disk.OS{}.Edit(name)
+		if err != nil {
+			return nil, err
+		}
+		return opened, f.node(name).keepImage()
+	})
+}
+
 func (f *FS) openFile(o Operation, open func(string) (disk.File, error)) (disk.File, error) {
 	name, opened := o.Name, &file{fsys: f, name: o.Name}
 	err := f.run(o, action{do: func() (err error) {
@@ -145,6 +156,7 @@ func (f *FS) openFile(o Operation, open func(string) (disk.File, error)) (disk.F
 			opened.node = new(node)
 			f.name(name, opened.node)
 		}
+		opened.failures = opened.node.failures
 		return nil
 	}})
 	if err != nil {
@@ -224,41 +236,5 @@ func (f *FS) Free(name string) (free disk.Space, err error) {
 	}})
 	return free, err
 }
-
-// OpenVolume implements disk.FS.
-func (f *FS) OpenVolume(name string) (disk.Volume, error) {
-	if err := f.run(Operation{Kind: OpenVolume, Name: name}, action{do: func() error { return nil }}); err != nil {
-		return nil, err
-	}
-	return volume{f, name}, nil
-}
-
-// volume is all that the FS knows of.
-type volume struct {
-	fsys *FS
-	name string
-}
-
-// Sync implements disk.Volume.
-func (v volume) Sync() error {
-	return v.fsys.run(Operation{Kind: SyncVolume, Name: v.name}, action{
-		do: func() error {
-			for _, n := range v.fsys.nodes {
-				n.syncBytes()
-				n.syncNames()
-			}
-			return nil
-		},
-		lose: func() {
-			for _, n := range v.fsys.nodes {
-				n.lost = n.lost || n.size > n.durable || n.back != nil
-				n.loseNames()
-			}
-		},
-	})
-}
-
-// Close implements disk.Volume.
-func (volume) Close() error { return nil }
 
 var _ disk.FS = (*FS)(nil)

@@ -13,11 +13,14 @@ import (
 // Kind is what an operation does.
 type Kind string
 
-// The kinds: one for each method of disk.FS, disk.File and disk.Volume.
+// The kinds: one for each method of disk.FS and disk.File.
 const (
 	Create        Kind = "create"
 	Append        Kind = "append"
+	Edit          Kind = "edit"
 	Write         Kind = "write"
+	WriteAt       Kind = "write at"
+	Punch         Kind = "punch"
 	Sync          Kind = "sync"
 	Flush         Kind = "flush"
 	Truncate      Kind = "truncate"
@@ -29,8 +32,6 @@ const (
 	MakeDirectory Kind = "make directory"
 	SyncDirectory Kind = "sync directory"
 	Free          Kind = "free"
-	OpenVolume    Kind = "open volume"
-	SyncVolume    Kind = "sync volume"
 )
 
 // Mode is what happens at the operation of a Fault.
@@ -65,8 +66,10 @@ type Operation struct {
 	Name string
 	// To is the new name of a Rename.
 	To string
-	// Bytes of a Write, Flush, Truncate or Allocate.
+	// Bytes of a Write, WriteAt, Punch, Flush, Truncate or Allocate.
 	Bytes int64
+	// From is the place of a WriteAt, a Punch or an Allocate.
+	From int64
 	// Err is what it returned.
 	Err error
 }
@@ -79,6 +82,8 @@ func (o Operation) String() string {
 		text += " to " + o.To
 	case Write, Flush, Truncate, Allocate:
 		text += fmt.Sprintf(", %d bytes", o.Bytes)
+	case WriteAt, Punch:
+		text += fmt.Sprintf(" %d, %d bytes", o.From, o.Bytes)
 	}
 	return text + outcome(o.Err)
 }

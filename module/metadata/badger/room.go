@@ -180,7 +180,7 @@ func (r *room) make(name string, bytes int64) error {
 	if err != nil {
 		return fmt.Errorf("creating file: %w", err)
 	}
-	err = file.Allocate(bytes)
+	err = file.Allocate(0, bytes)
 	if err == nil {
 		err = file.Truncate(bytes) // shows how much it holds
 	}
@@ -214,7 +214,7 @@ func (r *room) allocate(open func(string) (disk.File, error), name string, bytes
 	if err != nil {
 		return fmt.Errorf("opening mapped file: %w", err)
 	}
-	if err := errors.Join(file.Allocate(bytes), file.Close()); err != nil {
+	if err := errors.Join(file.Allocate(0, bytes), file.Close()); err != nil {
 		return fmt.Errorf("reserving disk space: %w", err)
 	}
 	return nil

@@ -41,11 +41,11 @@ type refusingFile struct {
 	disk *fullDisk
 }
 
-func (f refusingFile) Allocate(bytes int64) error {
+func (f refusingFile) Allocate(from, bytes int64) error {
 	if f.disk.refuses.Load() {
 		return syscall.ENOSPC
 	}
-	return f.File.Allocate(bytes)
+	return f.File.Allocate(from, bytes)
 }
 
 func newFullDisk(free int64) *fullDisk {

@@ -1,7 +1,6 @@
 package command
 
 import (
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -16,18 +15,17 @@ func TestVerifyOffline(t *testing.T) {
 	if err != nil || out != "" || !strings.Contains(notes, "4 blobs, ") || !strings.Contains(notes, "0 damaged, 0 problems") {
 		t.Errorf("a good registry: %v\n%s\n%s", err, out, notes)
 	}
-	damaged := largestBlob(t, filepath.Join(c.root, "blobs"))
-	flipBit(t, damaged)
+	flipBit(t, largestBlob(t, filepath.Join(c.root, "blobs")))
 	out, notes, err = c.run("verify", "--offline", "--root", c.root)
 	if err == nil || err.Error() != errDamageFound.Error() || !strings.Contains(notes, "1 damaged") {
 		t.Errorf("a flipped bit: %v\n%s", err, notes)
 	}
-	line := regexp.MustCompile(`^wrong digest: [0-9a-f]{64}, \d+ bytes at 00000000/` + filepath.Base(damaged) + `: SHA-256 [0-9a-f]{64}\n$`)
+	line := regexp.MustCompile(`^wrong digest: [0-9a-f]{64}, \d+ bytes at p0000001/[a-z2-7]{26}: bytes without the checksum that the store has of them\n$`)
 	if !line.MatchString(out) {
 		t.Errorf("it lists %q", out)
 	}
-	if _, err := os.Stat(damaged); !os.IsNotExist(err) {
-		t.Errorf("the damaged bytes are not put aside: %v", err)
+	if aside := filesBelow(t, filepath.Join(c.root, "blobs", "quarantine")); len(aside) != 1 {
+		t.Errorf("put aside is %v, want the damaged bytes", aside)
 	}
 	if out, _, err := c.run("verify", "--offline", "--root", c.root); err == nil || !strings.HasPrefix(out, "missing: ") {
 		t.Errorf("again: %v, %q", err, out)

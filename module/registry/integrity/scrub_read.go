@@ -86,6 +86,9 @@ func (k *Keeper) Judge(ctx context.Context, blob store.Blob, err error) (Damage,
 		if size, err := k.blobs.Stat(ctx, blob.Locator); err == nil && size != blob.Size {
 			return wrongSize(blob, size), nil
 		}
+		if errors.Is(err, store.ErrDamaged) {
+			return Damage{Kind: store.DamageDigest, Blob: blob, Found: "bytes without the checksum that the store has of them"}, nil
+		}
 	}
 	return Damage{Kind: store.DamageUnreadable, Blob: blob, Found: err.Error()}, nil
 }

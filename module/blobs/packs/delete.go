@@ -1,0 +1,192 @@
+package packs
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/generic-registry/caddy-generic-registry/module/directory"
+	"github.com/generic-registry/caddy-generic-registry/module/disk"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+)
+
+// Delete deletes a blob. An absent one is not an error. After an error the blob may be
+// there, with content or without, and can be deleted again.
+func (s *Store) Delete(locator store.Locator) error {
+	return s.remove(locator, func(file disk.File, p *pack, at place, one slot) error {
+		if err := p.punch(file, one); err != nil {
+			return err
+		}
+		return s.empty(file, p, at)
+	})
+}
+
+// Drop deletes a blob for good: when it returns nil no power cut brings it back. After an
+// error it is there as it was. No round is written meanwhile, so that no sync but this one
+// is told of an error that this one has to tell.
+func (s *Store) Drop(locator store.Locator) error {
+	s.turn <- struct{}{}
+	defer func() { <-s.turn }()
+	return s.remove(locator, func(file disk.File, p *pack, at place, one slot) error {
+		before, err := p.rawSlot(at)
+		if err != nil {
+			return err
+		}
+		_, err = file.WriteAt(deletedSlot[:], int64(at.slot)*slotSize)
+		if err == nil {
+			err = file.Sync()
+		}
+		if err != nil {
+			_, undoing := file.WriteAt(before, int64(at.slot)*slotSize)
+			s.giveUp(p)
+			return errors.Join(err, undoing, file.Sync())
+		}
+		return p.punch(file, one)
+	})
+}
+
+func (p *pack) rawSlot(at place) ([]byte, error) {
+	raw := make([]byte, slotSize)
+	file, err := disk.Open(p.path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	_, err = file.ReadAt(raw, int64(at.slot)*slotSize)
+	return raw, err
+}
+
+// remove keeps a blob from readers, and has its bytes taken away. If they cannot be, the
+// blob is there again.
+func (s *Store) remove(locator store.Locator, away func(disk.File, *pack, place, slot) error) error {
+	at, err := find(locator)
+	if err != nil {
+		return err
+	}
+	p := s.get(at.pack)
+	if p == nil {
+		return nil
+	}
+	one, restore, err := s.keep(p, at)
+	if errors.Is(err, store.ErrBlobNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	file, err := s.fsys.Edit(p.path)
+	if err == nil {
+		err = errors.Join(away(file, p, at, one), file.Close())
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		restore()
+		return fmt.Errorf("removing a small file: %w", directory.Full(err))
+	}
+	p.mu.Lock()
+	p.busy--
+	p.mu.Unlock()
+	return s.removeEmpty(p)
+}
+
+// keep keeps a blob from readers, when no one reads it. It returns the slot, of a damaged
+// one without its blocks, and what undoes that. ErrBlobNotFound. The disk is read before
+// readers have to wait.
+func (s *Store) keep(p *pack, at place) (one slot, restore func(), err error) {
+	file, release, err := p.acquire(&s.opened)
+	if err != nil {
+		return one, nil, err
+	}
+	one, err = p.readSlot(file, at)
+	release()
+	if errors.Is(err, store.ErrDamaged) {
+		one, err = slot{}, nil
+	}
+	if err != nil {
+		return one, nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	listed := p.damaged[at.slot]
+	if !listed && !p.has(at.slot) {
+		return one, nil, store.ErrBlobNotFound // deleted just now
+	}
+	p.busy++
+	p.clear(at.slot)
+	delete(p.damaged, at.slot)
+	return one, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.busy--
+		if listed {
+			p.damaged[at.slot] = true
+			return
+		}
+		p.set(at.slot)
+	}, nil
+}
+
+// punch takes the blocks of a blob out of the file.
+func (p *pack) punch(file disk.File, one slot) error {
+	if one.length == 0 {
+		return nil
+	}
+	return file.Punch(p.layout.at(one.block), int64(blocks(one.length))*blockSize)
+}
+
+// slotsPerBlock is how many slots a block of the table has.
+const slotsPerBlock = blockSize / slotSize
+
+// empty marks a slot. The last blob of a block of the table takes the block with it, of a
+// pack that is never written again.
+func (s *Store) empty(file disk.File, p *pack, at place) error {
+	p.table.Lock()
+	defer p.table.Unlock()
+	first := at.slot / slotsPerBlock * slotsPerBlock
+	if !s.isLast(p) && p.isVacant(first) {
+		return file.Punch(int64(first)*slotSize, blockSize)
+	}
+	_, err := file.WriteAt(deletedSlot[:], int64(at.slot)*slotSize)
+	return err
+}
+
+// isVacant tells whether a block of the table, from its first slot on, has no blob but the
+// one that is being deleted, of a pack that is not being written.
+func (p *pack) isVacant(first int) bool {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	vacant := !p.written && p.busy == 1
+	for i := first; vacant && i < first+slotsPerBlock; i++ {
+		vacant = !p.has(i) && !p.damaged[i]
+	}
+	return vacant
+}
+
+// isLast tells whether a pack has the highest number. It stays, empty or not, so that the
+// number is not given again.
+func (s *Store) isLast(p *pack) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return p.number == s.top
+}
+
+// removeEmpty removes a pack that has no blob, and is not being written.
+func (s *Store) removeEmpty(p *pack) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.written || p.removed || p.busy > 0 || p.count() > 0 || s.isLast(p) {
+		return nil
+	}
+	if p.file != nil {
+		s.opened.forget(p)
+		_ = p.file.Close() // it was only read
+		p.file = nil
+	}
+	if err := s.fsys.Remove(p.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("removing a pack without blobs: %w", directory.Full(err))
+	}
+	p.removed = true
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.packs, p.number)
+	return nil
+}

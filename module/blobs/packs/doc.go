@@ -1,0 +1,73 @@
+// Package packs keeps small blobs, many in a file, each written once and where it stays:
+//
+//	<directory>/<number>   a pack: a table of slots, and then content
+//
+// A slot has 32 bytes and describes one blob (slot.go). The content of a blob begins at a
+// block of 4 KiB, so that a deletion gives whole blocks back. A pack takes 64 MiB of
+// content, and as many blobs as there are blocks. Nothing that a client sends becomes a
+// name, and the locator of a blob says its pack, its slot, and 112 random bits that are in
+// the slot too.
+//
+// # How a blob is written
+//
+// All that wait at one moment are written in one round, to the pack that is written at that
+// time: their content, one after the other; their slots; and then one sync makes all of it
+// durable. Only then can they be read, walked and deleted, and only then their locators are
+// told. The next round gathers meanwhile. Blocks are set aside in steps of 4 MiB, ahead of
+// the content. A pack that is full is closed, and another begins: the name of a new pack is
+// synced before anything is in it.
+//
+// Opening goes on with the last pack, after the end of its file: no byte of a block that
+// ever belonged to a blob is written again.
+//
+// # How a blob is read
+//
+// Slot and content are read from a pack that is open already, while nothing can take the
+// blob away (pack.mu). The reader has the bytes in memory, so it keeps them whatever is
+// deleted. They are compared with the checksum in the slot: bytes that are not those that
+// were written are damage, and reach nobody.
+//
+// # How a blob is deleted
+//
+// First nobody can read it any more, then its blocks are taken out of the file, then its
+// slot is marked. None of it is synced: what a power cut brings back nobody names, and the
+// sweep removes it, with content or without. A kill between two steps leaves a slot with
+// zeros for content, and whoever asked for the deletion asks again. A pack that is not
+// being written, and has no blob left, is removed; so is a block of its table without one.
+// Nothing is moved.
+//
+// A blob that is put aside is kept from others first (Drop): its slot is marked and synced
+// before its blocks are taken out.
+//
+// A backup names a slot for ever, and an increment may name others. So no slot is used
+// twice: the mark of a deleted one is not that of one never used, and the pack with the
+// highest number stays, empty or not.
+//
+// # What a crash leaves
+//
+// Of the round that was being written anything may be there: content without a slot, or a
+// slot without its content. Nobody was told of the locators of that round, so no record
+// names them. They need no mark: opening lists the blobs of the last pack (Recovered), and
+// package registry removes those without a name. A slot that was acknowledged and does not
+// have its content any more is damage. Both are told apart by whether they are named, so a
+// damaged blob is never taken for a torn one.
+//
+// Slots lie within sectors of the disk, and a sector is written whole or not at all. A slot
+// that does not pass its checksum is therefore damage: it stays, and its pack with it,
+// until the blob is deleted or put aside.
+//
+// Blocks that belong to no blob, because of a power cut after a deletion, are given back
+// when the store opens, if the file takes more of the disk than its blobs do.
+//
+// # A write or a sync that fails
+//
+// A failed sync is never tried again: the kernel may have dropped what it could not write,
+// and the next sync then succeeds although the data is lost. Those who wait for the round
+// are told of the error. The pack is given up: no blob is written to it until the store was
+// opened again and its table was read. What had been acknowledged before was durable, and
+// stays readable. The next round begins another pack, with a name of its own. The slots of
+// the failed round are marked as deleted as far as possible; nobody names them.
+//
+// A write of content that fails changes nothing: there is no slot. So a full disk refuses
+// blobs, and costs no pack.
+package packs

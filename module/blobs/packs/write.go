@@ -1,0 +1,324 @@
+package packs
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/generic-registry/caddy-generic-registry/module/directory"
+	"github.com/generic-registry/caddy-generic-registry/module/disk"
+)
+
+// writing is the pack that rounds are written to. Store.turn guards it.
+type writing struct {
+	current *pack // that takes blobs without a place; nil: another begins
+
+	pack      *pack // that is open to be written; nil: none
+	file      disk.File
+	allocated int64 // the end of what is set aside
+}
+
+// writeStep bounds the buffer that content is gathered in.
+const writeStep = 1 << 20
+
+// writeRound writes blobs, each with those after it that go to the same pack.
+func (s *Store) writeRound(blobs []*blob) {
+	slices.SortStableFunc(blobs, compareBlobs)
+	for len(blobs) > 0 {
+		p, err := s.target(blobs[0])
+		if err != nil {
+			blobs[0].err = err
+			blobs = blobs[1:]
+			continue
+		}
+		n := p.fitting(blobs)
+		if err := s.append(p, blobs[:n]); err != nil {
+			fail(blobs[:n], err)
+		}
+		blobs = blobs[n:]
+	}
+}
+
+// compareBlobs has blobs that have their place last, in the order of their places.
+func compareBlobs(a, b *blob) int {
+	switch {
+	case !a.placed && !b.placed:
+		return 0
+	case !a.placed:
+		return -1
+	case !b.placed:
+		return 1
+	}
+	return cmp.Or(cmp.Compare(a.at.pack, b.at.pack), cmp.Compare(a.at.slot, b.at.slot))
+}
+
+// target returns the pack for a blob, open to be written.
+func (s *Store) target(b *blob) (*pack, error) {
+	if b.placed {
+		return s.targetAt(b)
+	}
+	if p := s.current; p != nil && p.hasRoom(b) {
+		return p, s.enter(p)
+	}
+	s.current = nil
+	s.last++
+	p, err := s.begin(s.last)
+	if err == nil {
+		s.current = p
+	}
+	return p, err
+}
+
+// targetAt is target for a blob that has its place.
+func (s *Store) targetAt(b *blob) (p *pack, err error) {
+	if p = s.get(b.at.pack); p == nil {
+		p, err = s.begin(b.at.pack)
+	} else {
+		err = s.enter(p)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !p.isFree(b.at.slot) {
+		return nil, fmt.Errorf("writing blob %s: %w", b.at.locator(), fs.ErrExist)
+	}
+	if !p.hasRoom(b) {
+		return nil, fmt.Errorf("writing blob %s: the pack is full", b.at.locator())
+	}
+	return p, nil
+}
+
+func (p *pack) hasRoom(b *blob) bool {
+	return !p.given && (b.placed || p.nextSlot < p.layout.Slots) && p.nextBlock+blocks(len(b.content)) <= p.layout.Blocks
+}
+
+func (p *pack) isFree(slot int) bool {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return !p.has(slot) && !p.damaged[slot]
+}
+
+// fitting is how many blobs, from the first on, go to a pack at once.
+func (p *pack) fitting(blobs []*blob) int {
+	slot, block := p.nextSlot, p.nextBlock
+	for i, b := range blobs {
+		fits := block+blocks(len(b.content)) <= p.layout.Blocks
+		if b.placed {
+			fits = fits && b.at.pack == p.number && (i == 0 || blobs[i-1].placed && b.at.slot > blobs[i-1].at.slot && p.isFree(b.at.slot))
+		} else {
+			fits = fits && slot < p.layout.Slots
+		}
+		if i > 0 && !fits {
+			return i
+		}
+		slot++
+		block += blocks(len(b.content))
+	}
+	return len(blobs)
+}
+
+// begin makes a pack, of which the name is durable.
+func (s *Store) begin(number uint64) (*pack, error) {
+	if err := s.leave(); err != nil {
+		s.log.Warn("closing a pack", slog.Any("error", err)) // what is in it is durable
+	}
+	p := newPack(number, s.path, s.layout)
+	file, err := s.fsys.Create(p.path)
+	if err == nil {
+		err = file.Close()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("making a pack: %w", directory.Full(err))
+	}
+	if err = s.fsys.SyncDirectory(s.path); err == nil {
+		err = s.edit(p)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("making a pack: %w", directory.Full(err)), s.fsys.Remove(p.path))
+	}
+	before := s.get(s.top)
+	s.add(p)
+	if before == nil {
+		return p, nil
+	}
+	if err := s.removeEmpty(before); err != nil { // which it was kept from as the last one
+		s.log.Warn("removing a pack without blobs", slog.Any("error", err))
+	}
+	return p, nil
+}
+
+// enter opens a pack to write to it.
+func (s *Store) enter(p *pack) error {
+	if s.pack == p {
+		return nil
+	}
+	if err := s.leave(); err != nil {
+		s.log.Warn("closing a pack", slog.Any("error", err))
+	}
+	if err := s.edit(p); err != nil {
+		return fmt.Errorf("opening a pack: %w", directory.Full(err))
+	}
+	return nil
+}
+
+func (s *Store) edit(p *pack) error {
+	p.table.Lock()
+	defer p.table.Unlock()
+	file, err := s.fsys.Edit(p.path)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.removed {
+		return errors.Join(fs.ErrNotExist, file.Close())
+	}
+	p.written = true
+	s.pack, s.file, s.allocated = p, file, p.layout.at(p.nextBlock)
+	if p.nextBlock == 0 {
+		s.allocated = 0
+	}
+	return nil
+}
+
+// leave closes the pack that is open to be written, and gives back what was set aside for
+// more. It may be removed from now on.
+func (s *Store) leave() error {
+	p, file := s.pack, s.file
+	if p == nil {
+		return nil
+	}
+	s.pack, s.file = nil, nil
+	var err error
+	if end := p.layout.at(p.nextBlock); s.allocated > end {
+		err = file.Truncate(end)
+	}
+	err = errors.Join(err, file.Close())
+	p.mu.Lock()
+	p.written = false
+	p.mu.Unlock()
+	return errors.Join(directory.Full(err), s.removeEmpty(p))
+}
+
+// append writes blobs to the pack that is open, and syncs them.
+func (s *Store) append(p *pack, blobs []*blob) error {
+	last := p.nextBlock
+	for _, b := range blobs {
+		last += blocks(len(b.content))
+	}
+	if err := s.allocate(p, p.layout.at(last)); err != nil {
+		return fmt.Errorf("setting room aside for small files: %w", directory.Full(err))
+	}
+	slots, err := s.writeContent(p, blobs)
+	if err != nil {
+		// No slot tells of it. Its blocks are written over, or given back.
+		return fmt.Errorf("writing small files: %w", directory.Full(err))
+	}
+	for _, b := range blobs {
+		if !b.placed {
+			b.at.pack, b.at.slot = p.number, p.nextSlot
+		}
+		p.nextSlot = max(p.nextSlot, b.at.slot+1)
+	}
+	p.nextBlock = last
+	if err = s.writeSlots(blobs, slots); err == nil {
+		err = s.file.Sync()
+	}
+	if err != nil {
+		s.disown(p, blobs, err)
+		return fmt.Errorf("syncing small files: %w", directory.Full(err))
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, b := range blobs {
+		p.set(b.at.slot)
+	}
+	return nil
+}
+
+// allocate sets blocks aside up to an end, and for what comes after it where there is room.
+func (s *Store) allocate(p *pack, end int64) error {
+	if end <= s.allocated {
+		return nil
+	}
+	ahead := min(end+p.layout.Step, p.layout.at(p.layout.Blocks))
+	if !s.hasRoom(ahead - s.allocated) {
+		ahead = end
+	}
+	if err := s.file.Allocate(s.allocated, ahead-s.allocated); err != nil {
+		return err
+	}
+	s.allocated = ahead
+	return nil
+}
+
+// writeContent writes the content of blobs, one after the other from the next block on,
+// and returns their slots.
+func (s *Store) writeContent(p *pack, blobs []*blob) (slots []byte, err error) {
+	// The sweep may not take a blob for older than it is.
+	now := time.Now().Add(time.Second)
+	block, from := p.nextBlock, p.nextBlock
+	var buffer []byte
+	for i, b := range blobs {
+		if !b.placed {
+			b.at.nonce = newNonce()
+		}
+		slots = slot{b.at.nonce, block, len(b.content), now, crc32.Checksum(b.content, castagnoli)}.encode(slots)
+		buffer = append(buffer, b.content...)
+		block += blocks(len(b.content))
+		buffer = append(buffer, make([]byte, (block-from)*blockSize-len(buffer))...)
+		if len(buffer) == 0 || len(buffer) < writeStep && i < len(blobs)-1 {
+			continue
+		}
+		if _, err := s.file.WriteAt(buffer, p.layout.at(from)); err != nil {
+			return nil, err
+		}
+		from, buffer = block, buffer[:0]
+	}
+	return slots, nil
+}
+
+// writeSlots writes the slots of blobs, those that follow each other at once.
+func (s *Store) writeSlots(blobs []*blob, slots []byte) error {
+	for len(blobs) > 0 {
+		n := 1
+		for n < len(blobs) && blobs[n].at.slot == blobs[0].at.slot+n {
+			n++
+		}
+		if _, err := s.file.WriteAt(slots[:n*slotSize], int64(blobs[0].at.slot)*slotSize); err != nil {
+			return err
+		}
+		blobs, slots = blobs[n:], slots[n*slotSize:]
+	}
+	return nil
+}
+
+// disown empties the slots of a round whose sync failed, if that can be, and gives the pack
+// up.
+func (s *Store) disown(p *pack, blobs []*blob, why error) {
+	s.log.Error("a pack of small files could not be synced; another one is begun", slog.String("pack", p.path), slog.Any("error", why))
+	if err := s.writeSlots(blobs, bytes.Repeat(deletedSlot[:], len(blobs))); err != nil {
+		s.log.Warn("emptying slots of a pack", slog.Any("error", err))
+	}
+	s.giveUp(p)
+}
+
+// giveUp writes nothing more to a pack, of which a sync failed.
+func (s *Store) giveUp(p *pack) {
+	p.given = true
+	if s.current == p {
+		s.current = nil
+	}
+	if s.pack != p {
+		return
+	}
+	if err := s.leave(); err != nil {
+		s.log.Warn("closing a pack", slog.Any("error", err))
+	}
+}
