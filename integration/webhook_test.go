@@ -25,7 +25,6 @@ type hookReceiver struct {
 	testing.TB
 	address string
 	server  *http.Server
-	client  *http.Client
 
 	// status that is answered; with zero the request waits until the receiver is told
 	// another.
