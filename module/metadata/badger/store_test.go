@@ -67,7 +67,7 @@ func TestFaultsOfOpening(t *testing.T) {
 		{
 			name:    "the layout of an earlier build",
 			prepare: func(t *testing.T, root string) { writeFile(t, root, "FORMAT", layout+" 3\n") },
-			want:    store.ErrFormat, says: "this release reads version 8 only",
+			want:    store.ErrFormat, says: "this release reads version 9 only",
 		},
 		{
 			name:    "another layout",
