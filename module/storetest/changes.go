@@ -147,11 +147,11 @@ func bookmarksKept(f *metadataFixture, changes store.Changes) {
 	f.want(kept, map[string]store.Bookmark{"b": {After: 10, Lost: 2, LostAt: epoch, Saved: epoch}, "c": {}})
 }
 
-func changesAfterReopening(f *metadataFixture, changes store.Changes) {
+func changesAfterReopening(f *metadataFixture, _ store.Changes) {
 	f.mustPublish(ref("o", "p", "1", "f"), "x")
 	f.mustPublish(ref("o", "p", "1", "g"), "y")
 	f.reopen()
-	changes = f.MetadataStore.(store.Changes)
+	changes := f.MetadataStore.(store.Changes)
 	f.want(changes.LastChange(), uint64(2))
 	follower := changes.Follow(1)
 	f.want(f.told(follower, 1, 10), []string{"2 publish o/p/1/g"})
