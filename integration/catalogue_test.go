@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -76,8 +77,14 @@ func TestADraftUnderItsTag(t *testing.T) {
 		found.check(t)
 		return found
 	}
-	if draft := read("alice"); !*draft.Draft || len(draft.Assets) != 2 {
-		t.Errorf("its writer sees %+v", draft)
+	draft := read("alice")
+	var names []string
+	for _, asset := range draft.Assets {
+		names = append(names, *asset.Name)
+		s.want(http.StatusOK, http.MethodGet, strings.TrimPrefix(*asset.URL, fmt.Sprintf("http://127.0.0.1:%d", s.port)), "alice", nil)
+	}
+	if want := []string{"f", "f.sha256", "g", "g.sha256", "SHA256SUMS", "tool-2.0.0.tar"}; !*draft.Draft || !slices.Equal(names, want) {
+		t.Errorf("its writer sees %v of a draft: %v; want %v", names, *draft.Draft, want)
 	}
 	for _, user := range []string{"", "bob"} {
 		if got, none := s.one(404, http.MethodGet, repo+"/tags/2.0.0", user), s.one(404, http.MethodGet, repo+"/tags/3.0.0", user); fmt.Sprint(got) != fmt.Sprint(none) {

@@ -144,7 +144,7 @@ func TestAKillBringsNothingBack(t *testing.T) {
 
 // TestAPublishThatAKillCutLeavesNothing for long: bytes without a name are gone after the
 // next start.
-// Seen to fail with what a crash left left to the sweep.
+// Seen to fail with blobs of a crash that only the sweep removes.
 func TestAPublishThatAKillCutLeavesNothing(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)

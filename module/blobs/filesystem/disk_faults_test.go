@@ -47,7 +47,7 @@ func faultPlace(through func(disk.FS) disk.FS) storetest.FaultPlace {
 // TestFaults is of all blobs, small and large.
 // Seen to fail with no sync of a blob's file, of its directory, or of the store's root; a
 // rename before the sync; uploads of a crash that are not cleared; an aborted upload that
-// stays; quarantine without the sync of the old directory, or of the pack.
+// stays; quarantine without the sync of the old directory.
 func TestFaults(t *testing.T) {
 	place := faultPlace(func(fsys disk.FS) disk.FS { return fsys })
 	place.Every = 6
