@@ -40,7 +40,7 @@ func TestFaultsOfTheJournal(t *testing.T) {
 		Uploads:    filepath.Join("blobs", "tmp"),
 		Quarantine: filepath.Join("blobs", "quarantine"),
 		Journal:    true,
-		Every:      13,
+		Every:      31,
 		Only: func(o disktest.Operation) bool {
 			return o.Name == "metadata" || strings.HasPrefix(o.Name, "metadata/")
 		},
