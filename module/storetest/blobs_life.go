@@ -10,13 +10,17 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
-func readerOutlives(f *blobFixture) {
+func readerOutlives(f *blobFixture) { f.readerKeeps(f.Delete) }
+
+// readerKeeps holds that a reader has all bytes of a blob that is taken away meanwhile.
+func (f *blobFixture) readerKeeps(takeAway func(context.Context, store.Locator) error) {
+	f.Helper()
 	for _, size := range []int{5_000, 500_000} {
 		content := pattern(size)
 		locator := f.put(content)
 		reader, err := f.Open(context.Background(), locator, int64(len(content)))
 		f.noError(err)
-		f.noError(f.Delete(context.Background(), locator))
+		f.noError(takeAway(context.Background(), locator))
 		f.wantNothing(locator)
 		got, err := io.ReadAll(reader)
 		f.noError(err)

@@ -1,9 +1,7 @@
 package storetest
 
 import (
-	"bytes"
 	"context"
-	"io"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
@@ -27,22 +25,7 @@ func quarantined(f *blobFixture) {
 	f.wantWalked(0)
 }
 
-func readerOutlivesQuarantine(f *blobFixture) {
-	for _, size := range []int{5_000, 500_000} {
-		content := pattern(size)
-		locator := f.put(content)
-		reader, err := f.Open(context.Background(), locator, int64(len(content)))
-		f.noError(err)
-		f.noError(f.Quarantine(context.Background(), locator))
-		f.wantNothing(locator)
-		got, err := io.ReadAll(reader)
-		f.noError(err)
-		f.noError(reader.Close())
-		if !bytes.Equal(got, content) {
-			f.Error("the reader lost the bytes")
-		}
-	}
-}
+func readerOutlivesQuarantine(f *blobFixture) { f.readerKeeps(f.Quarantine) }
 
 func quarantineTouchesOne(f *blobFixture) {
 	ctx := context.Background()
