@@ -80,7 +80,7 @@ func (r *Registry) record(ctx context.Context, ref store.Ref, creator string, bl
 	switch {
 	case err == nil:
 		r.dates.note(ref, file.Created, r.now())
-		r.Changed(recording)
+		r.RecountDamage(recording)
 		r.published.note(file.Size, condemned && limits.OnDuplicate == store.Reject)
 		return file, nil
 	case store.IsRefusal(err):

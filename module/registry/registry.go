@@ -88,7 +88,7 @@ func New(metadata store.MetadataStore, blobs store.BlobStore, options Options) *
 	r.Keeper = integrity.NewKeeper(metadata, blobs, r.now, r.log, options.ScrubRate)
 	r.Hasher = hashing.New(metadata, blobs, r.Keeper)
 	r.Keyring = tokens.NewKeyring(metadata, r.now, r.log)
-	r.Remover = removal.New(metadata, blobs, r.now, r.log, r.Changed)
+	r.Remover = removal.New(metadata, blobs, r.now, r.log, r.RecountDamage)
 	r.Deliverer = webhook.New(ctx, metadata, r.log)
 	if options.Idle {
 		return r

@@ -60,8 +60,9 @@ func (k *Keeper) lookAtDamage(ctx context.Context) error {
 	return nil
 }
 
-// Changed says that files were published or deleted, and damaged blobs with them perhaps.
-func (k *Keeper) Changed(ctx context.Context) {
+// RecountDamage looks at what is damaged again, if something is: files were published or
+// deleted.
+func (k *Keeper) RecountDamage(ctx context.Context) {
 	before := k.damage.health()
 	if before.Count == 0 {
 		return
