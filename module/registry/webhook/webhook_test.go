@@ -160,6 +160,15 @@ func (w *world) wants(r *receiver, want ...string) {
 	}
 }
 
+// untilNothingWaits waits until the answers of receivers have arrived too: a request that is cut
+// before its answer is sent again.
+func (w *world) untilNothingWaits() {
+	w.Helper()
+	w.until("nothing waits", func() bool {
+		return !slices.ContainsFunc(w.Hooks(), func(hook webhook.Health) bool { return hook.Behind > 0 })
+	})
+}
+
 func (w *world) until(what string, is func() bool) {
 	w.Helper()
 	deadline := time.After(30 * time.Second)
@@ -315,11 +324,13 @@ func TestWhatWasNotToldIsToldByTheNext(t *testing.T) {
 	w.SetHooks([]webhook.Hook{hookTo(r, "team")})
 	w.publish("team", "1", "a")
 	w.wants(r, "created team/tool/1/a")
+	w.untilNothingWaits()
 	w.stop()
 	w.begin()
 	w.publish("team", "1", "b")
 	w.SetHooks([]webhook.Hook{hookTo(r, "team")})
 	w.wants(r, "created team/tool/1/a", "created team/tool/1/b")
+	w.untilNothingWaits()
 	w.SetHooks(nil)
 	w.publish("team", "1", "c")
 	if got := w.Hooks(); len(got) != 0 {
