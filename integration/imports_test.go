@@ -51,10 +51,13 @@ var rooms = []room{
 	{folder: "module/web/resume", is: "resumable uploads", imports: []string{"module/web/files", "module/web/receive", "module/web/send", "module/web/visit", "module/registry", "module/store"}, tests: suites},
 	{folder: "module/web/send", is: "bytes out: validators, conditions, ranges", imports: []string{"module/web/visit", "module/registry", "module/store"}, tests: suites},
 	{folder: "module/web/visit", is: "one request: its path, who asks, may they, refusals, the audit log, what was answered", imports: []string{"module/access", "module/pool", "module/registry", "module/store"}, tests: suites},
-	{folder: "module/operate/command", is: "caddy generic-registry", lines: 1900, imports: []string{"module/operate/admin", "module/operate/health", "module/operate/push", "module/operate/terminal", "module/pool", "module/registry", "module/registry/backup", "module/registry/backup/folder", "module/registry/integrity", "module/directory", "module/store"}, tests: []string{"module/metadata/*", "module/blobs/*"}},
+	{folder: "module/operate/command", is: "caddy generic-registry", lines: 1900, imports: []string{"module/operate/admin", "module/operate/health", "module/operate/pull", "module/operate/push", "module/operate/terminal", "module/pool", "module/registry", "module/registry/backup", "module/registry/backup/folder", "module/registry/integrity", "module/directory", "module/store"}, tests: []string{"module/metadata/*", "module/blobs/*"}},
 	{folder: "module/operate/health", is: "how a registry is, as JSON and as probes", imports: []string{"module/pool", "module/registry", "module/registry/webhook", "module/store", "module/web/visit"}},
 	{folder: "module/operate/metrics", is: "what the process's registries count, for Prometheus", imports: []string{"module/pool", "module/registry", "module/registry/webhook", "module/store", "module/web/visit"}, tests: slices.Concat([]string{"module/pool/pooltest", "module/registry/integrity"}, suites)},
-	{folder: "module/operate/push", is: "publishing folders and fetching versions, as a client", lines: 2050, imports: []string{"module/operate/terminal", "module/store"}},
+	{folder: "module/operate/push", is: "the command that publishes files into a version", imports: []string{"module/operate/client", "module/operate/terminal", "module/store"}, tests: []string{"module/operate/client/clienttest"}},
+	{folder: "module/operate/pull", is: "the command that fetches the files of a version", imports: []string{"module/operate/client", "module/operate/terminal", "module/store"}, tests: []string{"module/operate/client/clienttest"}},
+	{folder: "module/operate/client", is: "one server as a client sees it: URLs, credentials, requests that are tried again", imports: []string{"module/transfer", "module/store"}},
+	{folder: "module/operate/client/clienttest", is: "a server that only has the API, for tests"},
 	{folder: "module/operate/terminal", is: "how far a command is: a bar on a terminal, lines elsewhere", imports: []string{"module/store"}},
 	{folder: "module/operate/*", is: "what an administrator meets", imports: []string{"module/operate/health", "module/pool", "module/registry", "module/registry/backup", "module/registry/integrity", "module/registry/webhook", "module/store"}, tests: suites},
 	{folder: "module/pool/pooltest", is: "registries in the pool, for tests", imports: []string{"module/pool", "module/registry", "module/storetest/memory", "module/store"}},
@@ -96,7 +99,7 @@ var (
 	belowIntegration = []string{".", "caddyfile", "module", "module/metadata/*", "module/metadata/postgres/postgrestest", "module/blobs/*", "module/registry", "module/registry/*", "module/store"}
 
 	// suites are what only tests may import.
-	suites = []string{"module/disk/disktest", "module/metadata/postgres/postgrestest", "module/pool/pooltest", "module/storetest", "module/storetest/*"}
+	suites = []string{"module/disk/disktest", "module/operate/client/clienttest", "module/metadata/postgres/postgrestest", "module/pool/pooltest", "module/storetest", "module/storetest/*"}
 
 	// engine is what tests of a store may import besides: publishes run over both halves.
 	engine = slices.Concat([]string{"module/registry", "module/registry/*"}, suites)

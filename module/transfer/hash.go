@@ -34,7 +34,7 @@ func Hash(content io.Reader, size int64, read func(bytes int) error) (digest sto
 			return digest, fmt.Errorf("%w: after %d bytes of %d", ErrShort, size-left, size)
 		}
 		if err != nil && err != io.EOF {
-			return digest, fmt.Errorf("reading blob: %w", err)
+			return digest, fmt.Errorf("reading the bytes: %w", err)
 		}
 		if err := read(n); err != nil {
 			return digest, err

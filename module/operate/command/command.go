@@ -17,9 +17,9 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
-	"github.com/generic-registry/caddy-generic-registry/module/operate/push"
-
 	"github.com/generic-registry/caddy-generic-registry/module/operate/admin"
+	"github.com/generic-registry/caddy-generic-registry/module/operate/pull"
+	"github.com/generic-registry/caddy-generic-registry/module/operate/push"
 	"github.com/generic-registry/caddy-generic-registry/module/pool"
 )
 
@@ -61,7 +61,7 @@ func addCommands(root *cobra.Command) {
 	flags.StringVar(&target.root, "root", "", "Root of the registry, needed where there are several")
 	root.AddCommand(
 		tokenCommand(target), newBackupCommand(target), newRestoreCommand(target), newRebuildCommand(target), newVerifyCommand(target),
-		newSweepCommand(target), newHealthCommand(target), endsWithUser(push.NewPushCommand()), endsWithUser(push.NewPullCommand()),
+		newSweepCommand(target), newHealthCommand(target), endsWithUser(push.NewCommand()), endsWithUser(pull.NewCommand()),
 	)
 }
 

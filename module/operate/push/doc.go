@@ -1,10 +1,7 @@
-// Package push is the client's side of a registry: the commands that publish files into a
-// version, and that fetch a version whole.
+// Package push is the command that publishes files into a version.
 //
-// Both work against every server that speaks Gitea's API of generic packages. Where a
-// server offers resumable uploads (draft-ietf-httpbis-resumable-upload), large files go up
-// in requests of the size that it allows, and go on where they were cut.
-//
-// Nothing is sent before all names are known to be good, and nothing counts before its
-// SHA-256 was compared.
+// Nothing is sent before the names of all files are known to be good. Where a server offers
+// resumable uploads (draft-ietf-httpbis-resumable-upload), large files go up in requests of
+// the size that the server allows, and go on where they were cut. A file counts as published
+// once the server has its SHA-256, or at least its size where the server tells no digest.
 package push

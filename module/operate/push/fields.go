@@ -4,8 +4,6 @@ import (
 	"net/http"
 
 	"github.com/dunglas/httpsfv"
-
-	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // interopVersion of draft-ietf-httpbis-resumable-upload is what this client speaks.
@@ -67,29 +65,4 @@ func booleanOf(header http.Header, field string) bool {
 	}
 	is, ok := item.Value.(bool)
 	return ok && is
-}
-
-// reprDigest reads the SHA-256 of a Repr-Digest (RFC 9530 section 3).
-func reprDigest(header http.Header) (digest store.Digest, found bool) {
-	dictionary, err := httpsfv.UnmarshalDictionary(header.Values("Repr-Digest"))
-	if err != nil {
-		return digest, false
-	}
-	member, _ := dictionary.Get("sha-256")
-	item, _ := member.(httpsfv.Item)
-	sum, _ := item.Value.([]byte)
-	return digest, copy(digest[:], sum) == len(digest) && len(sum) == len(digest)
-}
-
-// setDigest says what the whole file has.
-func setDigest(header http.Header, digest store.Digest) error {
-	dictionary := httpsfv.NewDictionary()
-	dictionary.Add("sha-256", httpsfv.NewItem(digest[:]))
-	text, err := httpsfv.Marshal(dictionary)
-	if err != nil {
-		return err
-	}
-	header.Set("Repr-Digest", text)
-	header.Set("X-Checksum-Sha256", digest.String())
-	return nil
 }

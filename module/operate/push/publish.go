@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/generic-registry/caddy-generic-registry/module/operate/client"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -32,17 +33,17 @@ func (p *publishing) all(ctx context.Context, parallel int, files []local) error
 		}
 		files = files[1:]
 	}
-	if err := each(ctx, parallel, files, p.one); err != nil || !p.publish {
+	if err := client.Each(ctx, parallel, files, p.one); err != nil || !p.publish {
 		return err
 	}
-	return p.patiently(ctx, "publishing the draft", func() (bool, error) { return false, p.end(ctx) })
+	return p.Patiently(ctx, "publishing the draft", func() (bool, error) { return false, p.End(ctx) })
 }
 
 // one sends one file.
 func (p *publishing) one(ctx context.Context, file local) error {
 	sent, err := p.send(ctx, file)
 	if err != nil {
-		return fmt.Errorf("%s: %w", file.name, advised(err))
+		return fmt.Errorf("%s: %w", file.name, client.Advised(err))
 	}
 	text := "published "
 	switch {
@@ -51,7 +52,7 @@ func (p *publishing) one(ctx context.Context, file local) error {
 	case p.draft:
 		text = "in the draft: "
 	}
-	p.meter.finished(file.name, file.size, text+file.name)
+	p.meter.Finished(file.name, file.size, text+file.name)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.digests[file.name] = sent.digest
@@ -59,17 +60,17 @@ func (p *publishing) one(ctx context.Context, file local) error {
 	return nil
 }
 
-// end has the server publish the draft, if its files are those that were sent, and no others.
+// End has the server publish the draft, if its files are those that were sent, and no others.
 // Once it is published, the same again succeeds.
-func (p *publishing) end(ctx context.Context) error {
-	place := *p.target.base
+func (p *publishing) End(ctx context.Context) error {
+	place := *p.target.Base
 	place.RawQuery = "publish"
-	request, err := p.request(ctx, http.MethodPost, &place, bytes.NewReader(p.sums()))
+	request, err := p.Request(ctx, http.MethodPost, &place, bytes.NewReader(p.sums()))
 	if err != nil {
 		return err
 	}
 	request.Header.Set("Content-Type", "text/plain; charset=utf-8")
-	if _, err := p.answer(request); err != nil {
+	if _, err := p.Answer(request); err != nil {
 		return fmt.Errorf("the draft is not published: %w", err)
 	}
 	return nil

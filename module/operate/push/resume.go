@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+
+	"github.com/generic-registry/caddy-generic-registry/module/operate/client"
 )
 
 // resumed sends a file in requests of which none begins anew what has arrived.
@@ -23,12 +25,12 @@ type resumed struct {
 // begins bounds how often an upload begins anew that the server has forgotten.
 const begins = 3
 
-var errForgotten = errors.New("the server has forgotten the upload several times")
+var errForgotten = client.Final("the server has forgotten the upload several times")
 
 // send sends the file until it is there.
 func (r *resumed) send(ctx context.Context) error {
 	begun := 0
-	err := r.patiently(ctx, r.file.name, func() (forward bool, err error) {
+	err := r.Patiently(ctx, r.file.name, func() (forward bool, err error) {
 		before := r.offset
 		for {
 			if r.upload == nil {
@@ -43,12 +45,12 @@ func (r *resumed) send(ctx context.Context) error {
 			switch {
 			case done:
 				return true, err
-			case status(err) == http.StatusNotFound:
+			case client.Status(err) == http.StatusNotFound:
 				// Published, and the answer was lost; or expired, and to begin anew.
 				if done, err := r.arrived(ctx); done || err != nil {
 					return false, err
 				}
-				r.stand(0)
+				r.Stand(0)
 				r.upload = nil
 			case err != nil:
 				r.sure = false
@@ -56,7 +58,7 @@ func (r *resumed) send(ctx context.Context) error {
 			}
 		}
 	})
-	if err != nil && r.upload != nil && !passes(err) {
+	if err != nil && r.upload != nil && !client.Passes(err) {
 		r.cancel(ctx)
 	}
 	return err
@@ -65,17 +67,17 @@ func (r *resumed) send(ctx context.Context) error {
 // begin asks for an upload, and sends nothing of the file yet: its URL would be lost with
 // a cut, and some proxies drop the answer that tells it sooner.
 func (r *resumed) begin(ctx context.Context) error {
-	request, err := r.request(ctx, http.MethodPut, r.draftOf(r.place), http.NoBody)
+	request, err := r.Request(ctx, http.MethodPut, r.draftOf(r.place), http.NoBody)
 	if err != nil {
 		return err
 	}
 	r.speak(request, false)
 	request.Header.Set("Content-Length", "0")
 	request.Header.Set(fieldLength, strconv.FormatInt(r.file.size, 10))
-	if err := setDigest(request.Header, r.digest); err != nil {
+	if err := client.SetDigest(request.Header, r.digest); err != nil {
 		return err
 	}
-	response, err := r.answer(request)
+	response, err := r.Answer(request)
 	if err != nil {
 		return err
 	}
@@ -92,7 +94,7 @@ func (r *resumed) begin(ctx context.Context) error {
 		r.limits = limits
 	}
 	r.upload, r.sure = upload, true
-	r.stand(0)
+	r.Stand(0)
 	return nil
 }
 
@@ -110,7 +112,7 @@ func (r *resumed) speak(request *http.Request, complete bool) {
 // is true once the answer is the file's.
 func (r *resumed) step(ctx context.Context) (done bool, err error) {
 	if !r.sure {
-		if done, err := r.ask(ctx); done || err != nil {
+		if done, err := r.Ask(ctx); done || err != nil {
 			return done, err
 		}
 	}
@@ -119,8 +121,8 @@ func (r *resumed) step(ctx context.Context) (done bool, err error) {
 		size = min(size, r.limits.maxAppend)
 	}
 	complete := r.offset+size == r.file.size
-	body := r.meter.read(r.file.name, io.NewSectionReader(r.opened, r.offset, size))
-	request, err := r.request(ctx, http.MethodPatch, r.upload, nil)
+	body := r.meter.Reader(r.file.name, io.NewSectionReader(r.opened, r.offset, size))
+	request, err := r.Request(ctx, http.MethodPatch, r.upload, nil)
 	if err != nil {
 		return false, err
 	}
@@ -128,24 +130,24 @@ func (r *resumed) step(ctx context.Context) (done bool, err error) {
 	r.speak(request, complete)
 	request.Header.Set("Content-Type", partialUpload)
 	request.Header.Set(fieldOffset, strconv.FormatInt(r.offset, 10))
-	response, err := r.do(request)
+	response, err := r.Do(request)
 	if err != nil {
-		body.undo()
+		body.Undo()
 		return false, err
 	}
-	defer finish(response)
+	defer client.Finish(response)
 	switch {
 	case response.StatusCode == http.StatusConflict && !booleanOf(response.Header, fieldComplete):
-		body.undo()
+		body.Undo()
 		offset, told := integerOf(response.Header, fieldOffset)
 		if !told || offset == r.offset || offset > r.file.size {
-			return false, refusedBy(response)
+			return false, client.RefusedBy(response)
 		}
-		r.stand(offset)
+		r.Stand(offset)
 		return false, nil
 	case response.StatusCode >= 400:
-		body.undo()
-		err := refusedBy(response)
+		body.Undo()
+		err := client.RefusedBy(response)
 		return booleanOf(response.Header, fieldComplete), err
 	case complete:
 		r.offset += size
@@ -155,14 +157,14 @@ func (r *resumed) step(ctx context.Context) (done bool, err error) {
 	return false, nil
 }
 
-// ask asks where the upload stands.
-func (r *resumed) ask(ctx context.Context) (done bool, err error) {
-	request, err := r.request(ctx, http.MethodHead, r.upload, nil)
+// Ask asks where the upload stands.
+func (r *resumed) Ask(ctx context.Context) (done bool, err error) {
+	request, err := r.Request(ctx, http.MethodHead, r.upload, nil)
 	if err != nil {
 		return false, err
 	}
 	request.Header.Set(fieldInterop, interopVersion)
-	response, err := r.answer(request)
+	response, err := r.Answer(request)
 	if err != nil {
 		return false, err
 	}
@@ -173,23 +175,23 @@ func (r *resumed) ask(ctx context.Context) (done bool, err error) {
 	if !told || offset > r.file.size {
 		return false, fmt.Errorf("the server does not say where the upload stands")
 	}
-	r.stand(offset)
+	r.Stand(offset)
 	r.sure = true
 	return false, nil
 }
 
-// stand takes an offset from the server.
-func (r *resumed) stand(offset int64) {
+// Stand takes an offset from the server.
+func (r *resumed) Stand(offset int64) {
 	r.offset = offset
-	r.meter.stand(r.file.name, offset)
+	r.meter.Stand(r.file.name, offset)
 }
 
 // cancel gives up an upload that will not go on. It expires in any case.
 func (r *resumed) cancel(ctx context.Context) {
-	request, err := r.request(context.WithoutCancel(ctx), http.MethodDelete, r.upload, nil)
+	request, err := r.Request(context.WithoutCancel(ctx), http.MethodDelete, r.upload, nil)
 	if err != nil {
 		return
 	}
 	request.Header.Set(fieldInterop, interopVersion)
-	_, _ = r.answer(request)
+	_, _ = r.Answer(request)
 }

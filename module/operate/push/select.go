@@ -5,10 +5,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path"
 	"path/filepath"
-	"strings"
 
+	"github.com/generic-registry/caddy-generic-registry/module/operate/client"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -19,42 +18,10 @@ type local struct {
 	size int64
 }
 
-// filter chooses names by patterns. Without include all are chosen.
-type filter struct{ include, exclude []string }
-
-// check reports a pattern that is none.
-func (f filter) check() error {
-	for _, pattern := range append(append([]string(nil), f.include...), f.exclude...) {
-		if _, err := path.Match(pattern, ""); err != nil {
-			return fmt.Errorf("the pattern %q: %w", pattern, err)
-		}
-	}
-	return nil
-}
-
-// takes tells whether a file is chosen, by its path below the folder that was given.
-func (f filter) takes(below string) bool {
-	return (len(f.include) == 0 || matches(f.include, below)) && !matches(f.exclude, below)
-}
-
-// matches compares a pattern with a slash with the path, any other with the name.
-func matches(patterns []string, below string) bool {
-	for _, pattern := range patterns {
-		text := path.Base(below)
-		if strings.Contains(pattern, "/") {
-			text = below
-		}
-		if is, _ := path.Match(pattern, text); is { // a bad pattern was refused before
-			return true
-		}
-	}
-	return false
-}
-
 // collect finds the files that arguments name: files, folders with all below them, and
 // patterns. It reports everything that is wrong with their names at once: two that would be
 // one file, and those that no registry takes.
-func collect(arguments []string, chosen filter, names store.FileNames) ([]local, error) {
+func collect(arguments []string, chosen client.Filter, names store.FileNames) ([]local, error) {
 	var files []local
 	for _, argument := range arguments {
 		paths, err := expand(argument)
@@ -92,7 +59,7 @@ func expand(argument string) ([]string, error) {
 
 // below finds the files in a folder, or the file itself. Links to files are followed, and
 // links to folders are not.
-func below(root string, chosen filter) (files []local, err error) {
+func below(root string, chosen client.Filter) (files []local, err error) {
 	err = filepath.WalkDir(root, func(place string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -121,7 +88,7 @@ func below(root string, chosen filter) (files []local, err error) {
 			return nil
 		case !info.Mode().IsRegular():
 			return fmt.Errorf("%s is no file", place)
-		case !chosen.takes(filepath.ToSlash(relative)):
+		case !chosen.Takes(filepath.ToSlash(relative)):
 			return nil
 		}
 		files = append(files, local{path: place, name: filepath.Base(place), size: info.Size()})

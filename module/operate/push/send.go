@@ -2,14 +2,14 @@ package push
 
 import (
 	"context"
-	"crypto/sha256"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"os"
 
+	"github.com/generic-registry/caddy-generic-registry/module/operate/client"
+	"github.com/generic-registry/caddy-generic-registry/module/operate/terminal"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -18,10 +18,10 @@ const resumeFrom = 4 << 20
 
 // sender publishes files into one version.
 type sender struct {
-	*client
-	target target
+	*client.Client
+	target client.Target
 	draft  bool
-	meter  *meter
+	meter  *terminal.Meter
 }
 
 // outcome is what became of a file.
@@ -34,20 +34,20 @@ type outcome struct {
 // errDiffers: the version has a file of that name with other bytes. errNoDrafts: a file that
 // was to go into a draft is published.
 var (
-	errDiffers  = errors.New("the version has a file of that name, with other bytes; published files do not change")
-	errNoDrafts = errors.New("the server has no drafts, and has published this file at once; no other was sent")
+	errDiffers  = client.Final("the version has a file of that name, with other bytes; published files do not change")
+	errNoDrafts = client.Final("the server has no drafts, and has published this file at once; no other was sent")
 )
 
 // send publishes one file, unless the version has it already.
 func (s *sender) send(ctx context.Context, file local) (sent outcome, err error) {
 	opened, err := os.Open(file.path)
 	if err != nil {
-		return sent, fmt.Errorf("%w: %w", errLocal, err)
+		return sent, fmt.Errorf("%w: %w", client.ErrLocal, err)
 	}
 	defer opened.Close()
-	place := s.target.file(file.name)
+	place := s.target.File(file.name)
 	existing, err := s.head(ctx, place)
-	if err != nil && status(err) != http.StatusNotFound {
+	if err != nil && client.Status(err) != http.StatusNotFound {
 		return sent, err
 	}
 	exists := err == nil
@@ -61,7 +61,7 @@ func (s *sender) send(ctx context.Context, file local) (sent outcome, err error)
 		}
 	}
 	// Only now: a file that is refused anyway is not read.
-	if sent.digest, err = hashFile(ctx, opened, file); err != nil {
+	if sent.digest, err = client.HashFile(ctx, opened, file.size); err != nil {
 		return sent, err
 	}
 	way := plain{s, opened, file, place, sent.digest, exists}
@@ -80,12 +80,12 @@ func (s *sender) send(ctx context.Context, file local) (sent outcome, err error)
 
 // head asks what the server has of a file.
 func (s *sender) head(ctx context.Context, place *url.URL) (response *http.Response, err error) {
-	err = s.patiently(ctx, "asking for "+place.Path, func() (bool, error) {
-		request, err := s.request(ctx, http.MethodHead, place, nil)
+	err = s.Patiently(ctx, "asking for "+place.Path, func() (bool, error) {
+		request, err := s.Request(ctx, http.MethodHead, place, nil)
 		if err != nil {
 			return false, err
 		}
-		response, err = s.answer(request)
+		response, err = s.Answer(request)
 		return false, err
 	})
 	return response, err
@@ -93,14 +93,14 @@ func (s *sender) head(ctx context.Context, place *url.URL) (response *http.Respo
 
 // limits asks whether the server offers resumable uploads, and of what size.
 func (s *sender) limits(ctx context.Context, place *url.URL) (limits uploadLimits, offered bool, err error) {
-	err = s.patiently(ctx, "asking for limits", func() (bool, error) {
-		request, err := s.request(ctx, http.MethodOptions, place, nil)
+	err = s.Patiently(ctx, "asking for limits", func() (bool, error) {
+		request, err := s.Request(ctx, http.MethodOptions, place, nil)
 		if err != nil {
 			return false, err
 		}
 		request.Header.Set(fieldInterop, interopVersion)
-		response, err := s.answer(request)
-		if err != nil && passes(err) {
+		response, err := s.Answer(request)
+		if err != nil && client.Passes(err) {
 			return false, err
 		}
 		if err == nil && response.Header.Get(fieldInterop) == interopVersion {
@@ -113,39 +113,13 @@ func (s *sender) limits(ctx context.Context, place *url.URL) (limits uploadLimit
 
 // compare holds that the server has the file. One that tells no digest has at least its size.
 func compare(response *http.Response, digest store.Digest, size int64) error {
-	if got, told := digestOf(response.Header); told && got != digest {
+	if got, told := client.DigestOf(response.Header); told && got != digest {
 		return errDiffers
 	}
 	if response.Request.Method == http.MethodHead && response.ContentLength >= 0 && response.ContentLength != size {
 		return errDiffers
 	}
 	return nil
-}
-
-// hashFile reads a file once.
-func hashFile(ctx context.Context, opened *os.File, file local) (digest store.Digest, err error) {
-	hash := sha256.New()
-	size, err := io.Copy(hash, &contextReader{ctx, io.NewSectionReader(opened, 0, file.size)})
-	if err != nil {
-		return digest, fmt.Errorf("%w: reading %s: %w", errLocal, file.path, err)
-	}
-	if size != file.size {
-		return digest, fmt.Errorf("%w: %s has become shorter", errLocal, file.path)
-	}
-	hash.Sum(digest[:0])
-	return digest, nil
-}
-
-type contextReader struct {
-	ctx    context.Context
-	reader io.Reader
-}
-
-func (r *contextReader) Read(p []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return r.reader.Read(p)
 }
 
 // plain sends a file in one request.
@@ -163,7 +137,7 @@ type plain struct {
 // send sends the file until it is there.
 func (p *plain) send(ctx context.Context) error {
 	first := true
-	return p.patiently(ctx, p.file.name, func() (bool, error) {
+	return p.Patiently(ctx, p.file.name, func() (bool, error) {
 		if !first {
 			// The answer may have been lost, and not the request.
 			if done, err := p.arrived(ctx); done || err != nil {
@@ -177,12 +151,12 @@ func (p *plain) send(ctx context.Context) error {
 
 // arrived tells whether the server has the file by now.
 func (p *plain) arrived(ctx context.Context) (bool, error) {
-	request, err := p.request(ctx, http.MethodHead, p.place, nil)
+	request, err := p.Request(ctx, http.MethodHead, p.place, nil)
 	if err != nil {
 		return false, err
 	}
-	response, err := p.answer(request)
-	if status(err) == http.StatusNotFound {
+	response, err := p.Answer(request)
+	if client.Status(err) == http.StatusNotFound {
 		return false, nil
 	}
 	if err != nil {
@@ -192,23 +166,23 @@ func (p *plain) arrived(ctx context.Context) (bool, error) {
 }
 
 func (p *plain) put(ctx context.Context) error {
-	body := p.meter.read(p.file.name, io.NewSectionReader(p.opened, 0, p.file.size))
-	request, err := p.request(ctx, http.MethodPut, p.draftOf(p.place), nil)
+	body := p.meter.Reader(p.file.name, io.NewSectionReader(p.opened, 0, p.file.size))
+	request, err := p.Request(ctx, http.MethodPut, p.draftOf(p.place), nil)
 	if err != nil {
 		return err
 	}
 	p.fill(request, body, p.file.size)
-	if err := setDigest(request.Header, p.digest); err != nil {
+	if err := client.SetDigest(request.Header, p.digest); err != nil {
 		return err
 	}
 	if p.other {
 		request.Header.Set("If-None-Match", "*")
 	}
-	response, err := p.answer(request)
+	response, err := p.Answer(request)
 	if err != nil {
-		body.undo()
+		body.Undo()
 	}
-	if code := status(err); p.other && (code == http.StatusConflict || code == http.StatusPreconditionFailed) {
+	if code := client.Status(err); p.other && (code == http.StatusConflict || code == http.StatusPreconditionFailed) {
 		return errDiffers
 	}
 	if err != nil {

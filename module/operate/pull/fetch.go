@@ -1,4 +1,4 @@
-package push
+package pull
 
 import (
 	"context"
@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/generic-registry/caddy-generic-registry/module/operate/client"
+	"github.com/generic-registry/caddy-generic-registry/module/operate/terminal"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -22,10 +24,10 @@ const partSuffix = ".part"
 
 // fetcher fetches files of one version.
 type fetcher struct {
-	*client
-	target target
+	*client.Client
+	target client.Target
 	folder string
-	meter  *meter
+	meter  *terminal.Meter
 }
 
 var errWrongDigest = errors.New("what came does not have the SHA-256 that the server says the file has")
@@ -41,9 +43,9 @@ func (f *fetcher) fetch(ctx context.Context, file remote) (there bool, err error
 	case err == nil && got == want:
 		return true, nil
 	case err == nil:
-		return false, fmt.Errorf("%w: %s is there, and is another file", errLocal, place)
+		return false, fmt.Errorf("%w: %s is there, and is another file", client.ErrLocal, place)
 	case !errors.Is(err, fs.ErrNotExist):
-		return false, fmt.Errorf("%w: %w", errLocal, err)
+		return false, fmt.Errorf("%w: %w", client.ErrLocal, err)
 	}
 	// What was left may be of another file: then all of it comes again, once.
 	for range 2 {
@@ -55,7 +57,7 @@ func (f *fetcher) fetch(ctx context.Context, file remote) (there bool, err error
 			return false, f.place(place)
 		}
 		if err := os.Remove(place + partSuffix); err != nil {
-			return false, fmt.Errorf("%w: %w", errLocal, err)
+			return false, fmt.Errorf("%w: %w", client.ErrLocal, err)
 		}
 	}
 	return false, errWrongDigest
@@ -64,10 +66,10 @@ func (f *fetcher) fetch(ctx context.Context, file remote) (there bool, err error
 // place gives a file its name. Nothing that came meanwhile is replaced.
 func (f *fetcher) place(place string) error {
 	if _, err := os.Lstat(place); !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: %s is there by now", errLocal, place)
+		return fmt.Errorf("%w: %s is there by now", client.ErrLocal, place)
 	}
 	if err := os.Rename(place+partSuffix, place); err != nil {
-		return fmt.Errorf("%w: %w", errLocal, err)
+		return fmt.Errorf("%w: %w", client.ErrLocal, err)
 	}
 	return nil
 }
@@ -85,20 +87,20 @@ func digestOfFile(ctx context.Context, place string) (digest store.Digest, err e
 	if !info.Mode().IsRegular() {
 		return digest, fmt.Errorf("%s is no file", place)
 	}
-	return hashFile(ctx, opened, local{path: place, size: info.Size()})
+	return client.HashFile(ctx, opened, info.Size())
 }
 
 // fetchPart fetches a file, or what is missing of it, and returns the digest of all.
 func (f *fetcher) fetchPart(ctx context.Context, file remote, part string) (digest store.Digest, err error) {
 	opened, err := os.OpenFile(part, os.O_RDWR|os.O_CREATE, 0o666)
 	if err != nil {
-		return digest, fmt.Errorf("%w: %w", errLocal, err)
+		return digest, fmt.Errorf("%w: %w", client.ErrLocal, err)
 	}
 	p := partial{fetcher: f, file: file, opened: opened, hash: sha256.New()}
 	if err := p.hashLeft(ctx); err != nil {
 		return digest, errors.Join(err, opened.Close())
 	}
-	err = f.patiently(ctx, file.Name, func() (bool, error) {
+	err = f.Patiently(ctx, file.Name, func() (bool, error) {
 		before := p.size
 		err := p.get(ctx)
 		return p.size > before, err
@@ -126,23 +128,23 @@ type partial struct {
 func (p *partial) hashLeft(ctx context.Context) error {
 	size, err := io.Copy(p.hash, &contextReader{ctx, p.opened})
 	if err != nil {
-		return fmt.Errorf("%w: reading what is there: %w", errLocal, err)
+		return fmt.Errorf("%w: reading what is there: %w", client.ErrLocal, err)
 	}
 	p.size = size
 	if p.file.Size >= 0 && size > p.file.Size {
 		return p.restart()
 	}
-	p.meter.stand(p.file.Name, size)
+	p.meter.Stand(p.file.Name, size)
 	return nil
 }
 
 func (p *partial) restart() error {
 	p.hash.Reset()
 	p.size = 0
-	p.meter.stand(p.file.Name, 0)
+	p.meter.Stand(p.file.Name, 0)
 	_, err := p.opened.Seek(0, io.SeekStart)
 	if err := errors.Join(err, p.opened.Truncate(0)); err != nil {
-		return fmt.Errorf("%w: %w", errLocal, err)
+		return fmt.Errorf("%w: %w", client.ErrLocal, err)
 	}
 	return nil
 }
@@ -152,7 +154,7 @@ func (p *partial) get(ctx context.Context) error {
 	if p.file.Size >= 0 && p.size == p.file.Size {
 		return nil
 	}
-	request, err := p.request(ctx, http.MethodGet, p.target.file(p.file.Name), nil)
+	request, err := p.Request(ctx, http.MethodGet, p.target.File(p.file.Name), nil)
 	if err != nil {
 		return err
 	}
@@ -160,7 +162,7 @@ func (p *partial) get(ctx context.Context) error {
 	if p.size > 0 {
 		request.Header.Set("Range", "bytes="+strconv.FormatInt(p.size, 10)+"-")
 	}
-	response, err := p.do(request)
+	response, err := p.Do(request)
 	if err != nil {
 		return err
 	}
@@ -168,7 +170,7 @@ func (p *partial) get(ctx context.Context) error {
 	switch response.StatusCode {
 	case http.StatusPartialContent:
 		if !strings.HasPrefix(response.Header.Get("Content-Range"), fmt.Sprintf("bytes %d-", p.size)) {
-			return fmt.Errorf("the server sends another part than was asked for: %q", printable(response.Header.Get("Content-Range")))
+			return fmt.Errorf("the server sends another part than was asked for: %q", client.Printable(response.Header.Get("Content-Range")))
 		}
 	case http.StatusOK:
 		if p.size > 0 {
@@ -179,7 +181,7 @@ func (p *partial) get(ctx context.Context) error {
 	case http.StatusRequestedRangeNotSatisfiable:
 		return nil // all of it is there, or too much: the digest tells
 	default:
-		return refusedBy(response)
+		return client.RefusedBy(response)
 	}
 	return p.receive(response)
 }
@@ -206,7 +208,7 @@ type localWriter struct{ file *os.File }
 func (w localWriter) Write(b []byte) (int, error) {
 	n, err := w.file.Write(b)
 	if err != nil {
-		err = fmt.Errorf("%w: %w", errLocal, err)
+		err = fmt.Errorf("%w: %w", client.ErrLocal, err)
 	}
 	return n, err
 }
@@ -215,6 +217,19 @@ type meterWriter struct{ *partial }
 
 func (w meterWriter) Write(b []byte) (int, error) {
 	w.size += int64(len(b))
-	w.meter.add(w.file.Name, int64(len(b)))
+	w.meter.Add(w.file.Name, int64(len(b)))
 	return len(b), nil
+}
+
+// contextReader reads until its context ends.
+type contextReader struct {
+	ctx    context.Context
+	reader io.Reader
+}
+
+func (r *contextReader) Read(p []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.reader.Read(p)
 }

@@ -1,4 +1,4 @@
-package push
+package client
 
 import (
 	"context"
@@ -13,8 +13,6 @@ import (
 	"strings"
 	"time"
 	"unicode"
-
-	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 const (
@@ -28,24 +26,25 @@ const (
 	expectWait = 2 * time.Second
 )
 
-// client asks one server.
-type client struct {
+// Client asks one server.
+type Client struct {
 	http *http.Client
-	// authorization is what is sent with each request. Empty is nothing.
-	authorization string
-	// patience is for how long it is tried again while nothing goes forward.
+	// Authorization is what is sent with each request. Empty is nothing.
+	Authorization string
+	// patience is for how long a request is tried again while nothing goes forward.
 	patience time.Duration
-	note     func(format string, arguments ...any)
+	// Note says to the user why something is tried again. New sets one that says nothing.
+	Note func(format string, arguments ...any)
 }
 
-// newClient returns a client that uses so many connections at once.
-func newClient(parallel int) *client {
+// newClient returns a client that keeps a connection for each of its parallel requests.
+func newClient(parallel int) *Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = parallel
 	transport.ExpectContinueTimeout = expectWait
 	transport.ResponseHeaderTimeout = answerWait
 	transport.DisableCompression = true // the bytes as they are
-	return &client{
+	return &Client{
 		http: &http.Client{
 			Transport: transport,
 			CheckRedirect: func(request *http.Request, via []*http.Request) error {
@@ -58,54 +57,55 @@ func newClient(parallel int) *client {
 				return nil
 			},
 		},
-		note: func(string, ...any) {},
+		Note: func(string, ...any) {},
 	}
 }
 
-// close ends the connections that are kept.
-func (c *client) close() { c.http.CloseIdleConnections() }
+// Close ends the connections that are kept.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// request makes a request with the credentials.
-func (c *client) request(ctx context.Context, method string, target *url.URL, body io.Reader) (*http.Request, error) {
+// Request makes a request with the credentials.
+func (c *Client) Request(ctx context.Context, method string, target *url.URL, body io.Reader) (*http.Request, error) {
 	request, err := http.NewRequestWithContext(ctx, method, target.String(), body)
 	if err != nil {
 		return nil, err
 	}
 	request.Header.Set("User-Agent", "generic-registry-push")
-	if c.authorization != "" {
-		request.Header.Set("Authorization", c.authorization)
+	if c.Authorization != "" {
+		request.Header.Set("Authorization", c.Authorization)
 	}
 	return request, nil
 }
 
-// do sends a request and returns the answer, of which the body is closed by the caller.
-func (c *client) do(request *http.Request) (*http.Response, error) {
+// Do sends a request and returns the answer, whose body the caller closes.
+func (c *Client) Do(request *http.Request) (*http.Response, error) {
 	response, err := c.http.Do(request)
 	if err != nil {
 		return nil, err
 	}
 	if response.StatusCode >= 300 && response.StatusCode < 400 && response.StatusCode != http.StatusNotModified {
-		defer finish(response)
+		defer Finish(response)
 		return nil, &answerError{status: response.StatusCode, text: "the server sends us to " + response.Header.Get("Location") + ": write that URL"}
 	}
 	return response, nil
 }
 
-// answer sends a request without a body that anybody reads, and returns status and header.
-func (c *client) answer(request *http.Request) (*http.Response, error) {
-	response, err := c.do(request)
+// Answer sends a request and returns the status and the header of the answer, whose body
+// nobody reads.
+func (c *Client) Answer(request *http.Request) (*http.Response, error) {
+	response, err := c.Do(request)
 	if err != nil {
 		return nil, err
 	}
-	defer finish(response)
+	defer Finish(response)
 	if response.StatusCode >= 400 {
-		return response, refusedBy(response)
+		return response, RefusedBy(response)
 	}
 	return response, nil
 }
 
-// finish reads the little that may be left, so that the connection is used again.
-func finish(response *http.Response) {
+// Finish reads the little that may be left of an answer, so that its connection is used again.
+func Finish(response *http.Response) {
 	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 64<<10))
 	_ = response.Body.Close()
 }
@@ -114,25 +114,25 @@ func finish(response *http.Response) {
 type answerError struct {
 	status int
 	text   string
-	after  time.Duration // which the server asks to wait
+	after  time.Duration // that the server asks the client to wait
 }
 
 func (e *answerError) Error() string {
 	return strings.TrimSuffix(fmt.Sprintf("%d %s: %s", e.status, http.StatusText(e.status), e.text), ": ")
 }
 
-// refusedBy reads why a server refused.
-func refusedBy(response *http.Response) error {
+// RefusedBy returns the error that an answer says, and reads its text.
+func RefusedBy(response *http.Response) error {
 	text, _ := io.ReadAll(io.LimitReader(response.Body, 2<<10))
-	err := &answerError{status: response.StatusCode, text: printable(string(text))}
+	err := &answerError{status: response.StatusCode, text: Printable(string(text))}
 	if seconds, parse := strconv.Atoi(response.Header.Get("Retry-After")); parse == nil && seconds >= 0 {
 		err.after = min(time.Duration(seconds)*time.Second, time.Minute)
 	}
 	return err
 }
 
-// printable is what a server says, as one line that cannot play with a terminal.
-func printable(text string) string {
+// Printable returns a server's text as one line without characters that control a terminal.
+func Printable(text string) string {
 	text = strings.Map(func(r rune) rune {
 		if unicode.IsSpace(r) {
 			return ' '
@@ -149,8 +149,8 @@ func printable(text string) string {
 	return text
 }
 
-// status returns the status of an answer that was no success, 0 for other errors.
-func status(err error) int {
+// Status returns the status of the answer that an error tells of. It is 0 for other errors.
+func Status(err error) int {
 	var answer *answerError
 	if errors.As(err, &answer) {
 		return answer.status
@@ -158,14 +158,13 @@ func status(err error) int {
 	return 0
 }
 
-// passes tells whether an error may be another one when it is tried again.
-func passes(err error) bool {
-	for _, last := range []error{context.Canceled, errLocal, errDiffers, errNoDrafts, errForgotten} {
-		if errors.Is(err, last) {
-			return false
-		}
+// Passes tells whether trying again may help after an error.
+func Passes(err error) bool {
+	var last finalError
+	if errors.Is(err, context.Canceled) || errors.As(err, &last) {
+		return false
 	}
-	switch code := status(err); code {
+	switch code := Status(err); code {
 	case 0:
 		var dns *net.DNSError
 		return !errors.As(err, &dns) || !dns.IsNotFound
@@ -176,16 +175,24 @@ func passes(err error) bool {
 	}
 }
 
-// errLocal: a file of this machine cannot be read or written, or has changed meanwhile.
-var errLocal = errors.New("on this machine")
+// finalError is an error after which trying again does not help.
+type finalError string
 
-// patiently tries something until it succeeds, fails for good, or went nowhere for the
-// client's patience. try tells whether it went forward.
-func (c *client) patiently(ctx context.Context, what string, try func() (forward bool, err error)) error {
+func (e finalError) Error() string { return string(e) }
+
+// Final returns an error after which trying again does not help.
+func Final(text string) error { return finalError(text) }
+
+// ErrLocal says that a file of this machine cannot be read or written, or has changed meanwhile.
+var ErrLocal = Final("on this machine")
+
+// Patiently calls try until it succeeds, until it fails for good, or until the client's
+// patience has passed without progress. The result forward tells whether there was progress.
+func (c *Client) Patiently(ctx context.Context, what string, try func() (forward bool, err error)) error {
 	pause, since := firstPause, time.Now()
 	for {
 		forward, err := try()
-		if err == nil || ctx.Err() != nil || !passes(err) {
+		if err == nil || ctx.Err() != nil || !Passes(err) {
 			return err
 		}
 		if forward {
@@ -199,7 +206,7 @@ func (c *client) patiently(ctx context.Context, what string, try func() (forward
 		if errors.As(err, &answer) {
 			wait = max(wait, answer.after)
 		}
-		c.note("%s: %v; trying again", what, err)
+		c.Note("%s: %v; trying again", what, err)
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -207,18 +214,4 @@ func (c *client) patiently(ctx context.Context, what string, try func() (forward
 		}
 		pause = min(2*pause, lastPause)
 	}
-}
-
-// digestOf returns the SHA-256 that an answer says a file has (RFC 9530, or the ETag of
-// this project), and whether it says one.
-func digestOf(header http.Header) (digest store.Digest, found bool) {
-	if sum, ok := reprDigest(header); ok {
-		return sum, true
-	}
-	if header.Get("X-Checksum-Sha256") != "" {
-		digest, err := store.ParseDigest(strings.ToLower(header.Get("X-Checksum-Sha256")))
-		return digest, err == nil
-	}
-	digest, err := store.ParseDigest(strings.Trim(header.Get("ETag"), `"`))
-	return digest, err == nil
 }

@@ -1,4 +1,4 @@
-package push
+package pull
 
 import (
 	"bufio"
@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/generic-registry/caddy-generic-registry/module/operate/client"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -37,63 +38,66 @@ func isFileName(name string) bool {
 	return store.CheckFile(name, store.FileNamesGitea) == nil && filepath.IsLocal(name) && filepath.Base(name) == name
 }
 
-func foldName(name string) string { return store.Fold(name) }
+// lister asks a server which files a version has.
+type lister struct {
+	*client.Client
+	target client.Target
+}
 
-// list asks which files a version has: the JSON API, else its SHA256SUMS, else the folder.
-func (c *client) list(ctx context.Context, from target) (files []remote, err error) {
-	ways := []func(context.Context, target) ([]remote, error){c.listAPI, c.listSums, c.listFolder}
+// list asks the JSON API, else the version's SHA256SUMS, else its folder.
+func (l *lister) list(ctx context.Context) (files []remote, err error) {
+	ways := []func(context.Context) ([]remote, error){l.listAPI, l.listSums, l.listFolder}
 	var problems []error
 	for _, way := range ways {
-		err := c.patiently(ctx, "asking for the files", func() (bool, error) {
-			files, err = way(ctx, from)
+		err := l.Patiently(ctx, "asking for the files", func() (bool, error) {
+			files, err = way(ctx)
 			return false, err
 		})
 		if err == nil {
 			return files, nil
 		}
-		if status(err) == 0 && !errors.Is(err, errNoListing) || status(err) == http.StatusUnauthorized {
+		if client.Status(err) == 0 && !errors.Is(err, errNoListing) || client.Status(err) == http.StatusUnauthorized {
 			return nil, err
 		}
 		problems = append(problems, err)
 	}
-	return nil, fmt.Errorf("the server does not say which files %s has: %w", from.base, problems[0])
+	return nil, fmt.Errorf("the server does not say which files %s has: %w", l.target.Base, problems[0])
 }
 
-// errNoListing: an answer that is no listing.
-var errNoListing = fmt.Errorf("%w: the answer is no listing", &answerError{status: http.StatusNotFound})
+var errNoListing = client.Final("the answer is no listing")
 
 // get asks for a text and gives it to read.
-func (c *client) get(ctx context.Context, place *url.URL, accept string, read func(*http.Response) error) error {
-	request, err := c.request(ctx, http.MethodGet, place, nil)
+func (l *lister) get(ctx context.Context, place *url.URL, accept string, read func(*http.Response) error) error {
+	request, err := l.Request(ctx, http.MethodGet, place, nil)
 	if err != nil {
 		return err
 	}
 	request.Header.Set("Accept", accept)
-	response, err := c.do(request)
+	response, err := l.Do(request)
 	if err != nil {
 		return err
 	}
-	defer finish(response)
+	defer client.Finish(response)
 	if response.StatusCode != http.StatusOK {
-		return refusedBy(response)
+		return client.RefusedBy(response)
 	}
 	return read(response)
 }
 
-func (c *client) listAPI(ctx context.Context, from target) (files []remote, err error) {
-	place := from.listing()
+func (l *lister) listAPI(ctx context.Context) (files []remote, err error) {
+	place := l.target.Listing()
 	if place == nil {
 		return nil, errNoListing
 	}
-	err = c.get(ctx, place, "application/json", func(response *http.Response) error {
+	err = l.get(ctx, place, "application/json", func(response *http.Response) error {
 		files, err = readListing(response)
 		return err
 	})
 	return files, err
 }
 
-func (c *client) listFolder(ctx context.Context, from target) (files []remote, err error) {
-	err = c.get(ctx, withPath(from.base, from.base.EscapedPath()+"/"), "application/json", func(response *http.Response) error {
+func (l *lister) listFolder(ctx context.Context) (files []remote, err error) {
+	err = l.get(ctx, l.target.Folder(), "application/json", func(response *http.Response) error {
 		files, err = readListing(response)
 		return err
 	})
@@ -118,8 +122,8 @@ func readListing(response *http.Response) (files []remote, err error) {
 }
 
 // listSums reads the names and digests of SHA256SUMS, which tells no sizes.
-func (c *client) listSums(ctx context.Context, from target) (files []remote, err error) {
-	err = c.get(ctx, from.file("SHA256SUMS"), "text/plain", func(response *http.Response) error {
+func (l *lister) listSums(ctx context.Context) (files []remote, err error) {
+	err = l.get(ctx, l.target.File("SHA256SUMS"), "text/plain", func(response *http.Response) error {
 		files = nil
 		lines := bufio.NewScanner(io.LimitReader(response.Body, maxListing))
 		for lines.Scan() {

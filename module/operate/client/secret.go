@@ -1,27 +1,28 @@
-package push
+package client
 
 import (
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"strings"
 
 	"golang.org/x/term"
 )
 
-// secretVariable is the environment variable that has the token or the password.
-const secretVariable = "GENERIC_REGISTRY_TOKEN"
+// SecretVariable is the environment variable that has the token or the password.
+const SecretVariable = "GENERIC_REGISTRY_TOKEN"
 
-// secretFlags say who pushes.
+// secretFlags are the flags that say who asks.
 type secretFlags struct{ user, file string }
 
-// authorization returns the header that says who asks, from a file, the environment, or
-// else nothing. With a user it is a password or a token of RFC 7617, without one a bearer
-// token.
+// authorization returns the value of the header Authorization, with the secret of the file
+// or of the environment. It is empty where neither has one. With a user the secret is sent as
+// a password (RFC 7617), without a user as a bearer token (RFC 6750).
 func (s secretFlags) authorization(user string) (string, error) {
-	secret := os.Getenv(secretVariable)
+	secret := os.Getenv(SecretVariable)
 	if s.file != "" {
 		text, err := os.ReadFile(s.file)
 		if err != nil {
@@ -48,25 +49,25 @@ func authorizationOf(user, secret string) (string, error) {
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+secret)), nil
 }
 
-// prompter asks a person for the secret, where there is one.
+// prompter asks a person for the secret.
 type prompter struct {
 	in  io.Reader
 	out io.Writer
 }
 
-// isPerson tells whether somebody can be asked.
-func (p prompter) isPerson() bool {
-	file, isFile := p.in.(*os.File)
+// IsPerson tells whether an input is a terminal, so that a person can be asked.
+func IsPerson(in io.Reader) bool {
+	file, isFile := in.(*os.File)
 	return isFile && term.IsTerminal(int(file.Fd()))
 }
 
 // advice says how the secret is given where nobody can be asked.
-const advice = "write the token to the environment variable " + secretVariable + ", or to a file for --token-file; with --user it is a password"
+const advice = "write the token to the environment variable " + SecretVariable + ", or to a file for --token-file; with --user it is a password"
 
-// ask asks for the secret. What is left empty is none.
+// ask asks for the secret. An empty answer means that there is none.
 func (p prompter) ask(user, host string) (string, error) {
 	file, isFile := p.in.(*os.File)
-	if !isFile || !p.isPerson() {
+	if !isFile || !IsPerson(file) {
 		return "", fmt.Errorf("%s wants to know who asks: %s", host, advice)
 	}
 	whose := "Token"
@@ -80,4 +81,12 @@ func (p prompter) ask(user, host string) (string, error) {
 		return "", fmt.Errorf("reading the token: %w", err)
 	}
 	return authorizationOf(user, strings.TrimSpace(string(secret)))
+}
+
+// Advised adds to an error of status 401 how the secret is given.
+func Advised(err error) error {
+	if Status(err) == http.StatusUnauthorized {
+		return fmt.Errorf("%w: %s", err, advice)
+	}
+	return err
 }

@@ -1,4 +1,4 @@
-package push
+package pull
 
 import (
 	"context"
@@ -9,11 +9,15 @@ import (
 	"path/filepath"
 
 	"github.com/spf13/cobra"
+
+	"github.com/generic-registry/caddy-generic-registry/module/operate/client"
+	"github.com/generic-registry/caddy-generic-registry/module/operate/terminal"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
-// NewPullCommand returns the command that fetches a version whole.
-func NewPullCommand() *cobra.Command {
-	var o options
+// NewCommand returns the command that fetches a version whole.
+func NewCommand() *cobra.Command {
+	var o client.Options
 	command := &cobra.Command{
 		Use:   "pull <url of the version> [folder]",
 		Short: "Fetches all files of a version",
@@ -36,56 +40,57 @@ when all files are there, and 1 when any is not.`,
 			return nil
 		},
 		RunE: func(command *cobra.Command, arguments []string) error {
-			return runPull(command, arguments[0], append(arguments[1:], ".")[0], o)
+			return runCommand(command, arguments[0], append(arguments[1:], ".")[0], o)
 		},
 	}
-	o.flags(command)
+	o.Flags(command)
 	return command
 }
 
-func runPull(command *cobra.Command, place, folder string, o options) error {
-	if err := o.check(); err != nil {
+func runCommand(command *cobra.Command, place, folder string, o client.Options) error {
+	if err := o.Check(); err != nil {
 		return err
 	}
-	from, err := parseTarget(place)
+	from, err := client.ParseTarget(place)
 	if err != nil {
 		return err
 	}
-	c, err := o.connect(command, from)
+	c, err := o.Connect(command, from)
 	if err != nil {
 		return err
 	}
-	defer c.close()
+	defer c.Close()
 	out := command.ErrOrStderr()
-	files, err := c.list(command.Context(), from)
-	if status(err) == http.StatusUnauthorized && c.authorization == "" {
-		if c.authorization, err = (prompter{command.InOrStdin(), out}).ask(o.userOf(from), from.base.Host); err == nil {
-			files, err = c.list(command.Context(), from)
+	listing := &lister{c, from}
+	files, err := listing.list(command.Context())
+	if client.Status(err) == http.StatusUnauthorized && c.Authorization == "" {
+		if err = o.Ask(command, c, from); err == nil {
+			files, err = listing.list(command.Context())
 		}
 	}
 	if err != nil {
 		return err
 	}
-	if files, err = choose(files, o.chosen); err != nil {
+	if files, err = choose(files, o.Chosen); err != nil {
 		return err
 	}
 	var total int64
 	for _, file := range files {
 		total += max(file.Size, 0)
 	}
-	if o.dryRun {
+	if o.DryRun {
 		for _, file := range files {
-			fmt.Fprintf(command.OutOrStdout(), "would fetch %s as %s\n", from.file(file.Name), filepath.Join(folder, file.Name))
+			fmt.Fprintf(command.OutOrStdout(), "would fetch %s as %s\n", from.File(file.Name), filepath.Join(folder, file.Name))
 		}
 		return nil
 	}
 	if err := os.MkdirAll(folder, 0o777); err != nil {
 		return fmt.Errorf("making the folder: %w", err)
 	}
-	shown := newMeter(out, "pulling", len(files), total, o.quiet)
-	c.note = shown.say
-	f := &fetcher{client: c, target: from, folder: folder, meter: shown}
-	err = each(command.Context(), o.parallel, files, func(ctx context.Context, file remote) error {
+	shown := terminal.NewMeter(out, "pulling", len(files), total, o.Quiet)
+	c.Note = shown.Say
+	f := &fetcher{Client: c, target: from, folder: folder, meter: shown}
+	err = client.Each(command.Context(), o.Parallel, files, func(ctx context.Context, file remote) error {
 		there, err := f.fetch(ctx, file)
 		if err != nil {
 			return fmt.Errorf("%s: %w", file.Name, err)
@@ -94,25 +99,25 @@ func runPull(command *cobra.Command, place, folder string, o options) error {
 		if there {
 			text = "already there: "
 		}
-		shown.finished(file.Name, max(file.Size, 0), text+file.Name)
+		shown.Finished(file.Name, max(file.Size, 0), text+file.Name)
 		return nil
 	})
-	shown.end()
-	return summary(out, err, o.quiet, "fetched", len(files), total, from)
+	shown.End()
+	return client.Summary(out, err, o.Quiet, "fetched", len(files), total, from)
 }
 
 // choose drops what the patterns do not want, and refuses names that would leave the
 // folder, or be one file in it.
-func choose(files []remote, chosen filter) (kept []remote, err error) {
+func choose(files []remote, chosen client.Filter) (kept []remote, err error) {
 	first := make(map[string]bool)
 	for _, file := range files {
-		if !chosen.takes(file.Name) {
+		if !chosen.Takes(file.Name) {
 			continue
 		}
-		if !isFileName(file.Name) || first[foldName(file.Name)] {
+		if !isFileName(file.Name) || first[store.Fold(file.Name)] {
 			return nil, fmt.Errorf("the version has a file %q, which cannot be a file here", file.Name)
 		}
-		first[foldName(file.Name)] = true
+		first[store.Fold(file.Name)] = true
 		kept = append(kept, file)
 	}
 	if len(kept) == 0 {

@@ -1,0 +1,108 @@
+package pull
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/generic-registry/caddy-generic-registry/module/operate/client/clienttest"
+)
+
+// pull runs the command, and returns what it said.
+func pull(arguments ...string) (text string, err error) {
+	c := NewCommand()
+	var out bytes.Buffer
+	c.SetOut(&out)
+	c.SetErr(&out)
+	c.SetIn(strings.NewReader(""))
+	c.SetArgs(append(arguments, "--patience", "3s"))
+	c.SilenceErrors = true
+	err = c.Execute()
+	return out.String(), err
+}
+
+func TestPull(t *testing.T) {
+	s, place := clienttest.NewServer(t)
+	s.Files["a"], s.Files["empty"] = []byte("content of a"), nil
+	s.Files["large"] = bytes.Repeat([]byte("x"), 3<<20)
+	folder := filepath.Join(t.TempDir(), "new")
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	// What an earlier run left, and what something else did.
+	for name, content := range map[string]string{"large.part": strings.Repeat("x", 1<<20), "a.part": "other bytes"} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for round := range 2 {
+		text, err := pull(place, folder)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, text)
+		}
+		for name, want := range s.Files {
+			if got, err := os.ReadFile(filepath.Join(folder, name)); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("%s has %d bytes, %v; want %d", name, len(got), err, len(want))
+			}
+		}
+		if round == 1 && strings.Count(text, "already there") != 3 {
+			t.Errorf("it was fetched again:\n%s", text)
+		}
+	}
+	if left, err := filepath.Glob(filepath.Join(folder, "*.part")); err != nil || len(left) > 0 {
+		t.Errorf("left: %q, %v", left, err)
+	}
+	if got := strings.Join(s.Ranges, " "); !strings.Contains(got, "bytes=1048576-") {
+		t.Errorf("what was there came again: %q", got)
+	}
+}
+
+func TestPullRefusesWhatIsNotRight(t *testing.T) {
+	for name, test := range map[string]struct {
+		prepare func(t *testing.T, s *clienttest.Server)
+		want    string
+	}{
+		"bytes of another digest": {func(_ *testing.T, s *clienttest.Server) { s.Lies["a"] = strings.Repeat("0", 64) }, "does not have the SHA-256"},
+		"no digest":               {func(_ *testing.T, s *clienttest.Server) { s.Lies["a"] = "none" }, "does not say which SHA-256"},
+		"a name that leaves":      {func(_ *testing.T, s *clienttest.Server) { s.Files["../b"] = nil }, "cannot be a file here"},
+		"a file that is another": {func(t *testing.T, _ *clienttest.Server) {
+			if err := os.WriteFile("a", []byte("mine"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}, "is another file"},
+		"no listing": {func(_ *testing.T, s *clienttest.Server) { s.Unlisted = true }, "does not say which files"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, place := clienttest.NewServer(t)
+			s.Files["a"] = []byte("content")
+			t.Chdir(t.TempDir())
+			test.prepare(t, s)
+			text, err := pull(place)
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("error is %v, want %q\n%s", err, test.want, text)
+			}
+			if got, err := os.ReadFile("a"); err == nil && string(got) != "mine" {
+				t.Errorf("a is there: %q", got)
+			}
+		})
+	}
+}
+
+func TestPullBySums(t *testing.T) {
+	s, place := clienttest.NewServer(t)
+	s.Unlisted = true
+	s.Files["a"] = []byte("content")
+	sum := sha256.Sum256(s.Files["a"])
+	s.Files["SHA256SUMS"] = []byte(hex.EncodeToString(sum[:]) + "  a\n")
+	t.Chdir(t.TempDir())
+	if text, err := pull(place, "x"); err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	if got, err := os.ReadFile("x/a"); err != nil || string(got) != "content" {
+		t.Errorf("a is %q, %v", got, err)
+	}
+}
