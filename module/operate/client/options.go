@@ -50,7 +50,7 @@ func (o *Options) Check() error {
 }
 
 // userOf returns the user of the flag, else the user of the URL.
-func (o *Options) userOf(to Target) string {
+func (o *Options) userOf(to VersionURL) string {
 	if o.secret.user != "" {
 		return o.secret.user
 	}
@@ -58,7 +58,7 @@ func (o *Options) userOf(to Target) string {
 }
 
 // Connect returns a client with the credentials of the flags or of the environment.
-func (o *Options) Connect(command *cobra.Command, to Target) (*Client, error) {
+func (o *Options) Connect(command *cobra.Command, to VersionURL) (*Client, error) {
 	authorization, err := o.secret.authorization(o.userOf(to))
 	if err != nil {
 		return nil, err
@@ -72,7 +72,7 @@ func (o *Options) Connect(command *cobra.Command, to Target) (*Client, error) {
 }
 
 // Ask asks the person at the terminal for the token or password, and gives it to a client.
-func (o *Options) Ask(command *cobra.Command, c *Client, to Target) (err error) {
+func (o *Options) Ask(command *cobra.Command, c *Client, to VersionURL) (err error) {
 	asks := prompter{command.InOrStdin(), command.ErrOrStderr()}
 	c.Authorization, err = asks.ask(o.userOf(to), to.Base.Host)
 	return err
@@ -84,7 +84,7 @@ func isLocal(host string) bool {
 
 // Summary prints the last line of a command, which says what became of the files. After an
 // error it prints nothing, and returns the error.
-func Summary(out io.Writer, err error, quiet bool, what string, files int, total int64, to Target) error {
+func Summary(out io.Writer, err error, quiet bool, what string, files int, total int64, to VersionURL) error {
 	if err != nil {
 		return err
 	}

@@ -14,24 +14,22 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/generic-registry/caddy-generic-registry/module/operate/admin"
+	"github.com/generic-registry/caddy-generic-registry/module/operate/target"
 	"github.com/generic-registry/caddy-generic-registry/module/operate/terminal"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/backup"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/backup/folder"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
-// standardStream stands for standard input or output where a file is expected.
-const standardStream = "-"
-
 type backupCommand struct {
-	offline
+	*target.Target
 	isOffline, full, skipDamaged bool
 	out, notes                   io.Writer
 	line                         *terminal.Line
 }
 
-func newBackupCommand(t *target) *cobra.Command {
-	b := &backupCommand{offline: offline{t}}
+func newBackupCommand(t *target.Target) *cobra.Command {
+	b := &backupCommand{Target: t}
 	command := &cobra.Command{
 		Use:   "backup <directory>|-",
 		Short: "Backs a registry up, while it is in use",
@@ -78,7 +76,7 @@ only digests of them.`,
 			b.out, b.notes = command.OutOrStdout(), command.ErrOrStderr()
 			b.line = terminal.NewLine(b.notes)
 			defer b.line.End()
-			if arguments[0] == standardStream {
+			if arguments[0] == target.StandardStream {
 				return b.toOutput(ctx)
 			}
 			return b.toDirectory(ctx, arguments[0])
@@ -102,7 +100,7 @@ func (b *backupCommand) begin(ctx context.Context, since store.Position) (io.Rea
 		admin.ParameterChain:       {since.Chain.String()},
 		admin.ParameterSkipDamaged: {strconv.FormatBool(b.skipDamaged)},
 	}
-	response, err := b.ask(ctx, adminRequest{method: http.MethodGet, path: admin.BackupPath, query: query, accept: admin.BackupType})
+	response, err := b.Ask(ctx, target.AdminRequest{Method: http.MethodGet, Path: admin.BackupPath, Query: query, Accept: admin.BackupType})
 	if err != nil {
 		return nil, err
 	}
@@ -110,11 +108,11 @@ func (b *backupCommand) begin(ctx context.Context, since store.Position) (io.Rea
 }
 
 func (b *backupCommand) beginOffline(ctx context.Context, options backup.Options) (io.ReadCloser, error) {
-	config, err := b.registry(notesLog(b.line, slog.LevelWarn))
+	config, err := b.Stopped(notesLog(b.line, slog.LevelWarn))
 	if err != nil {
 		return nil, err
 	}
-	opened, err := openIdle(ctx, config)
+	opened, err := target.OpenIdle(ctx, config)
 	if err != nil {
 		return nil, err
 	}

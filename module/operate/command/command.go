@@ -6,9 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"net/url"
 	"os"
 	"os/signal"
 	"slices"
@@ -17,10 +14,9 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
-	"github.com/generic-registry/caddy-generic-registry/module/operate/admin"
 	"github.com/generic-registry/caddy-generic-registry/module/operate/pull"
 	"github.com/generic-registry/caddy-generic-registry/module/operate/push"
-	"github.com/generic-registry/caddy-generic-registry/module/pool"
+	"github.com/generic-registry/caddy-generic-registry/module/operate/target"
 )
 
 func init() {
@@ -53,15 +49,11 @@ func addCommands(root *cobra.Command) {
 	root.SetFlagErrorFunc(func(command *cobra.Command, err error) error {
 		return fmt.Errorf("%w; `%s --help` lists the flags", err, command.CommandPath())
 	})
-	target := new(target)
-	flags := root.PersistentFlags()
-	flags.StringVar(&target.address, "address", "", "Address of Caddy's admin endpoint, such as localhost:2019 or unix//run/caddy/admin.sock")
-	flags.StringVarP(&target.config, "config", "c", "", "Caddy's configuration: it has the address of the admin endpoint, and says where registries are")
-	flags.StringVarP(&target.adapter, "adapter", "a", "", "Adapter of the configuration, where its name does not say it")
-	flags.StringVar(&target.root, "root", "", "Root of the registry, needed where there are several")
+	meant := new(target.Target)
+	meant.Flags(root)
 	root.AddCommand(
-		tokenCommand(target), newBackupCommand(target), newRestoreCommand(target), newRebuildCommand(target), newVerifyCommand(target),
-		newSweepCommand(target), newHealthCommand(target), endsWithUser(push.NewCommand()), endsWithUser(pull.NewCommand()),
+		tokenCommand(meant), newBackupCommand(meant), newRestoreCommand(meant), newRebuildCommand(meant), newVerifyCommand(meant),
+		newSweepCommand(meant), newHealthCommand(meant), endsWithUser(push.NewCommand()), endsWithUser(pull.NewCommand()),
 	)
 }
 
@@ -125,48 +117,4 @@ func endsWithUser(command *cobra.Command) *cobra.Command {
 		return run(command, arguments)
 	})
 	return command
-}
-
-// target is the registry that a command is for.
-type target struct{ address, config, adapter, root string }
-
-// request asks the admin endpoint and returns the answer.
-func (t *target) request(ctx context.Context, method, path string, query url.Values, body io.Reader, also ...int) ([]byte, error) {
-	response, err := t.ask(ctx, adminRequest{method: method, path: path, query: query, body: body, accept: admin.JSONType}, also...)
-	if err != nil {
-		return nil, err
-	}
-	defer response.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAdminAnswer))
-	if err != nil {
-		return nil, fmt.Errorf("reading the answer: %w", err)
-	}
-	return answer, nil
-}
-
-const maxAdminAnswer = 64 << 20
-
-// ask asks the admin endpoint about the registry that is meant, for a path below its
-// own, and returns the answer to be read, however long it is.
-func (t *target) ask(ctx context.Context, asked adminRequest, also ...int) (*http.Response, error) {
-	address, err := t.adminAddress()
-	if err != nil {
-		return nil, err
-	}
-	endpoint, err := newEndpoint(address)
-	if err != nil {
-		return nil, err
-	}
-	if asked.query == nil {
-		asked.query = make(url.Values)
-	}
-	if t.root != "" {
-		root, err := pool.ResolveRoot(t.root)
-		if err != nil {
-			return nil, err
-		}
-		asked.query.Set("root", root)
-	}
-	asked.path = admin.Path + asked.path
-	return endpoint.ask(ctx, asked, also...)
 }

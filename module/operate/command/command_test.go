@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/generic-registry/caddy-generic-registry/module/operate/target"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 
@@ -73,8 +74,8 @@ func (c *commandTest) mustRun(arguments ...string) (out string) {
 // with opens the registry at a root for a while.
 func (c *commandTest) with(root string, do func(*registry.Registry) error) {
 	c.Helper()
-	o := offline{&target{root: root}}
-	config, err := o.registry(quiet)
+	meant := &target.Target{Root: root}
+	config, err := meant.Stopped(quiet)
 	if err != nil {
 		c.Fatal(err)
 	}

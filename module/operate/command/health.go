@@ -14,10 +14,11 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/operate/admin"
 	"github.com/generic-registry/caddy-generic-registry/module/operate/health"
+	"github.com/generic-registry/caddy-generic-registry/module/operate/target"
 	"github.com/generic-registry/caddy-generic-registry/module/operate/terminal"
 )
 
-func newHealthCommand(t *target) *cobra.Command {
+func newHealthCommand(t *target.Target) *cobra.Command {
 	var asJSON bool
 	command := &cobra.Command{
 		Use:        "health",
@@ -35,7 +36,7 @@ published and deleted, and 1 otherwise. Damaged files leave a registry ready.`,
 		Args:         noArguments,
 		SilenceUsage: true,
 		RunE: func(command *cobra.Command, _ []string) error {
-			return t.showHealth(command.Context(), asJSON, command.OutOrStdout())
+			return showHealth(command.Context(), t, asJSON, command.OutOrStdout())
 		},
 	}
 	command.Flags().BoolVar(&asJSON, "json", false, "Print what the admin endpoint answers")
@@ -44,8 +45,8 @@ published and deleted, and 1 otherwise. Damaged files leave a registry ready.`,
 
 var errNotReady = errors.New("not every registry is ready")
 
-func (t *target) showHealth(ctx context.Context, asJSON bool, out io.Writer) error {
-	answer, err := t.request(ctx, http.MethodGet, admin.HealthPath, nil, nil, http.StatusServiceUnavailable)
+func showHealth(ctx context.Context, t *target.Target, asJSON bool, out io.Writer) error {
+	answer, err := t.Request(ctx, http.MethodGet, admin.HealthPath, nil, nil, http.StatusServiceUnavailable)
 	if err != nil {
 		return err
 	}

@@ -10,19 +10,20 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/generic-registry/caddy-generic-registry/module/operate/target"
 	"github.com/generic-registry/caddy-generic-registry/module/operate/terminal"
 	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 type rebuildCommand struct {
-	offline
+	*target.Target
 	journal    bool
 	out, notes io.Writer
 }
 
-func newRebuildCommand(t *target) *cobra.Command {
-	r := &rebuildCommand{offline: offline{t}}
+func newRebuildCommand(t *target.Target) *cobra.Command {
+	r := &rebuildCommand{Target: t}
 	command := &cobra.Command{
 		Use:   "rebuild [--journal] --config <file>|--root <directory>",
 		Short: "Rebuilds the database from the journal, or the journal from the database",
@@ -57,14 +58,14 @@ func (r *rebuildCommand) run(ctx context.Context) error {
 	began := time.Now()
 	line := terminal.NewLine(r.notes)
 	defer line.End()
-	config, err := r.registry(notesLog(line, slog.LevelWarn))
+	config, err := r.Stopped(notesLog(line, slog.LevelWarn))
 	if err != nil {
 		return err
 	}
 	if err := config.NotHalf(); err != nil {
 		return err
 	}
-	if err := holds(config, config.Metadata.Identity(config.Root)); err != nil {
+	if err := target.Holds(config, config.Metadata.Identity(config.Root)); err != nil {
 		return err
 	}
 	backend, ok := config.Metadata.(store.JournalBackend)
@@ -98,7 +99,7 @@ func (r *rebuildCommand) run(ctx context.Context) error {
 // keepPosition tells the blobs, where there are some, that what was made is their
 // metadata now: it may have fewer changes than what they have seen.
 func keepPosition(ctx context.Context, config *pool.Config, at store.Position) error {
-	if holdsBlobs(config) != nil {
+	if target.HoldsBlobs(config) != nil {
 		return nil
 	}
 	blobs, err := config.Blobs.OpenBlobs(ctx, config.Root, config.StoreLog)

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
+	"github.com/generic-registry/caddy-generic-registry/module/operate/target"
 	"github.com/generic-registry/caddy-generic-registry/module/operate/terminal"
 	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/backup"
@@ -23,13 +24,13 @@ import (
 )
 
 type restoreCommand struct {
-	offline
+	*target.Target
 	in         io.Reader
 	out, notes io.Writer
 }
 
-func newRestoreCommand(t *target) *cobra.Command {
-	r := &restoreCommand{offline: offline{t}}
+func newRestoreCommand(t *target.Target) *cobra.Command {
+	r := &restoreCommand{Target: t}
 	command := &cobra.Command{
 		Use:   "restore <directory>|<file>|-... --config <file>|--root <directory>",
 		Short: "Makes a new registry out of a backup",
@@ -80,11 +81,11 @@ func (r *restoreCommand) run(ctx context.Context, arguments []string) error {
 	line := terminal.NewLine(r.notes)
 	defer line.End()
 	// Stores warn of what a restore does on purpose: it makes a database out of a journal.
-	config, err := r.registry(notesLog(line, slog.LevelError))
+	config, err := r.Stopped(notesLog(line, slog.LevelError))
 	if err != nil {
 		return err
 	}
-	if err := vacant(config); err != nil {
+	if err := target.Vacant(config); err != nil {
 		return err
 	}
 	var sources []backup.RestoreSource
@@ -140,7 +141,7 @@ func (r *restoreCommand) noteOwner(root string) {
 
 // open opens what an argument names.
 func (r *restoreCommand) open(ctx context.Context, argument string) (io.ReadCloser, error) {
-	if argument == standardStream {
+	if argument == target.StandardStream {
 		return uncompressed(argument, readUntil(ctx, r.in))
 	}
 	info, err := os.Stat(argument)
@@ -186,7 +187,7 @@ func uncompressed(name string, stream io.ReadCloser) (io.ReadCloser, error) {
 			continue
 		}
 		from := " < " + name
-		if name == standardStream {
+		if name == target.StandardStream {
 			name, from = "standard input", ""
 		}
 		return nil, errors.Join(fmt.Errorf("%s is %s: %s%s | caddy generic-registry restore -", name, known.name, known.program, from), stream.Close())

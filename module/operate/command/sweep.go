@@ -9,10 +9,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/generic-registry/caddy-generic-registry/module/operate/admin"
+	"github.com/generic-registry/caddy-generic-registry/module/operate/target"
 	"github.com/generic-registry/caddy-generic-registry/module/operate/terminal"
 )
 
-func newSweepCommand(t *target) *cobra.Command {
+func newSweepCommand(t *target.Target) *cobra.Command {
 	var confirm bool
 	command := &cobra.Command{
 		Use:   "sweep [--confirm]",
@@ -37,7 +38,7 @@ file of it refers to is then deleted for good.`,
 			if confirm {
 				query = url.Values{admin.ParameterConfirm: {"true"}}
 			}
-			text, err := t.request(command.Context(), http.MethodPost, admin.SweepPath, query, nil)
+			text, err := t.Request(command.Context(), http.MethodPost, admin.SweepPath, query, nil)
 			if err != nil {
 				return err
 			}

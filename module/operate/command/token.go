@@ -17,10 +17,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/generic-registry/caddy-generic-registry/module/operate/admin"
+	"github.com/generic-registry/caddy-generic-registry/module/operate/target"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
-func tokenCommand(t *target) *cobra.Command {
+func tokenCommand(t *target.Target) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "token",
 		Short: "Makes, lists and revokes tokens",
@@ -41,7 +42,7 @@ registry. It is shown once, when it is made; the registry keeps only its SHA-256
 	return command
 }
 
-func tokenCreateCommand(t *target) *cobra.Command {
+func tokenCreateCommand(t *target.Target) *cobra.Command {
 	var draft admin.Token
 	var expires string
 	command := &cobra.Command{
@@ -68,7 +69,7 @@ may be repeated.`,
 			if draft.Expires, err = parseExpiry(expires, time.Now()); err != nil {
 				return err
 			}
-			return t.createToken(command.Context(), draft, command.OutOrStdout(), command.ErrOrStderr())
+			return createToken(command.Context(), t, draft, command.OutOrStdout(), command.ErrOrStderr())
 		},
 	}
 	flags := command.Flags()
@@ -81,12 +82,12 @@ may be repeated.`,
 	return command
 }
 
-func (t *target) createToken(ctx context.Context, draft admin.Token, out, notes io.Writer) error {
+func createToken(ctx context.Context, t *target.Target, draft admin.Token, out, notes io.Writer) error {
 	body, err := json.Marshal(draft)
 	if err != nil {
 		return fmt.Errorf("encoding the token: %w", err)
 	}
-	answer, err := t.request(ctx, http.MethodPost, admin.TokensPath, nil, bytes.NewReader(body))
+	answer, err := t.Request(ctx, http.MethodPost, admin.TokensPath, nil, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
@@ -120,7 +121,7 @@ func parseExpiry(text string, now time.Time) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("--expires %q: write a duration such as 90d, a date such as 2027-06-30, or never", text)
 }
 
-func tokenListCommand(t *target) *cobra.Command {
+func tokenListCommand(t *target.Target) *cobra.Command {
 	return &cobra.Command{
 		Use:          "list",
 		Short:        "Lists the tokens, without their secrets",
@@ -128,7 +129,7 @@ func tokenListCommand(t *target) *cobra.Command {
 		Args:         noArguments,
 		SilenceUsage: true,
 		RunE: func(command *cobra.Command, _ []string) error {
-			answer, err := t.request(command.Context(), http.MethodGet, admin.TokensPath, nil, nil)
+			answer, err := t.Request(command.Context(), http.MethodGet, admin.TokensPath, nil, nil)
 			if err != nil {
 				return err
 			}
@@ -166,7 +167,7 @@ func dateOf(at time.Time, none string) string {
 	return at.Format(time.RFC3339)
 }
 
-func tokenRevokeCommand(t *target) *cobra.Command {
+func tokenRevokeCommand(t *target.Target) *cobra.Command {
 	var name string
 	command := &cobra.Command{
 		Use:        "revoke <id>|<name>",
@@ -186,15 +187,15 @@ func tokenRevokeCommand(t *target) *cobra.Command {
 			if len(arguments) > 0 {
 				query = url.Values{admin.ParameterToken: arguments}
 			}
-			return t.revokeToken(command.Context(), query, command.ErrOrStderr())
+			return revokeToken(command.Context(), t, query, command.ErrOrStderr())
 		},
 	}
 	command.Flags().StringVar(&name, "name", "", "Name of the token, where an ID is not meant")
 	return command
 }
 
-func (t *target) revokeToken(ctx context.Context, query url.Values, notes io.Writer) error {
-	answer, err := t.request(ctx, http.MethodDelete, admin.TokensPath, query, nil)
+func revokeToken(ctx context.Context, t *target.Target, query url.Values, notes io.Writer) error {
+	answer, err := t.Request(ctx, http.MethodDelete, admin.TokensPath, query, nil)
 	if err != nil {
 		return err
 	}

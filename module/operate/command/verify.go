@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/generic-registry/caddy-generic-registry/module/operate/admin"
+	"github.com/generic-registry/caddy-generic-registry/module/operate/target"
 	"github.com/generic-registry/caddy-generic-registry/module/operate/terminal"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/integrity"
 )
@@ -29,14 +30,14 @@ const exitUnchecked = 2
 var errDamageFound = errors.New("damage was found")
 
 type verifyCommand struct {
-	offline
+	*target.Target
 	isOffline  bool
 	rate       string
 	out, notes io.Writer
 }
 
-func newVerifyCommand(t *target) *cobra.Command {
-	v := &verifyCommand{offline: offline{t}}
+func newVerifyCommand(t *target.Target) *cobra.Command {
+	v := &verifyCommand{Target: t}
 	command := &cobra.Command{
 		Use:   "verify",
 		Short: "Compares every stored file with its digest, and the database with the journal",
@@ -134,8 +135,8 @@ func (v *verifyCommand) run(ctx context.Context) error {
 
 // online has the server check. The report is nil when it has none.
 func (v *verifyCommand) online(ctx context.Context, rate int64, show func(integrity.VerifyProgress)) (*admin.VerifyReport, error) {
-	response, err := v.ask(ctx, adminRequest{
-		method: http.MethodPost, path: admin.VerifyPath, query: url.Values{admin.ParameterRate: {strconv.FormatInt(rate, 10)}}, accept: admin.VerifyType,
+	response, err := v.Ask(ctx, target.AdminRequest{
+		Method: http.MethodPost, Path: admin.VerifyPath, Query: url.Values{admin.ParameterRate: {strconv.FormatInt(rate, 10)}}, Accept: admin.VerifyType,
 	})
 	if err != nil {
 		return nil, err
@@ -160,11 +161,11 @@ func (v *verifyCommand) online(ctx context.Context, rate int64, show func(integr
 }
 
 func (v *verifyCommand) offlineCheck(ctx context.Context, rate int64, show func(integrity.VerifyProgress)) (*admin.VerifyReport, error) {
-	config, err := v.registry(notesLog(v.notes, slog.LevelWarn))
+	config, err := v.Stopped(notesLog(v.notes, slog.LevelWarn))
 	if err != nil {
 		return nil, err
 	}
-	opened, err := openIdle(ctx, config)
+	opened, err := target.OpenIdle(ctx, config)
 	if err != nil {
 		return nil, err
 	}

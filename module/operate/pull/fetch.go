@@ -25,9 +25,9 @@ const partSuffix = ".part"
 // fetcher fetches files of one version.
 type fetcher struct {
 	*client.Client
-	target client.Target
-	folder string
-	meter  *terminal.Meter
+	version client.VersionURL
+	folder  string
+	meter   *terminal.Meter
 }
 
 var errWrongDigest = errors.New("what came does not have the SHA-256 that the server says the file has")
@@ -154,7 +154,7 @@ func (p *partial) get(ctx context.Context) error {
 	if p.file.Size >= 0 && p.size == p.file.Size {
 		return nil
 	}
-	request, err := p.Request(ctx, http.MethodGet, p.target.File(p.file.Name), nil)
+	request, err := p.Request(ctx, http.MethodGet, p.version.File(p.file.Name), nil)
 	if err != nil {
 		return err
 	}

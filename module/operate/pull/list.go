@@ -41,7 +41,7 @@ func isFileName(name string) bool {
 // lister asks a server which files a version has.
 type lister struct {
 	*client.Client
-	target client.Target
+	version client.VersionURL
 }
 
 // list asks the JSON API, else the version's SHA256SUMS, else its folder.
@@ -61,7 +61,7 @@ func (l *lister) list(ctx context.Context) (files []remote, err error) {
 		}
 		problems = append(problems, err)
 	}
-	return nil, fmt.Errorf("the server does not say which files %s has: %w", l.target.Base, problems[0])
+	return nil, fmt.Errorf("the server does not say which files %s has: %w", l.version.Base, problems[0])
 }
 
 var errNoListing = client.Final("the answer is no listing")
@@ -85,7 +85,7 @@ func (l *lister) get(ctx context.Context, place *url.URL, accept string, read fu
 }
 
 func (l *lister) listAPI(ctx context.Context) (files []remote, err error) {
-	place := l.target.Listing()
+	place := l.version.Listing()
 	if place == nil {
 		return nil, errNoListing
 	}
@@ -97,7 +97,7 @@ func (l *lister) listAPI(ctx context.Context) (files []remote, err error) {
 }
 
 func (l *lister) listFolder(ctx context.Context) (files []remote, err error) {
-	err = l.get(ctx, l.target.Folder(), "application/json", func(response *http.Response) error {
+	err = l.get(ctx, l.version.Folder(), "application/json", func(response *http.Response) error {
 		files, err = readListing(response)
 		return err
 	})
@@ -123,7 +123,7 @@ func readListing(response *http.Response) (files []remote, err error) {
 
 // listSums reads the names and digests of SHA256SUMS, which tells no sizes.
 func (l *lister) listSums(ctx context.Context) (files []remote, err error) {
-	err = l.get(ctx, l.target.File("SHA256SUMS"), "text/plain", func(response *http.Response) error {
+	err = l.get(ctx, l.version.File("SHA256SUMS"), "text/plain", func(response *http.Response) error {
 		files = nil
 		lines := bufio.NewScanner(io.LimitReader(response.Body, maxListing))
 		for lines.Scan() {

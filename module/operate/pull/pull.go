@@ -51,7 +51,7 @@ func runCommand(command *cobra.Command, place, folder string, o client.Options) 
 	if err := o.Check(); err != nil {
 		return err
 	}
-	from, err := client.ParseTarget(place)
+	from, err := client.ParseVersionURL(place)
 	if err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func runCommand(command *cobra.Command, place, folder string, o client.Options) 
 	}
 	shown := terminal.NewMeter(out, "pulling", len(files), total, o.Quiet)
 	c.Note = shown.Say
-	f := &fetcher{Client: c, target: from, folder: folder, meter: shown}
+	f := &fetcher{Client: c, version: from, folder: folder, meter: shown}
 	err = client.Each(command.Context(), o.Parallel, files, func(ctx context.Context, file remote) error {
 		there, err := f.fetch(ctx, file)
 		if err != nil {

@@ -63,7 +63,7 @@ func (p *publishing) one(ctx context.Context, file local) error {
 // End has the server publish the draft, if its files are those that were sent, and no others.
 // Once it is published, the same again succeeds.
 func (p *publishing) End(ctx context.Context) error {
-	place := *p.target.Base
+	place := *p.version.Base
 	place.RawQuery = "publish"
 	request, err := p.Request(ctx, http.MethodPost, &place, bytes.NewReader(p.sums()))
 	if err != nil {

@@ -73,7 +73,7 @@ func runCommand(command *cobra.Command, arguments []string, place string, o push
 	if err := o.Check(); err != nil {
 		return err
 	}
-	to, err := client.ParseTarget(place)
+	to, err := client.ParseVersionURL(place)
 	if err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func runCommand(command *cobra.Command, arguments []string, place string, o push
 	}
 	shown := terminal.NewMeter(out, "pushing", len(files), total, o.Quiet)
 	c.Note = shown.Say
-	p := &publishing{sender: &sender{Client: c, target: to, meter: shown, draft: o.draft || o.publish}, publish: o.publish, digests: make(map[string]store.Digest)}
+	p := &publishing{sender: &sender{Client: c, version: to, meter: shown, draft: o.draft || o.publish}, publish: o.publish, digests: make(map[string]store.Digest)}
 	err = p.all(command.Context(), o.Parallel, files)
 	shown.End()
 	return client.Summary(out, err, o.Quiet, o.did(), len(files), total, to)

@@ -19,9 +19,9 @@ const resumeFrom = 4 << 20
 // sender publishes files into one version.
 type sender struct {
 	*client.Client
-	target client.Target
-	draft  bool
-	meter  *terminal.Meter
+	version client.VersionURL
+	draft   bool
+	meter   *terminal.Meter
 }
 
 // outcome is what became of a file.
@@ -45,7 +45,7 @@ func (s *sender) send(ctx context.Context, file local) (sent outcome, err error)
 		return sent, fmt.Errorf("%w: %w", client.ErrLocal, err)
 	}
 	defer opened.Close()
-	place := s.target.File(file.name)
+	place := s.version.File(file.name)
 	existing, err := s.head(ctx, place)
 	if err != nil && client.Status(err) != http.StatusNotFound {
 		return sent, err

@@ -1,4 +1,4 @@
-package command
+package target
 
 import (
 	"cmp"
@@ -17,10 +17,13 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/pool"
 )
 
+// StandardStream stands for standard input or output where a file is expected.
+const StandardStream = "-"
+
 // loadConfig returns the configuration of --config as JSON. Caddy's own function for
 // that writes log lines.
-func (t *target) loadConfig() (text []byte, err error) {
-	if t.config == standardStream {
+func (t *Target) loadConfig() (text []byte, err error) {
+	if t.config == StandardStream {
 		text, err = io.ReadAll(os.Stdin)
 	} else {
 		text, err = os.ReadFile(t.config)
@@ -58,7 +61,7 @@ func isCaddyfile(path string) bool {
 
 // adminAddress is where the admin endpoint is: at --address, where --config says, or at
 // Caddy's default address.
-func (t *target) adminAddress() (string, error) {
+func (t *Target) adminAddress() (string, error) {
 	if t.address != "" || t.config == "" {
 		return cmp.Or(t.address, caddy.DefaultAdminListen), nil
 	}
@@ -86,7 +89,7 @@ type placement struct {
 }
 
 // placements finds the registries of the configuration, each once, with their roots resolved.
-func (t *target) placements() (found []placement, err error) {
+func (t *Target) placements() (found []placement, err error) {
 	text, err := t.loadConfig()
 	if err != nil {
 		return nil, err
@@ -139,10 +142,10 @@ func handlersIn(config any) (found []map[string]any) {
 
 // place chooses the registry that a command is for: that of --root, or the only one of
 // --config. A root alone means the stores that a configuration without settings has.
-func (t *target) place() (chosen placement, err error) {
+func (t *Target) place() (chosen placement, err error) {
 	root := ""
-	if t.root != "" {
-		if root, err = pool.ResolveRoot(t.root); err != nil {
+	if t.Root != "" {
+		if root, err = pool.ResolveRoot(t.Root); err != nil {
 			return chosen, err
 		}
 	}

@@ -20,7 +20,7 @@ func TestTheURLOfAVersion(t *testing.T) {
 		{text: "o/generic/p/1", err: "is not the URL"},
 		{text: "ftp://h/o/generic/p/1", err: "is not the URL"},
 	} {
-		got, err := ParseTarget(test.text)
+		got, err := ParseVersionURL(test.text)
 		if test.err != "" {
 			if err == nil || !strings.Contains(err.Error(), test.err) || strings.Contains(err.Error(), "secret") {
 				t.Errorf("%s: error is %v, want %q", test.text, err, test.err)
@@ -39,10 +39,10 @@ func TestTheURLOfAVersion(t *testing.T) {
 			t.Errorf("%s: the listing is at %q, want %q", test.text, listing, test.listing)
 		}
 	}
-	if got, err := ParseTarget("https://alice@h/o/generic/p/1"); err != nil || got.user != "alice" || got.Base.User != nil {
+	if got, err := ParseVersionURL("https://alice@h/o/generic/p/1"); err != nil || got.user != "alice" || got.Base.User != nil {
 		t.Errorf("the user of the URL: %q, %v", got.user, err)
 	}
-	got, err := ParseTarget("https://h/o/generic/p/1")
+	got, err := ParseVersionURL("https://h/o/generic/p/1")
 	if err != nil || got.File("..").String() != "https://h/o/generic/p/1/%2E%2E" {
 		t.Errorf("a file of dots is at %s, %v", got.File(".."), err)
 	}

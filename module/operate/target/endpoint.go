@@ -1,4 +1,4 @@
-package command
+package target
 
 import (
 	"context"
@@ -51,23 +51,24 @@ func newEndpoint(text string) (*endpoint, error) {
 	return e, nil
 }
 
-// adminRequest is what a command asks the admin endpoint.
-type adminRequest struct {
-	method, path string
-	query        url.Values
+// AdminRequest is what a command asks the admin endpoint.
+type AdminRequest struct {
+	// Method and Path of the request. The path is below that of the registry's endpoint.
+	Method, Path string
+	Query        url.Values
 	body         io.Reader
-	// accept is the media type of the answer.
-	accept string
+	// Accept is the media type of the answer.
+	Accept string
 }
 
-// ask sends a request and returns the answer, which has the media type that was asked
-// for; its status is 200 unless it is one of also. A *answeredError is what the endpoint refused.
-func (e *endpoint) ask(ctx context.Context, asked adminRequest, also ...int) (*http.Response, error) {
+// ask sends a request and returns the answer. The answer has the media type that was asked
+// for, and status 200 or one of also. *admin.Refused is the endpoint's own refusal.
+func (e *endpoint) ask(ctx context.Context, asked AdminRequest, also ...int) (*http.Response, error) {
 	response, err := e.send(ctx, asked)
 	if err != nil {
 		return nil, e.explain(err)
 	}
-	if isAnswer(response, asked.accept, also) {
+	if isAnswer(response, asked.Accept, also) {
 		return response, nil
 	}
 	defer response.Body.Close()
@@ -79,20 +80,20 @@ func (e *endpoint) ask(ctx context.Context, asked adminRequest, also ...int) (*h
 	return nil, e.explainAnswer(ctx, response)
 }
 
-func (e *endpoint) send(ctx context.Context, asked adminRequest) (*http.Response, error) {
+func (e *endpoint) send(ctx context.Context, asked AdminRequest) (*http.Response, error) {
 	origin := "http://127.0.0.1" // of a socket, which has no name
 	if e.socket == "" && !e.address.IsFdNetwork() {
 		origin = "http://" + e.address.JoinHostPort(0)
 	}
-	place := origin + asked.path
-	if len(asked.query) > 0 {
-		place += "?" + asked.query.Encode()
+	place := origin + asked.Path
+	if len(asked.Query) > 0 {
+		place += "?" + asked.Query.Encode()
 	}
-	request, err := http.NewRequestWithContext(ctx, asked.method, place, asked.body)
+	request, err := http.NewRequestWithContext(ctx, asked.Method, place, asked.body)
 	if err != nil {
 		return nil, fmt.Errorf("making the request: %w", err)
 	}
-	request.Header.Set("Accept", asked.accept)
+	request.Header.Set("Accept", asked.Accept)
 	if e.socket == "" {
 		request.Header.Set("Origin", origin)
 	}
@@ -111,7 +112,7 @@ func isAnswer(response *http.Response, accept string, also []int) bool {
 	return good && kind == accept
 }
 
-// explain says what to do where no answer came.
+// explain says what to do when no answer came.
 func (e *endpoint) explain(err error) error {
 	var failed *net.OpError
 	switch {
@@ -128,9 +129,9 @@ func (e *endpoint) explain(err error) error {
 		"--config /etc/caddy/Caddyfile, --address localhost:2019 or --address unix//run/caddy/admin.sock: %w", e.shown, failed.Err)
 }
 
-// explainAnswer says what answers in place of the registry.
+// explainAnswer says what it is that answers in place of the registry's endpoint.
 func (e *endpoint) explainAnswer(ctx context.Context, got *http.Response) error {
-	config, err := e.send(ctx, adminRequest{method: http.MethodGet, path: "/config/", accept: admin.JSONType})
+	config, err := e.send(ctx, AdminRequest{Method: http.MethodGet, Path: "/config/", Accept: admin.JSONType})
 	if err == nil {
 		defer config.Body.Close()
 		if isAnswer(config, admin.JSONType, nil) {

@@ -1,4 +1,4 @@
-package command
+package target
 
 import (
 	"context"
@@ -17,12 +17,10 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
-// offline is a registry that no server has open.
-type offline struct{ *target }
-
-// registry returns where the registry that is meant is, and with which backends.
-func (o offline) registry(log *slog.Logger) (*pool.Config, error) {
-	placed, err := o.place()
+// Stopped returns where the registry of a stopped server is, and its backends. It opens
+// nothing.
+func (t *Target) Stopped(log *slog.Logger) (*pool.Config, error) {
+	placed, err := t.place()
 	if err != nil {
 		return nil, err
 	}
@@ -68,21 +66,20 @@ func offlineModule(namespace string, chosen json.RawMessage) (any, error) {
 	return module, nil
 }
 
-// existing reports that there is no registry where one is meant: opening one would
-// make it.
+// existing reports that there is no registry where one is meant. Opening would make one.
 func existing(config *pool.Config) error {
 	if err := config.NotHalf(); err != nil {
 		return err
 	}
-	return errors.Join(holds(config, config.Metadata.Identity(config.Root)), holdsBlobs(config))
+	return errors.Join(Holds(config, config.Metadata.Identity(config.Root)), HoldsBlobs(config))
 }
 
-// holdsBlobs is holds for the blobs, which may be elsewhere.
-func holdsBlobs(config *pool.Config) error {
+// HoldsBlobs is Holds for the blobs, which may be on another machine.
+func HoldsBlobs(config *pool.Config) error {
 	place := config.Blobs.Identity(config.Root)
 	blobs, ok := config.Blobs.(store.Elsewhere)
 	if !ok {
-		return holds(config, place)
+		return Holds(config, place)
 	}
 	nothing, err := isVacant(blobs)
 	if err != nil {
@@ -100,8 +97,8 @@ func isVacant(blobs store.Elsewhere) (bool, error) {
 	return blobs.IsVacant(ctx)
 }
 
-// holds reports that a directory of a registry does not exist or is empty.
-func holds(config *pool.Config, dir string) error {
+// Holds returns an error unless a directory of a registry has something in it.
+func Holds(config *pool.Config, dir string) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0 {
 		return fmt.Errorf("there is no registry at %s: %s does not exist or is empty", config.Root, dir)
@@ -112,8 +109,8 @@ func holds(config *pool.Config, dir string) error {
 	return nil
 }
 
-// vacant reports that something is where a registry is to be made.
-func vacant(config *pool.Config) error {
+// Vacant returns an error when something is where a registry is to be made.
+func Vacant(config *pool.Config) error {
 	if err := config.NotHalf(); err != nil {
 		return err
 	}
@@ -140,8 +137,8 @@ func vacant(config *pool.Config) error {
 	return nil
 }
 
-// openIdle opens a registry that does nothing by itself.
-func openIdle(ctx context.Context, config *pool.Config) (*registry.Registry, error) {
+// OpenIdle opens a registry that does nothing by itself.
+func OpenIdle(ctx context.Context, config *pool.Config) (*registry.Registry, error) {
 	if err := existing(config); err != nil {
 		return nil, err
 	}
@@ -149,7 +146,7 @@ func openIdle(ctx context.Context, config *pool.Config) (*registry.Registry, err
 	return reg, orOnline(err)
 }
 
-// orOnline says how to do it while a server has the registry open.
+// orOnline adds to ErrLocked what to do while a server has the registry open.
 func orOnline(err error) error {
 	if errors.Is(err, store.ErrLocked) {
 		return fmt.Errorf("a server has this registry open: leave --offline out to do this through that server, or stop it first: %w", err)
