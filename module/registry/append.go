@@ -9,6 +9,7 @@ import (
 	"hash"
 	"io"
 
+	"github.com/generic-registry/caddy-generic-registry/module/registry/admission"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/transfer"
 )
@@ -129,7 +130,7 @@ type appending struct {
 	upload  *upload
 	limits  Limits
 	hash    hash.Hash
-	counted *countedBody // what came and is not saved
+	counted *admission.Counted // what came and is not saved
 }
 
 // append receives the body of a request. What is saved counts.
@@ -139,8 +140,8 @@ func (a *appending) append(ctx context.Context, request Append) error {
 		return err
 	}
 	a.counted = counted
-	defer counted.end()
-	body, release, err := a.slots.admit(a.Creator, a.limits, content.Body)
+	defer counted.End()
+	body, release, err := a.slots.Admit(a.Creator, a.limits.most(), content.Body)
 	if err != nil {
 		return err
 	}
@@ -161,7 +162,7 @@ func (a *appending) append(ctx context.Context, request Append) error {
 		return errors.Join(store.ErrSessionNotFound, err, writer.Close(), a.dropUpload(ctx, *a.Session, a.upload))
 	}
 	if a.Length >= 0 {
-		body = LimitBody(body, a.Length-a.Offset, store.ErrLength)
+		body = transfer.LimitBody(body, a.Length-a.Offset, store.ErrLength)
 	}
 	err = a.receive(ctx, writer, body, request)
 	if err == nil && request.Complete {
@@ -242,7 +243,7 @@ func (a *appending) save(ctx context.Context, writer store.SessionWriter, offset
 		return fmt.Errorf("saving an upload: %w", err)
 	}
 	*a.Session = saved
-	a.counted.end() // it counts as the upload's
+	a.counted.End() // it counts as the upload's
 	a.noteUpload(a.upload, saved)
 	return nil
 }

@@ -2,7 +2,9 @@ package registry
 
 import (
 	"context"
+	"errors"
 
+	"github.com/generic-registry/caddy-generic-registry/module/registry/versions"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -33,6 +35,24 @@ func (r *Registry) Foremost(ctx context.Context, owner, pkg string) (store.Forem
 	ctx, cancel := store.Bounded(ctx)
 	defer cancel()
 	return r.metadata.Foremost(ctx, owner, pkg)
+}
+
+// Select finds the published version that a text in the place of ref.Version means, as
+// versions.Select does. ErrPackageNotFound, also as a *versions.UnstableError.
+func (r *Registry) Select(ctx context.Context, ref store.VersionRef) (store.VersionRef, error) {
+	return versions.Select(ctx, r, ref)
+}
+
+// Resolve finds the version of a name or, where there is none, the one that Select finds.
+func (r *Registry) Resolve(ctx context.Context, ref store.VersionRef) (store.VersionInfo, error) {
+	named, err := r.FindVersion(ctx, ref)
+	if !errors.Is(err, store.ErrPackageNotFound) {
+		return named, err
+	}
+	if ref, err = r.Select(ctx, ref); err != nil {
+		return store.VersionInfo{}, err
+	}
+	return r.FindVersion(ctx, ref)
 }
 
 // FindVersion finds a version. ErrPackageNotFound.

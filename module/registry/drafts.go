@@ -23,21 +23,6 @@ const (
 // is DefaultDraftTTL.
 func (r *Registry) KeepDrafts(ttl time.Duration) { r.draftTTL.Store(int64(ttl)) }
 
-// LookupDraft finds a file of a draft, for who may write it. ErrPackageNotFound,
-// ErrFileNotFound.
-func (r *Registry) LookupDraft(ctx context.Context, ref store.Ref) (store.File, error) {
-	return ask(ctx, r.metadata.LookupDraft, ref)
-}
-
-// FindDraft finds a file of a draft to be read, as Find does a published one.
-func (r *Registry) FindDraft(ctx context.Context, ref store.Ref) (*Reading, error) {
-	file, err := r.LookupDraft(ctx, ref)
-	if err != nil {
-		return nil, err
-	}
-	return &Reading{file, r, true}, nil
-}
-
 // PublishDraft makes a draft visible at once, with all its files. With expected digests,
 // by file name, it must have exactly those files: else ErrDifferent with the differences,
 // and nothing changes. A version that is published already is compared and stays.

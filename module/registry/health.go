@@ -42,7 +42,7 @@ func (r *Registry) Health() Health {
 		h.Metadata.Fault = fault
 	}
 	h.Sweep = r.Swept()
-	h.Uploads = UploadsHealth{Requests: r.slots.taken(), Sessions: r.unfinished()}
+	h.Uploads = UploadsHealth{Requests: r.slots.Taken(), Sessions: r.unfinished()}
 	h.Published = r.published.read()
 	h.Webhooks = r.Hooks()
 	return h

@@ -35,8 +35,8 @@ func (r *Registry) Publish(ctx context.Context, ref store.Ref, creator string, c
 	if err != nil {
 		return store.File{}, err
 	}
-	defer counted.end()
-	body, release, err := r.slots.admit(creator, limits, content.Body)
+	defer counted.End()
+	body, release, err := r.slots.Admit(creator, limits.most(), content.Body)
 	if err != nil {
 		return store.File{}, err
 	}
@@ -49,7 +49,7 @@ func (r *Registry) Publish(ctx context.Context, ref store.Ref, creator string, c
 	if err != nil {
 		return store.File{}, err
 	}
-	counted.end() // the store counts it from now on, in its transaction
+	counted.End() // the store counts it from now on, in its transaction
 	file, err := r.record(ctx, ref, creator, blob, stored, limits)
 	if errors.Is(err, store.ErrNoSpace) || errors.Is(err, store.ErrUnavailable) {
 		// It did not happen: nothing refers to the bytes, and the room may be needed.

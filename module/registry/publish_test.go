@@ -11,8 +11,9 @@ import (
 	"testing/iotest"
 	"time"
 
-	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"go.uber.org/goleak"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // fakeStores are both stores of a registry. They fail where told and remember how
@@ -178,72 +179,6 @@ func TestAPublishWithDurableBytesIsFinished(t *testing.T) {
 	}
 }
 
-// movingBlobs has the bytes of a file elsewhere each time it is asked.
-type movingBlobs struct {
-	fakeStores
-	locators []store.Locator // what each look-up finds
-	opened   []store.Locator
-	there    store.Locator
-	unsure   error // of FindBlob
-}
-
-func (m *movingBlobs) FindBlob(context.Context, store.Digest) (store.Blob, error) {
-	return store.Blob{Locator: "a"}, m.unsure
-}
-
-func (m *movingBlobs) MarkDamage(context.Context, store.Blob, store.DamageKind) (bool, error) {
-	return true, m.unsure
-}
-
-func (m *movingBlobs) Lookup(context.Context, store.Ref) (store.File, error) {
-	if len(m.locators) == 0 {
-		return store.File{}, store.ErrPackageNotFound
-	}
-	file := store.File{Blob: store.Blob{Locator: m.locators[0]}}
-	if len(m.locators) > 1 {
-		m.locators = m.locators[1:]
-	}
-	return file, nil
-}
-
-func (m *movingBlobs) Open(_ context.Context, locator store.Locator, _ int64) (io.ReadSeekCloser, error) {
-	m.opened = append(m.opened, locator)
-	if locator == m.there {
-		return nil, nil
-	}
-	return nil, store.ErrBlobNotFound
-}
-
-func TestOpenFollowsBytesThatMove(t *testing.T) {
-	for _, test := range []struct {
-		name     string
-		locators []store.Locator
-		unsure   error
-		want     error
-		opened   int
-	}{
-		{"in place", []store.Locator{"c"}, nil, nil, 1},
-		{"moved once", []store.Locator{"a", "c"}, nil, nil, 2},
-		{"moved twice", []store.Locator{"a", "b", "c"}, nil, nil, 3},
-		{"lost", []store.Locator{"a"}, nil, store.ErrDamaged, 1},
-		{"lost, as far as a store says that is not sure", []store.Locator{"a"}, store.ErrUnavailable, store.ErrUnavailable, 1},
-		{"moving for ever", []store.Locator{"a", "b", "a", "b", "a", "b", "a", "b", "a", "c"}, nil, store.ErrUnavailable, lookupAttempts},
-		{"deleted", nil, nil, store.ErrPackageNotFound, 0},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			m := &movingBlobs{locators: test.locators, there: "c", unsure: test.unsure}
-			r := New(m, m, Options{})
-			defer r.Close()
-			if _, _, err := r.Open(t.Context(), store.Ref{}); !errors.Is(err, test.want) {
-				t.Errorf("error is %v, want %v", err, test.want)
-			}
-			if len(m.opened) != test.opened {
-				t.Errorf("opened %v", m.opened)
-			}
-		})
-	}
-}
-
 func TestReaperIsWoken(t *testing.T) {
 	f := &fakeStores{publishErr: store.ErrExists, condemnedByPublish: true, condemnedAsked: make(chan struct{})}
 	r := New(f, f, Options{})
@@ -276,8 +211,8 @@ func TestAPanicLeavesNothing(t *testing.T) {
 		}()
 		_, _ = r.Publish(context.Background(), store.Ref{}, "alice", Content{Body: body, Size: 4 << 20}, Limits{UserUploads: 1})
 	}()
-	if f.aborted != 1 || len(f.published) > 0 || r.slots.all != 0 {
-		t.Errorf("aborted %d, published %d times, %d slots taken", f.aborted, len(f.published), r.slots.all)
+	if f.aborted != 1 || len(f.published) > 0 || r.slots.Taken() != 0 {
+		t.Errorf("aborted %d, published %d times, %d slots taken", f.aborted, len(f.published), r.slots.Taken())
 	}
 	if err := r.Close(); err != nil {
 		t.Error(err)

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
-	"math"
 	"strings"
 	"testing"
 	"time"
@@ -66,7 +65,7 @@ func TestQuotasOfWhatTakesAName(t *testing.T) {
 			if test.unread && body.read > 0 {
 				t.Errorf("%s: %d bytes were read before it was refused", test.name, body.read)
 			}
-			if left := r.arrived.Add("o", 0); left != 0 {
+			if left := r.quotas.Add("o", 0); left != 0 {
 				t.Errorf("%s: %d bytes count after the end", test.name, left)
 			}
 			mustClose(t, r)
@@ -90,7 +89,7 @@ func (r *readCounter) Read(p []byte) (int, error) {
 func TestBytesOfAnUploadCountOnce(t *testing.T) {
 	r, _, _ := inMemory(t, Options{Idle: true})
 	defer mustClose(t, r)
-	content := make([]byte, saveStep+quotaStep)
+	content := make([]byte, saveStep+1<<20)
 	limits := Limits{Quota: store.Quota{Bytes: int64(len(content))}}
 	ref := fileRef("1", "f")
 	begin := NewUpload{Ref: ref, Creator: "u", Length: -1, Age: time.Hour, Most: 1, UserMost: 1, Announce: func(store.Session) {}}
@@ -99,29 +98,7 @@ func TestBytesOfAnUploadCountOnce(t *testing.T) {
 	if err != nil || done.File == nil {
 		t.Fatalf("an upload of all bytes of the quota: %v", err)
 	}
-	if left := r.arrived.Add("o", 0); left != 0 {
+	if left := r.quotas.Add("o", 0); left != 0 {
 		t.Errorf("%d bytes count after the end", left)
-	}
-}
-
-func TestLimitBody(t *testing.T) {
-	tooMuch := errors.New("too much")
-	for _, test := range []struct {
-		name  string
-		limit int64
-		want  string
-		err   error
-	}{
-		{"less than the limit", 5, "1234", nil},
-		{"as much as the limit", 4, "1234", nil},
-		{"more than the limit", 3, "123", tooMuch},
-		{"nothing is allowed", 0, "", tooMuch},
-		{"one less than the largest limit", math.MaxInt64 - 1, "1234", nil},
-		{"the largest limit that there is", math.MaxInt64, "1234", nil},
-	} {
-		got, err := io.ReadAll(LimitBody(strings.NewReader("1234"), test.limit, tooMuch))
-		if string(got) != test.want || !errors.Is(err, test.err) {
-			t.Errorf("%s: %q, %v; want %q, %v", test.name, got, err, test.want, test.err)
-		}
 	}
 }

@@ -9,8 +9,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/generic-registry/caddy-generic-registry/module/registry/admission"
+	"github.com/generic-registry/caddy-generic-registry/module/registry/downloads"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/hashing"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/integrity"
+	"github.com/generic-registry/caddy-generic-registry/module/registry/reading"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/removal"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/tokens"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/webhook"
@@ -21,9 +24,11 @@ import (
 // bytes that nothing refers to any more. All methods may run concurrently.
 type Registry struct {
 	*integrity.Keeper // of the blobs' bytes
+	*reading.Finder   // of files
 	*hashing.Hasher   // of the blobs' other hashes
 	*removal.Remover  // of bytes that no file has
 	*tokens.Keyring   // of those who publish by a token
+	*downloads.Counter
 	*webhook.Deliverer
 
 	metadata store.MetadataStore
@@ -31,10 +36,9 @@ type Registry struct {
 	now      func() time.Time
 	log      *slog.Logger
 
-	slots      slots
-	arrived    arrivals
+	slots      admission.Slots
+	quotas     *admission.Quotas
 	uploads    uploads
-	downloads  downloads
 	draftTTL   atomic.Int64
 	stop       context.CancelFunc
 	background sync.WaitGroup
@@ -85,9 +89,12 @@ func New(metadata store.MetadataStore, blobs store.BlobStore, options Options) *
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
+	r.quotas = admission.NewQuotas(metadata, r.loadUploads)
 	r.Keeper = integrity.NewKeeper(metadata, blobs, r.now, r.log, options.ScrubRate)
+	r.Finder = reading.NewFinder(metadata, blobs, r.Keeper)
 	r.Hasher = hashing.New(metadata, blobs, r.Keeper)
 	r.Keyring = tokens.NewKeyring(metadata, r.now, r.log)
+	r.Counter = downloads.New(metadata, r.now)
 	r.Remover = removal.New(metadata, blobs, r.now, r.log, r.RecountDamage)
 	r.Deliverer = webhook.New(ctx, metadata, r.log)
 	if options.Idle {
@@ -114,7 +121,7 @@ func (r *Registry) startBackground(ctx context.Context, sweepInterval time.Durat
 	r.background.Go(func() { r.repeat(ctx, "sweeping unnamed blobs", sweepInterval, nil, r.Sweep) })
 	r.background.Go(func() { r.repeat(ctx, "ending expired uploads", expireInterval, nil, r.EndExpired) })
 	r.background.Go(func() { r.repeat(ctx, "storing the last uses of tokens", tokens.UseInterval, nil, r.StoreUses) })
-	r.background.Go(func() { r.repeat(ctx, "counting downloads", downloadInterval, nil, r.storeDownloads) })
+	r.background.Go(func() { r.repeat(ctx, "counting downloads", downloads.Interval, nil, r.StoreDownloads) })
 	r.background.Go(func() { r.repeat(ctx, "ending old drafts", draftInterval, nil, r.EndDrafts) })
 	r.background.Go(func() { r.Hasher.Run(ctx) })
 	r.background.Go(func() { r.Keeper.Run(ctx) })
@@ -160,11 +167,6 @@ func (r *Registry) Blobs() store.BlobStore { return r.blobs }
 
 // Now is the registry's clock.
 func (r *Registry) Now() time.Time { return r.now() }
-
-// Lookup finds a file. ErrPackageNotFound, ErrFileNotFound.
-func (r *Registry) Lookup(ctx context.Context, ref store.Ref) (store.File, error) {
-	return ask(ctx, r.metadata.Lookup, ref)
-}
 
 // DeleteFile deletes a published file, and its version when it was the last one.
 // ErrPackageNotFound, ErrFileNotFound, ErrNoSpace, ErrUnavailable.
@@ -248,7 +250,7 @@ const closeTimeout = 5 * time.Second
 // storeLast stores what was gathered of uses and downloads.
 func (r *Registry) storeLast() error {
 	var problems []error
-	for _, storing := range []func(context.Context) (int, error){r.StoreUses, r.storeDownloads} {
+	for _, storing := range []func(context.Context) (int, error){r.StoreUses, r.StoreDownloads} {
 		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 		_, err := storing(ctx)
 		cancel()

@@ -102,7 +102,7 @@ func (r *Registry) knowUpload(session store.Session) *upload {
 // countUpload has so many bytes of an upload count. Requires r.uploads.mu.
 func (r *Registry) countUpload(u *upload, bytes int64) {
 	if bytes != u.counted {
-		r.arrived.Add(u.ref.Owner, bytes-u.counted)
+		r.quotas.Add(u.ref.Owner, bytes-u.counted)
 		u.counted = bytes
 	}
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/transfer"
 	"github.com/generic-registry/caddy-generic-registry/module/web/receive"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
@@ -125,7 +126,7 @@ func (f *Files) publishDraft(w http.ResponseWriter, r *http.Request, v *visit.Vi
 		if !isDraft {
 			v.Untold()
 		}
-		expected, err := parseSums(registry.LimitBody(f.Upload.Paced(w, r), maxSums, store.ErrTooLarge))
+		expected, err := parseSums(transfer.LimitBody(f.Upload.Paced(w, r), maxSums, store.ErrTooLarge))
 		if err != nil {
 			return err
 		}

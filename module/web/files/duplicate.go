@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/registry/reading"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/web/receive"
 	"github.com/generic-registry/caddy-generic-registry/module/web/send"
@@ -89,7 +90,7 @@ func isThere(r *http.Request, reg *registry.Registry, existing *store.File, limi
 	}
 	content, err := found.OpenRange(r.Context())
 	switch {
-	case errors.Is(err, store.ErrDamaged), errors.Is(err, registry.ErrReplaced):
+	case errors.Is(err, store.ErrDamaged), errors.Is(err, reading.ErrReplaced):
 		return false, nil
 	case err != nil:
 		return false, ignoreAbsent(err)

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/registry/reading"
+	"github.com/generic-registry/caddy-generic-registry/module/registry/versions"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/web/computed"
 	"github.com/generic-registry/caddy-generic-registry/module/web/send"
@@ -75,7 +77,7 @@ func (d *download) answerDraft(missing error) error {
 func (d *download) answerSelected() error {
 	asked := d.ref
 	chosen, err := d.reg.Select(d.r.Context(), asked.VersionRef)
-	if unstable := new(registry.UnstableError); errors.As(err, &unstable) {
+	if unstable := new(versions.UnstableError); errors.As(err, &unstable) {
 		return visit.Tell(err, "%v", unstable)
 	}
 	if err != nil {
@@ -126,7 +128,7 @@ func (d *download) answer() (err error) {
 		return computed.ServeArchive(d.w, d.r, d.reg, d.version(), form, d.VerifyReads)
 	}
 	for range attempts {
-		if err = d.file(); !errors.Is(err, registry.ErrReplaced) {
+		if err = d.file(); !errors.Is(err, reading.ErrReplaced) {
 			break
 		}
 		d.restart()

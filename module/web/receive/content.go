@@ -8,6 +8,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/transfer"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
@@ -59,7 +60,7 @@ func (l Limits) limit(reader io.Reader) io.Reader {
 	if l.FileSize == 0 {
 		return reader
 	}
-	return registry.LimitBody(reader, l.FileSize, l.tooLarge())
+	return transfer.LimitBody(reader, l.FileSize, l.tooLarge())
 }
 
 func (l Limits) tooLarge() error {

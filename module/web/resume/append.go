@@ -13,6 +13,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/transfer"
 	"github.com/generic-registry/caddy-generic-registry/module/web/files"
 	"github.com/generic-registry/caddy-generic-registry/module/web/receive"
 	"github.com/generic-registry/caddy-generic-registry/module/web/send"
@@ -212,10 +213,10 @@ func (f *Resume) receive(w http.ResponseWriter, r *http.Request, v *visit.Visit,
 func (f *Resume) body(w http.ResponseWriter, r *http.Request, offset int64, whole bool) io.Reader {
 	body := f.Files.Upload.Paced(w, r)
 	if f.MaxAppend > 0 && !whole {
-		body = registry.LimitBody(body, f.MaxAppend, f.tooLarge(r, f.appendText()))
+		body = transfer.LimitBody(body, f.MaxAppend, f.tooLarge(r, f.appendText()))
 	}
 	if largest := f.Files.Upload.FileSize; largest > 0 {
-		body = registry.LimitBody(body, max(0, largest-offset), f.tooLarge(r, fmt.Sprintf("file too large: max_file_size is %d bytes", largest)))
+		body = transfer.LimitBody(body, max(0, largest-offset), f.tooLarge(r, fmt.Sprintf("file too large: max_file_size is %d bytes", largest)))
 	}
 	return body
 }

@@ -8,7 +8,7 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/registry/reading"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -39,7 +39,7 @@ type Manner struct {
 // the answer begins is an error; later the answer is cut, so that over HTTP/1 it is shorter
 // than it says, and over HTTP/2 and HTTP/3 its stream is reset. The error is that of opening
 // the bytes, and nothing was written then, or a *visit.BrokenOff.
-func File(w http.ResponseWriter, r *http.Request, file *registry.Reading, manner Manner) error {
+func File(w http.ResponseWriter, r *http.Request, file *reading.File, manner Manner) error {
 	open := func(want store.Section) (io.ReadSeekCloser, error) {
 		switch {
 		case !manner.Verify:

@@ -1,11 +1,9 @@
-package registry
+package versions
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry/versions"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -22,60 +20,54 @@ func (e *UnstableError) Error() string {
 // Unwrap returns ErrPackageNotFound.
 func (e *UnstableError) Unwrap() error { return store.ErrPackageNotFound }
 
+// Lister lists versions, as store.Catalog does.
+type Lister interface {
+	// Foremost returns the first versions of a package.
+	Foremost(ctx context.Context, owner, pkg string) (store.Foremost, error)
+	// Versions returns a page of versions.
+	Versions(ctx context.Context, query store.VersionQuery) (store.VersionPage, error)
+}
+
 // Select finds the published version that a text in the place of ref.Version means when no
-// version has that name: latest, or a range (versions.KindOf). It is the highest that is
+// version has that name: latest, or a range (KindOf). It is the highest that is
 // meant, of equal ones the newest. Where no version of a package is a semantic one, latest
 // is the newest. ErrPackageNotFound when the text means none, also as an UnstableError.
-func (r *Registry) Select(ctx context.Context, ref store.VersionRef) (store.VersionRef, error) {
-	switch versions.KindOf(ref.Version) {
-	case versions.Latest:
-		return r.latest(ctx, ref.Owner, ref.Package)
-	case versions.Range:
-		wanted, err := versions.ParseRange(ref.Version)
+func Select(ctx context.Context, list Lister, ref store.VersionRef) (store.VersionRef, error) {
+	switch KindOf(ref.Version) {
+	case Latest:
+		return latest(ctx, list, ref.Owner, ref.Package)
+	case Range:
+		wanted, err := ParseRange(ref.Version)
 		if err != nil {
 			return store.VersionRef{}, fmt.Errorf("%w: %w", store.ErrPackageNotFound, err)
 		}
-		return r.highest(ctx, ref, wanted)
+		return highest(ctx, list, ref, wanted)
 	}
 	return store.VersionRef{}, store.ErrPackageNotFound
 }
 
-// Resolve finds the version of a name or, where there is none, the one that Select finds.
-func (r *Registry) Resolve(ctx context.Context, ref store.VersionRef) (store.VersionInfo, error) {
-	named, err := r.FindVersion(ctx, ref)
-	if !errors.Is(err, store.ErrPackageNotFound) {
-		return named, err
-	}
-	if ref, err = r.Select(ctx, ref); err != nil {
-		return store.VersionInfo{}, err
-	}
-	return r.FindVersion(ctx, ref)
-}
-
-func (r *Registry) latest(ctx context.Context, owner, pkg string) (store.VersionRef, error) {
-	ctx, cancel := store.Bounded(ctx)
-	defer cancel()
-	first, err := r.metadata.Foremost(ctx, owner, pkg)
+func latest(ctx context.Context, list Lister, owner, pkg string) (store.VersionRef, error) {
+	first, err := list.Foremost(ctx, owner, pkg)
 	switch {
 	case err != nil:
 		return store.VersionRef{}, err
 	case first.Rank == "":
 		return first.Newest, nil
-	case versions.IsStable(first.Rank):
+	case IsStable(first.Rank):
 		return first.Highest, nil
 	}
 	return store.VersionRef{}, &UnstableError{Newest: first.Newest}
 }
 
 // highest finds the highest version in a range, of the classes that the range has.
-func (r *Registry) highest(ctx context.Context, ref store.VersionRef, wanted versions.Selected) (store.VersionRef, error) {
+func highest(ctx context.Context, list Lister, ref store.VersionRef, wanted Selected) (store.VersionRef, error) {
 	var found store.VersionInfo
 	for _, class := range wanted.Classes() {
-		first, err := r.firstInRange(ctx, ref, wanted, class)
+		first, err := firstInRange(ctx, list, ref, wanted, class)
 		if err != nil {
 			return store.VersionRef{}, err
 		}
-		if found.Rank == "" || first.Rank != "" && versions.IsHigher(first.Rank, found.Rank) {
+		if found.Rank == "" || first.Rank != "" && IsHigher(first.Rank, found.Rank) {
 			found = first
 		}
 	}
@@ -86,11 +78,11 @@ func (r *Registry) highest(ctx context.Context, ref store.VersionRef, wanted ver
 }
 
 // firstInRange returns the first version of a class that is in a range, or the zero one.
-func (r *Registry) firstInRange(ctx context.Context, ref store.VersionRef, wanted versions.Selected, class string) (store.VersionInfo, error) {
+func firstInRange(ctx context.Context, list Lister, ref store.VersionRef, wanted Selected, class string) (store.VersionInfo, error) {
 	for span := range wanted.Spans(class) {
 		query := store.VersionQuery{Owner: ref.Owner, Package: ref.Package, Order: store.HighestFirst, Ranks: span, Limit: 1}
 		for more := true; more; more = query.After != "" {
-			page, err := r.Versions(ctx, query)
+			page, err := list.Versions(ctx, query)
 			if err != nil {
 				return store.VersionInfo{}, err
 			}

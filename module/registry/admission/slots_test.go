@@ -1,4 +1,4 @@
-package registry
+package admission
 
 import (
 	"errors"
@@ -10,11 +10,11 @@ import (
 )
 
 func TestSlots(t *testing.T) {
-	var s slots
-	limits := Limits{Uploads: 3, UserUploads: 2}
+	var s Slots
+	most := Most{All: 3, User: 2}
 	take := func(user string) func() {
 		t.Helper()
-		body, end, err := s.admit(user, limits, strings.NewReader("x"))
+		body, end, err := s.Admit(user, most, strings.NewReader("x"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -25,7 +25,7 @@ func TestSlots(t *testing.T) {
 	}
 	refused := func(user string) {
 		t.Helper()
-		if _, _, err := s.admit(user, limits, nil); !errors.Is(err, store.ErrBusy) {
+		if _, _, err := s.Admit(user, most, nil); !errors.Is(err, store.ErrBusy) {
 			t.Fatalf("%q: %v", user, err)
 		}
 	}
@@ -36,7 +36,7 @@ func TestSlots(t *testing.T) {
 	first()
 	bob := take("bob")
 	refused("alice")
-	limits.Uploads = 0
+	most.All = 0
 	third := take("alice")
 	for _, end := range []func(){second, nobody, bob, third} {
 		end()
@@ -49,12 +49,12 @@ func TestSlots(t *testing.T) {
 // TestAnAnnouncedUploadTakesNoSlot: it takes one with its first bytes, or hears then
 // that there is none any more.
 func TestAnAnnouncedUploadTakesNoSlot(t *testing.T) {
-	var s slots
-	limits := Limits{Uploads: 1}
+	var s Slots
+	most := Most{All: 1}
 	var bodies []io.Reader
 	var ends []func()
 	for range 3 {
-		body, end, err := s.admit("mallory", limits, strings.NewReader("x"))
+		body, end, err := s.Admit("mallory", most, strings.NewReader("x"))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,4 +1,4 @@
-package registry
+package versions_test
 
 import (
 	"context"
@@ -80,11 +80,10 @@ func TestSelectAgreesWithTheLibrary(t *testing.T) {
 		if err != nil {
 			rt.Fatal(err)
 		}
-		r := New(metadata, nil, Options{Idle: true})
 		set := drawVersions(rt, metadata)
 		for range 4 {
 			text := drawWanted.Draw(rt, "wanted")
-			got, err := r.Select(context.Background(), store.VersionRef{Owner: "O", Package: "P", Version: text})
+			got, err := versions.Select(context.Background(), metadata, store.VersionRef{Owner: "O", Package: "P", Version: text})
 			if err != nil && !errors.Is(err, store.ErrPackageNotFound) {
 				rt.Fatal(err)
 			}
@@ -133,7 +132,6 @@ func TestLatestOfPreReleasesTellsTheNewest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := New(metadata, nil, Options{Idle: true})
 	for i, text := range []string{"2.0-rc.1", "1.0-rc.1"} {
 		_, _, err := metadata.Publish(context.Background(), store.Publication{
 			Ref:    store.Ref{VersionRef: store.VersionRef{Owner: "o", Package: "p", Version: text}, File: "f"},
@@ -144,8 +142,8 @@ func TestLatestOfPreReleasesTellsTheNewest(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	_, err = r.Select(context.Background(), store.VersionRef{Owner: "o", Package: "p", Version: "latest"})
-	var unstable *UnstableError
+	_, err = versions.Select(context.Background(), metadata, store.VersionRef{Owner: "o", Package: "p", Version: "latest"})
+	var unstable *versions.UnstableError
 	if !errors.As(err, &unstable) || unstable.Newest.Version != "1.0-rc.1" || !errors.Is(err, store.ErrPackageNotFound) {
 		t.Errorf("error is %v, want one that names 1.0-rc.1", err)
 	}
