@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 )
 
@@ -270,7 +271,7 @@ func startProxy(t testing.TB, dir, config, name string, arguments ...string) (en
 		t.Fatal(err)
 	}
 	end = sync.OnceFunc(func() {
-		_ = command.Process.Signal(os.Interrupt)
+		_ = command.Process.Signal(syscall.SIGTERM) // an interrupt is ignored in the background of a shell
 		_ = command.Wait()
 		if t.Failed() {
 			t.Logf("%s: %s", name, output.Bytes())

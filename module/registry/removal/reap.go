@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -76,6 +77,7 @@ func (r *Remover) reapBatch(ctx context.Context) (removed int, err error) {
 	if locators = r.graces.due(locators, r.now(), r.grace()); len(locators) == 0 {
 		return 0, nil
 	}
+	slices.Sort(locators) // what lies together is deleted together, in an order that a test can repeat
 	deleted, err := r.remove(ctx, locators)
 	// Only now: a crash in between reaps the same locators again.
 	end = store.Attend(r.log, "recording deleted blobs")
