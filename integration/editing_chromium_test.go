@@ -176,6 +176,7 @@ func TestWritersInChromium(t *testing.T) {
 		"what is deleted has its name typed in":           deletes,
 		"what the server refuses is told":                 tellsRefusals,
 		"a folder has more files than are read at once":   takesLargeFolders,
+		"a folder that cannot be read is told":            tellsUnreadFolders,
 		"a draft is published when all has come":          publishesWhatCame,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -356,6 +357,38 @@ func takesLargeFolders(t tab, s *server) {
 	t.goTo(s.port, api+"alice/?edit")
 	t.drop(folderWith(t, files))
 	t.tells("250 ready")
+}
+
+// tellsUnreadFolders: a folder is gone when the page comes to read it. A permission that is
+// missing would be the same error, but not where the tests run as root.
+func tellsUnreadFolders(t tab, s *server) {
+	folder := folderWith(t, map[string][]byte{"gone/f": nil, "good": []byte("good")})
+	t.goTo(s.port, versionPath("alice", "unread", "1")+"/?edit")
+	// The first folder that is read is what was dropped. The second one waits.
+	eval[bool](t, `{
+		const read = FileSystemDirectoryReader.prototype.readEntries;
+		let readers = [];
+		FileSystemDirectoryReader.prototype.readEntries = function (...to) {
+			if (!readers.includes(this)) readers.push(this);
+			if (readers.indexOf(this) == 0 || window.goOn) return read.apply(this, to);
+			window.goOn = () => read.apply(this, to);
+		};
+		true;
+	}`)
+	t.drop(folder)
+	t.until(`!!window.goOn`)
+	if err := os.RemoveAll(filepath.Join(folder, "gone")); err != nil {
+		t.Fatal(err)
+	}
+	eval[bool](t, `goOn(), true`)
+	t.tells("1 cannot be published, and nothing is sent until you leave them out")
+	if said := act(t, chromedp.Text("#items .bad")); !strings.Contains(said, "dist/gone") || !strings.Contains(said, "cannot be read") {
+		t.Errorf("the page says %q of the folder", said)
+	}
+	t.press("Leave them out")
+	t.press("Upload 1 file")
+	t.tells("1 done")
+	s.wantBytes(filePath("alice", "unread", "1", "good"), []byte("good"))
 }
 
 func publishesWhatCame(t tab, s *server) {

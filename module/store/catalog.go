@@ -163,8 +163,9 @@ func (s RankSpan) Has(rank string) bool { return s.From <= rank && (s.To == "" |
 
 // Foremost is the first versions of a package.
 type Foremost struct {
-	// Newest by time.
-	Newest VersionRef
+	// Newest by time, and when it was published.
+	Newest  VersionRef
+	Created time.Time
 	// Highest by rank, and its rank. Empty when no version has one.
 	Highest VersionRef
 	Rank    string

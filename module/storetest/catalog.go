@@ -19,6 +19,7 @@ var catalogClauses = map[string]func(*metadataFixture){
 	"a cursor that nobody gave out, and any limit, give a page":        catalogBadInput,
 	"who may see some packages sees those, and totals of those":        catalogSelection,
 	"a search finds packages by a part of the name":                    catalogSearch,
+	"pages of a search have what pages of all packages have":           packageSearch,
 	"files are listed by name, in pages":                               catalogFiles,
 	"an owner and a package keep their first spelling":                 catalogSpelling,
 	"ids grow, and are the same after closing and opening":             catalogIDs,
@@ -222,6 +223,59 @@ func catalogSearch(f *metadataFixture) {
 	packages, err := f.Packages(context.Background(), store.PackageQuery{Owner: "alice", Search: "o"})
 	f.noError(err)
 	f.want(len(packages.Packages), 1)
+}
+
+// packageSearch compares the pages of searches with what all packages say, while packages come
+// and go. Seen to fail with names in no order, with a page that begins with the last name of
+// the one before, and with names as they were before a change.
+func packageSearch(f *metadataFixture) {
+	ctx := context.Background()
+	for _, name := range []string{"c-ab", "Ab", "b", "a", "abc", "cab", "z"} {
+		f.mustPublish(ref("Alice", name, "1", "f"), name)
+	}
+	f.mustDraft(ref("alice", "abd", "1", "f"), "x")
+	all := func(q store.PackageQuery) (names []string) {
+		for range 20 {
+			page, err := f.Packages(ctx, q)
+			f.noError(err)
+			for _, pkg := range page.Packages {
+				names = append(names, pkg.Name)
+				f.want(pkg.Owner, "Alice")
+			}
+			if q.After = page.Next; page.Next == "" {
+				return names
+			}
+		}
+		f.Fatalf("%+v has no last page", q)
+		return nil
+	}
+	check := func() {
+		f.Helper()
+		for _, search := range []string{"a", "AB", "c", "b", "z", "none"} {
+			for limit := range 8 {
+				var want []string
+				for _, name := range all(store.PackageQuery{Owner: "alice"}) {
+					if strings.Contains(store.Fold(name), store.Fold(search)) && name != "b" {
+						want = append(want, name)
+					}
+				}
+				q := store.PackageQuery{Owner: "ALICE", Search: search, Limit: limit}
+				q.Select = func(_, pkg string) bool { return pkg != "b" }
+				f.want(all(q), want)
+			}
+		}
+	}
+	check()
+	f.mustPublish(ref("alice", "aba", "1", "f"), "x")
+	f.noError(f.DeletePackage(ctx, "alice", "ab", act))
+	check()
+	f.mustPublish(ref("alice", "AB", "2", "f"), "x") // in another spelling
+	_, err := f.PublishDraft(ctx, ref("alice", "abd", "1", "").VersionRef, nil, act)
+	f.noError(err)
+	check()
+	f.reopen()
+	check()
+	f.want(all(store.PackageQuery{Owner: "nobody", Search: "a"}), []string(nil))
 }
 
 func catalogFiles(f *metadataFixture) {

@@ -329,7 +329,7 @@ func (m *catalogModel) wantForemost(owner, pkg string, published, ranked []store
 		return
 	}
 	m.noError(err)
-	want := store.Foremost{Newest: published[0].VersionRef}
+	want := store.Foremost{Newest: published[0].VersionRef, Created: published[0].Created}
 	if len(ranked) > 0 {
 		want.Highest, want.Rank = ranked[0].VersionRef, ranked[0].Rank
 	}

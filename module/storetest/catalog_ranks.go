@@ -59,7 +59,7 @@ func catalogRanks(f *metadataFixture) {
 
 func foremost(f *metadataFixture) {
 	ctx := context.Background()
-	want := func(newest, highest, rank string) {
+	want := func(newest string, created time.Time, highest, rank string) {
 		f.Helper()
 		for range 2 { // the second time from memory
 			first, err := f.Foremost(ctx, "o", "P")
@@ -70,7 +70,7 @@ func foremost(f *metadataFixture) {
 				}
 				return r
 			}
-			f.want(first, store.Foremost{Newest: ref(newest), Highest: ref(highest), Rank: rank})
+			f.want(first, store.Foremost{Newest: ref(newest), Created: created, Highest: ref(highest), Rank: rank})
 		}
 	}
 	remove := func(version string) {
@@ -80,21 +80,21 @@ func foremost(f *metadataFixture) {
 	_, err := f.Foremost(ctx, "o", "p")
 	f.wantError(err, store.ErrPackageNotFound)
 	f.publishRanked("nightly", "", epoch)
-	want("nightly", "", "")
+	want("nightly", epoch, "", "")
 	f.publishRanked("1.0", "0b", epoch.Add(-time.Hour))
-	want("nightly", "1.0", "0b")
+	want("nightly", epoch, "1.0", "0b")
 	f.publishRanked("v1.0", "0b", epoch.Add(time.Hour))
-	want("v1.0", "v1.0", "0b")
+	want("v1.0", epoch.Add(time.Hour), "v1.0", "0b")
 	f.publishRanked("2.0", "0a", epoch.Add(-2*time.Hour))
-	want("v1.0", "2.0", "0a")
+	want("v1.0", epoch.Add(time.Hour), "2.0", "0a")
 	f.reopen()
-	want("v1.0", "2.0", "0a")
+	want("v1.0", epoch.Add(time.Hour), "2.0", "0a")
 	remove("2.0")
-	want("v1.0", "v1.0", "0b")
+	want("v1.0", epoch.Add(time.Hour), "v1.0", "0b")
 	remove("v1.0")
-	want("nightly", "1.0", "0b")
+	want("nightly", epoch, "1.0", "0b")
 	f.noError(f.DeleteFile(ctx, ref("o", "p", "1.0", "f"), act))
-	want("nightly", "", "")
+	want("nightly", epoch, "", "")
 	f.noError(f.DeletePackage(ctx, "o", "p", act))
 	_, err = f.Foremost(ctx, "o", "p")
 	f.wantError(err, store.ErrPackageNotFound)

@@ -2,8 +2,10 @@ package badger
 
 import (
 	"context"
+	"slices"
 
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/coding"
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/names"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/store/search"
 )
@@ -72,6 +74,29 @@ func (r reader) eachPackage(ctx context.Context, owner, after string, fn func(na
 	})
 }
 
+// eachNamed calls fn for the packages of a folded owner that have something published, in no
+// order. Their names are in memory where they were asked for before.
+func (r reader) eachNamed(ctx context.Context, owner string, fn func(names.Package)) error {
+	known, ok := r.db.names.Find(owner, r.seen)
+	for _, p := range known {
+		fn(p)
+	}
+	if ok {
+		return nil
+	}
+	err := r.eachPackage(ctx, owner, "", func(name string, record packageRecord) error {
+		if p := (names.Package{Name: name, ID: record.id, Versions: record.published.versions}); p.Versions > 0 {
+			fn(p)
+			known = names.Add(known, p)
+		}
+		return nil
+	})
+	if err == nil {
+		r.db.names.Keep(owner, r.seen, known)
+	}
+	return err
+}
+
 // Packages implements store.Catalog.
 func (s *Store) Packages(ctx context.Context, q store.PackageQuery) (page store.PackagePage, err error) {
 	err = s.view(ctx, func(r reader) error {
@@ -81,11 +106,7 @@ func (s *Store) Packages(ctx context.Context, q store.PackageQuery) (page store.
 			return err
 		}
 		var last string
-		folded, search := store.Fold(q.Owner), search.New(q.Search)
-		return unlessEnough(r.eachPackage(ctx, folded, q.After, func(name string, record packageRecord) error {
-			if record.published.versions == 0 || !search.Matches(name) || !q.Takes(folded, name) {
-				return nil
-			}
+		add := func(name string, record packageRecord) error {
 			if len(page.Packages) == store.PageSize(q.Limit) {
 				page.Next = last
 				return errEnough
@@ -93,9 +114,48 @@ func (s *Store) Packages(ctx context.Context, q store.PackageQuery) (page store.
 			info := store.PackageInfo{Owner: owner.name, Name: record.name, Sums: record.published.sums()}
 			page.Packages, last = append(page.Packages, info), name
 			return nil
+		}
+		folded := store.Fold(q.Owner)
+		if q.Search != "" {
+			return unlessEnough(r.eachMatch(ctx, folded, q, add))
+		}
+		return unlessEnough(r.eachPackage(ctx, folded, q.After, func(name string, record packageRecord) error {
+			if record.published.versions == 0 || !q.Takes(folded, name) {
+				return nil
+			}
+			return add(name, record)
 		}))
 	})
 	return page, err
+}
+
+// eachMatch calls fn for the first packages of a page whose names contain what is searched for,
+// and for the one after them.
+func (r reader) eachMatch(ctx context.Context, owner string, q store.PackageQuery, fn func(name string, record packageRecord) error) error {
+	search, after, most := search.New(q.Search), store.Fold(q.After), store.PageSize(q.Limit)+1
+	var first []string // in order
+	err := r.eachNamed(ctx, owner, func(p names.Package) {
+		if p.Name <= after || len(first) == most && p.Name > first[most-1] || !search.Matches(p.Name) || !q.Takes(owner, p.Name) {
+			return
+		}
+		at, _ := slices.BinarySearch(first, p.Name)
+		first = slices.Insert(first, at, p.Name)
+		first = first[:min(len(first), most)]
+	})
+	if err != nil {
+		return err
+	}
+	for _, name := range first {
+		var record packageRecord
+		key := packageKey(owner, name)
+		if found, err := r.get(key, &record); err != nil || !found {
+			return orNotFound(err, coding.Damaged(key, "a list of names has it"))
+		}
+		if err := fn(name, record); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // FindVersion implements store.Catalog.

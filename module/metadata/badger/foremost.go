@@ -30,7 +30,7 @@ func (s *Store) Foremost(ctx context.Context, owner, pkg string) (first store.Fo
 		if err != nil {
 			return err
 		}
-		first = store.Foremost{Newest: newest.info().VersionRef, Highest: highest.info().VersionRef, Rank: highest.rank}
+		first = store.Foremost{Newest: newest.info().VersionRef, Created: newest.created, Highest: highest.info().VersionRef, Rank: highest.rank}
 		record.foremost = &first
 		s.cache.replace(key, record, r.seen)
 		return nil

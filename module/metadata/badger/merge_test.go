@@ -36,7 +36,7 @@ func TestMergedIndexesAreThatOfTheOwner(t *testing.T) {
 		for round := range 300 {
 			wanted := make(map[string]bool)
 			var ids []uint64
-			err := l.eachNamed(func(p names.Package) {
+			err := l.eachNamed(l.ctx, "o", func(p names.Package) {
 				if len(ids) == 0 || rand.IntN(3) > 0 {
 					wanted[p.Name], ids = true, append(ids, p.ID)
 				}

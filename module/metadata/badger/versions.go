@@ -115,7 +115,7 @@ func (l *lister) ofSome() (entries []listed, total int64, err error) {
 	var ids []uint64
 	var cost int64
 	needed := l.skip() + l.size()
-	err = l.eachNamed(func(p names.Package) {
+	err = l.eachNamed(l.ctx, l.query.Owner, func(p names.Package) {
 		if !l.takes(p.Name) {
 			return
 		}
@@ -166,29 +166,6 @@ func (l *lister) merge(ids []uint64, needed int64) ([]listed, error) {
 		}
 	}
 	return first(), nil
-}
-
-// eachNamed calls fn for the packages of the owner that have something published. Their names
-// are in memory where they were asked for before.
-func (l *lister) eachNamed(fn func(names.Package)) error {
-	known, ok := l.db.names.Find(l.query.Owner, l.seen)
-	for _, p := range known {
-		fn(p)
-	}
-	if ok {
-		return nil
-	}
-	err := l.eachPackage(l.ctx, l.query.Owner, "", func(name string, record packageRecord) error {
-		if p := (names.Package{Name: name, ID: record.id, Versions: record.published.versions}); p.Versions > 0 {
-			fn(p)
-			known = names.Add(known, p)
-		}
-		return nil
-	})
-	if err == nil {
-		l.db.names.Keep(l.query.Owner, l.seen, known)
-	}
-	return err
 }
 
 // span is where in the order of an index the entries begin that are wanted, and what comes

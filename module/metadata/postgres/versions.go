@@ -246,13 +246,14 @@ func (s *Store) Foremost(ctx context.Context, owner, pkg string) (first store.Fo
 	found := false
 	err = s.read(ctx, func(ctx context.Context, q querier) error {
 		var ownerName, packageName, newest string
+		var created int64
 		var highest *string
 		var rank []byte
-		err := q.QueryRow(ctx, s.sql(`SELECT o.name, p.name, n.name, h.name, h.rank FROM {s}.owner o JOIN {s}.package p ON p.owner_id = o.id
-			JOIN LATERAL (SELECT name FROM {s}.version WHERE package_id = p.id AND NOT draft ORDER BY created DESC, id DESC LIMIT 1) n ON true
+		err := q.QueryRow(ctx, s.sql(`SELECT o.name, p.name, n.name, n.created, h.name, h.rank FROM {s}.owner o JOIN {s}.package p ON p.owner_id = o.id
+			JOIN LATERAL (SELECT name, created FROM {s}.version WHERE package_id = p.id AND NOT draft ORDER BY created DESC, id DESC LIMIT 1) n ON true
 			LEFT JOIN LATERAL (SELECT name, rank FROM {s}.version WHERE package_id = p.id AND NOT draft AND rank <> ''
 				ORDER BY rank, created DESC, id DESC LIMIT 1) h ON true
-			WHERE o.key = $1 AND p.key = $2`), owner, pkg).Scan(&ownerName, &packageName, &newest, &highest, &rank)
+			WHERE o.key = $1 AND p.key = $2`), owner, pkg).Scan(&ownerName, &packageName, &newest, &created, &highest, &rank)
 		if isNone(err) {
 			return nil
 		}
@@ -260,7 +261,7 @@ func (s *Store) Foremost(ctx context.Context, owner, pkg string) (first store.Fo
 			return err
 		}
 		found = true
-		first = store.Foremost{Newest: store.VersionRef{Owner: ownerName, Package: packageName, Version: newest}}
+		first = store.Foremost{Newest: store.VersionRef{Owner: ownerName, Package: packageName, Version: newest}, Created: timeOf(created)}
 		if highest != nil {
 			first.Highest = store.VersionRef{Owner: ownerName, Package: packageName, Version: *highest}
 			first.Rank = string(rank)

@@ -159,7 +159,7 @@ func (s *metadataStore) Foremost(ctx context.Context, owner, pkg string) (first 
 	if newest.ID == 0 {
 		return first, store.ErrPackageNotFound
 	}
-	return store.Foremost{Newest: newest.VersionRef, Highest: highest.VersionRef, Rank: highest.Rank}, nil
+	return store.Foremost{Newest: newest.VersionRef, Created: newest.Created, Highest: highest.VersionRef, Rank: highest.Rank}, nil
 }
 
 func (v *version) info() store.VersionInfo {

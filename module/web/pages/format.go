@@ -19,6 +19,14 @@ type Count int64
 // String returns the number with commas, such as 12,345.
 func (c Count) String() string { return humanize.Comma(int64(c)) }
 
+// Of returns the number and what is counted, such as 1 file or 2 files.
+func (c Count) Of(one, many string) string {
+	if c == 1 {
+		return "1 " + one
+	}
+	return c.String() + " " + many
+}
+
 // Moment is a point in time, as a page says it. The zero Moment is unknown, and its
 // texts are empty.
 type Moment struct {

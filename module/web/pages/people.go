@@ -119,14 +119,13 @@ func (q *request) packageRow(pkg store.PackageInfo, folder string) (PackageRow, 
 		Badges:   Badges{Private: !q.visit.IsPublic(pkg.Owner, pkg.Name), Immutable: q.visit.IsImmutable(pkg.Owner, pkg.Name)},
 		Versions: Count(pkg.Versions),
 	}
-	newest, err := q.reg.Versions(q.r.Context(), store.VersionQuery{Selection: q.selection, Owner: pkg.Owner, Package: pkg.Name, Limit: 1})
-	if err != nil || len(newest.Versions) == 0 {
-		return row, err
+	first, err := q.reg.Foremost(q.r.Context(), pkg.Owner, pkg.Name)
+	if errors.Is(err, store.ErrPackageNotFound) { // deleted meanwhile
+		return row, nil
 	}
-	version := newest.Versions[0]
-	row.Newest = Link{version.Version, row.URL + segment(version.Version) + "/"}
-	row.Updated = q.moment(version.Created)
-	return row, nil
+	row.Newest = Link{first.Newest.Version, row.URL + segment(first.Newest.Version) + "/"}
+	row.Updated = q.moment(first.Created)
+	return row, err
 }
 
 // bySemver is the value of the parameter sort for the highest version first.
