@@ -364,14 +364,18 @@ func takesLargeFolders(t tab, s *server) {
 func tellsUnreadFolders(t tab, s *server) {
 	folder := folderWith(t, map[string][]byte{"gone/f": nil, "good": []byte("good")})
 	t.goTo(s.port, versionPath("alice", "unread", "1")+"/?edit")
-	// The first folder that is read is what was dropped. The second one waits.
+	// The first folder that is read is what was dropped. The second one waits. Readers have no
+	// name in Chromium: what they have in common is found with the first of them.
 	eval[bool](t, `{
-		const read = FileSystemDirectoryReader.prototype.readEntries;
-		let readers = [];
-		FileSystemDirectoryReader.prototype.readEntries = function (...to) {
-			if (!readers.includes(this)) readers.push(this);
-			if (readers.indexOf(this) == 0 || window.goOn) return read.apply(this, to);
-			window.goOn = () => read.apply(this, to);
+		const get = DataTransferItem.prototype.webkitGetAsEntry;
+		DataTransferItem.prototype.webkitGetAsEntry = function () {
+			const entry = get.call(this), readers = [], common = Object.getPrototypeOf(entry.createReader()), read = common.readEntries;
+			common.readEntries = function (...to) {
+				if (!readers.includes(this)) readers.push(this);
+				if (readers[0] == this || window.goOn) return read.apply(this, to);
+				window.goOn = () => read.apply(this, to);
+			};
+			return entry;
 		};
 		true;
 	}`)
