@@ -26,28 +26,28 @@ type fault struct {
 // faults are those of a publish and a delete, and of what follows them. A sync that
 // fails from then on does so for files and for mapped memory, as disks do.
 var faults = []fault{
-	{calls: "fsync"},
+	{calls: "fsync,fdatasync"},
 	{calls: "msync", silent: true}, // can be the one of the value log, which has nothing
 	{calls: "write", journal: true},
 	{calls: "renameat"},
 	{calls: "unlinkat", silent: true},
-	{calls: "fsync", journal: true},
-	{calls: "fsync,msync", lasts: true},
+	{calls: "fdatasync", journal: true},
+	{calls: "fsync,fdatasync,msync", lasts: true},
 	{calls: "renameat", lasts: true},
 	{calls: "write,ftruncate", journal: true, lasts: true},
 	{calls: "unlinkat", lasts: true, silent: true},
-	{calls: "fsync,msync,renameat,unlinkat,mkdirat,ftruncate,fallocate", lasts: true},
-	{calls: "fsync,msync,renameat,unlinkat,mkdirat,ftruncate,fallocate"},
+	{calls: "fsync,fdatasync,msync,renameat,unlinkat,mkdirat,ftruncate,fallocate", lasts: true},
+	{calls: "fsync,fdatasync,msync,renameat,unlinkat,mkdirat,ftruncate,fallocate"},
 }
 
 // faultsOfPacks are those of writing to them, of taking bytes out, and of beginning one.
-// Deletions, which no request waits for, make the silent ones too.
+// Deletions, which no request waits for, make the silent ones too, and fallocate alone.
 var faultsOfPacks = []fault{
 	{calls: "pwrite64", silent: true},
 	{calls: "pwrite64", lasts: true},
 	{calls: "fallocate", silent: true},
-	{calls: "fallocate", lasts: true},
-	{calls: "fsync,fallocate,pwrite64", lasts: true},
+	{calls: "fallocate", lasts: true, silent: true},
+	{calls: "fdatasync,fallocate,pwrite64", lasts: true},
 }
 
 // TestEIO has the disk fail under the server, at one call or from one on. What was

@@ -163,8 +163,8 @@ func TestPowerCutLosesNothing(t *testing.T) {
 	}
 }
 
-// smallPacks has packs that are soon full, with blocks set aside for few blobs.
-var smallPacks = edit{"module/blobs/packs/store.go", "Blocks: 16 << 10, Step: 4 << 20", "Blocks: 64, Step: 32 << 10"}
+// smallPacks has packs that are soon full, with blocks prepared for few blobs.
+var smallPacks = edit{"module/blobs/packs/store.go", "Blocks: 16 << 10, Step: 1 << 20", "Blocks: 64, Step: 32 << 10"}
 
 // TestPowerCutFindsMissingSyncs: each sync that is taken out of the sources loses
 // something acknowledged, except those of the database alone, which the journal

@@ -84,8 +84,8 @@ func (f *tracer) injected() (lines []string) {
 }
 
 var (
-	tracedSync  = regexp.MustCompile(`^(\d+) +fsync\(\d+<([^>]+)>(.*)`)
-	resumedSync = regexp.MustCompile(`^(\d+) +<\.\.\. fsync resumed>(.*)`)
+	tracedSync  = regexp.MustCompile(`^(\d+) +f(?:data)?sync\(\d+<([^>]+)>(.*)`)
+	resumedSync = regexp.MustCompile(`^(\d+) +<\.\.\. f(?:data)?sync resumed>(.*)`)
 	tracedCut   = regexp.MustCompile(`^(\d+) +ftruncate\(\d+<([^>]+)>, 0(?:(\) += 0\n)| <unfinished)`)
 	resumedCut  = regexp.MustCompile(`^(\d+) +<\.\.\. ftruncate resumed>\) += 0\n`)
 )
@@ -189,6 +189,7 @@ func TestSyncsThatAreTriedAgainAreSeen(t *testing.T) {
 		want  int
 	}{
 		"once":                     {failed, 0},
+		"of the data":              {strings.ReplaceAll(failed+again, "fsync", "fdatasync"), 1},
 		"of another file":          {failed + "2  fsync(8</x/packs/4>) = 0\n", 0},
 		"again":                    {failed + again, 1},
 		"interrupted":              {"1  fsync(7</x/packs/3> <unfinished ...>\n2  futex(0x1, 2) = 0\n1  <... fsync resumed>)  = -1 EIO (Input/output error) (INJECTED)\n" + again, 1},

@@ -59,8 +59,9 @@ type File interface {
 	// the next Sync.
 	Punch(from, bytes int64) error
 
-	// Sync makes the bytes written so far durable. An error must not be retried:
-	// the next call may succeed though the bytes are lost.
+	// Sync makes the bytes written so far durable, and what is needed to read them. The time
+	// of the last write is not, where the system can leave it out. An error must not be
+	// retried: the next call may succeed though the bytes are lost.
 	Sync() error
 
 	// Flush begins to write to the disk some bytes that were written, so that a later
@@ -120,6 +121,9 @@ func (OS) SyncDirectory(name string) error { return syncDirectory(name) }
 func (OS) Free(name string) (Space, error) { return Free(name) }
 
 type osFile struct{ *os.File }
+
+// Sync implements File.
+func (f osFile) Sync() error { return syncBytes(f.File) }
 
 // Allocate implements File.
 func (f osFile) Allocate(from, bytes int64) error { return allocate(f.File, from, bytes) }

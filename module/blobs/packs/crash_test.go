@@ -24,10 +24,10 @@ import (
 // Seen to fail with a blob that is acknowledged before the sync, and with an opening that
 // goes on before the end of the file.
 func TestAPowerCutMayComeAfterAnyWrites(t *testing.T) {
-	for written := range 1 << 5 {
+	for written := range 1 << 6 {
 		path := t.TempDir()
 		fsys := disktest.New(path, disktest.Fault{})
-		layout := Layout{Slots: 200, Blocks: 100, Step: 64 << 10, Open: 2}
+		layout := Layout{Slots: 200, Blocks: 100, Step: 12 << 10, Open: 2}
 		s := mustOpen(t, path, fsys, layout)
 		contents := make(map[store.Locator][]byte)
 		put := func(s *Store, seed, size int) store.Locator {
@@ -42,7 +42,7 @@ func TestAPowerCutMayComeAfterAnyWrites(t *testing.T) {
 		must(t, s.Delete(deleted)) // two writes that no sync follows
 		torn := &blob{content: contentOf(4, 9000)}
 		s.turn <- struct{}{}
-		s.file = unsynced{s.file} // two more
+		s.file = unsynced{s.file} // three more: zeros, content, a slot
 		s.writeRound([]*blob{torn})
 		<-s.turn
 		must(t, fsys.PowerCutAfter(func(change int) bool { return written>>change&1 == 1 }))
@@ -70,7 +70,7 @@ func TestAPowerCutMayComeAfterAnyWrites(t *testing.T) {
 			wantContent(t, s, locator, content)
 		}
 		if got := walked(t, s); len(got) != len(contents) {
-			t.Errorf("after writes %05b there are %d blobs, want %d", written, len(got), len(contents))
+			t.Errorf("after writes %06b there are %d blobs, want %d", written, len(got), len(contents))
 		}
 		must(t, s.Close())
 	}

@@ -13,12 +13,18 @@
 // All that wait at one moment are written in one round, to the pack that is written at that
 // time: their content, one after the other; their slots; and then one sync makes all of it
 // durable. Only then can they be read, walked and deleted, and only then their locators are
-// told. The next round gathers meanwhile. Blocks are set aside in steps of 4 MiB, ahead of
-// the content. A pack that is full is closed, and another begins: the name of a new pack is
-// synced before anything is in it.
+// told. The next round gathers meanwhile. A pack that is full is closed, and another begins:
+// the name of a new pack is synced before anything is in it.
+//
+// The table of a new pack, and blocks ahead of the content in steps of 1 MiB, are prepared:
+// zeros are written there, which the next sync makes durable too. So a later sync has
+// nothing to change in what the file system keeps of the file, such as its size or which of
+// its blocks were written: docs/performance.md has the times. Blocks that are only
+// set aside (fallocate) do not, because their first write changes what they are.
 //
 // Opening goes on with the last pack, after the end of its file: no byte of a block that
-// ever belonged to a blob is written again.
+// ever belonged to a blob is written again. After a kill that leaves out what was prepared,
+// at most 1 MiB, and gives its blocks back.
 //
 // # How a blob is read
 //

@@ -44,7 +44,7 @@ type pack struct {
 // that they were made with.
 type Layout struct {
 	Slots, Blocks int
-	// Step is how many bytes are set aside at once.
+	// Step is how many bytes are prepared at once.
 	Step int64
 	// Open is how many packs are open to be read.
 	Open int

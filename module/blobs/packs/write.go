@@ -19,9 +19,9 @@ import (
 type writing struct {
 	current *pack // that takes blobs without a place; nil: another begins
 
-	pack      *pack // that is open to be written; nil: none
-	file      disk.File
-	allocated int64 // the end of what is set aside
+	pack     *pack // that is open to be written; nil: none
+	file     disk.File
+	prepared int64 // the end of what was written with zeros, or with content
 }
 
 // writeStep bounds the buffer that content is gathered in.
@@ -142,6 +142,7 @@ func (s *Store) begin(number uint64) (*pack, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("making a pack: %w", directory.Full(err)), s.fsys.Remove(p.path))
 	}
+	s.prepared = 0 // its table too
 	before := s.get(s.top)
 	s.add(p)
 	if before == nil {
@@ -180,14 +181,11 @@ func (s *Store) edit(p *pack) error {
 		return errors.Join(fs.ErrNotExist, file.Close())
 	}
 	p.written = true
-	s.pack, s.file, s.allocated = p, file, p.layout.at(p.nextBlock)
-	if p.nextBlock == 0 {
-		s.allocated = 0
-	}
+	s.pack, s.file, s.prepared = p, file, p.layout.at(p.nextBlock)
 	return nil
 }
 
-// leave closes the pack that is open to be written, and gives back what was set aside for
+// leave closes the pack that is open to be written, and gives back what was prepared for
 // more. It may be removed from now on.
 func (s *Store) leave() error {
 	p, file := s.pack, s.file
@@ -196,7 +194,7 @@ func (s *Store) leave() error {
 	}
 	s.pack, s.file = nil, nil
 	var err error
-	if end := p.layout.at(p.nextBlock); s.allocated > end {
+	if end := p.layout.at(p.nextBlock); s.prepared > end {
 		err = file.Truncate(end)
 	}
 	err = errors.Join(err, file.Close())
@@ -212,8 +210,8 @@ func (s *Store) append(p *pack, blobs []*blob) error {
 	for _, b := range blobs {
 		last += blocks(len(b.content))
 	}
-	if err := s.allocate(p, p.layout.at(last)); err != nil {
-		return fmt.Errorf("setting room aside for small files: %w", directory.Full(err))
+	if err := s.prepare(p, p.layout.at(last)); err != nil {
+		return fmt.Errorf("preparing room for small files: %w", directory.Full(err))
 	}
 	slots, err := s.writeContent(p, blobs)
 	if err != nil {
@@ -242,19 +240,22 @@ func (s *Store) append(p *pack, blobs []*blob) error {
 	return nil
 }
 
-// allocate sets blocks aside up to an end, and for what comes after it where there is room.
-func (s *Store) allocate(p *pack, end int64) error {
-	if end <= s.allocated {
+// prepare writes zeros up to an end, and for what comes after it where there is room. The
+// next sync makes them durable, with what is written over them. A later round in these
+// blocks changes nothing that the file system keeps of the file, so that its sync writes
+// the bytes and no more: that takes half the time.
+func (s *Store) prepare(p *pack, end int64) error {
+	if end <= s.prepared {
 		return nil
 	}
 	ahead := min(end+p.layout.Step, p.layout.at(p.layout.Blocks))
-	if !s.hasRoom(ahead - s.allocated) {
+	if !s.hasRoom(ahead - s.prepared) {
 		ahead = end
 	}
-	if err := s.file.Allocate(s.allocated, ahead-s.allocated); err != nil {
+	if _, err := s.file.WriteAt(make([]byte, ahead-s.prepared), s.prepared); err != nil {
 		return err
 	}
-	s.allocated = ahead
+	s.prepared = ahead
 	return nil
 }
 

@@ -1,0 +1,177 @@
+package packs
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/generic-registry/caddy-generic-registry/module/directory"
+	"github.com/generic-registry/caddy-generic-registry/module/disk"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+)
+
+// Options are what a Store needs besides its directory.
+type Options struct {
+	FS  disk.FS
+	Log *slog.Logger
+	// HasRoom tells whether so many bytes may be prepared in advance.
+	HasRoom func(bytes int64) bool
+	// ReadOnly has opening change nothing.
+	ReadOnly bool
+
+	// Layout of the packs. Zero means the usual one.
+	Layout Layout
+}
+
+// Open reads the tables of all packs in a directory, which is there and is nobody else's.
+func Open(path string, options Options) (*Store, error) {
+	s := &Store{
+		path: path, layout: options.Layout, fsys: options.FS, log: options.Log, hasRoom: options.HasRoom,
+		packs: make(map[uint64]*pack),
+	}
+	if s.layout.Slots == 0 {
+		s.layout = usual
+	}
+	s.opened.most = s.layout.Open
+	s.turn = make(chan struct{}, 1)
+	entries, err := os.ReadDir(path)
+	if options.ReadOnly && errors.Is(err, fs.ErrNotExist) {
+		return s, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading packs: %w", err)
+	}
+	if err := s.loadAll(entries, options.ReadOnly); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *Store) loadAll(entries []fs.DirEntry, readOnly bool) error {
+	table := make([]byte, s.layout.table())
+	for _, entry := range entries {
+		number, is := numberOf(entry.Name())
+		if !is || !entry.Type().IsRegular() {
+			continue
+		}
+		p := newPack(number, s.path, s.layout)
+		if err := s.load(p, table, readOnly); err != nil {
+			return err
+		}
+		if p.nextSlot > 0 || readOnly {
+			s.add(p)
+			continue
+		}
+		// The sync of its name may have failed.
+		if err := s.fsys.Remove(p.path); err != nil {
+			return fmt.Errorf("removing a pack that was never used: %w", directory.Full(err))
+		}
+	}
+	for _, p := range s.all() {
+		if readOnly {
+			continue
+		}
+		if err := s.removeEmpty(p); err != nil {
+			return err
+		}
+	}
+	s.current = s.packs[s.top]
+	if s.current == nil {
+		return nil
+	}
+	return s.walkPack(context.Background(), s.current, func(locator store.Locator, _ int64, _ time.Time) error {
+		s.recovered = append(s.recovered, locator)
+		return nil
+	})
+}
+
+// load reads the table of a pack, and gives back what belongs to none of its blobs.
+func (s *Store) load(p *pack, table []byte, readOnly bool) error {
+	file, err := disk.Open(p.path)
+	if err != nil {
+		return fmt.Errorf("opening a pack: %w", directory.Full(err))
+	}
+	defer file.Close()
+	n, err := file.ReadAt(table, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("reading the table of a pack: %w", err)
+	}
+	var slots []slot
+	for i := range n / slotSize {
+		raw := table[i*slotSize : (i+1)*slotSize]
+		if isEmpty(raw) {
+			continue
+		}
+		p.nextSlot = i + 1
+		if isDeleted(raw) {
+			continue
+		}
+		one, sound := decodeSlot(raw)
+		if !sound {
+			p.damaged[i] = true
+			continue
+		}
+		p.set(i)
+		slots = append(slots, one)
+	}
+	if len(p.damaged) > 0 {
+		s.log.Error("slots of a pack do not have their checksums; their blobs are damaged", slog.String("pack", p.path), slog.Int("slots", len(p.damaged)))
+	}
+	info, err := file.Stat()
+	if err != nil {
+		return fmt.Errorf("asking for the size of a pack: %w", err)
+	}
+	p.nextBlock = max(0, int((info.Size()-s.layout.table()+blockSize-1)/blockSize))
+	if readOnly || len(slots) == 0 || len(p.damaged) > 0 {
+		return nil
+	}
+	return s.tidy(p, file, info.Size(), slots)
+}
+
+// excess is how much more than its blobs a pack may take: the file system has blocks of
+// its own for a file of many pieces.
+const excess = 256 << 10
+
+// tidy gives the blocks back that belong to no blob: what a power cut after a deletion
+// leaves, or what was prepared for more.
+func (s *Store) tidy(p *pack, file *os.File, size int64, slots []slot) error {
+	taken, err := disk.Allocated(file)
+	if err != nil {
+		return err
+	}
+	used := s.layout.table()
+	for _, one := range slots {
+		used += int64(blocks(one.length)) * blockSize
+	}
+	if taken <= used+excess {
+		return nil
+	}
+	slices.SortFunc(slots, func(a, b slot) int { return cmp.Compare(a.block, b.block) })
+	editing, err := s.fsys.Edit(p.path)
+	if err != nil {
+		return fmt.Errorf("opening a pack: %w", directory.Full(err))
+	}
+	err = editing.Truncate(size)
+	next := 0
+	for _, one := range append(slots, slot{block: p.nextBlock}) {
+		if err == nil && one.block > next {
+			err = editing.Punch(s.layout.at(next), int64(one.block-next)*blockSize)
+		}
+		next = max(next, one.block+blocks(one.length))
+	}
+	if err = errors.Join(err, editing.Close()); err != nil {
+		return fmt.Errorf("giving blocks of a pack back: %w", directory.Full(err))
+	}
+	return nil
+}
+
+// Recovered returns the blobs of the pack that is being written. Of those a crash may have
+// left some that nobody was told of.
+func (s *Store) Recovered() []store.Locator { return s.recovered }

@@ -1,0 +1,130 @@
+package packs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+)
+
+// reading calls fn with an open pack that has a place, and that nothing is deleted from
+// meanwhile. ErrBlobNotFound.
+func (s *Store) reading(locator store.Locator, fn func(p *pack, file *os.File, at place) error) error {
+	at, err := find(locator)
+	if err != nil {
+		return err
+	}
+	p := s.get(at.pack)
+	if p == nil {
+		return store.ErrBlobNotFound
+	}
+	file, release, err := p.acquire(&s.opened)
+	if err != nil {
+		return err
+	}
+	defer release()
+	return fn(p, file, at)
+}
+
+// Read returns a blob of a size. ErrBlobNotFound, ErrDamaged.
+func (s *Store) Read(locator store.Locator, size int64) (content []byte, err error) {
+	err = s.reading(locator, func(p *pack, file *os.File, at place) error {
+		content, err = p.read(file, at, size)
+		return err
+	})
+	return content, err
+}
+
+// Stat returns the size of a blob. ErrBlobNotFound, ErrDamaged.
+func (s *Store) Stat(locator store.Locator) (size int64, err error) {
+	err = s.reading(locator, func(p *pack, file *os.File, at place) error {
+		one, err := p.readSlot(file, at)
+		size = int64(one.length)
+		return err
+	})
+	return size, err
+}
+
+// Raw returns what is there of a blob that may be damaged: its content, or its slot where
+// that does not say where the content is. ErrBlobNotFound.
+func (s *Store) Raw(locator store.Locator) (content []byte, err error) {
+	err = s.reading(locator, func(p *pack, file *os.File, at place) error {
+		one, err := p.readSlot(file, at)
+		if err == nil {
+			content, err = p.readContent(file, one)
+		}
+		if !errors.Is(err, store.ErrDamaged) {
+			return err
+		}
+		content = make([]byte, slotSize)
+		_, err = file.ReadAt(content, int64(at.slot)*slotSize)
+		return err
+	})
+	return content, err
+}
+
+// Walk calls fn for each blob with its size and a time that is not before it was written.
+func (s *Store) Walk(ctx context.Context, fn func(store.Locator, int64, time.Time) error) error {
+	for _, p := range s.all() {
+		if err := s.walkPack(ctx, p, fn); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// walkStep is how many slots are read at once.
+const walkStep = 1024
+
+func (s *Store) walkPack(ctx context.Context, p *pack, fn func(store.Locator, int64, time.Time) error) error {
+	buffer := make([]byte, walkStep*slotSize)
+	for first := 0; first < s.layout.Slots; first += walkStep {
+		blobs, err := s.listed(p, first, buffer)
+		if errors.Is(err, store.ErrBlobNotFound) {
+			return nil // removed meanwhile
+		}
+		if err != nil {
+			return err
+		}
+		for _, one := range blobs {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := fn(one.at.locator(), int64(one.length), one.written); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+type listed struct {
+	slot
+	at place
+}
+
+// listed returns the blobs of walkStep slots from the first on.
+func (s *Store) listed(p *pack, first int, buffer []byte) (blobs []listed, err error) {
+	file, release, err := p.acquire(&s.opened)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	n, err := file.ReadAt(buffer[:min(walkStep, s.layout.Slots-first)*slotSize], int64(first)*slotSize)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("reading the table of a pack: %w", err)
+	}
+	for i := range n / slotSize {
+		if !p.has(first + i) {
+			continue
+		}
+		if one, sound := decodeSlot(buffer[i*slotSize : (i+1)*slotSize]); sound {
+			blobs = append(blobs, listed{one, place{p.number, first + i, one.nonce}})
+		}
+	}
+	return blobs, nil
+}

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package disk
+
+import "os"
+
+func syncBytes(file *os.File) error { return file.Sync() }
