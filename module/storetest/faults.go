@@ -30,8 +30,8 @@ type FaultPlace struct {
 	Uploads, Quarantine string
 	// Only tells which operations get a fault. Nil means all.
 	Only func(disktest.Operation) bool
-	// Every has only each so many of the cases run, unless the run is a long one:
-	// with stores that open slowly. Zero is 1.
+	// Every has only each so many of the cases run, for stores that open slowly. Zero is 1.
+	// A long run has all cases of the fixed scenario.
 	Every int
 	// Journal says that the metadata store writes through the file system too. Then
 	// a change that failed may have happened, and after it others may be
@@ -67,7 +67,9 @@ var faultModes = []faultMode{
 // superfluous stays, and the stores work again.
 func Faults(t *testing.T, place FaultPlace) {
 	scenarios := [][]faultStep{fixedScenario()}
+	every := place.Every
 	if os.Getenv(long) != "" {
+		every = 1
 		for seed := range uint64(longScenarios) {
 			scenarios = append(scenarios, randomScenario(seed))
 		}
@@ -75,6 +77,9 @@ func Faults(t *testing.T, place FaultPlace) {
 	for i, steps := range scenarios {
 		t.Run(fmt.Sprintf("scenario %d", i), func(t *testing.T) {
 			s := faultScenario{place: place, steps: steps, dir: t.TempDir()}
+			if i == 0 {
+				s.place.Every = every
+			}
 			s.run(func(violation string) bool {
 				t.Error(violation)
 				return true
@@ -148,9 +153,6 @@ func (s *faultScenario) fill(queue chan<- faultCase, quiet *faultRun, done <-cha
 	defer close(queue)
 	s.operations = quiet.scenarioEnd
 	every, number := max(1, s.place.Every), 0
-	if os.Getenv(long) != "" {
-		every = 1
-	}
 	for i, operation := range quiet.fsys.Operations()[:quiet.scenarioEnd] {
 		if s.place.Only != nil && !s.place.Only(operation) {
 			continue

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -302,9 +303,9 @@ func TestReopeningForgetsTheCache(t *testing.T) {
 func TestLookupsBesideChanges(t *testing.T) {
 	s := mustOpen(t, t.TempDir())
 	defer mustClose(t, s)
-	rounds := 60
-	if testing.Short() {
-		rounds = 20
+	rounds := 20
+	if os.Getenv(long) != "" {
+		rounds = 200
 	}
 	ctx := context.Background()
 	var over atomic.Bool
