@@ -80,7 +80,7 @@ func TestCommandsOfComingFrom(t *testing.T) {
 	}
 	for _, b := range commands {
 		text := strings.ReplaceAll(b.text, "https://gitea.example.com", fmt.Sprintf("http://127.0.0.1:%d", from.port))
-		if output, err := to.script("bash", t.TempDir(), text, "GENERIC_REGISTRY_TOKEN="+password); err != nil {
+		if output, err := to.script("bash", t.TempDir(), text, "GITEA_TOKEN="+password, "REGISTRY_TOKEN="+password); err != nil {
 			t.Errorf("%s: %v\n%s", b, err, output)
 		}
 	}

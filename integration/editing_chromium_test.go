@@ -113,7 +113,8 @@ func folderWith(t testing.TB, contents map[string][]byte) string {
 }
 
 // TestFilesAreDroppedThroughAProxy that limits requests, while the server is killed twice.
-// Seen to fail without cutting off what was written and not saved.
+// Seen to fail without cutting off what was written and not saved, and with a hash that begins
+// anew in each request, which the digest of each file shows.
 func TestFilesAreDroppedThroughAProxy(t *testing.T) {
 	t.Parallel()
 	files, size, speed, largest := 6, 3<<20, 8<<20, "2m"
@@ -360,7 +361,8 @@ func takesLargeFolders(t tab, s *server) {
 }
 
 // tellsUnreadFolders: a folder is gone when the page comes to read it. A permission that is
-// missing would be the same error, but not where the tests run as root.
+// missing would be the same error, but not where the tests run as root. Seen to fail with a
+// page that leaves out what it cannot read.
 func tellsUnreadFolders(t tab, s *server) {
 	folder := folderWith(t, map[string][]byte{"gone/f": nil, "good": []byte("good")})
 	t.goTo(s.port, versionPath("alice", "unread", "1")+"/?edit")

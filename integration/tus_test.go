@@ -25,7 +25,8 @@ upload.start();
 `
 
 // TestTusJSClient uploads a file, as programs do that have it already, while the server is
-// killed. Seen to fail with an offset that is one too large.
+// killed. Seen to fail with an offset that is one too large, and with a hash that begins
+// anew in each request.
 func TestTusJSClient(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)

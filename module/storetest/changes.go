@@ -106,7 +106,12 @@ func waitEnds(f *metadataFixture, changes store.Changes) {
 		ended <- err
 	}()
 	cancel()
-	f.wantError(<-ended, context.Canceled)
+	select {
+	case err := <-ended:
+		f.wantError(err, context.Canceled)
+	case <-time.After(time.Minute):
+		f.Fatalf("the wait goes on after its context")
+	}
 }
 
 func draftChanges(f *metadataFixture, changes store.Changes) {
