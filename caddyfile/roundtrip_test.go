@@ -13,6 +13,7 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module"
 	"github.com/generic-registry/caddy-generic-registry/module/access"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/naming"
 )
 
 // TestAnyHandlerCanBeWritten holds that every configuration of the handler has a
@@ -90,7 +91,7 @@ func drawHandler(t *rapid.T) *module.Handler {
 	if rapid.Bool().Draw(t, "cache") {
 		h.Cache = &module.Cache{MaxAge: caddy.Duration(time.Duration(rapid.IntRange(0, 1_000_000).Draw(t, "max age")) * time.Second)}
 	}
-	h.FileNames = rapid.SampledFrom([]store.FileNames{"", store.FileNamesDocumented, store.FileNamesGitea}).Draw(t, "file_names")
+	h.FileNames = rapid.SampledFrom([]naming.FileNames{"", naming.Documented, naming.Gitea}).Draw(t, "file_names")
 	return h
 }
 

@@ -11,7 +11,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module"
 	"github.com/generic-registry/caddy-generic-registry/module/access"
-	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/naming"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
@@ -222,8 +222,8 @@ func (d *directive) fileNames() error {
 	if err != nil {
 		return err
 	}
-	switch names := store.FileNames(text); names {
-	case store.FileNamesDocumented, store.FileNamesGitea:
+	switch names := naming.FileNames(text); names {
+	case naming.Documented, naming.Gitea:
 		d.handler.FileNames = names
 		return nil
 	}

@@ -13,6 +13,8 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
+	"github.com/generic-registry/caddy-generic-registry/module/store/naming"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
@@ -147,7 +149,7 @@ func (a *Authenticator) postpone(w http.ResponseWriter, r *http.Request, why err
 func tokenIn(r *http.Request, credentials string) (text string, isToken bool) {
 	if user, password, ok := r.BasicAuth(); ok {
 		for _, candidate := range []string{password, user} {
-			if strings.HasPrefix(candidate, store.TokenPrefix) {
+			if strings.HasPrefix(candidate, grant.Prefix) {
 				return candidate, true
 			}
 		}
@@ -160,12 +162,12 @@ func tokenIn(r *http.Request, credentials string) (text string, isToken bool) {
 	return strings.TrimSpace(text), true
 }
 
-func (a *Authenticator) find(r *http.Request, text string) (store.Token, error) {
+func (a *Authenticator) find(r *http.Request, text string) (grant.Token, error) {
 	key, err := a.app.find(a.Root)
 	if err != nil {
-		return store.Token{}, err
+		return grant.Token{}, err
 	}
-	var token store.Token
+	var token grant.Token
 	err = pool.Registries.Use(r.Context(), key, func(reg *registry.Registry) error {
 		token, err = reg.CheckToken(r.Context(), text)
 		return err
@@ -192,7 +194,7 @@ func (a *Authenticator) checkBasic(w http.ResponseWriter, r *http.Request) (cadd
 type attempt struct{ user, token string }
 
 // longestAttempt is how much of a name that a client made up is logged.
-const longestAttempt = store.MaxNameLength
+const longestAttempt = naming.MaxLength
 
 // refuse answers 401, and tells the audit log whose credentials they were.
 func (a *Authenticator) refuse(w http.ResponseWriter, r *http.Request, whose attempt, why error) (caddyauth.User, bool, error) {

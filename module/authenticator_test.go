@@ -18,7 +18,7 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger"
 	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
-	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
@@ -59,8 +59,8 @@ func newAuthenticator(t testing.TB) (authenticator *Authenticator, token string)
 		t.Fatal(err)
 	}
 	err = pool.Registries.Use(t.Context(), key, func(reg *registry.Registry) (err error) {
-		_, token, err = reg.CreateToken(t.Context(), store.Token{
-			Name: "ci", User: "ci", Scope: store.Scope{Actions: []store.Action{store.ActionRead}},
+		_, token, err = reg.CreateToken(t.Context(), grant.Token{
+			Name: "ci", User: "ci", Scope: grant.Scope{Actions: []grant.Action{grant.Read}},
 		})
 		return err
 	})

@@ -1,7 +1,7 @@
 package module
 
 import (
-	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/naming"
 
 	// What every build has: the stores, the admin endpoint and the command.
 	_ "github.com/generic-registry/caddy-generic-registry/module/blobs/filesystem"
@@ -16,5 +16,5 @@ const (
 	// DefaultPrefix is the path that the API is under.
 	DefaultPrefix = "/api/packages"
 
-	defaultFileNames = store.FileNamesDocumented
+	defaultFileNames = naming.Documented
 )

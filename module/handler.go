@@ -16,7 +16,8 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/operate/health"
 	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/integrity"
-	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/naming"
+	"github.com/generic-registry/caddy-generic-registry/module/store/remote"
 	"github.com/generic-registry/caddy-generic-registry/module/web/api"
 	"github.com/generic-registry/caddy-generic-registry/module/web/files"
 	"github.com/generic-registry/caddy-generic-registry/module/web/pages"
@@ -110,7 +111,7 @@ type Handler struct {
 	// Which file names may be published: `documented` (the default) for ASCII
 	// letters, digits and `.-+_`, or `gitea` for what Gitea accepts since 1.22,
 	// which adds `=:;()[]{}~!@#$%^&` and inner spaces.
-	FileNames store.FileNames `json:"file_names,omitempty"`
+	FileNames naming.FileNames `json:"file_names,omitempty"`
 
 	// How many bytes per second are read in the background to compare every file's
 	// bytes with their digest, once a week. A small file counts as 64 KiB. Zero, the
@@ -243,7 +244,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 
 // defaultScrub is the rate of the scrub that a blob store has when none is set.
 func defaultScrub(blobs any) int64 {
-	if backend, ok := blobs.(store.Unscrubbed); ok && backend.IsUnscrubbed() {
+	if backend, ok := blobs.(remote.Unscrubbed); ok && backend.IsUnscrubbed() {
 		return scrubOff
 	}
 	return integrity.DefaultScrubRate
@@ -274,8 +275,8 @@ func (h *Handler) provisionSettings() error {
 	if h.FileNames == "" {
 		h.FileNames = defaultFileNames
 	}
-	if h.FileNames != store.FileNamesDocumented && h.FileNames != store.FileNamesGitea {
-		return fmt.Errorf("file_names is %q: write %s or %s", h.FileNames, store.FileNamesDocumented, store.FileNamesGitea)
+	if h.FileNames != naming.Documented && h.FileNames != naming.Gitea {
+		return fmt.Errorf("file_names is %q: write %s or %s", h.FileNames, naming.Documented, naming.Gitea)
 	}
 	if h.MaxFileSize < 0 {
 		return fmt.Errorf("max_file_size is %d: write a number of bytes, or leave it out for no limit", h.MaxFileSize)

@@ -2,6 +2,8 @@ package access
 
 import (
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
+	"github.com/generic-registry/caddy-generic-registry/module/store/naming"
 )
 
 // Subject is somebody who wants to do something. Its methods may be called in one
@@ -30,7 +32,7 @@ type rule struct {
 
 // packageRule narrows a rule to the packages that a pattern matches.
 type packageRule struct {
-	pattern store.Pattern
+	pattern naming.Pattern
 	permissions
 }
 
@@ -94,15 +96,15 @@ func isSubset(some, all map[string]bool) bool {
 }
 
 // allow tells whether who may do what. Whoever may change something may read it.
-func (p *permissions) allow(who Subject, what store.Action, owner string) bool {
+func (p *permissions) allow(who Subject, what grant.Action, owner string) bool {
 	deleters := p.delete
 	if deleters == nil {
 		deleters = &p.write
 	}
 	switch what {
-	case store.ActionWrite:
+	case grant.Write:
 		return p.write.includes(who, owner)
-	case store.ActionDelete:
+	case grant.Delete:
 		return !p.immutable && deleters.includes(who, owner)
 	}
 	return p.read.includes(who, owner) || p.write.includes(who, owner) || deleters.includes(who, owner)
@@ -133,7 +135,7 @@ func (a *Rules) isAdmin(who Subject) bool {
 
 // Allows tells whether the rules let somebody do something with an owner's
 // package. What a token may is not their business.
-func (a *Rules) Allows(who Subject, what store.Action, owner, pkg string) bool {
+func (a *Rules) Allows(who Subject, what grant.Action, owner, pkg string) bool {
 	if a.isAdmin(who) {
 		return true
 	}
@@ -143,9 +145,9 @@ func (a *Rules) Allows(who Subject, what store.Action, owner, pkg string) bool {
 
 // Extent tells for how much of an owner's packages the rules let somebody do something.
 // Blocks of packages that let somebody do all that the owner's lines do change nothing.
-func (a *Rules) Extent(who Subject, what store.Action, owner string) store.Extent {
+func (a *Rules) Extent(who Subject, what grant.Action, owner string) grant.Extent {
 	if a.isAdmin(who) {
-		return store.ExtentAll
+		return grant.ExtentAll
 	}
 	owner = store.Fold(owner)
 	r := a.of(owner)
@@ -160,11 +162,11 @@ func (a *Rules) Extent(who Subject, what store.Action, owner string) store.Exten
 	}
 	switch allowed {
 	case 0:
-		return store.ExtentNone
+		return grant.ExtentNone
 	case asked:
-		return store.ExtentAll
+		return grant.ExtentAll
 	}
-	return store.ExtentSome
+	return grant.ExtentSome
 }
 
 // Quota returns what an owner may store.

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
 )
 
 // FuzzAccess: rules that compile mean what a plain reading of them means, for any
@@ -30,10 +30,10 @@ func FuzzAccess(f *testing.F) {
 			return
 		}
 		want := plainRules{rules, admins}
-		may := func(what store.Action, user, owner string) bool {
+		may := func(what grant.Action, user, owner string) bool {
 			return compiled.Allows(subject{user, nil}, what, owner, "p")
 		}
-		mayRead, mayWrite, mayDelete := may(store.ActionRead, user, owner), may(store.ActionWrite, user, owner), may(store.ActionDelete, user, owner)
+		mayRead, mayWrite, mayDelete := may(grant.Read, user, owner), may(grant.Write, user, owner), may(grant.Delete, user, owner)
 		if mayRead != want.read(user, owner) {
 			t.Errorf("%q reads %q: %v", user, owner, mayRead)
 		}
@@ -44,13 +44,13 @@ func FuzzAccess(f *testing.F) {
 			t.Errorf("%q deletes %q: %v", user, owner, mayDelete)
 		}
 		isOpen := slices.ContainsFunc(rules, func(r OwnerRule) bool { return slices.Contains(slices.Concat(r.Write, r.Delete), "*") })
-		if (may(store.ActionWrite, "", owner) || may(store.ActionDelete, "", owner)) && !isOpen {
+		if (may(grant.Write, "", owner) || may(grant.Delete, "", owner)) && !isOpen {
 			t.Errorf("anyone changes %q, and no rule says so", owner)
 		}
 		if isOpen && len(compiled.Warnings(true)) == 0 {
 			t.Error("open to anyone, and nobody is warned of it")
 		}
-		if same := strings.ToLower; may(store.ActionRead, same(user), same(owner)) != mayRead || may(store.ActionWrite, same(user), same(owner)) != mayWrite {
+		if same := strings.ToLower; may(grant.Read, same(user), same(owner)) != mayRead || may(grant.Write, same(user), same(owner)) != mayWrite {
 			t.Errorf("in lower case %q has other rights on %q", user, owner)
 		}
 	})

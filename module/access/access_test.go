@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
 )
 
 func TestAccess(t *testing.T) {
@@ -49,8 +50,8 @@ func TestAccess(t *testing.T) {
 				t.Fatal(err)
 			}
 			who := subject{test.user, nil}
-			for action, want := range map[store.Action]bool{
-				store.ActionRead: test.read, store.ActionWrite: test.write, store.ActionDelete: test.write,
+			for action, want := range map[grant.Action]bool{
+				grant.Read: test.read, grant.Write: test.write, grant.Delete: test.write,
 			} {
 				if got := compiled.Allows(who, action, test.owner, "p"); got != want {
 					t.Errorf("%s: %v", action, got)
@@ -78,19 +79,19 @@ func TestExtent(t *testing.T) {
 	}
 	for _, test := range []struct {
 		name, user, owner string
-		what              store.Action
-		want              store.Extent
+		what              grant.Action
+		want              grant.Extent
 	}{
-		{"a public owner is read whole", "", "Public", store.ActionRead, store.ExtentAll},
-		{"nobody writes to it", "", "public", store.ActionWrite, store.ExtentNone},
-		{"its writer does", "Alice", "public", store.ActionWrite, store.ExtentAll},
-		{"a private owner is closed", "bob", "private", store.ActionRead, store.ExtentNone},
-		{"its reader reads it whole", "alice", "private", store.ActionRead, store.ExtentAll},
-		{"a public owner with a private package is read in part", "", "mixed", store.ActionRead, store.ExtentSome},
-		{"who may read that package reads it whole", "bob", "mixed", store.ActionRead, store.ExtentAll},
-		{"who may write to one package writes in part", "bob", "mixed", store.ActionWrite, store.ExtentSome},
-		{"a private owner with a public package is read in part", "", "opened", store.ActionRead, store.ExtentSome},
-		{"an admin does everything", "ROOT", "private", store.ActionDelete, store.ExtentAll},
+		{"a public owner is read whole", "", "Public", grant.Read, grant.ExtentAll},
+		{"nobody writes to it", "", "public", grant.Write, grant.ExtentNone},
+		{"its writer does", "Alice", "public", grant.Write, grant.ExtentAll},
+		{"a private owner is closed", "bob", "private", grant.Read, grant.ExtentNone},
+		{"its reader reads it whole", "alice", "private", grant.Read, grant.ExtentAll},
+		{"a public owner with a private package is read in part", "", "mixed", grant.Read, grant.ExtentSome},
+		{"who may read that package reads it whole", "bob", "mixed", grant.Read, grant.ExtentAll},
+		{"who may write to one package writes in part", "bob", "mixed", grant.Write, grant.ExtentSome},
+		{"a private owner with a public package is read in part", "", "opened", grant.Read, grant.ExtentSome},
+		{"an admin does everything", "ROOT", "private", grant.Delete, grant.ExtentAll},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			if got := compiled.Extent(subject{test.user, nil}, test.what, test.owner); got != test.want {
@@ -179,7 +180,7 @@ func TestAccessByPackageGroupAndAction(t *testing.T) {
 			}
 			who := subject{test.user, strings.FieldsFunc(test.groups, func(r rune) bool { return r == ',' || r == ' ' })}
 			var allowed []string
-			for _, action := range []store.Action{store.ActionRead, store.ActionWrite, store.ActionDelete} {
+			for _, action := range []grant.Action{grant.Read, grant.Write, grant.Delete} {
 				if compiled.Allows(who, action, test.owner, test.pkg) {
 					allowed = append(allowed, string(action))
 				}

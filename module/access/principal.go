@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
+	"github.com/generic-registry/caddy-generic-registry/module/store/naming"
 )
 
 // Principals that are not user names.
@@ -45,17 +47,17 @@ func CheckRuleOwner(name string) error {
 	if owner, pkg, isPackage := strings.Cut(name, "/"); isPackage {
 		return fmt.Errorf("an owner's name has no /: write owner %s and in its block package %s", cmp.Or(owner, "<name>"), cmp.Or(pkg, "<pattern>"))
 	}
-	return store.CheckOwner(name)
+	return naming.CheckOwner(name)
 }
 
 // CheckPackagePattern reports a pattern that a package rule cannot be for.
-func CheckPackagePattern(pattern string) (store.Pattern, error) {
+func CheckPackagePattern(pattern string) (naming.Pattern, error) {
 	if strings.ContainsAny(pattern, "{}") {
-		return store.Pattern{}, fmt.Errorf("package %q: %w", pattern, errPlaceholder)
+		return naming.Pattern{}, fmt.Errorf("package %q: %w", pattern, errPlaceholder)
 	}
-	parsed, err := store.ParsePattern(pattern)
+	parsed, err := naming.ParsePattern(pattern)
 	if err != nil {
-		return store.Pattern{}, fmt.Errorf("package: %w", err)
+		return naming.Pattern{}, fmt.Errorf("package: %w", err)
 	}
 	return parsed, nil
 }
@@ -136,8 +138,8 @@ func CheckBasicUser(name string) error {
 	if store.FoldsIntoASCII(name) {
 		return fmt.Errorf("%q cannot be a user: a letter looks like an ASCII letter, and would be taken for it", name)
 	}
-	if name == "" || strings.HasPrefix(name, store.TokenPrefix) {
-		return fmt.Errorf("%q cannot be a user: names are not empty and do not begin with %s", name, store.TokenPrefix)
+	if name == "" || strings.HasPrefix(name, grant.Prefix) {
+		return fmt.Errorf("%q cannot be a user: names are not empty and do not begin with %s", name, grant.Prefix)
 	}
 	return nil
 }

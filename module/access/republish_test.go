@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
 )
 
 // TestRepublishing: who deletes and replaces what, where rules surround each other.
@@ -45,15 +46,15 @@ func TestRepublishing(t *testing.T) {
 			if got, immutable := compiled.Republishing(who, test.owner, test.pkg); got != test.want || immutable != test.immutable {
 				t.Errorf("a publish does %v, and what is published is immutable: %v; want %v, %v", got, immutable, test.want, test.immutable)
 			}
-			if got := compiled.Allows(who, store.ActionDelete, test.owner, test.pkg); got != test.deletes {
+			if got := compiled.Allows(who, grant.Delete, test.owner, test.pkg); got != test.deletes {
 				t.Errorf("deletes: %v, want %v", got, test.deletes)
 			}
 		})
 	}
-	if !compiled.Allows(subject{"bob", nil}, store.ActionRead, "fixed", "p") {
+	if !compiled.Allows(subject{"bob", nil}, grant.Read, "fixed", "p") {
 		t.Error("who may delete does not read what is immutable")
 	}
-	if got := compiled.Extent(subject{"alice", nil}, store.ActionDelete, "fixed"); got != store.ExtentSome {
+	if got := compiled.Extent(subject{"alice", nil}, grant.Delete, "fixed"); got != grant.ExtentSome {
 		t.Errorf("of an immutable owner with a package that is not, alice deletes %v", got)
 	}
 }

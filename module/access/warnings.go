@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/naming"
 )
 
 // Warning is what somebody who reads the rules should think about twice.
@@ -25,7 +26,7 @@ func (r *rule) warnings(owner string, groupsKnown bool) (all []Warning) {
 	all = append(all, r.permissions.warnings(owner, "", groupsKnown)...)
 	for i, p := range r.packages {
 		pattern := p.pattern.String()
-		if !p.pattern.MatchesSome(store.ValidPackage) {
+		if !p.pattern.MatchesSome(naming.ValidPackage) {
 			all = append(all, Warning{"the rule never matches: no package can have such a name", owner, pattern})
 		}
 		if slices.ContainsFunc(r.packages[:i], func(earlier packageRule) bool { return earlier.pattern.Covers(p.pattern) }) {

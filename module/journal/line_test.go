@@ -23,7 +23,7 @@ func sampleChanges() []store.Change {
 			Digest: digest, Size: 7, Locator: "00000000/abc"},
 		{Sequence: 2, Synced: 1, Time: created, Operation: store.OperationDeleteFile, User: "bob", Owner: "Alice", Package: "p", Version: "1.0", File: "f"},
 		{Sequence: 3, Synced: 1, Time: created, Operation: store.OperationDeleteVersion, Owner: "Alice", Package: "p", Version: "1.0"},
-		{Sequence: 4, Synced: 3, Time: created, Operation: store.OperationCreateToken, Token: &store.TokenChange{ID: "id", Name: "ci", User: "carol", Actions: []store.Action{store.ActionRead, store.ActionWrite},
+		{Sequence: 4, Synced: 3, Time: created, Operation: store.OperationCreateToken, Token: &store.TokenChange{ID: "id", Name: "ci", User: "carol", Actions: []string{"read", "write"},
 			Owners: []string{"a*"}, Packages: []string{"*"}, Created: &created, Expires: &expires, Secret: digest}},
 		{Sequence: 5, Synced: 4, Time: created, Operation: store.OperationRevokeToken, Token: &store.TokenChange{ID: "id"}},
 		{Sequence: 6, Time: created, Operation: store.OperationPublish, File: "empty", Digest: digest},

@@ -11,6 +11,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
 const (
@@ -42,11 +43,11 @@ func (a *awaited) settle() bool { return a.settled.CompareAndSwap(false, true) }
 func (e *entry) open(ctx context.Context, o *opening) {
 	defer close(o.ended)
 	e.awaitPrevious(ctx)
-	var told store.Lasting
+	var told waiting.Lasting
 	for interval := RetryInterval; ctx.Err() == nil; interval = min(interval*3/2, longestRetry) {
 		returned, err := e.tryFor(ctx, o)
 		if err == nil {
-			if told != (store.Lasting{}) {
+			if told != (waiting.Lasting{}) {
 				e.log.logger().Info("the store is available again")
 			}
 			return
@@ -169,9 +170,9 @@ func (e *entry) tellOpened(ctx context.Context, b *Config, metadata store.Metada
 // withProgress has requests, health and the log hear how far the opening is: the log
 // when it does something else, and once a minute.
 func (e *entry) withProgress(ctx context.Context) context.Context {
-	var told store.Lasting
+	var told waiting.Lasting
 	began := time.Now()
-	return store.WithProgress(ctx, func(now store.Progress) {
+	return waiting.WithProgress(ctx, func(now waiting.Progress) {
 		e.setFault(fmt.Errorf("%w: the registry is being opened: %s", store.ErrUnavailable, now))
 		if told.IsNews(now.Doing) && time.Since(began) > RetryInterval {
 			e.log.logger().Info("opening the store", slog.String("progress", now.String()))

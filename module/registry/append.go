@@ -11,6 +11,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry/admission"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 	"github.com/generic-registry/caddy-generic-registry/module/transfer"
 )
 
@@ -149,7 +150,7 @@ func (a *appending) append(ctx context.Context, request Append) error {
 	if err := a.admit(ctx); err != nil {
 		return err
 	}
-	writing, cancel := store.Bounded(ctx)
+	writing, cancel := waiting.Bounded(ctx)
 	defer cancel()
 	writer, err := a.blobs.ContinueSession(writing, *a.Session)
 	if errors.Is(err, store.ErrDamaged) {
@@ -167,7 +168,7 @@ func (a *appending) append(ctx context.Context, request Append) error {
 	err = a.receive(ctx, writer, body, request)
 	if err == nil && request.Complete {
 		// Only now: what is complete has been saved.
-		committing, cancel := store.Committing(ctx, a.Offset)
+		committing, cancel := waiting.Committing(ctx, a.Offset)
 		defer cancel()
 		err = writer.Commit(committing)
 	}
@@ -237,7 +238,7 @@ func (a *appending) save(ctx context.Context, writer store.SessionWriter, offset
 	}
 	saved := *a.Session
 	saved.Offset, saved.Hash = offset, state
-	ctx, cancel := store.Committing(context.WithoutCancel(ctx), saveStep)
+	ctx, cancel := waiting.Committing(context.WithoutCancel(ctx), saveStep)
 	defer cancel()
 	if err := writer.Save(ctx, saved); err != nil {
 		return fmt.Errorf("saving an upload: %w", err)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
 // deafStores do not answer one kind of call before they are let go, whatever becomes of
@@ -72,7 +73,7 @@ func (d *deafStores) Damaged(context.Context, int) (int64, []store.Digest, error
 }
 
 // TestACallThatHangsInTheBackgroundIsTold after a minute, by its name, and so is its end.
-// Seen to fail, for each call, with a store.Attend that tells nothing.
+// Seen to fail, for each call, with a waiting.Attend that tells nothing.
 func TestACallThatHangsInTheBackgroundIsTold(t *testing.T) {
 	for _, call := range []string{
 		"listing condemned blobs", "recording deleted blobs", "deleting a blob", "looking for unnamed blobs",
@@ -94,11 +95,11 @@ func TestACallThatHangsInTheBackgroundIsTold(t *testing.T) {
 					}
 				}
 				const hangs, ended = "a store does not answer; what waits for it stands still", "the store has answered"
-				time.Sleep(store.Timeout - 1)
+				time.Sleep(waiting.Timeout - 1)
 				wantTold("before a minute", 0, hangs)
 				time.Sleep(time.Nanosecond)
 				wantTold("after a minute", 1, hangs)
-				time.Sleep(10 * store.Timeout)
+				time.Sleep(10 * waiting.Timeout)
 				wantTold("later", 1, hangs)
 				wantTold("later", 0, ended)
 				close(d.goOn)

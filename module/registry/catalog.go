@@ -6,11 +6,12 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry/versions"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
 // ask asks a store within the time that a request has for one call.
 func ask[Q, A any](ctx context.Context, call func(context.Context, Q) (A, error), query Q) (A, error) {
-	ctx, cancel := store.Bounded(ctx)
+	ctx, cancel := waiting.Bounded(ctx)
 	defer cancel()
 	return call(ctx, query)
 }
@@ -32,7 +33,7 @@ func (r *Registry) Versions(ctx context.Context, query store.VersionQuery) (stor
 
 // Foremost tells a package's first versions, as store.Catalog does. ErrPackageNotFound.
 func (r *Registry) Foremost(ctx context.Context, owner, pkg string) (store.Foremost, error) {
-	ctx, cancel := store.Bounded(ctx)
+	ctx, cancel := waiting.Bounded(ctx)
 	defer cancel()
 	return r.metadata.Foremost(ctx, owner, pkg)
 }

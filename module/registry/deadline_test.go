@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
 // hungStores answer one kind of call only when its context ends.
@@ -99,8 +100,8 @@ func TestNoRequestWaitsForEverForAStore(t *testing.T) {
 				r := New(h, h, Options{Idle: true})
 				began := time.Now()
 				err := test.do(r)
-				if took := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || took != store.Timeout {
-					t.Errorf("it ends after %v: %v; want after %v", took, err, store.Timeout)
+				if took := time.Since(began); !errors.Is(err, context.DeadlineExceeded) || took != waiting.Timeout {
+					t.Errorf("it ends after %v: %v; want after %v", took, err, waiting.Timeout)
 				}
 				if call == "Publish" && len(h.removed) > 0 {
 					t.Error("the bytes of a publish of unknown outcome are deleted")
@@ -112,9 +113,9 @@ func TestNoRequestWaitsForEverForAStore(t *testing.T) {
 
 // TestACommitHasTimeForItsBytes.
 func TestACommitHasTimeForItsBytes(t *testing.T) {
-	for size, want := range map[int64]time.Duration{0: store.Timeout, 10 << 20: store.Timeout + 10*time.Second, 1 << 40: store.Timeout + (1<<20)*time.Second} {
+	for size, want := range map[int64]time.Duration{0: waiting.Timeout, 10 << 20: waiting.Timeout + 10*time.Second, 1 << 40: waiting.Timeout + (1<<20)*time.Second} {
 		synctest.Test(t, func(t *testing.T) {
-			ctx, cancel := store.Committing(t.Context(), size)
+			ctx, cancel := waiting.Committing(t.Context(), size)
 			defer cancel()
 			if at, _ := ctx.Deadline(); time.Until(at) != want {
 				t.Errorf("%d bytes have %v, want %v", size, time.Until(at), want)
@@ -127,7 +128,7 @@ func TestACommitHasTimeForItsBytes(t *testing.T) {
 func TestAChangeThatHasBegunIsFinished(t *testing.T) {
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	ctx, end := store.Settled(gone)
+	ctx, end := waiting.Settled(gone)
 	defer end()
 	if ctx.Err() != nil {
 		t.Errorf("the change depends on the client: %v", ctx.Err())

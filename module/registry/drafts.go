@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
 const (
@@ -28,7 +29,7 @@ func (r *Registry) KeepDrafts(ttl time.Duration) { r.draftTTL.Store(int64(ttl)) 
 // and nothing changes. A version that is published already is compared and stays.
 // ErrPackageNotFound, ErrNoSpace, ErrUnavailable.
 func (r *Registry) PublishDraft(ctx context.Context, ref store.VersionRef, expected map[string]store.Digest, user string) ([]store.Difference, error) {
-	ctx, cancel := store.Settled(ctx)
+	ctx, cancel := waiting.Settled(ctx)
 	defer cancel()
 	if err := r.IsBehind(); err != nil {
 		return nil, err
@@ -43,7 +44,7 @@ func (r *Registry) PublishDraft(ctx context.Context, ref store.VersionRef, expec
 // CheckPublish says before the body what Publish would refuse after it: ErrExists,
 // ErrDraft, ErrNotDraft. It returns the file that has the name already, if any.
 func (r *Registry) CheckPublish(ctx context.Context, ref store.Ref, limits Limits) (existing store.File, exists bool, err error) {
-	ctx, cancel := store.Bounded(ctx)
+	ctx, cancel := waiting.Bounded(ctx)
 	defer cancel()
 	asked := store.Publication{Draft: limits.Draft}
 	for _, draft := range []bool{false, true} {

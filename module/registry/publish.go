@@ -9,6 +9,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry/versions"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 	"github.com/generic-registry/caddy-generic-registry/module/transfer"
 )
 
@@ -45,7 +46,7 @@ func (r *Registry) Publish(ctx context.Context, ref store.Ref, creator string, c
 	if err := r.admit(ctx); err != nil {
 		return store.File{}, err
 	}
-	blob, stored, err := r.store(ctx, content)
+	blob, stored, err := r.writeBlob(ctx, content)
 	if err != nil {
 		return store.File{}, err
 	}
@@ -61,7 +62,7 @@ func (r *Registry) Publish(ctx context.Context, ref store.Ref, creator string, c
 // record names bytes that are durable. The publish is finished even if the client has
 // gone: its record costs less than sweeping the bytes.
 func (r *Registry) record(ctx context.Context, ref store.Ref, creator string, blob store.Blob, stored time.Time, limits Limits) (store.File, error) {
-	recording, cancel := store.Settled(ctx)
+	recording, cancel := waiting.Settled(ctx)
 	defer cancel()
 	file, condemned, err := r.metadata.Publish(recording, store.Publication{
 		Ref:     ref,
@@ -94,7 +95,7 @@ func (r *Registry) admit(ctx context.Context) error {
 	if err := r.IsBehind(); err != nil {
 		return err
 	}
-	ctx, cancel := store.Bounded(ctx)
+	ctx, cancel := waiting.Bounded(ctx)
 	defer cancel()
 	if err := r.metadata.Admit(ctx); err != nil {
 		return fmt.Errorf("asking for room: %w", err)
@@ -104,14 +105,14 @@ func (r *Registry) admit(ctx context.Context) error {
 
 // drop deletes bytes that a publish stored and that nothing refers to.
 func (r *Registry) drop(ctx context.Context, locator store.Locator) error {
-	ctx, cancel := store.Settled(ctx)
+	ctx, cancel := waiting.Settled(ctx)
 	defer cancel()
 	return r.blobs.Delete(ctx, locator)
 }
 
 // create begins to write bytes.
 func (r *Registry) create(ctx context.Context, size int64) (store.BlobWriter, error) {
-	ctx, cancel := store.Bounded(ctx)
+	ctx, cancel := waiting.Bounded(ctx)
 	defer cancel()
 	writer, err := r.blobs.Create(ctx, size)
 	if err != nil {
@@ -120,9 +121,9 @@ func (r *Registry) create(ctx context.Context, size int64) (store.BlobWriter, er
 	return writer, nil
 }
 
-// store writes the content to the blob store and returns what was written, durable,
+// writeBlob writes the content to the blob store and returns what was written, durable,
 // and when its last byte was. Otherwise, and when the body panics, it leaves nothing.
-func (r *Registry) store(ctx context.Context, content Content) (blob store.Blob, stored time.Time, err error) {
+func (r *Registry) writeBlob(ctx context.Context, content Content) (blob store.Blob, stored time.Time, err error) {
 	writer, err := r.create(ctx, content.Size)
 	if err != nil {
 		return store.Blob{}, stored, err
@@ -141,7 +142,7 @@ func (r *Registry) store(ctx context.Context, content Content) (blob store.Blob,
 		return store.Blob{}, stored, &store.BodyError{Err: fmt.Errorf("%w: SHA-256 is %s", store.ErrDigest, blob.Digest)}
 	}
 	stored = r.metadata.Clock()
-	ctx, cancel := store.Committing(ctx, blob.Size)
+	ctx, cancel := waiting.Committing(ctx, blob.Size)
 	defer cancel()
 	if blob.Locator, err = writer.Commit(ctx); err != nil {
 		return store.Blob{}, stored, fmt.Errorf("committing blob: %w", err)

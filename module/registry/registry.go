@@ -18,6 +18,7 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/registry/tokens"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/webhook"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
 // Registry publishes, reads and deletes files over a pair of stores, and removes
@@ -181,7 +182,7 @@ func (r *Registry) DeleteDraftFile(ctx context.Context, ref store.Ref, user stri
 
 func (r *Registry) deleteFile(ctx context.Context, ref store.Ref, act store.Act) error {
 	act.Time = r.now()
-	ctx, cancel := store.Settled(ctx)
+	ctx, cancel := waiting.Settled(ctx)
 	defer cancel()
 	if err := r.IsBehind(); err != nil {
 		return err
@@ -206,7 +207,7 @@ func (r *Registry) DeleteDraft(ctx context.Context, ref store.VersionRef, user s
 
 func (r *Registry) deleteVersion(ctx context.Context, ref store.VersionRef, act store.Act) error {
 	act.Time = r.now()
-	ctx, cancel := store.Settled(ctx)
+	ctx, cancel := waiting.Settled(ctx)
 	defer cancel()
 	if err := r.IsBehind(); err != nil {
 		return err
@@ -221,7 +222,7 @@ func (r *Registry) deleteVersion(ctx context.Context, ref store.VersionRef, act 
 // DeletePackage deletes a package with all its versions. ErrPackageNotFound, ErrNoSpace,
 // ErrUnavailable.
 func (r *Registry) DeletePackage(ctx context.Context, owner, pkg, user string) error {
-	ctx, cancel := store.Settled(ctx)
+	ctx, cancel := waiting.Settled(ctx)
 	defer cancel()
 	if err := r.IsBehind(); err != nil {
 		return err

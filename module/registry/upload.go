@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
 // NewUpload is an upload that comes in several requests, as a client begins it.
@@ -54,7 +55,7 @@ func (r *Registry) BeginUpload(ctx context.Context, begin NewUpload, request App
 		return Upload{}, err
 	}
 	defer r.releaseUpload(u)
-	beginning, cancel := store.Settled(ctx)
+	beginning, cancel := waiting.Settled(ctx)
 	defer cancel()
 	begun, err := r.blobs.BeginSession(beginning, session)
 	if err != nil {
@@ -107,7 +108,7 @@ func (r *Registry) FindUpload(ctx context.Context, ref store.Ref, id store.Sessi
 
 // findUpload finds what is taken.
 func (r *Registry) findUpload(ctx context.Context, u *upload, id store.SessionID) (Upload, error) {
-	ctx, cancel := store.Bounded(ctx)
+	ctx, cancel := waiting.Bounded(ctx)
 	defer cancel()
 	if u.file != nil {
 		session := store.Session{ID: id, Ref: u.file.Ref, Creator: u.file.Creator, Length: u.file.Size, Offset: u.file.Size, Expires: u.expires, Draft: u.draft}

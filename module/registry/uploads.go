@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
 const (
@@ -57,7 +58,7 @@ func (r *Registry) loadUploads(ctx context.Context) error {
 	if r.uploads.isLoaded() {
 		return nil
 	}
-	ctx, cancel := store.Bounded(ctx)
+	ctx, cancel := waiting.Bounded(ctx)
 	defer cancel()
 	select {
 	case r.uploads.loading <- struct{}{}:
@@ -68,7 +69,7 @@ func (r *Registry) loadUploads(ctx context.Context) error {
 	if r.uploads.isLoaded() {
 		return nil
 	}
-	end := store.Attend(r.log, "reading uploads")
+	end := waiting.Attend(r.log, "reading uploads")
 	sessions, err := r.blobs.Sessions(ctx)
 	end()
 	if err != nil {
@@ -241,7 +242,7 @@ func (r *Registry) expiredUploads() map[store.SessionID]*upload {
 
 func (r *Registry) expire(ctx context.Context, id store.SessionID, u *upload) error {
 	defer func() { <-u.turn }()
-	ctx, cancel := store.Bounded(ctx)
+	ctx, cancel := waiting.Bounded(ctx)
 	defer cancel()
 	session, err := r.blobs.FindSession(ctx, id)
 	switch {
@@ -258,7 +259,7 @@ func (r *Registry) expire(ctx context.Context, id store.SessionID, u *upload) er
 // dropUpload ends an upload that is not published, and deletes its bytes unless they
 // have a name. Its turn is the caller's.
 func (r *Registry) dropUpload(ctx context.Context, session store.Session, u *upload) error {
-	ctx, cancel := store.Settled(ctx)
+	ctx, cancel := waiting.Settled(ctx)
 	defer cancel()
 	if err := r.IsBehind(); err != nil {
 		return err // the metadata may not know what was published
@@ -279,7 +280,7 @@ func (r *Registry) dropUpload(ctx context.Context, session store.Session, u *upl
 
 // forgetUpload ends a session and leaves its bytes to whoever has them.
 func (r *Registry) forgetUpload(ctx context.Context, session store.Session, u *upload, file *store.File) error {
-	ctx, cancel := store.Settled(ctx)
+	ctx, cancel := waiting.Settled(ctx)
 	defer cancel()
 	if err := r.blobs.EndSession(ctx, session.ID); err != nil {
 		return fmt.Errorf("ending an upload: %w", err)

@@ -114,7 +114,7 @@ type TokenChange struct {
 	ID       string     `json:"id"`
 	Name     string     `json:"name,omitempty"`
 	User     string     `json:"user,omitempty"`
-	Actions  []Action   `json:"actions,omitempty"`
+	Actions  []string   `json:"actions,omitempty"`
 	Owners   []string   `json:"owners,omitempty"`
 	Packages []string   `json:"packages,omitempty"`
 	Created  *time.Time `json:"created,omitempty"`

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"errors"
 	"fmt"
 	"time"
 )
@@ -43,49 +42,12 @@ func DeletePackageChange(owner, pkg string, act Act) Change {
 	return Change{Time: act.Time, Operation: OperationDeletePackage, User: act.User, Owner: owner, Package: pkg}
 }
 
-// CreateTokenChange is what a journal says of a new token.
-func CreateTokenChange(token Token, secret Digest) Change {
-	made := &TokenChange{
-		ID: token.ID, Name: token.Name, User: token.User, Actions: token.Scope.Actions,
-		Owners: PatternTexts(token.Scope.Owners), Packages: PatternTexts(token.Scope.Packages),
-		Created: TimeOrNil(token.Created), Expires: TimeOrNil(token.Expires), Secret: secret.String(),
-	}
-	return Change{Time: token.Created, Operation: OperationCreateToken, Token: made}
-}
-
-// RevokeTokenChange is what a journal says of a revoked token.
-func RevokeTokenChange(id string, act Act) Change {
-	return Change{Time: act.Time, Operation: OperationRevokeToken, User: act.User, Token: &TokenChange{ID: id}}
-}
-
 // TimeOrNil returns nil for the zero time.
 func TimeOrNil(at time.Time) *time.Time {
 	if at.IsZero() {
 		return nil
 	}
 	return &at
-}
-
-// Parse returns the token and the digest of its secret.
-func (t *TokenChange) Parse() (token Token, secret Digest, err error) {
-	if t == nil {
-		return token, secret, errors.New("no token")
-	}
-	token = Token{ID: t.ID, Name: t.Name, User: t.User, Scope: Scope{Actions: t.Actions}}
-	if token.Scope.Owners, err = ParsePatterns(t.Owners); err != nil {
-		return token, secret, fmt.Errorf("owners: %w", err)
-	}
-	if token.Scope.Packages, err = ParsePatterns(t.Packages); err != nil {
-		return token, secret, fmt.Errorf("packages: %w", err)
-	}
-	if t.Created != nil {
-		token.Created = t.Created.UTC()
-	}
-	if t.Expires != nil {
-		token.Expires = t.Expires.UTC()
-	}
-	secret, err = ParseDigest(t.Secret)
-	return token, secret, err
 }
 
 // NamesBytes tells whether a change says where the bytes of a digest are from then on

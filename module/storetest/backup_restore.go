@@ -11,6 +11,7 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/backup"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
 )
 
 func backupRestored(f *backupFixture) {
@@ -29,9 +30,9 @@ func backupRestored(f *backupFixture) {
 	f.noError(f.DeleteFile(context.Background(), gone, "bob"))
 	f.noError(f.publish(ref("bob", "r", "1", "f"), "hello"))
 	f.noError(f.DeleteVersion(context.Background(), ref("bob", "r", "1", "").VersionRef, "bob"))
-	kept, text, err := f.CreateToken(context.Background(), store.Token{Name: "ci", User: "alice", Scope: store.Scope{Actions: []store.Action{store.ActionWrite}}})
+	kept, text, err := f.CreateToken(context.Background(), grant.Token{Name: "ci", User: "alice", Scope: grant.Scope{Actions: []grant.Action{grant.Write}}})
 	f.noError(err)
-	revoked, revokedText, err := f.CreateToken(context.Background(), store.Token{Name: "old", User: "alice", Scope: store.Scope{Actions: []store.Action{store.ActionRead}}})
+	revoked, revokedText, err := f.CreateToken(context.Background(), grant.Token{Name: "old", User: "alice", Scope: grant.Scope{Actions: []grant.Action{grant.Read}}})
 	f.noError(err)
 	_, err = f.RevokeToken(context.Background(), revoked.ID)
 	f.noError(err)

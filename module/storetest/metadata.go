@@ -11,6 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/naming"
 )
 
 // Metadata runs the contract of store.MetadataStore.
@@ -115,7 +116,7 @@ func lookalikes(f *metadataFixture) {
 }
 
 func oddNames(f *metadataFixture) {
-	long := strings.Repeat("n", store.MaxNameLength)
+	long := strings.Repeat("n", naming.MaxLength)
 	for i, r := range []store.Ref{
 		ref(long, long, long, long),
 		ref("ärger", "c++", "1.0 beta/2", "a b"),

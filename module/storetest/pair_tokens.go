@@ -12,6 +12,8 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
+	"github.com/generic-registry/caddy-generic-registry/module/store/naming"
 )
 
 // TokensOfPair runs what a registry promises of tokens over a pair of stores
@@ -47,10 +49,10 @@ type clockFixture struct {
 
 func (f *clockFixture) pass(d time.Duration) { f.now.Add(int64(d)) }
 
-func (f *clockFixture) create(name string, expires time.Time) (store.Token, string) {
+func (f *clockFixture) create(name string, expires time.Time) (grant.Token, string) {
 	f.Helper()
-	token, text, err := f.CreateToken(context.Background(), store.Token{
-		ID: "chosen", Name: name, User: "ci", Expires: expires, Scope: store.Scope{Actions: []store.Action{store.ActionWrite}},
+	token, text, err := f.CreateToken(context.Background(), grant.Token{
+		ID: "chosen", Name: name, User: "ci", Expires: expires, Scope: grant.Scope{Actions: []grant.Action{grant.Write}},
 	})
 	f.noError(err)
 	return token, text
@@ -65,7 +67,7 @@ func (f *clockFixture) check(text string) error {
 func checkedToken(f *clockFixture) {
 	made, text := f.create("a", time.Time{})
 	_, other := f.create("b", time.Time{})
-	if made.ID == "chosen" || !made.Created.Equal(epoch) || !strings.HasPrefix(text, store.TokenPrefix+made.ID) {
+	if made.ID == "chosen" || !made.Created.Equal(epoch) || !strings.HasPrefix(text, grant.Prefix+made.ID) {
 		f.Errorf("made %+v", made)
 	}
 	got, err := f.CheckToken(context.Background(), text)
@@ -73,10 +75,10 @@ func checkedToken(f *clockFixture) {
 	if got.ID != made.ID || got.User != "ci" || got.Name != "a" {
 		f.Errorf("checked %+v", got)
 	}
-	const idEnd = len(store.TokenPrefix) + 10
+	const idEnd = len(grant.Prefix) + 10
 	for _, wrong := range []string{
-		"", store.TokenPrefix, text[:len(text)-1], text + "a", strings.ToUpper(text), text[len(store.TokenPrefix):],
-		text[:idEnd] + other[idEnd:], other[:idEnd] + text[idEnd:], store.TokenPrefix + strings.Repeat("a", 36),
+		"", grant.Prefix, text[:len(text)-1], text + "a", strings.ToUpper(text), text[len(grant.Prefix):],
+		text[:idEnd] + other[idEnd:], other[:idEnd] + text[idEnd:], grant.Prefix + strings.Repeat("a", 36),
 	} {
 		f.wantError(f.check(wrong), store.ErrTokenNotFound)
 	}
@@ -145,21 +147,21 @@ func usedToken(f *clockFixture) {
 }
 
 func refusedTokens(f *clockFixture) {
-	good := store.Token{Name: "a", User: "ci", Scope: store.Scope{Actions: []store.Action{store.ActionRead}}}
-	for _, spoil := range []func(*store.Token){
-		func(t *store.Token) { t.Name = "" },
-		func(t *store.Token) { t.Name = " a" },
-		func(t *store.Token) { t.Name = strings.Repeat("a", 65) },
-		func(t *store.Token) { t.Name = "a\nb" },
-		func(t *store.Token) { t.User = "" },
-		func(t *store.Token) { t.User = "\xff" },
-		func(t *store.Token) { t.User = strings.Repeat("a", 256) },
-		func(t *store.Token) { t.Scope.Actions = nil },
-		func(t *store.Token) { t.Scope.Actions = []store.Action{store.ActionRead, "admin"} },
-		func(t *store.Token) { t.Expires = epoch },
-		func(t *store.Token) { t.Scope.Actions = slices.Repeat(t.Scope.Actions, 32<<10/4) },
-		func(t *store.Token) {
-			t.Scope.Packages, _ = store.ParsePatterns([]string{strings.Repeat("a", 32<<10)})
+	good := grant.Token{Name: "a", User: "ci", Scope: grant.Scope{Actions: []grant.Action{grant.Read}}}
+	for _, spoil := range []func(*grant.Token){
+		func(t *grant.Token) { t.Name = "" },
+		func(t *grant.Token) { t.Name = " a" },
+		func(t *grant.Token) { t.Name = strings.Repeat("a", 65) },
+		func(t *grant.Token) { t.Name = "a\nb" },
+		func(t *grant.Token) { t.User = "" },
+		func(t *grant.Token) { t.User = "\xff" },
+		func(t *grant.Token) { t.User = strings.Repeat("a", 256) },
+		func(t *grant.Token) { t.Scope.Actions = nil },
+		func(t *grant.Token) { t.Scope.Actions = []grant.Action{grant.Read, "admin"} },
+		func(t *grant.Token) { t.Expires = epoch },
+		func(t *grant.Token) { t.Scope.Actions = slices.Repeat(t.Scope.Actions, 32<<10/4) },
+		func(t *grant.Token) {
+			t.Scope.Packages, _ = naming.ParsePatterns([]string{strings.Repeat("a", 32<<10)})
 		},
 	} {
 		bad := good

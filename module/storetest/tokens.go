@@ -9,9 +9,11 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
+	"github.com/generic-registry/caddy-generic-registry/module/store/naming"
 )
 
-// Tokens runs the contract of store.TokenStore. The place's store must
+// Tokens runs the contract of grant.Store. The place's store must
 // implement it.
 func Tokens(t *testing.T, place MetadataPlace) {
 	for name, test := range map[string]func(*tokenFixture){
@@ -36,40 +38,40 @@ type tokenFixture struct{ *metadataFixture }
 
 func newTokenFixture(t testing.TB, place MetadataPlace) *tokenFixture {
 	f := &tokenFixture{newMetadataFixture(t, place)}
-	if _, ok := f.MetadataStore.(store.TokenStore); !ok {
+	if _, ok := f.MetadataStore.(grant.Store); !ok {
 		t.Fatalf("%T keeps no tokens", f.MetadataStore)
 	}
 	return f
 }
 
-func (f *tokenFixture) store() store.TokenStore { return f.MetadataStore.(store.TokenStore) }
+func (f *tokenFixture) store() grant.Store { return f.MetadataStore.(grant.Store) }
 
-func (f *tokenFixture) pattern(text string) store.Pattern {
+func (f *tokenFixture) pattern(text string) naming.Pattern {
 	f.Helper()
-	pattern, err := store.ParsePattern(text)
+	pattern, err := naming.ParsePattern(text)
 	f.noError(err)
 	return pattern
 }
 
 // token is one with every field set.
-func (f *tokenFixture) token(id, name string) store.Token {
+func (f *tokenFixture) token(id, name string) grant.Token {
 	f.Helper()
-	return store.Token{
+	return grant.Token{
 		ID: id, Name: name, User: "Ci", Created: epoch, Expires: epoch.Add(time.Hour),
-		Scope: store.Scope{
-			Actions:  []store.Action{store.ActionWrite, store.ActionRead},
-			Owners:   []store.Pattern{f.pattern("Team"), f.pattern("x*")},
-			Packages: []store.Pattern{f.pattern("tool-?")},
+		Scope: grant.Scope{
+			Actions:  []grant.Action{grant.Write, grant.Read},
+			Owners:   []naming.Pattern{f.pattern("Team"), f.pattern("x*")},
+			Packages: []naming.Pattern{f.pattern("tool-?")},
 		},
 	}
 }
 
-func (f *tokenFixture) add(t store.Token) {
+func (f *tokenFixture) add(t grant.Token) {
 	f.Helper()
 	f.noError(f.store().AddToken(context.Background(), t, digestOf(t.ID)))
 }
 
-func (f *tokenFixture) find(id string) (store.Token, error) {
+func (f *tokenFixture) find(id string) (grant.Token, error) {
 	f.Helper()
 	t, secret, err := f.store().FindToken(context.Background(), id)
 	if err == nil && secret != digestOf(id) {
@@ -78,14 +80,14 @@ func (f *tokenFixture) find(id string) (store.Token, error) {
 	return t, err
 }
 
-func (f *tokenFixture) mustFind(id string) store.Token {
+func (f *tokenFixture) mustFind(id string) grant.Token {
 	f.Helper()
 	t, err := f.find(id)
 	f.noError(err)
 	return t
 }
 
-func sameToken(a, b store.Token) bool {
+func sameToken(a, b grant.Token) bool {
 	return a.ID == b.ID && a.Name == b.Name && a.User == b.User &&
 		a.Created.Equal(b.Created) && a.Expires.Equal(b.Expires) && a.LastUsed.Equal(b.LastUsed) &&
 		slices.Equal(a.Scope.Actions, b.Scope.Actions) && slices.Equal(a.Scope.Owners, b.Scope.Owners) &&
@@ -94,11 +96,11 @@ func sameToken(a, b store.Token) bool {
 
 func tokenComesBack(f *tokenFixture) {
 	full := f.token("aaaaaaaaaa", "Full")
-	bare := store.Token{ID: "bbbbbbbbbb", Name: "bare", User: "ärger", Created: epoch, Scope: store.Scope{Actions: []store.Action{store.ActionDelete}}}
+	bare := grant.Token{ID: "bbbbbbbbbb", Name: "bare", User: "ärger", Created: epoch, Scope: grant.Scope{Actions: []grant.Action{grant.Delete}}}
 	f.add(full)
 	f.add(bare)
 	for range 2 {
-		for _, want := range []store.Token{full, bare} {
+		for _, want := range []grant.Token{full, bare} {
 			if got := f.mustFind(want.ID); !sameToken(got, want) {
 				f.Errorf("found %+v, want %+v", got, want)
 			}

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
 // rounds gathers blobs that are written with one sync.
@@ -80,7 +81,7 @@ func (s *Store) write(b *blob) {
 		fail(r.blobs, errClosed)
 		return
 	}
-	defer store.Attend(s.log, "writing small files")()
+	defer waiting.Attend(s.log, "writing small files")()
 	s.writeRound(r.blobs)
 }
 

@@ -256,7 +256,7 @@ func (b *Backend) OpenBlobs(ctx context.Context, _ string, log *slog.Logger) (st
 	return s, nil
 }
 
-// IsVacant implements store.Elsewhere.
+// IsVacant implements remote.Elsewhere.
 func (b *Backend) IsVacant(ctx context.Context) (vacant bool, err error) {
 	s, err := newStore(b, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -279,5 +279,5 @@ func (b *Backend) AdjustBlobs(blobs store.BlobStore) error {
 	return s.adjust(b)
 }
 
-// IsUnscrubbed implements store.Unscrubbed.
+// IsUnscrubbed implements remote.Unscrubbed.
 func (*Backend) IsUnscrubbed() bool { return true }

@@ -9,6 +9,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/remote"
 )
 
 const words = "endpoint, insecure, bucket, prefix, region, key, secret, path_style, part_size, upload_memory, grace, timeout or redirect"
@@ -178,6 +179,6 @@ var (
 	_ caddyfile.Unmarshaler = (*Backend)(nil)
 	_ store.BlobBackend     = (*Backend)(nil)
 	_ store.BlobAdjuster    = (*Backend)(nil)
-	_ store.Unscrubbed      = (*Backend)(nil)
-	_ store.Elsewhere       = (*Backend)(nil)
+	_ remote.Unscrubbed     = (*Backend)(nil)
+	_ remote.Elsewhere      = (*Backend)(nil)
 )

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
 const (
@@ -53,7 +54,7 @@ func (h *health) isDue() bool {
 func (s *Store) ping() {
 	ticker := time.NewTicker(recoverInterval)
 	defer ticker.Stop()
-	var told store.Lasting
+	var told waiting.Lasting
 	for {
 		select {
 		case <-s.writing.Done():
@@ -65,9 +66,9 @@ func (s *Store) ping() {
 		}
 		_, err := s.isListed(s.writing, s.under(formatObject))
 		switch {
-		case err == nil && told != (store.Lasting{}):
+		case err == nil && told != (waiting.Lasting{}):
 			s.log.Info("the S3 server answers again")
-			told = store.Lasting{}
+			told = waiting.Lasting{}
 		case err != nil && s.writing.Err() == nil && told.IsNews(err.Error()):
 			s.log.Error("the S3 server does not do as it should", "error", err)
 		}

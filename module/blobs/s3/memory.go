@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
 // smallBlob is up to which size bytes are kept until Commit without being counted: as many
@@ -24,7 +25,7 @@ func newMemory(size int64) *memory { return &memory{bytes: semaphore.NewWeighted
 
 // take waits for a buffer. ErrUnavailable when there is none for long.
 func (m *memory) take(ctx context.Context, size int64) ([]byte, error) {
-	ctx, cancel := store.Bounded(ctx)
+	ctx, cancel := waiting.Bounded(ctx)
 	defer cancel()
 	if err := m.bytes.Acquire(ctx, size); err != nil {
 		return nil, fmt.Errorf("%w: waiting for upload_memory: %w", store.ErrUnavailable, err)

@@ -12,6 +12,7 @@ import (
 	"github.com/minio/minio-go/v7"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/remote"
 )
 
 // reader reads an object by ranges. It belongs to one goroutine.
@@ -40,12 +41,12 @@ func (a *answer) close() {
 
 // Open implements store.BlobStore.
 func (s *Store) Open(ctx context.Context, locator store.Locator, size int64) (io.ReadSeekCloser, error) {
-	return s.OpenSection(ctx, locator, size, store.Whole(size))
+	return s.OpenSection(ctx, locator, size, remote.Whole(size))
 }
 
-// OpenSection implements store.SectionOpener: it asks for the section at once, so that an
+// OpenSection implements remote.SectionOpener: it asks for the section at once, so that an
 // object that is missing is told.
-func (s *Store) OpenSection(ctx context.Context, locator store.Locator, size int64, want store.Section) (io.ReadSeekCloser, error) {
+func (s *Store) OpenSection(ctx context.Context, locator store.Locator, size int64, want remote.Section) (io.ReadSeekCloser, error) {
 	if err := s.usable(ctx); err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/minio/minio-go/v7"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/remote"
 )
 
 // redirect is what links to objects are made with.
@@ -17,9 +18,9 @@ type redirect struct {
 	age    time.Duration
 }
 
-// RedirectURL implements store.Redirector. Signing makes no request. What the object says of
+// RedirectURL implements remote.Redirector. Signing makes no request. What the object says of
 // itself is in the link, and signed with it.
-func (s *Store) RedirectURL(ctx context.Context, file store.File, header store.Header) (string, error) {
+func (s *Store) RedirectURL(ctx context.Context, file store.File, header remote.Header) (string, error) {
 	to := s.tuning().redirect
 	if to == nil {
 		return "", nil

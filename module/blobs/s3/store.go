@@ -16,6 +16,7 @@ import (
 	"github.com/minio/minio-go/v7"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/remote"
 )
 
 // tuning is what can change while a store is open.
@@ -210,7 +211,7 @@ func (s *Store) remove(ctx context.Context, key string) error {
 	return err
 }
 
-// DeleteAll implements store.BatchDeleter.
+// DeleteAll implements remote.BatchDeleter.
 func (s *Store) DeleteAll(ctx context.Context, locators []store.Locator) (deleted []store.Locator, err error) {
 	at := make(map[string]store.Locator, len(locators))
 	keys := make([]string, 0, len(locators))
@@ -255,7 +256,7 @@ func (s *Store) removeAll(ctx context.Context, keys []string) (gone []string, er
 	return gone, err
 }
 
-// Grace implements store.Graceful.
+// Grace implements remote.Graceful.
 func (s *Store) Grace() time.Duration { return s.tuning().grace }
 
 // Condition implements store.BlobStore. It is what the last requests met.
@@ -279,10 +280,10 @@ func (s *Store) Close() error {
 }
 
 var (
-	_ store.BlobStore     = (*Store)(nil)
-	_ store.SectionOpener = (*Store)(nil)
-	_ store.BatchDeleter  = (*Store)(nil)
-	_ store.Graceful      = (*Store)(nil)
-	_ store.Redirector    = (*Store)(nil)
-	_ io.ReadSeekCloser   = (*reader)(nil)
+	_ store.BlobStore      = (*Store)(nil)
+	_ remote.SectionOpener = (*Store)(nil)
+	_ remote.BatchDeleter  = (*Store)(nil)
+	_ remote.Graceful      = (*Store)(nil)
+	_ remote.Redirector    = (*Store)(nil)
+	_ io.ReadSeekCloser    = (*reader)(nil)
 )

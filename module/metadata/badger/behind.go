@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
 // The journal makes changes durable, and the database follows behind it, with several
@@ -60,7 +60,7 @@ func (s *Store) storeAll() error {
 	for s.opened != nil && !s.opened.db.hasFailed() {
 		db := s.opened.db
 		takeBack := s.descriptors.lend() // Badger may begin a memtable
-		end := store.Attend(s.log, "giving the database what the journal has")
+		end := waiting.Attend(s.log, "giving the database what the journal has")
 		layers, err := s.store(db)
 		end()
 		takeBack()

@@ -12,6 +12,8 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/journal"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
+	"github.com/generic-registry/caddy-generic-registry/module/store/naming"
 )
 
 // held opens a store whose database gets nothing until that is released, and first
@@ -246,8 +248,8 @@ func TestABatchIsWhatBadgerTakes(t *testing.T) {
 	s := mustOpen(t, root)
 	const tokens, patterns = 60, 30 << 10 // 1.8 MiB, where a transaction takes 1.2
 	add := func(i int) error {
-		scope := store.Scope{Actions: []store.Action{store.ActionRead}, Packages: mustParsePatterns(t, strings.Repeat("x", patterns))}
-		token := store.Token{ID: fmt.Sprintf("id%08d", i), Name: fmt.Sprint("n", i), User: "u", Scope: scope, Created: time.Unix(1, 0)}
+		scope := grant.Scope{Actions: []grant.Action{grant.Read}, Packages: mustParsePatterns(t, strings.Repeat("x", patterns))}
+		token := grant.Token{ID: fmt.Sprintf("id%08d", i), Name: fmt.Sprint("n", i), User: "u", Scope: scope, Created: time.Unix(1, 0)}
 		return s.AddToken(context.Background(), token, store.Digest{1})
 	}
 	results := make(chan error, tokens+1)
@@ -280,9 +282,9 @@ func TestABatchIsWhatBadgerTakes(t *testing.T) {
 	}
 }
 
-func mustParsePatterns(t *testing.T, texts ...string) []store.Pattern {
+func mustParsePatterns(t *testing.T, texts ...string) []naming.Pattern {
 	t.Helper()
-	patterns, err := store.ParsePatterns(texts)
+	patterns, err := naming.ParsePatterns(texts)
 	if err != nil {
 		t.Fatal(err)
 	}

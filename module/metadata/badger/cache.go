@@ -6,7 +6,7 @@ import (
 	"sync"
 
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/coding"
-	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/naming"
 )
 
 const (
@@ -122,7 +122,7 @@ func weight(key string, record coding.Record) int {
 	case *packageRecord:
 		total += len(r.name)
 		if r.foremost != nil {
-			total += 6*store.MaxNameLength + len(r.foremost.Rank)
+			total += 6*naming.MaxLength + len(r.foremost.Rank)
 		}
 	case *versionRecord:
 		total += len(r.owner) + len(r.name) + len(r.version) + len(r.creator) + len(r.rank)
@@ -131,7 +131,7 @@ func weight(key string, record coding.Record) int {
 	case *blobRecord:
 		total += len(r.locator) + len(r.hashes)
 	case *tokenRecord:
-		total += 2*store.MaxNameLength + 64*(len(r.token.Scope.Owners)+len(r.token.Scope.Packages))
+		total += 2*naming.MaxLength + 64*(len(r.token.Scope.Owners)+len(r.token.Scope.Packages))
 	}
 	return total
 }

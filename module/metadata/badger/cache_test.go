@@ -17,6 +17,7 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/journal"
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/coding"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
 )
 
 // cacheKeys are few, so that steps meet.
@@ -246,7 +247,7 @@ func TestTokensOutOfMemory(t *testing.T) {
 	s := mustOpen(t, t.TempDir())
 	defer mustClose(t, s)
 	ctx, secret := context.Background(), store.Digest{7}
-	if err := s.AddToken(ctx, store.Token{ID: "id", Name: "n", User: "u", Created: time.Unix(1, 0)}, secret); err != nil {
+	if err := s.AddToken(ctx, grant.Token{ID: "id", Name: "n", User: "u", Created: time.Unix(1, 0)}, secret); err != nil {
 		t.Fatal(err)
 	}
 	for _, used := range []time.Time{time.Unix(2, 0).UTC(), time.Unix(3, 0).UTC()} {

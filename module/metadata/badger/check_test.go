@@ -7,6 +7,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/coding"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
 )
 
 // TestCheckTellsContradictions: each count and index of the database, and the
@@ -62,7 +63,7 @@ func TestCheckTellsContradictions(t *testing.T) {
 		}, "indexes of versions"},
 		{"a token that nobody made", func(b *batch) {
 			key := tokenKey("aaaaaaaaaa")
-			b.put(key, &tokenRecord{token: store.Token{ID: "aaaaaaaaaa"}})
+			b.put(key, &tokenRecord{token: grant.Token{ID: "aaaaaaaaaa"}})
 		}, "tokens are missing, or came back"},
 		{"a flipped bit", func(b *batch) {
 			value := coding.Encode(blobAt, &blobRecord{size: 1, references: 1})

@@ -9,6 +9,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/journal"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
 const (
@@ -121,7 +122,7 @@ func (s *Store) writeCheckpoint(ctx context.Context) (o *opened, made journal.Ch
 		return o, made, err
 	}
 	mark := store.CheckpointMark{At: state.position, NextID: ids.next}
-	attend := func() func() { return store.Attend(s.log, "writing a checkpoint") }
+	attend := func() func() { return waiting.Attend(s.log, "writing a checkpoint") }
 	end := attend()
 	made, err = o.journal.WriteCheckpoint(mark, func(tell func(store.Change) error) error {
 		return tellAll(ctx, state, view, func(change store.Change) error {

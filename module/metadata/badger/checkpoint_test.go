@@ -16,6 +16,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
 )
 
 // records are all records of a database that its journal can make again, with ids, counts,
@@ -136,7 +137,7 @@ func (m *checkpointModel) deleteVersion(t *rapid.T) {
 
 func (m *checkpointModel) addToken(t *rapid.T) {
 	id := rapid.SampledFrom([]string{"aaaaaaaaaa", "bbbbbbbbbb"}).Draw(t, "token")
-	settled(t, m.store.AddToken(context.Background(), store.Token{ID: id, Name: id, User: "u", Created: time.Unix(5, 0)}, store.Digest{2}))
+	settled(t, m.store.AddToken(context.Background(), grant.Token{ID: id, Name: id, User: "u", Created: time.Unix(5, 0)}, store.Digest{2}))
 }
 
 func (m *checkpointModel) deleteToken(t *rapid.T) {

@@ -11,6 +11,7 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/journal"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
 const (
@@ -178,7 +179,7 @@ func (s *Store) journal(b *batch) error {
 		return nil
 	}
 	takeBack := s.descriptors.lend() // the journal may begin a segment
-	end := store.Attend(s.log, "writing to the journal")
+	end := waiting.Attend(s.log, "writing to the journal")
 	position, err := s.appendTo(s.opened.journal, b.changes)
 	end()
 	takeBack()

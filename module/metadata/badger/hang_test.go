@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
 // TestABadgerThatHangs is reported while it hangs, not while it gets on, and the call's
@@ -18,7 +19,7 @@ func TestABadgerThatHangs(t *testing.T) {
 	var log messages
 	hangs := make(chan struct{})
 	var once sync.Once
-	ctx := store.WithProgress(t.Context(), func(p store.Progress) {
+	ctx := waiting.WithProgress(t.Context(), func(p waiting.Progress) {
 		if strings.Contains(p.Doing, "opening the database hangs") {
 			once.Do(func() { close(hangs) })
 		}

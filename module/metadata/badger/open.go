@@ -17,6 +17,7 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/journal"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
 const (
@@ -225,7 +226,7 @@ func (p *place) settle(ctx context.Context, o *opened) error {
 func (p *place) openDatabase(ctx context.Context) (*opened, error) {
 	o := &opened{place: p, ledger: newLedger(p.path())}
 	options := databaseOptions(p.path(), databaseLog{p.log, o.ledger, &p.signs})
-	store.ReportProgress(ctx, store.Progress{Doing: "looking at the files of the database"})
+	waiting.ReportProgress(ctx, waiting.Progress{Doing: "looking at the files of the database"})
 	err := firstError(
 		func() error { return p.descriptors.forOpening(p.path()) },
 		func() error { return checkFiles(p.path(), options, p.log) },
@@ -248,7 +249,7 @@ func (p *place) openDatabase(ctx context.Context) (*opened, error) {
 // what it says must not have bytes deleted before it is on disk. Badger tries as long as
 // it takes.
 func (o *opened) awaitFlush(ctx context.Context) error {
-	store.ReportProgress(ctx, store.Progress{Doing: "writing what the last run left in the logs of the database"})
+	waiting.ReportProgress(ctx, waiting.Progress{Doing: "writing what the last run left in the logs of the database"})
 	return poll(ctx, o.db.isFlushed)
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/journal"
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/coding"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
 // errDatabase: there is evidence that the database is not what was written, such as a
@@ -149,7 +150,7 @@ const hangTime = time.Minute
 // attend waits for a call of Badger's, which ends when it likes, and says so when it
 // has shown no progress for long: then it may never end.
 func (p *place) attend(ctx context.Context, what string, call func() error) error {
-	store.ReportProgress(ctx, store.Progress{Doing: what})
+	waiting.ReportProgress(ctx, waiting.Progress{Doing: what})
 	done := make(chan error, 1)
 	go func() { done <- call() }()
 	ticker := time.NewTicker(p.hang / 10)
@@ -168,7 +169,7 @@ func (p *place) attend(ctx context.Context, what string, call func() error) erro
 		} else if time.Since(since) >= p.hang {
 			since = time.Now()
 			p.log.Error("Badger hangs: a call shows no progress; if it stays so, restart Caddy", slog.String("call", what), slog.Duration("for", p.hang))
-			store.ReportProgress(ctx, store.Progress{Doing: fmt.Sprintf("%s hangs: no progress for %s; if it stays so, restart Caddy", what, p.hang)})
+			waiting.ReportProgress(ctx, waiting.Progress{Doing: fmt.Sprintf("%s hangs: no progress for %s; if it stays so, restart Caddy", what, p.hang)})
 		}
 	}
 }

@@ -13,12 +13,13 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/journal"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
 // remake makes a damaged database anew from the journal, once all of that has been
 // read and found good.
 func (p *place) remake(ctx context.Context, j *journal.Journal, damage error) (*opened, error) {
-	store.ReportProgress(ctx, store.Progress{Doing: "reading the journal, to see whether it can replace a damaged database"})
+	waiting.ReportProgress(ctx, waiting.Progress{Doing: "reading the journal, to see whether it can replace a damaged database"})
 	if err := p.verifyOnce(ctx, j); err != nil {
 		if !errors.Is(err, store.ErrDamaged) || ctx.Err() != nil {
 			return nil, fmt.Errorf("%w: reading the journal to replace a damaged database: %w", store.ErrUnavailable, err)

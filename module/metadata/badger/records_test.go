@@ -11,6 +11,8 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/coding"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
+	"github.com/generic-registry/caddy-generic-registry/module/store/naming"
 )
 
 func TestRecordsComeBack(t *testing.T) {
@@ -85,12 +87,12 @@ func FuzzDecode(f *testing.F) {
 	f.Add(coding.Encode(key, &fileRecord{name: "f", created: time.Unix(1, 0)}))
 	f.Add(coding.Encode(key, &blobRecord{locator: "a/b"}))
 	f.Add(coding.Encode(key, &useRecord{time.Unix(1, 0)}))
-	pattern, err := store.ParsePattern("tool-*")
+	pattern, err := naming.ParsePattern("tool-*")
 	if err != nil {
 		f.Fatal(err)
 	}
-	f.Add(coding.Encode(key, &tokenRecord{token: store.Token{ID: "i", Created: time.Unix(1, 0), Scope: store.Scope{
-		Actions: []store.Action{store.ActionRead}, Owners: []store.Pattern{pattern},
+	f.Add(coding.Encode(key, &tokenRecord{token: grant.Token{ID: "i", Created: time.Unix(1, 0), Scope: grant.Scope{
+		Actions: []grant.Action{grant.Read}, Owners: []naming.Pattern{pattern},
 	}}}))
 	f.Add([]byte{1, 0, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, value []byte) {

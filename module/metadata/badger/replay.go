@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
 // replayBatch is how many changes one transaction takes when a journal is replayed.
@@ -45,7 +47,7 @@ func (r *replay) takeWith(ctx context.Context, apply func(*batch, store.Change) 
 	}
 	r.done++
 	if r.done%1000 == 1 {
-		store.ReportProgress(ctx, store.Progress{Doing: "making the changes that the database lacks", Done: r.done, Total: r.total})
+		waiting.ReportProgress(ctx, waiting.Progress{Doing: "making the changes that the database lacks", Done: r.done, Total: r.total})
 	}
 	if r.count++; r.count == replayBatch {
 		return r.flush()
@@ -131,7 +133,7 @@ func (b *batch) apply(change store.Change) error {
 	case store.OperationDeletePackage:
 		return b.deletePackage(change.Owner, change.Package)
 	case store.OperationCreateToken:
-		token, secret, err := change.Token.Parse()
+		token, secret, err := grant.ParseChange(change.Token)
 		if err != nil {
 			return fmt.Errorf("%w: token: %w", errLine, err)
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
 )
 
 // TestADatabaseBehindItsJournalCatchesUp: changes that Badger lost are made again,
@@ -27,8 +28,8 @@ func TestADatabaseBehindItsJournalCatchesUp(t *testing.T) {
 		s.DeleteFile(t.Context(), numberedRef("o", 1), act),
 		s.DeleteVersion(t.Context(), numberedRef("o", 2).VersionRef, act),
 		publishNumbered(s, "o", 2),
-		s.AddToken(t.Context(), store.Token{ID: "aaaaaaaaaa", Name: "kept", User: "u", Created: time.Unix(5, 0)}, store.Digest{1}),
-		s.AddToken(t.Context(), store.Token{ID: "bbbbbbbbbb", Name: "gone", User: "u", Created: time.Unix(5, 0)}, store.Digest{2}),
+		s.AddToken(t.Context(), grant.Token{ID: "aaaaaaaaaa", Name: "kept", User: "u", Created: time.Unix(5, 0)}, store.Digest{1}),
+		s.AddToken(t.Context(), grant.Token{ID: "bbbbbbbbbb", Name: "gone", User: "u", Created: time.Unix(5, 0)}, store.Digest{2}),
 		s.DeleteToken(t.Context(), "bbbbbbbbbb", act),
 	} {
 		if err != nil {

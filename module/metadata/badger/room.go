@@ -14,6 +14,7 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
 const (
@@ -48,7 +49,7 @@ type room struct {
 	mu      sync.Mutex
 	ballast bool
 	next    string // the log of the memtable to come, set aside
-	told    store.Lasting
+	told    waiting.Lasting
 }
 
 // forUpload reports ErrNoSpace when an upload would begin within the reserve.
@@ -252,7 +253,7 @@ func (r *room) followMemtable() {
 	r.next = ""
 	err := r.makeNext()
 	if err == nil {
-		r.told = store.Lasting{}
+		r.told = waiting.Lasting{}
 		return
 	}
 	if r.told.IsNews(err.Error()) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/journal"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
 // ScrubJournal implements store.JournalScrubber. The database repairs a journal: a
@@ -18,7 +19,7 @@ func (s *Store) ScrubJournal(ctx context.Context, spend func(bytes int) error) e
 	if err != nil {
 		return err
 	}
-	attend := func() func() { return store.Attend(s.log, "reading the journal") }
+	attend := func() func() { return waiting.Attend(s.log, "reading the journal") }
 	end := attend()
 	damaged, err := findDamage(ctx, o.journal, func(bytes int) error {
 		end()

@@ -14,6 +14,7 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/journal"
 	"github.com/generic-registry/caddy-generic-registry/module/journal/feed"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
 // Store is an open Badger metadata store. Reads go to the database at once;
@@ -32,20 +33,20 @@ type Store struct {
 	closed atomic.Bool
 	away   atomic.Bool // what is open is being taken away: nobody begins to use it
 
-	astray   atomic.Pointer[error]          // which of its files was removed or replaced; nil for none
-	looked   time.Time                      // when that was looked at; for watch
-	fault    atomic.Pointer[error]          // why it could not be opened again, when last tried
-	progress atomic.Pointer[store.Progress] // of opening it again
+	astray   atomic.Pointer[error]            // which of its files was removed or replaced; nil for none
+	looked   time.Time                        // when that was looked at; for watch
+	fault    atomic.Pointer[error]            // why it could not be opened again, when last tried
+	progress atomic.Pointer[waiting.Progress] // of opening it again
 
 	operations chan *operation
-	committer  sync.Mutex    // held while a batch is committed, and by reopening
-	committed  chan struct{} // closed when no batch comes any more
-	storer     sync.Mutex    // held while the database is written to, and by reopening
-	ahead      chan struct{} // something is ahead of the database
-	urgent     chan struct{} // and somebody waits
-	failed     atomic.Bool   // a commit failed: what is stored is unknown
-	flushing   bool          // it is opened again, and not durable yet; for watch
-	told       store.Lasting // why it cannot be opened again; for watch
+	committer  sync.Mutex      // held while a batch is committed, and by reopening
+	committed  chan struct{}   // closed when no batch comes any more
+	storer     sync.Mutex      // held while the database is written to, and by reopening
+	ahead      chan struct{}   // something is ahead of the database
+	urgent     chan struct{}   // and somebody waits
+	failed     atomic.Bool     // a commit failed: what is stored is unknown
+	flushing   bool            // it is opened again, and not durable yet; for watch
+	told       waiting.Lasting // why it cannot be opened again; for watch
 
 	// The two steps of making a change durable. Tests put faults in their place.
 	appendTo func(*journal.Journal, []store.Change) (store.Position, error)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/coding"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
 )
 
 // tellPage is about how many records of a checkpoint are in memory at once.
@@ -169,7 +170,7 @@ func (t *teller) tokens(ctx context.Context, r reader) error {
 			return err
 		}
 		t.told.tokens += scatterText(token.token.ID)
-		t.page = append(t.page, store.CreateTokenChange(token.token, token.secret))
+		t.page = append(t.page, grant.CreateChange(token.token, token.secret))
 		t.token = append(bytes.Clone(key), 0)
 		return t.enough()
 	})

@@ -9,12 +9,13 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/coding"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
 )
 
 // tokenRecord is a token without its last use, which is stored by itself: it
 // changes often and may be lost.
 type tokenRecord struct {
-	token  store.Token
+	token  grant.Token
 	secret store.Digest
 }
 
@@ -28,7 +29,7 @@ func (r *tokenRecord) Fields(f *coding.Fields) {
 	f.Text(&r.token.ID)
 	f.Text(&r.token.Name)
 	f.Text(&r.token.User)
-	coding.List(f, &r.token.Scope.Actions, func(action *store.Action) { f.Text((*string)(action)) })
+	coding.List(f, &r.token.Scope.Actions, func(action *grant.Action) { f.Text((*string)(action)) })
 	coding.List(f, &r.token.Scope.Owners, f.Pattern)
 	coding.List(f, &r.token.Scope.Packages, f.Pattern)
 	f.Time(&r.token.Created)
@@ -40,18 +41,18 @@ func (r *nameRecord) Fields(f *coding.Fields) { f.Text(&r.tokenID) }
 
 func (r *useRecord) Fields(f *coding.Fields) { f.Time(&r.at) }
 
-// AddToken implements store.TokenStore.
-func (s *Store) AddToken(ctx context.Context, token store.Token, secret store.Digest) error {
+// AddToken implements grant.Store.
+func (s *Store) AddToken(ctx context.Context, token grant.Token, secret store.Digest) error {
 	return s.submit(ctx, operationWeight, func(b *batch) error {
 		if err := b.addToken(token, secret); err != nil {
 			return err
 		}
-		b.record(store.CreateTokenChange(token, secret))
+		b.record(grant.CreateChange(token, secret))
 		return nil
 	})
 }
 
-func (b *batch) addToken(token store.Token, secret store.Digest) error {
+func (b *batch) addToken(token grant.Token, secret store.Digest) error {
 	key, nameKey := tokenKey(token.ID), tokenNameKey(token.Name)
 	for _, taken := range []struct {
 		key    []byte
@@ -67,10 +68,10 @@ func (b *batch) addToken(token store.Token, secret store.Digest) error {
 	return nil
 }
 
-// FindToken implements store.TokenStore.
-func (s *Store) FindToken(ctx context.Context, id string) (token store.Token, secret store.Digest, err error) {
+// FindToken implements grant.Store.
+func (s *Store) FindToken(ctx context.Context, id string) (token grant.Token, secret store.Digest, err error) {
 	if err := ctx.Err(); err != nil {
-		return store.Token{}, store.Digest{}, err
+		return grant.Token{}, store.Digest{}, err
 	}
 	if token, secret, ok := s.recallToken(id); ok {
 		return token, secret, nil
@@ -94,7 +95,7 @@ func (s *Store) FindToken(ctx context.Context, id string) (token store.Token, se
 }
 
 // recallToken is FindToken for a token that is in memory with its last use.
-func (s *Store) recallToken(id string) (token store.Token, secret store.Digest, ok bool) {
+func (s *Store) recallToken(id string) (token grant.Token, secret store.Digest, ok bool) {
 	if _, err := s.enter(); err != nil {
 		return token, secret, false
 	}
@@ -109,8 +110,8 @@ func (s *Store) recallToken(id string) (token store.Token, secret store.Digest, 
 	return token, record.secret, true
 }
 
-// Tokens implements store.TokenStore.
-func (s *Store) Tokens(ctx context.Context) (tokens []store.Token, err error) {
+// Tokens implements grant.Store.
+func (s *Store) Tokens(ctx context.Context) (tokens []grant.Token, err error) {
 	err = s.view(ctx, func(r reader) error {
 		return r.scan([]byte(tokenPrefix), nil, func(key, value []byte) error {
 			var record tokenRecord
@@ -127,11 +128,11 @@ func (s *Store) Tokens(ctx context.Context) (tokens []store.Token, err error) {
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(tokens, func(a, b store.Token) int { return a.Created.Compare(b.Created) })
+	slices.SortFunc(tokens, func(a, b grant.Token) int { return a.Created.Compare(b.Created) })
 	return tokens, nil
 }
 
-func lastUse(r reader, token *store.Token) error {
+func lastUse(r reader, token *grant.Token) error {
 	var use useRecord
 	found, err := r.get(tokenUseKey(token.ID), &use)
 	if found {
@@ -140,13 +141,13 @@ func lastUse(r reader, token *store.Token) error {
 	return err
 }
 
-// DeleteToken implements store.TokenStore.
+// DeleteToken implements grant.Store.
 func (s *Store) DeleteToken(ctx context.Context, id string, act store.Act) error {
 	return s.submit(ctx, operationWeight, func(b *batch) error {
 		if err := b.deleteToken(id); err != nil {
 			return err
 		}
-		b.record(store.RevokeTokenChange(id, act))
+		b.record(grant.RevokeChange(id, act))
 		return nil
 	})
 }
@@ -163,7 +164,7 @@ func (b *batch) deleteToken(id string) error {
 	return nil
 }
 
-// UseTokens implements store.TokenStore.
+// UseTokens implements grant.Store.
 func (s *Store) UseTokens(ctx context.Context, uses map[string]time.Time) error {
 	for ids := range slices.Chunk(slices.Sorted(maps.Keys(uses)), batchWeight) {
 		err := s.submit(ctx, len(ids), func(b *batch) error {
@@ -185,4 +186,4 @@ func (s *Store) UseTokens(ctx context.Context, uses map[string]time.Time) error 
 	return nil
 }
 
-var _ store.TokenStore = (*Store)(nil)
+var _ grant.Store = (*Store)(nil)

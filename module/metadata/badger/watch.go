@@ -12,6 +12,7 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/journal"
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/exit"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
 const (
@@ -132,7 +133,7 @@ func (s *Store) recover() {
 	case s.flushing || s.life.Err() != nil:
 	case err == nil:
 		s.fault.Store(nil)
-		s.told = store.Lasting{}
+		s.told = waiting.Lasting{}
 		s.log.Info("the store is opened again and checked; changes are taken")
 	default:
 		s.fault.Store(&err)
@@ -208,7 +209,7 @@ func (s *Store) reopenJournal() error {
 // the store is not available.
 func (s *Store) reopen() error {
 	defer s.progress.Store(nil)
-	ctx := store.WithProgress(s.life, func(p store.Progress) { s.progress.Store(&p) })
+	ctx := waiting.WithProgress(s.life, func(p waiting.Progress) { s.progress.Store(&p) })
 	old, err := s.takeAway(ctx)
 	if err != nil {
 		return err

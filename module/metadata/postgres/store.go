@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
 // Store is a registry's metadata in a schema of a PostgreSQL database.
@@ -36,7 +37,7 @@ type Store struct {
 	queue chan *change
 
 	telling sync.Mutex
-	told    store.Lasting // of calls that failed
+	told    waiting.Lasting // of calls that failed
 
 	calls  sync.RWMutex // held for reading by calls in progress
 	closed atomic.Bool
@@ -46,7 +47,7 @@ type Store struct {
 
 // open opens the registry in the schema of the settings, and makes it if there is none.
 func open(ctx context.Context, with settings, log *slog.Logger) (*Store, error) {
-	store.ReportProgress(ctx, store.Progress{Doing: "connecting to PostgreSQL"})
+	waiting.ReportProgress(ctx, waiting.Progress{Doing: "connecting to PostgreSQL"})
 	conn, err := with.connect(ctx)
 	if err != nil {
 		return nil, translateOpening(ctx, err)

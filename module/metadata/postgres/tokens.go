@@ -9,11 +9,12 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
 )
 
-// AddToken implements store.TokenStore.
-func (s *Store) AddToken(ctx context.Context, token store.Token, secret store.Digest) error {
-	text, err := json.Marshal(store.CreateTokenChange(token, secret).Token)
+// AddToken implements grant.Store.
+func (s *Store) AddToken(ctx context.Context, token grant.Token, secret store.Digest) error {
+	text, err := json.Marshal(grant.CreateChange(token, secret).Token)
 	if err != nil {
 		return fmt.Errorf("telling the token: %w", err)
 	}
@@ -30,7 +31,7 @@ func (s *Store) AddToken(ctx context.Context, token store.Token, secret store.Di
 	return err
 }
 
-// DeleteToken implements store.TokenStore.
+// DeleteToken implements grant.Store.
 func (s *Store) DeleteToken(ctx context.Context, id string, _ store.Act) error {
 	if !isName(id) {
 		return s.absent(ctx, store.ErrTokenNotFound)
@@ -49,7 +50,7 @@ func (s *Store) DeleteToken(ctx context.Context, id string, _ store.Act) error {
 
 // storedToken is a token with the digest of its secret.
 type storedToken struct {
-	store.Token
+	grant.Token
 	secret store.Digest
 }
 
@@ -80,7 +81,7 @@ func (s *Store) tokens(ctx context.Context, end string, args ...any) (tokens []s
 		if err := json.Unmarshal([]byte(text), &told); err != nil {
 			return nil, fmt.Errorf("%w: a token: %w", store.ErrDamaged, err)
 		}
-		if token.Token, token.secret, err = told.Parse(); err != nil {
+		if token.Token, token.secret, err = grant.ParseChange(&told); err != nil {
 			return nil, fmt.Errorf("%w: a token: %w", store.ErrDamaged, err)
 		}
 		token.LastUsed = timeOrZero(uses[i])
@@ -89,23 +90,23 @@ func (s *Store) tokens(ctx context.Context, end string, args ...any) (tokens []s
 	return tokens, nil
 }
 
-// FindToken implements store.TokenStore.
-func (s *Store) FindToken(ctx context.Context, id string) (store.Token, store.Digest, error) {
+// FindToken implements grant.Store.
+func (s *Store) FindToken(ctx context.Context, id string) (grant.Token, store.Digest, error) {
 	if !isName(id) {
-		return store.Token{}, store.Digest{}, s.absent(ctx, store.ErrTokenNotFound)
+		return grant.Token{}, store.Digest{}, s.absent(ctx, store.ErrTokenNotFound)
 	}
 	found, err := s.tokens(ctx, `WHERE id = $1`, id)
 	if err != nil {
-		return store.Token{}, store.Digest{}, err
+		return grant.Token{}, store.Digest{}, err
 	}
 	if len(found) == 0 {
-		return store.Token{}, store.Digest{}, store.ErrTokenNotFound
+		return grant.Token{}, store.Digest{}, store.ErrTokenNotFound
 	}
 	return found[0].Token, found[0].secret, nil
 }
 
-// Tokens implements store.TokenStore.
-func (s *Store) Tokens(ctx context.Context) (tokens []store.Token, err error) {
+// Tokens implements grant.Store.
+func (s *Store) Tokens(ctx context.Context) (tokens []grant.Token, err error) {
 	found, err := s.tokens(ctx, `ORDER BY created, id`)
 	for _, token := range found {
 		tokens = append(tokens, token.Token)
@@ -113,7 +114,7 @@ func (s *Store) Tokens(ctx context.Context) (tokens []store.Token, err error) {
 	return tokens, err
 }
 
-// UseTokens implements store.TokenStore. Of two last uses the later one stays: another
+// UseTokens implements grant.Store. Of two last uses the later one stays: another
 // process may have kept it.
 func (s *Store) UseTokens(ctx context.Context, uses map[string]time.Time) error {
 	ids, times := make([]string, 0, len(uses)), make([]int64, 0, len(uses))
@@ -126,4 +127,4 @@ func (s *Store) UseTokens(ctx context.Context, uses map[string]time.Time) error 
 		FROM unnest($1::text[], $2::bigint[]) AS u (id, used) WHERE t.id = u.id`, ids, times)
 }
 
-var _ store.TokenStore = (*Store)(nil)
+var _ grant.Store = (*Store)(nil)

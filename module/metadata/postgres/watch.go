@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
 const (
@@ -27,7 +28,7 @@ type watch struct {
 	store   *Store
 	conn    *pgx.Conn // nil when it was lost
 	counted time.Time // when changes were counted
-	told    store.Lasting
+	told    waiting.Lasting
 }
 
 // run asks until the store is closed.
@@ -60,7 +61,7 @@ func (w *watch) tell(err error) time.Duration {
 	if err == nil {
 		if w.store.down.Swap(nil) != nil {
 			w.store.log.Info("PostgreSQL answers again")
-			w.told = store.Lasting{}
+			w.told = waiting.Lasting{}
 		}
 		return watchInterval
 	}

@@ -9,7 +9,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/generic-registry/caddy-generic-registry/module/pool"
-	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
+	"github.com/generic-registry/caddy-generic-registry/module/store/naming"
 )
 
 // Token is a token as the admin endpoint reads and shows it.
@@ -29,10 +30,10 @@ type Token struct {
 	Notice string `json:"notice,omitempty"`
 }
 
-func showToken(token store.Token, text string) Token {
+func showToken(token grant.Token, text string) Token {
 	shown := Token{
 		ID: token.ID, Name: token.Name, User: token.User, Text: text,
-		Owners: store.PatternTexts(token.Scope.Owners), Packages: store.PatternTexts(token.Scope.Packages),
+		Owners: naming.Texts(token.Scope.Owners), Packages: naming.Texts(token.Scope.Packages),
 		Created: token.Created, Expires: token.Expires, LastUsed: token.LastUsed,
 	}
 	for _, action := range token.Scope.Actions {
@@ -42,15 +43,15 @@ func showToken(token store.Token, text string) Token {
 }
 
 // draft is what a client asks for; ID and times but the expiry are not its to say.
-func (t Token) draft() (draft store.Token, err error) {
+func (t Token) draft() (draft grant.Token, err error) {
 	draft.Name, draft.User = t.Name, t.User
 	for _, action := range t.Actions {
-		draft.Scope.Actions = append(draft.Scope.Actions, store.Action(action))
+		draft.Scope.Actions = append(draft.Scope.Actions, grant.Action(action))
 	}
-	if draft.Scope.Owners, err = store.ParsePatterns(t.Owners); err != nil {
+	if draft.Scope.Owners, err = naming.ParsePatterns(t.Owners); err != nil {
 		return draft, fmt.Errorf("owners: %w", err)
 	}
-	if draft.Scope.Packages, err = store.ParsePatterns(t.Packages); err != nil {
+	if draft.Scope.Packages, err = naming.ParsePatterns(t.Packages); err != nil {
 		return draft, fmt.Errorf("packages: %w", err)
 	}
 	draft.Expires = t.Expires.UTC()
@@ -132,7 +133,7 @@ func revokeToken(w http.ResponseWriter, r *http.Request, reg pool.Opened) error 
 }
 
 // auditToken logs that somebody made or revoked a token through the admin endpoint.
-func auditToken(r *http.Request, reg pool.Opened, action string, token store.Token) {
+func auditToken(r *http.Request, reg pool.Opened, action string, token grant.Token) {
 	reg.Audit.Info("changed",
 		zap.String("action", action), zap.String("result", "ok"), zap.Int("status", http.StatusOK),
 		zap.String("user", token.User), zap.String("token", token.Name), zap.String("token_id", token.ID),

@@ -14,6 +14,7 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/operate/terminal"
 	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
 type rebuildCommand struct {
@@ -76,7 +77,7 @@ func (r *rebuildCommand) run(ctx context.Context) error {
 	if r.journal {
 		what, rebuild = "journal", backend.RebuildJournal
 	}
-	ctx = store.WithProgress(ctx, line.Replaying("making the "+what))
+	ctx = waiting.WithProgress(ctx, line.Replaying("making the "+what))
 	if err := rebuild(ctx, config.Root, config.StoreLog); err != nil {
 		return whileStopped(fmt.Errorf("rebuilding the %s: %w", what, err))
 	}

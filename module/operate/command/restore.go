@@ -20,7 +20,7 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/backup"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/backup/folder"
-	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
 type restoreCommand struct {
@@ -95,7 +95,7 @@ func (r *restoreCommand) run(ctx context.Context, arguments []string) error {
 	if err := directory.Make(config.Root); err != nil {
 		return directory.OrPermission(fmt.Errorf("making the root: %w", err))
 	}
-	ctx = store.WithProgress(ctx, line.Replaying("making the database"))
+	ctx = waiting.WithProgress(ctx, line.Replaying("making the database"))
 	summary, err := backup.Restore(ctx, backup.RestoreTarget{
 		Root: config.Root, Metadata: config.Metadata, Blobs: config.Blobs, Spool: config.Root, Log: config.StoreLog,
 		Progress: func(p backup.RestoreProgress) {

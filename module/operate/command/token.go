@@ -18,7 +18,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/operate/admin"
 	"github.com/generic-registry/caddy-generic-registry/module/operate/target"
-	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
 )
 
 func tokenCommand(t *target.Target) *cobra.Command {
@@ -75,7 +75,7 @@ may be repeated.`,
 	flags := command.Flags()
 	flags.StringVar(&draft.Name, "name", "", "What the token is for; no two have the same")
 	flags.StringVar(&draft.User, "user", "", "The user whom its bearer acts as")
-	flags.StringSliceVar(&draft.Actions, "scope", []string{string(store.ActionRead)}, "Actions: read, write, delete")
+	flags.StringSliceVar(&draft.Actions, "scope", []string{string(grant.Read)}, "Actions: read, write, delete")
 	flags.StringSliceVar(&draft.Owners, "owner", nil, "Patterns of the owners that it is for (default: all)")
 	flags.StringSliceVar(&draft.Packages, "package", nil, "Patterns of the packages that it is for (default: all)")
 	flags.StringVar(&expires, "expires", "", "When it ends: a duration such as 90d, or a date such as 2027-06-30 (default: never)")

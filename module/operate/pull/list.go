@@ -14,6 +14,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/operate/client"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/naming"
 )
 
 // maxListing bounds what is read of a listing.
@@ -35,7 +36,7 @@ func (r remote) digest() (store.Digest, bool) {
 
 // isFileName tells whether a name that a server sent is one of a file in a folder.
 func isFileName(name string) bool {
-	return store.CheckFile(name, store.FileNamesGitea) == nil && filepath.IsLocal(name) && filepath.Base(name) == name
+	return naming.CheckFile(name, naming.Gitea) == nil && filepath.IsLocal(name) && filepath.Base(name) == name
 }
 
 // lister asks a server which files a version has.

@@ -9,6 +9,7 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/operate/client"
 	"github.com/generic-registry/caddy-generic-registry/module/operate/terminal"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/naming"
 )
 
 // NewCommand returns the command that publishes files into a version.
@@ -48,13 +49,13 @@ a terminal. The exit status is 0 when all files are there, and 1 when any is not
 		},
 		RunE: func(command *cobra.Command, arguments []string) error {
 			last := len(arguments) - 1
-			return runCommand(command, arguments[:last], arguments[last], o, store.FileNames(names))
+			return runCommand(command, arguments[:last], arguments[last], o, naming.FileNames(names))
 		},
 	}
 	o.Flags(command)
 	command.Flags().BoolVar(&o.draft, "draft", false, "Publish into a draft, which others do not see")
 	command.Flags().BoolVar(&o.publish, "publish", false, "Publish into a draft, and then all of it at once")
-	command.Flags().StringVar(&names, "file-names", string(store.FileNamesDocumented), "Which names the server takes: documented, or gitea where it has that option")
+	command.Flags().StringVar(&names, "file-names", string(naming.Documented), "Which names the server takes: documented, or gitea where it has that option")
 	return command
 }
 
@@ -66,9 +67,9 @@ type pushOptions struct {
 	draft, publish bool
 }
 
-func runCommand(command *cobra.Command, arguments []string, place string, o pushOptions, names store.FileNames) error {
-	if names != store.FileNamesDocumented && names != store.FileNamesGitea {
-		return fmt.Errorf("--file-names is %q: write %s or %s", names, store.FileNamesDocumented, store.FileNamesGitea)
+func runCommand(command *cobra.Command, arguments []string, place string, o pushOptions, names naming.FileNames) error {
+	if names != naming.Documented && names != naming.Gitea {
+		return fmt.Errorf("--file-names is %q: write %s or %s", names, naming.Documented, naming.Gitea)
 	}
 	if err := o.Check(); err != nil {
 		return err

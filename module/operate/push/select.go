@@ -9,6 +9,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/operate/client"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/naming"
 )
 
 // local is a file of this machine that is to be published.
@@ -21,7 +22,7 @@ type local struct {
 // collect finds the files that arguments name: files, folders with all below them, and
 // patterns. It reports everything that is wrong with their names at once: two that would be
 // one file, and those that no registry takes.
-func collect(arguments []string, chosen client.Filter, names store.FileNames) ([]local, error) {
+func collect(arguments []string, chosen client.Filter, names naming.FileNames) ([]local, error) {
 	var files []local
 	for _, argument := range arguments {
 		paths, err := expand(argument)
@@ -101,11 +102,11 @@ func below(root string, chosen client.Filter) (files []local, err error) {
 }
 
 // unique drops what was named twice, and reports names that cannot be published together.
-func unique(files []local, names store.FileNames) (kept []local, err error) {
+func unique(files []local, names naming.FileNames) (kept []local, err error) {
 	var problems []error
 	first := make(map[string]local)
 	for _, file := range files {
-		if err := store.CheckFile(file.name, names); err != nil {
+		if err := naming.CheckFile(file.name, names); err != nil {
 			problems = append(problems, fmt.Errorf("%s: %w: %q", file.path, err, file.name))
 			continue
 		}

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/generic-registry/caddy-generic-registry/module/operate/client"
-	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/naming"
 )
 
 // newFolder makes files, each of which has its own path as content.
@@ -33,7 +33,7 @@ func TestWhichFilesArePushed(t *testing.T) {
 		Files  []string
 		args   []string
 		Chosen client.Filter
-		names  store.FileNames
+		names  naming.FileNames
 		want   []string
 		err    string
 	}{
@@ -42,7 +42,7 @@ func TestWhichFilesArePushed(t *testing.T) {
 		{name: "files and folders", Files: []string{"a", "b/c"}, args: []string{"a", "b"}, want: []string{"a", "c"}},
 		{name: "a file named twice", Files: []string{"b/c"}, args: []string{"b/c", "b"}, want: []string{"c"}},
 		{name: "a pattern", Files: []string{"a.txt", "b.txt", "c"}, args: []string{"*.txt"}, want: []string{"a.txt", "b.txt"}},
-		{name: "a name that is a pattern", Files: []string{"[a]", "a"}, args: []string{"[a]"}, names: store.FileNamesGitea, want: []string{"[a]"}},
+		{name: "a name that is a pattern", Files: []string{"[a]", "a"}, args: []string{"[a]"}, names: naming.Gitea, want: []string{"[a]"}},
 		{name: "included by name", Files: []string{"a.txt", "b/c.txt", "d"}, args: []string{"."}, Chosen: client.Filter{Include: []string{"*.txt"}}, want: []string{"a.txt", "c.txt"}},
 		{name: "excluded by path", Files: []string{"a", "b/c", "b/d"}, args: []string{"."}, Chosen: client.Filter{Exclude: []string{"b/c"}}, want: []string{"a", "d"}},
 		{name: "an excluded name is not judged", Files: []string{"a", "b/a"}, args: []string{"."}, Chosen: client.Filter{Exclude: []string{"b/*"}}, want: []string{"a"}},
@@ -51,14 +51,14 @@ func TestWhichFilesArePushed(t *testing.T) {
 		{name: "equal names", Files: []string{"b/a", "c/a"}, args: []string{"."}, err: "would both be a"},
 		{name: "names that differ by case", Files: []string{"b/README", "c/readme"}, args: []string{"."}, err: "would both be readme"},
 		{name: "a name that no registry takes", Files: []string{"a b"}, args: []string{"."}, err: `invalid filename: "a b"`},
-		{name: "a name that the option allows", Files: []string{"a b"}, args: []string{"."}, names: store.FileNamesGitea, want: []string{"a b"}},
+		{name: "a name that the option allows", Files: []string{"a b"}, args: []string{"."}, names: naming.Gitea, want: []string{"a b"}},
 		{name: "all that is wrong at once", Files: []string{"a b", "b/c", "d/C"}, args: []string{"."}, err: "would both be"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Chdir(newFolder(t, test.Files...))
 			names := test.names
 			if names == "" {
-				names = store.FileNamesDocumented
+				names = naming.Documented
 			}
 			found, err := collect(test.args, test.Chosen, names)
 			if test.err != "" {
@@ -90,7 +90,7 @@ func TestLinksAreFollowedToFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	found, err := collect([]string{filepath.Join(root, "link")}, client.Filter{}, store.FileNamesDocumented)
+	found, err := collect([]string{filepath.Join(root, "link")}, client.Filter{}, naming.Documented)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,8 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/remote"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
 // Stopped returns where the registry of a stopped server is, and its backends. It opens
@@ -77,7 +79,7 @@ func existing(config *pool.Config) error {
 // HoldsBlobs is Holds for the blobs, which may be on another machine.
 func HoldsBlobs(config *pool.Config) error {
 	place := config.Blobs.Identity(config.Root)
-	blobs, ok := config.Blobs.(store.Elsewhere)
+	blobs, ok := config.Blobs.(remote.Elsewhere)
 	if !ok {
 		return Holds(config, place)
 	}
@@ -91,8 +93,8 @@ func HoldsBlobs(config *pool.Config) error {
 	return nil
 }
 
-func isVacant(blobs store.Elsewhere) (bool, error) {
-	ctx, cancel := store.Bounded(context.Background())
+func isVacant(blobs remote.Elsewhere) (bool, error) {
+	ctx, cancel := waiting.Bounded(context.Background())
 	defer cancel()
 	return blobs.IsVacant(ctx)
 }
@@ -116,7 +118,7 @@ func Vacant(config *pool.Config) error {
 	}
 	dirs := []string{config.Root, config.Metadata.Identity(config.Root)}
 	place := config.Blobs.Identity(config.Root)
-	if blobs, ok := config.Blobs.(store.Elsewhere); !ok {
+	if blobs, ok := config.Blobs.(remote.Elsewhere); !ok {
 		dirs = append(dirs, place)
 	} else if nothing, err := isVacant(blobs); err != nil {
 		return fmt.Errorf("looking whether %s is empty: %w", place, err)

@@ -10,7 +10,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 
-	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
 // How often progress is shown: on a terminal a bar changes, elsewhere lines are added.
@@ -154,8 +154,8 @@ func (p *Line) clear() {
 }
 
 // Replaying shows how far a database is that is made out of a journal.
-func (p *Line) Replaying(what string) func(store.Progress) {
-	return func(now store.Progress) {
+func (p *Line) Replaying(what string) func(waiting.Progress) {
+	return func(now waiting.Progress) {
 		if now.Done > 0 {
 			p.Show(Step{What: what, Unit: "change", Done: int64(now.Done), Total: int64(now.Total)})
 		}

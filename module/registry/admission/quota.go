@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 	"github.com/generic-registry/caddy-generic-registry/module/transfer"
 )
 
@@ -104,7 +105,7 @@ type standing struct {
 
 // standing asks for the usage of the owner, and for what a publish replaces.
 func (c claim) standing(ctx context.Context) (at standing, err error) {
-	ctx, cancel := store.Bounded(ctx)
+	ctx, cancel := waiting.Bounded(ctx)
 	defer cancel()
 	if at.usage, err = c.quotas.metadata.Usage(ctx, c.Ref.Owner); err != nil {
 		return at, fmt.Errorf("asking for the owner's usage: %w", err)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry/integrity"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
 const (
@@ -111,7 +112,7 @@ func (h *Hasher) Hashes(ctx context.Context, file store.File) (store.Hashes, err
 	if asked == nil || file.Size > AtOnce {
 		return "", ErrNotHashed
 	}
-	ctx, cancel := store.Bounded(ctx)
+	ctx, cancel := waiting.Bounded(ctx)
 	defer cancel()
 	select {
 	case <-asked.done:

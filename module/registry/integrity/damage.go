@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
 // Damage is a blob that is not what was published.
@@ -50,7 +51,7 @@ func (d *damage) health() DamageHealth {
 func (k *Keeper) lookAtDamage(ctx context.Context) error {
 	k.damage.looking.Lock()
 	defer k.damage.looking.Unlock()
-	end := store.Attend(k.log, "counting damaged blobs")
+	end := waiting.Attend(k.log, "counting damaged blobs")
 	count, digests, err := k.metadata.Damaged(ctx, healthDigests)
 	end()
 	if err != nil {
@@ -136,7 +137,7 @@ func (k *Keeper) NoteDamage(ctx context.Context, blob store.Blob, err error) {
 		return
 	}
 	// Whether the client stays does not matter to the blob.
-	ctx, cancel := store.Settled(ctx)
+	ctx, cancel := waiting.Settled(ctx)
 	defer cancel()
 	damage, err := k.Judge(ctx, blob, err)
 	if err == nil {
@@ -152,7 +153,7 @@ func (k *Keeper) noteGood(ctx context.Context, blob store.Blob) {
 	if blob.Damage == "" {
 		return
 	}
-	ctx, cancel := store.Settled(ctx)
+	ctx, cancel := waiting.Settled(ctx)
 	defer cancel()
 	news, err := k.metadata.MarkDamage(ctx, blob, "")
 	if err != nil || !news {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
 // scrubPage is how many blobs are listed at a time.
@@ -15,7 +16,7 @@ const scrubPage = 256
 // EachBlob calls fn for every blob after a digest, in the order of digests.
 func (k *Keeper) EachBlob(ctx context.Context, after store.Digest, fn func(store.Blob) error) error {
 	for {
-		end := store.Attend(k.log, "listing blobs")
+		end := waiting.Attend(k.log, "listing blobs")
 		page, err := k.metadata.Blobs(ctx, after, scrubPage)
 		end()
 		if err != nil {
@@ -46,7 +47,7 @@ func (k *Keeper) readAll(ctx context.Context, scrub store.Scrub) error {
 	}
 	k.scrub.progress(pass.scrub, false)
 	// The turn may be over, or the registry be closing: what was done counts.
-	saving, cancel := store.Settled(ctx)
+	saving, cancel := waiting.Settled(ctx)
 	defer cancel()
 	pass.save(saving)
 	if err == nil {

@@ -7,6 +7,7 @@ import (
 	"syscall"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 	"github.com/generic-registry/caddy-generic-registry/module/transfer"
 )
 
@@ -36,7 +37,7 @@ func (k *Keeper) examine(ctx context.Context, blob store.Blob, pace *pacer, read
 
 // inspect reads a blob and returns what is wrong with it, or nil.
 func (k *Keeper) inspect(ctx context.Context, blob store.Blob, pace *pacer, read func(bytes int)) (*Damage, error) {
-	attend := func() func() { return store.Attend(k.log, "reading a blob") }
+	attend := func() func() { return waiting.Attend(k.log, "reading a blob") }
 	end := attend()
 	content, err := k.blobs.Open(ctx, blob.Locator, blob.Size)
 	end()

@@ -9,6 +9,7 @@ import (
 	"io"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 	"github.com/generic-registry/caddy-generic-registry/module/transfer"
 )
 
@@ -169,7 +170,7 @@ func (k *Keeper) Compare(ctx context.Context, blob store.Blob, digest store.Dige
 	}
 	damage := WrongDigest(blob, digest)
 	err := fmt.Errorf("%w: blob %s has %s", store.ErrDamaged, blob.Locator, damage.Found)
-	ctx, cancel := store.Settled(ctx)
+	ctx, cancel := waiting.Settled(ctx)
 	defer cancel()
 	if _, reportErr := k.Report(ctx, damage); reportErr != nil {
 		err = errors.Join(err, reportErr)

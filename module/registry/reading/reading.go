@@ -10,6 +10,8 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry/integrity"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/remote"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
 // Finder finds files in a pair of stores. All methods may run concurrently.
@@ -42,7 +44,7 @@ const lookupAttempts = 8
 
 // Lookup finds a published file. ErrPackageNotFound, ErrFileNotFound.
 func (f *Finder) Lookup(ctx context.Context, ref store.Ref) (store.File, error) {
-	ctx, cancel := store.Bounded(ctx)
+	ctx, cancel := waiting.Bounded(ctx)
 	defer cancel()
 	return f.metadata.Lookup(ctx, ref)
 }
@@ -50,7 +52,7 @@ func (f *Finder) Lookup(ctx context.Context, ref store.Ref) (store.File, error) 
 // LookupDraft finds a file of a draft, for users who may write the draft.
 // ErrPackageNotFound, ErrFileNotFound.
 func (f *Finder) LookupDraft(ctx context.Context, ref store.Ref) (store.File, error) {
-	ctx, cancel := store.Bounded(ctx)
+	ctx, cancel := waiting.Bounded(ctx)
 	defer cancel()
 	return f.metadata.LookupDraft(ctx, ref)
 }
@@ -95,8 +97,8 @@ func (f *File) IsDamaged() bool { return f.Damage != "" }
 
 // RedirectURL returns a link from which a client can fetch the bytes itself, for a while.
 // Empty when they are to be sent. The header is what the answer at the link says.
-func (f *File) RedirectURL(ctx context.Context, header store.Header) (link string, err error) {
-	redirector, ok := f.finder.blobs.(store.Redirector)
+func (f *File) RedirectURL(ctx context.Context, header remote.Header) (link string, err error) {
+	redirector, ok := f.finder.blobs.(remote.Redirector)
 	if !ok {
 		return "", nil
 	}
@@ -107,16 +109,16 @@ func (f *File) RedirectURL(ctx context.Context, header store.Header) (link strin
 // and ErrFileNotFound when the file is not there any more, ErrReplaced when it is another
 // one; ErrDamaged when its bytes are not there, which is noted as the scrub would.
 func (f *File) Open(ctx context.Context) (io.ReadSeekCloser, error) {
-	return f.OpenSection(ctx, store.Whole(f.Size))
+	return f.OpenSection(ctx, remote.Whole(f.Size))
 }
 
 // OpenSection is Open for who will go to a section and read that, or does not know yet which
 // one, as a section without bytes says. The reader stands at the beginning of the file.
-func (f *File) OpenSection(ctx context.Context, want store.Section) (io.ReadSeekCloser, error) {
-	ctx, cancel := store.Bounded(ctx)
+func (f *File) OpenSection(ctx context.Context, want remote.Section) (io.ReadSeekCloser, error) {
+	ctx, cancel := waiting.Bounded(ctx)
 	defer cancel()
 	for range lookupAttempts {
-		content, err := store.OpenSection(ctx, f.finder.blobs, f.Locator, f.Size, want)
+		content, err := remote.OpenSection(ctx, f.finder.blobs, f.Locator, f.Size, want)
 		if err == nil {
 			return content, nil
 		}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
 // KeepPosition has the blob store know how far the metadata has come, and finds out
@@ -14,13 +15,13 @@ import (
 // metadata is there, or an administrator says that this is the right one. A change would
 // hide what is wrong, and be lost when the right metadata is put back.
 func (r *Remover) KeepPosition(ctx context.Context, lower bool) error {
-	ctx, cancel := store.Bounded(ctx)
+	ctx, cancel := waiting.Bounded(ctx)
 	defer cancel()
 	condition := r.metadata.Condition()
 	if !condition.Readable {
 		return fmt.Errorf("keeping the position of the metadata: %w", errors.Join(store.ErrUnavailable, condition.Fault))
 	}
-	end := store.Attend(r.log, "keeping the position of the metadata")
+	end := waiting.Attend(r.log, "keeping the position of the metadata")
 	err := r.blobs.KeepPosition(ctx, condition.Journal, lower)
 	end()
 	switch {

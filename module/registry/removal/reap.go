@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/remote"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
 const reapBatch = 1_000
@@ -67,7 +69,7 @@ func (r *Remover) reapBatch(ctx context.Context) (removed int, err error) {
 		return 0, nil
 	}
 	defer r.hold.end()
-	end := store.Attend(r.log, "listing condemned blobs")
+	end := waiting.Attend(r.log, "listing condemned blobs")
 	locators, err := r.metadata.Condemned(ctx, r.condemnedAtOnce())
 	end()
 	if err != nil {
@@ -80,7 +82,7 @@ func (r *Remover) reapBatch(ctx context.Context) (removed int, err error) {
 	slices.Sort(locators) // what lies together is deleted together, in an order that a test can repeat
 	deleted, err := r.remove(ctx, locators)
 	// Only now: a crash in between reaps the same locators again.
-	end = store.Attend(r.log, "recording deleted blobs")
+	end = waiting.Attend(r.log, "recording deleted blobs")
 	buryErr := r.metadata.Buried(ctx, deleted)
 	end()
 	if buryErr != nil {
@@ -103,7 +105,7 @@ func (r *Remover) condemnedAtOnce() int {
 
 // grace is for how long the bytes of condemned blobs stay.
 func (r *Remover) grace() time.Duration {
-	if blobs, ok := r.blobs.(store.Graceful); ok {
+	if blobs, ok := r.blobs.(remote.Graceful); ok {
 		return blobs.Grace()
 	}
 	return 0
@@ -151,15 +153,15 @@ func (g *graces) forget(deleted []store.Locator) {
 // cannot be deleted, such as a file that is being read on Windows, does not keep
 // the others.
 func (r *Remover) remove(ctx context.Context, locators []store.Locator) (deleted []store.Locator, err error) {
-	if blobs, ok := r.blobs.(store.BatchDeleter); ok && len(locators) > 0 {
-		defer store.Attend(r.log, "deleting blobs")()
+	if blobs, ok := r.blobs.(remote.BatchDeleter); ok && len(locators) > 0 {
+		defer waiting.Attend(r.log, "deleting blobs")()
 		if deleted, err = blobs.DeleteAll(ctx, locators); err != nil {
 			err = fmt.Errorf("deleting blobs: %w", err)
 		}
 		return deleted, err
 	}
 	for _, locator := range locators {
-		end := store.Attend(r.log, "deleting a blob")
+		end := waiting.Attend(r.log, "deleting a blob")
 		deleteErr := r.blobs.Delete(ctx, locator)
 		end()
 		if deleteErr != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
 // Remover deletes the bytes of a registry that no file has. All methods may run
@@ -50,7 +51,7 @@ func (r *Remover) Start(ctx context.Context) error {
 
 // uploads returns where the bytes of uploads lie that may be published still.
 func (r *Remover) uploads(ctx context.Context) (map[store.Locator]bool, error) {
-	end := store.Attend(r.log, "reading uploads")
+	end := waiting.Attend(r.log, "reading uploads")
 	sessions, err := r.blobs.Sessions(ctx)
 	end()
 	if err != nil {

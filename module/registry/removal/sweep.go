@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
 const (
@@ -101,7 +102,7 @@ func (r *Remover) runSweep(ctx context.Context, confirmed bool) (removed int, er
 // purgeQuarantine deletes damaged bytes that nobody looked at, lest deleted files stay
 // there for ever.
 func (r *Remover) purgeQuarantine(ctx context.Context) error {
-	end := store.Attend(r.log, "deleting from the quarantine")
+	end := waiting.Attend(r.log, "deleting from the quarantine")
 	removed, err := r.blobs.PurgeQuarantine(ctx, r.now().Add(-quarantineAge), quarantineBlobs)
 	end()
 	if removed > 0 {
@@ -131,7 +132,7 @@ type sweepPass struct {
 
 // walk judges all blobs that are old enough.
 func (p *sweepPass) walk(ctx context.Context) error {
-	attend := func() func() { return store.Attend(p.remover.log, "walking blobs") }
+	attend := func() func() { return waiting.Attend(p.remover.log, "walking blobs") }
 	end := attend()
 	err := p.remover.blobs.Walk(ctx, func(locator store.Locator, size int64, modified time.Time) error {
 		end()
@@ -219,6 +220,6 @@ func (p *sweepPass) remove(ctx context.Context, locators []store.Locator) error 
 
 // unnamed asks which of the locators nothing names.
 func (r *Remover) unnamed(ctx context.Context, locators []store.Locator) ([]store.Locator, error) {
-	defer store.Attend(r.log, "looking for unnamed blobs")()
+	defer waiting.Attend(r.log, "looking for unnamed blobs")()
 	return r.metadata.Unnamed(ctx, locators)
 }

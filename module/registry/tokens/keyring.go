@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
 // UseInterval is how often the last uses of tokens are stored. None is on the way
@@ -70,8 +72,8 @@ func (u *uses) of(id string) (time.Time, bool) {
 
 // store returns the store of tokens. ErrNoTokens when the metadata store has
 // none.
-func (k *Keyring) store() (store.TokenStore, error) {
-	if tokenStore, ok := k.metadata.(store.TokenStore); ok {
+func (k *Keyring) store() (grant.Store, error) {
+	if tokenStore, ok := k.metadata.(grant.Store); ok {
 		return tokenStore, nil
 	}
 	return nil, store.ErrNoTokens
@@ -80,44 +82,44 @@ func (k *Keyring) store() (store.TokenStore, error) {
 // CreateToken makes a token with the name, user, scope and expiry of the draft and
 // returns it with its text, which nobody can find out again. ErrInvalidToken,
 // ErrTokenExists, ErrNoTokens, ErrUnavailable.
-func (k *Keyring) CreateToken(ctx context.Context, draft store.Token) (token store.Token, text string, err error) {
+func (k *Keyring) CreateToken(ctx context.Context, draft grant.Token) (token grant.Token, text string, err error) {
 	tokenStore, err := k.store()
 	if err != nil {
-		return store.Token{}, "", err
+		return grant.Token{}, "", err
 	}
 	draft.Created, draft.LastUsed = k.now().UTC(), time.Time{}
 	if err := draft.Check(draft.Created); err != nil {
-		return store.Token{}, "", err
+		return grant.Token{}, "", err
 	}
 	switch other, _, err := tokenStore.FindToken(ctx, store.Fold(draft.Name)); {
 	case err == nil:
-		return store.Token{}, "", fmt.Errorf("%w: %s is the ID of the token %s: whoever revokes one would mean the other", store.ErrInvalidToken, draft.Name, other.Name)
+		return grant.Token{}, "", fmt.Errorf("%w: %s is the ID of the token %s: whoever revokes one would mean the other", store.ErrInvalidToken, draft.Name, other.Name)
 	case !errors.Is(err, store.ErrTokenNotFound):
-		return store.Token{}, "", fmt.Errorf("looking for a token of that ID: %w", err)
+		return grant.Token{}, "", fmt.Errorf("looking for a token of that ID: %w", err)
 	}
 	id, secret := newTokenText()
 	draft.ID = id
 	if err := tokenStore.AddToken(ctx, draft, digestOfSecret(secret)); err != nil {
-		return store.Token{}, "", fmt.Errorf("adding token: %w", err)
+		return grant.Token{}, "", fmt.Errorf("adding token: %w", err)
 	}
-	return draft, store.TokenPrefix + id + secret, nil
+	return draft, grant.Prefix + id + secret, nil
 }
 
 // CheckToken returns the token of a text. ErrTokenNotFound when there is none or
 // its secret is wrong, ErrTokenExpired, ErrNoTokens, ErrUnavailable. With a wrong
 // secret, and with ErrTokenExpired, the token is whose ID the text has.
-func (k *Keyring) CheckToken(ctx context.Context, text string) (store.Token, error) {
+func (k *Keyring) CheckToken(ctx context.Context, text string) (grant.Token, error) {
 	tokenStore, err := k.store()
 	if err != nil {
-		return store.Token{}, err
+		return grant.Token{}, err
 	}
 	id, secret, err := parseTokenText(text)
 	if err != nil {
-		return store.Token{}, err
+		return grant.Token{}, err
 	}
 	token, want, err := tokenStore.FindToken(ctx, id)
 	if err != nil {
-		return store.Token{}, err
+		return grant.Token{}, err
 	}
 	if subtle.ConstantTimeCompare(secret[:], want[:]) != 1 {
 		return token, fmt.Errorf("%w: wrong secret", store.ErrTokenNotFound)
@@ -131,7 +133,7 @@ func (k *Keyring) CheckToken(ctx context.Context, text string) (store.Token, err
 }
 
 // Tokens returns all tokens, the oldest first. ErrNoTokens.
-func (k *Keyring) Tokens(ctx context.Context) ([]store.Token, error) {
+func (k *Keyring) Tokens(ctx context.Context) ([]grant.Token, error) {
 	tokenStore, err := k.store()
 	if err != nil {
 		return nil, err
@@ -150,31 +152,31 @@ func (k *Keyring) Tokens(ctx context.Context) ([]store.Token, error) {
 
 // RevokeToken forgets the token of an ID or a name and returns it. From then on
 // nobody can use it. ErrTokenNotFound, ErrNoTokens, ErrUnavailable.
-func (k *Keyring) RevokeToken(ctx context.Context, idOrName string) (store.Token, error) {
+func (k *Keyring) RevokeToken(ctx context.Context, idOrName string) (grant.Token, error) {
 	// No token has the ID of another one as its name: CreateToken sees to that.
-	return k.revokeToken(ctx, func(t store.Token) bool { return t.ID == idOrName || store.Fold(t.Name) == store.Fold(idOrName) })
+	return k.revokeToken(ctx, func(t grant.Token) bool { return t.ID == idOrName || store.Fold(t.Name) == store.Fold(idOrName) })
 }
 
 // RevokeTokenNamed is RevokeToken for a name only.
-func (k *Keyring) RevokeTokenNamed(ctx context.Context, name string) (store.Token, error) {
-	return k.revokeToken(ctx, func(t store.Token) bool { return store.Fold(t.Name) == store.Fold(name) })
+func (k *Keyring) RevokeTokenNamed(ctx context.Context, name string) (grant.Token, error) {
+	return k.revokeToken(ctx, func(t grant.Token) bool { return store.Fold(t.Name) == store.Fold(name) })
 }
 
-func (k *Keyring) revokeToken(ctx context.Context, isMeant func(store.Token) bool) (store.Token, error) {
+func (k *Keyring) revokeToken(ctx context.Context, isMeant func(grant.Token) bool) (grant.Token, error) {
 	tokenStore, err := k.store()
 	if err != nil {
-		return store.Token{}, err
+		return grant.Token{}, err
 	}
 	tokens, err := tokenStore.Tokens(ctx)
 	if err != nil {
-		return store.Token{}, fmt.Errorf("looking for the token: %w", err)
+		return grant.Token{}, fmt.Errorf("looking for the token: %w", err)
 	}
 	i := slices.IndexFunc(tokens, isMeant)
 	if i < 0 {
-		return store.Token{}, store.ErrTokenNotFound
+		return grant.Token{}, store.ErrTokenNotFound
 	}
 	if err := tokenStore.DeleteToken(ctx, tokens[i].ID, store.Act{Time: k.now()}); err != nil {
-		return store.Token{}, fmt.Errorf("deleting token: %w", err)
+		return grant.Token{}, fmt.Errorf("deleting token: %w", err)
 	}
 	return tokens[i], nil
 }
@@ -188,7 +190,7 @@ func (k *Keyring) StoreUses(ctx context.Context) (stored int, err error) {
 	}
 	tokenStore, err := k.store()
 	if err == nil {
-		end := store.Attend(k.log, "storing the last uses of tokens")
+		end := waiting.Attend(k.log, "storing the last uses of tokens")
 		err = tokenStore.UseTokens(ctx, gathered)
 		end()
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
 )
 
 // A token's text is the prefix, its ID and its secret.
@@ -23,7 +24,7 @@ func newTokenText() (id, secret string) {
 // parseTokenText takes a token's text apart. ErrTokenNotFound when it cannot be
 // one.
 func parseTokenText(text string) (id string, secret store.Digest, err error) {
-	rest, found := strings.CutPrefix(text, store.TokenPrefix)
+	rest, found := strings.CutPrefix(text, grant.Prefix)
 	if !found || len(rest) != tokenIDLength+tokenSecretLength {
 		return "", secret, fmt.Errorf("%w: malformed", store.ErrTokenNotFound)
 	}

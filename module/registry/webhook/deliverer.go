@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
 const (
@@ -29,9 +30,9 @@ type Deliverer struct {
 	changes  store.Changes // nil when the store does not tell its changes
 	log      *slog.Logger
 
-	setting sync.Mutex    // held while hooks are set, and at the end
-	saving  sync.Mutex    // held by save
-	told    store.Lasting // why nothing is saved; for save
+	setting sync.Mutex      // held while hooks are set, and at the end
+	saving  sync.Mutex      // held by save
+	told    waiting.Lasting // why nothing is saved; for save
 
 	mu        sync.Mutex // guards all below
 	ctx       context.Context

@@ -15,6 +15,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/gitea"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/naming"
 )
 
 // The actions of Gitea's event package.
@@ -50,7 +51,7 @@ type file struct {
 func bodyOf(hook Hook, action string, change store.Change) ([]byte, error) {
 	user := func(name string) gitea.User {
 		shown := gitea.NewUser(name)
-		if store.CheckOwner(name) == nil {
+		if naming.CheckOwner(name) == nil {
 			shown.HTMLURL = link(hook.Site, name)
 		}
 		return shown

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
 const (
@@ -118,7 +119,7 @@ func (r *run) after() uint64 {
 // work delivers one change after the other.
 func (r *run) work(ctx context.Context) {
 	changes := r.changes.Follow(r.after())
-	var told store.Lasting
+	var told waiting.Lasting
 	for ctx.Err() == nil {
 		next, err := changes.Next(ctx, readAhead)
 		if err != nil && ctx.Err() == nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
 // Backend opens stores in memory, or fails as told.
@@ -47,7 +48,7 @@ func (b *Backend) Tell(metadata, blobs store.Condition) {
 // OpenMetadata implements store.MetadataBackend.
 func (b *Backend) OpenMetadata(ctx context.Context, _ string, _ *slog.Logger) (store.MetadataStore, error) {
 	if b.Says != "" {
-		store.ReportProgress(ctx, store.Progress{Doing: b.Says})
+		waiting.ReportProgress(ctx, waiting.Progress{Doing: b.Says})
 	}
 	if b.Deaf {
 		time.Sleep(b.Slow)

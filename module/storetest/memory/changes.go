@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
 )
 
 // Every change is journalled, then made from what the journal has: so a replay
@@ -255,7 +256,7 @@ func (m *state) apply(change store.Change) error {
 			delete(m.versions, key)
 		}
 	case store.OperationCreateToken:
-		made, secret, err := change.Token.Parse()
+		made, secret, err := grant.ParseChange(change.Token)
 		if err != nil {
 			return err
 		}

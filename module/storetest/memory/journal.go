@@ -13,6 +13,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/journal"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
 )
 
 // memoryJournal is the lines of all changes.
@@ -210,7 +211,7 @@ func (m *Metadata) RebuildJournal(context.Context, string, *slog.Logger) error {
 		}
 	}
 	for _, t := range m.tokens {
-		changes = append(changes, store.CreateTokenChange(t.Token, t.secret))
+		changes = append(changes, grant.CreateChange(t.Token, t.secret))
 	}
 	slices.SortStableFunc(changes, func(a, b store.Change) int {
 		return cmp.Or(cmp.Compare(a.ID, b.ID), a.Time.Compare(b.Time))

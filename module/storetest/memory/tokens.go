@@ -6,14 +6,15 @@ import (
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
 )
 
 type token struct {
-	store.Token
+	grant.Token
 	secret store.Digest
 }
 
-func (s *metadataStore) AddToken(ctx context.Context, t store.Token, secret store.Digest) error {
+func (s *metadataStore) AddToken(ctx context.Context, t grant.Token, secret store.Digest) error {
 	m, leave, err := s.enter(ctx)
 	if err != nil {
 		return err
@@ -24,23 +25,23 @@ func (s *metadataStore) AddToken(ctx context.Context, t store.Token, secret stor
 			return store.ErrTokenExists
 		}
 	}
-	return m.change(store.CreateTokenChange(t, secret))
+	return m.change(grant.CreateChange(t, secret))
 }
 
-func (s *metadataStore) FindToken(ctx context.Context, id string) (store.Token, store.Digest, error) {
+func (s *metadataStore) FindToken(ctx context.Context, id string) (grant.Token, store.Digest, error) {
 	m, leave, err := s.enter(ctx)
 	if err != nil {
-		return store.Token{}, store.Digest{}, err
+		return grant.Token{}, store.Digest{}, err
 	}
 	defer leave()
 	t := m.tokens[id]
 	if t == nil {
-		return store.Token{}, store.Digest{}, store.ErrTokenNotFound
+		return grant.Token{}, store.Digest{}, store.ErrTokenNotFound
 	}
 	return t.Token, t.secret, nil
 }
 
-func (s *metadataStore) Tokens(ctx context.Context) (tokens []store.Token, err error) {
+func (s *metadataStore) Tokens(ctx context.Context) (tokens []grant.Token, err error) {
 	m, leave, err := s.enter(ctx)
 	if err != nil {
 		return nil, err
@@ -49,7 +50,7 @@ func (s *metadataStore) Tokens(ctx context.Context) (tokens []store.Token, err e
 	for _, t := range m.tokens {
 		tokens = append(tokens, t.Token)
 	}
-	slices.SortFunc(tokens, func(a, b store.Token) int { return a.Created.Compare(b.Created) })
+	slices.SortFunc(tokens, func(a, b grant.Token) int { return a.Created.Compare(b.Created) })
 	return tokens, nil
 }
 
@@ -62,7 +63,7 @@ func (s *metadataStore) DeleteToken(ctx context.Context, id string, act store.Ac
 	if m.tokens[id] == nil {
 		return store.ErrTokenNotFound
 	}
-	return m.change(store.RevokeTokenChange(id, act))
+	return m.change(grant.RevokeChange(id, act))
 }
 
 func (s *metadataStore) UseTokens(ctx context.Context, uses map[string]time.Time) error {
@@ -79,4 +80,4 @@ func (s *metadataStore) UseTokens(ctx context.Context, uses map[string]time.Time
 	return nil
 }
 
-var _ store.TokenStore = (*metadataStore)(nil)
+var _ grant.Store = (*metadataStore)(nil)

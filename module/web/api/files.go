@@ -7,12 +7,13 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/hashing"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
 // listFiles answers with all files of a version, whose memory is one page of them.
 func listFiles(w http.ResponseWriter, r *http.Request, v *visit.Visit) error {
-	if err := v.May(store.ActionRead, v.About.Owner, v.About.Package); err != nil {
+	if err := v.May(grant.Read, v.About.Owner, v.About.Package); err != nil {
 		return err
 	}
 	return v.Use(func(reg *registry.Registry) error {

@@ -11,6 +11,7 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/versions"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/naming"
 	"github.com/generic-registry/caddy-generic-registry/module/web/computed"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
@@ -96,11 +97,11 @@ func parseUUID(uuid string) (path []string, query string) {
 	} else if len(names) != 4 {
 		return nil, ""
 	}
-	if err != nil || store.CheckOwner(names[0]) != nil {
+	if err != nil || naming.CheckOwner(names[0]) != nil {
 		return nil, ""
 	}
 	for _, name := range names {
-		if name == "" || store.CheckElement(name) != nil {
+		if name == "" || naming.CheckElement(name) != nil {
 			return nil, ""
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/versions"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
@@ -34,7 +35,7 @@ func (s *shownReleases) serve(w http.ResponseWriter, r *http.Request, v *visit.V
 	if err != nil {
 		return err
 	}
-	if err := v.May(store.ActionRead, v.About.Owner, v.About.Package); err != nil {
+	if err := v.May(grant.Read, v.About.Owner, v.About.Package); err != nil {
 		return err
 	}
 	return serve(w, r, v)
@@ -74,7 +75,7 @@ func (s *shownReleases) tag(w http.ResponseWriter, r *http.Request, v *visit.Vis
 	return v.Use(func(reg *registry.Registry) error {
 		query := store.FileQuery{VersionRef: v.About.VersionRef, Limit: store.MaxPage}
 		err := s.answer(w, r, v, reg, query)
-		if errors.Is(err, store.ErrPackageNotFound) && v.Can(store.ActionWrite, v.About.Owner, v.About.Package) {
+		if errors.Is(err, store.ErrPackageNotFound) && v.Can(grant.Write, v.About.Owner, v.About.Package) {
 			query.Draft = true
 			err = s.answer(w, r, v, reg, query)
 		}

@@ -4,7 +4,7 @@ import (
 	"net/http"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
-	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
@@ -23,7 +23,7 @@ func removePackage(w http.ResponseWriter, r *http.Request, v *visit.Visit) error
 }
 
 func remove(w http.ResponseWriter, v *visit.Visit, do func(*registry.Registry) error) error {
-	if err := v.May(store.ActionDelete, v.About.Owner, v.About.Package); err != nil {
+	if err := v.May(grant.Delete, v.About.Owner, v.About.Package); err != nil {
 		return err
 	}
 	if err := v.Use(do); err != nil {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/naming"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
@@ -61,7 +62,7 @@ func about(v *visit.Visit, segments []string, at int) error {
 	if len(segments) > at+1 {
 		v.About.Version = segments[at+1]
 	}
-	return store.CheckOwner(v.About.Owner)
+	return naming.CheckOwner(v.About.Owner)
 }
 
 func methodsOf(segments []string) methods {

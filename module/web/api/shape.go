@@ -3,6 +3,8 @@ package api
 import (
 	"github.com/generic-registry/caddy-generic-registry/module/gitea"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
+	"github.com/generic-registry/caddy-generic-registry/module/store/naming"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
@@ -44,9 +46,9 @@ func (s *shaper) user(name string) gitea.User {
 	}
 	body := gitea.NewUser(name)
 	// Names of users need not be such that an owner can have them.
-	if store.CheckOwner(name) == nil {
+	if naming.CheckOwner(name) == nil {
 		body.HTMLURL = s.folder(name)
-		if s.visit.PublicExtent(name) == store.ExtentAll {
+		if s.visit.PublicExtent(name) == grant.ExtentAll {
 			body.Visibility = "public"
 		}
 	}

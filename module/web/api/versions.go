@@ -7,6 +7,7 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/gitea"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
@@ -15,7 +16,7 @@ var listWords = []string{"type", "q", "limit", "page"}
 
 // listOwner lists the versions of an owner, the newest first.
 func listOwner(w http.ResponseWriter, r *http.Request, v *visit.Visit) error {
-	if err := v.MaySome(store.ActionRead, v.About.Owner); err != nil {
+	if err := v.MaySome(grant.Read, v.About.Owner); err != nil {
 		return err
 	}
 	query := r.URL.Query()
@@ -35,7 +36,7 @@ func listOwner(w http.ResponseWriter, r *http.Request, v *visit.Visit) error {
 
 // listPackage lists the versions of a package, the newest first.
 func listPackage(w http.ResponseWriter, r *http.Request, v *visit.Visit) error {
-	if err := v.May(store.ActionRead, v.About.Owner, v.About.Package); err != nil {
+	if err := v.May(grant.Read, v.About.Owner, v.About.Package); err != nil {
 		return err
 	}
 	return list(w, r, v, pageOf(r.URL.Query()), []string{"limit", "page"}, store.VersionQuery{Owner: v.About.Owner, Package: v.About.Package})
@@ -91,7 +92,7 @@ func showVersion(w http.ResponseWriter, r *http.Request, v *visit.Visit) error {
 
 // show answers with the version that a function finds.
 func show(w http.ResponseWriter, v *visit.Visit, find func(*registry.Registry) (store.VersionInfo, error)) error {
-	if err := v.May(store.ActionRead, v.About.Owner, v.About.Package); err != nil {
+	if err := v.May(grant.Read, v.About.Owner, v.About.Package); err != nil {
 		return err
 	}
 	var found store.VersionInfo

@@ -9,6 +9,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/remote"
 	"github.com/generic-registry/caddy-generic-registry/module/web/send"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
@@ -88,7 +89,7 @@ func serveParts(w http.ResponseWriter, r *http.Request, p parts, open opener) er
 		return err
 	}
 	w.Header().Set("ETag", want.tag())
-	return send.Serve(w, r, send.Source{Size: want.size, Open: func(store.Section) (io.ReadSeekCloser, error) {
+	return send.Serve(w, r, send.Source{Size: want.size, Open: func(remote.Section) (io.ReadSeekCloser, error) {
 		return newReader(p, want, open), nil
 	}})
 }

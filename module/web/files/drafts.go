@@ -16,6 +16,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
 	"github.com/generic-registry/caddy-generic-registry/module/transfer"
 	"github.com/generic-registry/caddy-generic-registry/module/web/receive"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
@@ -109,7 +110,7 @@ const maxSums = 16 << 20
 
 // publishDraft makes a draft visible. A body says which files it must have.
 func (f *Files) publishDraft(w http.ResponseWriter, r *http.Request, v *visit.Visit) error {
-	if err := v.May(store.ActionWrite, v.About.Owner, v.About.Package); err != nil {
+	if err := v.May(grant.Write, v.About.Owner, v.About.Package); err != nil {
 		return err
 	}
 	if _, err := f.asksFor(publishWord, r); err != nil {

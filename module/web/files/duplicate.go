@@ -77,7 +77,7 @@ func DuplicateText(v *visit.Visit) string {
 // to be asked for them, and those that are there have the digest that it names. They are read
 // for that. Those that are damaged are to be replaced by what the client has.
 func isThere(r *http.Request, reg *registry.Registry, existing *store.File, limits registry.Limits, claim receive.Claim) (bool, error) {
-	if existing == nil || !visit.ExpectsContinue(r) || !claim.Settles(*existing) {
+	if existing == nil || !visit.ExpectsContinue(r) || !claim.IsOf(*existing) {
 		return false, nil
 	}
 	find := reg.Find

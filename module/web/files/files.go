@@ -6,6 +6,8 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
+	"github.com/generic-registry/caddy-generic-registry/module/store/naming"
 	"github.com/generic-registry/caddy-generic-registry/module/web/receive"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
@@ -13,7 +15,7 @@ import (
 // Files is the wing of the package API.
 type Files struct {
 	// Names are the file names that may be published.
-	Names store.FileNames
+	Names naming.FileNames
 	// Upload bounds what is received of one file.
 	Upload receive.Limits
 	// VerifyReads has downloads compared with their digest as they are sent.
@@ -60,8 +62,8 @@ func (f *Files) Has(path visit.Path) bool {
 // remove deletes a file or, when the path names none, a version. Drafts are deleted by those
 // who may write, and are nothing to others.
 func (f *Files) remove(w http.ResponseWriter, r *http.Request, v *visit.Visit) error {
-	mayWrite := v.May(store.ActionWrite, v.About.Owner, v.About.Package)
-	mayDelete := v.May(store.ActionDelete, v.About.Owner, v.About.Package)
+	mayWrite := v.May(grant.Write, v.About.Owner, v.About.Package)
+	mayDelete := v.May(grant.Delete, v.About.Owner, v.About.Package)
 	if mayDelete != nil && (mayWrite != nil || f.Drafts.Off) {
 		return mayDelete
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/registry/reading"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/versions"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
 	"github.com/generic-registry/caddy-generic-registry/module/web/computed"
 	"github.com/generic-registry/caddy-generic-registry/module/web/send"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
@@ -22,13 +23,13 @@ const attempts = 8
 // get answers GET and HEAD. What was published under the very names of the path comes before
 // anything that may stand in their place.
 func (f *Files) get(w http.ResponseWriter, r *http.Request, v *visit.Visit) error {
-	if err := v.May(store.ActionRead, v.About.Owner, v.About.Package); err != nil {
+	if err := v.May(grant.Read, v.About.Owner, v.About.Package); err != nil {
 		return err
 	}
 	return v.Use(func(reg *registry.Registry) error {
 		d := &download{Files: f, w: w, r: r, v: v, reg: reg, ref: v.About}
 		err := d.answer()
-		if errors.Is(err, store.ErrPackageNotFound) && !f.Drafts.Off && v.Can(store.ActionWrite, v.About.Owner, v.About.Package) {
+		if errors.Is(err, store.ErrPackageNotFound) && !f.Drafts.Off && v.Can(grant.Write, v.About.Owner, v.About.Package) {
 			err = d.answerDraft(err)
 		}
 		if errors.Is(err, store.ErrPackageNotFound) && f.Select.Takes(v.About.Version) {

@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry/versions"
-	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/naming"
 	"github.com/generic-registry/caddy-generic-registry/module/web/computed"
 )
 
@@ -41,7 +41,7 @@ func (c *Checksums) Provision() error {
 
 // Check reports a name or a hash that cannot be.
 func (c *Checksums) Check() error {
-	if c.Sums != "" && store.CheckFile(c.Sums, store.FileNamesDocumented) != nil {
+	if c.Sums != "" && naming.CheckFile(c.Sums, naming.Documented) != nil {
 		return fmt.Errorf("sums is %q: write a file name of letters, digits and .-+_", c.Sums)
 	}
 	for _, hash := range c.Hashes {

@@ -6,6 +6,8 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
+	"github.com/generic-registry/caddy-generic-registry/module/store/naming"
 	"github.com/generic-registry/caddy-generic-registry/module/web/receive"
 	"github.com/generic-registry/caddy-generic-registry/module/web/send"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
@@ -13,7 +15,7 @@ import (
 
 // put publishes a request's body. What can be refused without reading it is.
 func (f *Files) put(w http.ResponseWriter, r *http.Request, v *visit.Visit) error {
-	if err := v.May(store.ActionWrite, v.About.Owner, v.About.Package); err != nil {
+	if err := v.May(grant.Write, v.About.Owner, v.About.Package); err != nil {
 		return err
 	}
 	if err := f.CheckNames(v.About); err != nil {
@@ -89,16 +91,16 @@ func (f *Files) receive(w http.ResponseWriter, r *http.Request, v *visit.Visit, 
 // CheckNames judges the names of a file that is to be published, and says which rule they
 // break: store.ErrInvalidPackage, ErrInvalidVersion, ErrInvalidFile.
 func (f *Files) CheckNames(ref store.Ref) error {
-	err := store.CheckNames(ref, f.Names)
+	err := naming.Check(ref, f.Names)
 	switch {
 	case errors.Is(err, store.ErrInvalidPackage):
-		return visit.Tell(err, "%v: at most %d letters, digits and .-+_, not one of those marks alone", err, store.MaxNameLength)
+		return visit.Tell(err, "%v: at most %d letters, digits and .-+_, not one of those marks alone", err, naming.MaxLength)
 	case errors.Is(err, store.ErrInvalidVersion):
-		return visit.Tell(err, "%v: at most %d bytes, no white space at either end", err, store.MaxNameLength)
-	case errors.Is(err, store.ErrInvalidFile) && f.Names == store.FileNamesGitea:
-		return visit.Tell(err, "%v: at most %d letters, digits and .-+_=:;()[]{}~!@#$%%^&, spaces not at either end", err, store.MaxNameLength)
+		return visit.Tell(err, "%v: at most %d bytes, no white space at either end", err, naming.MaxLength)
+	case errors.Is(err, store.ErrInvalidFile) && f.Names == naming.Gitea:
+		return visit.Tell(err, "%v: at most %d letters, digits and .-+_=:;()[]{}~!@#$%%^&, spaces not at either end", err, naming.MaxLength)
 	case errors.Is(err, store.ErrInvalidFile):
-		return visit.Tell(err, "%v: at most %d letters, digits and .-+_; file_names gitea allows more", err, store.MaxNameLength)
+		return visit.Tell(err, "%v: at most %d letters, digits and .-+_; file_names gitea allows more", err, naming.MaxLength)
 	}
 	return err
 }

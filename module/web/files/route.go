@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/naming"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
@@ -31,7 +32,7 @@ func ParseRoute(path visit.Path) (ref store.Ref, err error) {
 	if len(segments) == 5 {
 		ref.File = segments[4]
 	}
-	if err := store.CheckOwner(ref.Owner); err != nil {
+	if err := naming.CheckOwner(ref.Owner); err != nil {
 		return ref, err
 	}
 	if path.IsFolder() {

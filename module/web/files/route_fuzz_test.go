@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/naming"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
@@ -64,7 +65,7 @@ func FuzzRouteGuards(f *testing.F) {
 // written there.
 func wantMatch(t *testing.T, r *http.Request, below string, want bool) {
 	t.Helper()
-	if owner, _, _ := strings.Cut(below, "/"); strings.ContainsAny(below, "*%{") || store.CheckOwner(owner) != nil {
+	if owner, _, _ := strings.Cut(below, "/"); strings.ContainsAny(below, "*%{") || naming.CheckOwner(owner) != nil {
 		return
 	}
 	matcher := caddyhttp.MatchPath{"/api/packages/" + below + "/*"}

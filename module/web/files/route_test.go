@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/naming"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
@@ -120,11 +121,11 @@ func FuzzRoute(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if store.CheckOwner(ref.Owner) != nil {
+		if naming.CheckOwner(ref.Owner) != nil {
 			t.Fatalf("owner %q", ref.Owner)
 		}
 		for _, name := range []string{ref.Owner, ref.Package, ref.Version, ref.File} {
-			if store.CheckElement(name) != nil {
+			if naming.CheckElement(name) != nil {
 				t.Fatalf("name %q", name)
 			}
 		}

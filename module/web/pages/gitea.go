@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/naming"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
@@ -40,7 +40,7 @@ func siteOf(prefix []string) []string {
 
 // fromGitea returns the folder that the path of a page of Gitea means, below the prefix.
 func fromGitea(names []string) (folder []string, known bool) {
-	if len(names) < 3 || names[1] != "-" || names[2] != "packages" || store.CheckOwner(names[0]) != nil {
+	if len(names) < 3 || names[1] != "-" || names[2] != "packages" || naming.CheckOwner(names[0]) != nil {
 		return nil, false
 	}
 	owner, rest := names[0], names[3:]

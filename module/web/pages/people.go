@@ -8,6 +8,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry/versions"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
@@ -60,7 +61,7 @@ func (q *request) owners(rows int) (*Owners, error) {
 	for _, owner := range found.Owners {
 		page.Rows = append(page.Rows, OwnerRow{
 			Link:     Link{owner.Name, segment(owner.Name) + "/"},
-			Badges:   Badges{Private: q.visit.PublicExtent(owner.Name) == store.ExtentNone},
+			Badges:   Badges{Private: q.visit.PublicExtent(owner.Name) == grant.ExtentNone},
 			Packages: Count(owner.Packages),
 		})
 	}
@@ -86,7 +87,7 @@ func (q *request) packages(rows int) (page *Packages, err error) {
 	}
 	page = &Packages{
 		Frame: q.frame(), Owner: q.at.Owner, Search: Search{Query: search, Of: "packages"}, Paging: q.paging(found.Next, "q", search),
-		Badges: Badges{Private: q.visit.PublicExtent(q.at.Owner) == store.ExtentNone},
+		Badges: Badges{Private: q.visit.PublicExtent(q.at.Owner) == grant.ExtentNone},
 	}
 	folder := ""
 	if q.at.level == levelOwner {
@@ -103,7 +104,7 @@ func (q *request) packages(rows int) (page *Packages, err error) {
 		return nil, err
 	}
 	if len(page.Rows) == 0 && search == "" && q.value("after") == "" {
-		if q.visit.Extent(store.ActionWrite, q.at.Owner) == store.ExtentNone {
+		if q.visit.Extent(grant.Write, q.at.Owner) == grant.ExtentNone {
 			return nil, store.ErrPackageNotFound
 		}
 		page.Publish = publishing(q.visit.URL()+"/", q.at.Owner)

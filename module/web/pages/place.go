@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/naming"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
@@ -54,7 +55,7 @@ func parsePlace(path visit.Path) (at place, err error) {
 		}
 	}
 	if at.level >= levelOwner {
-		err = store.CheckOwner(at.Owner)
+		err = naming.CheckOwner(at.Owner)
 	}
 	return at, err
 }

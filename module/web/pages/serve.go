@@ -9,6 +9,8 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
+	"github.com/generic-registry/caddy-generic-registry/module/store/naming"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
@@ -27,7 +29,7 @@ type Pages struct {
 	// requests.
 	Drafts, Resumable bool
 	// Names are the file names that may be published.
-	Names store.FileNames
+	Names naming.FileNames
 }
 
 // Answers tells whether a request is about a folder. A path without a slash at the end is
@@ -111,9 +113,9 @@ func (q *request) authorize() (err error) {
 	switch q.at.level {
 	case levelRegistry:
 	case levelOwner, levelType:
-		err = q.visit.MaySome(store.ActionRead, q.at.Owner)
+		err = q.visit.MaySome(grant.Read, q.at.Owner)
 	default:
-		err = q.visit.May(store.ActionRead, q.at.Owner, q.at.Package)
+		err = q.visit.May(grant.Read, q.at.Owner, q.at.Package)
 	}
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
 )
 
 // editWord is the word of the query that asks for the page of those who publish and delete.
@@ -14,17 +15,17 @@ const editWord = "edit"
 func (q *request) mayUpload() bool {
 	switch q.at.level {
 	case levelRegistry:
-		return q.visit.User() != "" && q.visit.Extent(store.ActionWrite, q.visit.User()) != store.ExtentNone
+		return q.visit.User() != "" && q.visit.Extent(grant.Write, q.visit.User()) != grant.ExtentNone
 	case levelOwner, levelType:
-		return q.visit.Extent(store.ActionWrite, q.at.Owner) != store.ExtentNone
+		return q.visit.Extent(grant.Write, q.at.Owner) != grant.ExtentNone
 	}
-	return q.visit.Can(store.ActionWrite, q.at.Owner, q.at.Package)
+	return q.visit.Can(grant.Write, q.at.Owner, q.at.Package)
 }
 
 // mayDelete tells whether the reader may delete the version of the folder. Who may publish in
 // a draft may end it.
 func (q *request) mayDelete(draft bool) bool {
-	return q.at.level == levelVersion && (q.visit.Can(store.ActionDelete, q.at.Owner, q.at.Package) || draft && q.mayUpload())
+	return q.at.level == levelVersion && (q.visit.Can(grant.Delete, q.at.Owner, q.at.Package) || draft && q.mayUpload())
 }
 
 // edit is what a page has that leads to where the reader may publish or delete.
@@ -83,7 +84,7 @@ func (q *request) drafts(folder string) (rows []VersionRow, err error) {
 		return nil, nil
 	}
 	found, err := q.reg.Versions(q.r.Context(), store.VersionQuery{
-		Selection: store.Selection{Select: func(owner, pkg string) bool { return q.visit.Can(store.ActionWrite, owner, pkg) }},
+		Selection: store.Selection{Select: func(owner, pkg string) bool { return q.visit.Can(grant.Write, owner, pkg) }},
 		Owner:     q.at.Owner, Package: q.at.Package, Drafts: true, Limit: maxDrafts,
 	})
 	if err != nil {

@@ -35,7 +35,8 @@ func (c Claim) Contradicts(file store.File) bool {
 	return c.SHA256 != nil && *c.SHA256 != file.Digest || c.Size >= 0 && c.Size != file.Size
 }
 
-// Settles tells whether the bytes of a file are those that come, if the request is right.
-func (c Claim) Settles(file store.File) bool {
+// IsOf tells whether the claim is sure to be of a file: the bytes that come are the file's, or
+// the claim is wrong.
+func (c Claim) IsOf(file store.File) bool {
 	return !c.open && c.SHA256 != nil && !c.Contradicts(file)
 }

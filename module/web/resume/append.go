@@ -13,6 +13,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
 	"github.com/generic-registry/caddy-generic-registry/module/transfer"
 	"github.com/generic-registry/caddy-generic-registry/module/web/files"
 	"github.com/generic-registry/caddy-generic-registry/module/web/receive"
@@ -23,7 +24,7 @@ import (
 // begin begins an upload, and receives what of it comes with this request.
 func (f *Resume) begin(w http.ResponseWriter, r *http.Request, v *visit.Visit) error {
 	complete, _ := booleanField(r.Header, fieldComplete)
-	if err := v.May(store.ActionWrite, v.About.Owner, v.About.Package); err != nil {
+	if err := v.May(grant.Write, v.About.Owner, v.About.Package); err != nil {
 		return err
 	}
 	if err := f.Files.CheckNames(v.About); err != nil {
@@ -129,7 +130,7 @@ func (f *Resume) announce(w http.ResponseWriter, r *http.Request, session store.
 
 // append goes on with an upload.
 func (f *Resume) append(w http.ResponseWriter, r *http.Request, v *visit.Visit, id store.SessionID) error {
-	if err := v.May(store.ActionWrite, v.About.Owner, v.About.Package); err != nil {
+	if err := v.May(grant.Write, v.About.Owner, v.About.Package); err != nil {
 		return err
 	}
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != partialUpload {

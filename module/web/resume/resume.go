@@ -6,6 +6,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
 	"github.com/generic-registry/caddy-generic-registry/module/web/files"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
@@ -85,10 +86,10 @@ func (f *Resume) Serve(w http.ResponseWriter, r *http.Request, v *visit.Visit) (
 // mayWrite is visit.May for a request that changes nothing, and is not to be in the audit
 // log: only who may publish the file has to do with its uploads.
 func mayWrite(v *visit.Visit) error {
-	if v.Can(store.ActionWrite, v.About.Owner, v.About.Package) {
+	if v.Can(grant.Write, v.About.Owner, v.About.Package) {
 		return nil
 	}
-	return v.May(store.ActionWrite, v.About.Owner, v.About.Package)
+	return v.May(grant.Write, v.About.Owner, v.About.Package)
 }
 
 // options tells the limits, before anything is sent.
@@ -128,7 +129,7 @@ func (f *Resume) tell(w http.ResponseWriter, r *http.Request, v *visit.Visit, id
 
 // cancel gives an upload up.
 func (f *Resume) cancel(w http.ResponseWriter, r *http.Request, v *visit.Visit, id store.SessionID) error {
-	if err := v.May(store.ActionWrite, v.About.Owner, v.About.Package); err != nil {
+	if err := v.May(grant.Write, v.About.Owner, v.About.Package); err != nil {
 		return err
 	}
 	err := v.Use(func(reg *registry.Registry) error {

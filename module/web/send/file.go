@@ -10,6 +10,8 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry/reading"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/naming"
+	"github.com/generic-registry/caddy-generic-registry/module/store/remote"
 )
 
 // Headers of every download. no-transform keeps Caddy's encode away: artifacts
@@ -40,11 +42,11 @@ type Manner struct {
 // than it says, and over HTTP/2 and HTTP/3 its stream is reset. The error is that of opening
 // the bytes, and nothing was written then, or a *visit.BrokenOff.
 func File(w http.ResponseWriter, r *http.Request, file *reading.File, manner Manner) error {
-	open := func(want store.Section) (io.ReadSeekCloser, error) {
+	open := func(want remote.Section) (io.ReadSeekCloser, error) {
 		switch {
 		case !manner.Verify:
 			return file.OpenSection(r.Context(), want)
-		case want == store.Whole(file.Size):
+		case want == remote.Whole(file.Size):
 			return file.OpenVerified(r.Context())
 		}
 		return file.OpenRange(r.Context())
@@ -73,8 +75,8 @@ func File(w http.ResponseWriter, r *http.Request, file *reading.File, manner Man
 }
 
 // saidOf is what a redirected download says of itself.
-func saidOf(header http.Header) store.Header {
-	return store.Header{
+func saidOf(header http.Header) remote.Header {
+	return remote.Header{
 		ContentType: header.Get("Content-Type"), ContentDisposition: header.Get("Content-Disposition"), CacheControl: header.Get("Cache-Control"),
 	}
 }
@@ -122,7 +124,7 @@ func reprDigest(digest store.Digest) string {
 func contentDisposition(file string) string {
 	// No name that can be published has a quote, a backslash, or more than ASCII.
 	disposition := `attachment; filename="` + file + `"`
-	if store.CheckFile(file, store.FileNamesDocumented) == nil {
+	if naming.CheckFile(file, naming.Documented) == nil {
 		return disposition
 	}
 	return disposition + "; filename*=utf-8''" + strings.ReplaceAll(url.QueryEscape(file), "+", "%20")

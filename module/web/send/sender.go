@@ -10,7 +10,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/remote"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
@@ -21,11 +21,11 @@ type Source struct {
 	// Modified is what date conditions are compared with. Zero is no date.
 	Modified time.Time
 	// Open opens the bytes, at their beginning, for a section that the answer has of them. The
-	// section is store.Whole when the answer has all of them, in order, and without length
+	// section is remote.Whole when the answer has all of them, in order, and without length
 	// when it has several. It is called once, and only for an answer that has some bytes. The
 	// reader is closed after the answer. It may be read by another goroutine than the
 	// caller's, and once more while it is closed.
-	Open func(want store.Section) (io.ReadSeekCloser, error)
+	Open func(want remote.Section) (io.ReadSeekCloser, error)
 	// Elsewhere returns a link to the bytes, for answers that would have some of them. An
 	// empty one has them sent. Nil for none.
 	Elsewhere func() (link string, err error)
@@ -63,7 +63,7 @@ func Serve(w http.ResponseWriter, r *http.Request, source Source) error {
 type sender struct {
 	caddyhttp.ResponseWriterWrapper
 	request *http.Request
-	open    func(want store.Section) (io.ReadSeekCloser, error)
+	open    func(want remote.Section) (io.ReadSeekCloser, error)
 	begun   func() // may be nil
 	content content
 	public  string
@@ -116,15 +116,15 @@ func (s *sender) find(status int) error {
 }
 
 // section is what an answer has of the bytes.
-func (s *sender) section(status int) store.Section {
+func (s *sender) section(status int) remote.Section {
 	if status == http.StatusOK {
-		return store.Whole(s.content.size)
+		return remote.Whole(s.content.size)
 	}
 	length, err := strconv.ParseInt(s.Header().Get("Content-Length"), 10, 64)
 	if err != nil || s.Header().Get("Content-Range") == "" {
-		return store.Section{}
+		return remote.Section{}
 	}
-	return store.Section{Offset: s.content.at, Length: length}
+	return remote.Section{Offset: s.content.at, Length: length}
 }
 
 // redirect makes the header of an answer that of a link. What it said was of the bytes, and

@@ -9,7 +9,7 @@ import (
 	"net/http/httptest"
 	"testing"
 
-	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/remote"
 )
 
 // failingReader gives what it has and then its error, as a reader over the network does.
@@ -70,9 +70,9 @@ func TestReadersThatFail(t *testing.T) {
 				}
 				w := httptest.NewRecorder()
 				w.Header().Set("Content-Type", "application/octet-stream")
-				failure := Serve(w, r, Source{Size: size, Open: func(want store.Section) (io.ReadSeekCloser, error) {
+				failure := Serve(w, r, Source{Size: size, Open: func(want remote.Section) (io.ReadSeekCloser, error) {
 					opened++
-					if whole := want == store.Whole(size); whole != (test.status == http.StatusOK) {
+					if whole := want == remote.Whole(size); whole != (test.status == http.StatusOK) {
 						t.Errorf("opened for all of it: %v", whole)
 					}
 					if single := w.Header().Get("Content-Range"); single != "" && single != fmt.Sprintf("bytes %d-%d/%d", want.Offset, want.Offset+want.Length-1, size) {
@@ -104,7 +104,7 @@ func TestBytesThatCannotBeOpened(t *testing.T) {
 		}
 		w := httptest.NewRecorder()
 		w.Header().Set("Content-Type", "application/octet-stream")
-		err := Serve(w, r, Source{Size: 10, Open: func(store.Section) (io.ReadSeekCloser, error) { return nil, fault }})
+		err := Serve(w, r, Source{Size: 10, Open: func(remote.Section) (io.ReadSeekCloser, error) { return nil, fault }})
 		w.WriteHeader(http.StatusTeapot)
 		if err != fault || w.Code != http.StatusTeapot || w.Body.Len() > 0 {
 			t.Errorf("%q: error is %v, sent %d %q; want %v and nothing", ranges, err, w.Code, w.Body, fault)
@@ -143,7 +143,7 @@ func TestBytesThatAreElsewhere(t *testing.T) {
 			opened, begun := 0, 0
 			err := Serve(w, r, Source{
 				Size: 10,
-				Open: func(store.Section) (io.ReadSeekCloser, error) {
+				Open: func(remote.Section) (io.ReadSeekCloser, error) {
 					opened++
 					return &failingReader{Reader: bytes.NewReader(make([]byte, 10))}, nil
 				},

@@ -67,7 +67,7 @@ func (s *sender) sendLarge(size int64) (sent int64, err error) {
 	}
 	idle := s.idleTimeouts()
 	if idle == nil {
-		n, err := s.settle(size-sent, io.LimitReader(s.content.file, size-sent))
+		n, err := s.sendFrom(size-sent, io.LimitReader(s.content.file, size-sent))
 		return sent + n, err
 	}
 	defer func(configured int) { idle.MaxChunk = configured }(idle.MaxChunk)
@@ -88,15 +88,15 @@ func (s *sender) sendLarge(size int64) (sent int64, err error) {
 func (s *sender) sendPieces(piece, size int64) (sent int64, err error) {
 	size -= size % piece
 	pieces := s.content.pieces(size, piece)
-	sent, err = s.settle(size, pieces)
+	sent, err = s.sendFrom(size, pieces)
 	if pieces.left < 0 {
 		err = s.content.fail(errSentTooMuch)
 	}
 	return sent, err
 }
 
-// settle sends size bytes that source has of the file.
-func (s *sender) settle(size int64, source io.Reader) (int64, error) {
+// sendFrom sends size bytes that source has of the file.
+func (s *sender) sendFrom(size int64, source io.Reader) (int64, error) {
 	n, err := s.ResponseWriterWrapper.ReadFrom(source)
 	s.content.sent(n)
 	if n < size && err == nil {

@@ -19,7 +19,7 @@ import (
 	"go.uber.org/zap"
 	"pgregory.net/rapid"
 
-	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/remote"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
@@ -216,7 +216,7 @@ func (c downloadCase) serve(t *rapid.T, file *os.File) (response *kernelResponse
 // serveFile answers with a file that is open.
 func serveFile(w http.ResponseWriter, r *http.Request, file *os.File, size int64) error {
 	w.Header().Set("Content-Type", "application/octet-stream")
-	return Serve(w, r, Source{Size: size, Open: func(store.Section) (io.ReadSeekCloser, error) { return file, nil }})
+	return Serve(w, r, Source{Size: size, Open: func(remote.Section) (io.ReadSeekCloser, error) { return file, nil }})
 }
 
 // usesTheKernel tells whether nothing is in the way of the kernel.

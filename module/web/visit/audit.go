@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
 )
 
 // placeholderPrefix begins the placeholders that the handler sets, for log_append
@@ -94,7 +95,7 @@ func (v *Visit) placeholder(key string) (any, bool) {
 
 // auditChange logs a change, or a change that was refused: one line each.
 func (v *Visit) auditChange() {
-	if v.action == store.ActionRead {
+	if v.action == grant.Read {
 		return
 	}
 	message, status := "changed", http.StatusNoContent

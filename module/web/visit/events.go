@@ -8,7 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 
-	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
 )
 
 // The names of events.
@@ -76,9 +76,9 @@ func (v *Visit) Untold() { v.untold = true }
 func (v *Visit) emitChange() {
 	name := eventPublished
 	switch {
-	case v.site.Events == nil || v.untold || v.action == store.ActionRead:
+	case v.site.Events == nil || v.untold || v.action == grant.Read:
 		return
-	case v.action == store.ActionDelete:
+	case v.action == grant.Delete:
 		name = eventDeleted
 	case v.About.File != "" && !v.found, v.republished == republishedSame:
 		return // a part of a file, or bytes that the file had

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/naming"
 )
 
 // PackageType is the only type of packages here: the path segment between owner and package,
@@ -50,7 +51,7 @@ func (p Path) Segments() ([]string, error) {
 		return nil, p.err
 	}
 	for _, segment := range p.segments {
-		if err := store.CheckElement(segment); err != nil {
+		if err := naming.CheckElement(segment); err != nil {
 			return nil, err
 		}
 	}

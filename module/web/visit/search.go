@@ -3,12 +3,12 @@ package visit
 import (
 	"strings"
 
-	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/naming"
 )
 
 // maxSearch is more than any search has that finds something: each character of a name,
 // with any text between them.
-const maxSearch = 2*store.MaxNameLength + 1
+const maxSearch = 2*naming.MaxLength + 1
 
 // Search reads what names are searched for, and whether any name can be found. What is too
 // long for that is cut.

@@ -5,18 +5,19 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/access"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
 )
 
 // MaySome is May for what is not about one package of an owner: it refuses who may do
 // something with none of them, whichever there are, before any store is asked.
-func (v *Visit) MaySome(what store.Action, owner string) error {
+func (v *Visit) MaySome(what grant.Action, owner string) error {
 	v.action = what
 	switch {
 	case v.who.fault != nil:
 		return errors.Join(store.ErrUnavailable, v.who.fault)
-	case v.who.token != nil && v.who.token.Scope.Extent(what, owner) == store.ExtentNone:
+	case v.who.token != nil && v.who.token.Scope.Extent(what, owner) == grant.ExtentNone:
 		return Tell(ErrScope, "the scope of token %s does not let it %s in %s", v.who.token.Name, what, owner)
-	case v.site.Rules.Extent(v.who, what, owner) == store.ExtentNone:
+	case v.site.Rules.Extent(v.who, what, owner) == grant.ExtentNone:
 		return v.refusal(what, owner, "")
 	}
 	return nil
@@ -24,9 +25,9 @@ func (v *Visit) MaySome(what store.Action, owner string) error {
 
 // Extent tells for how much of an owner's packages the user may do something, as Can does
 // for one of them.
-func (v *Visit) Extent(what store.Action, owner string) store.Extent {
+func (v *Visit) Extent(what grant.Action, owner string) grant.Extent {
 	if v.who.fault != nil {
-		return store.ExtentNone
+		return grant.ExtentNone
 	}
 	extent := v.site.Rules.Extent(v.who, what, owner)
 	if v.who.token != nil {
@@ -42,17 +43,17 @@ func (v *Visit) Selection() (store.Selection, error) {
 		return store.Selection{}, errors.Join(store.ErrUnavailable, v.who.fault)
 	}
 	return store.Selection{
-		Whole:  func(owner string) bool { return v.Extent(store.ActionRead, owner) == store.ExtentAll },
-		Select: func(owner, pkg string) bool { return v.Can(store.ActionRead, owner, pkg) },
+		Whole:  func(owner string) bool { return v.Extent(grant.Read, owner) == grant.ExtentAll },
+		Select: func(owner, pkg string) bool { return v.Can(grant.Read, owner, pkg) },
 	}, nil
 }
 
 // IsPublic tells whether anybody may read a package.
 func (v *Visit) IsPublic(owner, pkg string) bool {
-	return v.site.Rules.Allows(access.Nobody, store.ActionRead, owner, pkg)
+	return v.site.Rules.Allows(access.Nobody, grant.Read, owner, pkg)
 }
 
 // PublicExtent tells how much of an owner's packages anybody may read.
-func (v *Visit) PublicExtent(owner string) store.Extent {
-	return v.site.Rules.Extent(access.Nobody, store.ActionRead, owner)
+func (v *Visit) PublicExtent(owner string) grant.Extent {
+	return v.site.Rules.Extent(access.Nobody, grant.Read, owner)
 }

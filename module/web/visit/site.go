@@ -12,7 +12,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/access"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
-	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
 )
 
 // Site is what the settings of a handler say of all its requests. It is made once and not
@@ -108,12 +108,12 @@ func (s *Site) receive(r *http.Request, path Path) *Visit {
 }
 
 // ActionOf tells what a request does, as long as its wing has not said so.
-func ActionOf(method string) store.Action {
+func ActionOf(method string) grant.Action {
 	switch method {
 	case http.MethodPut:
-		return store.ActionWrite
+		return grant.Write
 	case http.MethodDelete:
-		return store.ActionDelete
+		return grant.Delete
 	}
-	return store.ActionRead
+	return grant.Read
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
 )
 
 // wing is a wing of one function.
@@ -172,21 +173,21 @@ func TestChangesAreAudited(t *testing.T) {
 		name, user, method string
 		serve              wing
 		want               string // of the line
-		action             store.Action
+		action             grant.Action
 		status             int64
 	}{
 		{"a download", "o", http.MethodGet, func(http.ResponseWriter, *http.Request, *Visit) error { return nil }, "", "", 0},
-		{"a path that names nothing", "o", http.MethodPut, func(http.ResponseWriter, *http.Request, *Visit) error { return store.ErrUnsafePath }, "refused", store.ActionWrite, 400},
+		{"a path that names nothing", "o", http.MethodPut, func(http.ResponseWriter, *http.Request, *Visit) error { return store.ErrUnsafePath }, "refused", grant.Write, 400},
 		{"a publish", "o", http.MethodPut, func(_ http.ResponseWriter, _ *http.Request, v *Visit) error {
 			v.Found(store.File{})
-			return v.May(store.ActionWrite, "o", "p")
-		}, "changed", store.ActionWrite, 201},
+			return v.May(grant.Write, "o", "p")
+		}, "changed", grant.Write, 201},
 		{"a change by another method", "o", http.MethodPost, func(_ http.ResponseWriter, _ *http.Request, v *Visit) error {
-			return v.May(store.ActionDelete, "o", "p")
-		}, "changed", store.ActionDelete, 204},
+			return v.May(grant.Delete, "o", "p")
+		}, "changed", grant.Delete, 204},
 		{"somebody else's", "x", http.MethodDelete, func(_ http.ResponseWriter, _ *http.Request, v *Visit) error {
-			return v.May(store.ActionDelete, "o", "p")
-		}, "refused", store.ActionDelete, 403},
+			return v.May(grant.Delete, "o", "p")
+		}, "refused", grant.Delete, 403},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			site, logged := newSite(t)
@@ -209,14 +210,14 @@ func TestChangesAreAudited(t *testing.T) {
 func TestARegistryThatIsNotOpen(t *testing.T) {
 	for _, test := range []struct {
 		method string
-		what   store.Action
+		what   grant.Action
 		why    error
 		want   int
 	}{
-		{http.MethodPut, store.ActionWrite, store.ErrNoSpace, http.StatusInsufficientStorage},
-		{http.MethodPut, store.ActionWrite, store.ErrDamaged, http.StatusServiceUnavailable},
-		{http.MethodGet, store.ActionRead, store.ErrNoSpace, http.StatusServiceUnavailable},
-		{http.MethodDelete, store.ActionDelete, store.ErrNoSpace, http.StatusServiceUnavailable},
+		{http.MethodPut, grant.Write, store.ErrNoSpace, http.StatusInsufficientStorage},
+		{http.MethodPut, grant.Write, store.ErrDamaged, http.StatusServiceUnavailable},
+		{http.MethodGet, grant.Read, store.ErrNoSpace, http.StatusServiceUnavailable},
+		{http.MethodDelete, grant.Delete, store.ErrNoSpace, http.StatusServiceUnavailable},
 	} {
 		site, _ := newSite(t)
 		site.Use = func(context.Context, func(*registry.Registry) error) error { return &pool.NotOpen{Why: test.why} }

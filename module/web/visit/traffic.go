@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
 )
 
 // Operations of requests, for counting.
@@ -29,9 +30,9 @@ func operationOf(wing Wing, method string) string {
 		return counted.Operation
 	}
 	switch ActionOf(method) {
-	case store.ActionWrite:
+	case grant.Write:
 		return OperationPublish
-	case store.ActionDelete:
+	case grant.Delete:
 		return OperationDelete
 	}
 	if method == http.MethodPost { // of a draft

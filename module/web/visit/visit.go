@@ -14,6 +14,8 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
+	"github.com/generic-registry/caddy-generic-registry/module/store/naming"
 )
 
 // Visit is one request. It belongs to the goroutine that serves the request.
@@ -30,7 +32,7 @@ type Visit struct {
 	request *http.Request
 	header  http.Header // of the answer, as it was before the wing
 	who     *identity
-	action  store.Action
+	action  grant.Action
 	file    store.File // what was found or published
 	found   bool       // whether there is such a file
 	err     error      // why the request was refused
@@ -50,7 +52,7 @@ func (v *Visit) Restart(w http.ResponseWriter) {
 func (v *Visit) User() string { return v.who.user }
 
 // Token is the token that authenticated the user, nil when it was something else.
-func (v *Visit) Token() *store.Token { return v.who.token }
+func (v *Visit) Token() *grant.Token { return v.who.token }
 
 // Known is nil when it is known who the user is. ErrUnauthenticated for anonymous;
 // store.ErrUnavailable when the credentials cannot be checked now.
@@ -69,7 +71,7 @@ func (v *Visit) Known() error {
 // neither by status nor by timing. The error is ErrUnauthenticated, ErrForbidden, ErrScope,
 // ErrCrossSite, or store.ErrPackageNotFound for what the user may not read;
 // store.ErrUnavailable when the credentials cannot be checked now.
-func (v *Visit) May(what store.Action, owner, pkg string) error {
+func (v *Visit) May(what grant.Action, owner, pkg string) error {
 	v.action = what
 	if v.who.fault != nil {
 		return errors.Join(store.ErrUnavailable, v.who.fault)
@@ -81,7 +83,7 @@ func (v *Visit) May(what store.Action, owner, pkg string) error {
 		return v.refusal(what, owner, pkg)
 	}
 	// Browsers send cached Basic credentials along with cross-site requests.
-	if err := v.site.CrossSite.Check(v.request); what != store.ActionRead && err != nil {
+	if err := v.site.CrossSite.Check(v.request); what != grant.Read && err != nil {
 		return fmt.Errorf("%w: %w", ErrCrossSite, err)
 	}
 	return nil
@@ -89,13 +91,13 @@ func (v *Visit) May(what store.Action, owner, pkg string) error {
 
 // refusal is what a user without the right hears. Whether a private owner has
 // anything is not told to those who may not read it.
-func (v *Visit) refusal(what store.Action, owner, pkg string) error {
+func (v *Visit) refusal(what grant.Action, owner, pkg string) error {
 	switch {
 	case v.who.user == "":
 		return ErrUnauthenticated
-	case what == store.ActionRead:
+	case what == grant.Read:
 		return store.ErrPackageNotFound
-	case what == store.ActionDelete && v.IsImmutable(owner, pkg) && v.site.Rules.Allows(v.who, store.ActionRead, owner, pkg):
+	case what == grant.Delete && v.IsImmutable(owner, pkg) && v.site.Rules.Allows(v.who, grant.Read, owner, pkg):
 		return Tell(ErrForbidden, "%s/%s is immutable: only an admin deletes what is published there", owner, pkg)
 	}
 	return Tell(ErrForbidden, "user %s may not %s in %s/%s", v.who.user, what, owner, pkg)
@@ -103,7 +105,7 @@ func (v *Visit) refusal(what store.Action, owner, pkg string) error {
 
 // Can is May for lists, of which each element is asked about: it says nothing of why, and
 // does not ask where the request comes from.
-func (v *Visit) Can(what store.Action, owner, pkg string) bool {
+func (v *Visit) Can(what grant.Action, owner, pkg string) bool {
 	return v.who.fault == nil && v.covers(what, owner, pkg) && v.site.Rules.Allows(v.who, what, owner, pkg)
 }
 
@@ -112,7 +114,7 @@ func (v *Visit) Can(what store.Action, owner, pkg string) bool {
 func (v *Visit) IsOpen(owner, pkg string) bool {
 	header := v.request.Header
 	return v.who.user == "" && v.who.fault == nil && header.Get("Authorization") == "" && header.Get("Cookie") == "" &&
-		v.Can(store.ActionRead, owner, pkg)
+		v.Can(grant.Read, owner, pkg)
 }
 
 // Republishing tells what a publish by this user does in a package where the name is taken,
@@ -122,14 +124,14 @@ func (v *Visit) Republishing(owner, pkg string) (onDuplicate store.OnDuplicate, 
 }
 
 // covers tells whether the token, if it was one, is for that.
-func (v *Visit) covers(what store.Action, owner, pkg string) bool {
+func (v *Visit) covers(what grant.Action, owner, pkg string) bool {
 	return v.who.token == nil || v.who.token.Scope.Covers(what, owner, pkg)
 }
 
 // mayWrite tells whether a client may write where its request goes, which tells for how
 // long it is listened to after a refusal.
 func (v *Visit) mayWrite() bool {
-	return store.CheckOwner(v.About.Owner) == nil && v.Can(store.ActionWrite, v.About.Owner, v.About.Package)
+	return naming.CheckOwner(v.About.Owner) == nil && v.Can(grant.Write, v.About.Owner, v.About.Package)
 }
 
 // Use runs a function on the site's registry, which stays open until the function returns.
@@ -137,7 +139,7 @@ func (v *Visit) mayWrite() bool {
 func (v *Visit) Use(do func(*registry.Registry) error) error {
 	err := v.site.Use(v.request.Context(), do)
 	var closed *pool.NotOpen
-	if v.action == store.ActionWrite && errors.As(err, &closed) && errors.Is(closed.Why, store.ErrNoSpace) {
+	if v.action == grant.Write && errors.As(err, &closed) && errors.Is(closed.Why, store.ErrNoSpace) {
 		return closed.Why
 	}
 	return err

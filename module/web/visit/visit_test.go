@@ -8,32 +8,33 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/access"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
 )
 
 // TestMay: who may do what, by their name or their token, and what they hear.
 func TestMay(t *testing.T) {
-	reading := &store.Token{Name: "ci", User: "team", Scope: store.Scope{Actions: []store.Action{store.ActionRead}}}
+	reading := &grant.Token{Name: "ci", User: "team", Scope: grant.Scope{Actions: []grant.Action{grant.Read}}}
 	for _, test := range []struct {
 		name, user string
-		token      *store.Token
+		token      *grant.Token
 		fault      error
 		origin     string
-		what       store.Action
+		what       grant.Action
 		owner      string
 		want       error
 	}{
-		{name: "anybody reads what is public", what: store.ActionRead, owner: "team"},
-		{name: "nobody reads what is private", what: store.ActionRead, owner: "secret", want: ErrUnauthenticated},
-		{name: "a user hears nothing of what is private", user: "team", what: store.ActionRead, owner: "secret", want: store.ErrPackageNotFound},
-		{name: "its owner reads what is private", user: "Secret", what: store.ActionRead, owner: "secret"},
-		{name: "nobody writes", what: store.ActionWrite, owner: "team", want: ErrUnauthenticated},
-		{name: "an owner writes", user: "team", what: store.ActionWrite, owner: "team"},
-		{name: "a user does not write what is another's", user: "x", what: store.ActionWrite, owner: "team", want: ErrForbidden},
-		{name: "a token reads within its scope", token: reading, what: store.ActionRead, owner: "team"},
-		{name: "a token does not write beyond its scope", token: reading, what: store.ActionWrite, owner: "team", want: ErrScope},
-		{name: "a page of another site reads", user: "team", origin: "https://evil.example", what: store.ActionRead, owner: "team"},
-		{name: "a page of another site does not delete", user: "team", origin: "https://evil.example", what: store.ActionDelete, owner: "team", want: ErrCrossSite},
-		{name: "a token that cannot be looked up", fault: errors.New("away"), what: store.ActionRead, owner: "team", want: store.ErrUnavailable},
+		{name: "anybody reads what is public", what: grant.Read, owner: "team"},
+		{name: "nobody reads what is private", what: grant.Read, owner: "secret", want: ErrUnauthenticated},
+		{name: "a user hears nothing of what is private", user: "team", what: grant.Read, owner: "secret", want: store.ErrPackageNotFound},
+		{name: "its owner reads what is private", user: "Secret", what: grant.Read, owner: "secret"},
+		{name: "nobody writes", what: grant.Write, owner: "team", want: ErrUnauthenticated},
+		{name: "an owner writes", user: "team", what: grant.Write, owner: "team"},
+		{name: "a user does not write what is another's", user: "x", what: grant.Write, owner: "team", want: ErrForbidden},
+		{name: "a token reads within its scope", token: reading, what: grant.Read, owner: "team"},
+		{name: "a token does not write beyond its scope", token: reading, what: grant.Write, owner: "team", want: ErrScope},
+		{name: "a page of another site reads", user: "team", origin: "https://evil.example", what: grant.Read, owner: "team"},
+		{name: "a page of another site does not delete", user: "team", origin: "https://evil.example", what: grant.Delete, owner: "team", want: ErrCrossSite},
+		{name: "a token that cannot be looked up", fault: errors.New("away"), what: grant.Read, owner: "team", want: store.ErrUnavailable},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			site, _ := newSite(t)

@@ -14,6 +14,8 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/access"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
+	"github.com/generic-registry/caddy-generic-registry/module/store/naming"
 )
 
 // tokenVariable is the request variable in which an authenticator leaves a token for the
@@ -22,7 +24,7 @@ import (
 const tokenVariable = "generic_registry.token"
 
 // SetToken leaves the token that a request presents for whoever answers the request.
-func SetToken(r *http.Request, token *store.Token) {
+func SetToken(r *http.Request, token *grant.Token) {
 	caddyhttp.SetVar(r.Context(), tokenVariable, token)
 }
 
@@ -32,9 +34,9 @@ func SetFault(r *http.Request, fault error) { caddyhttp.SetVar(r.Context(), toke
 
 // Token returns the token that was left for a request, or why its credentials cannot be
 // checked, or neither.
-func Token(r *http.Request) (token *store.Token, fault error) {
+func Token(r *http.Request) (token *grant.Token, fault error) {
 	switch left := caddyhttp.GetVar(r.Context(), tokenVariable).(type) {
-	case *store.Token:
+	case *grant.Token:
 		return left, nil
 	case error:
 		return nil, left
@@ -45,7 +47,7 @@ func Token(r *http.Request) (token *store.Token, fault error) {
 // identity is who makes a request.
 type identity struct {
 	user  string       // empty: anonymous
-	token *store.Token // nil when it was not a token that authenticated the user
+	token *grant.Token // nil when it was not a token that authenticated the user
 	fault error        // why the credentials could not be checked
 
 	replacer *caddy.Replacer
@@ -152,5 +154,5 @@ func counts(r *http.Request, key string) bool {
 
 // canBeUser tells whether a name can be kept with what its bearer publishes.
 func canBeUser(name string) bool {
-	return len(name) <= store.MaxNameLength && utf8.ValidString(name) && !strings.ContainsFunc(name, unicode.IsControl)
+	return len(name) <= naming.MaxLength && utf8.ValidString(name) && !strings.ContainsFunc(name, unicode.IsControl)
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/access"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
 )
 
 func TestSplitGroups(t *testing.T) {
@@ -53,13 +54,13 @@ func TestSplitGroups(t *testing.T) {
 }
 
 func TestIdentify(t *testing.T) {
-	token := &store.Token{Name: "deploy", User: "ci"}
+	token := &grant.Token{Name: "deploy", User: "ci"}
 	for _, test := range []struct {
 		name  string
 		set   map[string]any
 		vars  map[string]any
 		user  string
-		token *store.Token
+		token *grant.Token
 		fault bool
 	}{
 		{name: "nobody"},

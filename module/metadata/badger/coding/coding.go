@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/naming"
 )
 
 // Every value is a format byte, the record, and a CRC-32C over key and both. The
@@ -142,13 +143,13 @@ func (f *Fields) OptionalTime(t *time.Time) {
 }
 
 // Pattern keeps a pattern by its text.
-func (f *Fields) Pattern(p *store.Pattern) {
+func (f *Fields) Pattern(p *naming.Pattern) {
 	text := p.String()
 	f.Text(&text)
 	if f.writing || f.short {
 		return
 	}
-	parsed, err := store.ParsePattern(text)
+	parsed, err := naming.ParsePattern(text)
 	if err != nil {
 		f.fail()
 	}

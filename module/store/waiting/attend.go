@@ -1,4 +1,4 @@
-package store
+package waiting
 
 import (
 	"log/slog"

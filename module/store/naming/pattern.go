@@ -1,9 +1,11 @@
-package store
+package naming
 
 import (
 	"fmt"
 	"path"
 	"strings"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // Pattern selects names, without regard to case: "*" stands for any number of
@@ -19,7 +21,7 @@ func ParsePattern(text string) (Pattern, error) {
 	if _, err := path.Match(text, ""); err != nil {
 		return Pattern{}, fmt.Errorf("pattern %q: %w", text, err)
 	}
-	return Pattern{written: text, folded: Fold(text)}, nil
+	return Pattern{written: text, folded: store.Fold(text)}, nil
 }
 
 // String returns the pattern as it was written.
@@ -28,14 +30,17 @@ func (p Pattern) String() string { return p.written }
 // Matches tells whether the pattern selects a name. A "/" in a name is a
 // character like any other.
 func (p Pattern) Matches(name string) bool {
-	if p.folded == "*" {
+	if p.IsAll() {
 		return true
 	}
 	// path.Match stops its stars at slashes, which only versions have.
 	const stand = "\x00"
-	matched, err := path.Match(strings.ReplaceAll(p.folded, "/", stand), strings.ReplaceAll(Fold(name), "/", stand))
+	matched, err := path.Match(strings.ReplaceAll(p.folded, "/", stand), strings.ReplaceAll(store.Fold(name), "/", stand))
 	return err == nil && matched
 }
+
+// IsAll tells whether the pattern is "*", which selects every name.
+func (p Pattern) IsAll() bool { return p.folded == "*" }
 
 // isLiteral tells whether only one name can match.
 func (p Pattern) isLiteral() bool { return !strings.ContainsAny(p.folded, `*?[\`) }
@@ -74,8 +79,8 @@ func ParsePatterns(texts []string) (patterns []Pattern, err error) {
 	return patterns, nil
 }
 
-// PatternTexts returns what ParsePatterns parses.
-func PatternTexts(patterns []Pattern) (texts []string) {
+// Texts returns what ParsePatterns parses.
+func Texts(patterns []Pattern) (texts []string) {
 	for _, pattern := range patterns {
 		texts = append(texts, pattern.String())
 	}

@@ -1,27 +1,29 @@
-package store
+package naming
 
 import (
 	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
-// MaxNameLength is the longest name, in bytes, that an owner, package, version
+// MaxLength is the longest name, in bytes, that an owner, package, version
 // or file may have.
-const MaxNameLength = 255
+const MaxLength = 255
 
 // FileNames selects which file names may be published.
 type FileNames string
 
 const (
-	// FileNamesDocumented is the set of Gitea's documentation: ASCII letters,
+	// Documented is the set of Gitea's documentation: ASCII letters,
 	// digits and ".-+_".
-	FileNamesDocumented FileNames = "documented"
+	Documented FileNames = "documented"
 
-	// FileNamesGitea adds what Gitea accepts since 1.22: the characters
+	// Gitea adds what Gitea accepts since 1.22: the characters
 	// "=:;()[]{}~!@#$%^&" and spaces that are not at either end.
-	FileNamesGitea FileNames = "gitea"
+	Gitea FileNames = "gitea"
 )
 
 const (
@@ -31,7 +33,7 @@ const (
 
 // Marks returns the characters that names of files may have beside ASCII letters and digits.
 func (n FileNames) Marks() string {
-	if n == FileNamesGitea {
+	if n == Gitea {
 		return giteaPunctuation
 	}
 	return documentedPunctuation
@@ -44,14 +46,14 @@ func (n FileNames) Marks() string {
 // registry does.
 func CheckElement(segment string) error {
 	if !utf8.ValidString(segment) {
-		return fmt.Errorf("%w: not UTF-8", ErrUnsafePath)
+		return fmt.Errorf("%w: not UTF-8", store.ErrUnsafePath)
 	}
 	if strings.ContainsFunc(segment, unsafeRune) {
-		return fmt.Errorf("%w: control character or backslash", ErrUnsafePath)
+		return fmt.Errorf("%w: control character or backslash", store.ErrUnsafePath)
 	}
 	for element := range strings.SplitSeq(segment, "/") {
 		if element == "." || element == ".." {
-			return fmt.Errorf("%w: dot element", ErrUnsafePath)
+			return fmt.Errorf("%w: dot element", store.ErrUnsafePath)
 		}
 	}
 	return nil
@@ -63,38 +65,38 @@ func unsafeRune(r rune) bool { return r == '\\' || unicode.IsControl(r) }
 // 255 bytes of UTF-8 without white space at either end, "/", "\" or control
 // characters, and neither "." nor "..".
 func CheckOwner(owner string) error {
-	if owner == "" || len(owner) > MaxNameLength || hasOuterSpace(owner) ||
+	if owner == "" || len(owner) > MaxLength || hasOuterSpace(owner) ||
 		strings.Contains(owner, "/") || CheckElement(owner) != nil {
-		return ErrInvalidOwner
+		return store.ErrInvalidOwner
 	}
 	return nil
 }
 
-// CheckNames reports whether a file may be published as ref. It returns
+// Check reports whether a file may be published as ref. It returns
 // ErrInvalidPackage, ErrInvalidVersion or ErrInvalidFile, in that order. The
 // owner is CheckOwner's to judge.
-func CheckNames(ref Ref, names FileNames) error {
+func Check(ref store.Ref, names FileNames) error {
 	switch {
 	case !ValidPackage(ref.Package):
-		return ErrInvalidPackage
+		return store.ErrInvalidPackage
 	case !validVersion(ref.Version):
-		return ErrInvalidVersion
+		return store.ErrInvalidVersion
 	}
 	return CheckFile(ref.File, names)
 }
 
 // CheckFile reports ErrInvalidFile unless a file may be published under the name.
 func CheckFile(file string, names FileNames) error {
-	if file == "" || len(file) > MaxNameLength || file == "." || file == ".." ||
+	if file == "" || len(file) > MaxLength || file == "." || file == ".." ||
 		hasOuterSpace(file) || !onlyOf(file, names.Marks()) {
-		return ErrInvalidFile
+		return store.ErrInvalidFile
 	}
 	return nil
 }
 
 // ValidPackage tells whether a name can be published as a package.
 func ValidPackage(name string) bool {
-	if name == "" || len(name) > MaxNameLength || name == ".." {
+	if name == "" || len(name) > MaxLength || name == ".." {
 		return false
 	}
 	if len(name) == 1 {
@@ -104,7 +106,7 @@ func ValidPackage(name string) bool {
 }
 
 func validVersion(version string) bool {
-	return version != "" && len(version) <= MaxNameLength && !hasOuterSpace(version) &&
+	return version != "" && len(version) <= MaxLength && !hasOuterSpace(version) &&
 		CheckElement(version) == nil
 }
 

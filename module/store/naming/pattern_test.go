@@ -1,6 +1,8 @@
-package store
+package naming
 
-import "testing"
+import (
+	"testing"
+)
 
 func TestPattern(t *testing.T) {
 	for _, test := range []struct {

@@ -1,6 +1,10 @@
-package store
+package grant
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store/naming"
+)
 
 // Extent is to how many of an owner's packages something applies, those of tomorrow too.
 type Extent int
@@ -17,7 +21,7 @@ func (s Scope) Extent(what Action, owner string) Extent {
 	switch {
 	case !s.has(what) || !matchesAny(s.Owners, owner):
 		return ExtentNone
-	case len(s.Packages) == 0 || slices.ContainsFunc(s.Packages, func(p Pattern) bool { return p.folded == "*" }):
+	case len(s.Packages) == 0 || slices.ContainsFunc(s.Packages, naming.Pattern.IsAll):
 		return ExtentAll
 	}
 	return ExtentSome

@@ -1,9 +1,11 @@
-package store
+package remote
 
 import (
 	"context"
 	"io"
 	"time"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // The interfaces here are for a BlobStore on another machine, of which every call is a
@@ -21,11 +23,11 @@ type SectionOpener interface {
 	// read that. The reader stands at the beginning of the blob, and other bytes can be read
 	// too, each time at the price of another request. A section without bytes says that
 	// nobody knows yet which ones are wanted.
-	OpenSection(ctx context.Context, locator Locator, size int64, want Section) (io.ReadSeekCloser, error)
+	OpenSection(ctx context.Context, locator store.Locator, size int64, want Section) (io.ReadSeekCloser, error)
 }
 
 // OpenSection opens a blob for a section of it, of any store.
-func OpenSection(ctx context.Context, blobs BlobStore, locator Locator, size int64, want Section) (io.ReadSeekCloser, error) {
+func OpenSection(ctx context.Context, blobs store.BlobStore, locator store.Locator, size int64, want Section) (io.ReadSeekCloser, error) {
 	if opener, ok := blobs.(SectionOpener); ok {
 		return opener.OpenSection(ctx, locator, size, want)
 	}
@@ -36,7 +38,7 @@ func OpenSection(ctx context.Context, blobs BlobStore, locator Locator, size int
 type BatchDeleter interface {
 	// DeleteAll deletes blobs, and returns the locators of those that are gone, with an
 	// error too. Absent ones are gone.
-	DeleteAll(ctx context.Context, locators []Locator) (deleted []Locator, err error)
+	DeleteAll(ctx context.Context, locators []store.Locator) (deleted []store.Locator, err error)
 }
 
 // Graceful is implemented by a BlobStore whose bytes are read by somebody who cannot be
@@ -53,7 +55,7 @@ type Redirector interface {
 	// RedirectURL returns a link to the bytes of a file, which is valid for a while, and
 	// makes no request. It is empty when downloads are not to be redirected. The link has the
 	// permission to read in it: nobody keeps it, or logs it.
-	RedirectURL(ctx context.Context, file File, header Header) (link string, err error)
+	RedirectURL(ctx context.Context, file store.File, header Header) (link string, err error)
 }
 
 // Header is what a redirected download says of itself.

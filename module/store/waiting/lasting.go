@@ -1,6 +1,8 @@
-package store
+package waiting
 
-import "time"
+import (
+	"time"
+)
 
 // Lasting keeps what is said of a state that lasts from flooding the log. The zero value
 // has said nothing. It is for one goroutine at a time.
