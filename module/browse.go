@@ -6,6 +6,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/generic-registry/caddy-generic-registry/module/web/pages"
+	"github.com/generic-registry/caddy-generic-registry/module/web/pages/view"
 )
 
 // Browse is the settings of pages and lists.
@@ -26,7 +27,7 @@ func (h *Handler) provisionBrowse() error {
 	if err != nil {
 		return fmt.Errorf("browse: %w", err)
 	}
-	templates, err := pages.Parse(folder)
+	templates, err := view.Parse(folder)
 	if err != nil {
 		return fmt.Errorf("browse: %w", err)
 	}

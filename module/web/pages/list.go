@@ -7,6 +7,8 @@ import (
 	"io"
 	"strconv"
 	"time"
+
+	"github.com/generic-registry/caddy-generic-registry/module/web/pages/view"
 )
 
 // entry is one element of a folder, as programs are told of it.
@@ -32,9 +34,9 @@ func (e entry) label() string {
 // url is relative to the folder, in which a colon is escaped so that it ends no scheme.
 func (e entry) url() string {
 	if e.folder {
-		return segment(e.name) + "/"
+		return view.Segment(e.name) + "/"
 	}
-	return segment(e.name)
+	return view.Segment(e.name)
 }
 
 // lister returns the entries of a folder, a page at a time: those that come after one,

@@ -9,6 +9,7 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/registry/versions"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
+	"github.com/generic-registry/caddy-generic-registry/module/web/pages/view"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
@@ -39,8 +40,8 @@ func (q *request) make(rows, texts int) (name string, page any, err error) {
 func (q *request) value(name string) string { return q.r.URL.Query().Get(name) }
 
 // paging are the links of a page to others. The pairs are the parameters that stay.
-func (q *request) paging(next string, pairs ...string) Paging {
-	var links Paging
+func (q *request) paging(next string, pairs ...string) view.Paging {
+	var links view.Paging
 	if q.value("after") != "" {
 		links.First = query(pairs...)
 	}
@@ -50,28 +51,28 @@ func (q *request) paging(next string, pairs ...string) Paging {
 	return links
 }
 
-func (q *request) moment(at time.Time) Moment { return Moment{at, q.reg.Now()} }
+func (q *request) moment(at time.Time) view.Moment { return view.NewMoment(at, q.reg.Now()) }
 
-func (q *request) owners(rows int) (*Owners, error) {
+func (q *request) owners(rows int) (*view.Owners, error) {
 	found, err := q.reg.Owners(q.r.Context(), store.OwnerQuery{Selection: q.selection, After: q.value("after"), Limit: rows})
 	if err != nil {
 		return nil, err
 	}
-	page := &Owners{Frame: q.frame(), Paging: q.paging(found.Next)}
+	page := &view.Owners{Frame: q.frame(), Paging: q.paging(found.Next)}
 	for _, owner := range found.Owners {
-		page.Rows = append(page.Rows, OwnerRow{
-			Link:     Link{owner.Name, segment(owner.Name) + "/"},
-			Badges:   Badges{Private: q.visit.PublicExtent(owner.Name) == grant.ExtentNone},
-			Packages: Count(owner.Packages),
+		page.Rows = append(page.Rows, view.OwnerRow{
+			Link:     view.Link{Text: owner.Name, URL: view.Segment(owner.Name) + "/"},
+			Badges:   view.Badges{Private: q.visit.PublicExtent(owner.Name) == grant.ExtentNone},
+			Packages: view.Count(owner.Packages),
 		})
 	}
 	if len(page.Rows) == 0 && q.value("after") == "" {
-		page.Publish = publishing(q.visit.URL()+"/", q.visit.User())
+		page.Publish = view.Publishing(q.visit.URL()+"/", q.visit.User())
 	}
 	return page, nil
 }
 
-func (q *request) packages(rows int) (page *Packages, err error) {
+func (q *request) packages(rows int) (page *view.Packages, err error) {
 	search, possible := visit.Search(q.value("q"))
 	var found store.PackagePage
 	if possible {
@@ -85,9 +86,9 @@ func (q *request) packages(rows int) (page *Packages, err error) {
 	if len(found.Packages) > 0 {
 		q.at.Owner = found.Packages[0].Owner // as first spelled
 	}
-	page = &Packages{
-		Frame: q.frame(), Owner: q.at.Owner, Search: Search{Query: search, Of: "packages"}, Paging: q.paging(found.Next, "q", search),
-		Badges: Badges{Private: q.visit.PublicExtent(q.at.Owner) == grant.ExtentNone},
+	page = &view.Packages{
+		Frame: q.frame(), Owner: q.at.Owner, Search: view.Search{Query: search, Of: "packages"}, Paging: q.paging(found.Next, "q", search),
+		Badges: view.Badges{Private: q.visit.PublicExtent(q.at.Owner) == grant.ExtentNone},
 	}
 	folder := ""
 	if q.at.level == levelOwner {
@@ -107,24 +108,24 @@ func (q *request) packages(rows int) (page *Packages, err error) {
 		if q.visit.Extent(grant.Write, q.at.Owner) == grant.ExtentNone {
 			return nil, store.ErrPackageNotFound
 		}
-		page.Publish = publishing(q.visit.URL()+"/", q.at.Owner)
+		page.Publish = view.Publishing(q.visit.URL()+"/", q.at.Owner)
 	}
 	return page, nil
 }
 
 // packageRow is a package with its newest version. The folder is that of the owner's
 // packages, relative to the page.
-func (q *request) packageRow(pkg store.PackageInfo, folder string) (PackageRow, error) {
-	row := PackageRow{
-		Link:     Link{pkg.Name, folder + segment(pkg.Name) + "/"},
-		Badges:   Badges{Private: !q.visit.IsPublic(pkg.Owner, pkg.Name), Immutable: q.visit.IsImmutable(pkg.Owner, pkg.Name)},
-		Versions: Count(pkg.Versions),
+func (q *request) packageRow(pkg store.PackageInfo, folder string) (view.PackageRow, error) {
+	row := view.PackageRow{
+		Link:     view.Link{Text: pkg.Name, URL: folder + view.Segment(pkg.Name) + "/"},
+		Badges:   view.Badges{Private: !q.visit.IsPublic(pkg.Owner, pkg.Name), Immutable: q.visit.IsImmutable(pkg.Owner, pkg.Name)},
+		Versions: view.Count(pkg.Versions),
 	}
 	first, err := q.reg.Foremost(q.r.Context(), pkg.Owner, pkg.Name)
 	if errors.Is(err, store.ErrPackageNotFound) { // deleted meanwhile
 		return row, nil
 	}
-	row.Newest = Link{first.Newest.Version, row.URL + segment(first.Newest.Version) + "/"}
+	row.Newest = view.Link{Text: first.Newest.Version, URL: row.URL + view.Segment(first.Newest.Version) + "/"}
 	row.Updated = q.moment(first.Created)
 	return row, err
 }
@@ -132,7 +133,7 @@ func (q *request) packageRow(pkg store.PackageInfo, folder string) (PackageRow, 
 // bySemver is the value of the parameter sort for the highest version first.
 const bySemver = "semver"
 
-func (q *request) versions(rows int) (*Versions, error) {
+func (q *request) versions(rows int) (*view.Versions, error) {
 	after, sort := q.value("after"), ""
 	query := store.VersionQuery{
 		Selection: q.selection, Owner: q.at.Owner, Package: q.at.Package, After: store.Cursor(after), Limit: rows, Total: true,
@@ -158,9 +159,9 @@ func (q *request) versions(rows int) (*Versions, error) {
 	if err != nil {
 		return nil, err
 	}
-	page := &Versions{
-		Frame: q.frame(), Owner: q.at.Owner, Package: q.at.Package, Total: Count(found.Total),
-		Badges:   Badges{Private: !q.visit.IsPublic(q.at.Owner, q.at.Package), Immutable: q.visit.IsImmutable(q.at.Owner, q.at.Package)},
+	page := &view.Versions{
+		Frame: q.frame(), Owner: q.at.Owner, Package: q.at.Package, Total: view.Count(found.Total),
+		Badges:   view.Badges{Private: !q.visit.IsPublic(q.at.Owner, q.at.Package), Immutable: q.visit.IsImmutable(q.at.Owner, q.at.Package)},
 		BySemver: sort != "", OrderURL: "./?sort=" + bySemver, Drafts: drafts,
 		Paging: q.paging(string(found.Next), "sort", sort),
 	}
@@ -174,14 +175,14 @@ func (q *request) versions(rows int) (*Versions, error) {
 }
 
 // versionRow is a version among others of its package, of which one is the latest.
-func (q *request) versionRow(version store.VersionInfo, latest string) VersionRow {
-	return VersionRow{
-		Link:      Link{version.Version, segment(version.Version) + "/"},
-		Badges:    Badges{PreRelease: versions.IsPreRelease(version.Rank), Latest: version.Version == latest},
+func (q *request) versionRow(version store.VersionInfo, latest string) view.VersionRow {
+	return view.VersionRow{
+		Link:      view.Link{Text: version.Version, URL: view.Segment(version.Version) + "/"},
+		Badges:    view.Badges{PreRelease: versions.IsPreRelease(version.Rank), Latest: version.Version == latest},
 		Published: q.moment(version.Created),
 		Publisher: version.Creator,
-		Files:     Count(version.Files),
-		Size:      Size(version.Bytes),
+		Files:     view.Count(version.Files),
+		Size:      view.Size(version.Bytes),
 	}
 }
 
@@ -198,7 +199,7 @@ func (q *request) latest() (string, error) {
 	return found.Version, err
 }
 
-func (q *request) version(rows, room int) (*Version, error) {
+func (q *request) version(rows, room int) (*view.Version, error) {
 	after := q.value("after")
 	found, err := q.files(store.FileQuery{VersionRef: q.at.VersionRef, After: after, Limit: rows})
 	if err != nil {
@@ -210,20 +211,20 @@ func (q *request) version(rows, room int) (*Version, error) {
 	if err != nil {
 		return nil, err
 	}
-	page := &Version{
+	page := &view.Version{
 		Frame: q.frame(), Owner: version.Owner, Package: version.Package, Version: version.Version,
-		Badges: Badges{
+		Badges: view.Badges{
 			Private: !q.visit.IsPublic(version.Owner, version.Package), Immutable: q.visit.IsImmutable(version.Owner, version.Package),
 			PreRelease: versions.IsPreRelease(version.Rank), Latest: version.Version == latest && !version.Draft, Draft: version.Draft,
 		},
 		Published: q.moment(version.Created), Publisher: version.Creator,
-		Files: Count(version.Files), Size: Size(version.Bytes), Downloads: Count(version.Downloads),
+		Files: view.Count(version.Files), Size: view.Size(version.Bytes), Downloads: view.Count(version.Downloads),
 		Paging: q.paging(found.Next), Whole: q.whole(),
 	}
 	for _, file := range found.Files {
-		page.Rows = append(page.Rows, FileRow{
-			Link: Link{file.File, segment(file.File)}, Published: q.moment(file.Created), Publisher: file.Creator, Size: Size(file.Size),
-			Downloads: Count(file.Downloads), SHA256: file.Digest.String(), Kind: kindOf(file.File), Get: query("after", after, "file", file.File) + "#get",
+		page.Rows = append(page.Rows, view.FileRow{
+			Link: view.Link{Text: file.File, URL: view.Segment(file.File)}, Published: q.moment(file.Created), Publisher: file.Creator, Size: view.Size(file.Size),
+			Downloads: view.Count(file.Downloads), SHA256: file.Digest.String(), Kind: view.KindOf(file.File), Get: query("after", after, "file", file.File) + "#get",
 		})
 	}
 	if page.Get, err = q.get(page); err != nil {
@@ -236,21 +237,21 @@ func (q *request) version(rows, room int) (*Version, error) {
 }
 
 // whole are links to all files of a version at once.
-func (q *request) whole() (links []Link) {
+func (q *request) whole() (links []view.Link) {
 	if q.pages.Archives {
 		// The path of the version itself: the folder has no archive.
-		version := "../" + segment(q.at.Version)
-		links = append(links, Link{"tar", version + "?archive=tar"}, Link{"zip", version + "?archive=zip"})
+		version := "../" + view.Segment(q.at.Version)
+		links = append(links, view.Link{Text: "tar", URL: version + "?archive=tar"}, view.Link{Text: "zip", URL: version + "?archive=zip"})
 	}
 	if q.pages.Sums != "" {
-		links = append(links, Link{q.pages.Sums, segment(q.pages.Sums)})
+		links = append(links, view.Link{Text: q.pages.Sums, URL: view.Segment(q.pages.Sums)})
 	}
 	return links
 }
 
 // get returns the commands for the file that was asked for, else for the first that is what
 // the version is about.
-func (q *request) get(page *Version) (*Get, error) {
+func (q *request) get(page *view.Version) (*view.Get, error) {
 	file, digest, err := q.chosen(page)
 	if file == "" || err != nil {
 		return nil, err
@@ -260,11 +261,11 @@ func (q *request) get(page *Version) (*Get, error) {
 		user = cmp.Or(q.visit.User(), "NAME")
 	}
 	folder := q.visit.URL() + "/"
-	get := &Get{file, downloads(folder+q.at.path()+segment(file), file, digest, user)}
+	get := &view.Get{File: file, Commands: view.Downloads(folder+q.at.path()+view.Segment(file), file, digest, user)}
 	if page.Latest && q.pages.Selects != nil && q.pages.Selects(latestWord) {
 		of := place{levelPackage, q.at.VersionRef}
 		url := folder + of.path() + latestWord + "/" + ofAnyVersion(file, q.at.Version)
-		get.Commands = append(get.Commands, downloads(url, file, digest, user)[0])
+		get.Commands = append(get.Commands, view.Downloads(url, file, digest, user)[0])
 		get.Commands[len(get.Commands)-1].Label = "curl, always the latest"
 	}
 	return get, nil
@@ -275,13 +276,13 @@ func (q *request) get(page *Version) (*Get, error) {
 func ofAnyVersion(file, version string) string {
 	for _, spelled := range []string{version, strings.TrimPrefix(version, "v")} {
 		if before, after, found := strings.Cut(file, spelled); found && spelled != "" {
-			return segment(before) + "@version" + segment(after)
+			return view.Segment(before) + "@version" + view.Segment(after)
 		}
 	}
-	return segment(file)
+	return view.Segment(file)
 }
 
-func (q *request) chosen(page *Version) (file, digest string, err error) {
+func (q *request) chosen(page *view.Version) (file, digest string, err error) {
 	if asked := q.value("file"); asked != "" {
 		lookup := q.reg.Lookup
 		if q.draft {
@@ -296,7 +297,7 @@ func (q *request) chosen(page *Version) (file, digest string, err error) {
 		}
 	}
 	for _, row := range page.Rows {
-		if row.Kind == "" && !isText(row.Text) {
+		if row.Kind == "" && !view.IsText(row.Text) {
 			return row.Text, row.SHA256, nil
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/store/naming"
+	"github.com/generic-registry/caddy-generic-registry/module/web/pages/view"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
@@ -73,7 +74,7 @@ func (at place) path() string { return joined(at.segments()) }
 func joined(names []string) string {
 	var path strings.Builder
 	for _, name := range names {
-		path.WriteString(segment(name) + "/")
+		path.WriteString(view.Segment(name) + "/")
 	}
 	return path.String()
 }
@@ -88,10 +89,10 @@ func up(levels level) string {
 
 // parents are the links from the registry down to the folder that this one is in. The
 // package type is no step for people: an owner's page has the packages.
-func (at place) parents() (links []Link) {
+func (at place) parents() (links []view.Link) {
 	for i, text := range []string{registryTitle, at.Owner, "", at.Package}[:min(at.level, levelVersion)] {
 		if text != "" && !(at.level == levelType && level(i) == levelOwner) {
-			links = append(links, Link{text, up(at.level - level(i))})
+			links = append(links, view.Link{Text: text, URL: up(at.level - level(i))})
 		}
 	}
 	return links
@@ -132,7 +133,7 @@ func withSlash(r *http.Request) string {
 	if err != nil {
 		return "./" // parsePlace has refused it
 	}
-	location := "./" + segment(last) + "/"
+	location := "./" + view.Segment(last) + "/"
 	if r.URL.RawQuery != "" {
 		location += "?" + r.URL.RawQuery
 	}

@@ -11,13 +11,14 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
 	"github.com/generic-registry/caddy-generic-registry/module/store/naming"
+	"github.com/generic-registry/caddy-generic-registry/module/web/pages/view"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
 // Pages is the wing of folders.
 type Pages struct {
 	// Templates make the pages.
-	Templates *Templates
+	Templates *view.Templates
 	// Selects tells whether something else than a version, such as latest, stands for one.
 	// Nil is never.
 	Selects func(version string) bool
@@ -152,7 +153,7 @@ func (q *request) selected() (location string, err error) {
 	if err != nil || chosen.Key() == q.at.VersionRef.Key() {
 		return "", err
 	}
-	location = "../" + segment(chosen.Version) + "/"
+	location = "../" + view.Segment(chosen.Version) + "/"
 	if q.r.URL.RawQuery != "" {
 		location += "?" + q.r.URL.RawQuery
 	}
@@ -174,7 +175,7 @@ func policy(nonce string) string {
 
 // failure is the page of a refusal.
 func (q *request) failure(status int, text string) (contentType, body string) {
-	made, err := q.pages.Templates.render("failure.html", Failure{
+	made, err := q.pages.Templates.Render("failure.html", view.Failure{
 		Frame: q.frame(), Status: status, StatusText: http.StatusText(status), Reason: text,
 	})
 	if err != nil {
@@ -184,8 +185,8 @@ func (q *request) failure(status int, text string) (contentType, body string) {
 }
 
 // frame is what the folder's page has in any case.
-func (q *request) frame() Frame {
-	frame := Frame{Title: q.at.title(), Path: q.at.parents(), Here: q.at.name(), User: q.visit.User(), Nonce: q.nonce}
+func (q *request) frame() view.Frame {
+	frame := view.Frame{Title: q.at.title(), Path: q.at.parents(), Here: q.at.name(), User: q.visit.User(), Nonce: q.nonce}
 	if frame.User == "" {
 		frame.SignIn = up(q.at.level) + "?signin=" + url.QueryEscape(q.at.path())
 	}
@@ -217,25 +218,23 @@ func (q *request) list(w http.ResponseWriter, form writer) error {
 const (
 	// maxPage is the most bytes that a page has.
 	maxPage = 40 << 10
-	// maxRows is the most rows that a page has, and maxTexts the most bytes of the texts of
-	// a version. Where names are so long that the page would be too large, it has less of
-	// both.
-	maxRows  = 50
+	// maxTexts is the most bytes of the texts of a version that a page has. Where names are so
+	// long that the page would be too large, the page has fewer rows and less of the texts.
 	maxTexts = 12 << 10
 )
 
 // page answers with a page.
 func (q *request) page(w http.ResponseWriter) error {
 	for share := 1; ; share *= 2 {
-		name, page, err := q.make(maxRows/share, maxTexts/share)
+		name, page, err := q.make(view.MaxRows/share, maxTexts/share)
 		if err != nil {
 			return err
 		}
-		made, err := q.pages.Templates.render(name, page)
+		made, err := q.pages.Templates.Render(name, page)
 		if err != nil {
 			return err
 		}
-		if len(made) > maxPage && share < maxRows {
+		if len(made) > maxPage && share < view.MaxRows {
 			continue
 		}
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")

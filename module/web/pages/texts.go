@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/web/pages/view"
 )
 
 // wellKnown are the texts that are looked for in every version. Others are shown when they
@@ -16,7 +17,7 @@ var wellKnown = []string{"README.md", "README", "README.txt", "README.rst", "CHA
 // texts returns the version's own words, in all at most so many bytes as a page has of
 // them: what it is, what changed, and the texts among the rows. What cannot be read is left
 // out: the file's own URL says why.
-func (q *request) texts(rows []FileRow, room int) (texts []Text) {
+func (q *request) texts(rows []view.FileRow, room int) (texts []view.Text) {
 	shown := make(map[string]bool)
 	show := func(name string) {
 		if room <= 0 || shown[store.Fold(name)] {
@@ -33,7 +34,7 @@ func (q *request) texts(rows []FileRow, room int) (texts []Text) {
 		show(name)
 	}
 	for _, row := range rows {
-		if isText(row.Text) {
+		if view.IsText(row.Text) {
 			show(row.Text)
 		}
 	}
@@ -41,21 +42,21 @@ func (q *request) texts(rows []FileRow, room int) (texts []Text) {
 }
 
 // text reads the beginning of a text.
-func (q *request) text(name string, room int) (Text, bool) {
+func (q *request) text(name string, room int) (view.Text, bool) {
 	file, content, err := q.open(store.Ref{VersionRef: q.at.VersionRef, File: name})
 	if err != nil {
-		return Text{}, false
+		return view.Text{}, false
 	}
 	defer content.Close()
 	beginning, err := io.ReadAll(io.LimitReader(content, int64(room)))
 	if err != nil {
-		return Text{}, false
+		return view.Text{}, false
 	}
 	body, cut := fit(beginning, room)
 	if !isReadable(body) {
-		return Text{}, false
+		return view.Text{}, false
 	}
-	return Text{Link: Link{file.File, segment(file.File)}, Body: body, Cut: cut || int64(len(beginning)) < file.Size}, true
+	return view.Text{Link: view.Link{Text: file.File, URL: view.Segment(file.File)}, Body: body, Cut: cut || int64(len(beginning)) < file.Size}, true
 }
 
 // open finds a file of the version and opens its bytes.

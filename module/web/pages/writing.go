@@ -5,6 +5,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
+	"github.com/generic-registry/caddy-generic-registry/module/web/pages/view"
 )
 
 // editWord is the word of the query that asks for the page of those who publish and delete.
@@ -29,19 +30,19 @@ func (q *request) mayDelete(draft bool) bool {
 }
 
 // edit is what a page has that leads to where the reader may publish or delete.
-func (q *request) edit(draft bool) *Link {
+func (q *request) edit(draft bool) *view.Link {
 	switch {
 	case !q.mayUpload() && !q.mayDelete(draft):
 		return nil
 	case q.at.level == levelVersion:
-		return &Link{"Edit", "./?" + editWord}
+		return &view.Link{Text: "Edit", URL: "./?" + editWord}
 	}
-	return &Link{"Publish", "./?" + editWord}
+	return &view.Link{Text: "Publish", URL: "./?" + editWord}
 }
 
 // editing makes the page of those who publish and delete. Nil for others.
-func (q *request) editing(rows int) (*Edit, error) {
-	page, isNew := &Edit{Back: "./"}, q.at.level != levelVersion
+func (q *request) editing(rows int) (*view.Edit, error) {
+	page, isNew := &view.Edit{Back: "./"}, q.at.level != levelVersion
 	if q.at.level == levelVersion {
 		found, err := q.files(store.FileQuery{VersionRef: q.at.VersionRef, After: q.value("after"), Limit: rows})
 		isNew = errors.Is(err, store.ErrPackageNotFound) && q.mayUpload()
@@ -55,11 +56,11 @@ func (q *request) editing(rows int) (*Edit, error) {
 		page.Draft, page.MayDelete = found.Version.Draft, !isNew && q.mayDelete(found.Version.Draft)
 		page.Paging = q.paging(found.Next, editWord, "1")
 		for _, file := range found.Files {
-			page.Rows = append(page.Rows, FileRow{Link: Link{file.File, segment(file.File)}, Size: Size(file.Size)})
+			page.Rows = append(page.Rows, view.FileRow{Link: view.Link{Text: file.File, URL: view.Segment(file.File)}, Size: view.Size(file.Size)})
 		}
 	}
 	if q.mayUpload() {
-		page.Upload = &Upload{
+		page.Upload = &view.Upload{
 			Root: up(q.at.level), Owner: q.at.Owner, Package: q.at.Package, Version: q.at.Version, User: q.visit.User(),
 			Draft: page.Draft, MayDraft: isNew && q.pages.Drafts, Resumable: q.pages.Resumable, Marks: q.pages.Names.Marks(),
 		}
@@ -79,7 +80,7 @@ const maxDrafts = 20
 
 // drafts lists the drafts that the reader may publish in, of an owner or a package. The
 // folder is that of the owner's packages or the package, relative to the page.
-func (q *request) drafts(folder string) (rows []VersionRow, err error) {
+func (q *request) drafts(folder string) (rows []view.VersionRow, err error) {
 	if !q.mayUpload() || q.value("after") != "" {
 		return nil, nil
 	}
@@ -95,7 +96,7 @@ func (q *request) drafts(folder string) (rows []VersionRow, err error) {
 		row.Draft, row.Latest = true, false
 		row.URL = folder + row.URL
 		if q.at.Package == "" {
-			row.Link = Link{version.Package + " " + version.Version, folder + segment(version.Package) + "/" + segment(version.Version) + "/"}
+			row.Link = view.Link{Text: version.Package + " " + version.Version, URL: folder + view.Segment(version.Package) + "/" + view.Segment(version.Version) + "/"}
 		}
 		rows = append(rows, row)
 	}

@@ -1,4 +1,4 @@
-package pages
+package view
 
 import (
 	"net/url"
@@ -7,40 +7,6 @@ import (
 	"testing"
 	"time"
 )
-
-func TestFormOf(t *testing.T) {
-	for _, test := range []struct {
-		name   string
-		accept []string
-		want   form
-	}{
-		{"no Accept", nil, formList},
-		{"an empty Accept", []string{""}, formList},
-		{"curl and wget", []string{"*/*"}, formList},
-		{"a browser", []string{"text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"}, formPage},
-		{"pip", []string{"application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html; q=0.1, text/html; q=0.01"}, formList},
-		{"axios", []string{"application/json, text/plain, */*"}, formJSON},
-		{"JSON alone", []string{"application/json"}, formJSON},
-		{"JSON in capitals", []string{"Application/JSON"}, formJSON},
-		{"JSON with a character set", []string{"application/json; charset=utf-8"}, formJSON},
-		{"a kind of JSON", []string{"application/problem+json"}, formList},
-		{"JSON before HTML", []string{"application/json, text/html"}, formJSON},
-		{"HTML before JSON", []string{"text/html, application/json"}, formPage},
-		{"JSON liked less than HTML", []string{"application/json;q=0.5, text/html;q=0.6"}, formPage},
-		{"HTML liked less than XML", []string{"text/html;q=0.9, application/xml"}, formList},
-		{"HTML refused", []string{"text/html;q=0, */*"}, formList},
-		{"anything, or HTML", []string{"*/*, text/html;q=0.1"}, formPage},
-		{"two lines", []string{"text/plain;q=0.1", "text/html"}, formPage},
-		{"a weight that is no number", []string{"text/html;q=high"}, formList},
-		{"what is no type", []string{"text html;;;, =,"}, formList},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			if got := formOf(test.accept); got != test.want {
-				t.Errorf("formOf(%q) is %v, want %v", test.accept, got, test.want)
-			}
-		})
-	}
-}
 
 func TestKindOf(t *testing.T) {
 	for file, want := range map[string]string{
@@ -62,8 +28,8 @@ func TestKindOf(t *testing.T) {
 		"tool.provenance.json":       KindProvenance,
 		"tool.tar.gz.sigstore.json2": "",
 	} {
-		if got := kindOf(file); got != want {
-			t.Errorf("kindOf(%q) is %q, want %q", file, got, want)
+		if got := KindOf(file); got != want {
+			t.Errorf("KindOf(%q) is %q, want %q", file, got, want)
 		}
 	}
 }
@@ -73,8 +39,8 @@ func TestIsText(t *testing.T) {
 		"README": true, "README.md": true, "readme.TXT": true, "Readme.rst": true, "CHANGELOG.md": true, "CHANGES": true, "notes.txt": true,
 		"README.md.asc": false, "README.html": false, "readme.pdf": false, "tool.md": false, "checksums.txt": false, "readmes": false, "tool.tar.gz": false,
 	} {
-		if got := isText(file); got != want {
-			t.Errorf("isText(%q) is %v, want %v", file, got, want)
+		if got := IsText(file); got != want {
+			t.Errorf("IsText(%q) is %v, want %v", file, got, want)
 		}
 	}
 }
@@ -108,12 +74,12 @@ func FuzzSegment(f *testing.F) {
 		f.Add(name)
 	}
 	f.Fuzz(func(t *testing.T, name string) {
-		escaped := segment(name)
+		escaped := Segment(name)
 		if strings.Trim(escaped, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~%") != "" {
-			t.Errorf("segment(%q) is %q, which has reserved characters", name, escaped)
+			t.Errorf("Segment(%q) is %q, which has reserved characters", name, escaped)
 		}
 		if back, err := url.PathUnescape(escaped); err != nil || back != name {
-			t.Errorf("segment(%q) is %q, which is unescaped to %q (%v)", name, escaped, back, err)
+			t.Errorf("Segment(%q) is %q, which is unescaped to %q (%v)", name, escaped, back, err)
 		}
 	})
 }
@@ -144,25 +110,25 @@ func TestCommands(t *testing.T) {
 		name      string
 		got, want []Command
 	}{
-		{"a download that anyone may do", downloads("https://example.com/p/a/generic/t/1/f.bin", "f.bin", digest, ""), []Command{
+		{"a download that anyone may do", Downloads("https://example.com/p/a/generic/t/1/f.bin", "f.bin", digest, ""), []Command{
 			{"curl", "curl --fail --location --output f.bin https://example.com/p/a/generic/t/1/f.bin"},
 			{"wget", "wget --output-document=f.bin https://example.com/p/a/generic/t/1/f.bin"},
 			{"PowerShell", "Invoke-WebRequest -OutFile f.bin -Uri https://example.com/p/a/generic/t/1/f.bin"},
 			{"Checksum", "echo '" + digest + "  f.bin' | sha256sum --check"},
 			{"Checksum, PowerShell", "(Get-FileHash f.bin).Hash -eq " + digest},
 		}},
-		{"a private file of a name like an option", downloads("https://example.com/%2D%20f", "- f", digest, "alice"), []Command{
+		{"a private file of a name like an option", Downloads("https://example.com/%2D%20f", "- f", digest, "alice"), []Command{
 			{"curl", "curl --fail --location --user alice --output './- f' 'https://example.com/%2D%20f'"},
 			{"wget", "wget --user alice --ask-password --output-document='./- f' 'https://example.com/%2D%20f'"},
 			{"PowerShell", "Invoke-WebRequest -Credential alice -OutFile './- f' -Uri 'https://example.com/%2D%20f'"},
 			{"Checksum", "echo '" + digest + "  ./- f' | sha256sum --check"},
 			{"Checksum, PowerShell", "(Get-FileHash './- f').Hash -eq " + digest},
 		}},
-		{"a first file of nobody in particular", publishing("https://example.com/p/", ""), []Command{
+		{"a first file of nobody in particular", Publishing("https://example.com/p/", ""), []Command{
 			{"curl", "curl --fail-with-body --user NAME --upload-file tool.tar.gz https://example.com/p/NAME/generic/tool/1.0.0/tool.tar.gz"},
 			{"PowerShell", "Invoke-WebRequest -Method Put -Credential NAME -InFile tool.tar.gz -Uri https://example.com/p/NAME/generic/tool/1.0.0/tool.tar.gz"},
 		}},
-		{"a first file of a user", publishing("https://example.com/p/", "bo b"), []Command{
+		{"a first file of a user", Publishing("https://example.com/p/", "bo b"), []Command{
 			{"curl", "curl --fail-with-body --user 'bo b' --upload-file tool.tar.gz 'https://example.com/p/bo%20b/generic/tool/1.0.0/tool.tar.gz'"},
 			{"PowerShell", "Invoke-WebRequest -Method Put -Credential 'bo b' -InFile tool.tar.gz -Uri 'https://example.com/p/bo%20b/generic/tool/1.0.0/tool.tar.gz'"},
 		}},

@@ -1,7 +1,10 @@
-package pages
+package view
 
 // These types are what the templates get. Their fields are the interface of a template
 // folder: docs/browse.md lists them.
+
+// MaxRows is the most rows that a page has.
+const MaxRows = 50
 
 // Link is a place to go.
 type Link struct {

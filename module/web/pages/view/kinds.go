@@ -1,4 +1,4 @@
-package pages
+package view
 
 import "strings"
 
@@ -22,8 +22,8 @@ var kinds = []struct {
 	{KindChecksum, []string{".sha256", ".sha256sum", ".sha512", ".sha512sum", ".sha1", ".md5", "sha256sums", "sha512sums", "sha1sums", "md5sums", "checksums.txt", "shasums256.txt"}},
 }
 
-// kindOf returns what a file is for another one, or nothing when it stands for itself.
-func kindOf(file string) string {
+// KindOf returns what a file is for another one, or nothing when it stands for itself.
+func KindOf(file string) string {
 	file = strings.ToLower(file)
 	for _, known := range kinds {
 		for _, end := range known.ends {
@@ -35,10 +35,10 @@ func kindOf(file string) string {
 	return ""
 }
 
-// isText tells whether a file's text is shown on the page of its version.
-func isText(file string) bool {
+// IsText tells whether a file's text is shown on the page of its version.
+func IsText(file string) bool {
 	file = strings.ToLower(file)
-	if kindOf(file) != "" {
+	if KindOf(file) != "" {
 		return false
 	}
 	base, _, _ := strings.Cut(file, ".")

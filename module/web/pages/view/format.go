@@ -1,4 +1,4 @@
-package pages
+package view
 
 import (
 	"strings"
@@ -32,6 +32,9 @@ func (c Count) Of(one, many string) string {
 type Moment struct {
 	at, now time.Time
 }
+
+// NewMoment returns a point in time, as it is said now.
+func NewMoment(at, now time.Time) Moment { return Moment{at, now} }
 
 // Known tells whether the moment is known.
 func (m Moment) Known() bool { return !m.at.IsZero() }

@@ -1,4 +1,4 @@
-package pages
+package view
 
 import (
 	"bytes"
@@ -87,15 +87,15 @@ func (t *Templates) add(from fs.FS, files []string) error {
 // configuration and not of a request.
 func (t *Templates) try() error {
 	for _, name := range slices.Sorted(maps.Keys(samples)) {
-		if _, err := t.render(name, samples[name]); err != nil {
+		if _, err := t.Render(name, samples[name]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// render makes a page.
-func (t *Templates) render(name string, page any) ([]byte, error) {
+// Render makes a page.
+func (t *Templates) Render(name string, page any) ([]byte, error) {
 	var made bytes.Buffer
 	if err := t.all.ExecuteTemplate(&made, name, page); err != nil {
 		return nil, fmt.Errorf("making a page: %w", err)

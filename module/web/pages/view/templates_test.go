@@ -1,4 +1,4 @@
-package pages
+package view
 
 import (
 	"fmt"
@@ -147,7 +147,7 @@ func TestNoNameChangesWhatAPageIs(t *testing.T) {
 	}
 	for page, sample := range samples {
 		t.Run(page, func(t *testing.T) {
-			made, err := templates.render(page, sample)
+			made, err := templates.Render(page, sample)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -155,7 +155,7 @@ func TestNoNameChangesWhatAPageIs(t *testing.T) {
 			for range 100 {
 				filled := copyOf(reflect.ValueOf(sample))
 				fill(filled, name)
-				made, err := templates.render(page, filled.Interface())
+				made, err := templates.Render(page, filled.Interface())
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -175,7 +175,7 @@ func TestNoNameChangesWhatAPageIs(t *testing.T) {
 func TestStylesAndScriptsHaveTheNonce(t *testing.T) {
 	templates := mustParse(t)
 	for page, sample := range samples {
-		made, err := templates.render(page, sample)
+		made, err := templates.Render(page, sample)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -227,7 +227,7 @@ func TestParseFolder(t *testing.T) {
 				t.Fatalf("error is %v, want one that contains %q", err, test.want)
 			}
 			if text, overridden := test.files["failure.html"]; overridden {
-				made, err := templates.render("failure.html", Failure{Reason: "a <reason>"})
+				made, err := templates.Render("failure.html", Failure{Reason: "a <reason>"})
 				want := strings.Replace(text, "{{.Reason}}", "a &lt;reason&gt;", 1)
 				if err != nil || string(made) != want {
 					t.Errorf("the page is %q (%v), want %q", made, err, want)

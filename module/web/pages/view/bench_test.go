@@ -1,4 +1,4 @@
-package pages
+package view
 
 import (
 	"reflect"
@@ -10,7 +10,7 @@ import (
 func fullPage(sample any) any {
 	page := copyOf(reflect.ValueOf(sample))
 	if rows := page.FieldByName("Rows"); rows.IsValid() {
-		for rows.Len() < maxRows {
+		for rows.Len() < MaxRows {
 			rows.Set(reflect.Append(rows, rows.Index(0)))
 		}
 	}
@@ -30,7 +30,7 @@ func BenchmarkPages(b *testing.B) {
 			page := fullPage(sample)
 			size := 0
 			for b.Loop() {
-				made, err := templates.render(name, page)
+				made, err := templates.Render(name, page)
 				if err != nil {
 					b.Fatal(err)
 				}

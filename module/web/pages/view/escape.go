@@ -1,11 +1,11 @@
-package pages
+package view
 
 import "strings"
 
-// segment returns a name as one segment of a path. Everything but the unreserved
+// Segment returns a name as one segment of a path. Everything but the unreserved
 // characters is escaped (RFC 3986 section 2.3), so that no name means anything to a
 // browser, a shell or a client that walks links.
-func segment(name string) string {
+func Segment(name string) string {
 	const hex = "0123456789ABCDEF"
 	var escaped strings.Builder
 	escaped.Grow(len(name))

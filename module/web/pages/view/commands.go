@@ -1,4 +1,4 @@
-package pages
+package view
 
 import (
 	"strings"
@@ -12,9 +12,9 @@ type Command struct {
 	Line string
 }
 
-// downloads returns the commands that download a file and compare its digest. User is
+// Downloads returns the commands that download a file and compare its digest. User is
 // the name to log in with, empty where anyone may read.
-func downloads(url, file, digest, user string) []Command {
+func Downloads(url, file, digest, user string) []Command {
 	// A name that begins with a dash would be an option.
 	local := file
 	if strings.HasPrefix(local, "-") {
@@ -35,12 +35,12 @@ func downloads(url, file, digest, user string) []Command {
 	}
 }
 
-// publishing returns the commands that publish a first file under the prefix.
-func publishing(prefix, user string) []Command {
+// Publishing returns the commands that publish a first file under the prefix.
+func Publishing(prefix, user string) []Command {
 	if user == "" {
 		user = "NAME"
 	}
-	url := prefix + segment(user) + "/generic/tool/1.0.0/tool.tar.gz"
+	url := prefix + Segment(user) + "/generic/tool/1.0.0/tool.tar.gz"
 	return []Command{
 		{"curl", "curl --fail-with-body --user " + posixQuote(user) + " --upload-file tool.tar.gz " + posixQuote(url)},
 		{"PowerShell", "Invoke-WebRequest -Method Put -Credential " + powershellQuote(user) + " -InFile tool.tar.gz -Uri " + powershellQuote(url)},
