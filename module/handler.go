@@ -2,12 +2,8 @@ package module
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"net/http"
-	"path/filepath"
 	"sync"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
@@ -21,7 +17,6 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/web/api"
 	"github.com/generic-registry/caddy-generic-registry/module/web/files"
 	"github.com/generic-registry/caddy-generic-registry/module/web/pages"
-	"github.com/generic-registry/caddy-generic-registry/module/web/receive"
 	"github.com/generic-registry/caddy-generic-registry/module/web/resume"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
@@ -32,11 +27,10 @@ func init() { caddy.RegisterModule(&Handler{}) }
 // deleted under an owner, a package name and a version, with the API of Gitea's
 // generic package registry.
 //
-// Requests whose path is not under the prefix go to the next handler; what nobody behind
-// answers is 404. Users are
-// those that an authentication handler in front of it found, such as
-// `http.handlers.authentication`; what each may do is decided here. Writes by
-// anonymous users are refused unless a rule says otherwise.
+// Requests whose path is not under the prefix go to the next handler. A request that no
+// handler behind answers is a 404. Users are those that an authentication handler in front
+// of this one found, such as `http.handlers.authentication`. What each user may do is
+// decided here. Writes by anonymous users are refused unless a rule says otherwise.
 type Handler struct {
 	// The directory that the default stores use: metadata in `metadata` and bytes
 	// in `blobs` below it. Placeholders are replaced when the config is loaded. A
@@ -248,85 +242,4 @@ func defaultScrub(blobs any) int64 {
 		return scrubOff
 	}
 	return integrity.DefaultScrubRate
-}
-
-// provisionSettings fills in defaults and compiles what requests need.
-func (h *Handler) provisionSettings() error {
-	configured := caddy.NewReplacer().ReplaceKnown(h.Root, "")
-	var err error
-	if h.Root, err = pool.ResolveRoot(h.Root); err != nil {
-		return err
-	}
-	if configured != "" && !filepath.IsAbs(configured) {
-		h.log.Warn("the root is relative to the working directory, which is / under systemd: write the whole path", zap.String("root", configured), zap.String("now", h.Root))
-	}
-	if h.Prefix, err = caddy.NewReplacer().ReplaceOrErr(h.Prefix, true, true); err != nil {
-		return fmt.Errorf("prefix: %w", err)
-	}
-	if h.Prefix == "" {
-		h.Prefix = DefaultPrefix
-	}
-	if h.site.Prefix, err = visit.ParsePrefix("prefix", h.Prefix); err != nil {
-		return err
-	}
-	if err := h.provisionHealth(); err != nil {
-		return err
-	}
-	if h.FileNames == "" {
-		h.FileNames = defaultFileNames
-	}
-	if h.FileNames != naming.Documented && h.FileNames != naming.Gitea {
-		return fmt.Errorf("file_names is %q: write %s or %s", h.FileNames, naming.Documented, naming.Gitea)
-	}
-	if h.MaxFileSize < 0 {
-		return fmt.Errorf("max_file_size is %d: write a number of bytes, or leave it out for no limit", h.MaxFileSize)
-	}
-	if h.MaxUploads < 0 || h.MaxUserUploads < 0 || h.UploadStallTimeout < 0 {
-		return errors.New("max_uploads, max_user_uploads and upload_stall_timeout are above zero, or left out")
-	}
-	switch {
-	case h.UploadLeastRate == 0:
-		h.UploadLeastRate = receive.DefaultLeastRate
-	case h.UploadLeastRate < receive.RateOff:
-		return fmt.Errorf("upload_least_rate is %d: write a number of bytes per second, or %d to end no upload", h.UploadLeastRate, receive.RateOff)
-	}
-	if h.MaxUploads > 0 && h.MaxUserUploads == 0 {
-		h.log.Warn("max_uploads without max_user_uploads: one user can keep out all others; write max_user_uploads too", zap.Int("max_uploads", h.MaxUploads))
-	}
-	if h.ScrubRate < scrubOff {
-		return fmt.Errorf("scrub_rate is %d: write a number of bytes per second, or %d to turn the scrub off", h.ScrubRate, scrubOff)
-	}
-	h.site.CrossSite = http.NewCrossOriginProtection()
-	h.site.Uploads, h.site.UserUploads = h.MaxUploads, h.MaxUserUploads
-	h.site.Use = h.use
-	h.site.Traffic = visit.TrafficOf(h.Root)
-	h.files = files.Files{
-		Names:       h.FileNames,
-		Upload:      receive.Limits{FileSize: h.MaxFileSize, StallTimeout: time.Duration(h.UploadStallTimeout), LeastRate: h.UploadLeastRate},
-		VerifyReads: h.VerifyReads,
-		Archives:    !h.ArchiveOff,
-	}
-	if err := h.provisionDownloads(); err != nil {
-		return err
-	}
-	if err := h.provisionResume(); err != nil {
-		return err
-	}
-	if err := h.provisionAPI(); err != nil {
-		return err
-	}
-	if err := h.provisionBrowse(); err != nil {
-		return err
-	}
-	if h.Errors != "" && h.Errors != ErrorsRoute {
-		return fmt.Errorf("errors is %q: write %s, or leave it out", h.Errors, ErrorsRoute)
-	}
-	h.site.RouteErrors = h.Errors == ErrorsRoute
-	if h.Cache != nil {
-		if err := h.Cache.provision(); err != nil {
-			return err
-		}
-		h.files.Cache = h.Cache.header()
-	}
-	return h.provisionAccess()
 }
