@@ -28,13 +28,13 @@ type fault struct {
 var faults = []fault{
 	{calls: "fsync,fdatasync"},
 	{calls: "msync", silent: true}, // can be the one of the value log, which has nothing
-	{calls: "write", journal: true},
+	{calls: "pwrite64", journal: true},
 	{calls: "renameat"},
 	{calls: "unlinkat", silent: true},
 	{calls: "fdatasync", journal: true},
 	{calls: "fsync,fdatasync,msync", lasts: true},
 	{calls: "renameat", lasts: true},
-	{calls: "write,ftruncate", journal: true, lasts: true},
+	{calls: "pwrite64,ftruncate", journal: true, lasts: true},
 	{calls: "unlinkat", lasts: true, silent: true},
 	{calls: "fsync,fdatasync,msync,renameat,unlinkat,mkdirat,ftruncate,fallocate", lasts: true},
 	{calls: "fsync,fdatasync,msync,renameat,unlinkat,mkdirat,ftruncate,fallocate"},

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
+	"github.com/generic-registry/caddy-generic-registry/module/journal/jsonl"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -99,13 +100,13 @@ func (j *Journal) writeCheckpoint(file io.Writer, mark store.CheckpointMark, tel
 		add := func(change store.Change) (err error) {
 			at.Sequence++
 			change.Sequence = at.Sequence
-			if line, at.Chain, err = AppendLine(line[:0], at.Chain, change); err != nil {
+			if line, at.Chain, err = jsonl.AppendLine(line[:0], at.Chain, change); err != nil {
 				return fmt.Errorf("encoding record: %w", err)
 			}
 			_, err = zip.Write(line)
 			return err
 		}
-		if _, err := zip.Write(AppendHeader(nil, NewJournalHeader(j.store, store.Position{}))); err != nil {
+		if _, err := zip.Write(jsonl.AppendHeader(nil, jsonl.NewHeader(j.store, store.Position{}))); err != nil {
 			return err
 		}
 		if err := add(store.Change{Operation: store.OperationCheckpoint, Checkpoint: &mark}); err != nil {

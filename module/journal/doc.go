@@ -15,7 +15,9 @@
 // # What is written in which order
 //
 // Append writes the lines of many changes at once and syncs them. The blocks of a segment
-// are set aside when it is made, so an append needs no free space.
+// are set aside when it is made, so an append needs no free space. Up to 64 KiB behind the
+// lines of the active segment are tabs, which the next lines are written over: then a sync
+// writes the lines and no more. JSON takes tabs for nothing, and closing cuts them off.
 //
 // A segment is complete under its own name, or not there: its head and first lines are
 // written to a temporary file and synced, the file gets its name, the directory is synced.
@@ -29,11 +31,12 @@
 //
 // # What a crash leaves
 //
-// Lines of the last append may be cut. Nobody was told of them, and Begin removes them. A
+// Lines of the last append may be cut, or have tabs or zeros where a sector of the disk was
+// not written. Nobody was told of them, and Begin removes them. A
 // bad line elsewhere is damage: each line says up to which change the journal was synced
 // when it was written (synced), so a later line tells damage from the remains of a crash.
-// The last segment is written anew before anything is built upon it: the sync of its last
-// lines may have failed, and a later sync would not tell.
+// The last segment is written anew whenever a journal is opened: the sync of its last lines
+// may have failed, and a later sync would not tell.
 //
 // # A sync that fails
 //

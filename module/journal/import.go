@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/generic-registry/caddy-generic-registry/module/journal/jsonl"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -50,7 +51,7 @@ const firstLine = 4 << 10
 func (j *Journal) importCheckpoint(ctx context.Context, lines *bufio.Reader) error {
 	begin, _ := lines.Peek(firstLine) // what fails, fails again
 	end := bytes.IndexByte(begin, '\n') + 1
-	first, _, err := LineChain(begin[:end])
+	first, _, err := jsonl.LineChain(begin[:end])
 	if err != nil || first.Operation != store.OperationCheckpoint || first.Checkpoint == nil {
 		return nil // the first of all changes, or damage that is found where it is read
 	}

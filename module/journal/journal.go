@@ -1,15 +1,18 @@
 package journal
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
+	"github.com/generic-registry/caddy-generic-registry/module/journal/jsonl"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -44,7 +47,7 @@ type Journal struct {
 
 	active segment
 	file   disk.File // nil until Begin
-	size   int64     // of the active segment's good part
+	size   int64     // of the active segment's good part: filler may follow
 	buffer []byte
 	broken bool
 
@@ -107,33 +110,14 @@ func removeTry(path string, fsys disk.FS) error {
 	return nil
 }
 
-// Begin readies an opened journal for Append. It removes what a crash left behind the
-// last good line, and compresses sealed segments that an earlier run left plain.
+// Begin readies an opened journal for Append. It writes the last segment anew, without
+// what a crash left behind the last good line, and compresses sealed segments that an
+// earlier run left plain.
 func (j *Journal) Begin() error {
-	if j.active.size != j.size || j.size == j.active.header {
-		// The name of a segment without a change may not be durable either.
-		if err := j.Renew(); err != nil {
-			return err
-		}
-	}
-	if j.file == nil {
-		if err := j.openActive(); err != nil {
-			return err
-		}
+	if err := j.Renew(); err != nil {
+		return err
 	}
 	return j.finishSealed()
-}
-
-func (j *Journal) openActive() error {
-	file, err := j.options.FS.Append(j.active.path(j.path))
-	if err != nil {
-		return fmt.Errorf("opening journal: %w", err)
-	}
-	if err := file.Allocate(0, j.segmentSize()); err != nil {
-		return errors.Join(fmt.Errorf("reserving disk space for the journal: %w", err), file.Close())
-	}
-	j.file = file
-	return nil
 }
 
 // Renew writes the good part of the last segment anew, durably. Before lines are
@@ -144,13 +128,13 @@ func (j *Journal) Renew() error {
 	if j.file != nil {
 		return nil
 	}
-	if cut := j.active.size - j.size; cut > 0 {
-		j.options.Log.Warn("cutting off what a crash left of a change that was never acknowledged",
-			slog.Uint64("after", j.position.Sequence), slog.Int64("bytes", cut))
-	}
 	text, err := os.ReadFile(j.active.path(j.path))
 	if err != nil {
 		return fmt.Errorf("reading journal: %w", err)
+	}
+	if cut := bytes.TrimRight(text[j.size:], filler); len(cut) > 0 {
+		j.options.Log.Warn("cutting off what a crash left of a change that was never acknowledged",
+			slog.Uint64("after", j.position.Sequence), slog.Int("bytes", len(cut)))
 	}
 	s, err := openSegment(j.path, j.store, j.active)
 	if err != nil {
@@ -188,7 +172,7 @@ func (j *Journal) Append(changes []store.Change) (store.Position, error) {
 		position.Sequence++
 		change.Sequence, change.Synced = position.Sequence, synced
 		var err error
-		if lines, position.Chain, err = AppendLine(lines, position.Chain, change); err != nil {
+		if lines, position.Chain, err = jsonl.AppendLine(lines, position.Chain, change); err != nil {
 			return store.Position{}, fmt.Errorf("encoding change: %w", err)
 		}
 	}
@@ -209,23 +193,44 @@ func (j *Journal) write(lines []byte, position store.Position) error {
 			return fmt.Errorf("beginning the next segment of the journal: %w", err)
 		}
 	}
-	if _, err := j.file.Write(lines); err != nil {
+	end := j.size + int64(len(lines))
+	lines = j.fill(lines)
+	if _, err := j.file.WriteAt(lines, j.size); err != nil {
 		// What was written is not synced, and is cut off again.
 		if cutErr := j.file.Truncate(j.size); cutErr != nil {
 			j.broken = true
 			return fmt.Errorf("%w: writing: %w, cutting: %w", ErrUnclear, err, cutErr)
 		}
+		j.active.size = j.size
 		return fmt.Errorf("writing to the journal: %w", err)
 	}
+	j.active.size = max(j.active.size, j.size+int64(len(lines)))
 	if err := j.file.Sync(); err != nil {
 		j.broken = true
 		return fmt.Errorf("%w: syncing: %w", ErrUnclear, err)
 	}
-	j.size += int64(len(lines))
+	j.size = end
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.position = position
 	return nil
+}
+
+const (
+	// filler is written ahead of lines. A sync of lines that are written over it changes
+	// nothing that the file system keeps of the file, and takes half the time. JSON has no
+	// tabs but between values, where they mean nothing.
+	filler     = "\t"
+	fillerStep = 64 << 10
+)
+
+// fill adds filler to lines that go beyond it.
+func (j *Journal) fill(lines []byte) []byte {
+	end := j.size + int64(len(lines))
+	if ahead := min(end+fillerStep, j.segmentSize()) - end; end > j.active.size && ahead > 0 {
+		lines = append(lines, strings.Repeat(filler, int(ahead))...)
+	}
+	return lines
 }
 
 // rotate seals the active segment and begins the next one.
@@ -257,14 +262,18 @@ func (j *Journal) Seal() error {
 	return j.rotate()
 }
 
-// Close ends what runs beside and closes the file. What was appended is durable
-// already.
+// Close ends what runs beside and closes the file, without its filler. What was appended
+// is durable already.
 func (j *Journal) Close() error {
 	j.compressing.Wait()
 	if j.file == nil {
 		return nil
 	}
-	if err := j.file.Close(); err != nil {
+	var err error
+	if !j.broken && j.active.size > j.size {
+		err = j.file.Truncate(j.size)
+	}
+	if err = errors.Join(err, j.file.Close()); err != nil {
 		j.options.Log.Warn("closing the journal", slog.Any("error", err)) // all of it is synced
 	}
 	j.file, j.broken = nil, true

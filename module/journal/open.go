@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 
+	"github.com/generic-registry/caddy-generic-registry/module/journal/jsonl"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -99,15 +100,15 @@ func (s *source) toEnd() (end int64, err error) {
 
 // checkRemains tells what a crash left of the last append, which nobody was told
 // of, from damage to what was durable. What was never written ends before its line does,
-// or reads as zeros: a line that is whole and wrong was changed after it was written. Of
-// other lines, a later one says that the bad one was durable.
+// or is still filler or zeros: any other line that is whole and wrong was changed after it
+// was written. Of other lines, a later one says that the bad one was durable.
 func (s *source) checkRemains(line []byte, damage error) error {
-	if bytes.HasSuffix(line, []byte(lineEnd)) && bytes.IndexByte(line, 0) < 0 {
+	if bytes.HasSuffix(line, []byte(jsonl.LineEnd)) && !isUnwritten(line, s.offset) {
 		return damage
 	}
 	bad := s.position.Sequence + 1
 	for {
-		if change, _, err := LineChain(line); err == nil && change.Synced >= bad {
+		if change, _, err := jsonl.LineChain(line); err == nil && change.Synced >= bad {
 			return damage
 		}
 		var err error
@@ -115,4 +116,20 @@ func (s *source) checkRemains(line []byte, damage error) error {
 			return nil
 		}
 	}
+}
+
+// sector is the least that a disk writes whole or not at all.
+const sector = 512
+
+// isUnwritten tells whether a sector was not written that has a part of a line, by where
+// the line ends. One byte that a flipped bit has made filler does not tell so.
+func isUnwritten(line []byte, end int64) bool {
+	for at := end - int64(len(line)); at < end; {
+		n := min(sector-at%sector, end-at)
+		if len(bytes.Trim(line[:n], filler+"\x00")) == 0 {
+			return true
+		}
+		line, at = line[n:], at+n
+	}
+	return false
 }

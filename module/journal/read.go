@@ -2,6 +2,7 @@ package journal
 
 import (
 	"bufio"
+	"bytes"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/generic-registry/caddy-generic-registry/module/journal/jsonl"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -66,7 +68,7 @@ func (s *source) begin(file io.Reader) error {
 	if err != nil {
 		return err
 	}
-	header, err := ParseHeader(line)
+	header, err := jsonl.ParseHeader(line)
 	if err != nil {
 		// A newer release would have said so in the store's own format.
 		return fmt.Errorf("%w: %w", store.ErrDamaged, err)
@@ -84,7 +86,7 @@ func (s *source) begin(file io.Reader) error {
 
 func newReader(r io.Reader) *bufio.Reader { return bufio.NewReaderSize(r, 64<<10) }
 
-// line returns the next line with its end. io.EOF when there is none, ErrDamaged
+// line returns the next line with its end. io.EOF when there is none but filler, ErrDamaged
 // when it has no end.
 func (s *source) line() ([]byte, error) {
 	var line []byte
@@ -95,7 +97,7 @@ func (s *source) line() ([]byte, error) {
 		switch {
 		case err == nil:
 			return line, nil
-		case err == io.EOF && len(line) == 0:
+		case err == io.EOF && len(bytes.Trim(line, filler)) == 0:
 			return nil, io.EOF
 		case err == io.EOF:
 			return line, fmt.Errorf("%w: the last line is cut", store.ErrDamaged)
@@ -112,7 +114,7 @@ func (s *source) next() (line []byte, change store.Change, err error) {
 	if line, err = s.line(); err != nil {
 		return line, change, err
 	}
-	change, chain, err := ParseLine(line, s.position.Chain)
+	change, chain, err := jsonl.ParseLine(line, s.position.Chain)
 	if err != nil {
 		return line, change, fmt.Errorf("change %d: %w", s.position.Sequence+1, err)
 	}

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/generic-registry/caddy-generic-registry/module/journal/jsonl"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -94,7 +95,7 @@ func (s *salvage) open(file io.Reader, of segment) (*source, error) {
 	if err != nil || s.end.Sequence > 0 {
 		return lines, err
 	}
-	header, err := ParseHeader(line)
+	header, err := jsonl.ParseHeader(line)
 	if err == nil && header.Store != s.store {
 		err = errors.New("it is of another store")
 	}
@@ -102,14 +103,14 @@ func (s *salvage) open(file io.Reader, of segment) (*source, error) {
 }
 
 func (s *salvage) take(line []byte) error {
-	if change, chain, err := ParseLine(line, s.end.Chain); err == nil && change.Sequence == s.end.Sequence+1 {
+	if change, chain, err := jsonl.ParseLine(line, s.end.Chain); err == nil && change.Sequence == s.end.Sequence+1 {
 		if err := s.fn(line, change, chain); err != nil {
 			return err
 		}
 		s.end, s.bad = store.Position{Sequence: change.Sequence, Chain: chain}, false
 		return nil
 	}
-	change, _, err := LineChain(line)
+	change, _, err := jsonl.LineChain(line)
 	if err != nil {
 		s.bad = true
 		return nil

@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
+	"github.com/generic-registry/caddy-generic-registry/module/journal/jsonl"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -32,7 +33,7 @@ type segment struct {
 	first, last uint64 // last is unknown (0) of a plain segment
 	compressed  bool
 	header      int64 // bytes of the header line; of the active one
-	size        int64 // of the file; of the active one
+	size        int64 // of the file, with its filler; of the active one
 }
 
 func (s segment) name() string {
@@ -106,7 +107,7 @@ func segmentsIn(directory string) ([]segment, error) {
 // open whether that is durable: ErrUnclear.
 func (j *Journal) makeSegment(after store.Position, lines []byte) (disk.File, segment, error) {
 	s := segment{first: after.Sequence + 1}
-	text := AppendHeader(nil, NewJournalHeader(j.store, after))
+	text := jsonl.AppendHeader(nil, jsonl.NewHeader(j.store, after))
 	s.header = int64(len(text))
 	text = append(text, lines...)
 	s.size = int64(len(text))
@@ -115,6 +116,12 @@ func (j *Journal) makeSegment(after store.Position, lines []byte) (disk.File, se
 		return nil, s, fmt.Errorf("removing an unfinished segment: %w", err)
 	}
 	file, err := j.options.FS.Create(temporary)
+	if err == nil {
+		err = file.Close()
+	}
+	if err == nil {
+		file, err = j.options.FS.Edit(temporary)
+	}
 	if err != nil {
 		return nil, s, fmt.Errorf("creating segment: %w", err)
 	}
@@ -128,7 +135,7 @@ func (j *Journal) placeSegment(file disk.File, temporary, name string, text []by
 	if err := file.Allocate(0, j.segmentSize()); err != nil {
 		return fmt.Errorf("reserving disk space: %w", err)
 	}
-	if _, err := file.Write(text); err != nil {
+	if _, err := file.WriteAt(text, 0); err != nil {
 		return fmt.Errorf("writing segment: %w", err)
 	}
 	if err := file.Sync(); err != nil {

@@ -15,7 +15,7 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/generic-registry/caddy-generic-registry/module/journal"
+	"github.com/generic-registry/caddy-generic-registry/module/journal/jsonl"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/backup"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
@@ -167,7 +167,7 @@ func (f *backupFixture) history(streams ...[]byte) history {
 	var at store.Position
 	for _, stream := range streams {
 		var err error
-		at, err = journal.ReadLines(f.readBackup(stream).lines, at, func(change store.Change) error {
+		at, err = jsonl.ReadLines(f.readBackup(stream).lines, at, func(change store.Change) error {
 			key := ref(change.Owner, change.Package, change.Version, change.File).Key()
 			switch change.Operation {
 			case store.OperationPublish:

@@ -27,18 +27,14 @@ type journalDisk struct {
 }
 
 func (d *journalDisk) Create(name string) (disk.File, error) {
-	if !strings.Contains(filepath.Base(name), ".jsonl") {
-		return d.OS.Create(name)
-	}
-	if d.struck.Load() {
+	if strings.Contains(filepath.Base(name), ".jsonl") && d.struck.Load() {
 		return nil, syscall.EIO
 	}
-	file, err := d.OS.Create(name)
-	return journalFile{file, d}, err
+	return d.OS.Create(name)
 }
 
-func (d *journalDisk) Append(name string) (disk.File, error) {
-	file, err := d.OS.Append(name)
+func (d *journalDisk) Edit(name string) (disk.File, error) {
+	file, err := d.OS.Edit(name)
 	if strings.Contains(filepath.Base(name), ".jsonl") {
 		file = journalFile{file, d}
 	}
@@ -50,14 +46,14 @@ type journalFile struct {
 	disk *journalDisk
 }
 
-func (f journalFile) Write(lines []byte) (int, error) {
+func (f journalFile) WriteAt(lines []byte, at int64) (int, error) {
 	if f.disk.failing.Load() && bytes.Count(lines, []byte("\n")) > 1 {
 		f.disk.struck.Store(true)
 	}
 	if !f.disk.struck.Load() {
-		return f.File.Write(lines)
+		return f.File.WriteAt(lines, at)
 	}
-	n, err := f.File.Write(lines[:f.disk.keep(lines)])
+	n, err := f.File.WriteAt(lines[:f.disk.keep(lines)], at)
 	if err == nil && n < len(lines) {
 		err = syscall.EIO
 	}

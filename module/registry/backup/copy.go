@@ -11,7 +11,7 @@ import (
 	"io"
 	"sync"
 
-	"github.com/generic-registry/caddy-generic-registry/module/journal"
+	"github.com/generic-registry/caddy-generic-registry/module/journal/jsonl"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/transfer"
 )
@@ -184,7 +184,7 @@ func (f *blobFinder) find(locator store.Locator) (store.Blob, error) {
 		if err != nil {
 			return store.Blob{}, fmt.Errorf("reading lines: %w", err)
 		}
-		change, _, err := journal.LineChain(line)
+		change, _, err := jsonl.LineChain(line)
 		if err != nil {
 			return store.Blob{}, err
 		}

@@ -3,7 +3,7 @@ package backup
 import (
 	"bytes"
 
-	"github.com/generic-registry/caddy-generic-registry/module/journal"
+	"github.com/generic-registry/caddy-generic-registry/module/journal/jsonl"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -57,7 +57,7 @@ func (g *lineGatherer) hand() (rest int, err error) {
 	read := 0
 	for line := range bytes.Lines(g.pending[:end]) {
 		read += len(line)
-		if g.at, err = journal.ReadLines(line, g.at, func(change store.Change) error {
+		if g.at, err = jsonl.ReadLines(line, g.at, func(change store.Change) error {
 			g.changes = append(g.changes, change)
 			return nil
 		}); err != nil {

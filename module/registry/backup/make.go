@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/generic-registry/caddy-generic-registry/module/journal"
+	"github.com/generic-registry/caddy-generic-registry/module/journal/jsonl"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
@@ -82,7 +82,7 @@ func checkSince(ctx context.Context, journaled store.Journaled, since, now store
 		if err != nil {
 			return fmt.Errorf("reading the journal: %w", err)
 		}
-		change, chain, err := journal.LineChain(line.Bytes())
+		change, chain, err := jsonl.LineChain(line.Bytes())
 		if err != nil {
 			return fmt.Errorf("reading the journal: %w", err)
 		}

@@ -10,7 +10,7 @@ import (
 	"io"
 	"strings"
 
-	"github.com/generic-registry/caddy-generic-registry/module/journal"
+	"github.com/generic-registry/caddy-generic-registry/module/journal/jsonl"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -71,7 +71,7 @@ func ParseHead(text []byte, into any) error {
 	if head.Sum != head.sum() || head.Store == "" || head.Since.Sequence > head.Position.Sequence {
 		return fmt.Errorf("%w: %s was changed", store.ErrDamaged, backupHead)
 	}
-	if err := journal.DecodeStrictly(bytes.NewReader(text), into); err != nil {
+	if err := jsonl.DecodeStrictly(bytes.NewReader(text), into); err != nil {
 		return fmt.Errorf("%w: %s: %w", store.ErrDamaged, backupHead, err)
 	}
 	return nil

@@ -17,7 +17,7 @@ import (
 	"testing/iotest"
 	"time"
 
-	"github.com/generic-registry/caddy-generic-registry/module/journal"
+	"github.com/generic-registry/caddy-generic-registry/module/journal/jsonl"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -309,7 +309,7 @@ func FuzzBackup(f *testing.F) {
 		if err != io.EOF {
 			return
 		}
-		if at, err := journal.ReadLines(lines, reader.Head().Since, func(store.Change) error { return nil }); err != nil || at != reader.Head().Position {
+		if at, err := jsonl.ReadLines(lines, reader.Head().Since, func(store.Change) error { return nil }); err != nil || at != reader.Head().Position {
 			t.Fatalf("lines up to %+v, %v", at, err)
 		}
 		finder := &blobFinder{lines: bufio.NewReader(bytes.NewReader(lines))}
@@ -334,7 +334,7 @@ var errWrite = errors.New("writing failed")
 // appendChange appends the line of a change that follows a chain.
 func appendChange(t testing.TB, to []byte, previous store.Digest, change store.Change) ([]byte, store.Digest) {
 	t.Helper()
-	line, chain, err := journal.AppendLine(to, previous, change)
+	line, chain, err := jsonl.AppendLine(to, previous, change)
 	if err != nil {
 		t.Fatal(err)
 	}

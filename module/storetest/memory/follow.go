@@ -6,7 +6,7 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/generic-registry/caddy-generic-registry/module/journal"
+	"github.com/generic-registry/caddy-generic-registry/module/journal/jsonl"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -69,7 +69,7 @@ func (f *follower) Next(ctx context.Context, limit int) (changes []store.Change,
 		return nil, err
 	}
 	for _, line := range lines[:min(limit, len(lines))] {
-		change, _, err := journal.LineChain(line)
+		change, _, err := jsonl.LineChain(line)
 		if err != nil {
 			return nil, fmt.Errorf("reading a line: %w", err)
 		}

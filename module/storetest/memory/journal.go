@@ -11,7 +11,7 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/generic-registry/caddy-generic-registry/module/journal"
+	"github.com/generic-registry/caddy-generic-registry/module/journal/jsonl"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
 )
@@ -24,7 +24,7 @@ type memoryJournal struct {
 
 func (j *memoryJournal) append(change store.Change) (store.Change, error) {
 	change.Sequence, change.Synced = j.at.Sequence+1, j.at.Sequence
-	line, chain, err := journal.AppendLine(nil, j.at.Chain, change)
+	line, chain, err := jsonl.AppendLine(nil, j.at.Chain, change)
 	if err != nil {
 		return change, err
 	}
@@ -39,7 +39,7 @@ func (j *memoryJournal) replay(id string) (state, error) {
 	var at store.Position
 	for _, line := range j.lines {
 		var err error
-		if at, err = journal.ReadLines(line, at, made.apply); err != nil {
+		if at, err = jsonl.ReadLines(line, at, made.apply); err != nil {
 			return made, err
 		}
 	}
@@ -91,7 +91,7 @@ func (s *metadataStore) ReadJournal(ctx context.Context, after, to uint64, w io.
 	leave()
 	var at store.Position
 	for i, line := range lines {
-		if at, err = journal.ReadLines(line, at, func(store.Change) error { return nil }); err != nil {
+		if at, err = jsonl.ReadLines(line, at, func(store.Change) error { return nil }); err != nil {
 			return err
 		}
 		if uint64(i) < after {
@@ -173,7 +173,7 @@ func (m *Metadata) ImportJournal(_ context.Context, _, id string, lines io.Reade
 		if err != nil && !errors.Is(err, io.EOF) {
 			return err
 		}
-		if imported.at, err = journal.ReadLines(line, imported.at, func(store.Change) error { return nil }); err != nil {
+		if imported.at, err = jsonl.ReadLines(line, imported.at, func(store.Change) error { return nil }); err != nil {
 			return err
 		}
 		imported.lines = append(imported.lines, line)

@@ -9,7 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/generic-registry/caddy-generic-registry/module/journal"
+	"github.com/generic-registry/caddy-generic-registry/module/journal/jsonl"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/backup"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
@@ -115,7 +115,7 @@ func pack(w io.Writer, path string, head folderHead, names []string) error {
 		if err != nil {
 			return fmt.Errorf("reading the journal of the backup: %w", err)
 		}
-		if at, err = journal.ReadLines(lines, at, func(change store.Change) error { return packBlob(out, path, change) }); err != nil {
+		if at, err = jsonl.ReadLines(lines, at, func(change store.Change) error { return packBlob(out, path, change) }); err != nil {
 			return err
 		}
 	}

@@ -1,4 +1,4 @@
-package journal
+package jsonl
 
 import (
 	"bytes"
@@ -140,9 +140,9 @@ func TestLinesThatAreDamaged(t *testing.T) {
 		{"cut in the middle", line[:40] + "\n"},
 		{"two glued together", line[:len(line)-1] + line},
 		{"another line", string(lines[2])},
-		{"a header", string(AppendHeader(nil, NewJournalHeader("id", store.Position{})))},
+		{"a header", string(AppendHeader(nil, NewHeader("id", store.Position{})))},
 		{"a chain in upper case", strings.Replace(line, before[2].String(), strings.ToUpper(before[2].String()), 1)},
-		{"nothing but a chain", chainField + before[0].String() + lineEnd},
+		{"nothing but a chain", chainField + before[0].String() + LineEnd},
 		{"zeros", strings.Repeat("\x00", len(line))},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -151,10 +151,10 @@ func TestLinesThatAreDamaged(t *testing.T) {
 			}
 		})
 	}
-	if _, _, err := LineChain([]byte(`{"seq":1` + chainField + before[1].String() + lineEnd)); err != nil {
+	if _, _, err := LineChain([]byte(`{"seq":1` + chainField + before[1].String() + LineEnd)); err != nil {
 		t.Errorf("a line that nothing is held against: %v", err)
 	}
-	if _, _, err := LineChain([]byte(`{"seq":"one"` + chainField + before[1].String() + lineEnd)); !errors.Is(err, store.ErrDamaged) {
+	if _, _, err := LineChain([]byte(`{"seq":"one"` + chainField + before[1].String() + LineEnd)); !errors.Is(err, store.ErrDamaged) {
 		t.Errorf("a line that is no change: %v", err)
 	}
 }
@@ -163,7 +163,7 @@ func TestLinesThatAreDamaged(t *testing.T) {
 func TestLinesOfNewerReleases(t *testing.T) {
 	var previous store.Digest
 	for _, body := range []string{`{"seq":1,"colour":"red"`, `{"seq":1,"token":{"id":"x","colour":"red"}`, `{"seq":-1`, `{"seq":1}{"seq":2`} {
-		line := []byte(body + chainField + chainOf(previous, []byte(body)).String() + lineEnd)
+		line := []byte(body + chainField + chainOf(previous, []byte(body)).String() + LineEnd)
 		if _, _, err := ParseLine(line, previous); !errors.Is(err, store.ErrFormat) || errors.Is(err, store.ErrDamaged) {
 			t.Errorf("%s: %v", body, err)
 		}
@@ -172,7 +172,7 @@ func TestLinesOfNewerReleases(t *testing.T) {
 
 func TestHeaders(t *testing.T) {
 	_, before := sampleLines(t)
-	want := NewJournalHeader("store", store.Position{Sequence: 3, Chain: before[3]})
+	want := NewHeader("store", store.Position{Sequence: 3, Chain: before[3]})
 	line := AppendHeader([]byte("before"), want)
 	if text := "before" + `{"journal":2,"store":"store","first":4,"chain":"` + before[3].String() + "\"}\n"; string(line) != text {
 		t.Errorf("header is %s, want %s", line, text)
@@ -213,7 +213,7 @@ func FuzzLine(f *testing.F) {
 	for i, line := range lines {
 		f.Add(line, before[i][:])
 	}
-	f.Add([]byte(`{"seq":1`+chainField+before[1].String()+lineEnd), before[0][:])
+	f.Add([]byte(`{"seq":1`+chainField+before[1].String()+LineEnd), before[0][:])
 	f.Fuzz(func(t *testing.T, line, previousBytes []byte) {
 		var previous store.Digest
 		copy(previous[:], previousBytes)

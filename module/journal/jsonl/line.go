@@ -1,4 +1,6 @@
-package journal
+// Package jsonl writes and reads the lines of a journal: changes as JSON, each line chained
+// to the one before, after a header that says whose they are.
+package jsonl
 
 import (
 	"bytes"
@@ -17,12 +19,14 @@ import (
 // before that field. So a line that was changed, left out, added or moved shows.
 const (
 	chainField = `,"chain":"`
-	lineEnd    = "\"}\n"
-	chainTail  = len(chainField) + 2*sha256.Size + len(lineEnd)
+	chainTail  = len(chainField) + 2*sha256.Size + len(LineEnd)
 )
 
-// JournalFormat is the format of journals that this release writes and reads.
-const JournalFormat = 2
+// LineEnd is how each line ends.
+const LineEnd = "\"}\n"
+
+// Format is the format of journals that this release writes and reads.
+const Format = 2
 
 // AppendLine appends the line of a change, with its newline, and returns the chain
 // that it ends with. Times are written in UTC. It fails only for a time after the
@@ -41,7 +45,7 @@ func AppendLine(to []byte, previous store.Digest, change store.Change) (line []b
 	chain = chainOf(previous, line[len(to):])
 	line = append(line, chainField...)
 	line = hex.AppendEncode(line, chain[:])
-	return append(line, lineEnd...), chain, nil
+	return append(line, LineEnd...), chain, nil
 }
 
 func chainOf(previous store.Digest, body []byte) (chain store.Digest) {
@@ -89,10 +93,10 @@ func LineChain(line []byte) (store.Change, store.Digest, error) {
 // splitLine returns what a line's chain covers, and the chain.
 func splitLine(line []byte) (body []byte, chain store.Digest, err error) {
 	cut := len(line) - chainTail
-	if cut < 1 || !bytes.HasSuffix(line, []byte(lineEnd)) || !bytes.HasPrefix(line[cut:], []byte(chainField)) {
+	if cut < 1 || !bytes.HasSuffix(line, []byte(LineEnd)) || !bytes.HasPrefix(line[cut:], []byte(chainField)) {
 		return nil, chain, fmt.Errorf("%w: a line of %d bytes without a chain at its end", store.ErrDamaged, len(line))
 	}
-	chain, err = store.ParseDigest(string(line[cut+len(chainField) : len(line)-len(lineEnd)]))
+	chain, err = store.ParseDigest(string(line[cut+len(chainField) : len(line)-len(LineEnd)]))
 	if err != nil {
 		return nil, chain, fmt.Errorf("%w: chain of a line: %w", store.ErrDamaged, err)
 	}
@@ -119,8 +123,8 @@ func DecodeStrictly(text io.Reader, value any) error {
 	return nil
 }
 
-// JournalHeader is the first line of each segment of a journal.
-type JournalHeader struct {
+// Header is the first line of each segment of a journal.
+type Header struct {
 	// Journal is the format of the lines that follow.
 	Journal int `json:"journal"`
 	// Store is the ID of the store that the journal is of.
@@ -131,41 +135,41 @@ type JournalHeader struct {
 	Chain string `json:"chain"`
 }
 
-// NewJournalHeader returns the header of what follows a position.
-func NewJournalHeader(id string, after store.Position) JournalHeader {
-	return JournalHeader{Journal: JournalFormat, Store: id, First: after.Sequence + 1, Chain: after.Chain.String()}
+// NewHeader returns the header of what follows a position.
+func NewHeader(id string, after store.Position) Header {
+	return Header{Journal: Format, Store: id, First: after.Sequence + 1, Chain: after.Chain.String()}
 }
 
 // After is the position that the segment begins after. The header must be one that
-// ParseHeader or NewJournalHeader returned.
-func (h JournalHeader) After() store.Position {
+// ParseHeader or NewHeader returned.
+func (h Header) After() store.Position {
 	chain, _ := store.ParseDigest(h.Chain) // ParseHeader has
 	return store.Position{Sequence: h.First - 1, Chain: chain}
 }
 
 // AppendHeader appends the header as a line with its newline.
-func AppendHeader(to []byte, header JournalHeader) []byte {
+func AppendHeader(to []byte, header Header) []byte {
 	text, _ := json.Marshal(header) // numbers and strings always can be
 	return append(append(to, text...), '\n')
 }
 
 // ParseHeader reads a line that AppendHeader wrote. ErrDamaged when it is none,
 // ErrFormat when it is one of another release.
-func ParseHeader(line []byte) (header JournalHeader, err error) {
+func ParseHeader(line []byte) (header Header, err error) {
 	var format struct {
 		Journal int `json:"journal"`
 	}
 	if !bytes.HasSuffix(line, []byte("\n")) || json.Unmarshal(line, &format) != nil || format.Journal < 1 {
-		return JournalHeader{}, fmt.Errorf("%w: a journal that does not begin with a header", store.ErrDamaged)
+		return Header{}, fmt.Errorf("%w: a journal that does not begin with a header", store.ErrDamaged)
 	}
-	if format.Journal != JournalFormat {
-		return JournalHeader{}, fmt.Errorf("%w: the journal has format %d, this release reads %d only; use the release that wrote it", store.ErrFormat, format.Journal, JournalFormat)
+	if format.Journal != Format {
+		return Header{}, fmt.Errorf("%w: the journal has format %d, this release reads %d only; use the release that wrote it", store.ErrFormat, format.Journal, Format)
 	}
 	if err := DecodeStrictly(bytes.NewReader(line), &header); err != nil {
-		return JournalHeader{}, fmt.Errorf("%w: header of a journal: %w", store.ErrDamaged, err)
+		return Header{}, fmt.Errorf("%w: header of a journal: %w", store.ErrDamaged, err)
 	}
 	if _, err := store.ParseDigest(header.Chain); err != nil || header.Store == "" || header.First == 0 {
-		return JournalHeader{}, fmt.Errorf("%w: header of a journal without store, number or chain", store.ErrDamaged)
+		return Header{}, fmt.Errorf("%w: header of a journal without store, number or chain", store.ErrDamaged)
 	}
 	return header, nil
 }
