@@ -160,6 +160,6 @@ var smallTables = []edit{
 	{"module/metadata/badger/open.go", "memTableSize     = 8 << 20", "memTableSize     = 128 << 10"},
 	{"module/metadata/badger/open.go", "WithMetricsEnabled(false)", "WithValueThreshold(8 << 10).WithMetricsEnabled(false)"},
 	{"module/metadata/badger/open.go", "WithBaseTableSize(4 << 20)", "WithBaseTableSize(32 << 10).WithBaseLevelSize(128 << 10)"},
-	{"module/metadata/badger/database.go", "storeSize = 512 << 10", "storeSize = 8 << 10"},
+	{"module/metadata/badger/database.go", "transactionSize = 512 << 10", "transactionSize = 8 << 10"},
 	{"module/metadata/badger/commit.go", "batchWeight = 1024", "batchWeight = 64"}, // what one transaction takes
 }

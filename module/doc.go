@@ -8,8 +8,8 @@
 // or a request uses them.
 //
 // The rules of who may do what are compiled once, when the configuration is loaded.
-// Handler.identify finds the user and Handler.authorize decides, before any store is
+// Package visit finds the user of a request, and Visit.May decides before any store is
 // asked. The authenticator finds the registry of a token by its root and leaves the token
-// in a request variable; the handler judges its scope. A quota is looked at before the
+// in a request variable; package visit judges its scope. A quota is looked at before the
 // body, and decided in the transaction that publishes.
 package module

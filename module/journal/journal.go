@@ -120,10 +120,9 @@ func (j *Journal) Begin() error {
 	return j.finishSealed()
 }
 
-// Renew writes the good part of the last segment anew, durably. Before lines are
-// built upon that no transaction followed, this must be done: the sync of the append
-// that wrote them may have failed, and then a later one does not help, although they
-// can be read.
+// Renew writes the good part of the last segment anew, durably. It comes before anything
+// relies on lines that the database may not have: the sync of the append that wrote them
+// may have failed. Such lines can be read, and a later sync does not make them durable.
 func (j *Journal) Renew() error {
 	if j.file != nil {
 		return nil

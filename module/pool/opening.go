@@ -36,7 +36,7 @@ type awaited struct {
 	settled atomic.Bool   // the start has given up, or gets err
 }
 
-// settle tells whether the caller decides what becomes of the start: the first one does.
+// settle is true for its first caller only, who decides whether the start fails.
 func (a *awaited) settle() bool { return a.settled.CompareAndSwap(false, true) }
 
 // open opens the store, and tries again until it is open, or nobody uses it.

@@ -15,8 +15,8 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/transfer"
 )
 
-// saveStep is after how many bytes of an upload they are made durable, and the upload
-// with them: what a client sends again at most when the server was killed.
+// saveStep is in bytes. An upload is made durable after each saveStep bytes, so that a client
+// sends at most that much again after a kill of the server.
 const saveStep = 16 << 20
 
 // Append is a request that goes on with an upload.
@@ -53,8 +53,8 @@ func (e *OffsetError) Unwrap() error { return store.ErrOffset }
 // request says that it is complete. What came of the body before an error is kept, and
 // durable. It returns how the upload stands, with an error too, once it is known.
 //
-// ErrSessionNotFound, ErrOvertaken; *OffsetError, ErrLength, ErrEnded; and what Publish
-// returns. After ErrExists, ErrDraft, ErrNotDraft, ErrDigest of the whole file and a quota that Publish has
+// The error is ErrSessionNotFound, ErrOvertaken, *OffsetError, ErrLength, ErrEnded, or one
+// that Publish returns. After ErrExists, ErrDraft, ErrNotDraft, ErrDigest of the whole file and a quota that Publish has
 // found exceeded the upload is gone.
 func (r *Registry) AppendUpload(ctx context.Context, ref store.Ref, id store.SessionID, user string, request Append, limits Limits) (Upload, error) {
 	u, err := r.takeUpload(ctx, ref, id, user, request.Interrupt)

@@ -29,8 +29,8 @@ type Content struct {
 // ErrBusy, ErrNoSpace, ErrUnavailable, ErrDigest and *BodyError. After any other error
 // the outcome is open until the store is opened again.
 //
-// The caller has looked for an existing file already, and refused it before its body
-// (CheckPublish). Here the store decides between publishes that race.
+// The caller has already refused a duplicate before its body was read (CheckPublish). Here
+// the store decides between publishes that race.
 func (r *Registry) Publish(ctx context.Context, ref store.Ref, creator string, content Content, limits Limits) (store.File, error) {
 	content, counted, err := r.checkQuota(ctx, ref, content, 0, limits)
 	if err != nil {

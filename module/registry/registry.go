@@ -3,7 +3,6 @@ package registry
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -18,7 +17,6 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/registry/tokens"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/webhook"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
-	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
 // Registry publishes, reads and deletes files over a pair of stores, and removes
@@ -168,71 +166,6 @@ func (r *Registry) Blobs() store.BlobStore { return r.blobs }
 
 // Now is the registry's clock.
 func (r *Registry) Now() time.Time { return r.now() }
-
-// DeleteFile deletes a published file, and its version when it was the last one.
-// ErrPackageNotFound, ErrFileNotFound, ErrNoSpace, ErrUnavailable.
-func (r *Registry) DeleteFile(ctx context.Context, ref store.Ref, user string) error {
-	return r.deleteFile(ctx, ref, store.Act{User: user, Only: store.Published})
-}
-
-// DeleteDraftFile is DeleteFile for a file of a draft.
-func (r *Registry) DeleteDraftFile(ctx context.Context, ref store.Ref, user string) error {
-	return r.deleteFile(ctx, ref, store.Act{User: user, Only: store.Drafted})
-}
-
-func (r *Registry) deleteFile(ctx context.Context, ref store.Ref, act store.Act) error {
-	act.Time = r.now()
-	ctx, cancel := waiting.Settled(ctx)
-	defer cancel()
-	if err := r.IsBehind(); err != nil {
-		return err
-	}
-	if err := r.metadata.DeleteFile(ctx, ref, act); err != nil {
-		return fmt.Errorf("deleting file: %w", err)
-	}
-	r.WakeReaper()
-	return nil
-}
-
-// DeleteVersion deletes a published version with all its files. ErrPackageNotFound,
-// ErrNoSpace, ErrUnavailable.
-func (r *Registry) DeleteVersion(ctx context.Context, ref store.VersionRef, user string) error {
-	return r.deleteVersion(ctx, ref, store.Act{User: user, Only: store.Published})
-}
-
-// DeleteDraft is DeleteVersion for a draft.
-func (r *Registry) DeleteDraft(ctx context.Context, ref store.VersionRef, user string) error {
-	return r.deleteVersion(ctx, ref, store.Act{User: user, Only: store.Drafted})
-}
-
-func (r *Registry) deleteVersion(ctx context.Context, ref store.VersionRef, act store.Act) error {
-	act.Time = r.now()
-	ctx, cancel := waiting.Settled(ctx)
-	defer cancel()
-	if err := r.IsBehind(); err != nil {
-		return err
-	}
-	if err := r.metadata.DeleteVersion(ctx, ref, act); err != nil {
-		return fmt.Errorf("deleting version: %w", err)
-	}
-	r.WakeReaper()
-	return nil
-}
-
-// DeletePackage deletes a package with all its versions. ErrPackageNotFound, ErrNoSpace,
-// ErrUnavailable.
-func (r *Registry) DeletePackage(ctx context.Context, owner, pkg, user string) error {
-	ctx, cancel := waiting.Settled(ctx)
-	defer cancel()
-	if err := r.IsBehind(); err != nil {
-		return err
-	}
-	if err := r.metadata.DeletePackage(ctx, owner, pkg, store.Act{User: user, Time: r.now()}); err != nil {
-		return fmt.Errorf("deleting package: %w", err)
-	}
-	r.WakeReaper()
-	return nil
-}
 
 // Close stops the background work and closes both stores. No other method may be
 // running or be called afterwards.

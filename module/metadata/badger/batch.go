@@ -49,7 +49,7 @@ func (b *batch) run(operations []*operation) (rest []*operation) {
 }
 
 // isFull tells whether the layer is as large as what Badger is given at once.
-func (b *batch) isFull() bool { return b.size >= storeSize }
+func (b *batch) isFull() bool { return b.size >= transactionSize }
 
 // commit has everybody see the layer, with what every one has: the state, and the
 // next id if it moved.

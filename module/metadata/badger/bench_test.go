@@ -36,7 +36,7 @@ func BenchmarkPublishFile(b *testing.B) {
 				durable := func() error { return nil }
 				if journalled == "without" {
 					withoutJournal(metadata)
-					durable = func() error { return metadata.awaitStored(context.Background()) }
+					durable = func() error { return metadata.awaitPersisted(context.Background()) }
 				}
 				r := registry.New(metadata, blobs, registry.Options{})
 				defer func() {

@@ -62,7 +62,7 @@ func fillPackages(b *testing.B, s *Store, files int) {
 			b.Fatal(err)
 		}
 	}
-	if err := s.awaitStored(context.Background()); err != nil {
+	if err := s.awaitPersisted(context.Background()); err != nil {
 		b.Fatal(err)
 	}
 }

@@ -98,7 +98,7 @@ func (s *Store) Checkpoint(ctx context.Context) error {
 // writeCheckpoint makes a checkpoint of what the database has for certain. An empty store
 // has none.
 func (s *Store) writeCheckpoint(ctx context.Context) (o *opened, made journal.Checkpoint, err error) {
-	if err := s.awaitStored(ctx); err != nil {
+	if err := s.awaitPersisted(ctx); err != nil {
 		return nil, made, err
 	}
 	if o, err = s.current(); err != nil {

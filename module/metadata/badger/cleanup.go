@@ -30,7 +30,7 @@ func (s *Store) Condemned(ctx context.Context, limit int) ([]store.Locator, erro
 	defer s.reaping.Unlock()
 	view := func(read func(reader) error) error { return s.view(ctx, read) }
 	for {
-		if err := firstError(func() error { return s.usable(ctx) }, func() error { return s.awaitStored(ctx) }); err != nil {
+		if err := firstError(func() error { return s.usable(ctx) }, func() error { return s.awaitPersisted(ctx) }); err != nil {
 			return nil, err
 		}
 		suffixes, err := s.condemned.next(limit, view)

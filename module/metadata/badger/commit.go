@@ -18,7 +18,7 @@ const (
 	queueLength = 1024
 
 	// batchWeight bounds the records of one batch, and of one operation. What they
-	// take is bounded besides (storeSize).
+	// take is bounded besides (transactionSize).
 	batchWeight = 1024
 
 	// operationWeight is more than the records that any publish or delete writes.
@@ -78,7 +78,7 @@ func (s *Store) commitLoop() {
 				return
 			}
 		}
-		// Whoever can go on comes first: publishes of one moment are synced together.
+		// Goroutines that are about to submit join this batch, and share its sync.
 		runtime.Gosched()
 		var operations []*operation
 		operations, next = s.gather(next)
@@ -112,7 +112,7 @@ func (s *Store) gather(first *operation) (operations []*operation, next *operati
 }
 
 // commit applies the operations, journals what they changed, has everybody see it,
-// and answers. The database gets it later (behind.go).
+// and answers. The database gets it later (persist.go).
 func (s *Store) commit(operations []*operation) {
 	s.committer.Lock()
 	defer s.committer.Unlock()

@@ -248,7 +248,7 @@ func writeMuch(b *batch) {
 func write(t *testing.T, s *Store, records func(b *batch)) {
 	t.Helper()
 	writeAhead(s, records)
-	if err := s.awaitStored(t.Context()); err != nil {
+	if err := s.awaitPersisted(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }

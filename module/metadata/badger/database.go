@@ -16,13 +16,13 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
-// storeSize bounds what Badger is given in one transaction, but for what one operation
+// transactionSize bounds what Badger is given in one transaction, but for what one operation
 // may add: a transaction may have 15 % of a memtable, which is 1.2 MiB.
-const storeSize = 512 << 10
+const transactionSize = 512 << 10
 
 // maxAhead bounds what is ahead of Badger but for the last batch, and so the memory that
 // it takes and what a start after a crash replays.
-const maxAhead = 4 * storeSize
+const maxAhead = 4 * transactionSize
 
 // database puts committed layers in front of Badger: a read sees all of them, and Badger
 // gets several of them at once, later. Badger's transactions are numbered here: with
@@ -186,10 +186,10 @@ func (d *database) commit(l *layer) {
 	d.behind++
 }
 
-// store gives Badger the oldest layers that it does not have, durably, and returns
+// persist gives Badger the oldest layers that it does not have, durably, and returns
 // them, for followed; none when it has all. After an error nobody knows whether Badger
 // has them, and the database has failed.
-func (d *database) store() ([]*layer, error) {
+func (d *database) persist() ([]*layer, error) {
 	layers := d.next()
 	if len(layers) == 0 {
 		return nil, nil
@@ -249,17 +249,17 @@ func (d *database) next() []*layer {
 	defer d.mu.Unlock()
 	size := 0
 	for i, l := range d.ahead {
-		if size += l.size; size > storeSize && i > 0 {
+		if size += l.size; size > transactionSize && i > 0 {
 			return d.ahead[:i]
 		}
 	}
 	return d.ahead
 }
 
-// storeAll gives Badger all that it does not have.
-func (d *database) storeAll() error {
+// persistAll gives Badger all that it does not have.
+func (d *database) persistAll() error {
 	for {
-		layers, err := d.store()
+		layers, err := d.persist()
 		if err != nil || len(layers) == 0 {
 			return err
 		}
@@ -279,9 +279,9 @@ func (d *database) awaitRoom(ctx context.Context) error {
 	return d.await(ctx, func() bool { return d.size <= maxAhead })
 }
 
-// awaitStored waits until Badger has what is committed now. Its errors are those of
+// awaitPersisted waits until Badger has what is committed now. Its errors are those of
 // await.
-func (d *database) awaitStored(ctx context.Context) error {
+func (d *database) awaitPersisted(ctx context.Context) error {
 	d.mu.Lock()
 	last := d.committed
 	d.mu.Unlock()

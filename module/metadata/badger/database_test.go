@@ -31,7 +31,7 @@ func writeVersions(t *testing.T, db *database, from, to int) {
 		l.put(versionedKey, &idRecord{uint64(i)})
 		l.write(fmt.Appendf(nil, "besides/%d", i), make([]byte, 900))
 		db.commit(l)
-		if err := db.storeAll(); err != nil {
+		if err := db.persistAll(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -136,7 +136,7 @@ func TestReadsSeeWhatIsCommitted(t *testing.T) {
 		wantLatest(t, db, 2)
 	}
 	wantAll()
-	if layers, err := db.store(); err != nil || len(layers) != 2 || len(db.ahead) != 0 {
+	if layers, err := db.persist(); err != nil || len(layers) != 2 || len(db.ahead) != 0 {
 		t.Fatalf("Badger took %d, %v", len(layers), err)
 	}
 	wantAll()
@@ -147,7 +147,7 @@ func TestReadsSeeWhatIsCommitted(t *testing.T) {
 	}
 	commit(3)
 	stored := db.stored
-	if _, err := db.store(); err == nil {
+	if _, err := db.persist(); err == nil {
 		t.Error("a closed database takes a layer")
 	}
 	if db.stored != stored || db.last == stored || len(db.ahead) != 1 {

@@ -95,15 +95,15 @@ func TestDescriptorsAreLent(t *testing.T) {
 		return j.Append(changes)
 	}
 	s.committer.Unlock()
-	setStore(s, func(db *database) ([]*layer, error) {
+	setPersist(s, func(db *database) ([]*layer, error) {
 		storing.Store(s.descriptors.free())
-		return db.store()
+		return db.persist()
 	})
 	free.Store(heldDescriptors)
 	if err := s.DeleteFile(t.Context(), numberedRef("o", 1), testAct); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.awaitStored(t.Context()); err != nil {
+	if err := s.awaitPersisted(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if got := appending.Load(); got != lentDescriptors {

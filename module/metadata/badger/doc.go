@@ -11,7 +11,7 @@
 //  3. It commits the layer: from now on all reads see it (database.go, layer.go). Everybody
 //     is answered.
 //  4. The database is given the layers that it does not have, every 50 ms, or at once when
-//     somebody waits, in synced transactions of about half a MiB (behind.go). With each go
+//     somebody waits, in synced transactions of about half a MiB (persist.go). With each go
 //     the journal's position and sums over all records (state.go).
 //  5. The reaper is told of condemned bytes once the database has their deletion.
 //
@@ -24,7 +24,7 @@
 // for the transaction in progress, and so for the disk.
 //
 // A checkpoint of the journal is made beside all this, from a snapshot that is read in pages,
-// when the changes after the last checkpoint are many (checkpoint.go, teller.go). The scrub
+// when the changes after the last checkpoint are many (checkpoint.go, checkpoint_lines.go). The scrub
 // reads the journal's files too. While the database is whole, a new checkpoint stands for
 // a damaged file, which is then moved away.
 //
@@ -40,7 +40,7 @@
 //   - A database that is behind: the lines that it lacks are replayed, through the code that
 //     made the changes (replay.go).
 //   - A database that is missing: it is made from the newest checkpoint that is whole and
-//     the changes after it (told.go).
+//     the changes after it (checkpoint_read.go).
 //   - A database with positive evidence of damage: a table that does not pass its checksum, a
 //     cut manifest (preflight.go), sums that do not hold, or a damaged record in the way of
 //     a replay. The journal is read whole, and then Badger's files are moved to

@@ -83,8 +83,8 @@ func TestAMemtableThatCannotBeMade(t *testing.T) {
 // blockNextMemtable puts a directory where the logs of the next memtables would be.
 func blockNextMemtable(t *testing.T, s *Store) {
 	t.Helper()
-	s.storer.Lock()
-	defer s.storer.Unlock()
+	s.persister.Lock()
+	defer s.persister.Unlock()
 	if err := os.Remove(s.room.next); err != nil {
 		t.Fatal(err)
 	}

@@ -8,8 +8,8 @@ import (
 // gravePage is how many deleted versions are in memory at once while all files are read.
 const gravePage = 1_000
 
-// graveCursor tells which versions are deleted, of ids that never go down: so deleted
-// versions are read beside files, in pages.
+// graveCursor tells whether an id is that of a deleted version. It is asked in ascending
+// order of ids, so that it reads the deleted versions in pages.
 type graveCursor struct {
 	reader reader
 	prefix string   // gravePrefix, or tombPrefix for packages

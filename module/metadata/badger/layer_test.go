@@ -54,7 +54,7 @@ func (m *layerModel) drawKey(t *rapid.T) string {
 }
 
 func (m *layerModel) store(t *rapid.T) {
-	if err := m.db.storeAll(); err != nil {
+	if err := m.db.persistAll(); err != nil {
 		t.Fatal(err)
 	}
 }

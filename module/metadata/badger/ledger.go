@@ -21,10 +21,10 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// ledger holds the tables that Badger's compactions were about to make against those
-// that it then put into its manifest. Badger logs each table before it makes it, and
-// writes the manifest once the tables of a compaction are made: what was lost on the
-// way is the difference, once no compaction is under way.
+// ledger compares the tables that Badger's compactions announced with those in its
+// manifest. Badger logs each table before it makes it, and writes the manifest once the
+// tables of a compaction are made. While no compaction runs, a difference may be a table
+// that was lost.
 //
 // Badger promises neither. A table that was not logged, or a manifest that cannot be
 // followed, is a difference too.

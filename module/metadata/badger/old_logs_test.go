@@ -22,7 +22,7 @@ func TestALogThatIsInATableAlready(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := s.awaitStored(t.Context()); err != nil {
+	if err := s.awaitPersisted(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	logs := fullLogs(t, root)

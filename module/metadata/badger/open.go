@@ -83,7 +83,7 @@ type place struct {
 	inline                bool  // compress them, and make checkpoints, at once
 	checkpointLeast       int   // checkpointLeast
 	idle, retry, patience time.Duration
-	delay                 time.Duration // storeDelay
+	delay                 time.Duration // persistDelay
 	hang                  time.Duration // hangTime
 }
 
@@ -112,7 +112,7 @@ func take(path string, reserve int64, log *slog.Logger, fsys disk.FS) (*place, e
 	p := &place{
 		claim: claim, log: log, fsys: fsys,
 		room: &room{path: claim.Path, fsys: fsys, log: log}, descriptors: newDescriptors(),
-		idle: idleInterval, retry: retryInterval, patience: compactionPatience, delay: storeDelay, hang: hangTime,
+		idle: idleInterval, retry: retryInterval, patience: compactionPatience, delay: persistDelay, hang: hangTime,
 		checkpointLeast: checkpointLeast,
 		readOnly:        disk.IsReadOnly(claim.Path),
 	}

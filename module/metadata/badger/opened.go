@@ -61,7 +61,7 @@ func (o *opened) write(key []byte, record coding.Record) error {
 	l := newLayer()
 	l.put(key, record)
 	o.db.commit(l)
-	return o.db.storeAll()
+	return o.db.persistAll()
 }
 
 func newStoreID() string { return rand.Text() }

@@ -227,11 +227,11 @@ func crash(t *testing.T, s *Store, root string) string {
 // Seen to fail with a failed store that takes changes without having been opened again.
 func TestTheStoreHealsItself(t *testing.T) {
 	for _, test := range []struct {
-		name  string
-		store func(*database) ([]*layer, error)
+		name    string
+		persist func(*database) ([]*layer, error)
 	}{
 		{"it was stored", func(db *database) ([]*layer, error) {
-			layers, err := db.store()
+			layers, err := db.persist()
 			return layers, errors.Join(err, errDisk)
 		}},
 		{"it was not stored", func(*database) ([]*layer, error) { return nil, errDisk }},
@@ -240,10 +240,10 @@ func TestTheStoreHealsItself(t *testing.T) {
 			s := publishedStore(t, t.TempDir(), 2)
 			defer mustClose(t, s)
 			var failed sync.Once
-			setStore(s, func(db *database) (layers []*layer, err error) {
-				store := (*database).store
-				failed.Do(func() { store = test.store })
-				return store(db)
+			setPersist(s, func(db *database) (layers []*layer, err error) {
+				persist := (*database).persist
+				failed.Do(func() { persist = test.persist })
+				return persist(db)
 			})
 			before := s.database()
 			if err := publishNumbered(s, "o", 2); err != nil { // the journal has it
@@ -274,11 +274,11 @@ func (s *Store) database() *database {
 	return o.db
 }
 
-// setStore has the database written to in another way.
-func setStore(s *Store, store func(*database) ([]*layer, error)) {
-	s.storer.Lock()
-	defer s.storer.Unlock()
-	s.store = store
+// setPersist has the database written to in another way.
+func setPersist(s *Store, persist func(*database) ([]*layer, error)) {
+	s.persister.Lock()
+	defer s.persister.Unlock()
+	s.persist = persist
 }
 
 var errDisk error = &os.PathError{Op: "fsync", Path: "disk", Err: syscall.EIO}

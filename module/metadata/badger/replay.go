@@ -34,7 +34,7 @@ func (r *replay) take(ctx context.Context, line []byte, change store.Change, cha
 }
 
 func (r *replay) takeWith(ctx context.Context, apply func(*batch, store.Change) error, line []byte, change store.Change) error {
-	if r.batch != nil && r.batch.size+len(line) > storeSize {
+	if r.batch != nil && r.batch.size+len(line) > transactionSize {
 		if err := r.flush(); err != nil {
 			return err
 		}
@@ -73,7 +73,7 @@ func (r *replay) flush() error {
 	b := r.batch
 	r.batch, r.count = nil, 0
 	return firstError(
-		func() error { return r.opened.storeBatch(b) },
+		func() error { return r.opened.persistBatch(b) },
 		func() error { return r.opened.cleanUp(b.waiting) },
 	)
 }
@@ -85,15 +85,15 @@ func (o *opened) newReplayed() *batch {
 	return b
 }
 
-// storeBatch ends a batch, and has the database take it.
-func (o *opened) storeBatch(b *batch) error {
+// persistBatch ends a batch, and has the database take it.
+func (o *opened) persistBatch(b *batch) error {
 	defer b.end()
 	b.commit(o)
 	if o.place.readOnly {
 		o.db.followed([]*layer{b.layer}) // nobody waits for what stays in memory
 		return nil
 	}
-	if err := o.db.storeAll(); err != nil {
+	if err := o.db.persistAll(); err != nil {
 		return fmt.Errorf("committing replayed changes: %w", err)
 	}
 	return nil
@@ -230,7 +230,7 @@ func (o *opened) cleanUp(keys []string) error {
 			}
 		}
 		keys = append(keys, b.waiting...)
-		if err := o.storeBatch(b); err != nil {
+		if err := o.persistBatch(b); err != nil {
 			return err
 		}
 	}

@@ -243,7 +243,7 @@ func (r *room) makeNext() error {
 }
 
 // followMemtable makes the next log once Badger has taken the one that was made in
-// advance. It is called after each transaction. Requires s.storer.
+// advance. It is called after each transaction. Requires s.persister.
 func (r *room) followMemtable() {
 	if r.next != "" {
 		if info, err := os.Stat(r.next); err == nil && info.Size() == 0 {

@@ -19,7 +19,7 @@ import (
 
 // Store is an open Badger metadata store. Reads go to the database at once;
 // every mutation goes through one committer (commit.go) and its journal, and then to
-// the database (behind.go). When it is not known whether a change was stored, the
+// the database (persist.go). When it is not known whether a change was stored, the
 // store opens its files again (watch.go).
 type Store struct {
 	*place
@@ -29,7 +29,7 @@ type Store struct {
 	// use is held for reading by every operation and for writing by who changes what
 	// is open, so that the database is never touched after it is closed.
 	use    sync.RWMutex
-	opened *opened // nil while the store is opened again; held by use, or by committer and storer together
+	opened *opened // nil while the store is opened again; held by use, or by committer and persister together
 	closed atomic.Bool
 	away   atomic.Bool // what is open is being taken away: nobody begins to use it
 
@@ -41,7 +41,7 @@ type Store struct {
 	operations chan *operation
 	committer  sync.Mutex      // held while a batch is committed, and by reopening
 	committed  chan struct{}   // closed when no batch comes any more
-	storer     sync.Mutex      // held while the database is written to, and by reopening
+	persister  sync.Mutex      // held while the database is written to, and by reopening
 	ahead      chan struct{}   // something is ahead of the database
 	urgent     chan struct{}   // and somebody waits
 	failed     atomic.Bool     // a commit failed: what is stored is unknown
@@ -50,7 +50,7 @@ type Store struct {
 
 	// The two steps of making a change durable. Tests put faults in their place.
 	appendTo func(*journal.Journal, []store.Change) (store.Position, error)
-	store    func(*database) ([]*layer, error)
+	persist  func(*database) ([]*layer, error)
 
 	cache *cache
 
@@ -104,7 +104,7 @@ func (p *place) openStore(ctx context.Context) (*Store, error) {
 		urgent:     make(chan struct{}, 1),
 		due:        make(chan struct{}, 1),
 		appendTo:   (*journal.Journal).Append,
-		store:      (*database).store,
+		persist:    (*database).persist,
 		cache:      newCache(),
 		wake:       make(chan struct{}, 1),
 		snapshots:  make(map[*snapshot]struct{}),
@@ -131,7 +131,7 @@ func (p *place) openStore(ctx context.Context) (*Store, error) {
 	s.descriptors.hold()
 	s.mark()
 	s.background.Go(s.commitLoop)
-	s.background.Go(s.storeLoop)
+	s.background.Go(s.persistLoop)
 	s.background.Go(s.watch)
 	if !s.inline {
 		s.background.Go(s.checkpointing)

@@ -225,12 +225,12 @@ func TestAfterAFailedCommitNothingIsPromised(t *testing.T) {
 		t.Fatal(err)
 	}
 	fsys.stuck.Store(true) // the store cannot heal
-	setStore(s, func(*database) ([]*layer, error) { return nil, errDisk })
+	setPersist(s, func(*database) ([]*layer, error) { return nil, errDisk })
 	if err := publishNumbered(s, "o", 2); err != nil { // the journal has it
 		t.Fatal(err)
 	}
 	eventually(t, "the database fails", s.failed.Load)
-	setStore(s, (*database).store) // works again, as a sync after a failed one does
+	setPersist(s, (*database).persist) // works again, as a sync after a failed one does
 	if err := publishNumbered(s, "o", 3); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("the next publish says %v", err)
 	}

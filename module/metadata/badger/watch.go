@@ -224,8 +224,8 @@ func (s *Store) reopen() error {
 		return err
 	}
 	o.db.failed = s.onFailure
-	s.storer.Lock()
-	defer s.storer.Unlock()
+	s.persister.Lock()
+	defer s.persister.Unlock()
 	s.use.Lock()
 	defer s.use.Unlock()
 	s.committer.Lock()
@@ -239,8 +239,8 @@ func (s *Store) reopen() error {
 // takeAway leaves the store with nothing open, and returns what it had, which nobody
 // uses any more. Whoever comes meanwhile does not wait.
 func (s *Store) takeAway(ctx context.Context) (*opened, error) {
-	s.storer.Lock()
-	defer s.storer.Unlock()
+	s.persister.Lock()
+	defer s.persister.Unlock()
 	s.away.Store(true)
 	defer s.away.Store(false)
 	if err := poll(ctx, func() (bool, error) { return s.use.TryLock(), nil }); err != nil {

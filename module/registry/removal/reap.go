@@ -92,8 +92,8 @@ func (r *Remover) reapBatch(ctx context.Context) (removed int, err error) {
 	return len(deleted), err
 }
 
-// graceful is how many condemned blobs of a store with a grace are looked at: all of those
-// that wait come before those that are due.
+// graceful is how many condemned blobs are listed at once where there is a grace: those that
+// are not due yet may stand before those that are.
 const graceful = 100_000
 
 func (r *Remover) condemnedAtOnce() int {

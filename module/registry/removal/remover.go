@@ -24,7 +24,7 @@ type Remover struct {
 	graces    graces
 	sweeper   sweeper
 	behind    atomic.Pointer[error]           // why nothing is changed; nil when the metadata is not older than the blobs
-	recovered atomic.Pointer[[]store.Locator] // what the blob store wrote again when it was opened; nil once nobody's is deleted
+	recovered atomic.Pointer[[]store.Locator] // what the blob store wrote again when it was opened; nil once those that nothing names are deleted
 	condemned chan struct{}                   // holds one token when there may be bytes to reap
 }
 

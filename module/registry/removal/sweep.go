@@ -19,8 +19,8 @@ const (
 	// sweepMemory bounds how many locators are remembered from one sweep to the next.
 	sweepMemory = 100_000
 
-	// Usual and UsualShare: a sweep that would delete more than that number of blobs, and
-	// more than one of so many, deletes nothing until an administrator says so.
+	// A sweep that would delete more than Usual blobs, and more than 1/UsualShare of all
+	// blobs, deletes nothing until an administrator confirms it.
 	Usual      = 1_000
 	UsualShare = 100
 

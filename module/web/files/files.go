@@ -1,12 +1,8 @@
 package files
 
 import (
-	"errors"
 	"net/http"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
-	"github.com/generic-registry/caddy-generic-registry/module/store"
-	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
 	"github.com/generic-registry/caddy-generic-registry/module/store/naming"
 	"github.com/generic-registry/caddy-generic-registry/module/web/receive"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
@@ -57,49 +53,4 @@ func (f *Files) Serve(w http.ResponseWriter, r *http.Request, v *visit.Visit) er
 func (f *Files) Has(path visit.Path) bool {
 	_, err := ParseRoute(path)
 	return err == nil
-}
-
-// remove deletes a file or, when the path names none, a version. Drafts are deleted by those
-// who may write, and are nothing to others.
-func (f *Files) remove(w http.ResponseWriter, r *http.Request, v *visit.Visit) error {
-	mayWrite := v.May(grant.Write, v.About.Owner, v.About.Package)
-	mayDelete := v.May(grant.Delete, v.About.Owner, v.About.Package)
-	if mayDelete != nil && (mayWrite != nil || f.Drafts.Off) {
-		return mayDelete
-	}
-	err := v.Use(func(reg *registry.Registry) error {
-		isDraft, err := f.isDraft(r, v, reg)
-		switch {
-		case err != nil:
-			return err
-		case isDraft && mayWrite != nil:
-			return store.ErrPackageNotFound
-		case !isDraft && mayDelete != nil:
-			return mayDelete
-		}
-		// Each deletes nothing when the version has the other state by now.
-		deleteFile, deleteVersion := reg.DeleteFile, reg.DeleteVersion
-		if isDraft {
-			v.Untold()
-			deleteFile, deleteVersion = reg.DeleteDraftFile, reg.DeleteDraft
-		}
-		if v.About.File == "" {
-			return deleteVersion(r.Context(), v.About.VersionRef, v.User())
-		}
-		return deleteFile(r.Context(), v.About, v.User())
-	})
-	if err != nil {
-		return err
-	}
-	w.WriteHeader(http.StatusNoContent)
-	return nil
-}
-
-// isDraft tells whether the version of a visit is a draft.
-func (f *Files) isDraft(r *http.Request, v *visit.Visit, reg *registry.Registry) (bool, error) {
-	_, err := reg.Files(r.Context(), store.FileQuery{VersionRef: v.About.VersionRef, Draft: true, Limit: 1})
-	if errors.Is(err, store.ErrPackageNotFound) {
-		return false, nil
-	}
-	return err == nil, err
 }

@@ -38,11 +38,11 @@ var (
 
 // send sends the next bytes of the content. The kernel sends those of a file, with Caddy's
 // idle timeouts in force. Caddy sends in pieces: it wraps its source in an io.LimitedReader,
-// and so does http.ServeContent; Go looks through one of them for a file, and ReadFrom has
-// taken ServeContent's away.
+// and so does http.ServeContent. Go unwraps only one of them to find a file, so ReadFrom
+// removes that of ServeContent, and Caddy's stays.
 //
-// Go then sends as much as Caddy's limit says, whatever ours is. So the kernel gets
-// whole pieces only, and the rest is copied.
+// Go then obeys Caddy's limit and not ours. So the kernel gets whole pieces only, and the
+// rest is copied.
 func (s *sender) send(size int64) (sent int64, err error) {
 	// Over TLS and HTTP/2 there is no connection that the kernel could send to.
 	if s.content.file != nil && size >= headSize+leastSent && s.request.ProtoMajor == 1 && s.request.TLS == nil {

@@ -41,8 +41,8 @@ var statuses = []struct {
 	{store.ErrUnavailable, http.StatusServiceUnavailable, unavailable},
 	{store.ErrNoSpace, http.StatusInsufficientStorage, "not enough storage, try again later"},
 
-	// What a process or a disk has too little of passes, whichever call met it. ErrNoSpace
-	// says besides that nothing happened.
+	// A lack of disk, descriptors or memory is temporary, whichever call met it. ErrNoSpace,
+	// above, also promises that nothing was changed.
 	{syscall.ENOSPC, http.StatusServiceUnavailable, unavailable},
 	{syscall.EDQUOT, http.StatusServiceUnavailable, unavailable},
 	{syscall.EMFILE, http.StatusServiceUnavailable, unavailable},

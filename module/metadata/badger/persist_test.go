@@ -22,11 +22,11 @@ func held(t *testing.T, root string) (s *Store, release func(error)) {
 	t.Helper()
 	s = mustOpen(t, root)
 	result := make(chan error, 1)
-	setStore(s, func(db *database) ([]*layer, error) {
+	setPersist(s, func(db *database) ([]*layer, error) {
 		if err := <-result; err != nil {
 			return nil, err
 		}
-		return db.store()
+		return db.persist()
 	})
 	return s, func(err error) { result <- err; close(result) }
 }
@@ -73,8 +73,8 @@ func TestClosingWaitsForTheDatabase(t *testing.T) {
 		s := publishedStore(t, t.TempDir(), 1)
 		db, stored, hold := s.database(), make(chan struct{}), make(chan struct{})
 		var first sync.Once
-		setStore(s, func(db *database) ([]*layer, error) {
-			layers, err := db.store()
+		setPersist(s, func(db *database) ([]*layer, error) {
+			layers, err := db.persist()
 			if len(layers) == 0 {
 				first.Do(func() { close(stored); <-hold })
 			}
@@ -114,7 +114,7 @@ func TestNoBytesGoBeforeTheDatabaseKnows(t *testing.T) {
 	); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*storeDelay)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*persistDelay)
 	defer cancel()
 	if locators, err := s.Condemned(ctx, 10); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("condemned before the database knows: %v, %v", locators, err)
@@ -143,8 +143,8 @@ func TestTheReaperIsToldOfAllThatIsStored(t *testing.T) {
 	s := publishedStore(t, t.TempDir(), 1)
 	defer mustClose(t, s)
 	stored, hold := make(chan struct{}), make(chan struct{})
-	setStore(s, func(db *database) ([]*layer, error) {
-		layers, err := db.store()
+	setPersist(s, func(db *database) ([]*layer, error) {
+		layers, err := db.persist()
 		select {
 		case <-hold:
 		default:
@@ -157,7 +157,7 @@ func TestTheReaperIsToldOfAllThatIsStored(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-stored
-	ctx, cancel := context.WithTimeout(t.Context(), storeDelay)
+	ctx, cancel := context.WithTimeout(t.Context(), persistDelay)
 	defer cancel()
 	if locators, err := s.Condemned(ctx, 10); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("the reaper is told %v, %v", locators, err)
@@ -176,7 +176,7 @@ func TestAReplayThatMeetsDamage(t *testing.T) {
 	s := publishedStore(t, root, 3)
 	write(t, s, func(b *batch) { b.write(blobKey(store.Digest{1}), []byte("damaged")) })
 	hold := make(chan struct{})
-	setStore(s, func(db *database) ([]*layer, error) { <-hold; return db.store() })
+	setPersist(s, func(db *database) ([]*layer, error) { <-hold; return db.persist() })
 	if err := s.DeleteVersion(t.Context(), numberedRef("o", 0).VersionRef, testAct); err != nil {
 		t.Fatal(err)
 	}
@@ -207,13 +207,13 @@ func TestWhatIsAheadIsBounded(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s, release := held(t, t.TempDir())
 			defer mustClose(t, s)
-			const fits = 2 * maxAhead / storeSize
+			const fits = 2 * maxAhead / transactionSize
 			const waiting = 16
 			results := make(chan error, fits+waiting)
 			for range cap(results) {
 				go func() {
 					results <- s.submit(context.Background(), batchWeight, func(b *batch) error {
-						b.write(fmt.Appendf(nil, "large/%d", b.seen), make([]byte, storeSize/2))
+						b.write(fmt.Appendf(nil, "large/%d", b.seen), make([]byte, transactionSize/2))
 						return nil
 					})
 				}()
@@ -268,7 +268,7 @@ func TestABatchIsWhatBadgerTakes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := s.awaitStored(t.Context()); err != nil {
+	if err := s.awaitPersisted(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	mustClose(t, s)
@@ -303,7 +303,7 @@ func TestAFailedJournalCostsNothing(t *testing.T) {
 	fsys.stuck.Store(true)
 	before := s.opened.db
 	hold := make(chan struct{})
-	setStore(s, func(db *database) ([]*layer, error) { <-hold; return db.store() })
+	setPersist(s, func(db *database) ([]*layer, error) { <-hold; return db.persist() })
 	if err := publishNumbered(s, "o", 1); err != nil {
 		t.Fatal(err)
 	}
@@ -339,11 +339,11 @@ func TestRebuildingTheJournalAfterACrash(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			root, killed := t.TempDir(), t.TempDir()
 			s := publishedStore(t, root, stored)
-			if err := s.awaitStored(t.Context()); err != nil {
+			if err := s.awaitPersisted(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			hold := make(chan struct{})
-			setStore(s, func(db *database) ([]*layer, error) { <-hold; return db.store() })
+			setPersist(s, func(db *database) ([]*layer, error) { <-hold; return db.persist() })
 			for i := stored; i < files; i++ {
 				if err := publishNumbered(s, "o", i); err != nil {
 					t.Fatal(err)

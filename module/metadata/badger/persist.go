@@ -13,8 +13,8 @@ import (
 // batches in one synced transaction. Reads see what it does not have yet (layer.go),
 // and a start after a crash replays it.
 
-// storeDelay is how long layers gather before the database gets them.
-const storeDelay = 50 * time.Millisecond
+// persistDelay is how long layers gather before the database gets them.
+const persistDelay = 50 * time.Millisecond
 
 func signal(c chan struct{}) {
 	select {
@@ -23,15 +23,15 @@ func signal(c chan struct{}) {
 	}
 }
 
-// storeLoop gives the database what is ahead of it.
-func (s *Store) storeLoop() {
+// persistLoop gives the database what is ahead of it.
+func (s *Store) persistLoop() {
 	for {
 		select {
 		case <-s.ahead:
 			s.awaitMore()
-			s.storeAhead()
+			s.persistAhead()
 		case <-s.committed:
-			s.storeAhead()
+			s.persistAhead()
 			return
 		}
 	}
@@ -47,21 +47,21 @@ func (s *Store) awaitMore() {
 	}
 }
 
-// storeAhead gives the database all that is ahead of it, unless it has failed: then
+// persistAhead gives the database all that is ahead of it, unless it has failed: then
 // the journal is replayed.
-func (s *Store) storeAhead() {
-	s.storer.Lock()
-	defer s.storer.Unlock()
-	_ = s.storeAll() // it is logged, and the store opened again
+func (s *Store) persistAhead() {
+	s.persister.Lock()
+	defer s.persister.Unlock()
+	_ = s.persistAll() // it is logged, and the store opened again
 }
 
-// storeAll is storeAhead, and an error when that has just failed. Requires s.storer.
-func (s *Store) storeAll() error {
+// persistAll is persistAhead, and an error when that has just failed. Requires s.persister.
+func (s *Store) persistAll() error {
 	for s.opened != nil && !s.opened.db.hasFailed() {
 		db := s.opened.db
 		takeBack := s.descriptors.lend() // Badger may begin a memtable
 		end := waiting.Attend(s.log, "giving the database what the journal has")
-		layers, err := s.store(db)
+		layers, err := s.persist(db)
 		end()
 		takeBack()
 		if err != nil {
@@ -105,14 +105,14 @@ func (s *Store) backlogOf(key string) (*backlog, string) {
 	return &s.condemned, strings.TrimPrefix(key, condemnedPrefix)
 }
 
-// awaitStored has the database get what is committed now, and waits until it has.
-func (s *Store) awaitStored(ctx context.Context) error {
+// awaitPersisted has the database get what is committed now, and waits until it has.
+func (s *Store) awaitPersisted(ctx context.Context) error {
 	o, err := s.current()
 	if err != nil {
 		return err
 	}
 	signal(s.urgent)
-	return o.db.awaitStored(ctx)
+	return o.db.awaitPersisted(ctx)
 }
 
 // awaitRoom waits until the database is not too far behind for another commit, or will
