@@ -27,9 +27,11 @@ func (r *Remover) WakeReaper() {
 func (r *Remover) Condemned() <-chan struct{} { return r.condemned }
 
 // Reap deletes the bytes of every condemned locator, and what a crash brought back, and
-// returns how many there were. It runs in the background after each delete; calling it besides is
-// harmless. While a backup is made it deletes nothing; it runs right after that.
+// returns how many there were. It runs in the background after each delete; who calls it besides
+// waits for that. While a backup is made it deletes nothing; it runs right after that.
 func (r *Remover) Reap(ctx context.Context) (removed int, err error) {
+	r.reaping.Lock() // what another call is at is not to be seen as done
+	defer r.reaping.Unlock()
 	if removed, err = r.reapRecovered(ctx); err != nil {
 		return removed, err
 	}

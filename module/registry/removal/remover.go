@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -21,6 +22,7 @@ type Remover struct {
 	changed  func(context.Context)
 
 	hold      hold
+	reaping   sync.Mutex
 	graces    graces
 	sweeper   sweeper
 	behind    atomic.Pointer[error]           // why nothing is changed; nil when the metadata is not older than the blobs
