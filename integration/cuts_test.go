@@ -186,7 +186,11 @@ func (c *cutting) last(port int, bytes int64, last header, status int) (got answ
 		}
 		c.furthest = max(c.furthest, c.stands+sent)
 		c.judge("requests that are heard late", port, 0, false)
-		bytes = min(bytes, c.size-c.stands)
+		left := c.size - c.stands
+		if status != http.StatusCreated {
+			left-- // the last request has something to send
+		}
+		bytes = min(bytes, left)
 		return false
 	})
 	if got.status != status {
