@@ -123,7 +123,12 @@ func (r *Registry) startBackground(ctx context.Context, sweepInterval time.Durat
 	r.background.Go(func() { r.repeat(ctx, "counting downloads", downloads.Interval, nil, r.StoreDownloads) })
 	r.background.Go(func() { r.repeat(ctx, "ending old drafts", draftInterval, nil, r.EndDrafts) })
 	r.background.Go(func() { r.Hasher.Run(ctx) })
-	r.background.Go(func() { r.Keeper.Run(ctx) })
+	r.background.Go(func() {
+		// A database that was made anew names blobs of deleted versions until they are reaped.
+		// Their bytes are gone already, and that is no damage.
+		_, _ = r.Reap(ctx) // the reaper tells of its errors
+		r.Keeper.Run(ctx)
+	})
 	r.background.Go(func() { r.Deliverer.Run(ctx) })
 }
 

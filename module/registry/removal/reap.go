@@ -30,8 +30,12 @@ func (r *Remover) Condemned() <-chan struct{} { return r.condemned }
 // returns how many there were. It runs in the background after each delete; who calls it besides
 // waits for that. While a backup is made it deletes nothing; it runs right after that.
 func (r *Remover) Reap(ctx context.Context) (removed int, err error) {
-	r.reaping.Lock() // what another call is at is not to be seen as done
-	defer r.reaping.Unlock()
+	select { // what another call is at is not done
+	case r.reaping <- struct{}{}:
+		defer func() { <-r.reaping }()
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
 	if removed, err = r.reapRecovered(ctx); err != nil {
 		return removed, err
 	}

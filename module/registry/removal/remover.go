@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -22,7 +21,7 @@ type Remover struct {
 	changed  func(context.Context)
 
 	hold      hold
-	reaping   sync.Mutex
+	reaping   chan struct{} // semaphore of Reap
 	graces    graces
 	sweeper   sweeper
 	behind    atomic.Pointer[error]           // why nothing is changed; nil when the metadata is not older than the blobs
@@ -33,7 +32,7 @@ type Remover struct {
 // New returns a remover of two open stores, which stay the caller's. It calls changed when
 // files may have been deleted.
 func New(metadata store.MetadataStore, blobs store.BlobStore, now func() time.Time, log *slog.Logger, changed func(context.Context)) *Remover {
-	return &Remover{metadata: metadata, blobs: blobs, now: now, log: log, changed: changed, condemned: make(chan struct{}, 1)}
+	return &Remover{metadata: metadata, blobs: blobs, now: now, log: log, changed: changed, reaping: make(chan struct{}, 1), condemned: make(chan struct{}, 1)}
 }
 
 // Start finds out whether the metadata is older than the blobs, and what a crash brought
