@@ -59,7 +59,7 @@ var rooms = []room{
 	{folder: "module/operate/push", is: "the command that publishes files into a version", imports: []string{"module/operate/client", "module/operate/terminal", "module/store", "module/store/*"}, tests: []string{"module/operate/client/clienttest"}},
 	{folder: "module/operate/pull", is: "the command that fetches the files of a version", imports: []string{"module/operate/client", "module/operate/terminal", "module/store", "module/store/*"}, tests: []string{"module/operate/client/clienttest"}},
 	{folder: "module/operate/client", is: "one server as a client sees it: URLs, credentials, requests that are tried again", imports: []string{"module/transfer", "module/store", "module/store/*"}},
-	{folder: "module/operate/client/clienttest", is: "a server that only has the API, for tests"},
+	{folder: "module/operate/client/clienttest", is: "a run of a command, and a server that only has the API, for tests"},
 	{folder: "module/operate/terminal", is: "how far a command is: a bar on a terminal, lines elsewhere", imports: []string{"module/store", "module/store/*"}},
 	{folder: "module/operate/*", is: "what an administrator meets", imports: []string{"module/operate/health", "module/pool", "module/registry", "module/registry/backup", "module/registry/integrity", "module/registry/webhook", "module/store", "module/store/*"}, tests: suites},
 	{folder: "module/pool/pooltest", is: "registries in the pool, for tests", imports: []string{"module/pool", "module/registry", "module/storetest/memory", "module/store", "module/store/*"}},

@@ -14,15 +14,7 @@ import (
 
 // push runs the command, and returns what it said.
 func push(arguments ...string) (text string, err error) {
-	c := NewCommand()
-	var out bytes.Buffer
-	c.SetOut(&out)
-	c.SetErr(&out)
-	c.SetIn(strings.NewReader(""))
-	c.SetArgs(append(arguments, "--patience", "3s"))
-	c.SilenceErrors = true
-	err = c.Execute()
-	return out.String(), err
+	return clienttest.Run(NewCommand(), arguments...)
 }
 
 func TestPushToAServerThatOnlyHasTheAPI(t *testing.T) {
