@@ -124,8 +124,8 @@ func (r *Registry) startBackground(ctx context.Context, sweepInterval time.Durat
 	r.background.Go(func() { r.repeat(ctx, "ending old drafts", draftInterval, nil, r.EndDrafts) })
 	r.background.Go(func() { r.Hasher.Run(ctx) })
 	r.background.Go(func() {
-		// A database that was made anew names blobs of deleted versions until they are reaped.
-		// Their bytes are gone already, and that is no damage.
+		// After a replay that was cut, the database names blobs of deleted versions until they
+		// are reaped. Their bytes may be gone already, and that is no damage.
 		_, _ = r.Reap(ctx) // the reaper tells of its errors
 		r.Keeper.Run(ctx)
 	})
