@@ -152,10 +152,11 @@ func serveFlipped(t *testing.T, kept storeKept, kind string, random *rand.Rand) 
 	copyStore(t, kept.root, s.root)
 	names := filesOf(t, s.root, kind)
 	name := names[random.IntN(len(names))]
-	before := uncompressed(t, name)
+	before, lines := uncompressed(t, name), strings.LastIndex(readFile(t, name), "\n")
 	offset := flipBit(t, name, random)
 	t.Logf("%s, byte %d", strings.TrimPrefix(name, s.root), offset)
-	isHarmless := before != "" && uncompressed(t, name) == before
+	// Behind the lines of a segment that is written to are bytes that mean nothing.
+	isHarmless := before != "" && uncompressed(t, name) == before || strings.HasSuffix(name, ".jsonl") && offset > lines
 
 	s.start(s.site())
 	err := kept.clients.try(func(h *history) error {
@@ -187,10 +188,6 @@ func serveFlipped(t *testing.T, kept storeKept, kind string, random *rand.Rand) 
 		return "rebuilt from the journal"
 	case strings.Contains(s.logText(), "the changes it lacked are made again"):
 		return "replayed from the journal"
-	case strings.Contains(s.logText(), "cutting off what a crash left"):
-		// The bit ended the last line of a store that was killed, of a change that nobody had
-		// been told of: who had been told missed it above.
-		return "taken for what a crash left"
 	case strings.HasPrefix(kind, "journal/") && !isHarmless:
 		// A segment that is not needed now: only verifying reads it, and the scrub, which
 		// repairs it.
