@@ -116,7 +116,13 @@ func (r *Registry) startBackground(ctx context.Context, sweepInterval time.Durat
 	if sweepInterval <= 0 {
 		sweepInterval = defaultSweepInterval
 	}
-	r.background.Go(func() { r.repeat(ctx, "reaping condemned blobs", reapRetryInterval, r.Condemned(), r.Reap) })
+	reaped, once := make(chan struct{}), sync.Once{}
+	r.background.Go(func() {
+		r.repeat(ctx, "reaping condemned blobs", reapRetryInterval, r.Condemned(), func(ctx context.Context) (int, error) {
+			defer once.Do(func() { close(reaped) })
+			return r.Reap(ctx)
+		})
+	})
 	r.background.Go(func() { r.repeat(ctx, "sweeping unnamed blobs", sweepInterval, nil, r.Sweep) })
 	r.background.Go(func() { r.repeat(ctx, "ending expired uploads", expireInterval, nil, r.EndExpired) })
 	r.background.Go(func() { r.repeat(ctx, "storing the last uses of tokens", tokens.UseInterval, nil, r.StoreUses) })
@@ -126,8 +132,11 @@ func (r *Registry) startBackground(ctx context.Context, sweepInterval time.Durat
 	r.background.Go(func() {
 		// After a replay that was cut, the database names blobs of deleted versions until they
 		// are reaped. Their bytes may be gone already, and that is no damage.
-		_, _ = r.Reap(ctx) // the reaper tells of its errors
-		r.Keeper.Run(ctx)
+		select {
+		case <-reaped:
+			r.Keeper.Run(ctx)
+		case <-ctx.Done():
+		}
 	})
 	r.background.Go(func() { r.Deliverer.Run(ctx) })
 }
