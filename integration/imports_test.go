@@ -69,7 +69,9 @@ var rooms = []room{
 	{folder: "module/metadata/badger/names", is: "which packages owners have, in memory"},
 	// A store's tests need one of the other kind to run publishes.
 	{folder: "module/metadata/badger", is: "records in Badger", lines: 8000, imports: []string{"module/metadata/badger/coding", "module/metadata/badger/exit", "module/metadata/badger/names", "module/journal", "module/journal/feed", "module/directory", "module/directory/settings", "module/disk", "module/store", "module/store/*"}, tests: slices.Concat(engine, []string{"module/blobs/*"})},
-	{folder: "module/metadata/*", is: "records in one database", lines: 2800, imports: []string{"module/journal", "module/journal/feed", "module/directory", "module/directory/settings", "module/disk", "module/store", "module/store/*"}, tests: slices.Concat(engine, []string{"module/blobs/*"})},
+	{folder: "module/metadata/postgres/migrations", is: "the tables and functions of a registry in PostgreSQL", imports: []string{"module/store"}},
+	{folder: "module/metadata/postgres/database", is: "one PostgreSQL database: connections, errors, how it is, one transaction for changes that wait", imports: []string{"module/metadata/postgres/migrations", "module/store", "module/store/*"}},
+	{folder: "module/metadata/postgres", is: "records in PostgreSQL", imports: []string{"module/metadata/postgres/database", "module/store", "module/store/*"}, tests: slices.Concat(engine, []string{"module/metadata/postgres/migrations", "module/blobs/*"})},
 	{folder: "module/metadata/postgres/postgrestest", is: "PostgreSQL servers for tests"},
 	{folder: "module/blobs/packs", is: "small blobs, many in a file", imports: []string{"module/directory", "module/disk", "module/store", "module/store/*"}, tests: suites},
 	{folder: "module/blobs/*", is: "bytes in one place", lines: 2750, imports: []string{"module/blobs/packs", "module/directory", "module/directory/settings", "module/disk", "module/store", "module/store/*"}, tests: slices.Concat(engine, []string{"module/metadata/*"})},

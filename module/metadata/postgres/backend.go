@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/postgres/database"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -46,7 +47,7 @@ type Backend struct {
 	// the default, 16. It takes effect on a reload.
 	Connections int `json:"connections,omitempty"`
 
-	settings settings
+	settings *database.Settings
 }
 
 // CaddyModule returns the Caddy module information.
@@ -85,7 +86,7 @@ func (b *Backend) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("connections is %d: write 1 to %d, or leave it out for %d", b.Connections, mostConnections, defaultConnections)
 	}
 	var err error
-	if b.settings, err = newSettings(b.DSN, b.Password, b.Schema, b.Connections); err != nil {
+	if b.settings, err = database.NewSettings(b.DSN, b.Password, b.Schema, b.Connections); err != nil {
 		return fmt.Errorf("dsn: %w: write a URL such as postgres://user@host/database, or key=value pairs", err)
 	}
 	if written.hasPlainSecret(b) {
@@ -156,16 +157,16 @@ func (b *Backend) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 // Identity implements store.MetadataBackend.
 func (b *Backend) Identity(string) string {
-	return "postgres " + b.settings.address() + "/" + b.Schema
+	return "postgres " + b.settings.Address() + "/" + b.Schema
 }
 
 // OpenMetadata implements store.MetadataBackend.
 func (b *Backend) OpenMetadata(ctx context.Context, _ string, log *slog.Logger) (store.MetadataStore, error) {
-	s, err := open(ctx, b.settings, log)
+	db, err := database.Open(ctx, b.settings, log)
 	if err != nil {
-		return nil, fmt.Errorf("opening the metadata in PostgreSQL at %s: %w", b.settings.address(), err)
+		return nil, fmt.Errorf("opening the metadata in PostgreSQL at %s: %w", b.settings.Address(), err)
 	}
-	return s, nil
+	return &Store{db}, nil
 }
 
 // AdjustMetadata implements store.MetadataAdjuster.
@@ -174,7 +175,7 @@ func (b *Backend) AdjustMetadata(metadata store.MetadataStore) error {
 	if !ok {
 		return fmt.Errorf("adjusting metadata store: %T is not a PostgreSQL store", metadata)
 	}
-	return s.adjust(b.settings)
+	return s.db.Adjust(b.settings)
 }
 
 var (

@@ -59,8 +59,8 @@ func TestPlaceholdersAreReplaced(t *testing.T) {
 	if err := provision(t, b); err != nil {
 		t.Fatal(err)
 	}
-	if got := b.settings.pool.ConnConfig.Password; got != "of a file" {
-		t.Errorf("the password is %q", got)
+	if b.Password != "of a file" {
+		t.Errorf("the password is %q", b.Password)
 	}
 	if got, want := b.Identity("/any"), "postgres db.example.com:5433,db2.example.com:5432/r/generic_registry"; got != want {
 		t.Errorf("the identity is %q, want %q", got, want)

@@ -15,20 +15,22 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/postgres/migrations"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // benchClients is how many publish at once.
 const benchClients = 32
 
-func benchStore(b *testing.B) *Store {
+func benchStore(b *testing.B) (*Backend, *Store) {
 	b.Helper()
-	s, err := newBackend(b).OpenMetadata(context.Background(), "", quiet)
+	backend := newBackend(b)
+	s, err := backend.OpenMetadata(context.Background(), "", quiet)
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { s.Close() })
-	return s.(*Store)
+	return backend, s.(*Store)
 }
 
 // BenchmarkPublish is to be compared with BenchmarkPgbench: the same functions of the server,
@@ -36,7 +38,7 @@ func benchStore(b *testing.B) *Store {
 func BenchmarkPublish(b *testing.B) {
 	for _, owners := range []int{1, 64} {
 		b.Run(fmt.Sprint("owners=", owners), func(b *testing.B) {
-			s := benchStore(b)
+			_, s := benchStore(b)
 			var number atomic.Int64
 			b.SetParallelism(benchClients / 2)
 			b.ResetTimer()
@@ -59,14 +61,14 @@ var tps = regexp.MustCompile(`tps = ([0-9.]+)`)
 func BenchmarkPgbench(b *testing.B) {
 	for _, owners := range []int{1, 64} {
 		b.Run(fmt.Sprint("owners=", owners), func(b *testing.B) {
-			s := benchStore(b)
+			backend, s := benchStore(b)
 			for client := range benchClients {
-				if err := s.write(context.Background(), `INSERT INTO {s}.node (id, ticket, seen) VALUES ($1, '', now())`, strconv.Itoa(client)); err != nil {
+				if err := s.db.Write(context.Background(), `INSERT INTO {s}.node (id, ticket, seen) VALUES ($1, '', now())`, strconv.Itoa(client)); err != nil {
 					b.Fatal(err)
 				}
 			}
 			script := filepath.Join(b.TempDir(), "publish.sql")
-			text := s.sql(fmt.Sprintf(`\set o random(1, %d)
+			text := migrations.Named(backend.Schema).SQL(fmt.Sprintf(`\set o random(1, %d)
 \set r random(1, 1000000000000)
 BEGIN;
 SELECT {s}.locked_1(:client_id::text, :r::text, ARRAY['o' || :o], ARRAY['o' || :o], ARRAY[]::bytea[], '{}', '{}', '{}', '{}');
@@ -96,7 +98,7 @@ COMMIT;
 // BenchmarkPages reads pages of 50 versions of an owner with 300,000, of which one package
 // has 100,000.
 func BenchmarkPages(b *testing.B) {
-	s := benchStore(b)
+	backend, s := benchStore(b)
 	if _, _, err := s.Publish(context.Background(), publication(s, "o", "f")); err != nil {
 		b.Fatal(err)
 	}
@@ -109,13 +111,9 @@ func BenchmarkPages(b *testing.B) {
 			FROM {s}.package p, LATERAL generate_series(1, p.versions) g WHERE p.key LIKE 'p_%'`,
 		`UPDATE {s}.owner SET versions = 300001, packages = 20002 WHERE key = 'o'`,
 	}
-	conn, err := s.settings.Load().connect(context.Background())
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer discard(conn)
+	conn := connection(b, backend)
 	for _, sql := range append(fill, `ANALYZE {s}.version`, `ANALYZE {s}.package`) {
-		if _, err := conn.Exec(context.Background(), s.sql(sql), pgx.QueryExecModeSimpleProtocol); err != nil {
+		if _, err := conn.Exec(context.Background(), migrations.Named(backend.Schema).SQL(sql), pgx.QueryExecModeSimpleProtocol); err != nil {
 			b.Fatal(err)
 		}
 	}

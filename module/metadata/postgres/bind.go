@@ -4,17 +4,13 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // BindBlobs implements store.Shared.
 func (s *Store) BindBlobs(ctx context.Context, blobsID string) error {
 	var bound string
-	err := s.use(ctx, writeTimeout, func(ctx context.Context, conn *pgx.Conn) error {
-		return conn.QueryRow(ctx, s.sql(`UPDATE {s}.store SET blobs = COALESCE(blobs, $1) RETURNING blobs`), blobsID).Scan(&bound)
-	})
+	err := s.db.WriteRow(ctx, &bound, `UPDATE {s}.store SET blobs = COALESCE(blobs, $1) RETURNING blobs`, blobsID)
 	if err != nil {
 		return err
 	}

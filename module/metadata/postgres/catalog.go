@@ -5,6 +5,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/postgres/database"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/store/search"
 )
@@ -15,16 +16,16 @@ const chunk = 1000
 // Owners implements store.Catalog.
 func (s *Store) Owners(ctx context.Context, q store.OwnerQuery) (page store.OwnerPage, err error) {
 	size := store.PageSize(q.Limit)
-	err = s.view(ctx, func(ctx context.Context, tx querier) error {
+	err = s.db.View(ctx, func(ctx context.Context, from database.Reader) error {
 		page = store.OwnerPage{}
 		var last string
 		for after := store.Fold(q.After); isName(after); {
-			owners, err := s.ownersAfter(ctx, tx, after)
+			owners, err := ownersAfter(ctx, from, after)
 			if err != nil {
 				return err
 			}
 			for _, owner := range owners {
-				if err := s.countSelected(ctx, tx, &owner, q.Selection); err != nil {
+				if err := countSelected(ctx, from, &owner, q.Selection); err != nil {
 					return err
 				}
 				if owner.info.Packages == 0 {
@@ -53,9 +54,9 @@ type listedOwner struct {
 	info store.OwnerInfo
 }
 
-func (s *Store) ownersAfter(ctx context.Context, tx querier, after string) ([]listedOwner, error) {
-	rows, err := tx.Query(ctx, s.sql(`SELECT id, key, name, packages, versions, files, bytes FROM {s}.owner
-		WHERE key > $1 AND packages > 0 ORDER BY key LIMIT $2`), after, chunk)
+func ownersAfter(ctx context.Context, from database.Reader, after string) ([]listedOwner, error) {
+	rows, err := from.Query(ctx, `SELECT id, key, name, packages, versions, files, bytes FROM {s}.owner
+		WHERE key > $1 AND packages > 0 ORDER BY key LIMIT $2`, after, chunk)
 	if err != nil {
 		return nil, err
 	}
@@ -66,12 +67,12 @@ func (s *Store) ownersAfter(ctx context.Context, tx querier, after string) ([]li
 }
 
 // countSelected counts anew what is selected of an owner, unless that is all.
-func (s *Store) countSelected(ctx context.Context, tx querier, owner *listedOwner, selected store.Selection) error {
+func countSelected(ctx context.Context, from database.Reader, owner *listedOwner, selected store.Selection) error {
 	if selected.IsWhole(owner.key) {
 		return nil
 	}
 	owner.info.Packages, owner.info.Sums = 0, store.Sums{}
-	return s.eachPackage(ctx, tx, owner.id, "", func(p listedPackage) bool {
+	return eachPackage(ctx, from, owner.id, "", func(p listedPackage) bool {
 		if selected.Select(owner.key, p.key) {
 			owner.info.Packages++
 			owner.info.Add(p.info.Sums)
@@ -89,10 +90,10 @@ type listedPackage struct {
 
 // eachPackage calls a function for the packages of an owner that have something published,
 // in the order of their folded names, until it returns false.
-func (s *Store) eachPackage(ctx context.Context, tx querier, owner int64, after string, fn func(p listedPackage) bool) error {
+func eachPackage(ctx context.Context, from database.Reader, owner int64, after string, fn func(p listedPackage) bool) error {
 	for {
-		rows, err := tx.Query(ctx, s.sql(`SELECT id, key, name, versions, files, bytes FROM {s}.package
-			WHERE owner_id = $1 AND key > $2 AND versions > 0 ORDER BY key LIMIT $3`), owner, after, chunk)
+		rows, err := from.Query(ctx, `SELECT id, key, name, versions, files, bytes FROM {s}.package
+			WHERE owner_id = $1 AND key > $2 AND versions > 0 ORDER BY key LIMIT $3`, owner, after, chunk)
 		if err != nil {
 			return err
 		}
@@ -116,11 +117,11 @@ func (s *Store) eachPackage(ctx context.Context, tx querier, owner int64, after 
 }
 
 // findOwner returns the row of an owner. Zero when there is none.
-func (s *Store) findOwner(ctx context.Context, tx querier, key string) (o listedOwner, err error) {
+func findOwner(ctx context.Context, from database.Reader, key string) (o listedOwner, err error) {
 	if !isName(key) {
 		return o, nil
 	}
-	err = tx.QueryRow(ctx, s.sql(`SELECT id, key, name, packages, versions, files, bytes FROM {s}.owner WHERE key = $1`), key).
+	err = from.QueryRow(ctx, `SELECT id, key, name, packages, versions, files, bytes FROM {s}.owner WHERE key = $1`, key).
 		Scan(&o.id, &o.key, &o.info.Name, &o.info.Packages, &o.info.Versions, &o.info.Files, &o.info.Bytes)
 	if isNone(err) {
 		return o, nil
@@ -135,14 +136,14 @@ func (s *Store) Packages(ctx context.Context, q store.PackageQuery) (page store.
 	if !isName(after) {
 		after = ""
 	}
-	err = s.view(ctx, func(ctx context.Context, tx querier) error {
+	err = s.db.View(ctx, func(ctx context.Context, from database.Reader) error {
 		page = store.PackagePage{}
-		owner, err := s.findOwner(ctx, tx, store.Fold(q.Owner))
+		owner, err := findOwner(ctx, from, store.Fold(q.Owner))
 		if err != nil || owner.id == 0 {
 			return err
 		}
 		var last string
-		return s.eachPackage(ctx, tx, owner.id, after, func(p listedPackage) bool {
+		return eachPackage(ctx, from, owner.id, after, func(p listedPackage) bool {
 			if !search.Matches(p.key) || !q.Takes(owner.key, p.key) {
 				return true
 			}
@@ -175,13 +176,13 @@ func scanVersion(row pgx.Row, more ...any) (info store.VersionInfo, err error) {
 }
 
 // findVersion returns a draft, or a published version. Its id is zero when there is none.
-func (s *Store) findVersion(ctx context.Context, q querier, key store.VersionRef, draft bool) (store.VersionInfo, error) {
+func findVersion(ctx context.Context, from database.Reader, key store.VersionRef, draft bool) (store.VersionInfo, error) {
 	if !isName(key.Owner, key.Package, key.Version) {
 		return store.VersionInfo{}, nil
 	}
-	info, err := scanVersion(q.QueryRow(ctx, s.sql(`SELECT `+versionColumns+` FROM {s}.owner o
+	info, err := scanVersion(from.QueryRow(ctx, `SELECT `+versionColumns+` FROM {s}.owner o
 		JOIN {s}.package p ON p.owner_id = o.id JOIN {s}.version v ON v.package_id = p.id
-		WHERE o.key = $1 AND p.key = $2 AND v.key = $3 AND v.draft = $4`), key.Owner, key.Package, key.Version, draft))
+		WHERE o.key = $1 AND p.key = $2 AND v.key = $3 AND v.draft = $4`, key.Owner, key.Package, key.Version, draft))
 	if isNone(err) {
 		return store.VersionInfo{}, nil
 	}
@@ -190,8 +191,8 @@ func (s *Store) findVersion(ctx context.Context, q querier, key store.VersionRef
 
 // FindVersion implements store.Catalog.
 func (s *Store) FindVersion(ctx context.Context, ref store.VersionRef) (info store.VersionInfo, err error) {
-	err = s.read(ctx, func(ctx context.Context, q querier) (err error) {
-		info, err = s.findVersion(ctx, q, ref.Key(), false)
+	err = s.db.Read(ctx, func(ctx context.Context, from database.Reader) (err error) {
+		info, err = findVersion(ctx, from, ref.Key(), false)
 		return err
 	})
 	if err == nil && info.ID == 0 {
@@ -206,15 +207,15 @@ func (s *Store) Files(ctx context.Context, q store.FileQuery) (page store.FilePa
 	if !isName(after) {
 		after = ""
 	}
-	err = s.view(ctx, func(ctx context.Context, tx querier) (err error) {
+	err = s.db.View(ctx, func(ctx context.Context, from database.Reader) (err error) {
 		page = store.FilePage{}
-		if page.Version, err = s.findVersion(ctx, tx, q.Key(), q.Draft); err != nil || page.Version.ID == 0 {
+		if page.Version, err = findVersion(ctx, from, q.Key(), q.Draft); err != nil || page.Version.ID == 0 {
 			return err
 		}
-		rows, err := tx.Query(ctx, s.sql(`SELECT `+fileColumns+` FROM {s}.file f
+		rows, err := from.Query(ctx, `SELECT `+fileColumns+` FROM {s}.file f
 			JOIN {s}.version v ON v.id = f.version_id JOIN {s}.package p ON p.id = v.package_id JOIN {s}.owner o ON o.id = v.owner_id
 			LEFT JOIN {s}.blob b ON b.digest = f.digest
-			WHERE f.version_id = $1 AND f.key > $2 ORDER BY f.key LIMIT $3`), page.Version.ID, after, size+1)
+			WHERE f.version_id = $1 AND f.key > $2 ORDER BY f.key LIMIT $3`, page.Version.ID, after, size+1)
 		if err != nil {
 			return err
 		}

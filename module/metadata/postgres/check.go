@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/postgres/database"
 )
 
 // checkTimeout bounds one check of everything.
@@ -40,22 +42,20 @@ var checks = []string{
 // Check implements store.Checked: it compares all records with each other, as of one moment.
 func (s *Store) Check(ctx context.Context, report func(problem string)) error {
 	var problems []string
-	err := s.use(ctx, checkTimeout, func(ctx context.Context, conn *pgx.Conn) error {
+	err := s.db.ViewWithin(ctx, checkTimeout, func(ctx context.Context, from database.Reader) error {
 		problems = nil
-		return pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-			for _, check := range checks {
-				rows, err := tx.Query(ctx, s.sql(check)+" LIMIT 200")
-				if err != nil {
-					return err
-				}
-				found, err := pgx.CollectRows(rows, pgx.RowTo[string])
-				if err != nil {
-					return err
-				}
-				problems = append(problems, found...)
+		for _, check := range checks {
+			rows, err := from.Query(ctx, check+" LIMIT 200")
+			if err != nil {
+				return err
 			}
-			return nil
-		})
+			found, err := pgx.CollectRows(rows, pgx.RowTo[string])
+			if err != nil {
+				return err
+			}
+			problems = append(problems, found...)
+		}
+		return nil
 	})
 	for _, problem := range problems {
 		report(problem)

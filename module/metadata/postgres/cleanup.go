@@ -5,6 +5,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/postgres/database"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -14,8 +15,8 @@ const cleanUpFiles = 1000
 // Condemned implements store.MetadataStore.
 func (s *Store) Condemned(ctx context.Context, limit int) (locators []store.Locator, err error) {
 	for {
-		err := s.read(ctx, func(ctx context.Context, q querier) (err error) {
-			locators, err = s.locators(ctx, q, `SELECT locator FROM {s}.condemned ORDER BY locator LIMIT $1`, limit)
+		err := s.db.Read(ctx, func(ctx context.Context, from database.Reader) (err error) {
+			locators, err = readLocators(ctx, from, `SELECT locator FROM {s}.condemned ORDER BY locator LIMIT $1`, limit)
 			return err
 		})
 		if err != nil || len(locators) > 0 {
@@ -27,8 +28,8 @@ func (s *Store) Condemned(ctx context.Context, limit int) (locators []store.Loca
 	}
 }
 
-func (s *Store) locators(ctx context.Context, q querier, sql string, args ...any) ([]store.Locator, error) {
-	rows, err := q.Query(ctx, s.sql(sql), args...)
+func readLocators(ctx context.Context, from database.Reader, sql string, args ...any) ([]store.Locator, error) {
+	rows, err := from.Query(ctx, sql, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -38,23 +39,13 @@ func (s *Store) locators(ctx context.Context, q querier, sql string, args ...any
 // cleanUp takes a step at what deletes have left, and tells whether there was anything. A
 // step whose outcome is unknown is taken again: it does what is left.
 func (s *Store) cleanUp(ctx context.Context) (more bool, err error) {
-	err = s.use(ctx, writeTimeout, func(ctx context.Context, conn *pgx.Conn) error {
-		return conn.QueryRow(ctx, s.sql(`SELECT {s}.clean_up_1($1)`), cleanUpFiles).Scan(&more)
-	})
+	err = s.db.WriteRow(ctx, &more, `SELECT {s}.clean_up_1($1)`, cleanUpFiles)
 	return more, err
 }
 
 // Buried implements store.MetadataStore.
 func (s *Store) Buried(ctx context.Context, locators []store.Locator) error {
-	return s.write(ctx, `DELETE FROM {s}.condemned WHERE locator = ANY ($1)`, texts(locators))
-}
-
-// write makes a change that harms nobody when it is made twice.
-func (s *Store) write(ctx context.Context, sql string, args ...any) error {
-	return s.use(ctx, writeTimeout, func(ctx context.Context, conn *pgx.Conn) error {
-		_, err := conn.Exec(ctx, s.sql(sql), args...)
-		return err
-	})
+	return s.db.Write(ctx, `DELETE FROM {s}.condemned WHERE locator = ANY ($1)`, texts(locators))
 }
 
 func texts(locators []store.Locator) []string {
@@ -67,8 +58,8 @@ func texts(locators []store.Locator) []string {
 
 // Unnamed implements store.MetadataStore.
 func (s *Store) Unnamed(ctx context.Context, locators []store.Locator) (unnamed []store.Locator, err error) {
-	err = s.read(ctx, func(ctx context.Context, q querier) (err error) {
-		unnamed, err = s.locators(ctx, q, `SELECT l FROM unnest($1::text[]) l
+	err = s.db.Read(ctx, func(ctx context.Context, from database.Reader) (err error) {
+		unnamed, err = readLocators(ctx, from, `SELECT l FROM unnest($1::text[]) l
 			WHERE NOT EXISTS (SELECT FROM {s}.blob WHERE locator = l) AND NOT EXISTS (SELECT FROM {s}.condemned WHERE locator = l)`, texts(locators))
 		return err
 	})

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/generic-registry/caddy-generic-registry/module/blobs/filesystem"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
@@ -30,6 +31,17 @@ func provisioned(t testing.TB, b *Backend) *Backend {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// connection returns one that is no store's.
+func connection(t testing.TB, b *Backend) *pgx.Conn {
+	t.Helper()
+	conn, err := b.settings.Connect(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close(context.Background()) })
+	return conn
 }
 
 func metadataPlace(t testing.TB) func() (store.MetadataStore, error) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/postgres/database"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -28,27 +29,26 @@ func (s *Store) AddDownloads(ctx context.Context, downloads []store.Download) er
 	if len(ids) == 0 {
 		return s.absent(ctx, nil)
 	}
-	return s.submit(ctx, &change{
-		sql:  s.sql(`SELECT {s}.downloaded_1($1, $2, $3, $4, $5, $6, $7)`),
-		args: []any{names[0], names[1], names[2], names[3], ids, counts, last},
-		scan: func(answer pgx.Row) error { return answer.Scan(nil) },
+	return s.db.Submit(ctx, &database.Change{
+		SQL:  `SELECT {s}.downloaded_1($1, $2, $3, $4, $5, $6, $7)`,
+		Args: []any{names[0], names[1], names[2], names[3], ids, counts, last},
+		Scan: func(answer pgx.Row) error { return answer.Scan(nil) },
 	})
 }
 
 // SetHashes implements store.MetadataStore.
 func (s *Store) SetHashes(ctx context.Context, digest store.Digest, hashes store.Hashes) error {
-	return s.write(ctx, `UPDATE {s}.blob SET hashes = $2 WHERE digest = $1`, digest[:], []byte(hashes))
+	return s.db.Write(ctx, `UPDATE {s}.blob SET hashes = $2 WHERE digest = $1`, digest[:], []byte(hashes))
 }
 
 // MarkDamage implements store.MetadataStore.
 func (s *Store) MarkDamage(ctx context.Context, blob store.Blob, kind store.DamageKind) (news bool, err error) {
 	var was *string
-	err = s.submit(ctx, &change{
-		sql:  s.sql(`SELECT {s}.mark_damage_1($1, $2, $3)`),
-		args: []any{blob.Digest[:], string(blob.Locator), string(kind)},
-		scan: func(answer pgx.Row) error { return answer.Scan(&was) },
-
-		digest: blob.Digest[:],
+	err = s.db.Submit(ctx, &database.Change{
+		SQL:   `SELECT {s}.mark_damage_1($1, $2, $3)`,
+		Args:  []any{blob.Digest[:], string(blob.Locator), string(kind)},
+		Scan:  func(answer pgx.Row) error { return answer.Scan(&was) },
+		Locks: database.Locks{Digest: blob.Digest[:]},
 	})
 	if err == nil && was == nil {
 		err = store.ErrBlobNotFound
@@ -58,11 +58,11 @@ func (s *Store) MarkDamage(ctx context.Context, blob store.Blob, kind store.Dama
 
 // Damaged implements store.MetadataStore.
 func (s *Store) Damaged(ctx context.Context, limit int) (count int64, digests []store.Digest, err error) {
-	err = s.read(ctx, func(ctx context.Context, q querier) error {
-		if err := q.QueryRow(ctx, s.sql(`SELECT count(*) FROM {s}.blob WHERE damage <> ''`)).Scan(&count); err != nil || count == 0 {
+	err = s.db.Read(ctx, func(ctx context.Context, from database.Reader) error {
+		if err := from.QueryRow(ctx, `SELECT count(*) FROM {s}.blob WHERE damage <> ''`).Scan(&count); err != nil || count == 0 {
 			return err
 		}
-		rows, err := q.Query(ctx, s.sql(`SELECT digest FROM {s}.blob WHERE damage <> '' ORDER BY digest LIMIT $1`), limit)
+		rows, err := from.Query(ctx, `SELECT digest FROM {s}.blob WHERE damage <> '' ORDER BY digest LIMIT $1`, limit)
 		if err != nil {
 			return err
 		}
@@ -84,14 +84,14 @@ func (s *Store) SaveScrub(ctx context.Context, scrub store.Scrub) error {
 	if err != nil {
 		return fmt.Errorf("telling how far the scrub is: %w", err)
 	}
-	return s.write(ctx, `UPDATE {s}.store SET scrub = $1`, string(text))
+	return s.db.Write(ctx, `UPDATE {s}.store SET scrub = $1`, string(text))
 }
 
 // LastScrub implements store.MetadataStore.
 func (s *Store) LastScrub(ctx context.Context) (scrub store.Scrub, err error) {
 	var text *string
-	err = s.read(ctx, func(ctx context.Context, q querier) error {
-		return q.QueryRow(ctx, s.sql(`SELECT scrub FROM {s}.store`)).Scan(&text)
+	err = s.db.Read(ctx, func(ctx context.Context, from database.Reader) error {
+		return from.QueryRow(ctx, `SELECT scrub FROM {s}.store`).Scan(&text)
 	})
 	if err != nil || text == nil {
 		return scrub, err

@@ -7,14 +7,15 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/postgres/database"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // remove makes a change that answers with done, or with what is missing.
-func (s *Store) remove(ctx context.Context, c *change) error {
+func (s *Store) remove(ctx context.Context, c *database.Change) error {
 	var outcome string
-	c.scan = func(answer pgx.Row) error { return answer.Scan(&outcome) }
-	if err := s.submit(ctx, c); err != nil {
+	c.Scan = func(answer pgx.Row) error { return answer.Scan(&outcome) }
+	if err := s.db.Submit(ctx, c); err != nil {
 		return err
 	}
 	switch outcome {
@@ -37,9 +38,10 @@ func (s *Store) DeleteFile(ctx context.Context, ref store.Ref, act store.Act) er
 	if !isName(key.File) {
 		return s.absent(ctx, store.ErrFileNotFound)
 	}
-	return s.remove(ctx, &change{
-		sql:  s.sql(`SELECT {s}.delete_file_1($1, $2, $3, $4, $5)`),
-		args: []any{key.Owner, key.Package, key.Version, key.File, isDraft(act.Only)}, owner: key.Owner, file: &key,
+	return s.remove(ctx, &database.Change{
+		SQL:   `SELECT {s}.delete_file_1($1, $2, $3, $4, $5)`,
+		Args:  []any{key.Owner, key.Package, key.Version, key.File, isDraft(act.Only)},
+		Locks: database.Locks{Owner: key.Owner, File: &key},
 	})
 }
 
@@ -50,16 +52,6 @@ func isDraft(only store.State) *bool {
 	}
 	draft := only.Has(true)
 	return &draft
-}
-
-// absent is the error of a call for a name that nothing can have.
-func (s *Store) absent(ctx context.Context, what error) error {
-	leave, err := s.enter(ctx)
-	if err != nil {
-		return err
-	}
-	leave()
-	return what
 }
 
 // DeleteVersion implements store.MetadataStore.
@@ -78,9 +70,10 @@ func (s *Store) deleteVersion(ctx context.Context, ref store.VersionRef, before 
 	if !isName(key.Owner, key.Package, key.Version) {
 		return s.absent(ctx, store.ErrPackageNotFound)
 	}
-	return s.remove(ctx, &change{
-		sql:  s.sql(`SELECT {s}.delete_version_1($1, $2, $3, $4, $5)`),
-		args: []any{key.Owner, key.Package, key.Version, before, draft}, owner: key.Owner,
+	return s.remove(ctx, &database.Change{
+		SQL:   `SELECT {s}.delete_version_1($1, $2, $3, $4, $5)`,
+		Args:  []any{key.Owner, key.Package, key.Version, before, draft},
+		Locks: database.Locks{Owner: key.Owner},
 	})
 }
 
@@ -90,5 +83,9 @@ func (s *Store) DeletePackage(ctx context.Context, owner, pkg string, _ store.Ac
 	if !isName(owner, pkg) {
 		return s.absent(ctx, store.ErrPackageNotFound)
 	}
-	return s.remove(ctx, &change{sql: s.sql(`SELECT {s}.delete_package_1($1, $2)`), args: []any{owner, pkg}, owner: owner})
+	return s.remove(ctx, &database.Change{
+		SQL:   `SELECT {s}.delete_package_1($1, $2)`,
+		Args:  []any{owner, pkg},
+		Locks: database.Locks{Owner: owner},
+	})
 }

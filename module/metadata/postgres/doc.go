@@ -1,5 +1,6 @@
 // Package postgres keeps the registry's metadata in a PostgreSQL database, which several
-// processes may use.
+// processes may use. It asks the server for owners, packages, versions, files, blobs and
+// tokens; its package database has the connections and the transactions.
 //
 // # What decides
 //
@@ -11,19 +12,7 @@
 //
 // Nothing is known in memory but the clock of the server: reads ask the server.
 //
-// # One committer
-//
-// The changes that wait in a process share a transaction (commit.go). It is sent whole, and
-// COMMIT after all answers came. So a connection that is lost before COMMIT was sent has
-// changed nothing. After that nobody knows, until another connection has read the ticket of
-// the process (settle.go): each transaction writes a new random one into the row of the
-// process. To read it for update waits for the lost transaction, if it is still in progress.
-//
-// # What fails
-//
-// Every call has a deadline, and so has every connection that is made. The errors of the
-// server are told apart in errors.go. While the server does not answer, calls fail at once
-// with store.ErrUnavailable: watch.go asks it, several times a second, until it does.
-// A server that does not keep what it acknowledges (fsync or synchronous_commit off) is
-// refused with each connection.
+// A name that PostgreSQL cannot store, such as one with NUL, is never sent: nothing can have
+// it. The errors of the server are those of the contract when they come here; what a function
+// of the server decided comes as a word, such as done, exists or no_file.
 package postgres

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/postgres/database"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -20,11 +21,11 @@ func (s *Store) PublishDraft(ctx context.Context, ref store.VersionRef, expected
 	var outcome string
 	var names []string
 	var found [][]byte
-	err := s.submit(ctx, &change{
-		sql:   s.sql(`SELECT outcome, names, digests FROM {s}.publish_draft_1($1, $2, $3, $4, $5, $6)`),
-		args:  []any{key.Owner, key.Package, key.Version, act.Time.UnixNano(), keys, digests},
-		scan:  func(answer pgx.Row) error { return answer.Scan(&outcome, &names, &found) },
-		owner: key.Owner,
+	err := s.db.Submit(ctx, &database.Change{
+		SQL:   `SELECT outcome, names, digests FROM {s}.publish_draft_1($1, $2, $3, $4, $5, $6)`,
+		Args:  []any{key.Owner, key.Package, key.Version, act.Time.UnixNano(), keys, digests},
+		Scan:  func(answer pgx.Row) error { return answer.Scan(&outcome, &names, &found) },
+		Locks: database.Locks{Owner: key.Owner},
 	})
 	if err != nil {
 		return nil, err
@@ -68,10 +69,10 @@ func (s *Store) LookupDraft(ctx context.Context, ref store.Ref) (store.File, err
 
 // DraftsBefore implements store.Drafts.
 func (s *Store) DraftsBefore(ctx context.Context, before time.Time, limit int) (refs []store.VersionRef, err error) {
-	err = s.read(ctx, func(ctx context.Context, q querier) error {
-		rows, err := q.Query(ctx, s.sql(`SELECT o.name, p.name, v.name FROM {s}.version v
+	err = s.db.Read(ctx, func(ctx context.Context, from database.Reader) error {
+		rows, err := from.Query(ctx, `SELECT o.name, p.name, v.name FROM {s}.version v
 			JOIN {s}.package p ON p.id = v.package_id JOIN {s}.owner o ON o.id = v.owner_id
-			WHERE v.draft AND v.created < $1 ORDER BY v.created, v.id LIMIT $2`), before.UnixNano(), limit)
+			WHERE v.draft AND v.created < $1 ORDER BY v.created, v.id LIMIT $2`, before.UnixNano(), limit)
 		if err != nil {
 			return err
 		}

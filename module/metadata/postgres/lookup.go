@@ -5,6 +5,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/postgres/database"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -24,13 +25,13 @@ func (s *Store) lookup(ctx context.Context, ref store.Ref, draft bool) (store.Fi
 	}
 	var row fileRow
 	var missing error
-	err := s.read(ctx, func(ctx context.Context, q querier) error {
+	err := s.db.Read(ctx, func(ctx context.Context, from database.Reader) error {
 		var hasFile bool
 		missing = store.ErrPackageNotFound
-		err := q.QueryRow(ctx, s.sql(`SELECT f.id IS NOT NULL, `+fileColumns+` FROM {s}.owner o
+		err := from.QueryRow(ctx, `SELECT f.id IS NOT NULL, `+fileColumns+` FROM {s}.owner o
 			JOIN {s}.package p ON p.owner_id = o.id JOIN {s}.version v ON v.package_id = p.id AND v.draft = $5
 			LEFT JOIN {s}.file f ON f.version_id = v.id AND f.key = $4 LEFT JOIN {s}.blob b ON b.digest = f.digest
-			WHERE o.key = $1 AND p.key = $2 AND v.key = $3`), key.Owner, key.Package, key.Version, key.File, draft).
+			WHERE o.key = $1 AND p.key = $2 AND v.key = $3`, key.Owner, key.Package, key.Version, key.File, draft).
 			Scan(append([]any{&hasFile}, row.fields()...)...)
 		switch {
 		case isNone(err):
@@ -50,23 +51,14 @@ func (s *Store) lookup(ctx context.Context, ref store.Ref, draft bool) (store.Fi
 	return row.file(), nil
 }
 
-func firstOf(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // Usage implements store.MetadataStore.
 func (s *Store) Usage(ctx context.Context, owner string) (usage store.Usage, err error) {
 	key := store.Fold(owner)
 	if !isName(key) {
 		return usage, s.absent(ctx, nil)
 	}
-	err = s.read(ctx, func(ctx context.Context, q querier) error {
-		err := q.QueryRow(ctx, s.sql(`SELECT bytes + draft_bytes, versions + draft_versions, files + draft_files, draft_versions FROM {s}.owner WHERE key = $1`), key).
+	err = s.db.Read(ctx, func(ctx context.Context, from database.Reader) error {
+		err := from.QueryRow(ctx, `SELECT bytes + draft_bytes, versions + draft_versions, files + draft_files, draft_versions FROM {s}.owner WHERE key = $1`, key).
 			Scan(&usage.Bytes, &usage.Versions, &usage.Files, &usage.Drafts)
 		if isNone(err) {
 			return nil
@@ -78,9 +70,9 @@ func (s *Store) Usage(ctx context.Context, owner string) (usage store.Usage, err
 
 // Totals implements store.Totaled.
 func (s *Store) Totals(ctx context.Context) (totals store.Totals, err error) {
-	err = s.read(ctx, func(ctx context.Context, q querier) error {
-		return q.QueryRow(ctx, s.sql(`SELECT count(*), COALESCE(sum(versions + draft_versions), 0)::bigint, COALESCE(sum(bytes + draft_bytes), 0)::bigint
-			FROM {s}.owner WHERE versions + draft_versions > 0`)).Scan(&totals.Owners, &totals.Versions, &totals.Bytes)
+	err = s.db.Read(ctx, func(ctx context.Context, from database.Reader) error {
+		return from.QueryRow(ctx, `SELECT count(*), COALESCE(sum(versions + draft_versions), 0)::bigint, COALESCE(sum(bytes + draft_bytes), 0)::bigint
+			FROM {s}.owner WHERE versions + draft_versions > 0`).Scan(&totals.Owners, &totals.Versions, &totals.Bytes)
 	})
 	return totals, err
 }
@@ -88,8 +80,8 @@ func (s *Store) Totals(ctx context.Context) (totals store.Totals, err error) {
 // FindBlob implements store.MetadataStore.
 func (s *Store) FindBlob(ctx context.Context, digest store.Digest) (blob store.Blob, err error) {
 	found := false
-	err = s.read(ctx, func(ctx context.Context, q querier) error {
-		err := q.QueryRow(ctx, s.sql(`SELECT locator, size, damage FROM {s}.blob WHERE digest = $1`), digest[:]).Scan(&blob.Locator, &blob.Size, &blob.Damage)
+	err = s.db.Read(ctx, func(ctx context.Context, from database.Reader) error {
+		err := from.QueryRow(ctx, `SELECT locator, size, damage FROM {s}.blob WHERE digest = $1`, digest[:]).Scan(&blob.Locator, &blob.Size, &blob.Damage)
 		if found = err == nil; isNone(err) {
 			return nil
 		}
@@ -107,8 +99,8 @@ func (s *Store) FindBlob(ctx context.Context, digest store.Digest) (blob store.B
 
 // Blobs implements store.MetadataStore.
 func (s *Store) Blobs(ctx context.Context, after store.Digest, limit int) (blobs []store.Blob, err error) {
-	err = s.read(ctx, func(ctx context.Context, q querier) error {
-		rows, err := q.Query(ctx, s.sql(`SELECT digest, locator, size, damage FROM {s}.blob WHERE digest > $1 ORDER BY digest LIMIT $2`), after[:], limit)
+	err = s.db.Read(ctx, func(ctx context.Context, from database.Reader) error {
+		rows, err := from.Query(ctx, `SELECT digest, locator, size, damage FROM {s}.blob WHERE digest > $1 ORDER BY digest LIMIT $2`, after[:], limit)
 		if err != nil {
 			return err
 		}

@@ -59,8 +59,8 @@ func wantWhole(t *testing.T, s *Store) {
 }
 
 // TestLostCommits: a connection is lost while a change is committed. Whether the server made
-// it or not, the change is made once, and its client hears so. Seen to fail with a settle
-// that takes every commit for undone: the publish is refused as one that exists.
+// it or not, the change is made once, and its client hears so. Seen to fail with a
+// findOutcome that takes every commit for undone: the publish is refused as one that exists.
 func TestLostCommits(t *testing.T) {
 	s, p := behindProxy(t, server)
 	for name, how := range map[string]cut{"before the server has it": cutBefore, "after the server made it": cutAfter} {
@@ -128,11 +128,7 @@ func TestACommitInProgress(t *testing.T) {
 	if condition := s.Condition(); condition.Fault == nil || !condition.Readable {
 		t.Errorf("the condition is %+v", condition)
 	}
-	watching, err := provisioned(t, &Backend{DSN: own.Socket("postgres")}).settings.connect(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer discard(watching)
+	watching := connection(t, provisioned(t, &Backend{DSN: own.Socket("postgres")}))
 	waitFor(t, "the commit to wait for the standby, and us for the commit", func() (both bool) {
 		err := watching.QueryRow(t.Context(), `SELECT bool_or(wait_event = 'SyncRep' AND query = 'commit') AND bool_or(wait_event_type = 'Lock')
 			FROM pg_stat_activity WHERE wait_event IS NOT NULL`).Scan(&both)
@@ -158,25 +154,17 @@ func TestACommitInProgress(t *testing.T) {
 func setStandby(t *testing.T, of *postgrestest.Server, name string) {
 	t.Helper()
 	b := provisioned(t, &Backend{DSN: of.Socket("postgres")})
-	conn, err := b.settings.connect(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer discard(conn)
+	conn := connection(t, b)
 	for _, sql := range []string{"ALTER SYSTEM SET synchronous_standby_names = '" + name + "'", "SELECT pg_reload_conf()"} {
 		if _, err := conn.Exec(t.Context(), sql); err != nil {
 			t.Fatal(err)
 		}
 	}
 	waitFor(t, "commits to wait, or not", func() bool {
-		trying, err := b.settings.connect(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer discard(trying)
+		trying := connection(t, b)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		_, err = trying.Exec(ctx, "CREATE TABLE "+of.NewName()+" ()")
+		_, err := trying.Exec(ctx, "CREATE TABLE "+of.NewName()+" ()")
 		return (err != nil) == (name != "")
 	})
 }

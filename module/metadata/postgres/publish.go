@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype/zeronull"
 
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/postgres/database"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -32,24 +33,24 @@ func (s *Store) Publish(ctx context.Context, p store.Publication) (file store.Fi
 	key := p.Ref.Key()
 	var outcome string
 	var row fileRow
-	c := &change{
-		sql: s.sql(publishSQL),
-		args: []any{
+	c := &database.Change{
+		SQL: publishSQL,
+		Args: []any{
 			key.Owner, key.Package, key.Version, key.File, p.Ref.Owner, p.Ref.Package, p.Ref.Version, p.Ref.File,
 			p.Digest[:], p.Size, string(p.Locator), p.Stored.UnixNano(), int64(store.PublishWithin), storable(p.Creator), p.Created.UnixNano(), []byte(p.Rank),
 			p.Draft, p.OnDuplicate == store.Same, p.OnDuplicate == store.Replace, p.Quota.Bytes, p.Quota.Versions, p.Quota.Files, p.Quota.Drafts,
 		},
-		scan: func(answer pgx.Row) error {
+		Scan: func(answer pgx.Row) error {
 			row = fileRow{locator: string(p.Locator), digest: p.Digest[:], size: p.Size}
 			return answer.Scan(&outcome, &condemned, (*zeronull.Text)(&row.owner), (*zeronull.Text)(&row.pkg), (*zeronull.Text)(&row.version), (*zeronull.Text)(&row.name),
 				(*zeronull.Int8)(&row.id), (*zeronull.Text)(&row.creator), (*zeronull.Int8)(&row.created), &row.hashes, (*zeronull.Int8)(&row.downloads), &row.downloaded)
 		},
-		owner: key.Owner, makes: true, digest: p.Digest[:],
+		Locks: database.Locks{Owner: key.Owner, Make: true, Digest: p.Digest[:]},
 	}
 	if p.OnDuplicate == store.Replace {
-		c.file = &key
+		c.Locks.File = &key
 	}
-	if err := s.submit(ctx, c); err != nil {
+	if err := s.db.Submit(ctx, c); err != nil {
 		return store.File{}, false, err
 	}
 	switch outcome {
@@ -65,9 +66,6 @@ func (s *Store) Publish(ctx context.Context, p store.Publication) (file store.Fi
 	}
 	return store.File{}, false, fmt.Errorf("PostgreSQL: publishing ended with %q", outcome)
 }
-
-// sql puts the schema into a text.
-func (s *Store) sql(text string) string { return s.settings.Load().sql(text) }
 
 // storable is a text as PostgreSQL stores one: UTF-8, without NUL.
 func storable(text string) string {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/postgres/database"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
 )
@@ -19,11 +20,11 @@ func (s *Store) AddToken(ctx context.Context, token grant.Token, secret store.Di
 		return fmt.Errorf("telling the token: %w", err)
 	}
 	var added bool
-	err = s.submit(ctx, &change{
-		sql: s.sql(`WITH added AS (INSERT INTO {s}.token (id, key, token, created) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING RETURNING id)
-			SELECT EXISTS (SELECT FROM added)`),
-		args: []any{token.ID, store.Fold(token.Name), string(text), token.Created.UnixNano()},
-		scan: func(answer pgx.Row) error { return answer.Scan(&added) },
+	err = s.db.Submit(ctx, &database.Change{
+		SQL: `WITH added AS (INSERT INTO {s}.token (id, key, token, created) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING RETURNING id)
+			SELECT EXISTS (SELECT FROM added)`,
+		Args: []any{token.ID, store.Fold(token.Name), string(text), token.Created.UnixNano()},
+		Scan: func(answer pgx.Row) error { return answer.Scan(&added) },
 	})
 	if err == nil && !added {
 		return store.ErrTokenExists
@@ -37,10 +38,10 @@ func (s *Store) DeleteToken(ctx context.Context, id string, _ store.Act) error {
 		return s.absent(ctx, store.ErrTokenNotFound)
 	}
 	var deleted bool
-	err := s.submit(ctx, &change{
-		sql:  s.sql(`WITH deleted AS (DELETE FROM {s}.token WHERE id = $1 RETURNING id) SELECT EXISTS (SELECT FROM deleted)`),
-		args: []any{id},
-		scan: func(answer pgx.Row) error { return answer.Scan(&deleted) },
+	err := s.db.Submit(ctx, &database.Change{
+		SQL:  `WITH deleted AS (DELETE FROM {s}.token WHERE id = $1 RETURNING id) SELECT EXISTS (SELECT FROM deleted)`,
+		Args: []any{id},
+		Scan: func(answer pgx.Row) error { return answer.Scan(&deleted) },
 	})
 	if err == nil && !deleted {
 		return store.ErrTokenNotFound
@@ -58,9 +59,9 @@ type storedToken struct {
 func (s *Store) tokens(ctx context.Context, end string, args ...any) (tokens []storedToken, err error) {
 	var texts []string
 	var uses []*int64
-	err = s.read(ctx, func(ctx context.Context, q querier) error {
+	err = s.db.Read(ctx, func(ctx context.Context, from database.Reader) error {
 		texts, uses = nil, nil
-		rows, err := q.Query(ctx, s.sql(`SELECT token, last_used FROM {s}.token `+end), args...)
+		rows, err := from.Query(ctx, `SELECT token, last_used FROM {s}.token `+end, args...)
 		if err != nil {
 			return err
 		}
@@ -123,7 +124,7 @@ func (s *Store) UseTokens(ctx context.Context, uses map[string]time.Time) error 
 			ids, times = append(ids, id), append(times, at.UnixNano())
 		}
 	}
-	return s.write(ctx, `UPDATE {s}.token t SET last_used = GREATEST(t.last_used, u.used)
+	return s.db.Write(ctx, `UPDATE {s}.token t SET last_used = GREATEST(t.last_used, u.used)
 		FROM unnest($1::text[], $2::bigint[]) AS u (id, used) WHERE t.id = u.id`, ids, times)
 }
 

@@ -9,37 +9,38 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/postgres/database"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/store/search"
 )
 
-// place is where a version is in a list: what the cursor of a page says.
-type place struct {
+// cursor is where a version is in a list.
+type cursor struct {
 	rank    []byte
 	created int64
 	id      int64
 }
 
-// first is the place before all versions.
-var first = place{rank: []byte{}, created: math.MaxInt64, id: math.MaxInt64}
+// first is before all versions.
+var first = cursor{rank: []byte{}, created: math.MaxInt64, id: math.MaxInt64}
 
 // orderSize is the length of a time and an id.
 const orderSize = 16
 
-// cursor is the place as clients see it.
-func (p place) cursor() store.Cursor {
-	text := binary.BigEndian.AppendUint64(p.rank, uint64(p.created))
-	return store.Cursor(hex.EncodeToString(binary.BigEndian.AppendUint64(text, uint64(p.id))))
+// encoded is the cursor as clients see it.
+func (c cursor) encoded() store.Cursor {
+	text := binary.BigEndian.AppendUint64(c.rank, uint64(c.created))
+	return store.Cursor(hex.EncodeToString(binary.BigEndian.AppendUint64(text, uint64(c.id))))
 }
 
-// placeOf reads a cursor. One of another order, or of nobody's, is the place before all.
-func placeOf(cursor store.Cursor, byRank bool) place {
-	text, err := hex.DecodeString(string(cursor))
+// decoded reads a cursor. One of another order, or that nobody gave, is before all versions.
+func decoded(encoded store.Cursor, byRank bool) cursor {
+	text, err := hex.DecodeString(string(encoded))
 	length := len(text) - orderSize
 	if err != nil || length < 0 || byRank != (length > 0) {
 		return first
 	}
-	return place{
+	return cursor{
 		rank:    text[:length],
 		created: int64(binary.BigEndian.Uint64(text[length:])),
 		id:      int64(binary.BigEndian.Uint64(text[length+8:])),
@@ -50,10 +51,10 @@ func placeOf(cursor store.Cursor, byRank bool) place {
 func (s *Store) Versions(ctx context.Context, q store.VersionQuery) (page store.VersionPage, err error) {
 	q.Owner, q.Package = store.Fold(q.Owner), store.Fold(q.Package)
 	byRank := q.Order == store.HighestFirst && q.Package != "" && !q.Drafts
-	err = s.view(ctx, func(ctx context.Context, tx querier) error {
+	err = s.db.View(ctx, func(ctx context.Context, from database.Reader) error {
 		l := lister{
-			store: s, querier: tx, query: q, byRank: byRank, search: search.New(q.Search),
-			after: placeOf(q.After, byRank), size: store.PageSize(q.Limit), skip: min(max(0, q.Skip), farthest),
+			Reader: from, query: q, byRank: byRank, search: search.New(q.Search),
+			after: decoded(q.After, byRank), size: store.PageSize(q.Limit), skip: min(max(0, q.Skip), farthest),
 		}
 		var err error
 		page, err = l.list(ctx)
@@ -67,12 +68,11 @@ const farthest = 1 << 40
 
 // lister makes one page of versions.
 type lister struct {
-	store *Store
-	querier
+	database.Reader
 	query  store.VersionQuery // names folded
 	byRank bool
 	search search.Search
-	after  place
+	after  cursor
 	size   int
 	skip   int64
 	owner  listedOwner
@@ -82,7 +82,7 @@ func (l *lister) list(ctx context.Context) (page store.VersionPage, err error) {
 	if !isName(l.query.Owner, l.query.Package) {
 		return page, nil
 	}
-	if l.owner, err = l.store.findOwner(ctx, l, l.query.Owner); err != nil || l.owner.id == 0 {
+	if l.owner, err = findOwner(ctx, l.Reader, l.query.Owner); err != nil || l.owner.id == 0 {
 		return page, err
 	}
 	var found []listedVersion
@@ -102,7 +102,7 @@ func (l *lister) list(ctx context.Context) (page store.VersionPage, err error) {
 	}
 	if len(found) > l.size {
 		found = found[:l.size]
-		page.Next = l.placeOf(found[l.size-1]).cursor()
+		page.Next = l.at(found[l.size-1]).encoded()
 	}
 	for _, version := range found {
 		page.Versions = append(page.Versions, version.VersionInfo)
@@ -116,9 +116,9 @@ type listedVersion struct {
 	key string
 }
 
-// placeOf is where a version is in the order of the list.
-func (l *lister) placeOf(v listedVersion) place {
-	at := place{created: v.Created.UnixNano(), id: v.ID}
+// at is where a version is in the order of the list.
+func (l *lister) at(v listedVersion) cursor {
+	at := cursor{created: v.Created.UnixNano(), id: v.ID}
 	if l.byRank {
 		at.rank = []byte(v.Rank)
 	}
@@ -131,8 +131,8 @@ func (l *lister) takes(pkg string) bool {
 
 // versions reads versions by the end of a statement.
 func (l *lister) versions(ctx context.Context, end string, args ...any) ([]listedVersion, error) {
-	rows, err := l.Query(ctx, l.store.sql(`SELECT `+versionColumns+`, p.key FROM {s}.version v
-		JOIN {s}.package p ON p.id = v.package_id JOIN {s}.owner o ON o.id = v.owner_id WHERE `+end), args...)
+	rows, err := l.Query(ctx, `SELECT `+versionColumns+`, p.key FROM {s}.version v
+		JOIN {s}.package p ON p.id = v.package_id JOIN {s}.owner o ON o.id = v.owner_id WHERE `+end, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -158,7 +158,7 @@ func (l *lister) ofPackage(ctx context.Context) (found []listedVersion, total in
 		return nil, 0, nil
 	}
 	var id int64
-	err = l.QueryRow(ctx, l.store.sql(`SELECT id, versions FROM {s}.package WHERE owner_id = $1 AND key = $2`), l.owner.id, l.query.Package).Scan(&id, &total)
+	err = l.QueryRow(ctx, `SELECT id, versions FROM {s}.package WHERE owner_id = $1 AND key = $2`, l.owner.id, l.query.Package).Scan(&id, &total)
 	if isNone(err) {
 		return nil, 0, nil
 	}
@@ -184,7 +184,7 @@ func (l *lister) drafts(ctx context.Context) (found []listedVersion, total int64
 			continue
 		}
 		total++
-		if at := l.placeOf(version); at.created > l.after.created || at.created == l.after.created && at.id >= l.after.id {
+		if at := l.at(version); at.created > l.after.created || at.created == l.after.created && at.id >= l.after.id {
 			continue
 		}
 		found = append(found, version)
@@ -200,7 +200,7 @@ const mergedVersions = 10_000
 // reads all of the owner's if they are so many that it has enough of them soon.
 func (l *lister) ofSome(ctx context.Context) (found []listedVersion, total int64, err error) {
 	ids := []int64{}
-	err = l.store.eachPackage(ctx, l, l.owner.id, "", func(p listedPackage) bool {
+	err = eachPackage(ctx, l.Reader, l.owner.id, "", func(p listedPackage) bool {
 		if l.takes(p.key) {
 			total += p.info.Versions
 			ids = append(ids, p.id)
@@ -232,7 +232,7 @@ func (l *lister) ofSome(ctx context.Context) (found []listedVersion, total int64
 		if len(some) < chunk {
 			break
 		}
-		at = l.placeOf(some[len(some)-1])
+		at = l.at(some[len(some)-1])
 	}
 	return found, total, nil
 }
@@ -244,16 +244,16 @@ func (s *Store) Foremost(ctx context.Context, owner, pkg string) (first store.Fo
 		return first, s.absent(ctx, store.ErrPackageNotFound)
 	}
 	found := false
-	err = s.read(ctx, func(ctx context.Context, q querier) error {
+	err = s.db.Read(ctx, func(ctx context.Context, from database.Reader) error {
 		var ownerName, packageName, newest string
 		var created int64
 		var highest *string
 		var rank []byte
-		err := q.QueryRow(ctx, s.sql(`SELECT o.name, p.name, n.name, n.created, h.name, h.rank FROM {s}.owner o JOIN {s}.package p ON p.owner_id = o.id
+		err := from.QueryRow(ctx, `SELECT o.name, p.name, n.name, n.created, h.name, h.rank FROM {s}.owner o JOIN {s}.package p ON p.owner_id = o.id
 			JOIN LATERAL (SELECT name, created FROM {s}.version WHERE package_id = p.id AND NOT draft ORDER BY created DESC, id DESC LIMIT 1) n ON true
 			LEFT JOIN LATERAL (SELECT name, rank FROM {s}.version WHERE package_id = p.id AND NOT draft AND rank <> ''
 				ORDER BY rank, created DESC, id DESC LIMIT 1) h ON true
-			WHERE o.key = $1 AND p.key = $2`), owner, pkg).Scan(&ownerName, &packageName, &newest, &created, &highest, &rank)
+			WHERE o.key = $1 AND p.key = $2`, owner, pkg).Scan(&ownerName, &packageName, &newest, &created, &highest, &rank)
 		if isNone(err) {
 			return nil
 		}

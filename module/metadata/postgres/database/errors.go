@@ -1,4 +1,4 @@
-package postgres
+package database
 
 import (
 	"context"
@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
@@ -140,6 +139,3 @@ func textOf(err error) string {
 	}
 	return err.Error()
 }
-
-// isNone tells whether a query has no row.
-func isNone(err error) bool { return errors.Is(err, pgx.ErrNoRows) }

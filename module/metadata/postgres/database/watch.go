@@ -1,4 +1,4 @@
-package postgres
+package database
 
 import (
 	"context"
@@ -25,13 +25,13 @@ const (
 
 // watch asks the server how it is, on a connection of its own.
 type watch struct {
-	store   *Store
+	db      *Database
 	conn    *pgx.Conn // nil when it was lost
 	counted time.Time // when changes were counted
 	told    waiting.Lasting
 }
 
-// run asks until the store is closed.
+// run asks until the database is closed.
 func (w *watch) run(ctx context.Context) {
 	defer func() {
 		if w.conn != nil {
@@ -42,7 +42,7 @@ func (w *watch) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-w.store.wake:
+		case <-w.db.wake:
 		case <-time.After(interval):
 		}
 		err := w.look(ctx)
@@ -59,16 +59,16 @@ func (w *watch) run(ctx context.Context) {
 // tell keeps what was found, and returns when to look again.
 func (w *watch) tell(err error) time.Duration {
 	if err == nil {
-		if w.store.down.Swap(nil) != nil {
-			w.store.log.Info("PostgreSQL answers again")
+		if w.db.down.Swap(nil) != nil {
+			w.db.log.Info("PostgreSQL answers again")
 			w.told = waiting.Lasting{}
 		}
 		return watchInterval
 	}
 	fault := fmt.Errorf("%w: PostgreSQL: %s", store.ErrUnavailable, textOf(err))
-	w.store.down.Store(&fault)
+	w.db.down.Store(&fault)
 	if w.told.IsNews(fmt.Sprint(kindOf(err), isOurs(err))) {
-		w.store.log.Error("PostgreSQL does not answer: files are neither read nor published", slog.String("error", textOf(err)))
+		w.db.log.Error("PostgreSQL does not answer: files are neither read nor published", slog.String("error", textOf(err)))
 	}
 	return downInterval
 }
@@ -77,9 +77,9 @@ func (w *watch) tell(err error) time.Duration {
 func (w *watch) look(ctx context.Context) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, watchTimeout)
 	defer cancel()
-	with := *w.store.settings.Load()
+	with := w.db.settings.Load()
 	if w.conn == nil {
-		if w.conn, err = with.connect(ctx); err != nil {
+		if w.conn, err = with.Connect(ctx); err != nil {
 			return err
 		}
 	}
@@ -97,25 +97,24 @@ func (w *watch) look(ctx context.Context) (err error) {
 	if standby {
 		return fmt.Errorf("%w: the server is a standby", store.ErrUnavailable)
 	}
-	w.store.clock.Store(&reading{server: now, heard: time.Now()})
+	w.db.clock.Store(&reading{server: now, heard: time.Now()})
 	if time.Since(w.counted) < positionInterval {
 		return nil
 	}
 	var changes int64
-	if err := w.conn.QueryRow(ctx, with.sql(`SELECT COALESCE(sum(changes), 0)::bigint FROM {s}.owner`)).Scan(&changes); err != nil {
+	if err := w.conn.QueryRow(ctx, with.schema.SQL(`SELECT COALESCE(sum(changes), 0)::bigint FROM {s}.owner`)).Scan(&changes); err != nil {
 		return err
 	}
 	w.counted = time.Now()
-	w.store.position.Store(uint64(changes))
+	w.db.position.Store(uint64(changes))
 	return nil
 }
 
 // reading is a time of the server's clock, and when it was heard.
 type reading struct{ server, heard time.Time }
 
-// Clock implements store.MetadataStore. It is behind the server's clock by what the answer
-// took to come.
-func (s *Store) Clock() time.Time {
-	last := s.clock.Load()
+// Clock returns the time of the server. It is behind by what the answer took to come.
+func (d *Database) Clock() time.Time {
+	last := d.clock.Load()
 	return last.server.Add(time.Since(last.heard))
 }

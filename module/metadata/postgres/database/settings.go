@@ -1,4 +1,4 @@
-package postgres
+package database
 
 import (
 	"context"
@@ -14,25 +14,21 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/postgres/migrations"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 const (
 	// connectTimeout bounds one connection to one host, unless connect_timeout is set.
 	connectTimeout = 5 * time.Second
-	// readTimeout bounds a read, writeTimeout a transaction, checkTimeout a step of a check.
-	readTimeout  = 5 * time.Second
-	writeTimeout = 30 * time.Second
-
 	// leastServer is the oldest release of PostgreSQL that this package is tried with.
 	leastServer = 150000
 )
 
-// settings are what connections are made with.
-type settings struct {
+// Settings are what connections are made with, and the schema of the tables.
+type Settings struct {
 	pool   *pgxpool.Config
-	name   string // of the schema
-	schema string // the name in quotes
+	schema migrations.Schema
 }
 
 // parseDSN reads a connection string. Its errors do not have it.
@@ -52,11 +48,11 @@ func parseDSN(dsn string) (*pgxpool.Config, error) {
 	return config, nil
 }
 
-// newSettings completes what a connection string says.
-func newSettings(dsn, password, schema string, connections int) (settings, error) {
+// NewSettings completes what a connection string says. Its errors do not have it.
+func NewSettings(dsn, password, schema string, connections int) (*Settings, error) {
 	config, err := parseDSN(dsn)
 	if err != nil {
-		return settings{}, err
+		return nil, err
 	}
 	connection := config.ConnConfig
 	if password != "" {
@@ -78,11 +74,11 @@ func newSettings(dsn, password, schema string, connections int) (settings, error
 	config.MaxConnLifetime = 30 * time.Minute
 	config.MaxConnLifetimeJitter = 5 * time.Minute
 	config.AfterConnect = checkServer
-	return settings{config, schema, pgx.Identifier{schema}.Sanitize()}, nil
+	return &Settings{config, migrations.Named(schema)}, nil
 }
 
-// address names the server and the database, without the user and the password.
-func (s settings) address() string {
+// Address names the server and the database, without the user and the password.
+func (s *Settings) Address() string {
 	connection := s.pool.ConnConfig
 	hosts := []string{net.JoinHostPort(connection.Host, strconv.Itoa(int(connection.Port)))}
 	for _, other := range connection.Fallbacks {
@@ -95,15 +91,15 @@ func (s settings) address() string {
 }
 
 // equal tells whether both make the same connections.
-func (s settings) equal(o settings) bool {
+func (s *Settings) equal(o *Settings) bool {
 	a, b := s.pool, o.pool
 	return a.ConnString() == b.ConnString() && a.ConnConfig.Password == b.ConnConfig.Password && a.MaxConns == b.MaxConns
 }
 
-// connect makes a connection that is no part of the pool, and never asks the server to cancel
+// Connect makes a connection that is no part of the pool, and never asks the server to cancel
 // anything. When a connection is lost, pgx asks for that on another one: a commit that waits
 // for a standby would be made without it.
-func (s settings) connect(ctx context.Context) (*pgx.Conn, error) {
+func (s *Settings) Connect(ctx context.Context) (*pgx.Conn, error) {
 	config := s.pool.ConnConfig.Copy()
 	dial := config.DialFunc
 	var connected atomic.Bool
