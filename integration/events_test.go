@@ -69,7 +69,7 @@ func (s *server) builtWith(source string) (binary string) {
 	}
 	writeFile(s, list, string(overlay))
 	binary = filepath.Join(dir, "caddy")
-	if output, err := exec.Command("go", "build", "-overlay", list, "-o", binary, "./caddy").CombinedOutput(); err != nil {
+	if output, err := exec.Command("go", "build", withoutSymbols, "-overlay", list, "-o", binary, "./caddy").CombinedOutput(); err != nil {
 		s.Fatalf("building with one more file: %v\n%s", err, output)
 	}
 	return binary

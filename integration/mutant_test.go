@@ -44,7 +44,7 @@ func mutant(t testing.TB, edits ...edit) (binary string) {
 	list := filepath.Join(dir, "overlay.json")
 	writeFile(t, list, string(text))
 	binary = filepath.Join(dir, "caddy")
-	if output, err := exec.Command("go", "build", "-overlay", list, "-o", binary, "./caddy").CombinedOutput(); err != nil {
+	if output, err := exec.Command("go", "build", withoutSymbols, "-overlay", list, "-o", binary, "./caddy").CombinedOutput(); err != nil {
 		t.Fatalf("building a mutant: %v\n%s", err, output)
 	}
 	return binary
