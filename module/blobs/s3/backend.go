@@ -12,9 +12,9 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/dustin/go-humanize"
-	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/s3utils"
 
+	"github.com/generic-registry/caddy-generic-registry/module/blobs/s3/bucket"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -93,7 +93,7 @@ type Backend struct {
 	// It takes effect on a reload.
 	Redirect *Redirect `json:"redirect,omitempty"`
 
-	at          *endpoint
+	at          bucket.Server
 	key, secret string
 }
 
@@ -106,7 +106,7 @@ type Redirect struct {
 	// replaced when the config is loaded. The default is the endpoint.
 	PublicEndpoint string `json:"public_endpoint,omitempty"`
 
-	at *endpoint
+	at bucket.Server
 }
 
 // CaddyModule returns the Caddy module information.
@@ -182,8 +182,8 @@ func (b *Backend) validate() (err error) {
 	switch {
 	case (b.key == "") != (b.secret == ""):
 		return errors.New("key and secret belong together: write both, or none for the environment's")
-	case b.PartSize < smallestPart || b.PartSize > largePart:
-		return fmt.Errorf("part_size is %d bytes: write a size from %s to %s, or leave it out for %s", b.PartSize, humanize.IBytes(smallestPart), humanize.IBytes(largePart), humanize.IBytes(defaultPartSize))
+	case b.PartSize < bucket.SmallestPart || b.PartSize > bucket.LargestPart:
+		return fmt.Errorf("part_size is %d bytes: write a size from %s to %s, or leave it out for %s", b.PartSize, humanize.IBytes(bucket.SmallestPart), humanize.IBytes(bucket.LargestPart), humanize.IBytes(defaultPartSize))
 	case b.UploadMemory < b.PartSize:
 		return fmt.Errorf("upload_memory is %d bytes, which is less than a part of %d", b.UploadMemory, b.PartSize)
 	case b.Grace < graceOff || b.Timeout < 0:
@@ -207,27 +207,21 @@ func (b *Backend) validateRedirect() (err error) {
 	return err
 }
 
-// endpoint is where a server is.
-type endpoint struct {
-	host   string
-	secure bool
-}
-
-func parseEndpoint(word, text string, insecure bool) (*endpoint, error) {
+func parseEndpoint(word, text string, insecure bool) (server bucket.Server, err error) {
 	if text == "" {
-		return nil, fmt.Errorf("%s is missing: write the URL of the server, such as https://s3.example.com", word)
+		return server, fmt.Errorf("%s is missing: write the URL of the server, such as https://s3.example.com", word)
 	}
 	at, err := url.Parse(text)
 	if err != nil || at.Host == "" || at.Scheme != "https" && at.Scheme != "http" {
-		return nil, fmt.Errorf("%s %q is not the URL of a server: write one such as https://s3.example.com", word, text)
+		return server, fmt.Errorf("%s %q is not the URL of a server: write one such as https://s3.example.com", word, text)
 	}
 	if at.Path != "" && at.Path != "/" || at.RawQuery != "" || at.User != nil || at.Fragment != "" {
-		return nil, fmt.Errorf("%s %q has more than a host: the bucket, the prefix and the key have words of their own", word, text)
+		return server, fmt.Errorf("%s %q has more than a host: the bucket, the prefix and the key have words of their own", word, text)
 	}
 	if at.Scheme == "http" && !insecure {
-		return nil, fmt.Errorf("%s %q is not encrypted: write https, or the word insecure besides", word, text)
+		return server, fmt.Errorf("%s %q is not encrypted: write https, or the word insecure besides", word, text)
 	}
-	return &endpoint{at.Host, at.Scheme == "https"}, nil
+	return bucket.Server{Host: at.Host, Secure: at.Scheme == "https"}, nil
 }
 
 func checkPrefix(prefix string) error {
@@ -240,7 +234,24 @@ func checkPrefix(prefix string) error {
 	return nil
 }
 
-func (b *Backend) prefixed() string { return b.Prefix + "/" }
+func (b *Backend) bucketSettings() bucket.Settings {
+	settings := bucket.Settings{
+		Server: b.at, Name: b.Bucket, Region: b.Region, Key: b.key, Secret: b.secret, PathStyle: b.PathStyle,
+		PartSize: b.PartSize, Timeout: time.Duration(b.Timeout),
+	}
+	if b.Redirect != nil {
+		settings.Public = &b.Redirect.at
+	}
+	return settings
+}
+
+func (b *Backend) tuning() *tuning {
+	tuned := &tuning{grace: time.Duration(b.Grace)}
+	if b.Redirect != nil {
+		tuned.link = time.Duration(b.Redirect.Age)
+	}
+	return tuned
+}
 
 // Identity implements store.BlobBackend.
 func (b *Backend) Identity(string) string {
@@ -263,11 +274,11 @@ func (b *Backend) IsVacant(ctx context.Context) (vacant bool, err error) {
 		return false, err
 	}
 	vacant = true
-	err = s.list(ctx, s.prefix, 1, func(minio.ObjectInfo) error {
+	for _, err = range s.bucket.List(ctx, s.prefix, 1) {
 		vacant = false
-		return errEnough
-	})
-	return vacant, errors.Join(refused(err), s.Close())
+		break
+	}
+	return vacant, errors.Join(bucket.Refused(err), s.Close())
 }
 
 // AdjustBlobs implements store.BlobAdjuster.
@@ -276,7 +287,11 @@ func (b *Backend) AdjustBlobs(blobs store.BlobStore) error {
 	if !ok {
 		return fmt.Errorf("adjusting blob store: %T is not an S3 store", blobs)
 	}
-	return s.adjust(b)
+	if err := s.bucket.Adjust(b.bucketSettings()); err != nil {
+		return err
+	}
+	s.tuned.Store(b.tuning())
+	return nil
 }
 
 // IsUnscrubbed implements remote.Unscrubbed.

@@ -7,8 +7,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/minio/minio-go/v7"
-
+	"github.com/generic-registry/caddy-generic-registry/module/blobs/s3/bucket"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -24,20 +23,21 @@ const (
 
 // claim finds out whether the prefix is ours, and makes it ours when nothing is there.
 func (s *Store) claim(ctx context.Context) error {
-	found, err := s.read(ctx, s.under(formatObject))
+	mark := s.under(formatObject)
+	found, err := s.bucket.Read(ctx, mark)
 	if err == nil {
 		return checkFormat(strings.TrimSpace(string(found)))
 	}
-	if err := s.absent(ctx, s.under(formatObject), err); !errors.Is(err, store.ErrBlobNotFound) {
-		return refused(err)
+	if !errors.Is(err, store.ErrBlobNotFound) {
+		return err
 	}
-	err = s.list(ctx, s.prefix, 1, func(object minio.ObjectInfo) error {
-		return fmt.Errorf("%w: the bucket %s has %s, and no %s: write another prefix, or empty this one", store.ErrFormat, s.bucket, object.Key, s.under(formatObject))
-	})
-	if err != nil {
-		return refused(err)
+	for object, err := range s.bucket.List(ctx, s.prefix, 1) {
+		if err != nil {
+			return err
+		}
+		return fmt.Errorf("%w: it has %s, and no %s: write another prefix, or empty this one", store.ErrFormat, object.Key, mark)
 	}
-	return refused(s.putBytes(ctx, s.under(formatObject), []byte(format+"\n"), minio.PutObjectOptions{}))
+	return s.bucket.Put(ctx, mark, []byte(format+"\n"))
 }
 
 func checkFormat(found string) error {
@@ -51,29 +51,24 @@ func checkFormat(found string) error {
 // afterwards decides.
 func (s *Store) Bind(ctx context.Context, metadataID string) error {
 	key := s.under(bindingObject)
-	bound, err := s.fetch(ctx, key)
+	bound, err := s.bucket.Read(ctx, key)
 	if errors.Is(err, store.ErrBlobNotFound) {
-		var options minio.PutObjectOptions
-		options.SetMatchETagExcept("*")
-		if err := s.putBytes(ctx, key, []byte(metadataID+"\n"), options); err != nil && !errors.Is(err, errTaken) {
+		if err := s.bucket.PutNew(ctx, key, []byte(metadataID+"\n")); err != nil && !errors.Is(err, bucket.ErrTaken) {
 			return fmt.Errorf("writing binding: %w", err)
 		}
-		bound, err = s.fetch(ctx, key)
+		bound, err = s.bucket.Read(ctx, key)
 	}
 	if err != nil {
 		return fmt.Errorf("reading binding: %w", err)
 	}
 	if strings.TrimSpace(string(bound)) != metadataID {
-		return fmt.Errorf("%w: the blobs under %s in the bucket %s are of another metadata store; use that one, or another prefix", store.ErrMismatch, s.prefix, s.bucket)
+		return fmt.Errorf("%w: the blobs in %s are of another metadata store; use that one, or another prefix", store.ErrMismatch, s.identity)
 	}
 	return nil
 }
 
 // KeepPosition implements store.BlobStore.
 func (s *Store) KeepPosition(ctx context.Context, at store.Position, lower bool) error {
-	if err := s.usable(ctx); err != nil {
-		return err
-	}
 	s.positioning.Lock()
 	defer s.positioning.Unlock()
 	kept, err := s.position(ctx)
@@ -92,12 +87,12 @@ func (s *Store) KeepPosition(ctx context.Context, at store.Position, lower bool)
 	if err != nil {
 		return fmt.Errorf("telling the position: %w", err)
 	}
-	return s.putBytes(ctx, s.under(positionObject), append(text, '\n'), minio.PutObjectOptions{})
+	return s.bucket.Put(ctx, s.under(positionObject), append(text, '\n'))
 }
 
 // position reads what KeepPosition wrote.
 func (s *Store) position(ctx context.Context) (at store.Position, err error) {
-	text, err := s.fetch(ctx, s.under(positionObject))
+	text, err := s.bucket.Read(ctx, s.under(positionObject))
 	if errors.Is(err, store.ErrBlobNotFound) {
 		return at, nil
 	}

@@ -5,6 +5,7 @@ package s3
 import (
 	"testing"
 
+	"github.com/generic-registry/caddy-generic-registry/module/blobs/s3/bucket"
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/storetest"
@@ -15,7 +16,7 @@ import (
 // have several.
 func TestContract(t *testing.T) {
 	server := servers.StartS3(t)
-	storetest.SharedBlobs(t, places(server, func(b *Backend) { b.PartSize = smallestPart }))
+	storetest.SharedBlobs(t, places(server, func(b *Backend) { b.PartSize = bucket.SmallestPart }))
 }
 
 func newBadger() *badger.Backend { return &badger.Backend{Reserve: 16 << 20} }

@@ -10,11 +10,9 @@
 //	uploads/<id>/<random>    its last bytes, while they are too few for a part
 //	quarantine/<locator>     a damaged blob
 //
-// A blob is written once, under a key with 128 random bits, by one PUT or by a multipart
-// upload. No key is ever written with other bytes, so no answer that was lost and no request
-// that arrives late does harm: the publish that did not hear of its PUT leaves an object that
-// nothing names, and the sweep deletes it. An object becomes visible as a whole, and the last
-// byte of a blob is sent by Commit, so nothing is visible before.
+// A blob is written once, under a key with 128 random bits. No key is ever written with other
+// bytes, so no answer that was lost and no request that arrives late does harm: the publish
+// that did not hear of its PUT leaves an object that nothing names, and the sweep deletes it.
 //
 // An upload in several requests is a multipart upload of its blob. Its parts so far, with
 // their entity tags, are in its session, which is written after them. What comes after the
@@ -22,10 +20,5 @@
 // last bytes, which are too few for a part (S3 takes none below 5 MiB but the last one), are
 // an object with a name of its own each time.
 //
-// Requests have no deadline, for they take as long as their bytes take: a watchdog ends one
-// with which the server makes no progress. Nothing is tried again, but for a stream that
-// broke: it goes on once, at its offset.
-//
-// Nothing is missing because a server says 404: a proxy in front, or a bucket that is gone,
-// says so too. A list of the bucket must agree.
+// Package bucket tells how the server is spoken with, and what is believed of it.
 package s3

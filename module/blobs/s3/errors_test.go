@@ -1,7 +1,6 @@
 package s3
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -70,8 +69,8 @@ func (a answering) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func coded(code string) string { return "<Error><Code>" + code + "</Code><Message>m</Message></Error>" }
 
-// storeAt is a store of a server that was not asked whether it is one of ours.
-func storeAt(t *testing.T, url string, timeout time.Duration) *Store {
+// backendOf is the backend of a server.
+func backendOf(t *testing.T, url string, timeout time.Duration) *Backend {
 	t.Helper()
 	b := &Backend{Endpoint: url, Insecure: true, Bucket: "artifacts", Key: "key", Secret: "secret", Timeout: caddy.Duration(timeout)}
 	if err := b.replace(); err != nil {
@@ -81,7 +80,13 @@ func storeAt(t *testing.T, url string, timeout time.Duration) *Store {
 	if err := b.validate(); err != nil {
 		t.Fatal(err)
 	}
-	s, err := newStore(b, slog.New(slog.DiscardHandler))
+	return b
+}
+
+// storeAt is a store of a server that was not asked whether it is one of ours.
+func storeAt(t *testing.T, url string, timeout time.Duration) *Store {
+	t.Helper()
+	s, err := newStore(backendOf(t, url, timeout), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +156,7 @@ func TestOnlyTheServersWordMakesABlobMissing(t *testing.T) {
 				"walking":              func() error { return s.Walk(t.Context(), func(store.Locator, int64, time.Time) error { return nil }) },
 				"reading a session":    func() error { _, err := s.FindSession(t.Context(), store.NewSessionID()); return err },
 				"writing":              func() error { return write(t.Context(), s, []byte("four"), 4) },
-				"writing what streams": func() error { return write(t.Context(), s, make([]byte, 2*smallBlob), 2*smallBlob) },
+				"writing what streams": func() error { return write(t.Context(), s, make([]byte, 1<<20), 1<<20) },
 			} {
 				if what == "reading a session" && test.server.status == http.StatusOK {
 					continue // what is there is no session
@@ -191,90 +196,15 @@ func wantKind(t *testing.T, what string, got, want error) {
 	}
 }
 
-// TestAServerThatIsNotThere: no answer at all, from nobody.
+// TestAServerThatIsNotThere: a start waits for a server that nobody reaches.
 func TestAServerThatIsNotThere(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	listener.Close()
-	s := storeAt(t, "http://"+listener.Addr().String(), time.Second)
-	_, err = s.Open(t.Context(), store.NewLocator(1), 4)
-	wantKind(t, "reading", err, store.ErrUnavailable)
-	if err := s.claim(t.Context()); !store.IsState(err) {
+	b := backendOf(t, "http://"+listener.Addr().String(), time.Second)
+	if _, err := b.OpenBlobs(t.Context(), "", slog.New(slog.DiscardHandler)); !store.IsState(err) {
 		t.Errorf("opening: %v is a fault of the configuration, and the server is only away", err)
 	}
-}
-
-// TestWhatTheConfigurationIsToBlameFor fails a start, and is not waited for.
-func TestWhatTheConfigurationIsToBlameFor(t *testing.T) {
-	for code := range refusals {
-		server := httptest.NewServer(answering{status: 403, body: coded(code)})
-		s := storeAt(t, server.URL, time.Second)
-		if err := s.claim(t.Context()); store.IsState(err) || !errors.Is(err, store.ErrRefused) {
-			t.Errorf("%s: opening is %v, want a fault of the configuration", code, err)
-		}
-		server.Close()
-	}
-}
-
-// TestAStreamThatBreaks goes on once, at its offset.
-func TestAStreamThatBreaks(t *testing.T) {
-	content := strings.Repeat("0123456789", 100_000)
-	for _, test := range []struct {
-		name     string
-		breaks   int
-		requests []string
-		fails    bool
-	}{
-		{"once", 1, []string{"", "bytes=500000-999999"}, false},
-		{"twice", 2, []string{"", "bytes=500000-999999"}, true},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			var ranges []string
-			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				ranges = append(ranges, r.Header.Get("Range"))
-				if len(ranges) > test.breaks {
-					http.ServeContent(w, r, "", time.Now(), strings.NewReader(content))
-					return
-				}
-				connection, buffered, err := http.NewResponseController(w).Hijack()
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				defer connection.Close()
-				breakOff(buffered, r, content)
-			}))
-			defer server.Close()
-			s := storeAt(t, server.URL, time.Second)
-			reader, err := s.Open(t.Context(), store.NewLocator(1), int64(len(content)))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer reader.Close()
-			got, err := io.ReadAll(reader)
-			if test.fails {
-				wantKind(t, "reading", err, store.ErrUnavailable)
-			} else if err != nil || string(got) != content {
-				t.Errorf("read %d bytes, %v; want all %d", len(got), err, len(content))
-			}
-			if fmt.Sprint(ranges) != fmt.Sprint(test.requests) {
-				t.Errorf("asked for %q, want %q", ranges, test.requests)
-			}
-		})
-	}
-}
-
-// breakOff answers with half of what is wanted.
-func breakOff(w *bufio.ReadWriter, r *http.Request, content string) {
-	from := 0
-	if _, err := fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &from); err == nil {
-		fmt.Fprintf(w, "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes %d-%d/%d\r\n", from, len(content)-1, len(content))
-	} else {
-		fmt.Fprint(w, "HTTP/1.1 200 OK\r\n")
-	}
-	rest := content[from:]
-	fmt.Fprintf(w, "Last-Modified: %s\r\nETag: \"a\"\r\nContent-Length: %d\r\n\r\n%s", time.Now().UTC().Format(http.TimeFormat), len(rest), rest[:len(rest)/2])
-	w.Flush()
 }

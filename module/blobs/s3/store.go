@@ -3,55 +3,38 @@ package s3
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"math/rand/v2"
-	"net/http"
 	"path"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/minio/minio-go/v7"
-
+	"github.com/generic-registry/caddy-generic-registry/module/blobs/s3/bucket"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/store/remote"
 )
 
-// tuning is what can change while a store is open.
+// tuning is what can change while a store is open, besides the settings of the bucket.
 type tuning struct {
-	partSize int64
-	timeout  time.Duration
-	grace    time.Duration
-	redirect *redirect // nil when downloads are sent
+	grace time.Duration
+	link  time.Duration // for how long a link works; zero when downloads are sent
 }
 
 // Store is an open prefix of a bucket.
 type Store struct {
-	bucket, prefix string
-	log            *slog.Logger
-	transport      *http.Transport
-	memory         *memory
-	health         health
+	identity string // of the backend, for people
+	prefix   string
+	bucket   *bucket.Bucket
+	log      *slog.Logger
+	tuned    atomic.Pointer[tuning]
 
-	connected atomic.Pointer[minio.Core]
-	tuned     atomic.Pointer[tuning]
-
-	closed      atomic.Bool
-	writing     context.Context // ends when the store is closed; readers go on
-	stopWriting context.CancelCauseFunc
-	background  sync.WaitGroup
-
-	sequence    atomic.Uint64 // spreads locators over directories
-	positioning sync.Mutex    // guards the object of the position
-
+	sequence     atomic.Uint64 // spreads locators over directories
+	positioning  sync.Mutex    // guards the object of the position
 	quarantining sync.Mutex
 }
-
-func (s *Store) client() *minio.Core { return s.connected.Load() }
-
-func (s *Store) tuning() *tuning { return s.tuned.Load() }
 
 // open opens the prefix, and makes it one of ours when it is empty. ErrRefused, ErrFormat,
 // ErrUnavailable.
@@ -61,48 +44,24 @@ func open(ctx context.Context, b *Backend, log *slog.Logger) (*Store, error) {
 		return nil, err
 	}
 	if err := s.claim(ctx); err != nil {
-		return nil, errors.Join(err, s.Close())
+		return nil, errors.Join(bucket.Refused(err), s.Close())
 	}
-	s.background.Go(s.ping)
-	s.background.Go(s.cleaning)
+	s.bucket.Ping()
+	s.bucket.Background(s.cleaning)
 	return s, nil
 }
 
 // newStore returns a store that has asked the server for nothing.
 func newStore(b *Backend, log *slog.Logger) (*Store, error) {
-	s := &Store{
-		bucket: b.Bucket, prefix: b.prefixed(), log: log, transport: newTransport(),
-		memory: newMemory(b.UploadMemory),
-	}
-	s.writing, s.stopWriting = context.WithCancelCause(context.Background())
-	s.sequence.Store(rand.Uint64())
-	return s, s.adjust(b)
-}
-
-// adjust gives the store the settings of a backend.
-func (s *Store) adjust(b *Backend) error {
-	client, err := b.newClient(b.at, s.transport)
+	prefix := b.Prefix + "/"
+	at, err := bucket.New(b.bucketSettings(), prefix+formatObject, b.UploadMemory, log)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	tuned := &tuning{partSize: b.PartSize, timeout: time.Duration(b.Timeout), grace: time.Duration(b.Grace)}
-	if b.Redirect != nil {
-		public, err := b.newClient(b.Redirect.at, s.transport)
-		if err != nil {
-			return err
-		}
-		tuned.redirect = &redirect{client: public, age: time.Duration(b.Redirect.Age)}
-	}
-	s.connected.Store(client)
-	s.tuned.Store(tuned)
-	return nil
-}
-
-func (s *Store) usable(ctx context.Context) error {
-	if s.closed.Load() {
-		return fmt.Errorf("%w: closed", store.ErrUnavailable)
-	}
-	return ctx.Err()
+	s := &Store{identity: b.Identity(""), prefix: prefix, bucket: at, log: log}
+	s.sequence.Store(rand.Uint64())
+	s.tuned.Store(b.tuning())
+	return s, nil
 }
 
 // Folders under the prefix.
@@ -123,92 +82,49 @@ func (s *Store) place(locator store.Locator) (string, error) {
 	return s.under(blobsFolder, string(locator)), nil
 }
 
+// Open implements store.BlobStore.
+func (s *Store) Open(ctx context.Context, locator store.Locator, size int64) (io.ReadSeekCloser, error) {
+	return s.OpenSection(ctx, locator, size, remote.Whole(size))
+}
+
+// OpenSection implements remote.SectionOpener.
+func (s *Store) OpenSection(ctx context.Context, locator store.Locator, size int64, want remote.Section) (io.ReadSeekCloser, error) {
+	key, err := s.place(locator)
+	if err != nil {
+		return nil, err
+	}
+	return s.bucket.Open(ctx, key, size, want)
+}
+
+// RedirectURL implements remote.Redirector.
+func (s *Store) RedirectURL(ctx context.Context, file store.File, header remote.Header) (string, error) {
+	age := s.tuned.Load().link
+	if age == 0 {
+		return "", nil
+	}
+	key, err := s.place(file.Locator)
+	if err != nil {
+		return "", err
+	}
+	return s.bucket.Link(ctx, key, age, header)
+}
+
 // Stat implements store.BlobStore.
 func (s *Store) Stat(ctx context.Context, locator store.Locator) (int64, error) {
-	if err := s.usable(ctx); err != nil {
-		return 0, err
-	}
 	key, err := s.place(locator)
 	if err != nil {
 		return 0, err
 	}
-	return s.stat(ctx, key)
-}
-
-func (s *Store) stat(ctx context.Context, key string) (size int64, err error) {
-	err = s.request(ctx, "asking for an object", func(ctx context.Context, client *minio.Core) error {
-		info, err := client.StatObject(ctx, s.bucket, key, minio.StatObjectOptions{})
-		size = info.Size
-		return err
-	})
-	return size, s.missing(ctx, key, err)
-}
-
-// missing turns errAbsent into ErrBlobNotFound, when a list of the bucket says the same, and
-// another one has what is always there: an answer of something that is no S3 server, or an
-// empty bucket in the place of the right one, is no word on an object.
-func (s *Store) missing(ctx context.Context, key string, err error) error {
-	if !errors.Is(err, errAbsent) {
-		return err
-	}
-	if err = s.absent(ctx, key, err); !errors.Is(err, store.ErrBlobNotFound) {
-		return err
-	}
-	there, listErr := s.isListed(ctx, s.under(formatObject))
-	switch {
-	case listErr != nil:
-		return listErr
-	case !there:
-		return fmt.Errorf("%w: the bucket does not have %s, which is always there: %v", store.ErrUnavailable, s.under(formatObject), err)
-	}
-	return err
-}
-
-// absent is missing under a prefix that may be empty.
-func (s *Store) absent(ctx context.Context, key string, err error) error {
-	if !errors.Is(err, errAbsent) {
-		return err
-	}
-	listed, listErr := s.isListed(ctx, key)
-	switch {
-	case listErr != nil:
-		return listErr
-	case listed:
-		return fmt.Errorf("%w: the object is listed: %v", store.ErrUnavailable, err)
-	}
-	return fmt.Errorf("%w: %v", store.ErrBlobNotFound, err)
-}
-
-// isListed tells whether a list of the bucket has a key.
-func (s *Store) isListed(ctx context.Context, key string) (listed bool, err error) {
-	err = s.list(ctx, key, 1, func(object minio.ObjectInfo) error {
-		listed = object.Key == key
-		return errEnough
-	})
-	return listed, err
+	return s.bucket.Size(ctx, key)
 }
 
 // Delete implements store.BlobStore.
 func (s *Store) Delete(ctx context.Context, locator store.Locator) error {
-	if err := s.usable(ctx); err != nil {
-		return err
-	}
 	key, err := s.place(locator)
 	if err != nil {
 		return err
 	}
-	return s.remove(ctx, key)
-}
-
-// remove deletes an object. An absent one is not an error.
-func (s *Store) remove(ctx context.Context, key string) error {
-	err := s.request(ctx, "deleting an object", func(ctx context.Context, client *minio.Core) error {
-		return client.RemoveObject(ctx, s.bucket, key, minio.RemoveObjectOptions{})
-	})
-	if errors.Is(s.missing(ctx, key, err), store.ErrBlobNotFound) {
-		return nil
-	}
-	return err
+	return s.bucket.Remove(ctx, key)
 }
 
 // DeleteAll implements remote.BatchDeleter.
@@ -223,61 +139,45 @@ func (s *Store) DeleteAll(ctx context.Context, locators []store.Locator) (delete
 		at[key] = locator
 		keys = append(keys, key)
 	}
-	gone, err := s.removeAll(ctx, keys)
+	gone, err := s.bucket.RemoveAll(ctx, keys)
 	for _, key := range gone {
 		deleted = append(deleted, at[key])
 	}
 	return deleted, err
 }
 
-// removeAll deletes objects, a thousand in a request, and returns the keys of those that are
-// gone.
-func (s *Store) removeAll(ctx context.Context, keys []string) (gone []string, err error) {
-	err = s.request(ctx, "deleting objects", func(ctx context.Context, client *minio.Core) error {
-		results, err := client.RemoveObjectsWithIter(ctx, s.bucket, func(yield func(minio.ObjectInfo) bool) {
-			for _, key := range keys {
-				if !yield(minio.ObjectInfo{Key: key}) {
-					return
-				}
-			}
-		}, minio.RemoveObjectsOptions{})
+// Walk implements store.BlobStore. The time is the server's.
+func (s *Store) Walk(ctx context.Context, fn func(store.Locator, int64, time.Time) error) error {
+	folder := s.under(blobsFolder) + "/"
+	for object, err := range s.bucket.List(ctx, folder, 0) {
 		if err != nil {
 			return err
 		}
-		for result := range results {
-			if result.Err != nil && minio.ToErrorResponse(result.Err).Code != minio.NoSuchKey {
-				err = result.Err
-				continue
-			}
-			gone = append(gone, result.ObjectName)
+		locator := store.Locator(strings.TrimPrefix(object.Key, folder))
+		if _, _, err := locator.Split(); err != nil {
+			continue
 		}
-		return err
-	})
-	return gone, err
+		if err := fn(locator, object.Size, object.Modified); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Grace implements remote.Graceful.
-func (s *Store) Grace() time.Duration { return s.tuning().grace }
+func (s *Store) Grace() time.Duration { return s.tuned.Load().grace }
 
 // Condition implements store.BlobStore. It is what the last requests met.
 func (s *Store) Condition() store.Condition {
-	if err := s.usable(context.Background()); err != nil {
+	if err := s.bucket.Usable(context.Background()); err != nil {
 		return store.Condition{Fault: err}
 	}
-	fault := s.health.fault()
+	fault := s.bucket.Fault()
 	return store.Condition{Fault: fault, Readable: fault == nil}
 }
 
 // Close implements store.BlobStore. Closing twice is harmless.
-func (s *Store) Close() error {
-	if s.closed.Swap(true) {
-		return nil
-	}
-	s.stopWriting(errStopped)
-	s.background.Wait()
-	s.transport.CloseIdleConnections()
-	return nil
-}
+func (s *Store) Close() error { return s.bucket.Close() }
 
 var (
 	_ store.BlobStore      = (*Store)(nil)
@@ -285,5 +185,4 @@ var (
 	_ remote.BatchDeleter  = (*Store)(nil)
 	_ remote.Graceful      = (*Store)(nil)
 	_ remote.Redirector    = (*Store)(nil)
-	_ io.ReadSeekCloser    = (*reader)(nil)
 )

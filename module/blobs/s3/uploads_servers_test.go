@@ -10,16 +10,16 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/minio/minio-go/v7"
 
+	"github.com/generic-registry/caddy-generic-registry/module/blobs/s3/bucket"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/storetest/servers"
 )
 
 // sent is more than a part.
-var sent = make([]byte, smallestPart+1_000_000)
+var sent = make([]byte, bucket.SmallestPart+1_000_000)
 
-func smallParts(b *Backend) { b.PartSize = smallestPart }
+func smallParts(b *Backend) { b.PartSize = bucket.SmallestPart }
 
 // TestUploadsThatNobodyEndsAreCleaned: parts of a writer that was killed and last bytes
 // without a session go when they are old, those of a session stay. Seen to fail without the
@@ -38,7 +38,7 @@ func TestUploadsThatNobodyEndsAreCleaned(t *testing.T) {
 	session := begin(t, s)
 	session = proceed(t, s, session, sent)
 	session = proceed(t, s, session, []byte("tail"))
-	if err := s.putBytes(ctx, s.under(uploadsFolder, string(store.NewSessionID()), "tail"), []byte("x"), minio.PutObjectOptions{}); err != nil {
+	if err := s.bucket.Put(ctx, s.under(uploadsFolder, string(store.NewSessionID()), "tail"), []byte("x")); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []struct {
@@ -57,7 +57,7 @@ func TestUploadsThatNobodyEndsAreCleaned(t *testing.T) {
 	if err := s.EndSession(ctx, session.ID); err != nil {
 		t.Fatal(err)
 	}
-	if left, err := s.incomplete(ctx, time.Now().Add(time.Hour)); err != nil || len(left) != 0 {
+	if left, err := s.bucket.Incomplete(ctx, s.prefix, time.Now().Add(time.Hour)); err != nil || len(left) != 0 {
 		t.Errorf("%d incomplete uploads are left, %v", len(left), err)
 	}
 	_ = killed.Abort() // its parts are gone; what it says does not matter
@@ -70,10 +70,10 @@ func TestUploadsThatLostTheirParts(t *testing.T) {
 	s := openAt(t, backendAt(t, server.Endpoint(), smallParts))
 	for what, lose := range map[string]func(u upload, key string) error{
 		"the parts": func(u upload, key string) error {
-			return (&multipart{store: s, key: key, id: u.Upload}).abort(t.Context())
+			return s.bucket.Drop(t.Context(), bucket.Multipart{Key: key, Upload: u.Upload})
 		},
 		"the tail": func(u upload, _ string) error {
-			return s.remove(t.Context(), s.under(uploadsFolder, string(u.ID), u.Tail))
+			return s.bucket.Remove(t.Context(), s.under(uploadsFolder, string(u.ID), u.Tail))
 		},
 	} {
 		session := proceed(t, s, proceed(t, s, begin(t, s), sent), []byte("tail"))
@@ -99,7 +99,7 @@ func TestUploadsThatLostTheirParts(t *testing.T) {
 func TestUploadsOfAnotherSize(t *testing.T) {
 	server := servers.StartS3(t)
 	s := openAt(t, backendAt(t, server.Endpoint(), nil))
-	for _, size := range []int64{10, 2 * smallBlob} {
+	for _, size := range []int64{10, 1 << 20} {
 		for _, came := range []int64{0, size - 1, size + 1} {
 			if err := write(t.Context(), s, make([]byte, came), size); err == nil {
 				t.Errorf("%d bytes are a blob of %d", came, size)

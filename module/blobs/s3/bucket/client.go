@@ -1,7 +1,6 @@
-package s3
+package bucket
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"net"
@@ -21,7 +20,7 @@ const (
 	connections = 256
 )
 
-// newTransport returns what the store's requests go through.
+// newTransport returns what a bucket's requests go through.
 func newTransport() *http.Transport {
 	dialer := &net.Dialer{Timeout: dialTimeout}
 	return &http.Transport{
@@ -36,18 +35,17 @@ func newTransport() *http.Transport {
 	}
 }
 
-// newClient returns a client of an endpoint, with the credentials of a backend. It makes no
-// request.
-func (b *Backend) newClient(at *endpoint, transport http.RoundTripper) (*minio.Core, error) {
+// newClient returns a client of a server. It makes no request.
+func (s *Settings) newClient(server Server, transport http.RoundTripper) (*minio.Core, error) {
 	lookup := minio.BucketLookupAuto
-	if b.PathStyle {
+	if s.PathStyle {
 		lookup = minio.BucketLookupPath
 	}
-	client, err := minio.NewCore(at.host, &minio.Options{
-		Creds:        b.credentials(transport),
-		Secure:       at.secure,
+	client, err := minio.NewCore(server.Host, &minio.Options{
+		Creds:        s.credentials(transport),
+		Secure:       server.Secure,
 		Transport:    unclosed{transport},
-		Region:       b.Region,
+		Region:       s.Region,
 		BucketLookup: lookup,
 		MaxRetries:   1, // none: who is told of an error tries again
 	})
@@ -70,39 +68,14 @@ func (u unclosed) RoundTrip(r *http.Request) (*http.Response, error) {
 	return u.RoundTripper.RoundTrip(r)
 }
 
-// credentials are those of the configuration, or else what the machine has.
-func (b *Backend) credentials(transport http.RoundTripper) *credentials.Credentials {
-	if b.key != "" {
-		return credentials.NewStaticV4(b.key, b.secret, "")
+// credentials are those of the settings, or else what the machine has.
+func (s *Settings) credentials(transport http.RoundTripper) *credentials.Credentials {
+	if s.Key != "" {
+		return credentials.NewStaticV4(s.Key, s.Secret, "")
 	}
 	return credentials.NewChainCredentials([]credentials.Provider{
 		&credentials.EnvAWS{},
 		&credentials.FileAWSCredentials{},
 		&credentials.IAM{Client: &http.Client{Transport: transport, Timeout: dialTimeout}},
 	})
-}
-
-// request makes a request that has an answer and no body, or a small one.
-func (s *Store) request(ctx context.Context, doing string, make func(ctx context.Context, client *minio.Core) error) error {
-	return s.requestFor(ctx, s.tuning().timeout, doing, make)
-}
-
-// longTimeouts is how much longer a server may work that moves the bytes of an object itself:
-// it says nothing meanwhile.
-const longTimeouts = 10
-
-// longRequest is request for what a server needs long for.
-func (s *Store) longRequest(ctx context.Context, doing string, make func(ctx context.Context, client *minio.Core) error) error {
-	return s.requestFor(ctx, longTimeouts*s.tuning().timeout, doing, make)
-}
-
-func (s *Store) requestFor(ctx context.Context, timeout time.Duration, doing string, make func(ctx context.Context, client *minio.Core) error) error {
-	if err := s.usable(ctx); err != nil {
-		return err
-	}
-	dog := watch(ctx, timeout)
-	defer dog.end()
-	err := translate(dog.ctx, doing, make(dog.ctx, s.client()))
-	s.health.note(err)
-	return err
 }

@@ -1,4 +1,4 @@
-package s3
+package bucket
 
 import (
 	"context"
@@ -10,7 +10,7 @@ import (
 var (
 	// errSilent: the server made no progress.
 	errSilent = errors.New("the server does not answer")
-	// errStopped: the store is closed, or what was written is dropped.
+	// errStopped: the bucket is closed, or what was written is dropped.
 	errStopped = errors.New("it was given up")
 )
 

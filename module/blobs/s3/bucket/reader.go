@@ -1,4 +1,4 @@
-package s3
+package bucket
 
 import (
 	"context"
@@ -17,10 +17,10 @@ import (
 
 // reader reads an object by ranges. It belongs to one goroutine.
 type reader struct {
-	store *Store
-	key   string
-	size  int64
-	at    int64 // where the caller is
+	bucket *Bucket
+	key    string
+	size   int64
+	at     int64 // where the caller is
 
 	stream    *answer // nil until bytes are wanted
 	continued bool    // a stream broke, and another one went on
@@ -39,31 +39,30 @@ func (a *answer) close() {
 	_ = a.body.Close() // it was only read
 }
 
-// Open implements store.BlobStore.
-func (s *Store) Open(ctx context.Context, locator store.Locator, size int64) (io.ReadSeekCloser, error) {
-	return s.OpenSection(ctx, locator, size, remote.Whole(size))
-}
-
-// OpenSection implements remote.SectionOpener: it asks for the section at once, so that an
-// object that is missing is told.
-func (s *Store) OpenSection(ctx context.Context, locator store.Locator, size int64, want remote.Section) (io.ReadSeekCloser, error) {
-	if err := s.usable(ctx); err != nil {
+// Open reads an object of a size, which it asks for a section at once, so that an object that
+// is missing is told. A section without bytes says that nobody knows yet which ones are
+// wanted. store.ErrDamaged when the object has another size.
+func (b *Bucket) Open(ctx context.Context, key string, size int64, want remote.Section) (io.ReadSeekCloser, error) {
+	if err := b.Usable(ctx); err != nil {
 		return nil, err
 	}
-	key, err := s.place(locator)
+	r := &reader{bucket: b, key: key, size: size}
+	if want.Length > 0 || size == 0 {
+		stream, err := b.get(ctx, key, size, want.Offset, want.Offset+want.Length)
+		if err != nil {
+			return nil, err
+		}
+		r.stream = stream
+		return r, nil
+	}
+	found, err := b.Size(ctx, key)
 	if err != nil {
 		return nil, err
 	}
-	r := &reader{store: s, key: key, size: size}
-	if want.Length > 0 || size == 0 {
-		r.stream, err = s.get(ctx, key, size, want.Offset, want.Offset+want.Length)
-		return r, err
+	if found != size {
+		return nil, otherSize(key, found, size)
 	}
-	found, err := s.stat(ctx, key)
-	if err == nil && found != size {
-		err = otherSize(key, found, size)
-	}
-	return r, err
+	return r, nil
 }
 
 func otherSize(key string, found, size int64) error {
@@ -72,20 +71,20 @@ func otherSize(key string, found, size int64) error {
 
 // get asks for the bytes of an object from a place to another. The context bounds the time
 // until the answer begins.
-func (s *Store) get(ctx context.Context, key string, size, from, to int64) (*answer, error) {
-	dog := watch(context.WithoutCancel(ctx), s.tuning().timeout)
+func (b *Bucket) get(ctx context.Context, key string, size, from, to int64) (*answer, error) {
+	dog := watch(context.WithoutCancel(ctx), b.timeout())
 	leave := dog.follow(ctx)
-	a, err := s.ask(dog, key, size, from, to)
+	a, err := b.ranged(dog, key, size, from, to)
 	leave()
 	if err != nil {
 		dog.end()
-		return nil, s.missing(ctx, key, err)
+		return nil, b.missing(ctx, key, err)
 	}
 	dog.rest()
 	return a, nil
 }
 
-func (s *Store) ask(dog *watchdog, key string, size, from, to int64) (*answer, error) {
+func (b *Bucket) ranged(dog *watchdog, key string, size, from, to int64) (*answer, error) {
 	var options minio.GetObjectOptions
 	whole := from == 0 && to == size
 	if !whole {
@@ -93,9 +92,8 @@ func (s *Store) ask(dog *watchdog, key string, size, from, to int64) (*answer, e
 			return nil, fmt.Errorf("asking for a range: %w", err)
 		}
 	}
-	body, info, header, err := s.client().GetObject(dog.ctx, s.bucket, key, options)
-	err = translate(dog.ctx, "reading an object", err)
-	s.health.note(err)
+	body, info, header, err := b.client().GetObject(dog.ctx, b.name, key, options)
+	err = b.answered(dog, "reading an object", err)
 	if errors.Is(err, errOtherRange) {
 		return nil, fmt.Errorf("%w: object %s has not all of %d bytes: %v", store.ErrDamaged, key, size, err)
 	}
@@ -201,8 +199,7 @@ func (r *reader) readStream(p []byte) (int, error) {
 		err = io.ErrUnexpectedEOF
 	}
 	if err != nil && err != io.EOF {
-		err = translate(a.dog.ctx, "reading an object", err)
-		r.store.health.note(err)
+		err = r.bucket.answered(a.dog, "reading an object", err)
 	}
 	return n, err
 }
@@ -210,7 +207,7 @@ func (r *reader) readStream(p []byte) (int, error) {
 // goOn asks for the bytes from where the caller is. An object that is gone by now was
 // deleted while it was read.
 func (r *reader) goOn(end int64) error {
-	stream, err := r.store.get(context.Background(), r.key, r.size, r.at, end)
+	stream, err := r.bucket.get(context.Background(), r.key, r.size, r.at, end)
 	if errors.Is(err, store.ErrBlobNotFound) || errors.Is(err, store.ErrDamaged) {
 		err = fmt.Errorf("%w: going on with an object: %v", store.ErrUnavailable, err)
 	}
@@ -231,8 +228,8 @@ func (r *reader) Close() error {
 	if r.stream != nil {
 		r.drop()
 	}
-	if r.store.closed.Load() {
-		r.store.transport.CloseIdleConnections()
+	if r.bucket.closed.Load() {
+		r.bucket.transport.CloseIdleConnections()
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package s3
+package bucket
 
 import (
 	"context"
@@ -24,8 +24,8 @@ var errNoUpload = errors.New("there is no such multipart upload")
 // errOtherRange: the object ends before the range that was asked for.
 var errOtherRange = errors.New("the object does not have the range")
 
-// errTaken: an object is there that was to be made.
-var errTaken = errors.New("there is such an object already")
+// ErrTaken: an object is there that was to be made.
+var ErrTaken = errors.New("there is such an object already")
 
 // decisions are the answers of a server that are more than a failure. Every other answer, and
 // none, may be another one later.
@@ -33,7 +33,7 @@ var decisions = map[string]error{
 	minio.NoSuchKey:      errAbsent,
 	minio.NoSuchUpload:   errNoUpload,
 	"InvalidRange":       errOtherRange,
-	"PreconditionFailed": errTaken,
+	"PreconditionFailed": ErrTaken,
 }
 
 func isDecision(err error) bool {
@@ -87,9 +87,9 @@ func translate(ctx context.Context, doing string, err error) error {
 	return fmt.Errorf("%w: %s: %w", store.ErrUnavailable, doing, err)
 }
 
-// refused turns what the configuration is to blame for, when a store is opened, into
-// store.ErrRefused.
-func refused(err error) error {
+// Refused turns what the configuration is to blame for, when a bucket is used for the first
+// time, into store.ErrRefused.
+func Refused(err error) error {
 	var response minio.ErrorResponse
 	if !errors.As(err, &response) {
 		return err

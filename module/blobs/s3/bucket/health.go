@@ -1,4 +1,4 @@
-package s3
+package bucket
 
 import (
 	"context"
@@ -50,27 +50,37 @@ func (h *health) isDue() bool {
 	return h.wrong != nil || time.Since(h.heard) >= pingInterval
 }
 
-// ping asks the server while nobody else does, until the store is closed.
-func (s *Store) ping() {
-	ticker := time.NewTicker(recoverInterval)
-	defer ticker.Stop()
-	var told waiting.Lasting
-	for {
-		select {
-		case <-s.writing.Done():
-			return
-		case <-ticker.C:
+// Fault is why the server is not as it should be, by what the last requests met.
+func (b *Bucket) Fault() error { return b.health.fault() }
+
+// Ping asks the server while nobody else does, in the background, until the bucket is closed.
+// The mark must be there.
+func (b *Bucket) Ping() {
+	b.Background(func(ctx context.Context) {
+		ticker := time.NewTicker(recoverInterval)
+		defer ticker.Stop()
+		var told waiting.Lasting
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+			}
+			if b.health.isDue() {
+				b.ask(ctx, &told)
+			}
 		}
-		if !s.health.isDue() {
-			continue
-		}
-		_, err := s.isListed(s.writing, s.under(formatObject))
-		switch {
-		case err == nil && told != (waiting.Lasting{}):
-			s.log.Info("the S3 server answers again")
-			told = waiting.Lasting{}
-		case err != nil && s.writing.Err() == nil && told.IsNews(err.Error()):
-			s.log.Error("the S3 server does not do as it should", "error", err)
-		}
+	})
+}
+
+// ask asks the server for anything, and tells what comes of it.
+func (b *Bucket) ask(ctx context.Context, told *waiting.Lasting) {
+	_, err := b.isListed(ctx, b.mark)
+	switch {
+	case err == nil && *told != (waiting.Lasting{}):
+		b.log.Info("the S3 server answers again")
+		*told = waiting.Lasting{}
+	case err != nil && ctx.Err() == nil && told.IsNews(err.Error()):
+		b.log.Error("the S3 server does not do as it should", "error", err)
 	}
 }

@@ -1,4 +1,4 @@
-package s3
+package bucket
 
 import (
 	"context"
@@ -11,9 +11,9 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
-// smallBlob is up to which size bytes are kept until Commit without being counted: as many
+// smallObject is up to which size bytes are kept until Commit without being counted: as many
 // as came, of each upload at once.
-const smallBlob = 256 << 10
+const smallObject = 256 << 10
 
 // memory bounds the buffers of uploads whose length is not known. Who gets none waits.
 type memory struct {
@@ -44,18 +44,18 @@ func (m *memory) give(buffer []byte, size int64) {
 }
 
 // buffer is bytes that wait to be a part. A whole part is taken from the memory before the
-// first byte beyond smallBlob: who has half a part does not wait for the other half.
+// first byte beyond smallObject: who has half a part does not wait for the other half.
 type buffer struct {
-	store *Store
-	bytes []byte
-	size  int64 // of a part
-	taken bool
+	bucket *Bucket
+	bytes  []byte
+	size   int64 // of a part
+	taken  bool
 }
 
 // fill takes as many bytes as there is room for.
 func (b *buffer) fill(p []byte) (n int, err error) {
-	if !b.taken && len(b.bytes)+len(p) > smallBlob {
-		whole, err := b.store.memory.take(b.store.writing, b.size)
+	if !b.taken && len(b.bytes)+len(p) > smallObject {
+		whole, err := b.bucket.memory.take(b.bucket.open, b.size)
 		if err != nil {
 			return 0, err
 		}
@@ -72,7 +72,7 @@ func (b *buffer) isFull() bool { return int64(len(b.bytes)) >= b.size }
 // release gives the memory back.
 func (b *buffer) release() {
 	if b.taken {
-		b.store.memory.give(b.bytes, b.size)
+		b.bucket.memory.give(b.bytes, b.size)
 	}
 	b.bytes, b.taken = nil, false
 }

@@ -1,4 +1,4 @@
-package s3
+package bucket
 
 import (
 	"context"
@@ -19,14 +19,13 @@ type stream struct {
 }
 
 // newStream begins a request.
-func (s *Store) newStream(send func(ctx context.Context, client *minio.Core, body io.Reader) error) *stream {
+func (b *Bucket) newStream(send func(ctx context.Context, client *minio.Core, body io.Reader) error) *stream {
 	read, write := io.Pipe()
-	st := &stream{dog: watch(s.writing, s.tuning().timeout), pipe: write, done: make(chan struct{})}
+	st := &stream{dog: watch(b.open, b.timeout()), pipe: write, done: make(chan struct{})}
 	go func() {
 		defer close(st.done)
-		err := send(st.dog.ctx, s.client(), &watchedBody{read, st.dog})
-		st.err = translate(st.dog.ctx, "writing an object", err)
-		s.health.note(st.err)
+		err := send(st.dog.ctx, b.client(), &watchedBody{read, st.dog})
+		st.err = b.answered(st.dog, "writing an object", err)
 		st.dog.end()
 		// Who still writes hears of it.
 		err = st.err

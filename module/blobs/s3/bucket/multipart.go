@@ -1,0 +1,159 @@
+package bucket
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+)
+
+const (
+	// largestPut is the largest object that S3 takes in one PUT.
+	largestPut = 5 << 30
+	// LargestPart is that of a part which is not kept in memory.
+	LargestPart = 1 << 30
+	// SmallestPart is that of every part but the last one.
+	SmallestPart = 5 << 20
+	// mostParts is how many an upload may have.
+	mostParts = 10_000
+)
+
+// Part is a part that the server has.
+type Part struct {
+	ETag string `json:"etag"`
+	Size int64  `json:"size"`
+}
+
+// Sent is what the server has of a multipart upload: all that is needed to go on with it.
+type Sent struct {
+	// Upload is the server's ID of the multipart upload. Empty before the first part.
+	Upload string `json:"upload,omitempty"`
+	Parts  []Part `json:"parts,omitempty"`
+}
+
+// Size is how many bytes the parts have.
+func (s *Sent) Size() (size int64) {
+	for _, p := range s.Parts {
+		size += p.Size
+	}
+	return size
+}
+
+// multipart is a multipart upload of an object.
+type multipart struct {
+	bucket *Bucket
+	key    string
+	sent   Sent
+}
+
+// begin makes the upload, before its first part.
+func (m *multipart) begin(ctx context.Context) error {
+	if m.sent.Upload != "" {
+		return nil
+	}
+	return m.bucket.request(ctx, "beginning a multipart upload", func(ctx context.Context, client *minio.Core) (err error) {
+		m.sent.Upload, err = client.NewMultipartUpload(ctx, m.bucket.name, m.key, minio.PutObjectOptions{})
+		return err
+	})
+}
+
+// put adds a part that is in memory.
+func (m *multipart) put(ctx context.Context, content []byte) error {
+	dog := watch(ctx, m.bucket.timeout())
+	defer dog.end()
+	if err := m.begin(dog.ctx); err != nil {
+		return err
+	}
+	err := m.send(dog.ctx, m.bucket.client(), &watchedBody{bytes.NewReader(content), dog}, int64(len(content)))
+	return m.bucket.answered(dog, "writing a part", err)
+}
+
+// send adds a part of a size.
+func (m *multipart) send(ctx context.Context, client *minio.Core, body io.Reader, size int64) error {
+	number := len(m.sent.Parts) + 1
+	if number > mostParts {
+		return fmt.Errorf("an upload has no more than %d parts: write a larger part_size", mostParts)
+	}
+	part, err := client.PutObjectPart(ctx, m.bucket.name, m.key, m.sent.Upload, number, body, size, minio.PutObjectPartOptions{})
+	if err == nil {
+		m.sent.Parts = append(m.sent.Parts, Part{part.ETag, size})
+	}
+	return err
+}
+
+// complete makes the object of the parts. When nobody knows whether that happened, the object
+// tells.
+func (m *multipart) complete(ctx context.Context) error {
+	parts := make([]minio.CompletePart, len(m.sent.Parts))
+	for i, p := range m.sent.Parts {
+		parts[i] = minio.CompletePart{PartNumber: i + 1, ETag: p.ETag}
+	}
+	err := m.bucket.longRequest(ctx, "completing a multipart upload", func(ctx context.Context, client *minio.Core) error {
+		_, err := client.CompleteMultipartUpload(ctx, m.bucket.name, m.key, m.sent.Upload, parts, minio.PutObjectOptions{})
+		return err
+	})
+	if err == nil {
+		return nil
+	}
+	if size, sizeErr := m.bucket.Size(ctx, m.key); sizeErr == nil && size == m.sent.Size() {
+		return nil
+	}
+	return err
+}
+
+// drop drops the parts of an upload that nobody goes on with.
+func (m *multipart) drop() {
+	if err := m.bucket.Drop(context.Background(), Multipart{m.key, m.sent.Upload}); err != nil && !m.bucket.closed.Load() {
+		m.bucket.log.Warn("the parts of an upload stay until they are a day old", "error", err)
+	}
+}
+
+// Multipart names a multipart upload that was not completed.
+type Multipart struct{ Key, Upload string }
+
+// Drop drops the parts of a multipart upload. One that is not there is not an error.
+func (b *Bucket) Drop(ctx context.Context, m Multipart) error {
+	if m.Upload == "" {
+		return nil
+	}
+	err := b.request(ctx, "dropping a multipart upload", func(ctx context.Context, client *minio.Core) error {
+		return client.AbortMultipartUpload(ctx, b.name, m.Key, m.Upload)
+	})
+	if errors.Is(err, errNoUpload) {
+		return nil
+	}
+	return err
+}
+
+// Incomplete returns the multipart uploads under a prefix that began before a time.
+func (b *Bucket) Incomplete(ctx context.Context, prefix string, before time.Time) (old []Multipart, err error) {
+	var key, upload string
+	for {
+		var page minio.ListMultipartUploadsResult
+		err := b.request(ctx, "listing multipart uploads", func(ctx context.Context, client *minio.Core) (err error) {
+			page, err = client.ListMultipartUploads(ctx, b.name, prefix, key, upload, "", 1000)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		for _, found := range page.Uploads {
+			if found.Initiated.Before(before) {
+				old = append(old, Multipart{found.Key, found.UploadID})
+			}
+		}
+		if !page.IsTruncated {
+			return old, nil
+		}
+		if page.NextKeyMarker == key && page.NextUploadIDMarker == upload {
+			return nil, fmt.Errorf("%w: the list of multipart uploads does not end", store.ErrUnavailable)
+		}
+		key, upload = page.NextKeyMarker, page.NextUploadIDMarker
+	}
+}

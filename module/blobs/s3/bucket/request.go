@@ -1,0 +1,38 @@
+package bucket
+
+import (
+	"context"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+)
+
+// request makes a request that has an answer and no body, or a small one.
+func (b *Bucket) request(ctx context.Context, doing string, call func(ctx context.Context, client *minio.Core) error) error {
+	return b.requestFor(ctx, b.timeout(), doing, call)
+}
+
+// longTimeouts is how much longer a server may work that moves the bytes of an object itself:
+// it says nothing meanwhile.
+const longTimeouts = 10
+
+// longRequest is request for what a server needs long for.
+func (b *Bucket) longRequest(ctx context.Context, doing string, call func(ctx context.Context, client *minio.Core) error) error {
+	return b.requestFor(ctx, longTimeouts*b.timeout(), doing, call)
+}
+
+func (b *Bucket) requestFor(ctx context.Context, timeout time.Duration, doing string, call func(ctx context.Context, client *minio.Core) error) error {
+	if err := b.Usable(ctx); err != nil {
+		return err
+	}
+	dog := watch(ctx, timeout)
+	defer dog.end()
+	return b.answered(dog, doing, call(dog.ctx, b.client()))
+}
+
+// answered tells what the end of a request means, and what it says of the server.
+func (b *Bucket) answered(dog *watchdog, doing string, err error) error {
+	err = translate(dog.ctx, doing, err)
+	b.health.note(err)
+	return err
+}
