@@ -151,7 +151,8 @@ func IsTemporary(temporary string) (name string, is bool) {
 }
 
 // WriteDurably writes a file anew, in place of one of that name. When it returns nil the
-// bytes survive a power cut, but not yet the name. After an error there is no such file.
+// bytes survive a power cut, but not yet the name: Place gives the file one that does. After
+// an error there is no such file.
 func WriteDurably(fsys FS, name string, write func(io.Writer) error) error {
 	if err := fsys.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("removing an unfinished one: %w", err)
@@ -170,39 +171,52 @@ func WriteDurably(fsys FS, name string, write func(io.Writer) error) error {
 	return nil
 }
 
+// Place gives what has a name another one, which replaces the file that has it, in one step.
+// When it returns nil the new name survives a power cut. After an error nobody knows which of
+// the two is there.
+func Place(fsys FS, from, to string) error {
+	if err := fsys.Rename(from, to); err != nil {
+		return err
+	}
+	return fsys.SyncDirectory(filepath.Dir(to))
+}
+
+// PlaceNew is Place for a name that is not there yet. After an error neither name is there, or
+// the error says why: nobody may take one that may be lost for durable.
+func PlaceNew(fsys FS, from, to string) error {
+	err := Place(fsys, from, to)
+	if err == nil {
+		return nil
+	}
+	for _, name := range []string{from, to} {
+		if removing := fsys.Remove(name); !errors.Is(removing, fs.ErrNotExist) {
+			err = errors.Join(err, removing)
+		}
+	}
+	return err
+}
+
 // WriteFile writes a small file in one step: after a crash it is there with all of
 // the text, or as it was before. When it returns nil it survives a power cut.
-func WriteFile(fsys FS, name, text string) error {
+func WriteFile(fsys FS, name, text string) error { return writeFile(fsys, name, text, Place) }
+
+// WriteNewFile is WriteFile for a file that is not there yet. After an error it is not
+// there either, or the error says why.
+func WriteNewFile(fsys FS, name, text string) error { return writeFile(fsys, name, text, PlaceNew) }
+
+func writeFile(fsys FS, name, text string, place func(fsys FS, from, to string) error) error {
 	temporary := Temporary(name)
 	err := WriteDurably(fsys, temporary, func(w io.Writer) error {
 		_, err := io.WriteString(w, text)
 		return err
 	})
 	if err == nil {
-		err = fsys.Rename(temporary, name)
-	}
-	if err == nil {
-		err = fsys.SyncDirectory(filepath.Dir(name))
+		err = place(fsys, temporary, name)
 	}
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", filepath.Base(name), err)
 	}
 	return nil
-}
-
-// WriteNewFile is WriteFile for a file that is not there yet. After an error it is not
-// there either, or the error says why: nobody may take one whose name may be lost for
-// durable.
-func WriteNewFile(fsys FS, name, text string) error {
-	err := WriteFile(fsys, name, text)
-	if err == nil {
-		return nil
-	}
-	removing := fsys.Remove(name)
-	if errors.Is(removing, fs.ErrNotExist) {
-		removing = nil
-	}
-	return errors.Join(err, removing)
 }
 
 var _ FS = OS{}

@@ -120,16 +120,12 @@ func (j *Journal) writeCheckpoint(file io.Writer, mark store.CheckpointMark, tel
 	return max(at.Sequence, 3) - 2, err
 }
 
-// nameCheckpoint gives a checkpoint its name. One whose name may not be durable is
-// removed: a later sync may succeed although the name is lost.
+// nameCheckpoint gives a checkpoint its name.
 func (j *Journal) nameCheckpoint(temporary string, made Checkpoint) error {
 	j.naming.Lock()
 	defer j.naming.Unlock()
-	if err := j.options.FS.Rename(temporary, made.path(j.path)); err != nil {
-		return errors.Join(fmt.Errorf("naming it: %w", err), j.options.FS.Remove(temporary))
-	}
-	if err := j.options.FS.SyncDirectory(j.path); err != nil {
-		return errors.Join(fmt.Errorf("syncing directory of journal: %w", err), j.options.FS.Remove(made.path(j.path)))
+	if err := disk.PlaceNew(j.options.FS, temporary, made.path(j.path)); err != nil {
+		return fmt.Errorf("naming it: %w", err)
 	}
 	return nil
 }

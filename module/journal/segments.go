@@ -131,6 +131,8 @@ func (j *Journal) makeSegment(after store.Position, lines []byte) (disk.File, se
 	return file, s, nil
 }
 
+// placeSegment is disk.Place with the two errors told apart: nothing is there after the first,
+// and the journal is broken after the second.
 func (j *Journal) placeSegment(file disk.File, temporary, name string, text []byte) error {
 	if err := file.Allocate(0, j.segmentSize()); err != nil {
 		return fmt.Errorf("reserving disk space: %w", err)
@@ -210,11 +212,8 @@ func (j *Journal) replace(sealed segment) error {
 	}
 	j.naming.Lock()
 	defer j.naming.Unlock()
-	if err := j.options.FS.Rename(temporary, small.path(j.path)); err != nil {
+	if err := disk.Place(j.options.FS, temporary, small.path(j.path)); err != nil {
 		return fmt.Errorf("naming segment: %w", err)
-	}
-	if err := j.options.FS.SyncDirectory(j.path); err != nil {
-		return fmt.Errorf("syncing directory of journal: %w", err)
 	}
 	if err := j.options.FS.Remove(sealed.path(j.path)); err != nil {
 		return fmt.Errorf("removing the plain segment: %w", err)

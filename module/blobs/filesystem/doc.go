@@ -38,7 +38,6 @@
 // that waited for the sync fails, and what the sync was for is made again: a directory is
 // removed and made anew, and another pack is begun.
 //
-// The sync of a directory may lose the names of other blobs too. So the store counts those
-// that failed (its epoch). A Commit whose name was given before a sync that failed
-// meanwhile is refused.
+// The sync of a directory may lose the names of other blobs too: a Commit whose name was
+// given before a sync that failed meanwhile is refused. Package entries tells how.
 package filesystem

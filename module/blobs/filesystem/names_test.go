@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
-	"runtime"
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 
+	"github.com/generic-registry/caddy-generic-registry/module/directory/entries"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/disk/disktest"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
@@ -22,12 +23,12 @@ type meanwhile struct {
 	disk.FS
 	folder string
 	once   sync.Once
-	do     func(folder string)
+	do     func()
 }
 
 func (m *meanwhile) SyncDirectory(name string) error {
 	if filepath.Base(name) == m.folder {
-		m.once.Do(func() { m.do(name) })
+		m.once.Do(m.do)
 	}
 	return m.FS.SyncDirectory(name)
 }
@@ -55,57 +56,50 @@ func TestAFailedDirectorySyncRefusesOtherCommits(t *testing.T) {
 		}, func(s *Store, locator store.Locator) error { return s.Quarantine(context.Background(), locator) }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			work := func(root string, fsys *disktest.FS) (s *Store, failures [2]error) {
-				m := &meanwhile{FS: fsys, folder: test.folder}
-				s, err := openWith(root, 1, m)
-				if err == nil {
-					err = test.prepare(s)
+			synctest.Test(t, func(t *testing.T) {
+				work := func(root string, fsys *disktest.FS) (s *Store, failures [2]error) {
+					m := &meanwhile{FS: fsys, folder: test.folder}
+					s, err := openWith(root, 1, m)
+					if err == nil {
+						err = test.prepare(s)
+					}
+					if err != nil {
+						t.Fatal(err)
+					}
+					done := make(chan error, 1)
+					m.do = func() {
+						go func() { done <- test.do(s, second) }()
+						synctest.Wait() // named, and waiting for its own sync
+					}
+					failures[0] = test.do(s, first)
+					failures[1] = <-done
+					return s, failures
 				}
-				if err != nil {
+				root := t.TempDir()
+				quiet := disktest.New(root, disktest.Fault{})
+				s, failures := work(root, quiet)
+				if err := errors.Join(append(failures[:], s.Close())...); err != nil {
 					t.Fatal(err)
 				}
-				done := make(chan error, 1)
-				m.do = func(folder string) {
-					go func() { done <- test.do(s, second) }()
-					for len(done) == 0 && !s.names.isGathering(folder) {
-						runtime.Gosched()
-					}
+				fault := disktest.Fault{
+					Operation: numbersOf(quiet, disktest.SyncDirectory, test.folder)[0],
+					Mode:      disktest.Fail, Err: syscall.EIO,
 				}
-				failures[0] = test.do(s, first)
-				failures[1] = <-done
-				return s, failures
-			}
-			root := t.TempDir()
-			quiet := disktest.New(root, disktest.Fault{})
-			s, failures := work(root, quiet)
-			if err := errors.Join(append(failures[:], s.Close())...); err != nil {
-				t.Fatal(err)
-			}
-			fault := disktest.Fault{
-				Operation: numbersOf(quiet, disktest.SyncDirectory, test.folder)[0],
-				Mode:      disktest.Fail, Err: syscall.EIO,
-			}
-			root = t.TempDir()
-			fsys := disktest.New(root, fault)
-			s, failures = work(root, fsys)
-			if !errors.Is(failures[0], syscall.EIO) {
-				t.Errorf("the first: %v", failures[0])
-			}
-			if !errors.Is(failures[1], errEpoch) {
-				t.Errorf("the second, which is lost: %v\n%s", failures[1], fsys.Log(0))
-			}
-			if err := s.Close(); err != nil {
-				t.Error(err)
-			}
+				root = t.TempDir()
+				fsys := disktest.New(root, fault)
+				s, failures = work(root, fsys)
+				if !errors.Is(failures[0], syscall.EIO) {
+					t.Errorf("the first: %v", failures[0])
+				}
+				if !errors.Is(failures[1], entries.ErrLost) {
+					t.Errorf("the second, which is lost: %v\n%s", failures[1], fsys.Log(0))
+				}
+				if err := s.Close(); err != nil {
+					t.Error(err)
+				}
+			})
 		})
 	}
-}
-
-func (d *directorySync) isGathering(folder string) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	queue := d.queues[folder]
-	return queue != nil && queue.gathering != nil
 }
 
 // TestAnOpeningThatFailedIsNotBuiltUpon: after a fault at each operation of the first

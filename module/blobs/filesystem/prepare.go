@@ -3,7 +3,6 @@ package filesystem
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -28,7 +27,7 @@ func (s *Store) prepare(log *slog.Logger, layout packs.Layout) error {
 	if err := s.prepareSessions(); err != nil {
 		return err
 	}
-	if err := s.removeEmpty(); err != nil {
+	if err := s.trustDirectories(); err != nil {
 		return err
 	}
 	if err := s.continueSequence(); err != nil {
@@ -51,7 +50,7 @@ func (s *Store) prepare(log *slog.Logger, layout packs.Layout) error {
 // sync of its name may have failed.
 func (s *Store) makePacks() error {
 	path := filepath.Join(s.path, packDirectory)
-	empty, err := isEmpty(path)
+	empty, err := disk.IsEmpty(path)
 	missing := errors.Is(err, fs.ErrNotExist)
 	if err != nil && !missing || err == nil && !empty {
 		return err
@@ -84,7 +83,7 @@ func (s *Store) clearTemporary(log *slog.Logger) error {
 	if len(left) > 0 {
 		log.Info("removing uploads that never ended", slog.Int("count", len(left)))
 	}
-	if err := s.removeAll(temporary); err != nil {
+	if err := disk.RemoveAll(s.fsys, temporary); err != nil {
 		return fmt.Errorf("removing uploads that never ended: %w", directory.Full(err))
 	}
 	if err := s.fsys.MakeDirectory(temporary); err != nil {
@@ -93,78 +92,24 @@ func (s *Store) clearTemporary(log *slog.Logger) error {
 	return nil
 }
 
-// removeAll removes a file, or a directory with what is in it. Nothing there is
-// not an error.
-func (s *Store) removeAll(path string) error {
-	info, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if info.IsDir() {
-		entries, err := os.ReadDir(path)
-		if err != nil {
-			return err
-		}
-		for _, entry := range entries {
-			if err := s.removeAll(filepath.Join(path, entry.Name())); err != nil {
-				return err
-			}
-		}
-	}
-	return s.fsys.Remove(path)
-}
-
 // checkSpace reports ErrNoSpace when not even the reserve is free: deletes would
 // make room, but metadata is likely on the same disk and cannot be opened.
 func (s *Store) checkSpace() error {
 	return directory.Enough(s.fsys, s.path, uint64(s.space.reserve.Load()), 0)
 }
 
-// removeEmpty removes directories without blobs. Only here, where nobody writes.
-// What is left of them is durable once the store's directory is synced, but for an
-// empty one that cannot be removed: its name may be what an earlier sync lost.
-func (s *Store) removeEmpty() error {
-	directories, err := s.directories()
+// trustDirectories removes directories without blobs. Only here, where nobody writes.
+func (s *Store) trustDirectories() error {
+	names, err := s.directories()
 	if err != nil {
 		return err
 	}
-	for _, name := range append(directories, quarantineDirectory, sessionDirectory) {
-		path := filepath.Join(s.path, name)
-		empty, err := isEmpty(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
+	for _, name := range append(names, quarantineDirectory, sessionDirectory) {
+		if err := s.entries.Trust(filepath.Join(s.path, name)); err != nil {
 			return err
-		}
-		s.made[path] = nil
-		if !empty {
-			continue
-		}
-		if err := s.discard(path); err != nil {
-			s.made[path] = err
 		}
 	}
 	return nil
-}
-
-func isEmpty(path string) (bool, error) {
-	directory, err := os.Open(path)
-	if err != nil {
-		return false, fmt.Errorf("opening directory: %w", err)
-	}
-	defer directory.Close()
-	_, err = directory.Readdirnames(1)
-	if err == io.EOF {
-		return true, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("reading directory: %w", err)
-	}
-	return false, nil
 }
 
 // continueSequence has the next blob go where the last one went: into the last

@@ -29,14 +29,9 @@ func (s *Store) Quarantine(ctx context.Context, locator store.Locator) error {
 	if packs.Owns(locator) {
 		return s.copyAside(locator)
 	}
-	epoch, moved, err := s.putAside(name, locator)
-	if err != nil || !moved {
-		return err
-	}
-	for _, folder := range []string{filepath.Join(s.path, quarantineDirectory), filepath.Dir(name)} {
-		if err := s.confirm(folder, epoch); err != nil {
-			return fmt.Errorf("syncing quarantine: %w", directory.Full(err))
-		}
+	err = s.entries.Give(func() error { return s.putAside(name, locator) }, filepath.Join(s.path, quarantineDirectory), filepath.Dir(name))
+	if err != nil && !errors.Is(err, store.ErrBlobNotFound) {
+		return fmt.Errorf("moving to quarantine: %w", err)
 	}
 	return nil
 }
@@ -51,7 +46,7 @@ func (s *Store) copyAside(locator store.Locator) error {
 		return nil
 	}
 	if err == nil {
-		err = s.makeDirectory(filepath.Join(s.path, quarantineDirectory))
+		err = s.entries.MakeDirectory(filepath.Join(s.path, quarantineDirectory))
 	}
 	if err != nil {
 		return err
@@ -106,29 +101,24 @@ func putAsideAt(name string) (at time.Time, ours bool) {
 	return at, err == nil
 }
 
-// putAside moves a file to quarantine, after an epoch, and tells whether it was there.
-func (s *Store) putAside(name string, locator store.Locator) (epoch uint64, moved bool, err error) {
+// putAside moves a file to quarantine. store.ErrBlobNotFound when it is not there.
+func (s *Store) putAside(name string, locator store.Locator) error {
 	s.quarantining.Lock() // the name that is found vacant stays so
 	defer s.quarantining.Unlock()
-	if vacant, err := isVacant(name); vacant || err != nil {
-		return 0, false, err
+	if _, err := os.Lstat(name); err != nil {
+		return fmt.Errorf("looking for file: %w", notFound(err))
 	}
-	if err := s.makeDirectory(filepath.Join(s.path, quarantineDirectory)); err != nil {
-		return 0, false, err
+	if err := s.entries.MakeDirectory(filepath.Join(s.path, quarantineDirectory)); err != nil {
+		return err
 	}
 	aside, err := s.placeAside(locator)
 	if err != nil {
-		return 0, false, err
+		return err
 	}
-	epoch = s.epoch.Load()
-	err = s.fsys.Rename(name, aside)
-	if errors.Is(err, fs.ErrNotExist) {
-		return 0, false, nil // deleted meanwhile
+	if err := s.fsys.Rename(name, aside); err != nil {
+		return fmt.Errorf("renaming file: %w", notFound(directory.Full(err))) // it may be deleted meanwhile
 	}
-	if err != nil {
-		return 0, false, fmt.Errorf("renaming file: %w", directory.Full(err))
-	}
-	return epoch, true, nil
+	return nil
 }
 
 // placeAside finds a name in quarantine. What is there already stays: a power cut

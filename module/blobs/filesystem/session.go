@@ -53,7 +53,7 @@ func (s *Store) BeginSession(ctx context.Context, session store.Session) (store.
 	if err != nil {
 		return session, err
 	}
-	if err := s.makeDirectory(filepath.Join(s.path, sessionDirectory)); err != nil {
+	if err := s.entries.MakeDirectory(filepath.Join(s.path, sessionDirectory)); err != nil {
 		return session, err
 	}
 	if err := s.createEmpty(place); err != nil {
@@ -71,18 +71,22 @@ func (s *Store) BeginSession(ctx context.Context, session store.Session) (store.
 // createEmpty makes an empty file, of which the name is durable.
 func (s *Store) createEmpty(place string) error {
 	folder := filepath.Dir(place)
-	if err := s.makeDirectory(folder); err != nil {
+	if err := s.entries.MakeDirectory(folder); err != nil {
 		return err
 	}
-	epoch := s.epoch.Load()
-	file, err := s.fsys.Create(place)
-	if err != nil {
-		return fmt.Errorf("creating file: %w", directory.Full(err))
+	var made bool
+	err := s.entries.Give(func() error {
+		file, err := s.fsys.Create(place)
+		if err != nil {
+			return fmt.Errorf("creating file: %w", directory.Full(err))
+		}
+		made = true
+		return directory.Full(file.Close())
+	}, folder)
+	if err != nil && made {
+		err = errors.Join(err, s.fsys.Remove(place))
 	}
-	if err := errors.Join(file.Close(), s.confirm(folder, epoch)); err != nil {
-		return errors.Join(directory.Full(err), s.fsys.Remove(place))
-	}
-	return nil
+	return err
 }
 
 func (s *Store) sessionFile(id store.SessionID) string {

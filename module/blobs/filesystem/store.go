@@ -16,6 +16,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/blobs/packs"
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
+	"github.com/generic-registry/caddy-generic-registry/module/directory/entries"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
@@ -38,23 +39,17 @@ const smallBlob = packs.Largest
 // other one, tmp for those being written, uploads for sessions, and quarantine for those
 // that are damaged.
 type Store struct {
-	path   string
-	claim  *directory.Claim
-	fsys   disk.FS
-	space  *space
-	names  *directorySync
-	packs  *packs.Store
-	closed atomic.Bool
+	path    string
+	claim   *directory.Claim
+	fsys    disk.FS
+	space   *space
+	entries *entries.Entries
+	packs   *packs.Store
+	closed  atomic.Bool
 
 	// sequence spreads locators over directories. After a restart it goes on in the
 	// directory that was being filled.
 	sequence atomic.Uint64
-
-	// epoch counts the syncs of names that failed.
-	epoch atomic.Uint64
-
-	mu   sync.Mutex
-	made map[string]error // directories: nil once durable, else why they may be lost
 
 	saving   sync.Mutex // of sessions: a sync that fails loses the name of one alone
 	doubtful sync.Map   // IDs of sessions that failed to be saved, and may not be durable as they are
@@ -81,14 +76,13 @@ func open(take func() (*directory.Claim, error), reserve int64, log *slog.Logger
 		return nil, directory.OpenFault(err)
 	}
 	s := &Store{
-		path:  claim.Path,
-		claim: claim,
-		fsys:  fsys,
-		space: &space{path: claim.Path, fsys: fsys},
-		made:  make(map[string]error),
-		now:   time.Now,
+		path:    claim.Path,
+		claim:   claim,
+		fsys:    fsys,
+		space:   &space{path: claim.Path, fsys: fsys},
+		entries: entries.New(fsys, claim.Path),
+		now:     time.Now,
 	}
-	s.names = newDirectorySync(s.syncNames)
 	s.space.reserve.Store(reserve)
 	if err := s.prepare(log, layout); err != nil {
 		return nil, errors.Join(directory.OpenFault(err), s.closePacks(), claim.Release())

@@ -136,48 +136,49 @@ func (w *writer) Commit(context.Context) (store.Locator, error) {
 	if w.ended {
 		return "", errClosed
 	}
-	epoch, err := w.put()
+	err := w.finish()
+	if err == nil {
+		err = w.store.entries.Give(w.rename, w.directory)
+	}
 	if err != nil {
 		return "", errors.Join(err, w.Abort())
-	}
-	// In place: if its name cannot be made durable the sweep removes it.
-	w.ended = true
-	w.allowance.end()
-	if err := w.store.confirm(w.directory, epoch); err != nil {
-		return "", directory.Full(err)
 	}
 	return w.locator, nil
 }
 
-// put syncs the bytes and gives them their name, after an epoch.
-func (w *writer) put() (epoch uint64, err error) {
+// finish makes the bytes durable, and the directory that they are to be in.
+func (w *writer) finish() error {
 	if err := w.usable(); err != nil {
-		return 0, err
+		return err
 	}
 	if w.size < w.allocated {
 		// To the size that it has: blocks beyond would stay.
 		if err := w.file.Truncate(w.size); err != nil {
-			return 0, fmt.Errorf("giving disk space back: %w", directory.Full(err))
+			return fmt.Errorf("giving disk space back: %w", directory.Full(err))
 		}
 	}
 	if err := w.file.Sync(); err != nil {
-		return 0, fmt.Errorf("syncing file: %w", directory.Full(err))
+		return fmt.Errorf("syncing file: %w", directory.Full(err))
 	}
 	w.closed = true
 	if err := w.file.Close(); err != nil {
-		return 0, fmt.Errorf("closing file: %w", directory.Full(err))
+		return fmt.Errorf("closing file: %w", directory.Full(err))
 	}
-	if err := w.store.makeDirectory(w.directory); err != nil {
-		return 0, err
-	}
+	return w.store.entries.MakeDirectory(w.directory)
+}
+
+// rename gives the bytes their name. From then on there is nothing to abort: if the name
+// cannot be made durable the sweep removes it.
+func (w *writer) rename() error {
 	if err := w.checkVacant(); err != nil {
-		return 0, err
+		return err
 	}
-	epoch = w.store.epoch.Load()
 	if err := w.store.fsys.Rename(w.temporary, w.place); err != nil {
-		return 0, fmt.Errorf("renaming file: %w", directory.Full(err))
+		return fmt.Errorf("renaming file: %w", directory.Full(err))
 	}
-	return epoch, nil
+	w.ended = true
+	w.allowance.end()
+	return nil
 }
 
 // checkVacant keeps a rename from replacing a blob, which happens only if a

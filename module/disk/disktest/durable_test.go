@@ -2,6 +2,7 @@ package disktest_test
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"syscall"
 	"testing"
@@ -190,6 +191,25 @@ func TestWriteFileIsOneStep(t *testing.T) {
 			text, readErr := os.ReadFile(b.at("d/old"))
 			if readErr != nil || (string(text) != "new" && (err == nil || string(text) != "old")) {
 				t.Errorf("operation %d, mode %d: %v, then it has %q, %v\n%s", number, mode, err, text, readErr, b.Log(0))
+			}
+		}
+	}
+}
+
+// TestANewFileIsThereForGoodOrNotAtAll: after an error of disk.WriteNewFile nobody finds a
+// file whose name may be lost. Seen to fail with a file that stays when its name cannot be
+// synced.
+func TestANewFileIsThereForGoodOrNotAtAll(t *testing.T) {
+	probe := newBench(t, disktest.Fault{})
+	probe.must(disk.WriteNewFile(probe, probe.at("d/new"), "new"))
+	for number := range probe.Operations() {
+		for _, mode := range []disktest.Mode{disktest.Fail, disktest.Short, disktest.Done} {
+			b := newBench(t, disktest.Fault{Operation: number + 1, Mode: mode, Err: syscall.EIO})
+			if err := disk.WriteNewFile(b, b.at("d/new"), "new"); err == nil {
+				t.Errorf("operation %d, mode %d: no error\n%s", number+1, mode, b.Log(0))
+			}
+			if _, err := os.Stat(b.at("d/new")); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("operation %d, mode %d: the file is there, %v\n%s", number+1, mode, err, b.Log(0))
 			}
 		}
 	}

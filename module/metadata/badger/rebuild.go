@@ -238,10 +238,10 @@ func (p *place) replaceJournal(by string) error {
 		}
 		p.log.Warn("the old journal is put aside", slog.String("aside", aside))
 	}
-	if err := p.fsys.Rename(by, p.journalPath()); err != nil {
+	if err := disk.Place(p.fsys, by, p.journalPath()); err != nil {
 		return fmt.Errorf("naming the journal: %w", err)
 	}
-	return p.fsys.SyncDirectory(p.path())
+	return nil
 }
 
 // ImportJournal implements store.JournalBackend.

@@ -63,7 +63,8 @@ func (f *fetcher) fetch(ctx context.Context, file remote) (there bool, err error
 	return false, errWrongDigest
 }
 
-// place gives a file its name. Nothing that came meanwhile is replaced.
+// place gives a file its name. Nothing that came meanwhile is replaced. Nobody is told that the
+// name is durable: after a power cut the same command fetches what is missing.
 func (f *fetcher) place(place string) error {
 	if _, err := os.Lstat(place); !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w: %s is there by now", client.ErrLocal, place)

@@ -192,10 +192,7 @@ func (d *Folder) promote() error {
 	if err := d.fsys.SyncDirectory(d.path); err != nil {
 		return fmt.Errorf("putting the new backup in place: %w", err)
 	}
-	if err := d.fsys.Rename(filepath.Join(unfinished, headFile), filepath.Join(d.path, headFile)); err != nil {
-		return fmt.Errorf("putting the new backup in place: %w", err)
-	}
-	if err := d.fsys.SyncDirectory(d.path); err != nil {
+	if err := disk.Place(d.fsys, filepath.Join(unfinished, headFile), filepath.Join(d.path, headFile)); err != nil {
 		return fmt.Errorf("putting the new backup in place: %w", err)
 	}
 	return os.RemoveAll(unfinished)

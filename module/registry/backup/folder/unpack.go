@@ -78,7 +78,8 @@ func removeLinesAfter(path string, at store.Position) error {
 	return nil
 }
 
-// writeBlob writes one blob in one step: what has its name is whole.
+// writeBlob writes one blob in one step: what has its name is whole. The names of all blobs
+// become durable together (sync), in place of one by one (disk.Place).
 func (u *unpacking) writeBlob(blob store.Blob, content io.Reader, count func(size int64)) error {
 	directory, name, err := blob.Locator.Split()
 	if err != nil {

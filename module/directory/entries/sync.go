@@ -1,9 +1,6 @@
-package filesystem
+package entries
 
-import (
-	"errors"
-	"sync"
-)
+import "sync"
 
 // directorySync makes names durable for everybody who waits: commits that need
 // the same directory synced at the same moment share one sync of it. Opening the
@@ -79,28 +76,4 @@ func (d *directorySync) end(path string) {
 	if queue.gathering == nil {
 		delete(d.queues, path)
 	}
-}
-
-var errEpoch = errors.New("a sync failed meanwhile, and may have lost it")
-
-// confirm makes a name durable that was given after an epoch. A sync that failed since may
-// have lost it: the next one then had nothing to do any more, and succeeds. Those of one
-// directory follow each other, and a failure is counted before the next begins.
-func (s *Store) confirm(folder string, epoch uint64) error {
-	if err := s.names.wait(folder); err != nil {
-		return err
-	}
-	if s.epoch.Load() > epoch {
-		return errEpoch
-	}
-	return nil
-}
-
-// syncNames makes the names in a directory durable.
-func (s *Store) syncNames(directory string) error {
-	err := s.fsys.SyncDirectory(directory)
-	if err != nil {
-		s.epoch.Add(1)
-	}
-	return err
 }
