@@ -2,6 +2,7 @@ package s3
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,8 +15,9 @@ import (
 const (
 	// formatObject says what is under the prefix.
 	formatObject = "FORMAT"
-	format       = "generic_registry blobs s3 1"
-	// bindingObject has the ID of the metadata store that names the blobs.
+	format       = "generic_registry blobs s3 2"
+	// bindingObject has the ID of the metadata store that names the blobs, and that of the
+	// blobs.
 	bindingObject = "METADATA"
 	// positionObject has the highest position that the journal of the metadata had.
 	positionObject = "POSITION"
@@ -42,7 +44,7 @@ func (s *Store) claim(ctx context.Context) error {
 
 func checkFormat(found string) error {
 	if found != format {
-		return fmt.Errorf("%w: it is %q, and this release knows %q", store.ErrFormat, found, format)
+		return fmt.Errorf("%w: it is %q, and this release reads %q only: write another prefix, and publish again or restore a backup", store.ErrFormat, found, format)
 	}
 	return nil
 }
@@ -50,21 +52,40 @@ func checkFormat(found string) error {
 // Bind implements store.BlobStore. Of two that bind at once, the object that is there
 // afterwards decides.
 func (s *Store) Bind(ctx context.Context, metadataID string) error {
-	key := s.under(bindingObject)
-	bound, err := s.bucket.Read(ctx, key)
+	bound, _, err := s.binding(ctx)
 	if errors.Is(err, store.ErrBlobNotFound) {
-		if err := s.bucket.PutNew(ctx, key, []byte(metadataID+"\n")); err != nil && !errors.Is(err, bucket.ErrTaken) {
+		text := metadataID + "\n" + rand.Text() + "\n"
+		if err := s.bucket.PutNew(ctx, s.under(bindingObject), []byte(text)); err != nil && !errors.Is(err, bucket.ErrTaken) {
 			return fmt.Errorf("writing binding: %w", err)
 		}
-		bound, err = s.bucket.Read(ctx, key)
+		bound, _, err = s.binding(ctx)
 	}
 	if err != nil {
-		return fmt.Errorf("reading binding: %w", err)
+		return err
 	}
-	if strings.TrimSpace(string(bound)) != metadataID {
+	if bound != metadataID {
 		return fmt.Errorf("%w: the blobs in %s are of another metadata store; use that one, or another prefix", store.ErrMismatch, s.identity)
 	}
 	return nil
+}
+
+// BlobsID implements store.Identified.
+func (s *Store) BlobsID(ctx context.Context) (string, error) {
+	_, id, err := s.binding(ctx)
+	if errors.Is(err, store.ErrBlobNotFound) {
+		err = fmt.Errorf("%w: %v", store.ErrUnavailable, err) // it was there when the store was bound
+	}
+	return id, err
+}
+
+// binding reads what Bind wrote.
+func (s *Store) binding(ctx context.Context) (metadataID, blobsID string, err error) {
+	text, err := s.bucket.Read(ctx, s.under(bindingObject))
+	if err != nil {
+		return "", "", fmt.Errorf("reading binding: %w", err)
+	}
+	metadataID, blobsID, _ = strings.Cut(strings.TrimSpace(string(text)), "\n")
+	return metadataID, blobsID, nil
 }
 
 // KeepPosition implements store.BlobStore.

@@ -3,7 +3,7 @@
 // Under the prefix of a registry there are
 //
 //	FORMAT                   what this is, and its version
-//	METADATA                 the ID of the metadata store that names the blobs
+//	METADATA                 the ID of the metadata store that names the blobs, and their own
 //	POSITION                 how far the metadata's journal was seen
 //	blobs/<locator>          a blob
 //	uploads/<id>/session     an upload in several requests

@@ -181,6 +181,7 @@ func (s *Store) Close() error { return s.bucket.Close() }
 
 var (
 	_ store.BlobStore      = (*Store)(nil)
+	_ store.Identified     = (*Store)(nil)
 	_ remote.SectionOpener = (*Store)(nil)
 	_ remote.BatchDeleter  = (*Store)(nil)
 	_ remote.Graceful      = (*Store)(nil)
