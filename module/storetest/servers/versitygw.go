@@ -138,8 +138,15 @@ func (s *S3) Kill() {
 }
 
 // Freeze stops the server without ending it: its connections stay open, and nothing is
-// answered.
-func (s *S3) Freeze(t testing.TB) { s.signal(t, syscall.SIGSTOP) }
+// answered from now on. On a busy machine its threads go on for a while after the signal.
+func (s *S3) Freeze(t testing.TB) {
+	t.Helper()
+	s.signal(t, syscall.SIGSTOP)
+	var status syscall.WaitStatus
+	if _, err := syscall.Wait4(s.process.Process.Pid, &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
+		t.Fatalf("freezing the S3 server: it is %v, %v", status, err)
+	}
+}
 
 // Thaw has a frozen server go on.
 func (s *S3) Thaw(t testing.TB) { s.signal(t, syscall.SIGCONT) }
