@@ -163,9 +163,10 @@ func TestVerifyTells(t *testing.T) {
 		}
 	}
 	verify(0, "")
+	verify(0, "", "--sample", "50%")
 	s.faults = append(s.faults, "damaged", "no bytes at", "stored data is damaged")
 	s.flip(content, 1000)
-	verify(1, "wrong digest: ")
+	verify(1, "wrong digest: ", "--sample", "99.9999999%")
 	verify(1, "missing: ") // it is put aside
 	s.want(http.StatusInternalServerError, http.MethodGet, path, "alice", nil)
 	s.put(filePath("alice", "healer", "1", "f"), content)

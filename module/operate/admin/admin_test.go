@@ -179,6 +179,9 @@ func TestAdminVerifies(t *testing.T) {
 		"another root":    {http.MethodPost, url.Values{"root": {"/none"}}, http.StatusNotFound},
 		"no rate":         {http.MethodPost, url.Values{ParameterRate: {"x"}}, http.StatusBadRequest},
 		"a negative rate": {http.MethodPost, url.Values{ParameterRate: {"-1"}}, http.StatusBadRequest},
+		"no share":        {http.MethodPost, url.Values{ParameterSample: {"NaN"}}, http.StatusBadRequest},
+		"a share of all":  {http.MethodPost, url.Values{ParameterSample: {"1"}}, http.StatusBadRequest},
+		"a share of none": {http.MethodPost, url.Values{ParameterSample: {"0"}}, http.StatusBadRequest},
 	} {
 		if status, _, body, err := a.ask(test.method, VerifyPath, test.query); err != nil || status != test.want {
 			t.Errorf("%s: %d, %v, want %d: %s", name, status, err, test.want, body)

@@ -15,7 +15,8 @@ import (
 const (
 	VerifyPath = "/verify"
 
-	ParameterRate = "rate"
+	ParameterRate   = "rate"
+	ParameterSample = "sample"
 
 	VerifyType = "application/jsonl"
 
@@ -80,6 +81,13 @@ func serveVerify(w http.ResponseWriter, r *http.Request) error {
 			return refuse(http.StatusBadRequest, fmt.Errorf("%s: write a number of bytes per second", ParameterRate))
 		}
 		options.Rate = rate
+	}
+	if text := r.URL.Query().Get(ParameterSample); text != "" {
+		share, err := strconv.ParseFloat(text, 64)
+		if err != nil || !(share > 0 && share < 1) { // not a number is neither
+			return refuse(http.StatusBadRequest, fmt.Errorf("%s: write a share of the blobs between 0 and 1", ParameterSample))
+		}
+		options.Sample = share
 	}
 	return withRegistry(r, func(reg pool.Opened) error {
 		out := newStream(w, VerifyType)

@@ -33,6 +33,7 @@ type verifyCommand struct {
 	*target.Target
 	isOffline  bool
 	rate       string
+	sample     string
 	out, notes io.Writer
 }
 
@@ -54,6 +55,9 @@ Bytes that are not what was published are moved to the folder ` + "`quarantine`"
 blobs, so that nobody gets them. Publishing the same content again, under any name,
 heals every file that had it. Nothing else is changed.
 
+With --sample only a share of the files is read, chosen anew each time: where bytes are
+read from a store that costs money for each reading.
+
 With --offline the command opens the registry of a stopped server itself: that of
 --config, or the one at --root.
 
@@ -61,6 +65,7 @@ The exit status is 0 when everything is good, 1 when damage was found, and 2 whe
 everything could be checked.`,
 		Example: `  caddy generic-registry verify
   caddy generic-registry verify --rate 50MiB
+  caddy generic-registry verify --sample 1%
   caddy generic-registry verify --offline --root /var/lib/registry`,
 		SilenceUsage: true,
 		Args: func(command *cobra.Command, arguments []string) error {
@@ -79,6 +84,7 @@ everything could be checked.`,
 	command.SetFlagErrorFunc(func(command *cobra.Command, err error) error { return exitWith(command, exitUnchecked, err) })
 	flags := command.Flags()
 	flags.StringVar(&v.rate, "rate", "", "Read at most so many bytes per second, such as 50MiB (default: as fast as it goes)")
+	flags.StringVar(&v.sample, "sample", "", "Read only this share of all files, such as 1% (default: all)")
 	flags.BoolVar(&v.isOffline, "offline", false, "Open the registry of a stopped server: needs --config or --root")
 	return command
 }
@@ -97,12 +103,9 @@ func exitWith(command *cobra.Command, status int, err error) error {
 
 func (v *verifyCommand) run(ctx context.Context) error {
 	began := time.Now()
-	var rate uint64
-	if v.rate != "" {
-		var err error
-		if rate, err = humanize.ParseBytes(v.rate); err != nil || rate == 0 || rate > 1<<62 {
-			return fmt.Errorf("--rate %q: write bytes per second, such as 50MiB", v.rate)
-		}
+	options, err := v.options()
+	if err != nil {
+		return err
 	}
 	line := terminal.NewLine(v.notes)
 	defer line.End()
@@ -114,7 +117,7 @@ func (v *verifyCommand) run(ctx context.Context) error {
 	if v.isOffline {
 		check = v.offlineCheck
 	}
-	report, checkErr := check(ctx, int64(rate), show)
+	report, checkErr := check(ctx, options, show)
 	line.End()
 	if report == nil {
 		return checkErr
@@ -133,11 +136,33 @@ func (v *verifyCommand) run(ctx context.Context) error {
 	return nil
 }
 
+// options are those of the flags.
+func (v *verifyCommand) options() (options integrity.VerifyOptions, err error) {
+	if v.rate != "" {
+		rate, err := humanize.ParseBytes(v.rate)
+		if err != nil || rate == 0 || rate > 1<<62 {
+			return options, fmt.Errorf("--rate %q: write bytes per second, such as 50MiB", v.rate)
+		}
+		options.Rate = int64(rate)
+	}
+	if v.sample != "" {
+		text, isPercent := strings.CutSuffix(v.sample, "%")
+		percent, err := strconv.ParseFloat(text, 64)
+		if err != nil || !isPercent || !(percent > 0 && percent < 100) { // not a number is neither
+			return options, fmt.Errorf("--sample %q: write a share of the files, above 0%% and below 100%%, such as 1%%", v.sample)
+		}
+		options.Sample = percent / 100
+	}
+	return options, nil
+}
+
 // online has the server check. The report is nil when it has none.
-func (v *verifyCommand) online(ctx context.Context, rate int64, show func(integrity.VerifyProgress)) (*admin.VerifyReport, error) {
-	response, err := v.Ask(ctx, target.AdminRequest{
-		Method: http.MethodPost, Path: admin.VerifyPath, Query: url.Values{admin.ParameterRate: {strconv.FormatInt(rate, 10)}}, Accept: admin.VerifyType,
-	})
+func (v *verifyCommand) online(ctx context.Context, options integrity.VerifyOptions, show func(integrity.VerifyProgress)) (*admin.VerifyReport, error) {
+	query := url.Values{admin.ParameterRate: {strconv.FormatInt(options.Rate, 10)}}
+	if options.Sample > 0 {
+		query.Set(admin.ParameterSample, strconv.FormatFloat(options.Sample, 'g', -1, 64))
+	}
+	response, err := v.Ask(ctx, target.AdminRequest{Method: http.MethodPost, Path: admin.VerifyPath, Query: query, Accept: admin.VerifyType})
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +185,7 @@ func (v *verifyCommand) online(ctx context.Context, rate int64, show func(integr
 	}
 }
 
-func (v *verifyCommand) offlineCheck(ctx context.Context, rate int64, show func(integrity.VerifyProgress)) (*admin.VerifyReport, error) {
+func (v *verifyCommand) offlineCheck(ctx context.Context, options integrity.VerifyOptions, show func(integrity.VerifyProgress)) (*admin.VerifyReport, error) {
 	config, err := v.Stopped(notesLog(v.notes, slog.LevelWarn))
 	if err != nil {
 		return nil, err
@@ -169,7 +194,7 @@ func (v *verifyCommand) offlineCheck(ctx context.Context, rate int64, show func(
 	if err != nil {
 		return nil, err
 	}
-	report, err := opened.Verify(ctx, integrity.VerifyOptions{Rate: rate}, show)
+	report, err := opened.Verify(ctx, options, show)
 	return admin.ShowVerifyReport(report), errors.Join(err, opened.Close())
 }
 

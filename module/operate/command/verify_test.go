@@ -15,6 +15,9 @@ func TestVerifyOffline(t *testing.T) {
 	if err != nil || out != "" || !strings.Contains(notes, "4 blobs, ") || !strings.Contains(notes, "0 damaged, 0 problems") {
 		t.Errorf("a good registry: %v\n%s\n%s", err, out, notes)
 	}
+	if out, notes, err = c.run("verify", "--offline", "--root", c.root, "--sample", "0.0000001%"); err != nil || out != "" || !strings.Contains(notes, "0 blobs, ") {
+		t.Errorf("a sample of next to nothing: %v\n%s\n%s", err, out, notes)
+	}
 	flipBit(t, largestBlob(t, filepath.Join(c.root, "blobs")))
 	out, notes, err = c.run("verify", "--offline", "--root", c.root)
 	if err == nil || err.Error() != errDamageFound.Error() || !strings.Contains(notes, "1 damaged") {
@@ -45,6 +48,9 @@ func TestVerifyThatCannotCheck(t *testing.T) {
 		"no registry":     {[]string{"--offline", "--root", c.path("none")}, "there is no registry"},
 		"no rate":         {[]string{"--rate", "quick"}, "--rate"},
 		"no rate at all":  {[]string{"--rate", "0"}, "--rate"},
+		"no percent sign": {[]string{"--sample", "0.5"}, "such as 1%"},
+		"a sample of all": {[]string{"--sample", "100%"}, "below 100%"},
+		"no share":        {[]string{"--sample", "NaN%"}, "such as 1%"},
 		"an argument":     {[]string{"x"}, "one word too many"},
 		"an unknown flag": {[]string{"--x"}, "unknown flag"},
 	} {

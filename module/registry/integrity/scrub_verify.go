@@ -2,8 +2,10 @@ package integrity
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
@@ -23,6 +25,9 @@ const (
 type VerifyOptions struct {
 	// Rate bounds the bytes that are read a second. Zero is no bound.
 	Rate int64
+	// Sample is the share of the blobs that are read, above 0 and below 1, chosen anew by
+	// each Verify. Zero is all.
+	Sample float64
 }
 
 // VerifyProgress is how far a Verify has come.
@@ -53,10 +58,10 @@ type VerifyReport struct {
 func (v VerifyReport) Sound() bool { return v.Scrub.Damaged == 0 && len(v.Problems) == 0 }
 
 // Verify checks the metadata store and reads every blob now, and deals with damage
-// as the scrub does, which waits meanwhile and has then been done. One Verify runs
-// at a time; others wait. Progress, which may be nil, is called often and never
-// twice at once. When ctx ends or a store fails, the report has what was found until
-// then.
+// as the scrub does, which waits meanwhile and has then been done, unless only a sample
+// was read. One Verify runs at a time; others wait. Progress, which may be nil, is called
+// often and never twice at once. When ctx ends or a store fails, the report has what was
+// found until then.
 func (k *Keeper) Verify(ctx context.Context, options VerifyOptions, progress func(VerifyProgress)) (VerifyReport, error) {
 	leave, err := k.scrub.enterVerify(ctx)
 	if err != nil {
@@ -64,6 +69,7 @@ func (k *Keeper) Verify(ctx context.Context, options VerifyOptions, progress fun
 	}
 	defer leave()
 	v := &verification{keeper: k, progress: progress, Report: VerifyReport{Scrub: store.Scrub{Started: k.wallClock()}}}
+	v.selects = sampler(options.Sample, rand.Uint64())
 	v.pace = newPacer(func() (int64, <-chan struct{}) { return options.Rate, nil })
 	if err := v.checkMetadata(ctx); err != nil {
 		return v.Report, err
@@ -71,11 +77,14 @@ func (k *Keeper) Verify(ctx context.Context, options VerifyOptions, progress fun
 	k.scrub.mu.Lock()
 	before := k.scrub.last
 	k.scrub.mu.Unlock()
-	if err := v.readAll(ctx); err != nil {
+	err = v.readAll(ctx)
+	if err == nil {
+		v.Report.Scrub.Finished = k.wallClock()
+	}
+	if err != nil || options.Sample > 0 {
 		k.scrub.progress(before, false) // which the background goes on with
 		return v.Report, err
 	}
-	v.Report.Scrub.Finished = k.wallClock()
 	k.scrub.progress(v.Report.Scrub, false)
 	k.logScrub(ctx, v.Report.Scrub)
 	if err := k.metadata.SaveScrub(ctx, v.Report.Scrub); err != nil {
@@ -114,6 +123,7 @@ type verification struct {
 	keeper   *Keeper
 	pace     *pacer
 	progress func(VerifyProgress)
+	selects  func(store.Digest) bool
 
 	mu     sync.Mutex
 	done   VerifyProgress
@@ -141,8 +151,7 @@ func (v *verification) checkMetadata(ctx context.Context) error {
 
 // readAll reads every blob with several readers.
 func (v *verification) readAll(ctx context.Context) error {
-	k := v.keeper
-	if err := k.EachBlob(ctx, store.Digest{}, v.count); err != nil {
+	if err := v.each(ctx, v.count); err != nil {
 		return err
 	}
 	v.advance(func() {})
@@ -159,7 +168,7 @@ func (v *verification) readAll(ctx context.Context) error {
 			}
 		})
 	}
-	err := k.EachBlob(ctx, store.Digest{}, func(blob store.Blob) error {
+	err := v.each(ctx, func(blob store.Blob) error {
 		select {
 		case blobs <- blob:
 			return nil
@@ -174,6 +183,27 @@ func (v *verification) readAll(ctx context.Context) error {
 		return cause
 	}
 	return err
+}
+
+// each calls visit for every blob that is to be read.
+func (v *verification) each(ctx context.Context, visit func(store.Blob) error) error {
+	return v.keeper.EachBlob(ctx, store.Digest{}, func(blob store.Blob) error {
+		if !v.selects(blob.Digest) {
+			return nil
+		}
+		return visit(blob)
+	})
+}
+
+// sampler selects a share of all blobs by their digests, which are as good as random. With
+// another seed it selects others.
+func sampler(share float64, seed uint64) func(store.Digest) bool {
+	if share == 0 {
+		return func(store.Digest) bool { return true }
+	}
+	return func(digest store.Digest) bool {
+		return float64(binary.BigEndian.Uint64(digest[:])^seed) < share*(1<<64)
+	}
 }
 
 func (v *verification) count(blob store.Blob) error {
