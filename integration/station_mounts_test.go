@@ -267,7 +267,7 @@ func (s *station) watchOther() (stop func()) {
 			case time.Since(last) > answerTime:
 				failure = err
 			}
-			time.Sleep(time.Millisecond) // leaves the cores to others
+			time.Sleep(10 * time.Millisecond) // leaves the cores to others
 		}
 	})
 	return func() {
