@@ -23,18 +23,28 @@ const (
 	positionObject = "POSITION"
 )
 
-// claim finds out whether the prefix is ours, and makes it ours when nothing is there.
+// claim finds out whether the prefix is ours, and makes it ours when nothing is there. Several
+// processes may do so at once.
 func (s *Store) claim(ctx context.Context) error {
 	mark := s.under(formatObject)
 	found, err := s.bucket.Read(ctx, mark)
-	if err == nil {
-		return checkFormat(strings.TrimSpace(string(found)))
+	if errors.Is(err, store.ErrBlobNotFound) {
+		if err := s.occupy(ctx, mark); err != nil {
+			return err
+		}
+		found, err = s.bucket.Read(ctx, mark)
 	}
-	if !errors.Is(err, store.ErrBlobNotFound) {
+	if err != nil {
 		return err
 	}
+	return checkFormat(strings.TrimSpace(string(found)))
+}
+
+// occupy makes an empty prefix ours, unless another process just has: the object that says so
+// sorts before all others of ours.
+func (s *Store) occupy(ctx context.Context, mark string) error {
 	for object, err := range s.bucket.List(ctx, s.prefix, 1) {
-		if err != nil {
+		if err != nil || object.Key == mark {
 			return err
 		}
 		return fmt.Errorf("%w: it has %s, and no %s: write another prefix, or empty this one", store.ErrFormat, object.Key, mark)
