@@ -3,12 +3,14 @@ package module
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -55,6 +57,7 @@ type use struct {
 	lease    *pool.Lease
 	config   *pool.Config
 	settings []byte
+	rules    []string // digests of those of the handlers
 }
 
 // CaddyModule returns the Caddy module information.
@@ -104,7 +107,7 @@ func (a *App) use(root string, metadata, blobs caddy.Module, scrubRate int64) (p
 	if err != nil {
 		return pool.Key{}, err
 	}
-	a.uses[key] = &use{lease, config, settings}
+	a.uses[key] = &use{lease: lease, config: config, settings: settings}
 	return key, nil
 }
 
@@ -119,8 +122,23 @@ func (a *App) serve(h *Handler, hooks []webhook.Hook) (err error) {
 	}
 	used.config.DraftTTL = max(used.config.DraftTTL, time.Duration(h.files.Drafts.TTL))
 	used.config.Quotas = withQuotas(used.config.Quotas, h.Owners, h.site.Rules.Quota)
-	used.config.Hooks, err = withHooks(used.config.Hooks, hooks)
-	return err
+	if used.config.Hooks, err = withHooks(used.config.Hooks, hooks); err != nil {
+		return err
+	}
+	return used.addRules(h.Owners, h.Admins, h.Republishing, h.User, h.Groups)
+}
+
+// addRules has the rules of a handler count in the digest that other nodes compare with theirs.
+// Handlers come in any order.
+func (u *use) addRules(rules ...any) error {
+	text, err := json.Marshal(rules)
+	if err != nil {
+		return fmt.Errorf("encoding rules: %w", err)
+	}
+	u.rules = append(u.rules, store.Digest(sha256.Sum256(text)).String())
+	slices.Sort(u.rules)
+	u.config.Rules = store.Digest(sha256.Sum256([]byte(strings.Join(u.rules, "\n")))).String()
+	return nil
 }
 
 // withQuotas adds the quotas of owners that have a rule of their own, whose number the

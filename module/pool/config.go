@@ -37,6 +37,9 @@ type Config struct {
 	// Hooks are told of changes, as by registry.Registry.SetHooks.
 	Hooks []webhook.Hook
 
+	// Rules is a digest of who may do what, to be compared with that of other nodes.
+	Rules string
+
 	// TakesTokens says that a site of the configuration accepts tokens of the registry.
 	TakesTokens bool
 }
@@ -62,7 +65,20 @@ func (c *Config) Open(ctx context.Context, options registry.Options) (*registry.
 	if err != nil {
 		return nil, directory.OrPermission(err)
 	}
+	if _, ok := metadata.(store.Shared); ok {
+		options.Node = c.node()
+	}
 	return registry.New(metadata, blobs, options), nil
+}
+
+// node names this process among those that share the stores: by its machine, and by the root,
+// for several of one machine.
+func (c *Config) node() string {
+	machine, err := os.Hostname()
+	if err != nil {
+		machine = "unknown"
+	}
+	return machine + ":" + c.Root
 }
 
 // NotHalf reports half a restore. It makes nothing.

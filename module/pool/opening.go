@@ -136,6 +136,7 @@ func (e *entry) tryOpen(ctx context.Context) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	opened.KeepDrafts(b.DraftTTL)
+	opened.SetRules(b.Rules)
 	opened.SetHooks(b.Hooks) // before anything is published
 	e.state.Store(&state{registry: opened})
 	if len(e.configs) == 0 || e.configs[len(e.configs)-1] == b {

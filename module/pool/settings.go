@@ -37,6 +37,7 @@ func (e *entry) adjust(b *Config) error {
 	open := e.state.Load().registry
 	open.SetScrub(b.ScrubRate)
 	open.KeepDrafts(b.DraftTTL)
+	open.SetRules(b.Rules)
 	open.SetHooks(b.Hooks)
 	var errs []error
 	if adjuster, ok := b.Metadata.(store.MetadataAdjuster); ok {

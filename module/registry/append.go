@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry/admission"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
@@ -288,7 +289,7 @@ func (a *appending) publish(ctx context.Context) (*store.File, error) {
 		err := &store.BodyError{Err: fmt.Errorf("%w: SHA-256 is %s", store.ErrDigest, blob.Digest)}
 		return nil, errors.Join(err, a.dropUpload(ctx, *a.Session, a.upload))
 	}
-	file, err := a.record(ctx, a.Ref, a.Creator, blob, a.metadata.Clock(), a.limits)
+	file, err := a.record(ctx, a.Ref, a.Creator, blob, a.safeUntil(), a.limits)
 	switch {
 	case err == nil:
 		// If it fails, the session is found to be published later.
@@ -298,6 +299,15 @@ func (a *appending) publish(ctx context.Context) (*store.File, error) {
 	}
 	// Refused, and the bytes are condemned; or nobody knows, and nobody may touch them.
 	return nil, errors.Join(err, a.forgotten(ctx, nil))
+}
+
+// safeUntil is a time when nobody else could have deleted the bytes, however old they are: the
+// sweep of another process leaves a session alone until it has expired.
+func (a *appending) safeUntil() time.Time {
+	if a.age().Before(a.Expires) {
+		return a.metadata.Clock()
+	}
+	return a.Expires
 }
 
 func (a *appending) forgotten(ctx context.Context, file *store.File) error {

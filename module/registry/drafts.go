@@ -78,7 +78,7 @@ func (r *Registry) EndDrafts(ctx context.Context) (ended int, err error) {
 	if ttl <= 0 {
 		ttl = DefaultDraftTTL
 	}
-	now := r.now()
+	now := r.age()
 	kept := make(map[store.VersionRef]error)
 	for {
 		refs, err := r.metadata.DraftsBefore(ctx, now.Add(-ttl), len(kept)+draftBatch)

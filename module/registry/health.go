@@ -2,6 +2,7 @@ package registry
 
 import (
 	"github.com/generic-registry/caddy-generic-registry/module/registry/integrity"
+	"github.com/generic-registry/caddy-generic-registry/module/registry/nodes"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/removal"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/webhook"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
@@ -20,6 +21,8 @@ type Health struct {
 	Uploads UploadsHealth
 	// Published is what was published since the registry was opened.
 	Published Published
+	// Nodes are those that share the stores.
+	Nodes nodes.Health
 	// Webhooks are how the hooks are that SetHooks set.
 	Webhooks []webhook.Health
 }
@@ -44,6 +47,7 @@ func (r *Registry) Health() Health {
 	h.Sweep = r.Swept()
 	h.Uploads = UploadsHealth{Requests: r.slots.Taken(), Sessions: r.unfinished()}
 	h.Published = r.published.read()
+	h.Nodes = r.Met()
 	h.Webhooks = r.Hooks()
 	return h
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/registry/downloads"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/hashing"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/integrity"
+	"github.com/generic-registry/caddy-generic-registry/module/registry/nodes"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/reading"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/removal"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/tokens"
@@ -29,10 +30,13 @@ type Registry struct {
 	*tokens.Keyring   // of those who publish by a token
 	*downloads.Counter
 	*webhook.Deliverer
+	*nodes.Nodes // that share the stores
 
 	metadata store.MetadataStore
 	blobs    store.BlobStore
-	now      func() time.Time
+	now      func() time.Time // of this machine
+	age      func() time.Time // of the metadata store
+	node     string
 	log      *slog.Logger
 
 	slots      admission.Slots
@@ -52,8 +56,13 @@ type Registry struct {
 type Options struct {
 	// Log receives what happens in the background. Nil discards it.
 	Log *slog.Logger
-	// Now is the clock of publish times. Nil is time.Now.
+	// Now is the clock of publish times, and of the ages of bytes. Nil is time.Now for the
+	// times, and the clock of the metadata store for the ages: a process with a clock of its own
+	// must not take the bytes of others for old.
 	Now func() time.Time
+	// Node names this process among those that have the stores open, and its next one after
+	// it. Empty where no other can have them open.
+	Node string
 	// SweepInterval is the time between two sweeps; the first begins at once.
 	// Zero is one hour.
 	SweepInterval time.Duration
@@ -67,7 +76,11 @@ type Options struct {
 
 const (
 	defaultSweepInterval = time.Hour
-	reapRetryInterval    = 10 * time.Second
+	// damageInterval is how often the damage is counted that other processes find.
+	damageInterval = 15 * time.Second
+	// scrubLease is after how long without a word another process goes on with the scrub.
+	scrubLease        = 10 * time.Minute
+	reapRetryInterval = 10 * time.Second
 )
 
 // New returns a registry over two open stores, which it owns from now on, and
@@ -78,12 +91,14 @@ func New(metadata store.MetadataStore, blobs store.BlobStore, options Options) *
 		metadata: metadata,
 		blobs:    blobs,
 		now:      options.Now,
+		age:      options.Now,
+		node:     options.Node,
 		log:      options.Log,
 		uploads:  uploads{loading: make(chan struct{}, 1)},
 		stop:     stop,
 	}
 	if r.now == nil {
-		r.now = time.Now
+		r.now, r.age = time.Now, metadata.Clock
 	}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
@@ -94,7 +109,9 @@ func New(metadata store.MetadataStore, blobs store.BlobStore, options Options) *
 	r.Hasher = hashing.New(metadata, blobs, r.Keeper)
 	r.Keyring = tokens.NewKeyring(metadata, r.now, r.log)
 	r.Counter = downloads.New(metadata, r.now)
-	r.Remover = removal.New(metadata, blobs, r.now, r.log, r.RecountDamage)
+	r.Remover = removal.New(metadata, blobs, r.age, r.log, r.RecountDamage)
+	r.Nodes = nodes.New(metadata, options.Node, r.log)
+	r.ScrubAlone(func(ctx context.Context) (bool, error) { return r.Has(ctx, "scrub", scrubLease) })
 	r.Deliverer = webhook.New(ctx, metadata, r.log)
 	if options.Idle {
 		return r
@@ -116,18 +133,24 @@ func (r *Registry) startBackground(ctx context.Context, sweepInterval time.Durat
 	if sweepInterval <= 0 {
 		sweepInterval = defaultSweepInterval
 	}
+	reap := r.Alone("reap", 3*reapRetryInterval, r.Reap)
+	sweep := r.Alone("sweep", 2*sweepInterval, r.Sweep) // what is seen twice is seen by one node
 	reaped, once := make(chan struct{}), sync.Once{}
 	r.background.Go(func() {
 		r.repeat(ctx, "reaping condemned blobs", reapRetryInterval, r.Condemned(), func(ctx context.Context) (int, error) {
 			defer once.Do(func() { close(reaped) })
-			return r.Reap(ctx)
+			return reap(ctx)
 		})
 	})
-	r.background.Go(func() { r.repeat(ctx, "sweeping unnamed blobs", sweepInterval, nil, r.Sweep) })
+	r.background.Go(func() { r.repeat(ctx, "sweeping unnamed blobs", sweepInterval, nil, sweep) })
 	r.background.Go(func() { r.repeat(ctx, "ending expired uploads", expireInterval, nil, r.EndExpired) })
 	r.background.Go(func() { r.repeat(ctx, "storing the last uses of tokens", tokens.UseInterval, nil, r.StoreUses) })
 	r.background.Go(func() { r.repeat(ctx, "counting downloads", downloads.Interval, nil, r.StoreDownloads) })
 	r.background.Go(func() { r.repeat(ctx, "ending old drafts", draftInterval, nil, r.EndDrafts) })
+	r.background.Go(func() { r.repeat(ctx, "meeting other nodes", nodes.Interval, nil, r.Meet) })
+	if _, ok := r.metadata.(store.Shared); ok {
+		r.background.Go(func() { r.repeat(ctx, "counting damaged blobs", damageInterval, nil, r.CountDamage) })
+	}
 	r.background.Go(func() { r.Hasher.Run(ctx) })
 	r.background.Go(func() {
 		// After a replay that was cut, the database names blobs of deleted versions until they

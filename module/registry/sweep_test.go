@@ -68,6 +68,34 @@ func TestAClockThatIsSetBackSparesBytes(t *testing.T) {
 	s.wantSwept(0)
 }
 
+// clockedStores have a clock of their own.
+type clockedStores struct {
+	stubbornStores
+	clock time.Time
+}
+
+func (s *clockedStores) Clock() time.Time { return s.clock }
+
+// TestTheSweepGoesByTheClockOfTheMetadata, as publishes do: that of the machine may be another
+// one. Seen to fail with the machine's.
+func TestTheSweepGoesByTheClockOfTheMetadata(t *testing.T) {
+	for name, machine := range map[string]time.Duration{"ahead": 48 * time.Hour, "behind": -48 * time.Hour} {
+		t.Run("the machine is "+name, func(t *testing.T) {
+			s := &clockedStores{}
+			s.modified, s.unnamed = time.Now().Add(-machine), []store.Locator{"000000"}
+			r := New(s, s, Options{Idle: true})
+			for age, want := range map[time.Duration][]int{store.SweepAfter - 1: {0, 0}, store.SweepAfter + 1: {0, 1}} {
+				s.clock = s.modified.Add(age)
+				for _, want := range want {
+					if removed, err := r.Sweep(t.Context()); removed != want || err != nil {
+						t.Errorf("after %v a sweep deletes %d, %v; want %d", age, removed, err, want)
+					}
+				}
+			}
+		})
+	}
+}
+
 // TestBytesThatGetANameBetweenTwoSweepsStay.
 func TestBytesThatGetANameBetweenTwoSweepsStay(t *testing.T) {
 	s := newSweepTest(t, 3)

@@ -79,6 +79,9 @@ func (r *Registry) loadUploads(ctx context.Context) error {
 	defer r.uploads.mu.Unlock()
 	r.uploads.known = make(map[store.SessionID]*upload, len(sessions))
 	for _, session := range sessions {
+		if session.Node != r.node {
+			continue // another process goes on with it, and may be at it now
+		}
 		u := r.knowUpload(session)
 		u.doubtful = session.Length < 0 || session.Length == session.Offset
 	}

@@ -50,6 +50,7 @@ type pairFixture struct {
 	clock        func() time.Time
 	later        atomic.Bool // the clock shows when the bytes of now are old
 	idle         bool        // nothing is done in the background
+	node         string
 }
 
 func newPairFixture(t testing.TB, metadata MetadataPlace, blobs BlobPlace) *pairFixture {
@@ -66,7 +67,7 @@ func (f *pairFixture) mustOpen() {
 	f.noError(err)
 	f.blobs, err = f.openBlobs()
 	f.noError(err)
-	f.Registry = registry.New(f.metadata, f.blobs, registry.Options{Now: f.now, Idle: f.idle})
+	f.Registry = registry.New(f.metadata, f.blobs, registry.Options{Now: f.now, Idle: f.idle, Node: f.node})
 }
 
 func (f *pairFixture) now() time.Time {

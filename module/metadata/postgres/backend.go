@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/postgres/database"
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/postgres/nodes"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -166,7 +167,7 @@ func (b *Backend) OpenMetadata(ctx context.Context, _ string, log *slog.Logger) 
 	if err != nil {
 		return nil, fmt.Errorf("opening the metadata in PostgreSQL at %s: %w", b.settings.Address(), err)
 	}
-	return &Store{db}, nil
+	return &Store{nodes.New(db), db}, nil
 }
 
 // AdjustMetadata implements store.MetadataAdjuster.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/postgres/database"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -18,6 +19,15 @@ func (s *Store) BindBlobs(ctx context.Context, blobsID string) error {
 		return fmt.Errorf("%w: the metadata in PostgreSQL is of other blobs: use those, or another schema", store.ErrMismatch)
 	}
 	return nil
+}
+
+// Position implements store.Shared.
+func (s *Store) Position(ctx context.Context) (store.Position, error) {
+	var changes int64
+	err := s.db.Read(ctx, func(ctx context.Context, from database.Reader) error {
+		return from.QueryRow(ctx, `SELECT COALESCE(sum(changes), 0)::bigint FROM {s}.owner`).Scan(&changes)
+	})
+	return store.Position{Sequence: uint64(changes)}, err
 }
 
 var (

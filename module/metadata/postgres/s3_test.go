@@ -19,10 +19,11 @@ import (
 // the suites expect.
 func s3Place(server *servers.S3) storetest.BlobPlace {
 	return func(t testing.TB) func() (store.BlobStore, error) {
+		t.Setenv("TEST_S3_SECRET", servers.Secret)
 		ctx, cancel := caddy.NewContext(caddy.Context{Context: t.Context()})
 		t.Cleanup(cancel)
-		settings := fmt.Sprintf(`{"endpoint": %q, "insecure": true, "bucket": %q, "prefix": %q, "key": %q, "secret": %q, "grace": -1}`,
-			server.Endpoint(), servers.Bucket, "registry/"+string(store.NewSessionID()), servers.Key, servers.Secret)
+		settings := fmt.Sprintf(`{"endpoint": %q, "insecure": true, "bucket": %q, "prefix": %q, "key": %q, "secret": "{env.TEST_S3_SECRET}", "grace": -1}`,
+			server.Endpoint(), servers.Bucket, "registry/"+string(store.NewSessionID()), servers.Key)
 		loaded, err := ctx.LoadModuleByID("generic_registry.blobs.s3", json.RawMessage(settings))
 		if err != nil {
 			t.Fatal(err)
@@ -47,4 +48,8 @@ func TestModelOfPostgresAndS3(t *testing.T) {
 		return func(testing.TB) func() (store.MetadataStore, error) { return open },
 			func(testing.TB) func() (store.BlobStore, error) { return openBlobs }, nil
 	})
+}
+
+func TestSeveralProcessesOverPostgresAndS3(t *testing.T) {
+	storetest.Shared(t, metadataPlace, s3Place(servers.StartS3(t)))
 }

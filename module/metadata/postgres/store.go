@@ -8,11 +8,15 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/postgres/database"
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/postgres/nodes"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // Store is a registry's metadata in a schema of a PostgreSQL database.
-type Store struct{ db *database.Database }
+type Store struct {
+	*nodes.Nodes
+	db *database.Database
+}
 
 // ID implements store.MetadataStore.
 func (s *Store) ID() string { return s.db.ID() }
@@ -28,6 +32,7 @@ func (s *Store) Condition() store.Condition { return s.db.Condition() }
 
 // Close implements store.MetadataStore.
 func (s *Store) Close() error {
+	s.Leave()
 	s.db.Close()
 	return nil
 }

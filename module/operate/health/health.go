@@ -30,6 +30,17 @@ type Registry struct {
 	Journal *Journal `json:"journal,omitempty"`
 	Scrub   *Scrub   `json:"scrub,omitempty"`
 	Damaged Damaged  `json:"damaged"`
+	// Nodes are the Caddys that have the registry open. Missing where no other one can have.
+	Nodes []Node `json:"nodes,omitempty"`
+}
+
+// Node is a Caddy that has a registry open.
+type Node struct {
+	Name string    `json:"name"`
+	Seen time.Time `json:"seen"`
+	Self bool      `json:"self"`
+	// Rules is a digest of who may do what.
+	Rules string `json:"rules"`
 }
 
 // Store is how one half of a registry is.
@@ -90,6 +101,9 @@ func Of(health pool.Health) Registry {
 	shown.Healthy = shown.Ready && len(shown.Problems) == 0
 	for _, digest := range health.Damage.Digests {
 		shown.Damaged.Digests = append(shown.Damaged.Digests, digest.String())
+	}
+	for _, node := range health.Nodes.Nodes {
+		shown.Nodes = append(shown.Nodes, Node{Name: node.Name, Seen: node.Seen, Self: node.IsSelf, Rules: node.Rules})
 	}
 	return shown
 }
@@ -160,6 +174,7 @@ func problemsOf(health registry.Health) []string {
 	if count := health.Sweep.Withheld; count > 0 {
 		problems = append(problems, fmt.Sprintf("no file refers to %d blobs, which is unusually many: none is deleted; look whether the metadata is the right one, then run `caddy generic-registry sweep --confirm`", count))
 	}
+	problems = append(problems, health.Nodes.Problems()...)
 	for _, hook := range health.Webhooks {
 		problems = append(problems, problemsOfHook(hook)...)
 	}

@@ -61,6 +61,12 @@ func (k *Keeper) lookAtDamage(ctx context.Context) error {
 	return nil
 }
 
+// CountDamage learns how many blobs are damaged, and returns it. Other processes find damage too.
+func (k *Keeper) CountDamage(ctx context.Context) (damaged int, err error) {
+	err = k.lookAtDamage(ctx)
+	return int(k.damage.health().Count), err
+}
+
 // RecountDamage looks at what is damaged again, if something is: files were published or
 // deleted.
 func (k *Keeper) RecountDamage(ctx context.Context) {

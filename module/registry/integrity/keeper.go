@@ -20,6 +20,7 @@ type Keeper struct {
 	scrub     scrubber
 	damage    damage
 	verifying *verifications
+	alone     func(context.Context) (bool, error) // whether this process scrubs; nil when no other can
 }
 
 // NewKeeper returns a keeper of two open stores, which stay the caller's. The rate, in
@@ -28,6 +29,18 @@ func NewKeeper(metadata store.MetadataStore, blobs store.BlobStore, now func() t
 	k := &Keeper{metadata: metadata, blobs: blobs, now: now, log: log, verifying: newVerifications(verifyPlaces)}
 	k.scrub.init(rate)
 	return k
+}
+
+// ScrubAlone has the background scrub only while a function says so: another process with the
+// same stores does it else. It is called before Run.
+func (k *Keeper) ScrubAlone(alone func(context.Context) (bool, error)) { k.alone = alone }
+
+// isForUs tells whether this process scrubs.
+func (k *Keeper) isForUs(ctx context.Context) (bool, error) {
+	if k.alone == nil {
+		return true, nil
+	}
+	return k.alone(ctx)
 }
 
 // Run scrubs in the background until ctx ends.

@@ -2,6 +2,7 @@ package integrity
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -170,7 +171,7 @@ func (w *scrubWork) load(ctx context.Context, k *Keeper) error {
 	w.loaded = true
 	k.scrub.mu.Lock()
 	defer k.scrub.mu.Unlock()
-	if k.scrub.last.Started.IsZero() { // else a Verify came first
+	if !k.scrub.last.Started.After(last.Started) { // else a Verify came first
 		k.scrub.last = last
 	}
 	return nil
@@ -178,6 +179,10 @@ func (w *scrubWork) load(ctx context.Context, k *Keeper) error {
 
 // run does what is due, and says when to come back.
 func (w *scrubWork) run(ctx context.Context, k *Keeper) (time.Duration, error) {
+	if ours, err := k.isForUs(ctx); err != nil || !ours {
+		w.loaded = false // what is known of the scrub is another process's
+		return scrubRetryInterval, err
+	}
 	if err := w.load(ctx, k); err != nil {
 		return 0, err
 	}
@@ -190,7 +195,12 @@ func (w *scrubWork) run(ctx context.Context, k *Keeper) (time.Duration, error) {
 	if scrub.Started.IsZero() || !scrub.Finished.IsZero() {
 		scrub = store.Scrub{Started: k.wallClock()}
 	}
-	return 0, k.readAll(ctx, scrub)
+	err := k.readAll(ctx, scrub)
+	if errors.Is(err, errElsewhere) {
+		w.loaded = false
+		return scrubRetryInterval, nil
+	}
+	return 0, err
 }
 
 // untilDue is how long to wait for a scrub to begin or to go on.

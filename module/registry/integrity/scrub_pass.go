@@ -2,6 +2,7 @@ package integrity
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -46,6 +47,9 @@ func (k *Keeper) readAll(ctx context.Context, scrub store.Scrub) error {
 		pass.scrub.Finished = k.wallClock()
 	}
 	k.scrub.progress(pass.scrub, false)
+	if errors.Is(err, errElsewhere) {
+		return err
+	}
 	// The turn may be over, or the registry be closing: what was done counts.
 	saving, cancel := waiting.Settled(ctx)
 	defer cancel()
@@ -102,9 +106,15 @@ func (p *pass) read(ctx context.Context, blob store.Blob) error {
 	p.keeper.scrub.progress(p.scrub, true)
 	if p.scrub.Blobs-p.savedBlobs >= saveBlobs || time.Since(p.savedAt) >= saveInterval {
 		p.save(ctx)
+		if ours, err := p.keeper.isForUs(ctx); err != nil || !ours {
+			return errors.Join(errElsewhere, err)
+		}
 	}
 	return nil
 }
+
+// errElsewhere ends a pass that another process goes on with.
+var errElsewhere = fmt.Errorf("%w: another process scrubs", store.ErrUnavailable)
 
 // save keeps the progress. A pass over no blobs is nothing to keep.
 func (p *pass) save(ctx context.Context) {

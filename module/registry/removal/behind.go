@@ -22,7 +22,7 @@ func (r *Remover) KeepPosition(ctx context.Context, lower bool) error {
 		return fmt.Errorf("keeping the position of the metadata: %w", errors.Join(store.ErrUnavailable, condition.Fault))
 	}
 	end := waiting.Attend(r.log, "keeping the position of the metadata")
-	err := r.blobs.KeepPosition(ctx, condition.Journal, lower)
+	err := r.keepPosition(ctx, condition.Journal, lower)
 	end()
 	switch {
 	case errors.Is(err, store.ErrBehind):
@@ -38,6 +38,27 @@ func (r *Remover) KeepPosition(ctx context.Context, lower bool) error {
 		r.log.Info("the metadata is taken for the right one")
 	}
 	return nil
+}
+
+// positionTries is how often metadata that seems to be older than the blobs is asked again.
+const positionTries = 3
+
+// keepPosition keeps a position, or that of metadata which other processes change: what they
+// did meanwhile may have been kept first, so the metadata is asked again after that.
+func (r *Remover) keepPosition(ctx context.Context, at store.Position, lower bool) (err error) {
+	shared, isShared := r.metadata.(store.Shared)
+	if !isShared {
+		return r.blobs.KeepPosition(ctx, at, lower)
+	}
+	for range positionTries {
+		if at, err = shared.Position(ctx); err != nil {
+			return err
+		}
+		if err = r.blobs.KeepPosition(ctx, at, lower); !errors.Is(err, store.ErrBehind) {
+			break
+		}
+	}
+	return err
 }
 
 // IsBehind reports that the metadata is older than the blobs.

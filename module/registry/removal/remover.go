@@ -50,7 +50,8 @@ func (r *Remover) Start(ctx context.Context) error {
 	return err
 }
 
-// uploads returns where the bytes of uploads lie that may be published still.
+// uploads returns where the bytes of uploads lie that may be published still. It ends those
+// that nobody can publish any more, of a process that is gone: they expired store.SweepAfter ago.
 func (r *Remover) uploads(ctx context.Context) (map[store.Locator]bool, error) {
 	end := waiting.Attend(r.log, "reading uploads")
 	sessions, err := r.blobs.Sessions(ctx)
@@ -60,6 +61,12 @@ func (r *Remover) uploads(ctx context.Context) (map[store.Locator]bool, error) {
 	}
 	locators := make(map[store.Locator]bool, len(sessions))
 	for _, session := range sessions {
+		if !session.Expires.IsZero() && r.now().Sub(session.Expires) > store.SweepAfter {
+			if err := r.blobs.EndSession(ctx, session.ID); err != nil {
+				return nil, fmt.Errorf("ending an upload that expired: %w", err)
+			}
+			continue
+		}
 		locators[session.Locator] = true
 	}
 	return locators, nil

@@ -143,7 +143,7 @@ func (k *Keyring) Tokens(ctx context.Context) ([]grant.Token, error) {
 		return nil, fmt.Errorf("listing tokens: %w", err)
 	}
 	for i := range tokens {
-		if at, used := k.uses.of(tokens[i].ID); used {
+		if at, used := k.uses.of(tokens[i].ID); used && at.After(tokens[i].LastUsed) {
 			tokens[i].LastUsed = at.UTC()
 		}
 	}

@@ -1,0 +1,34 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// Node is a process that has a metadata store open, as the others see it.
+type Node struct {
+	// Name is the node's own, by its configuration.
+	Name string
+	// Rules is a digest of its rules.
+	Rules string
+	// Seen is when it last told that it is there, by the store's clock.
+	Seen time.Time
+	// IsSelf tells that it is the process that asks.
+	IsSelf bool
+}
+
+// Nodes is implemented by a MetadataStore that several processes may have open at once, and
+// that knows which do.
+type Nodes interface {
+	// Meet tells the other nodes that this one is there, with its name and its rules, and
+	// returns all that told so in the last minute, by their names. Ahead is how far the clock
+	// of this machine is ahead of the store's, negative when it is behind: the least that the
+	// answer proves. ErrUnavailable.
+	Meet(ctx context.Context, name, rules string) (all []Node, ahead time.Duration, err error)
+
+	// TakeDuty has the node of a name do for so long what one is enough for, by the store's
+	// clock, and tells whether it does: it does not while another one has the duty. Whoever has
+	// it may take it again. One that is stopped does not notice when it loses the duty: no
+	// safety rests on it. ErrUnavailable.
+	TakeDuty(ctx context.Context, name, duty string, lease time.Duration) (has bool, err error)
+}
