@@ -30,6 +30,7 @@ type registryHealth struct {
 		Count   int
 		Digests []string
 	}
+	Nodes []struct{ Name string }
 }
 
 // fromAdmin asks the admin endpoint.

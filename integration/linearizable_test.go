@@ -33,9 +33,9 @@ type caller struct {
 	operations []porcupine.Operation
 }
 
-// newCallers are the clients of a history, with one clock.
-func newCallers(history int) []*caller {
-	clients, began := make([]*caller, 8), time.Now()
+// newCallers are so many clients of a history, with one clock.
+func newCallers(history, many int) []*caller {
+	clients, began := make([]*caller, many), time.Now()
 	for i := range clients {
 		random := rand.New(rand.NewPCG(uint64(history), uint64(i)))
 		clients[i] = &caller{id: i, random: random, pkg: fmt.Sprint("history", history), began: began}
@@ -61,6 +61,14 @@ func (c *caller) draw() call {
 
 // ask sends a request and records it. An unanswered one is still open.
 func (c *caller) ask(s *server, in call) (answered bool) {
+	operation, got, err := c.send(s, in)
+	operation.Output = resultOf(got, err)
+	c.operations = append(c.operations, operation)
+	return operation.Output != result{}
+}
+
+// send sends a request, and tells when that was.
+func (c *caller) send(s *server, in call) (operation porcupine.Operation, got answer, err error) {
 	last := fmt.Sprint("v", in.version)
 	path := versionPath("alice", c.pkg, last)
 	if in.file != wholeVersion {
@@ -74,13 +82,10 @@ func (c *caller) ask(s *server, in call) (answered bool) {
 	if in.method == http.MethodPut {
 		body = content(in.content)
 	}
-	operation := porcupine.Operation{ClientId: c.id, Input: in, Call: int64(time.Since(c.began))}
-	got, err := s.try(in.method, path, "alice", bytes.NewReader(body))
+	operation = porcupine.Operation{ClientId: c.id, Input: in, Call: int64(time.Since(c.began))}
+	got, err = s.try(in.method, path, "alice", bytes.NewReader(body))
 	operation.Return = int64(time.Since(c.began))
-	out := resultOf(got, err)
-	operation.Output = out
-	c.operations = append(c.operations, operation)
-	return out != result{}
+	return operation, got, err
 }
 
 func resultOf(got answer, err error) (out result) {
@@ -150,7 +155,7 @@ func TestHistoriesAreLinearizable(t *testing.T) {
 	for h := range histories {
 		kills := h % 3
 		name := fmt.Sprintf("history %d with %d kills", h, kills)
-		clients := newCallers(h)
+		clients := newCallers(h, 8)
 		for range kills {
 			life(s, clients, 0)
 			s.client.CloseIdleConnections()

@@ -54,7 +54,7 @@ func TestARegistryOnPostgresAndS3(t *testing.T) {
 		for path, content := range files {
 			s.wantBytes(path, content)
 		}
-		got := s.want(200, http.MethodGet, filePath("team", "tool", "latest", "large"), "bob", nil, header{"Range", "bytes=0-9"})
+		got := s.want(http.StatusPartialContent, http.MethodGet, filePath("team", "tool", "latest", "large"), "bob", nil, header{"Range", "bytes=0-9"})
 		if at := got.header.Get("Content-Location"); !strings.Contains(at, "/1.10.0/") {
 			t.Errorf("latest is at %q, want 1.10.0", at)
 		}
