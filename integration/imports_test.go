@@ -107,6 +107,7 @@ var rooms = []room{
 	{folder: "module/store/grant", is: "tokens, and what they grant", imports: []string{"module/store/naming", "module/store"}},
 	{folder: "module/store/naming", is: "which names may be published, and which ones a pattern selects", imports: []string{"module/store"}},
 	{folder: "module/store/remote", is: "the contract of a blob store on another machine", imports: []string{"module/store"}},
+	{folder: "module/store/rounds", is: "a group commit: those who wait at one moment share the work"},
 	{folder: "module/store/waiting", is: "how long a call of a store may take, and what is said meanwhile"},
 	{folder: "module/gitea", is: "what Gitea's JSON says of packages and users"},
 	{folder: "module/store", is: "the words and the contract of the two stores", tests: suites},

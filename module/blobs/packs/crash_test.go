@@ -41,10 +41,10 @@ func TestAPowerCutMayComeAfterAnyWrites(t *testing.T) {
 		delete(contents, deleted)
 		must(t, s.Delete(deleted)) // two writes that no sync follows
 		torn := &blob{content: contentOf(4, 9000)}
-		s.turn <- struct{}{}
+		resume := s.rounds.Pause()
 		s.file = unsynced{s.file} // three more: zeros, content, a slot
 		s.writeRound([]*blob{torn})
-		<-s.turn
+		resume()
 		must(t, fsys.PowerCutAfter(func(change int) bool { return written>>change&1 == 1 }))
 
 		s = mustOpen(t, path, disk.OS{}, layout)

@@ -25,8 +25,7 @@ func (s *Store) Delete(locator store.Locator) error {
 // error it is there as it was. No round is written meanwhile, so that no sync but this one
 // is told of an error that this one has to tell.
 func (s *Store) Drop(locator store.Locator) error {
-	s.turn <- struct{}{}
-	defer func() { <-s.turn }()
+	defer s.rounds.Pause()()
 	return s.remove(locator, func(file disk.File, p *pack, at place, one slot) error {
 		before, err := p.rawSlot(at)
 		if err != nil {

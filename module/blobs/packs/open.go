@@ -15,6 +15,7 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/rounds"
 )
 
 // Options are what a Store needs besides its directory.
@@ -40,7 +41,7 @@ func Open(path string, options Options) (*Store, error) {
 		s.layout = usual
 	}
 	s.opened.most = s.layout.Open
-	s.turn = make(chan struct{}, 1)
+	s.rounds = rounds.New(0, s.work)
 	entries, err := os.ReadDir(path)
 	if options.ReadOnly && errors.Is(err, fs.ErrNotExist) {
 		return s, nil

@@ -35,7 +35,7 @@ type pack struct {
 	// table is held while the mark of a deletion is written, and by who begins to write blobs.
 	table sync.Mutex
 
-	// Of who writes (Store.turn).
+	// Of the round in progress.
 	nextSlot, nextBlock int
 	given               bool // up: nothing more is written to it
 }

@@ -195,7 +195,7 @@ func TestBlobsOfOneMomentShareASync(t *testing.T) {
 	path := t.TempDir()
 	s := mustOpen(t, path, countingFS{fsys, disk.OS{}}, Layout{Slots: 1000, Blocks: 1000, Step: 1 << 20, Open: 2})
 	mustPut(t, s, []byte("first"))
-	s.turn <- struct{}{} // nobody writes
+	resume := s.rounds.Pause()
 	var running sync.WaitGroup
 	locators := make([]store.Locator, 50)
 	for i := range locators {
@@ -205,14 +205,10 @@ func TestBlobsOfOneMomentShareASync(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d blobs are in a round, want %d", gathered, len(locators))
 		}
-		s.gathers.Lock()
-		if s.gathering != nil {
-			gathered = len(s.gathering.blobs)
-		}
-		s.gathers.Unlock()
+		gathered = s.rounds.Waiting()
 	}
 	before := len(fsys.Operations())
-	<-s.turn
+	resume()
 	running.Wait()
 	if syncs := len(fsys.Operations()) - before; syncs != 1 {
 		t.Errorf("%d syncs, want 1", syncs)

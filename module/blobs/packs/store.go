@@ -6,6 +6,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/rounds"
 )
 
 // Largest is the most bytes of a blob in a pack.
@@ -32,7 +33,7 @@ type Store struct {
 	last  uint64 // the highest number that was given
 	top   uint64 // the highest number of a pack
 
-	rounds
+	rounds *rounds.Rounds[*blob]
 	writing
 }
 

@@ -15,8 +15,11 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 )
 
-// writing is the pack that rounds are written to. Store.turn guards it.
+// writing is the pack that rounds are written to. It is of the round in progress, or of who
+// pauses the rounds.
 type writing struct {
+	closed bool // no round is written any more
+
 	current *pack // that takes blobs without a place; nil: another begins
 
 	pack     *pack // that is open to be written; nil: none

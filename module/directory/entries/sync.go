@@ -1,79 +1,56 @@
 package entries
 
-import "sync"
+import (
+	"sync"
 
-// directorySync makes names durable for everybody who waits: commits that need
-// the same directory synced at the same moment share one sync of it. Opening the
+	"github.com/generic-registry/caddy-generic-registry/module/store/rounds"
+)
+
+// directorySync makes names durable for everybody who waits: commits that need the same
+// directory synced at the same moment share one sync of it (package rounds). Opening the
 // directory anew for each round, an error reaches just those who waited on it. Who gave
-// a name meanwhile may have lost it too, and is told by the epoch (Store.confirm).
+// a name meanwhile may have lost it too, and is told by the epoch (Entries.Give).
 type directorySync struct {
 	sync func(path string) error
 
-	mu     sync.Mutex
-	queues map[string]*syncQueue
+	mu          sync.Mutex
+	directories map[string]*syncedDirectory
 }
 
-// syncQueue is one directory's rounds: at most one running, one gathering.
-type syncQueue struct{ running, gathering *syncRound }
-
-type syncRound struct {
-	done chan struct{}
-	err  error // valid once done is closed
+// syncedDirectory is a directory that somebody waits for.
+type syncedDirectory struct {
+	*rounds.Rounds[struct{}]
+	waiting int
 }
 
 func newDirectorySync(sync func(string) error) *directorySync {
-	return &directorySync{sync: sync, queues: make(map[string]*syncQueue)}
+	return &directorySync{sync: sync, directories: make(map[string]*syncedDirectory)}
 }
 
 // wait returns when a sync of the directory that began after the call has ended,
 // with its error. A failed sync is not tried again, here or by the caller.
 func (d *directorySync) wait(path string) error {
-	round, previous, leading := d.join(path)
-	if !leading {
-		<-round.done
-		return round.err
-	}
-	if previous != nil {
-		<-previous.done
-	}
-	d.begin(path)
-	round.err = d.sync(path)
-	d.end(path)
-	close(round.done)
-	return round.err
+	directory := d.enter(path)
+	defer d.leave(path, directory)
+	return directory.Join(struct{}{})
 }
 
-// join finds the round to wait for. Who comes first leads it, once the previous
-// one has ended.
-func (d *directorySync) join(path string) (round, previous *syncRound, leading bool) {
+func (d *directorySync) enter(path string) *syncedDirectory {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	queue := d.queues[path]
-	if queue == nil {
-		queue = new(syncQueue)
-		d.queues[path] = queue
+	directory := d.directories[path]
+	if directory == nil {
+		directory = &syncedDirectory{Rounds: rounds.New(0, func([]struct{}) error { return d.sync(path) })}
+		d.directories[path] = directory
 	}
-	if queue.gathering != nil {
-		return queue.gathering, nil, false
-	}
-	queue.gathering = &syncRound{done: make(chan struct{})}
-	return queue.gathering, queue.running, true
+	directory.waiting++
+	return directory
 }
 
-// begin closes the gathering round: who comes from now on needs the next.
-func (d *directorySync) begin(path string) {
+func (d *directorySync) leave(path string, directory *syncedDirectory) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	queue := d.queues[path]
-	queue.running, queue.gathering = queue.gathering, nil
-}
-
-func (d *directorySync) end(path string) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	queue := d.queues[path]
-	queue.running = nil
-	if queue.gathering == nil {
-		delete(d.queues, path)
+	if directory.waiting--; directory.waiting == 0 {
+		delete(d.directories, path)
 	}
 }

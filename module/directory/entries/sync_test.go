@@ -73,8 +73,8 @@ func TestNamesShareASync(t *testing.T) {
 		if got := g.count.Load(); got != 2 {
 			t.Errorf("%d syncs for %d names", got, followers+1)
 		}
-		if len(e.syncs.queues) > 0 {
-			t.Errorf("%d queues are left", len(e.syncs.queues))
+		if len(e.syncs.directories) > 0 {
+			t.Errorf("%d directories are left", len(e.syncs.directories))
 		}
 	})
 }

@@ -9,9 +9,6 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
-// longestQueue is how many changes wait before who submits one waits too.
-const longestQueue = 1024
-
 // Change is one change that waits for the committer.
 type Change struct {
 	// SQL is a statement with one row as its answer, with {s} for the schema.
@@ -22,8 +19,8 @@ type Change struct {
 	// Locks are taken before anything is changed.
 	Locks Locks
 
-	ctx  context.Context
-	done chan error // has room for one
+	ctx context.Context
+	err error // valid once its round has ended
 }
 
 // Locks are what a change locks. The zero value locks nothing.
@@ -52,18 +49,11 @@ func (d *Database) Submit(ctx context.Context, c *Change) error {
 	if err := faultOf(&d.inDoubt); err != nil {
 		return err
 	}
-	c.ctx, c.done = ctx, make(chan error, 1)
-	select {
-	case d.queue <- c:
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	select {
-	case err := <-c.done:
+	c.ctx = ctx
+	if err := d.rounds.JoinUntil(ctx, c); err != nil {
 		return err
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
+	return c.err
 }
 
 // lock queues the call that writes the ticket and takes the locks of all changes.

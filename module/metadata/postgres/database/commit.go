@@ -22,98 +22,66 @@ const (
 	mostTries = 6
 )
 
-// committer makes the changes of this process, on a connection of its own.
+// committer makes the changes of this process, on a connection of its own, which is of the
+// round in progress.
 type committer struct {
 	db   *Database
 	conn *pgx.Conn // nil when there is none
 	with *Settings // that it was made with
+	life context.Context
 }
 
-// run commits until the database is closed: then no call is in progress any more.
-func (c *committer) run(ctx context.Context) {
-	defer c.drop()
-	for {
-		select {
-		case <-ctx.Done():
-			c.refuse()
-			return
-		case first := <-c.db.queue:
-			c.commit(ctx, c.gather(first))
+// work is the work of a round of changes, each with its own outcome. What nobody waits for
+// any more is left out. In the order of their digests changes lock blobs that are new.
+func (c *committer) work(changes []*Change) error {
+	wanted := changes[:0]
+	for _, one := range changes {
+		if one.err = context.Cause(one.ctx); one.err == nil {
+			wanted = append(wanted, one)
 		}
-	}
-}
-
-// refuse answers what is in the queue of a database that is closed.
-func (c *committer) refuse() {
-	for {
-		select {
-		case waiting := <-c.db.queue:
-			waiting.done <- errClosed
-		default:
-			return
-		}
-	}
-}
-
-// gather takes all changes that wait, in the order of their digests: that is how they lock
-// blobs that are new.
-func (c *committer) gather(first *Change) []*Change {
-	all := []*Change{first}
-	for len(all) < mostChanges {
-		select {
-		case next := <-c.db.queue:
-			all = append(all, next)
-			continue
-		default:
-		}
-		break
-	}
-	wanted := all[:0]
-	for _, one := range all {
-		if err := one.ctx.Err(); err != nil {
-			one.done <- context.Cause(one.ctx)
-			continue
-		}
-		wanted = append(wanted, one)
 	}
 	slices.SortStableFunc(wanted, func(a, b *Change) int { return bytes.Compare(a.Locks.Digest, b.Locks.Digest) })
-	return wanted
+	if c.life.Err() != nil {
+		return errClosed
+	}
+	c.commit(wanted)
+	return nil
 }
 
 // commit makes changes in one transaction, or each in its own when one of them fails.
-func (c *committer) commit(ctx context.Context, changes []*Change) {
+func (c *committer) commit(changes []*Change) {
 	if len(changes) == 0 {
 		return
 	}
-	err := c.try(ctx, changes)
+	err := c.try(changes)
 	if err != nil && len(changes) > 1 && kindOf(err) == other && !errors.Is(err, errOutcome) {
 		for _, one := range changes {
-			c.commit(ctx, []*Change{one})
+			c.commit([]*Change{one})
 		}
 		return
 	}
 	if err != nil && !errors.Is(err, errOutcome) {
-		c.db.noticed(ctx, err)
-		err = translate(context.WithoutCancel(ctx), err)
+		c.db.noticed(c.life, err)
+		err = translate(context.WithoutCancel(c.life), err)
 	}
 	for _, one := range changes {
-		one.done <- err
+		one.err = err
 	}
 }
 
 // try makes a transaction, and tries again what may be better the next time. The error is
 // pgx's: then nothing was changed. Or it is errOutcome.
-func (c *committer) try(ctx context.Context, changes []*Change) error {
+func (c *committer) try(changes []*Change) error {
 	for tries := 1; ; tries++ {
-		err := c.transact(ctx, changes)
-		if err == nil || errors.Is(err, errOutcome) || ctx.Err() != nil {
+		err := c.transact(changes)
+		if err == nil || errors.Is(err, errOutcome) || c.life.Err() != nil {
 			return err
 		}
 		switch class := kindOf(err); {
 		case class == busy && tries < mostTries:
 			select { // not at once: who was in the way is still there
 			case <-time.After(mathrand.N(time.Duration(tries) * 10 * time.Millisecond)):
-			case <-ctx.Done():
+			case <-c.life.Done():
 				return err
 			}
 		case (class == lost || class == readOnly) && tries < 2:
@@ -125,8 +93,8 @@ func (c *committer) try(ctx context.Context, changes []*Change) error {
 }
 
 // transact makes one transaction.
-func (c *committer) transact(ctx context.Context, changes []*Change) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+func (c *committer) transact(changes []*Change) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.life), writeTimeout)
 	defer cancel()
 	if err := c.connect(ctx); err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/postgres/migrations"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/rounds"
 	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
@@ -34,7 +35,8 @@ type Database struct {
 	clock    atomic.Pointer[reading]
 	position atomic.Uint64 // how many changes there were, as far as that is known
 
-	queue chan *Change
+	rounds    *rounds.Rounds[*Change]
+	committer committer
 
 	telling sync.Mutex
 	told    waiting.Lasting // of calls that failed
@@ -67,7 +69,7 @@ func open(ctx context.Context, with *Settings, conn *pgx.Conn, log *slog.Logger)
 		return nil, err
 	}
 	tellServer(ctx, conn, log, migrated)
-	d := &Database{log: log, id: id, node: rand.Text(), wake: make(chan struct{}, 1), queue: make(chan *Change, longestQueue)}
+	d := &Database{log: log, id: id, node: rand.Text(), wake: make(chan struct{}, 1)}
 	d.settings.Store(with)
 	watching := &watch{db: d, conn: conn}
 	if err := watching.look(ctx); err != nil {
@@ -82,7 +84,8 @@ func open(ctx context.Context, with *Settings, conn *pgx.Conn, log *slog.Logger)
 	d.stop = stop
 	d.pool.Store(pool)
 	d.work.Go(func() { watching.run(working) })
-	d.work.Go(func() { (&committer{db: d}).run(working) })
+	d.committer = committer{db: d, life: working}
+	d.rounds = rounds.New(mostChanges, d.committer.work)
 	return d, nil
 }
 
@@ -191,6 +194,9 @@ func (d *Database) Close() {
 	defer d.calls.Unlock()
 	d.stop()
 	d.work.Wait()
+	resume := d.rounds.Pause()
+	d.committer.drop()
+	resume()
 	d.pool.Load().Close()
 	d.pools.Wait()
 }

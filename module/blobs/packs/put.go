@@ -1,0 +1,75 @@
+package packs
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
+)
+
+// blob is one that is being written.
+type blob struct {
+	content []byte
+	at      place
+	placed  bool  // at says where it has to be
+	err     error // valid once its round has ended
+}
+
+var errClosed = fmt.Errorf("%w: the store is closed", store.ErrUnavailable)
+
+// Put writes a blob of at most Largest bytes. When it returns nil the blob survives a power
+// cut. ErrNoSpace, ErrUnavailable after Close. After any error nobody has the blob.
+func (s *Store) Put(content []byte) (store.Locator, error) {
+	b := &blob{content: content}
+	if err := s.write(b); err != nil {
+		return "", err
+	}
+	return b.at.locator(), nil
+}
+
+// PutAt is Put under a locator that Owns knows. fs.ErrExist when its slot has a blob.
+func (s *Store) PutAt(locator store.Locator, content []byte) error {
+	at, err := find(locator)
+	if err != nil {
+		return err
+	}
+	if at.slot >= s.layout.Slots {
+		return fmt.Errorf("no pack has the slot of locator %q: %w", string(locator), store.ErrDamaged)
+	}
+	return s.write(&blob{content: content, at: at, placed: true})
+}
+
+// write returns when a blob was written, in one round with those that came meanwhile.
+func (s *Store) write(b *blob) error {
+	if len(b.content) > Largest {
+		return errors.New("a blob is too large for a pack")
+	}
+	if err := s.rounds.Join(b); err != nil {
+		return err
+	}
+	return b.err
+}
+
+// work is the work of a round.
+func (s *Store) work(blobs []*blob) error {
+	if s.closed {
+		return errClosed
+	}
+	defer waiting.Attend(s.log, "writing small files")()
+	s.writeRound(blobs)
+	return nil
+}
+
+func fail(blobs []*blob, err error) {
+	for _, b := range blobs {
+		b.err = err
+	}
+}
+
+// end lets no round be written any more.
+func (s *Store) end() error {
+	defer s.rounds.Pause()()
+	s.closed = true
+	return s.leave()
+}

@@ -1,0 +1,114 @@
+// Package rounds has those who wait at one moment share what takes each of them as long, such
+// as a sync or a transaction: a group commit.
+//
+// The steps of a round, in their order:
+//
+//  1. Who comes first leads the round. The leader waits until the round before has ended.
+//     Whoever comes meanwhile joins.
+//  2. The leader closes the round: who comes from now on needs the next one, because the work
+//     may not reach what is changed after it has begun.
+//  3. The leader does the work for all in the round, in the order in which they came.
+//  4. Everybody in the round is told its error, and the next round begins.
+//
+// So what a caller waits for began after the call, and one round is in progress at a time.
+// An error is of those alone who were in its round. Work that failed is not done again here.
+package rounds
+
+import (
+	"context"
+	"runtime"
+	"sync"
+)
+
+// Rounds are the rounds of one kind of work.
+type Rounds[T any] struct {
+	work func(items []T) error
+	most int
+	turn chan struct{} // semaphore of the leader
+
+	mu        sync.Mutex
+	gathering *round[T] // nil: none
+}
+
+// New returns rounds of at most so many items, or without a limit for zero. What only some
+// of the items of a round meet the work tells in the items.
+func New[T any](most int, work func(items []T) error) *Rounds[T] {
+	return &Rounds[T]{work: work, most: most, turn: make(chan struct{}, 1)}
+}
+
+// round is the items that share the work.
+type round[T any] struct {
+	items []T
+	done  chan struct{}
+	err   error // valid once done is closed
+}
+
+// Join adds an item to the round that gathers, and returns the error of the round when that
+// has ended. The caller may do the work itself.
+func (r *Rounds[T]) Join(item T) error {
+	joined, leads := r.join(item)
+	if leads {
+		r.lead(joined)
+	}
+	<-joined.done
+	return joined.err
+}
+
+// JoinUntil is Join for a caller that waits no longer than its context. The item stays in
+// its round when the context ends.
+func (r *Rounds[T]) JoinUntil(ctx context.Context, item T) error {
+	joined, leads := r.join(item)
+	if leads {
+		go r.lead(joined)
+	}
+	select {
+	case <-joined.done:
+		return joined.err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// join finds the round to wait for.
+func (r *Rounds[T]) join(item T) (joined *round[T], leads bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if leads = r.gathering == nil || len(r.gathering.items) == r.most; leads {
+		r.gathering = &round[T]{done: make(chan struct{})}
+	}
+	r.gathering.items = append(r.gathering.items, item)
+	return r.gathering, leads
+}
+
+func (r *Rounds[T]) lead(led *round[T]) {
+	defer r.Pause()()
+	defer close(led.done)
+	runtime.Gosched() // lets others join the round
+	r.depart(led)
+	led.err = r.work(led.items)
+}
+
+// depart closes a round.
+func (r *Rounds[T]) depart(led *round[T]) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.gathering == led {
+		r.gathering = nil
+	}
+}
+
+// Pause returns when no round is in progress. The next one begins once resume is called.
+func (r *Rounds[T]) Pause() (resume func()) {
+	r.turn <- struct{}{}
+	return func() { <-r.turn }
+}
+
+// Waiting is how many items the round has that gathers.
+func (r *Rounds[T]) Waiting() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.gathering == nil {
+		return 0
+	}
+	return len(r.gathering.items)
+}

@@ -1,0 +1,110 @@
+package rounds_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store/rounds"
+)
+
+var errWork = errors.New("the work failed")
+
+// TestThoseWhoWaitShareARound: what comes while a round is in progress is in the next one,
+// and an error is of one round alone. Seen to fail with a round that is closed after its work
+// (the second item is in the first round), and with one that is never closed.
+func TestThoseWhoWaitShareARound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began, end := make(chan []int), make(chan error)
+		shared := rounds.New(0, func(items []int) error {
+			began <- items
+			return <-end
+		})
+		errs := make([]error, 4)
+		join := func(item int) {
+			go func() { errs[item] = shared.Join(item) }()
+			synctest.Wait()
+		}
+		join(0)
+		if got := <-began; !slices.Equal(got, []int{0}) {
+			t.Errorf("the first round has %v, want the item 0", got)
+		}
+		for item := 1; item < 4; item++ {
+			join(item)
+		}
+		if got := shared.Waiting(); got != 3 {
+			t.Errorf("%d wait, want 3", got)
+		}
+		end <- errWork
+		if got := <-began; !slices.Equal(got, []int{1, 2, 3}) {
+			t.Errorf("the second round has %v, want the items 1, 2 and 3", got)
+		}
+		end <- nil
+		synctest.Wait()
+		for item, err := range errs {
+			if failed := errors.Is(err, errWork); failed != (item == 0) {
+				t.Errorf("the item %d gets %v, want an error for the item 0 alone", item, err)
+			}
+		}
+	})
+}
+
+// TestARoundHasAtMostSoManyItems: the last of three rounds takes an item that comes while the
+// first is in progress. Seen to fail with a first round that closes the last one as well.
+func TestARoundHasAtMostSoManyItems(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var sizes []int
+		end := make(chan struct{})
+		shared := rounds.New(2, func(items []int) error {
+			sizes = append(sizes, len(items))
+			<-end
+			return nil
+		})
+		resume := shared.Pause()
+		for item := range 5 {
+			go shared.Join(item)
+			synctest.Wait()
+		}
+		resume()
+		synctest.Wait()
+		go shared.Join(5)
+		synctest.Wait()
+		close(end)
+		synctest.Wait()
+		if !slices.Equal(sizes, []int{2, 2, 2}) {
+			t.Errorf("the rounds have %v items, want 2, 2 and 2", sizes)
+		}
+	})
+}
+
+// TestAContextThatEnds: its caller leaves, and its item stays in the round. Seen to fail with
+// a leader that does the work in the caller's goroutine: the caller does not leave.
+func TestAContextThatEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var done []int
+		shared := rounds.New(0, func(items []int) error {
+			done = append(done, items...)
+			return nil
+		})
+		resume := shared.Pause()
+		ctx, cancel := context.WithCancel(t.Context())
+		gone := make(chan error, 2)
+		for item := range 2 {
+			go func() { gone <- shared.JoinUntil(ctx, item) }()
+			synctest.Wait()
+		}
+		cancel()
+		for range 2 {
+			if err := <-gone; !errors.Is(err, context.Canceled) {
+				t.Errorf("a caller whose context has ended gets %v", err)
+			}
+		}
+		resume()
+		synctest.Wait()
+		if !slices.Equal(done, []int{0, 1}) {
+			t.Errorf("done for %v, want 0 and 1", done)
+		}
+	})
+}
