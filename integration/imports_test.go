@@ -86,7 +86,7 @@ var rooms = []room{
 	{folder: "module/registry/admission", is: "what a publish may take: quotas, uploads at once", imports: []string{"module/transfer", "module/store", "module/store/*"}},
 	{folder: "module/registry/downloads", is: "counting downloads", imports: []string{"module/store", "module/store/*"}, tests: suites},
 	{folder: "module/registry/reading", is: "finding a file and opening its bytes", imports: []string{"module/registry/integrity", "module/store", "module/store/*"}},
-	{folder: "module/registry/hashing", is: "the hashes of blobs besides their digest", imports: []string{"module/registry/integrity", "module/store", "module/store/*"}},
+	{folder: "module/registry/hashing", is: "the hashes of blobs besides their digest", imports: []string{"module/registry/integrity", "module/transfer", "module/store", "module/store/*"}},
 	{folder: "module/registry/webhook", is: "telling receivers of changes, over HTTP", imports: []string{"module/gitea", "module/store", "module/store/*"}, tests: suites},
 	{folder: "module/registry/nodes", is: "the processes that share the stores, and which does what", imports: []string{"module/store", "module/store/*"}},
 	{folder: "module/registry/removal", is: "deleting the bytes that no file has", imports: []string{"module/store", "module/store/*"}},

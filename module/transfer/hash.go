@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
@@ -13,35 +14,66 @@ import (
 // buffers.
 const readBudget = 16 << 20
 
-// ReadBuffers are the buffers of scrubs and of verified downloads. Uploads have buffers of
-// their own, so that reading and uploading do not wait for each other.
+// ReadBuffers are the buffers of scrubs, of verified downloads and of whoever hashes. Uploads
+// have buffers of their own, so that reading and uploading do not wait for each other.
 var ReadBuffers = NewBufferPool(readBudget)
 
 // ErrShort: there were fewer bytes than the file had when it was opened.
 var ErrShort = errors.New("the bytes end too soon")
 
-// Hash reads size bytes in pieces. After each it calls read, whose error ends
-// it.
-func Hash(content io.Reader, size int64, read func(bytes int) error) (digest store.Digest, err error) {
+// Reader hashes a content of a size while it is read. With its last bytes comes io.EOF; a
+// content that ends before is ErrShort.
+type Reader struct {
+	content    io.Reader
+	size, left int64
+	hash       hash.Hash
+}
+
+// NewReader returns a reader of size bytes.
+func NewReader(content io.Reader, size int64) *Reader {
+	return &Reader{content: content, size: size, left: size, hash: sha256.New()}
+}
+
+// Read implements io.Reader.
+func (r *Reader) Read(p []byte) (n int, err error) {
+	if r.left > 0 {
+		n, err = r.content.Read(p[:min(int64(len(p)), r.left)])
+		r.hash.Write(p[:n])
+		r.left -= int64(n)
+	}
+	switch {
+	case r.left == 0:
+		return n, io.EOF
+	case err == io.EOF:
+		return n, fmt.Errorf("%w: after %d bytes of %d", ErrShort, r.size-r.left, r.size)
+	}
+	return n, err
+}
+
+// Left is how many bytes were not read yet.
+func (r *Reader) Left() int64 { return r.left }
+
+// Digest is that of what was read.
+func (r *Reader) Digest() (digest store.Digest) {
+	r.hash.Sum(digest[:0])
+	return digest
+}
+
+// Hash reads size bytes in pieces. After each it calls read, whose error ends it.
+func Hash(content io.Reader, size int64, read func(piece []byte) error) (digest store.Digest, err error) {
 	buffer, release := ReadBuffers.Get(size)
 	defer release()
-	hash := sha256.New()
-	for left := size; left > 0; {
-		n, err := Fill(content, buffer[:min(left, int64(len(buffer)))])
-		hash.Write(buffer[:n])
-		left -= int64(n)
-		if err == io.EOF && left > 0 {
-			return digest, fmt.Errorf("%w: after %d bytes of %d", ErrShort, size-left, size)
-		}
-		if err != nil && err != io.EOF {
+	reader := NewReader(content, size)
+	for err != io.EOF {
+		var n int
+		if n, err = Fill(reader, buffer); err != nil && err != io.EOF {
 			return digest, fmt.Errorf("reading the bytes: %w", err)
 		}
-		if err := read(n); err != nil {
+		if err := read(buffer[:n]); err != nil {
 			return digest, err
 		}
 	}
-	hash.Sum(digest[:0])
-	return digest, nil
+	return reader.Digest(), nil
 }
 
 // Fill reads until the buffer is full or the reader fails; io.EOF is its end.

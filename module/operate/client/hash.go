@@ -13,7 +13,7 @@ import (
 
 // HashFile returns the SHA-256 of a file of this machine that has size bytes. ErrLocal.
 func HashFile(ctx context.Context, opened *os.File, size int64) (digest store.Digest, err error) {
-	digest, err = transfer.Hash(io.NewSectionReader(opened, 0, size), size, func(int) error { return ctx.Err() })
+	digest, err = transfer.Hash(io.NewSectionReader(opened, 0, size), size, func([]byte) error { return ctx.Err() })
 	switch {
 	case errors.Is(err, transfer.ErrShort):
 		return digest, fmt.Errorf("%w: %s has become shorter", ErrLocal, opened.Name())

@@ -3,9 +3,7 @@ package backup
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"fmt"
-	"hash"
 	"io"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry/integrity"
@@ -39,10 +37,11 @@ func (b *backup) writeBlob(ctx context.Context, blob store.Blob) error {
 func (b *backup) writeSmall(ctx context.Context, blob store.Blob, content io.Reader) error {
 	buffer, release := transfer.UploadBuffers.Get(blob.Size)
 	defer release()
-	if _, err := io.ReadFull(content, buffer[:blob.Size]); err != nil {
+	reader := transfer.NewReader(content, blob.Size)
+	if _, err := io.ReadFull(reader, buffer[:blob.Size]); err != nil {
 		return b.unreadable(ctx, blob, err)
 	}
-	if digest := store.Digest(sha256.Sum256(buffer[:blob.Size])); digest != blob.Digest {
+	if digest := reader.Digest(); digest != blob.Digest {
 		return b.found(ctx, integrity.WrongDigest(blob, digest))
 	}
 	if err := b.out.WriteBlob(blob.Locator, blob.Size, bytes.NewReader(buffer[:blob.Size])); err != nil {
@@ -52,7 +51,7 @@ func (b *backup) writeSmall(ctx context.Context, blob store.Blob, content io.Rea
 }
 
 func (b *backup) writeLarge(ctx context.Context, blob store.Blob, content io.Reader) error {
-	reader := &hashingReader{reader: content, hash: sha256.New(), left: blob.Size, pad: b.SkipDamaged}
+	reader := &entryReader{Reader: transfer.NewReader(content, blob.Size), pad: b.SkipDamaged}
 	if err := b.out.WriteBlob(blob.Locator, blob.Size, reader); err != nil {
 		if reader.failed != nil && !b.SkipDamaged {
 			err = b.unreadable(ctx, blob, reader.failed)
@@ -62,7 +61,7 @@ func (b *backup) writeLarge(ctx context.Context, blob store.Blob, content io.Rea
 	if reader.failed != nil {
 		return b.unreadable(ctx, blob, reader.failed)
 	}
-	if digest := store.Digest(reader.hash.Sum(nil)); digest != blob.Digest {
+	if digest := reader.Digest(); digest != blob.Digest {
 		return b.found(ctx, integrity.WrongDigest(blob, digest))
 	}
 	return nil
@@ -94,38 +93,32 @@ func (b *backup) found(ctx context.Context, damage integrity.Damage) error {
 	return nil
 }
 
-// hashingReader hashes what it reads. Where reading fails and it may, it goes on with
-// zeros: an entry of a tar has as many bytes as its header says.
-type hashingReader struct {
-	reader io.Reader
-	hash   hash.Hash
-	left   int64
+// entryReader reads a blob for an entry of a tar, which has as many bytes as its header says.
+// So where reading fails and it may, it goes on with zeros.
+type entryReader struct {
+	*transfer.Reader
 	pad    bool
 	failed error
+	zeros  int64 // that are still to be read, after a failure
 }
 
-func (h *hashingReader) Read(p []byte) (int, error) {
-	if h.left == 0 {
+func (e *entryReader) Read(p []byte) (int, error) {
+	if e.failed == nil {
+		n, err := e.Reader.Read(p)
+		if err == nil || err == io.EOF {
+			return n, err
+		}
+		e.failed, e.zeros = err, e.Left()
+		if !e.pad {
+			return n, err
+		}
+		return n, nil
+	}
+	if e.zeros == 0 {
 		return 0, io.EOF
 	}
-	p = p[:min(int64(len(p)), h.left)]
-	if h.failed != nil {
-		clear(p)
-		h.left -= int64(len(p))
-		return len(p), nil
-	}
-	n, err := h.reader.Read(p)
-	h.hash.Write(p[:n])
-	h.left -= int64(n)
-	if err == io.EOF && h.left > 0 {
-		err = io.ErrUnexpectedEOF
-	}
-	if err == nil || err == io.EOF {
-		return n, nil
-	}
-	h.failed = err
-	if h.pad {
-		return n, nil
-	}
-	return n, err
+	p = p[:min(int64(len(p)), e.zeros)]
+	clear(p)
+	e.zeros -= int64(len(p))
+	return len(p), nil
 }

@@ -4,10 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"sync"
 
@@ -123,7 +121,7 @@ func (c *copying) copy(ctx context.Context, blob store.Blob, content io.Reader) 
 	if ctx.Err() != nil {
 		return
 	}
-	checked := &checkedReader{reader: content, Blob: blob, hash: sha256.New()}
+	checked := &checkedReader{Reader: transfer.NewReader(content, blob.Size), want: blob.Digest}
 	err := c.write(ctx, blob, checked)
 	if err == nil {
 		return
@@ -151,20 +149,18 @@ func (c *copying) checkBad(named []DamagedBlob) error {
 	return nil
 }
 
-// checkedReader ends with ErrDamaged when the bytes do not have the blob's digest.
+// checkedReader ends with ErrDamaged when the bytes do not have the digest that is wanted.
 type checkedReader struct {
-	reader  io.Reader
-	Blob    store.Blob
-	hash    hash.Hash
+	*transfer.Reader
+	want    store.Digest
 	damaged bool
 }
 
 func (c *checkedReader) Read(p []byte) (int, error) {
-	n, err := c.reader.Read(p)
-	c.hash.Write(p[:n])
-	if err == io.EOF && !bytes.Equal(c.hash.Sum(nil), c.Blob.Digest[:]) {
+	n, err := c.Reader.Read(p)
+	if err == io.EOF && c.Digest() != c.want {
 		c.damaged = true
-		return n, fmt.Errorf("%w: the bytes are not those of %s", store.ErrDamaged, c.Blob.Digest)
+		return n, fmt.Errorf("%w: the bytes are not those of %s", store.ErrDamaged, c.want)
 	}
 	return n, err
 }

@@ -6,16 +6,16 @@ import (
 	"context"
 	"crypto/md5"
 	"crypto/sha1"
-	"crypto/sha256"
 	"crypto/sha512"
 	"errors"
 	"fmt"
-	"io"
+	"hash"
 	"sync"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry/integrity"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
+	"github.com/generic-registry/caddy-generic-registry/module/transfer"
 )
 
 const (
@@ -153,13 +153,18 @@ func (h *Hasher) hash(ctx context.Context, digest store.Digest) (store.Hashes, e
 		return "", fmt.Errorf("%w: opening blob: %w", ErrNotHashed, err)
 	}
 	defer content.Close()
-	sum256, sumMD5, sum1, sum512 := sha256.New(), md5.New(), sha1.New(), sha512.New()
-	read := &endingReader{ctx, content}
-	if _, err := io.CopyBuffer(io.MultiWriter(sum256, sumMD5, sum1, sum512), read, make([]byte, 128<<10)); err != nil {
+	sumMD5, sum1, sum512 := md5.New(), sha1.New(), sha512.New()
+	found, err := transfer.Hash(content, blob.Size, func(piece []byte) error {
+		for _, sum := range []hash.Hash{sumMD5, sum1, sum512} {
+			sum.Write(piece)
+		}
+		return ctx.Err()
+	})
+	if err != nil {
 		h.keeper.NoteDamage(ctx, blob, err)
 		return "", fmt.Errorf("%w: reading blob: %w", ErrNotHashed, err)
 	}
-	if err := h.keeper.Compare(ctx, blob, store.Digest(sum256.Sum(nil))); err != nil {
+	if err := h.keeper.Compare(ctx, blob, found); err != nil {
 		return "", err
 	}
 	hashes := store.NewHashes(sumMD5.Sum(nil), sum1.Sum(nil), sum512.Sum(nil))
@@ -167,17 +172,4 @@ func (h *Hasher) hash(ctx context.Context, digest store.Digest) (store.Hashes, e
 		return hashes, fmt.Errorf("keeping hashes: %w", err)
 	}
 	return hashes, nil
-}
-
-// endingReader reads until ctx ends.
-type endingReader struct {
-	ctx  context.Context
-	from io.Reader
-}
-
-func (e *endingReader) Read(p []byte) (int, error) {
-	if err := e.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return e.from.Read(p)
 }

@@ -52,14 +52,14 @@ func (k *Keeper) inspect(ctx context.Context, blob store.Blob, pace *pacer, read
 		}
 	}
 	end = attend()
-	digest, err := transfer.Hash(content, blob.Size, func(bytes int) error {
+	digest, err := transfer.Hash(content, blob.Size, func(piece []byte) error {
 		end() // what waits from here on is the pace
 		defer func() { end = attend() }()
-		k.scrub.readBytes.Add(int64(bytes))
+		k.scrub.readBytes.Add(int64(len(piece)))
 		if read != nil {
-			read(bytes)
+			read(len(piece))
 		}
-		return pace.spend(ctx, bytes)
+		return pace.spend(ctx, len(piece))
 	})
 	end()
 	if err != nil {

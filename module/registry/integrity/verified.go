@@ -2,10 +2,8 @@ package integrity
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
@@ -20,13 +18,11 @@ type VerifiedReader struct {
 	ctx     context.Context
 	keeper  *Keeper
 	file    store.File
-	content io.Reader
-	hash    hash.Hash
+	content *transfer.Reader
 	buffer  []byte
 	release func()
 
 	piece []byte // read, and fit to be given out
-	read  int64
 	began bool
 	err   error // what follows the piece
 }
@@ -35,7 +31,7 @@ type VerifiedReader struct {
 // where it is, its beginning, and stays the caller's to close. Damage is dealt with
 // as the scrub does. Release must be called.
 func (k *Keeper) Verified(ctx context.Context, file store.File, content io.Reader) *VerifiedReader {
-	v := &VerifiedReader{ctx: ctx, keeper: k, file: file, content: content, hash: sha256.New()}
+	v := &VerifiedReader{ctx: ctx, keeper: k, file: file, content: transfer.NewReader(content, file.Size)}
 	v.buffer, v.release = transfer.ReadBuffers.Get(file.Size)
 	return v
 }
@@ -76,17 +72,12 @@ func (v *VerifiedReader) Read(p []byte) (int, error) {
 // next reads a piece and decides whether it may be given out.
 func (v *VerifiedReader) next() {
 	v.began = true
-	n, err := transfer.Fill(v.content, v.buffer[:min(v.file.Size-v.read, int64(len(v.buffer)))])
-	v.hash.Write(v.buffer[:n])
-	v.read += int64(n)
+	n, err := transfer.Fill(v.content, v.buffer)
 	switch {
-	case v.read == v.file.Size:
+	case err == io.EOF:
 		if v.err = v.compare(); v.err != io.EOF {
 			return
 		}
-	case err == io.EOF:
-		v.err = v.damaged(fmt.Errorf("%w: after %d bytes of %d", transfer.ErrShort, v.read, v.file.Size))
-		return
 	case err != nil:
 		v.err = v.damaged(fmt.Errorf("reading blob: %w", err))
 		return
@@ -96,9 +87,7 @@ func (v *VerifiedReader) next() {
 
 // compare judges a file that was read to its end: io.EOF, or what is wrong.
 func (v *VerifiedReader) compare() error {
-	var digest store.Digest
-	v.hash.Sum(digest[:0])
-	if err := v.keeper.Compare(v.ctx, v.file.Blob, digest); err != nil {
+	if err := v.keeper.Compare(v.ctx, v.file.Blob, v.content.Digest()); err != nil {
 		return err
 	}
 	return io.EOF
@@ -116,7 +105,7 @@ func (v *VerifiedReader) Seek(offset int64, whence int) (int64, error) {
 	switch {
 	case whence == io.SeekEnd && offset == 0:
 		return v.file.Size, nil
-	case whence == io.SeekStart && offset == 0 && v.read == int64(len(v.piece)):
+	case whence == io.SeekStart && offset == 0 && v.file.Size-v.content.Left() == int64(len(v.piece)):
 		return 0, nil
 	}
 	return 0, errors.New("a verified reader reads from the beginning to the end")
@@ -151,7 +140,7 @@ func (k *Keeper) verifyStored(ctx context.Context, file store.File) error {
 }
 
 func (k *Keeper) verify(ctx context.Context, file store.File, content io.Reader) error {
-	digest, err := transfer.Hash(content, file.Size, func(int) error { return ctx.Err() })
+	digest, err := transfer.Hash(content, file.Size, func([]byte) error { return ctx.Err() })
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
