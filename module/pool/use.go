@@ -31,6 +31,11 @@ func (p *Pool) Use(ctx context.Context, key Key, do func(*registry.Registry) err
 	if e == nil {
 		return &NotOpen{fmt.Errorf("%w: closed by a reload", store.ErrUnavailable)}
 	}
+	return p.use(ctx, e, do)
+}
+
+// use runs a function on the registry of an entry, which it leaves.
+func (p *Pool) use(ctx context.Context, e *entry, do func(*registry.Registry) error) error {
 	defer p.leave(e)
 	reg, err := e.wait(ctx, openWait)
 	if err != nil {
@@ -54,12 +59,9 @@ func (p *Pool) UseRoot(ctx context.Context, root string, do func(Opened) error) 
 	if err != nil {
 		return err
 	}
-	defer p.leave(e)
-	reg, err := e.wait(ctx, openWait)
-	if err != nil {
-		return &NotOpen{err}
-	}
-	return do(Opened{Registry: reg, Root: e.root(), TakesTokens: e.takesTokens(), Audit: e.audit()})
+	return p.use(ctx, e, func(reg *registry.Registry) error {
+		return do(Opened{Registry: reg, Root: e.root(), TakesTokens: e.takesTokens(), Audit: e.audit()})
+	})
 }
 
 // Health is how a registry of the pool is.

@@ -21,11 +21,12 @@ const (
 type page struct {
 	number int64
 	limit  int
+	words  []string // of the list's query
 }
 
-// pageOf reads which page a query asks for. What is no number, or none of a page, is the
-// default.
-func pageOf(query url.Values) page {
+// pageOf reads which page a query asks for, of a list whose query takes some words. What is
+// no number, or none of a page, is the default.
+func pageOf(query url.Values, words ...string) page {
 	number, err := strconv.ParseInt(query.Get("page"), 10, 64)
 	if err != nil || number < 1 {
 		number = 1
@@ -34,7 +35,7 @@ func pageOf(query url.Values) page {
 	if err != nil || limit < 1 {
 		limit = defaultLimit
 	}
-	return page{number, min(limit, maxLimit)}
+	return page{number, min(limit, maxLimit), words}
 }
 
 // skip is how many entries come before the page.
@@ -48,12 +49,12 @@ func (p page) skip() int64 {
 // setTotal says how many entries there are on all pages, and where other pages are (RFC
 // 8288). As in Gitea a page after the last counts as the last, and the keys of the query
 // are sorted. Only those of the list's own words are repeated: a query may have secrets.
-func (p page) setTotal(header http.Header, v *visit.Visit, r *http.Request, words []string, total int64) {
+func (p page) setTotal(header http.Header, r *http.Request, v *visit.Visit, total int64) {
 	header.Set("X-Total-Count", strconv.FormatInt(total, 10))
 	last := max(1, (total+int64(p.limit)-1)/int64(p.limit))
 	current := min(p.number, last)
 	asked, said := r.URL.Query(), make(url.Values)
-	for _, word := range words {
+	for _, word := range p.words {
 		if asked.Has(word) {
 			said.Set(word, asked.Get(word))
 		}

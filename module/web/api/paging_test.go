@@ -33,7 +33,7 @@ func TestPages(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := pageOf(query); got != (page{test.number, test.limit}) || got.skip() != test.skip {
+			if got := pageOf(query); got.number != test.number || got.limit != test.limit || got.skip() != test.skip {
 				t.Errorf("got page %+v after %d, want %d of %d after %d", got, got.skip(), test.number, test.limit, test.skip)
 			}
 		})
@@ -60,7 +60,7 @@ func TestLinks(t *testing.T) {
 			site := new(visit.Site)
 			r := httptest.NewRequest(http.MethodGet, "http://example.com/api/v1/packages/o?"+test.query, nil)
 			serve := wing(func(_ http.ResponseWriter, r *http.Request, v *visit.Visit) error {
-				pageOf(r.URL.Query()).setTotal(got, v, r, listWords, test.total)
+				pageOf(r.URL.Query(), "q", "limit", "page").setTotal(got, r, v, test.total)
 				return nil
 			})
 			site.Serve(httptest.NewRecorder(), r, visit.ParsePath("/"), serve)

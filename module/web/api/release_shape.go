@@ -47,20 +47,33 @@ type assetBody struct {
 	BrowserDownloadURL string `json:"browser_download_url"`
 }
 
+// releaseWriter writes releases of a registry.
+type releaseWriter struct {
+	*shownReleases
+	*stream
+	reg   *registry.Registry
+	shape *shaper
+}
+
+func (s *shownReleases) writer(w http.ResponseWriter, v *visit.Visit, reg *registry.Registry) releaseWriter {
+	setHeader(w.Header())
+	return releaseWriter{s, &stream{w: w}, reg, shaperOf(v)}
+}
+
 // write writes a version, of which it has the first page of files.
-func (s *shownReleases) write(ctx context.Context, reg *registry.Registry, shape *shaper, out *stream, files store.FilePage, draft bool) error {
+func (w releaseWriter) write(ctx context.Context, files store.FilePage, draft bool) error {
 	info := files.Version
-	release := s.release(shape, info)
+	release := w.release(w.shape, info)
 	release.Draft = draft
-	if err := out.begin(release, "]}"); err != nil {
+	if err := w.begin(release, "]}"); err != nil {
 		return err
 	}
-	listed := newAssets(s.options, shape, out, info)
-	err := eachFile(ctx, reg, files, draft, listed.add)
+	listed := newAssets(w.options, w.shape, w.stream, info)
+	err := eachFile(ctx, w.reg, files, draft, listed.add)
 	if err == nil {
 		err = listed.end()
 	}
-	out.body.WriteString("]}")
+	w.body.WriteString("]}")
 	return err
 }
 

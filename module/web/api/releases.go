@@ -89,30 +89,25 @@ func (s *shownReleases) answer(w http.ResponseWriter, r *http.Request, v *visit.
 	if err != nil {
 		return err
 	}
-	out := &stream{w: w}
-	setHeader(w.Header())
-	if err := s.write(r.Context(), reg, shaperOf(v), out, files, query.Draft); err != nil {
+	out := s.writer(w, v, reg)
+	if err := out.write(r.Context(), files, query.Draft); err != nil {
 		return out.failed(err)
 	}
 	out.finish()
 	return nil
 }
 
-// releaseWords are the words that the list of releases takes in its query.
-var releaseWords = []string{"draft", "pre-release", "limit", "page"}
-
 // list answers with a page of versions, the newest first.
 func (s *shownReleases) list(w http.ResponseWriter, r *http.Request, v *visit.Visit) error {
 	query := r.URL.Query()
-	p := pageOf(query)
+	p := pageOf(query, "draft", "pre-release", "limit", "page")
 	return v.Use(func(reg *registry.Registry) error {
 		found, err := releasesOf(r.Context(), reg, v, query, p)
 		if err != nil {
 			return err
 		}
-		p.setTotal(w.Header(), v, r, releaseWords, found.Total)
-		setHeader(w.Header())
-		out, shape := &stream{w: w}, shaperOf(v)
+		p.setTotal(w.Header(), r, v, found.Total)
+		out := s.writer(w, v, reg)
 		for _, info := range found.Versions {
 			files, err := reg.Files(r.Context(), store.FileQuery{VersionRef: info.VersionRef, Limit: store.MaxPage})
 			if errors.Is(err, store.ErrPackageNotFound) {
@@ -120,7 +115,7 @@ func (s *shownReleases) list(w http.ResponseWriter, r *http.Request, v *visit.Vi
 			}
 			if err == nil {
 				out.next()
-				err = s.write(r.Context(), reg, shape, out, files, false)
+				err = out.write(r.Context(), files, false)
 			}
 			if err != nil {
 				return out.failed(err)

@@ -11,9 +11,6 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
-// listWords are the words that a list of versions takes in its query.
-var listWords = []string{"type", "q", "limit", "page"}
-
 // listOwner lists the versions of an owner, the newest first.
 func listOwner(w http.ResponseWriter, r *http.Request, v *visit.Visit) error {
 	if err := v.MaySome(grant.Read, v.About.Owner); err != nil {
@@ -22,16 +19,16 @@ func listOwner(w http.ResponseWriter, r *http.Request, v *visit.Visit) error {
 	query := r.URL.Query()
 	kind := strings.TrimSpace(query.Get("type"))
 	search, possible := visit.Search(query.Get("q"))
-	p := pageOf(query)
+	p := pageOf(query, "type", "q", "limit", "page")
 	selection, err := v.Selection()
 	if err != nil {
 		return err
 	}
 	if kind != "" && kind != visit.PackageType || !possible {
-		p.setTotal(w.Header(), v, r, listWords, 0)
+		p.setTotal(w.Header(), r, v, 0)
 		return answer(w, []gitea.Package{})
 	}
-	return list(w, r, v, p, listWords, store.VersionQuery{Selection: selection, Owner: v.About.Owner, Search: search})
+	return list(w, r, v, p, store.VersionQuery{Selection: selection, Owner: v.About.Owner, Search: search})
 }
 
 // listPackage lists the versions of a package, the newest first.
@@ -39,11 +36,11 @@ func listPackage(w http.ResponseWriter, r *http.Request, v *visit.Visit) error {
 	if err := v.May(grant.Read, v.About.Owner, v.About.Package); err != nil {
 		return err
 	}
-	return list(w, r, v, pageOf(r.URL.Query()), []string{"limit", "page"}, store.VersionQuery{Owner: v.About.Owner, Package: v.About.Package})
+	return list(w, r, v, pageOf(r.URL.Query(), "limit", "page"), store.VersionQuery{Owner: v.About.Owner, Package: v.About.Package})
 }
 
 // list answers with a page of versions. A package that has none does not exist.
-func list(w http.ResponseWriter, r *http.Request, v *visit.Visit, p page, words []string, query store.VersionQuery) error {
+func list(w http.ResponseWriter, r *http.Request, v *visit.Visit, p page, query store.VersionQuery) error {
 	query.Skip, query.Limit, query.Total = p.skip(), p.limit, true
 	var found store.VersionPage
 	err := v.Use(func(reg *registry.Registry) (err error) {
@@ -60,7 +57,7 @@ func list(w http.ResponseWriter, r *http.Request, v *visit.Visit, p page, words 
 	for _, info := range found.Versions {
 		bodies = append(bodies, shape.version(info))
 	}
-	p.setTotal(w.Header(), v, r, words, found.Total)
+	p.setTotal(w.Header(), r, v, found.Total)
 	return answer(w, bodies)
 }
 

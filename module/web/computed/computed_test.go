@@ -95,7 +95,7 @@ func ask(t *testing.T, method string, headers map[string]string, serve func(http
 
 func archive(reg *registry.Registry, form Archive, verify bool) func(http.ResponseWriter, *http.Request) error {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		return ServeArchive(w, r, reg, Version{VersionRef: testedVersion}, form, verify)
+		return ServeArchive(w, r, reg, Version{VersionRef: testedVersion, Verify: verify}, form)
 	}
 }
 
@@ -256,7 +256,7 @@ func TestAVersionThatChangesIsNoWhole(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			in := newReader(all, want, opened(t.Context(), reg, false, false))
+			in := newReader(all, want, openerOf(t.Context(), reg, Version{}))
 			defer in.Close()
 			got, err := io.ReadAll(in)
 			if !errors.Is(err, errChanged) || int64(len(got)) >= want.size {
@@ -276,7 +276,7 @@ func TestFormsOfArchives(t *testing.T) {
 	}
 	missing := testedVersion
 	missing.Version = "2"
-	err := ServeArchive(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil), reg, Version{VersionRef: missing}, Tar, false)
+	err := ServeArchive(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil), reg, Version{VersionRef: missing}, Tar)
 	if !errors.Is(err, store.ErrPackageNotFound) {
 		t.Errorf("a version that is not there: %v", err)
 	}

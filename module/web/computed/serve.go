@@ -44,10 +44,9 @@ const (
 var errArchive = visit.Refuse(http.StatusBadRequest, "archive is tar or zip")
 
 // ServeArchive answers a GET or HEAD with all files of a version. A tar has a size, an entity
-// tag and ranges; a zip has none of them, and its length is known at its end. With verify, no
-// complete archive has other bytes than those that were published. The error is one of the
-// catalogue, 400 for a form that there is not, or a *visit.BrokenOff.
-func ServeArchive(w http.ResponseWriter, r *http.Request, reg *registry.Registry, of Version, form Archive, verify bool) error {
+// tag and ranges; a zip has none of them, and its length is known at its end. The error is one
+// of the catalogue, 400 for a form that there is not, or a *visit.BrokenOff.
+func ServeArchive(w http.ResponseWriter, r *http.Request, reg *registry.Registry, of Version, form Archive) error {
 	if form != Tar && form != Zip {
 		return errArchive
 	}
@@ -55,7 +54,7 @@ func ServeArchive(w http.ResponseWriter, r *http.Request, reg *registry.Registry
 	if err != nil {
 		return err
 	}
-	open := opened(r.Context(), reg, of.Draft, verify)
+	open := openerOf(r.Context(), reg, of)
 	w.Header().Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": ArchiveName(v.seen, form)}))
 	if form == Tar {
 		setHeaders(w.Header(), "application/x-tar")
@@ -125,11 +124,11 @@ func (c *countingWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// opened opens files of a registry as they were listed: errChanged when one has other bytes
+// openerOf opens files of a version as they were listed: errChanged when one has other bytes
 // by now.
-func opened(ctx context.Context, reg *registry.Registry, draft, verify bool) opener {
+func openerOf(ctx context.Context, reg *registry.Registry, of Version) opener {
 	find := reg.Find
-	if draft {
+	if of.Draft {
 		find = reg.FindDraft
 	}
 	return func(listed store.File, whole bool) (io.ReadSeekCloser, error) {
@@ -141,7 +140,7 @@ func opened(ctx context.Context, reg *registry.Registry, draft, verify bool) ope
 			return nil, errChanged
 		}
 		switch {
-		case !verify:
+		case !of.Verify:
 			return found.Open(ctx)
 		case whole:
 			return found.OpenVerified(ctx)

@@ -23,6 +23,9 @@ type Version struct {
 	store.VersionRef
 	// Draft is for a draft, for who may write it.
 	Draft bool
+	// Verify has files compared with their digests: no complete archive has other bytes than
+	// those that were published.
+	Verify bool
 }
 
 // version is one whose files are walked over more than once.

@@ -126,7 +126,7 @@ func location(version store.VersionRef, file, query string) string {
 func (d *download) answer() (err error) {
 	if d.ref.File == "" {
 		form := computed.Archive(d.r.URL.Query().Get(archiveWord))
-		return computed.ServeArchive(d.w, d.r, d.reg, d.version(), form, d.VerifyReads)
+		return computed.ServeArchive(d.w, d.r, d.reg, d.version(), form)
 	}
 	for range attempts {
 		if err = d.file(); !errors.Is(err, reading.ErrReplaced) {
@@ -172,7 +172,7 @@ func (d *download) public() string {
 
 // version is what computed files are made of.
 func (d *download) version() computed.Version {
-	return computed.Version{VersionRef: d.ref.VersionRef, Draft: d.draft}
+	return computed.Version{VersionRef: d.ref.VersionRef, Draft: d.draft, Verify: d.VerifyReads}
 }
 
 // checksums answers with the checksums of the version, or of the file in it whose name the

@@ -29,10 +29,11 @@ func (f *Files) put(w http.ResponseWriter, r *http.Request, v *visit.Visit) erro
 	if err != nil {
 		return err
 	}
-	limits := f.LimitsOf(v, draft)
+	p := &publish{Files: f, w: w, r: r, v: v, said: said, limits: f.LimitsOf(v, draft)}
 	var unread bool
 	err = v.Use(func(reg *registry.Registry) (err error) {
-		unread, err = f.publish(w, r, v, reg, said, limits)
+		p.reg = reg
+		unread, err = p.publish()
 		return err
 	})
 	if err != nil {
@@ -51,39 +52,50 @@ func (f *Files) put(w http.ResponseWriter, r *http.Request, v *visit.Visit) erro
 	return nil
 }
 
+// publish is a PUT of a file, with what it declares.
+type publish struct {
+	*Files
+	w      http.ResponseWriter
+	r      *http.Request
+	v      *visit.Visit
+	reg    *registry.Registry
+	said   receive.Declaration
+	limits registry.Limits
+}
+
 // publish publishes the body, unless that need not be read.
-func (f *Files) publish(w http.ResponseWriter, r *http.Request, v *visit.Visit, reg *registry.Registry, said receive.Declaration, limits registry.Limits) (unread bool, err error) {
-	claim := said.Claim(r)
-	existing, err := CheckDuplicate(r, reg, v, limits, claim)
+func (p *publish) publish() (unread bool, err error) {
+	claim := p.said.Claim(p.r)
+	existing, err := CheckDuplicate(p.r, p.reg, p.v, p.limits, claim)
 	if err != nil {
 		return false, err
 	}
-	if unread, err = isThere(r, reg, existing, limits, claim); err != nil {
+	if unread, err = isThere(p.r, p.reg, existing, p.limits, claim); err != nil {
 		return false, err
 	}
 	file := existing
 	if !unread {
-		file, err = f.receive(w, r, v, reg, said, limits)
+		file, err = p.receive()
 	}
 	if err != nil {
 		return false, err
 	}
-	v.Published(*file, existing)
-	send.SetValidators(w.Header(), file.Digest)
+	p.v.Published(*file, existing)
+	send.SetValidators(p.w.Header(), file.Digest)
 	return unread, nil
 }
 
-func (f *Files) receive(w http.ResponseWriter, r *http.Request, v *visit.Visit, reg *registry.Registry, said receive.Declaration, limits registry.Limits) (*store.File, error) {
-	content, err := f.Upload.Content(w, r, said)
+func (p *publish) receive() (*store.File, error) {
+	content, err := p.Upload.Content(p.w, p.r, p.said)
 	if err != nil {
 		return nil, err
 	}
-	file, err := reg.Publish(r.Context(), v.About, v.User(), content, limits)
+	file, err := p.reg.Publish(p.r.Context(), p.v.About, p.v.User(), content, p.limits)
 	if errors.Is(err, store.ErrDigest) {
-		return nil, errors.Join(receive.Mismatch(r.Header), err)
+		return nil, errors.Join(receive.Mismatch(p.r.Header), err)
 	}
 	if err != nil {
-		return nil, TellDuplicate(v, err)
+		return nil, TellDuplicate(p.v, err)
 	}
 	return &file, nil
 }

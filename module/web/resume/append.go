@@ -22,72 +22,73 @@ import (
 )
 
 // begin begins an upload, and receives what of it comes with this request.
-func (f *Resume) begin(w http.ResponseWriter, r *http.Request, v *visit.Visit) error {
+func (e *exchange) begin() error {
+	r, v := e.r, e.v
 	complete, _ := booleanField(r.Header, fieldComplete)
 	if err := v.May(grant.Write, v.About.Owner, v.About.Package); err != nil {
 		return err
 	}
-	if err := f.Files.CheckNames(v.About); err != nil {
+	if err := e.Files.CheckNames(v.About); err != nil {
 		return err
 	}
 	sums, err := receive.SHA256(r.Header)
 	if err != nil {
 		return err
 	}
-	draft, err := f.Files.AsksForDraft(r)
+	draft, err := e.Files.AsksForDraft(r)
 	if err != nil {
 		return err
 	}
-	if complete && r.Method == http.MethodPut && (f.isOneRequest(r) || sums.Others) {
-		return f.Files.Serve(w, r, v)
+	if complete && r.Method == http.MethodPut && (e.isOneRequest() || sums.Others) {
+		return e.Files.Serve(e.w, r, v)
 	}
-	if err := f.checkBegin(r, sums, complete); err != nil {
+	if err := e.checkBegin(sums, complete); err != nil {
 		return err
 	}
 	length, err := lengthOf(r, complete)
 	if err != nil {
-		return f.refuse(r, v, registry.Upload{}, err)
+		return e.refuse(registry.Upload{}, err)
 	}
-	if largest := f.Files.Upload.FileSize; largest > 0 && length > largest {
-		return f.tooLarge(r, fmt.Sprintf("file too large: max_file_size is %d bytes", largest))
+	if largest := e.Files.Upload.FileSize; largest > 0 && length > largest {
+		return e.tooLarge(fmt.Sprintf("file too large: max_file_size is %d bytes", largest))
 	}
-	limits := f.Files.LimitsOf(v, draft)
+	limits := e.Files.LimitsOf(v, draft)
 	return v.Use(func(reg *registry.Registry) error {
 		if _, err := files.CheckDuplicate(r, reg, v, limits, receive.Claim{SHA256: sums.Stored, Size: length}); err != nil {
 			return err
 		}
 		begin := registry.NewUpload{
-			Ref: v.About, Creator: v.User(), Length: length, SHA256: sums.Stored, Age: f.Age, Most: f.Most, UserMost: f.UserMost,
-			Announce: func(session store.Session) { f.announce(w, r, session, reg.Now()) },
+			Ref: v.About, Creator: v.User(), Length: length, SHA256: sums.Stored, Age: e.Age, Most: e.Most, UserMost: e.UserMost,
+			Announce: func(session store.Session) { e.announce(session, reg.Now()) },
 		}
 		request := registry.Append{
-			Content:  registry.Content{Body: f.body(w, r, 0, complete), Size: r.ContentLength, SHA256: sums.Body},
+			Content:  registry.Content{Body: e.body(0, complete), Size: r.ContentLength, SHA256: sums.Body},
 			Complete: complete, Length: length,
 		}
-		return f.receive(w, r, v, reg, request, func(request registry.Append) (registry.Upload, error) {
+		return e.receive(reg, request, func(request registry.Append) (registry.Upload, error) {
 			return reg.BeginUpload(r.Context(), begin, request, limits)
 		})
 	})
 }
 
 // isOneRequest tells whether a request that has all of a file gains nothing as an upload.
-func (f *Resume) isOneRequest(r *http.Request) bool {
-	return r.ContentLength >= 0 && r.ContentLength <= worthwhile || receive.IsForm(r)
+func (e *exchange) isOneRequest() bool {
+	return e.r.ContentLength >= 0 && e.r.ContentLength <= worthwhile || receive.IsForm(e.r)
 }
 
 // checkBegin judges what a request says of the bytes that are to come.
-func (f *Resume) checkBegin(r *http.Request, sums receive.Sums, complete bool) error {
-	if err := receive.CheckPart(r); err != nil {
+func (e *exchange) checkBegin(sums receive.Sums, complete bool) error {
+	if err := receive.CheckPart(e.r); err != nil {
 		return err
 	}
-	if receive.IsForm(r) {
+	if receive.IsForm(e.r) {
 		return errForm
 	}
 	if sums.Others {
 		return errOtherSums
 	}
-	if !complete && f.MaxAppend > 0 && r.ContentLength > f.MaxAppend {
-		return f.tooLarge(r, f.appendText())
+	if !complete && e.MaxAppend > 0 && e.r.ContentLength > e.MaxAppend {
+		return e.tooLarge(e.appendText())
 	}
 	return nil
 }
@@ -114,14 +115,15 @@ func locationOf(r *http.Request, id store.SessionID) string {
 
 // announce tells where the upload is while its bytes are still coming. A request without
 // bytes hears it from the answer; HTTP/1.0 knows no interim answers.
-func (f *Resume) announce(w http.ResponseWriter, r *http.Request, session store.Session, now time.Time) {
+func (e *exchange) announce(session store.Session, now time.Time) {
+	w, r := e.w, e.r
 	if r.ContentLength == 0 || !r.ProtoAtLeast(1, 1) {
 		return
 	}
 	header := w.Header()
 	header.Set("Location", locationOf(r, session.ID))
 	header.Set(fieldInterop, r.Header.Get(fieldInterop))
-	f.setLimits(r, header, session.Expires.Sub(now))
+	e.setLimits(header, session.Expires.Sub(now))
 	w.WriteHeader(statusResumption)
 	for _, name := range []string{"Location", fieldInterop, fieldLimit} {
 		header.Del(name)
@@ -129,7 +131,8 @@ func (f *Resume) announce(w http.ResponseWriter, r *http.Request, session store.
 }
 
 // append goes on with an upload.
-func (f *Resume) append(w http.ResponseWriter, r *http.Request, v *visit.Visit, id store.SessionID) error {
+func (e *exchange) append(id store.SessionID) error {
+	r, v := e.r, e.v
 	if err := v.May(grant.Write, v.About.Owner, v.About.Package); err != nil {
 		return err
 	}
@@ -144,8 +147,8 @@ func (f *Resume) append(w http.ResponseWriter, r *http.Request, v *visit.Visit, 
 	if !saidComplete || !saidOffset {
 		return errFields
 	}
-	if f.MaxAppend > 0 && r.ContentLength > f.MaxAppend {
-		return f.tooLarge(r, f.appendText())
+	if e.MaxAppend > 0 && r.ContentLength > e.MaxAppend {
+		return e.tooLarge(e.appendText())
 	}
 	sums, err := receive.SHA256(r.Header)
 	if err != nil {
@@ -157,20 +160,21 @@ func (f *Resume) append(w http.ResponseWriter, r *http.Request, v *visit.Visit, 
 	}
 	return v.Use(func(reg *registry.Registry) error {
 		request := registry.Append{
-			Content: registry.Content{Body: f.body(w, r, offset, false), Size: r.ContentLength, SHA256: sums.Body},
+			Content: registry.Content{Body: e.body(offset, false), Size: r.ContentLength, SHA256: sums.Body},
 			Offset:  offset, Complete: complete, Length: length,
 		}
-		return f.receive(w, r, v, reg, request, func(request registry.Append) (registry.Upload, error) {
-			return reg.AppendUpload(r.Context(), v.About, id, v.User(), request, f.Files.LimitsOf(v, false)) // the upload knows whether it is for a draft
+		return e.receive(reg, request, func(request registry.Append) (registry.Upload, error) {
+			return reg.AppendUpload(r.Context(), v.About, id, v.User(), request, e.Files.LimitsOf(v, false)) // the upload knows whether it is for a draft
 		})
 	})
 }
 
 // receive gives what a request brings to an upload, and answers.
-func (f *Resume) receive(w http.ResponseWriter, r *http.Request, v *visit.Visit, reg *registry.Registry, request registry.Append, give func(registry.Append) (registry.Upload, error)) error {
+func (e *exchange) receive(reg *registry.Registry, request registry.Append, give func(registry.Append) (registry.Upload, error)) error {
+	w, r, v := e.w, e.r, e.v
 	control := http.NewResponseController(w)
 	var overtaken atomic.Bool
-	before, err := files.FindDuplicate(r, reg, v.About, f.Files.LimitsOf(v, false))
+	before, err := files.FindDuplicate(r, reg, v.About, e.Files.LimitsOf(v, false))
 	if err != nil {
 		return err
 	}
@@ -184,10 +188,10 @@ func (f *Resume) receive(w http.ResponseWriter, r *http.Request, v *visit.Visit,
 		err = errors.Join(store.ErrOvertaken, err)
 	}
 	if err != nil {
-		return f.refuse(r, v, upload, err)
+		return e.refuse(upload, err)
 	}
 	header := w.Header()
-	f.stand(r, header, upload, reg.Now())
+	e.stand(upload, reg.Now())
 	switch {
 	case upload.File != nil:
 		v.Published(*upload.File, before)
@@ -211,17 +215,17 @@ func (f *Resume) receive(w http.ResponseWriter, r *http.Request, v *visit.Visit,
 
 // body returns the bytes of a request, up to what one may bring, and a file may have. One
 // that brings the whole file is an ordinary upload, of any size.
-func (f *Resume) body(w http.ResponseWriter, r *http.Request, offset int64, whole bool) io.Reader {
-	body := f.Files.Upload.Paced(w, r)
-	if f.MaxAppend > 0 && !whole {
-		body = transfer.LimitBody(body, f.MaxAppend, f.tooLarge(r, f.appendText()))
+func (e *exchange) body(offset int64, whole bool) io.Reader {
+	body := e.Files.Upload.Paced(e.w, e.r)
+	if e.MaxAppend > 0 && !whole {
+		body = transfer.LimitBody(body, e.MaxAppend, e.tooLarge(e.appendText()))
 	}
-	if largest := f.Files.Upload.FileSize; largest > 0 {
-		body = transfer.LimitBody(body, max(0, largest-offset), f.tooLarge(r, fmt.Sprintf("file too large: max_file_size is %d bytes", largest)))
+	if largest := e.Files.Upload.FileSize; largest > 0 {
+		body = transfer.LimitBody(body, max(0, largest-offset), e.tooLarge(fmt.Sprintf("file too large: max_file_size is %d bytes", largest)))
 	}
 	return body
 }
 
-func (f *Resume) appendText() string {
-	return fmt.Sprintf("request too large: it may append %d bytes at most; send the rest in further requests", f.MaxAppend)
+func (e *exchange) appendText() string {
+	return fmt.Sprintf("request too large: it may append %d bytes at most; send the rest in further requests", e.MaxAppend)
 }

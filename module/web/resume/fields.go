@@ -84,16 +84,16 @@ func setBoolean(header http.Header, name string, value bool) {
 }
 
 // setLimits says what uploads may be, and for how long this one may go on.
-func (f *Resume) setLimits(r *http.Request, header http.Header, left time.Duration) {
+func (e *exchange) setLimits(header http.Header, left time.Duration) {
 	limits := httpsfv.NewDictionary()
-	if largest := f.Files.Upload.FileSize; largest > 0 {
+	if largest := e.Files.Upload.FileSize; largest > 0 {
 		limits.Add("max-size", httpsfv.NewItem(largest))
 	}
-	if f.MaxAppend > 0 {
-		limits.Add("max-append-size", httpsfv.NewItem(f.MaxAppend))
+	if e.MaxAppend > 0 {
+		limits.Add("max-append-size", httpsfv.NewItem(e.MaxAppend))
 	}
 	age := "max-age"
-	if interopOf(r) == interopEarlier {
+	if interopOf(e.r) == interopEarlier {
 		age = "expires"
 	}
 	limits.Add(age, httpsfv.NewItem(max(0, int64(left/time.Second))))

@@ -45,7 +45,7 @@ func problem(members map[string]any) visit.Form {
 
 // refuse turns an error of an upload into what the client needs to go on: where the
 // upload stands, and whether the answer is the file's.
-func (f *Resume) refuse(r *http.Request, v *visit.Visit, upload registry.Upload, err error) error {
+func (e *exchange) refuse(upload registry.Upload, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -54,11 +54,11 @@ func (f *Resume) refuse(r *http.Request, v *visit.Visit, upload registry.Upload,
 	var offset *registry.OffsetError
 	switch {
 	case errors.As(err, &offset):
-		v.Form = problem(map[string]any{"type": typeOffset, "expected-offset": offset.Want, "provided-offset": offset.Got})
+		e.v.Form = problem(map[string]any{"type": typeOffset, "expected-offset": offset.Want, "provided-offset": offset.Got})
 		setInteger(header, fieldOffset, offset.Want)
 		return refusal(http.StatusConflict, err, header)
 	case errors.Is(err, store.ErrLength):
-		v.Form = problem(map[string]any{"type": typeLength})
+		e.v.Form = problem(map[string]any{"type": typeLength})
 		if upload.ID != "" {
 			setInteger(header, fieldOffset, upload.Offset)
 		}
@@ -71,19 +71,19 @@ func (f *Resume) refuse(r *http.Request, v *visit.Visit, upload registry.Upload,
 		setInteger(header, fieldOffset, upload.Offset)
 		return refusal(http.StatusBadRequest, store.ErrEnded, header)
 	}
-	return f.refuseEnd(v, upload, err)
+	return e.refuseEnd(upload, err)
 }
 
 // refuseEnd has the client know that the file was refused, after all of it came, and not
 // the request.
-func (f *Resume) refuseEnd(v *visit.Visit, upload registry.Upload, err error) error {
+func (e *exchange) refuseEnd(upload registry.Upload, err error) error {
 	header := make(http.Header)
 	setBoolean(header, fieldComplete, true)
 	switch {
 	case upload.ID == "":
 		return err
 	case errors.Is(err, store.ErrExists):
-		return refusal(http.StatusConflict, errors.New(files.DuplicateText(v)), header)
+		return refusal(http.StatusConflict, errors.New(files.DuplicateText(e.v)), header)
 	case errors.Is(err, store.ErrDigest):
 		return refusal(http.StatusBadRequest, store.ErrDigest, header)
 	}
@@ -100,9 +100,9 @@ func refusal(status int, err error, header http.Header) error {
 }
 
 // tooLarge refuses what is larger than a limit, and tells the limits.
-func (f *Resume) tooLarge(r *http.Request, text string) error {
+func (e *exchange) tooLarge(text string) error {
 	header := make(http.Header)
 	setBoolean(header, fieldComplete, false)
-	f.setLimits(r, header, f.Age)
+	e.setLimits(header, e.Age)
 	return &visit.Refusal{Status: http.StatusRequestEntityTooLarge, Text: text, Header: header}
 }

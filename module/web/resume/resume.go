@@ -66,85 +66,95 @@ func (f *Resume) Serve(w http.ResponseWriter, r *http.Request, v *visit.Visit) (
 	if v.About.File == "" {
 		return visit.MethodNotAllowed("DELETE")
 	}
+	e := &exchange{f, w, r, v}
 	switch {
 	case !isUpload && r.Method == http.MethodOptions:
-		return f.options(w, r, v)
+		return e.options()
 	case !isUpload:
-		return f.begin(w, r, v)
+		return e.begin()
 	}
 	switch r.Method {
 	case http.MethodHead:
-		return f.tell(w, r, v, id)
+		return e.tell(id)
 	case http.MethodPatch:
-		return f.append(w, r, v, id)
+		return e.append(id)
 	case http.MethodDelete:
-		return f.cancel(w, r, v, id)
+		return e.cancel(id)
 	}
 	return visit.MethodNotAllowed("DELETE, HEAD, PATCH")
 }
 
+// exchange is one request about an upload, and its answer.
+type exchange struct {
+	*Resume
+	w http.ResponseWriter
+	r *http.Request
+	v *visit.Visit
+}
+
 // mayWrite is visit.May for a request that changes nothing, and is not to be in the audit
 // log: only who may publish the file has to do with its uploads.
-func mayWrite(v *visit.Visit) error {
-	if v.Can(grant.Write, v.About.Owner, v.About.Package) {
+func (e *exchange) mayWrite() error {
+	if e.v.Can(grant.Write, e.v.About.Owner, e.v.About.Package) {
 		return nil
 	}
-	return v.May(grant.Write, v.About.Owner, v.About.Package)
+	return e.v.May(grant.Write, e.v.About.Owner, e.v.About.Package)
 }
 
 // options tells the limits, before anything is sent.
-func (f *Resume) options(w http.ResponseWriter, r *http.Request, v *visit.Visit) error {
-	if err := mayWrite(v); err != nil {
+func (e *exchange) options() error {
+	if err := e.mayWrite(); err != nil {
 		return err
 	}
-	header := w.Header()
-	f.setLimits(r, header, f.Age)
-	header.Set(fieldInterop, r.Header.Get(fieldInterop))
+	header := e.w.Header()
+	e.setLimits(header, e.Age)
+	header.Set(fieldInterop, e.r.Header.Get(fieldInterop))
 	header.Set("Accept-Patch", partialUpload)
 	header.Set("Cache-Control", "no-store")
-	w.WriteHeader(http.StatusNoContent)
+	e.w.WriteHeader(http.StatusNoContent)
 	return nil
 }
 
 // tell answers where an upload stands.
-func (f *Resume) tell(w http.ResponseWriter, r *http.Request, v *visit.Visit, id store.SessionID) error {
-	if err := mayWrite(v); err != nil {
+func (e *exchange) tell(id store.SessionID) error {
+	if err := e.mayWrite(); err != nil {
 		return err
 	}
-	return v.Use(func(reg *registry.Registry) error {
-		found, err := reg.FindUpload(r.Context(), v.About, id, v.User())
+	return e.v.Use(func(reg *registry.Registry) error {
+		found, err := reg.FindUpload(e.r.Context(), e.v.About, id, e.v.User())
 		if err != nil {
-			return f.refuse(r, v, found, err)
+			return e.refuse(found, err)
 		}
-		header := w.Header()
-		f.stand(r, header, found, reg.Now())
+		header := e.w.Header()
+		e.stand(found, reg.Now())
 		if found.Length >= 0 {
 			setInteger(header, fieldLength, found.Length)
 		}
 		header.Set("Cache-Control", "no-store")
-		w.WriteHeader(http.StatusNoContent)
+		e.w.WriteHeader(http.StatusNoContent)
 		return nil
 	})
 }
 
 // cancel gives an upload up.
-func (f *Resume) cancel(w http.ResponseWriter, r *http.Request, v *visit.Visit, id store.SessionID) error {
-	if err := v.May(grant.Write, v.About.Owner, v.About.Package); err != nil {
+func (e *exchange) cancel(id store.SessionID) error {
+	if err := e.v.May(grant.Write, e.v.About.Owner, e.v.About.Package); err != nil {
 		return err
 	}
-	err := v.Use(func(reg *registry.Registry) error {
-		return f.refuse(r, v, registry.Upload{}, reg.CancelUpload(r.Context(), v.About, id, v.User()))
+	err := e.v.Use(func(reg *registry.Registry) error {
+		return e.refuse(registry.Upload{}, reg.CancelUpload(e.r.Context(), e.v.About, id, e.v.User()))
 	})
 	if err != nil {
 		return err
 	}
-	w.WriteHeader(http.StatusNoContent)
+	e.w.WriteHeader(http.StatusNoContent)
 	return nil
 }
 
 // stand says where an upload stands.
-func (f *Resume) stand(r *http.Request, header http.Header, upload registry.Upload, now time.Time) {
+func (e *exchange) stand(upload registry.Upload, now time.Time) {
+	header := e.w.Header()
 	setInteger(header, fieldOffset, upload.Offset)
 	setBoolean(header, fieldComplete, upload.File != nil)
-	f.setLimits(r, header, upload.Expires.Sub(now))
+	e.setLimits(header, upload.Expires.Sub(now))
 }
