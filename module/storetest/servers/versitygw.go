@@ -94,14 +94,15 @@ func StartS3(t testing.TB) *S3 {
 	return s
 }
 
-// Start starts a server that was killed, with what it has stored.
+// Start starts a server that was killed, with what it has stored. It keeps connections open, as
+// other servers do.
 func (s *S3) Start(t testing.TB) {
 	t.Helper()
 	binary, err := build()
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.process = exec.Command(binary, "--access", Key, "--secret", Secret, "--region", "us-east-1", "--port", s.Address, "--quiet", "posix", s.Dir)
+	s.process = exec.Command(binary, "--access", Key, "--secret", Secret, "--region", "us-east-1", "--port", s.Address, "--quiet", "--keep-alive", "posix", s.Dir)
 	s.process.Stdout, s.process.Stderr = s.log, s.log
 	s.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := s.process.Start(); err != nil {
