@@ -5,12 +5,15 @@ package integration
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
@@ -18,8 +21,8 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/storetest/servers"
 )
 
-// BenchmarkS3 compares the registry with the server behind it, through the same library, in
-// turns: compare the lines of one run. Large files are 1 GiB in the long run.
+// BenchmarkS3 compares the registry with the server behind it, which is asked through the same
+// library. Each round asks both, one after the other. Large files are 1 GiB in the long run.
 func BenchmarkS3(b *testing.B) {
 	s3 := servers.StartS3(b)
 	s := newS3Server(b)
@@ -79,36 +82,47 @@ func BenchmarkS3(b *testing.B) {
 	}
 	var names atomic.Int64
 	for _, one := range []struct {
-		name  string
-		bytes int
-		call  func() error
+		name              string
+		clients, requests int // of a round
+		s3, registry      func() error
 	}{
-		{"PUT 4 KiB/S3", len(small), func() error { return put(fmt.Sprint("direct/", names.Add(1)), small) }},
-		{"PUT 4 KiB/registry", len(small), func() error { return publish(names.Add(1)) }},
-		{"GET 4 KiB/S3", len(small), func() error { return get("direct/small") }},
-		{"GET 4 KiB/registry", len(small), func() error { return fetch("small") }},
-		{"GET large/S3", len(large), func() error { return get("direct/large") }},
-		{"GET large/registry", len(large), func() error { return fetch("large") }},
+		{"publish 4 KiB", 8, 400, func() error { return put(fmt.Sprint("direct/", names.Add(1)), small) }, func() error { return publish(names.Add(1)) }},
+		{"GET 4 KiB", 8, 2000, func() error { return get("direct/small") }, func() error { return fetch("small") }},
+		{"GET large", 1, 1, func() error { return get("direct/large") }, func() error { return fetch("large") }},
 	} {
 		b.Run(one.name, func(b *testing.B) {
-			b.SetBytes(int64(one.bytes))
-			b.SetParallelism(4)
-			if one.bytes == len(large) {
-				for b.Loop() {
-					if err := one.call(); err != nil {
+			var took [2]time.Duration
+			for b.Loop() {
+				for side, call := range []func() error{one.s3, one.registry} {
+					began := time.Now()
+					if err := repeat(one.clients, one.requests, call); err != nil {
 						b.Fatal(err)
 					}
+					took[side] += time.Since(began)
 				}
-				return
 			}
-			b.RunParallel(func(pb *testing.PB) {
-				for pb.Next() {
-					if err := one.call(); err != nil {
-						b.Error(err)
-						return
-					}
-				}
-			})
+			requests := float64(b.N * one.requests)
+			b.ReportMetric(0, "ns/op") // of a round, which says nothing
+			b.ReportMetric(requests/took[0].Seconds(), "S3/s")
+			b.ReportMetric(requests/took[1].Seconds(), "registry/s")
+			b.ReportMetric(took[0].Seconds()/took[1].Seconds(), "×S3")
 		})
 	}
+}
+
+// repeat makes so many calls, by clients that are at work at once.
+func repeat(clients, calls int, call func() error) error {
+	var left atomic.Int64
+	left.Store(int64(calls))
+	errs := make([]error, clients)
+	var done sync.WaitGroup
+	for i := range clients {
+		done.Go(func() {
+			for left.Add(-1) >= 0 && errs[i] == nil {
+				errs[i] = call()
+			}
+		})
+	}
+	done.Wait()
+	return errors.Join(errs...)
 }
