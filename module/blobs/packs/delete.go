@@ -13,7 +13,7 @@ import (
 // Delete deletes a blob. An absent one is not an error. After an error the blob may be
 // there, with content or without, and can be deleted again.
 func (s *Store) Delete(locator store.Locator) error {
-	return s.remove(locator, func(file disk.File, p *pack, at place, one slot) error {
+	return s.remove(locator, func(file disk.File, p *pack, at address, one slot) error {
 		if err := p.punch(file, one); err != nil {
 			return err
 		}
@@ -26,7 +26,7 @@ func (s *Store) Delete(locator store.Locator) error {
 // is told of an error that this one has to tell.
 func (s *Store) Drop(locator store.Locator) error {
 	defer s.rounds.Pause()()
-	return s.remove(locator, func(file disk.File, p *pack, at place, one slot) error {
+	return s.remove(locator, func(file disk.File, p *pack, at address, one slot) error {
 		before, err := p.rawSlot(at)
 		if err != nil {
 			return err
@@ -44,7 +44,7 @@ func (s *Store) Drop(locator store.Locator) error {
 	})
 }
 
-func (p *pack) rawSlot(at place) ([]byte, error) {
+func (p *pack) rawSlot(at address) ([]byte, error) {
 	raw := make([]byte, slotSize)
 	file, err := disk.Open(p.path)
 	if err != nil {
@@ -57,7 +57,7 @@ func (p *pack) rawSlot(at place) ([]byte, error) {
 
 // remove keeps a blob from readers, and has its bytes taken away. If they cannot be, the
 // blob is there again.
-func (s *Store) remove(locator store.Locator, away func(disk.File, *pack, place, slot) error) error {
+func (s *Store) remove(locator store.Locator, away func(disk.File, *pack, address, slot) error) error {
 	at, err := find(locator)
 	if err != nil {
 		return err
@@ -90,7 +90,7 @@ func (s *Store) remove(locator store.Locator, away func(disk.File, *pack, place,
 // keep keeps a blob from readers, when no one reads it. It returns the slot, of a damaged
 // one without its blocks, and what undoes that. ErrBlobNotFound. The disk is read before
 // readers have to wait.
-func (s *Store) keep(p *pack, at place) (one slot, restore func(), err error) {
+func (s *Store) keep(p *pack, at address) (one slot, restore func(), err error) {
 	file, release, err := p.acquire(&s.opened)
 	if err != nil {
 		return one, nil, err
@@ -137,7 +137,7 @@ const slotsPerBlock = blockSize / slotSize
 
 // empty marks a slot. The last blob of a block of the table takes the block with it, of a
 // pack that is never written again.
-func (s *Store) empty(file disk.File, p *pack, at place) error {
+func (s *Store) empty(file disk.File, p *pack, at address) error {
 	p.table.Lock()
 	defer p.table.Unlock()
 	first := at.slot / slotsPerBlock * slotsPerBlock

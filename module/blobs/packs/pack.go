@@ -5,14 +5,11 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"io/fs"
 	"math/bits"
 	"os"
 	"path/filepath"
 	"sync"
 
-	"github.com/generic-registry/caddy-generic-registry/module/directory"
-	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -37,25 +34,8 @@ type pack struct {
 
 	// Of the round in progress.
 	nextSlot, nextBlock int
-	given               bool // up: nothing more is written to it
+	givenUp             bool // nothing more is written to it
 }
-
-// Layout says how much fits into a pack. Packs can only be read with the number of slots
-// that they were made with.
-type Layout struct {
-	Slots, Blocks int
-	// Step is how many bytes are prepared at once.
-	Step int64
-	// Open is how many packs are open to be read.
-	Open int
-}
-
-func (l Layout) table() int64 {
-	return int64(l.Slots*slotSize+blockSize-1) / blockSize * blockSize
-}
-
-// at is where a block begins.
-func (l Layout) at(block int) int64 { return l.table() + int64(block)*blockSize }
 
 func newPack(number uint64, path string, layout Layout) *pack {
 	return &pack{
@@ -82,7 +62,7 @@ func (p *pack) count() (blobs int) {
 }
 
 // read returns a blob of a size.
-func (p *pack) read(file io.ReaderAt, at place, size int64) ([]byte, error) {
+func (p *pack) read(file io.ReaderAt, at address, size int64) ([]byte, error) {
 	s, err := p.readSlot(file, at)
 	if err != nil {
 		return nil, err
@@ -99,7 +79,7 @@ func (p *pack) read(file io.ReaderAt, at place, size int64) ([]byte, error) {
 
 // readSlot returns the slot of a blob that is there. ErrBlobNotFound, ErrDamaged. Requires
 // p.mu.
-func (p *pack) readSlot(file io.ReaderAt, at place) (s slot, err error) {
+func (p *pack) readSlot(file io.ReaderAt, at address) (s slot, err error) {
 	if p.damaged[at.slot] {
 		return s, fmt.Errorf("%w: the slot of blob %s does not have its checksum", store.ErrDamaged, at.locator())
 	}
@@ -131,83 +111,4 @@ func (p *pack) readContent(file io.ReaderAt, s slot) ([]byte, error) {
 		return nil, fmt.Errorf("reading content: %w", err)
 	}
 	return content, nil
-}
-
-// acquire opens the file to read it, if it is not open, and holds p.mu for reading until
-// release is called. ErrBlobNotFound when the pack was removed.
-func (p *pack) acquire(opened *opened) (file *os.File, release func(), err error) {
-	for {
-		p.mu.RLock()
-		if p.removed {
-			p.mu.RUnlock()
-			return nil, nil, store.ErrBlobNotFound
-		}
-		if p.file != nil {
-			return p.file, p.mu.RUnlock, nil
-		}
-		p.mu.RUnlock()
-		if err := p.open(opened); err != nil {
-			return nil, nil, err
-		}
-	}
-}
-
-func (p *pack) open(opened *opened) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.file != nil || p.removed {
-		return nil
-	}
-	file, err := disk.Open(p.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: its pack is gone: %w", store.ErrBlobNotFound, err)
-	}
-	if err != nil {
-		return fmt.Errorf("opening a pack: %w", directory.Full(err))
-	}
-	p.file = file
-	opened.add(p)
-	return nil
-}
-
-// close closes what is open to be read.
-func (p *pack) close() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.file != nil {
-		_ = p.file.Close() // it was only read
-		p.file = nil
-	}
-}
-
-// opened keeps the number of packs that are open to be read small.
-type opened struct {
-	most int
-
-	mu    sync.Mutex
-	packs []*pack // the one that was opened first is first
-}
-
-// add requires that the caller has the lock of p, and of no other pack: another one is
-// closed by a goroutine of its own.
-func (o *opened) add(p *pack) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.packs = append(o.packs, p)
-	if len(o.packs) > o.most {
-		first := o.packs[0]
-		o.packs = append(o.packs[:0], o.packs[1:]...)
-		go first.close()
-	}
-}
-
-func (o *opened) forget(p *pack) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for i, one := range o.packs {
-		if one == p {
-			o.packs = append(o.packs[:i], o.packs[i+1:]...)
-			return
-		}
-	}
 }

@@ -135,11 +135,11 @@ func TestNoSlotIsUsedTwice(t *testing.T) {
 		locator := mustPut(t, s, contentOf(i, 10))
 		at, err := find(locator)
 		must(t, err)
-		place := fmt.Sprint(at.pack, at.slot)
-		if seen[place] {
-			t.Errorf("pack and slot %s are used again", place)
+		slot := fmt.Sprint(at.pack, at.slot)
+		if seen[slot] {
+			t.Errorf("pack and slot %s are used again", slot)
 		}
-		seen[place] = true
+		seen[slot] = true
 		must(t, s.Delete(locator))
 		must(t, s.Close())
 	}
@@ -182,7 +182,7 @@ func TestABlobIsPutWhereItWas(t *testing.T) {
 		wantContent(t, s, locator, content)
 	}
 	wantContent(t, s, fresh, []byte("fresh"))
-	for _, locator := range []store.Locator{place{1, little.Slots, nonce{}}.locator(), place{1, 65535, nonce{}}.locator()} {
+	for _, locator := range []store.Locator{address{1, little.Slots, nonce{}}.locator(), address{1, 65535, nonce{}}.locator()} {
 		wantError(t, s.PutAt(locator, nil), store.ErrDamaged)
 		_, err := s.Stat(locator)
 		wantError(t, err, store.ErrBlobNotFound)
@@ -253,7 +253,7 @@ func TestARoundChangesBytesAlone(t *testing.T) {
 func TestPreparingSparesSlots(t *testing.T) {
 	s := mustOpen(t, t.TempDir(), disk.OS{}, little)
 	empty := mustPut(t, s, nil)
-	must(t, s.PutAt(place{7, 3, newNonce()}.locator(), []byte("elsewhere"))) // which leaves the pack
+	must(t, s.PutAt(address{7, 3, newNonce()}.locator(), []byte("elsewhere"))) // which leaves the pack
 	next := mustPut(t, s, []byte("next"))
 	wantContent(t, s, empty, nil)
 	wantContent(t, s, next, []byte("next"))

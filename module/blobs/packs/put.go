@@ -10,10 +10,10 @@ import (
 
 // blob is one that is being written.
 type blob struct {
-	content []byte
-	at      place
-	placed  bool  // at says where it has to be
-	err     error // valid once its round has ended
+	content   []byte
+	at        address
+	addressed bool  // at says where it has to be
+	err       error // valid once its round has ended
 }
 
 var errClosed = fmt.Errorf("%w: the store is closed", store.ErrUnavailable)
@@ -37,7 +37,7 @@ func (s *Store) PutAt(locator store.Locator, content []byte) error {
 	if at.slot >= s.layout.Slots {
 		return fmt.Errorf("no pack has the slot of locator %q: %w", string(locator), store.ErrDamaged)
 	}
-	return s.write(&blob{content: content, at: at, placed: true})
+	return s.write(&blob{content: content, at: at, addressed: true})
 }
 
 // write returns when a blob was written, in one round with those that came meanwhile.

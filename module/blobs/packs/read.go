@@ -11,9 +11,9 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
-// reading calls fn with an open pack that has a place, and that nothing is deleted from
+// reading calls fn with an open pack that has an address, and that nothing is deleted from
 // meanwhile. ErrBlobNotFound.
-func (s *Store) reading(locator store.Locator, fn func(p *pack, file *os.File, at place) error) error {
+func (s *Store) reading(locator store.Locator, fn func(p *pack, file *os.File, at address) error) error {
 	at, err := find(locator)
 	if err != nil {
 		return err
@@ -32,7 +32,7 @@ func (s *Store) reading(locator store.Locator, fn func(p *pack, file *os.File, a
 
 // Read returns a blob of a size. ErrBlobNotFound, ErrDamaged.
 func (s *Store) Read(locator store.Locator, size int64) (content []byte, err error) {
-	err = s.reading(locator, func(p *pack, file *os.File, at place) error {
+	err = s.reading(locator, func(p *pack, file *os.File, at address) error {
 		content, err = p.read(file, at, size)
 		return err
 	})
@@ -41,7 +41,7 @@ func (s *Store) Read(locator store.Locator, size int64) (content []byte, err err
 
 // Stat returns the size of a blob. ErrBlobNotFound, ErrDamaged.
 func (s *Store) Stat(locator store.Locator) (size int64, err error) {
-	err = s.reading(locator, func(p *pack, file *os.File, at place) error {
+	err = s.reading(locator, func(p *pack, file *os.File, at address) error {
 		one, err := p.readSlot(file, at)
 		size = int64(one.length)
 		return err
@@ -52,7 +52,7 @@ func (s *Store) Stat(locator store.Locator) (size int64, err error) {
 // Raw returns what is there of a blob that may be damaged: its content, or its slot where
 // that does not say where the content is. ErrBlobNotFound.
 func (s *Store) Raw(locator store.Locator) (content []byte, err error) {
-	err = s.reading(locator, func(p *pack, file *os.File, at place) error {
+	err = s.reading(locator, func(p *pack, file *os.File, at address) error {
 		one, err := p.readSlot(file, at)
 		if err == nil {
 			content, err = p.readContent(file, one)
@@ -104,7 +104,7 @@ func (s *Store) walkPack(ctx context.Context, p *pack, fn func(store.Locator, in
 
 type listed struct {
 	slot
-	at place
+	at address
 }
 
 // listed returns the blobs of walkStep slots from the first on.
@@ -123,7 +123,7 @@ func (s *Store) listed(p *pack, first int, buffer []byte) (blobs []listed, err e
 			continue
 		}
 		if one, sound := decodeSlot(buffer[i*slotSize : (i+1)*slotSize]); sound {
-			blobs = append(blobs, listed{one, place{p.number, first + i, one.nonce}})
+			blobs = append(blobs, listed{one, address{p.number, first + i, one.nonce}})
 		}
 	}
 	return blobs, nil

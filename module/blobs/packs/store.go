@@ -25,7 +25,7 @@ type Store struct {
 	// hasRoom tells whether so many bytes may be prepared, for more than was asked for.
 	hasRoom func(bytes int64) bool
 
-	opened    opened
+	opened    openPacks
 	recovered []store.Locator
 
 	mu    sync.RWMutex

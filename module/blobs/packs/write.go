@@ -20,7 +20,7 @@ import (
 type writing struct {
 	closed bool // no round is written any more
 
-	current *pack // that takes blobs without a place; nil: another begins
+	current *pack // that takes blobs without an address; nil: another begins
 
 	pack     *pack // that is open to be written; nil: none
 	file     disk.File
@@ -48,14 +48,14 @@ func (s *Store) writeRound(blobs []*blob) {
 	}
 }
 
-// compareBlobs has blobs that have their place last, in the order of their places.
+// compareBlobs has blobs that have their address last, in the order of their addresses.
 func compareBlobs(a, b *blob) int {
 	switch {
-	case !a.placed && !b.placed:
+	case !a.addressed && !b.addressed:
 		return 0
-	case !a.placed:
+	case !a.addressed:
 		return -1
-	case !b.placed:
+	case !b.addressed:
 		return 1
 	}
 	return cmp.Or(cmp.Compare(a.at.pack, b.at.pack), cmp.Compare(a.at.slot, b.at.slot))
@@ -63,7 +63,7 @@ func compareBlobs(a, b *blob) int {
 
 // target returns the pack for a blob, open to be written.
 func (s *Store) target(b *blob) (*pack, error) {
-	if b.placed {
+	if b.addressed {
 		return s.targetAt(b)
 	}
 	if p := s.current; p != nil && p.hasRoom(b) {
@@ -78,7 +78,7 @@ func (s *Store) target(b *blob) (*pack, error) {
 	return p, err
 }
 
-// targetAt is target for a blob that has its place.
+// targetAt is target for a blob that has its address.
 func (s *Store) targetAt(b *blob) (p *pack, err error) {
 	if p = s.get(b.at.pack); p == nil {
 		p, err = s.begin(b.at.pack)
@@ -98,7 +98,7 @@ func (s *Store) targetAt(b *blob) (p *pack, err error) {
 }
 
 func (p *pack) hasRoom(b *blob) bool {
-	return !p.given && (b.placed || p.nextSlot < p.layout.Slots) && p.nextBlock+blocks(len(b.content)) <= p.layout.Blocks
+	return !p.givenUp && (b.addressed || p.nextSlot < p.layout.Slots) && p.nextBlock+blocks(len(b.content)) <= p.layout.Blocks
 }
 
 func (p *pack) isFree(slot int) bool {
@@ -112,8 +112,8 @@ func (p *pack) fitting(blobs []*blob) int {
 	slot, block := p.nextSlot, p.nextBlock
 	for i, b := range blobs {
 		fits := block+blocks(len(b.content)) <= p.layout.Blocks
-		if b.placed {
-			fits = fits && b.at.pack == p.number && (i == 0 || blobs[i-1].placed && b.at.slot > blobs[i-1].at.slot && p.isFree(b.at.slot))
+		if b.addressed {
+			fits = fits && b.at.pack == p.number && (i == 0 || blobs[i-1].addressed && b.at.slot > blobs[i-1].at.slot && p.isFree(b.at.slot))
 		} else {
 			fits = fits && slot < p.layout.Slots
 		}
@@ -222,7 +222,7 @@ func (s *Store) append(p *pack, blobs []*blob) error {
 		return fmt.Errorf("writing small files: %w", directory.Full(err))
 	}
 	for _, b := range blobs {
-		if !b.placed {
+		if !b.addressed {
 			b.at.pack, b.at.slot = p.number, p.nextSlot
 		}
 		p.nextSlot = max(p.nextSlot, b.at.slot+1)
@@ -270,7 +270,7 @@ func (s *Store) writeContent(p *pack, blobs []*blob) (slots []byte, err error) {
 	block, from := p.nextBlock, p.nextBlock
 	var buffer []byte
 	for i, b := range blobs {
-		if !b.placed {
+		if !b.addressed {
 			b.at.nonce = newNonce()
 		}
 		slots = slot{b.at.nonce, block, len(b.content), now, crc32.Checksum(b.content, castagnoli)}.encode(slots)
@@ -315,7 +315,7 @@ func (s *Store) disown(p *pack, blobs []*blob, why error) {
 
 // giveUp writes nothing more to a pack, of which a sync failed.
 func (s *Store) giveUp(p *pack) {
-	p.given = true
+	p.givenUp = true
 	if s.current == p {
 		s.current = nil
 	}

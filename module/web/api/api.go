@@ -13,12 +13,12 @@ type API struct {
 	// Document answers with a description of all APIs, where IsDocument.
 	Document visit.Wing
 
-	always  []place
-	offered []place
+	always  []mount
+	offered []mount
 }
 
-// place is a path below which a wing answers.
-type place struct {
+// mount is a path below which a wing answers.
+type mount struct {
 	under []string
 	wing  visit.Wing
 	is    func(visit.Path) bool // for which paths below; nil for all
@@ -56,12 +56,12 @@ func New(prefix, path []string, options Options) *API {
 		return a
 	}
 	below := func(name string) []string { return slices.Concat(path, []string{name}) }
-	a.always = []place{{below("packages"), wing(servePackages), nil}}
-	a.offered = []place{{below("version"), wing(serveVersion), nil}, {below("user"), wing(serveUser), nil}}
+	a.always = []mount{{below("packages"), wing(servePackages), nil}}
+	a.offered = []mount{{below("version"), wing(serveVersion), nil}, {below("user"), wing(serveUser), nil}}
 	if options.Releases {
 		shown := &shownReleases{prefix: prefix, path: path, options: &options}
-		a.always = append(a.always, place{below("repos"), wing(shown.serve), nil},
-			place{slices.Concat(siteOf(path), []string{"attachments"}), wing(shown.lead), isAttachment})
+		a.always = append(a.always, mount{below("repos"), wing(shown.serve), nil},
+			mount{slices.Concat(siteOf(path), []string{"attachments"}), wing(shown.lead), isAttachment})
 	}
 	return a
 }
@@ -74,10 +74,10 @@ func (a *API) Find(path visit.Path) (visit.Wing, visit.Path) { return find(a.alw
 // has its own.
 func (a *API) Offer(path visit.Path) (visit.Wing, visit.Path) { return find(a.offered, path) }
 
-func find(places []place, path visit.Path) (visit.Wing, visit.Path) {
-	for _, p := range places {
-		if below, inside := path.Under(p.under); inside && (p.is == nil || p.is(below)) {
-			return p.wing, below
+func find(mounts []mount, path visit.Path) (visit.Wing, visit.Path) {
+	for _, m := range mounts {
+		if below, inside := path.Under(m.under); inside && (m.is == nil || m.is(below)) {
+			return m.wing, below
 		}
 	}
 	return nil, visit.Path{}
@@ -85,7 +85,7 @@ func find(places []place, path visit.Path) (visit.Wing, visit.Path) {
 
 // Meets tells whether the API answers a path or one below it, or is below it.
 func (a *API) Meets(path []string) bool {
-	return slices.ContainsFunc(slices.Concat(a.always, a.offered), func(p place) bool {
-		return visit.IsUnder(p.under, path) || visit.IsUnder(path, p.under)
+	return slices.ContainsFunc(slices.Concat(a.always, a.offered), func(m mount) bool {
+		return visit.IsUnder(m.under, path) || visit.IsUnder(path, m.under)
 	})
 }

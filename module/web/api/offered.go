@@ -6,11 +6,11 @@ import (
 	"strings"
 )
 
-// In the description an object that has optionMark is about what only sites with that option
-// answer, and the texts of addsMark are added to its description where a site has theirs.
+// In the description an object that has optionKey is about what only sites with that option
+// answer, and the texts of addsKey are added to its description where a site has theirs.
 const (
-	optionMark = "x-option"
-	addsMark   = "x-adds"
+	optionKey = "x-option"
+	addsKey   = "x-adds"
 )
 
 // offered is what a site answers of what is described.
@@ -44,7 +44,7 @@ func (o offered) has(part any) bool {
 	if !isObject {
 		return true
 	}
-	if option, marked := object[optionMark].(string); marked && !o.options[option] {
+	if option, marked := object[optionKey].(string); marked && !o.options[option] {
 		return false
 	}
 	reference, refers := object["$ref"].(string)
@@ -62,15 +62,15 @@ func (o offered) keep(part any) any {
 		return kept
 	case map[string]any:
 		maps.DeleteFunc(part, func(_ string, value any) bool { return !o.has(value) })
-		if added, ok := part[addsMark].(map[string]any); ok {
+		if added, ok := part[addsKey].(map[string]any); ok {
 			for _, option := range slices.Sorted(maps.Keys(added)) {
 				if o.options[option] {
 					part["description"] = part["description"].(string) + ". " + strings.ReplaceAll(added[option].(string), "{checksums}", o.checksums)
 				}
 			}
 		}
-		delete(part, optionMark)
-		delete(part, addsMark)
+		delete(part, optionKey)
+		delete(part, addsKey)
 		for key := range part {
 			part[key] = o.keep(part[key])
 		}

@@ -95,18 +95,18 @@ func (d *download) answerSelected() error {
 	return visit.Tell(err, "%v in version %s, for which %s stands", store.ErrFileNotFound, chosen.Version, asked.Version)
 }
 
-// versionMark stands for the version in the name of a file of a version that is chosen.
-const versionMark = "@version"
+// versionWord stands for the version in the name of a file of a version that is chosen.
+const versionWord = "@version"
 
-// namesIn returns the names that a file may have in a version: versionMark is the version as
+// namesIn returns the names that a file may have in a version: versionWord is the version as
 // it is spelled or, where there is no such file, without the v that it begins with.
 func namesIn(version, file string) []string {
-	if !strings.Contains(file, versionMark) {
+	if !strings.Contains(file, versionWord) {
 		return []string{file}
 	}
-	names := []string{strings.ReplaceAll(file, versionMark, version)}
+	names := []string{strings.ReplaceAll(file, versionWord, version)}
 	if short, cut := strings.CutPrefix(version, "v"); cut {
-		names = append(names, strings.ReplaceAll(file, versionMark, short))
+		names = append(names, strings.ReplaceAll(file, versionWord, short))
 	}
 	return names
 }

@@ -260,11 +260,11 @@ func (q *request) get(page *view.Version) (*view.Get, error) {
 	if page.Private || page.Draft {
 		user = cmp.Or(q.visit.User(), "NAME")
 	}
-	folder := q.visit.URL() + "/"
-	get := &view.Get{File: file, Commands: view.Downloads(folder+q.at.path()+view.Segment(file), file, digest, user)}
+	base := q.visit.URL() + "/"
+	get := &view.Get{File: file, Commands: view.Downloads(base+q.at.path()+view.Segment(file), file, digest, user)}
 	if page.Latest && q.pages.Selects != nil && q.pages.Selects(latestWord) {
-		of := place{levelPackage, q.at.VersionRef}
-		url := folder + of.path() + latestWord + "/" + ofAnyVersion(file, q.at.Version)
+		of := folder{levelPackage, q.at.VersionRef}
+		url := base + of.path() + latestWord + "/" + ofAnyVersion(file, q.at.Version)
 		get.Commands = append(get.Commands, view.Downloads(url, file, digest, user)[0])
 		get.Commands[len(get.Commands)-1].Label = "curl, always the latest"
 	}

@@ -47,7 +47,7 @@ func (p *Pages) Answers(r *http.Request, path visit.Path) bool {
 
 // Serve implements visit.Wing.
 func (p *Pages) Serve(w http.ResponseWriter, r *http.Request, v *visit.Visit) error {
-	at, err := parsePlace(v.Path)
+	at, err := parseFolder(v.Path)
 	v.About.VersionRef = at.VersionRef
 	form := formOf(r.Header.Values("Accept"))
 	request := &request{pages: p, visit: v, r: r, at: at, nonce: rand.Text()}
@@ -92,7 +92,7 @@ type request struct {
 	pages     *Pages
 	visit     *visit.Visit
 	r         *http.Request
-	at        place
+	at        folder
 	nonce     string
 	selection store.Selection
 	draft     bool // the version is one

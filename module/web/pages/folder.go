@@ -25,15 +25,15 @@ const (
 	levelVersion               // files
 )
 
-// place is a folder.
-type place struct {
+// folder is what one path names: the site, an owner, a package or a version.
+type folder struct {
 	level level
 	store.VersionRef
 }
 
-// parsePlace reads the path of a folder below the prefix. Its errors are
+// parseFolder reads the path of a folder below the prefix. Its errors are
 // store.ErrUnsafePath, store.ErrInvalidOwner and errNoFolder.
-func parsePlace(path visit.Path) (at place, err error) {
+func parseFolder(path visit.Path) (at folder, err error) {
 	segments, err := path.Segments()
 	if err != nil {
 		return at, err
@@ -61,13 +61,13 @@ func parsePlace(path visit.Path) (at place, err error) {
 	return at, err
 }
 
-// segments are the names of the path, which parsePlace reads.
-func (at place) segments() []string {
+// segments are the names of the path, which parseFolder reads.
+func (at folder) segments() []string {
 	return []string{at.Owner, visit.PackageType, at.Package, at.Version}[:at.level]
 }
 
 // path is the escaped path below the prefix, of a folder.
-func (at place) path() string { return joined(at.segments()) }
+func (at folder) path() string { return joined(at.segments()) }
 
 // joined returns the escaped path of a folder, relative to the one that the first name is
 // in.
@@ -89,7 +89,7 @@ func up(levels level) string {
 
 // parents are the links from the registry down to the folder that this one is in. The
 // package type is no step for people: an owner's page has the packages.
-func (at place) parents() (links []view.Link) {
+func (at folder) parents() (links []view.Link) {
 	for i, text := range []string{registryTitle, at.Owner, "", at.Package}[:min(at.level, levelVersion)] {
 		if text != "" && !(at.level == levelType && level(i) == levelOwner) {
 			links = append(links, view.Link{Text: text, URL: up(at.level - level(i))})
@@ -102,7 +102,7 @@ func (at place) parents() (links []view.Link) {
 const registryTitle = "Packages"
 
 // name is what the folder's page is called.
-func (at place) name() string {
+func (at folder) name() string {
 	switch at.level {
 	case levelRegistry:
 		return registryTitle
@@ -115,7 +115,7 @@ func (at place) name() string {
 }
 
 // title is that of the folder's window.
-func (at place) title() string {
+func (at folder) title() string {
 	switch at.level {
 	case levelPackage:
 		return at.Owner + "/" + at.Package
@@ -131,7 +131,7 @@ func withSlash(r *http.Request) string {
 	path := r.URL.EscapedPath()
 	last, err := url.PathUnescape(path[strings.LastIndexByte(path, '/')+1:])
 	if err != nil {
-		return "./" // parsePlace has refused it
+		return "./" // parseFolder has refused it
 	}
 	location := "./" + view.Segment(last) + "/"
 	if r.URL.RawQuery != "" {

@@ -12,14 +12,14 @@ import (
 )
 
 const (
-	// packMark begins the directory of each locator of this package. The directories that
+	// packPrefix begins the directory of each locator of this package. The directories that
 	// store.NewLocator counts through come to it after 7e14 blobs.
-	packMark    = "p"
+	packPrefix  = "p"
 	numberWidth = 7
 )
 
-// place is where a blob is.
-type place struct {
+// address is where a blob is.
+type address struct {
 	pack  uint64
 	slot  int
 	nonce nonce
@@ -27,10 +27,10 @@ type place struct {
 
 var encoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
-// locator writes a place in the form that all locators have.
-func (p place) locator() store.Locator {
-	name := binary.BigEndian.AppendUint16(nil, uint16(p.slot))
-	return store.Locator(packMark + fileName(p.pack) + "/" + encoding.EncodeToString(append(name, p.nonce[:]...)))
+// locator writes an address in the form that all locators have.
+func (a address) locator() store.Locator {
+	name := binary.BigEndian.AppendUint16(nil, uint16(a.slot))
+	return store.Locator(packPrefix + fileName(a.pack) + "/" + encoding.EncodeToString(append(name, a.nonce[:]...)))
 }
 
 // fileName is that of a pack.
@@ -46,24 +46,24 @@ func numberOf(name string) (pack uint64, is bool) {
 }
 
 // Owns tells whether a locator has the form of those that this package gives.
-func Owns(locator store.Locator) bool { return strings.HasPrefix(string(locator), packMark) }
+func Owns(locator store.Locator) bool { return strings.HasPrefix(string(locator), packPrefix) }
 
 // find reads a locator. ErrDamaged when it is none that this package gives.
-func find(locator store.Locator) (p place, err error) {
+func find(locator store.Locator) (a address, err error) {
 	directory, name, err := locator.Split()
 	if err != nil {
-		return p, err
+		return a, err
 	}
-	number, is := numberOf(strings.TrimPrefix(directory, packMark))
+	number, is := numberOf(strings.TrimPrefix(directory, packPrefix))
 	raw, err := encoding.DecodeString(name)
 	if !is || err != nil || len(raw) != 2+nonceSize {
-		return p, fmt.Errorf("malformed locator of a pack %q: %w", string(locator), store.ErrDamaged)
+		return a, fmt.Errorf("malformed locator of a pack %q: %w", string(locator), store.ErrDamaged)
 	}
-	p = place{pack: number, slot: int(binary.BigEndian.Uint16(raw)), nonce: nonce(raw[2:])}
-	if p.locator() != locator {
-		return p, fmt.Errorf("malformed locator of a pack %q: %w", string(locator), store.ErrDamaged)
+	a = address{pack: number, slot: int(binary.BigEndian.Uint16(raw)), nonce: nonce(raw[2:])}
+	if a.locator() != locator {
+		return a, fmt.Errorf("malformed locator of a pack %q: %w", string(locator), store.ErrDamaged)
 	}
-	return p, nil
+	return a, nil
 }
 
 func newNonce() (n nonce) {
