@@ -149,7 +149,7 @@ func (c *cluster) faults(random *rand.Rand) (all []fault) {
 		{"PostgreSQL is stopped at once", func() { c.noError(c.database.Stop("immediate")) }, starts},
 		{"S3 is killed", c.s3.Kill, func() { c.s3.Start(c) }},
 		{"S3 is frozen", func() { c.s3.Freeze(c) }, func() { c.s3.Thaw(c) }},
-		// Seen to fail with a store that takes a bucket that is gone for objects that are.
+		// Seen to log damage, with a store that takes a bucket that is gone for objects that are.
 		{"the bucket is away", func() { c.move(bucket, away) }, func() { c.move(away, bucket) }},
 	}
 	random.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
@@ -200,6 +200,10 @@ func (c *cluster) underFaults() {
 	}
 	c.Logf("%d requests were answered, %d of them refused with 503, %d were not answered; %d files stay",
 		total.answered.Load(), total.refused.Load(), total.open.Load(), len(kept.contents))
+	// Before anything is read again, which would heal it.
+	if marked := c.query(`SELECT damage || ' ' || locator FROM generic_registry.blob WHERE damage <> ''`); len(marked) > 0 {
+		c.Errorf("bytes were taken for damaged: %q", marked)
+	}
 	for _, n := range c.nodes {
 		for path, content := range kept.contents {
 			n.wantBytes(path, content)
