@@ -57,7 +57,7 @@ func (e *entry) start(ctx context.Context, b *Config) error {
 	select {
 	case <-tried.done:
 	case <-ctx.Done():
-		if tried.settle() {
+		if tried.decide() {
 			b.Log.Warn("opening the store takes long, and goes on in the background; requests get 503 until it ends", zap.String("root", b.Root))
 			return nil
 		}

@@ -33,11 +33,11 @@ type opening struct {
 type awaited struct {
 	done    chan struct{} // closed after the try
 	err     error         // of the try; read after done
-	settled atomic.Bool   // the start has given up, or gets err
+	decided atomic.Bool   // the start has given up, or gets err
 }
 
-// settle is true for its first caller only, who decides whether the start fails.
-func (a *awaited) settle() bool { return a.settled.CompareAndSwap(false, true) }
+// decide is true for its first caller only, who decides whether the start fails.
+func (a *awaited) decide() bool { return a.decided.CompareAndSwap(false, true) }
 
 // open opens the store, and tries again until it is open, or nobody uses it.
 func (e *entry) open(ctx context.Context, o *opening) {
@@ -86,7 +86,7 @@ func (e *entry) tryFor(ctx context.Context, o *opening) (returned bool, err erro
 	}
 	for _, tried := range waiting {
 		tried.err = err
-		if tried.settle() && !store.IsState(err) {
+		if tried.decide() && !store.IsState(err) {
 			returned = true
 		}
 		close(tried.done)

@@ -128,7 +128,7 @@ func TestACommitHasTimeForItsBytes(t *testing.T) {
 func TestAChangeThatHasBegunIsFinished(t *testing.T) {
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	ctx, end := waiting.Settled(gone)
+	ctx, end := waiting.Finishing(gone)
 	defer end()
 	if ctx.Err() != nil {
 		t.Errorf("the change depends on the client: %v", ctx.Err())

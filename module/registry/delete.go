@@ -21,7 +21,7 @@ func (r *Registry) DeleteDraftFile(ctx context.Context, ref store.Ref, user stri
 
 func (r *Registry) deleteFile(ctx context.Context, ref store.Ref, act store.Act) error {
 	act.Time = r.now()
-	ctx, cancel := waiting.Settled(ctx)
+	ctx, cancel := waiting.Finishing(ctx)
 	defer cancel()
 	if err := r.IsBehind(); err != nil {
 		return err
@@ -46,7 +46,7 @@ func (r *Registry) DeleteDraft(ctx context.Context, ref store.VersionRef, user s
 
 func (r *Registry) deleteVersion(ctx context.Context, ref store.VersionRef, act store.Act) error {
 	act.Time = r.now()
-	ctx, cancel := waiting.Settled(ctx)
+	ctx, cancel := waiting.Finishing(ctx)
 	defer cancel()
 	if err := r.IsBehind(); err != nil {
 		return err
@@ -61,7 +61,7 @@ func (r *Registry) deleteVersion(ctx context.Context, ref store.VersionRef, act 
 // DeletePackage deletes a package with all its versions. ErrPackageNotFound, ErrNoSpace,
 // ErrUnavailable.
 func (r *Registry) DeletePackage(ctx context.Context, owner, pkg, user string) error {
-	ctx, cancel := waiting.Settled(ctx)
+	ctx, cancel := waiting.Finishing(ctx)
 	defer cancel()
 	if err := r.IsBehind(); err != nil {
 		return err

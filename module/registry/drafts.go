@@ -29,7 +29,7 @@ func (r *Registry) KeepDrafts(ttl time.Duration) { r.draftTTL.Store(int64(ttl)) 
 // and nothing changes. A version that is published already is compared and stays.
 // ErrPackageNotFound, ErrNoSpace, ErrUnavailable.
 func (r *Registry) PublishDraft(ctx context.Context, ref store.VersionRef, expected map[string]store.Digest, user string) ([]store.Difference, error) {
-	ctx, cancel := waiting.Settled(ctx)
+	ctx, cancel := waiting.Finishing(ctx)
 	defer cancel()
 	if err := r.IsBehind(); err != nil {
 		return nil, err

@@ -62,7 +62,7 @@ func (r *Registry) Publish(ctx context.Context, ref store.Ref, creator string, c
 // record names bytes that are durable. The publish is finished even if the client has
 // gone: its record costs less than sweeping the bytes.
 func (r *Registry) record(ctx context.Context, ref store.Ref, creator string, blob store.Blob, stored time.Time, limits Limits) (store.File, error) {
-	recording, cancel := waiting.Settled(ctx)
+	recording, cancel := waiting.Finishing(ctx)
 	defer cancel()
 	file, condemned, err := r.metadata.Publish(recording, store.Publication{
 		Ref:     ref,
@@ -105,7 +105,7 @@ func (r *Registry) admit(ctx context.Context) error {
 
 // drop deletes bytes that a publish stored and that nothing refers to.
 func (r *Registry) drop(ctx context.Context, locator store.Locator) error {
-	ctx, cancel := waiting.Settled(ctx)
+	ctx, cancel := waiting.Finishing(ctx)
 	defer cancel()
 	return r.blobs.Delete(ctx, locator)
 }

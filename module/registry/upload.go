@@ -55,7 +55,7 @@ func (r *Registry) BeginUpload(ctx context.Context, begin NewUpload, request App
 		return Upload{}, err
 	}
 	defer r.releaseUpload(u)
-	beginning, cancel := waiting.Settled(ctx)
+	beginning, cancel := waiting.Finishing(ctx)
 	defer cancel()
 	begun, err := r.blobs.BeginSession(beginning, session)
 	if err != nil {

@@ -262,7 +262,7 @@ func (r *Registry) expire(ctx context.Context, id store.SessionID, u *upload) er
 // dropUpload ends an upload that is not published, and deletes its bytes unless they
 // have a name. Its turn is the caller's.
 func (r *Registry) dropUpload(ctx context.Context, session store.Session, u *upload) error {
-	ctx, cancel := waiting.Settled(ctx)
+	ctx, cancel := waiting.Finishing(ctx)
 	defer cancel()
 	if err := r.IsBehind(); err != nil {
 		return err // the metadata may not know what was published
@@ -283,7 +283,7 @@ func (r *Registry) dropUpload(ctx context.Context, session store.Session, u *upl
 
 // forgetUpload ends a session and leaves its bytes to whoever has them.
 func (r *Registry) forgetUpload(ctx context.Context, session store.Session, u *upload, file *store.File) error {
-	ctx, cancel := waiting.Settled(ctx)
+	ctx, cancel := waiting.Finishing(ctx)
 	defer cancel()
 	if err := r.blobs.EndSession(ctx, session.ID); err != nil {
 		return fmt.Errorf("ending an upload: %w", err)

@@ -143,7 +143,7 @@ func (k *Keeper) NoteDamage(ctx context.Context, blob store.Blob, err error) {
 		return
 	}
 	// Whether the client stays does not matter to the blob.
-	ctx, cancel := waiting.Settled(ctx)
+	ctx, cancel := waiting.Finishing(ctx)
 	defer cancel()
 	damage, err := k.Judge(ctx, blob, err)
 	if err == nil {
@@ -159,7 +159,7 @@ func (k *Keeper) noteGood(ctx context.Context, blob store.Blob) {
 	if blob.Damage == "" {
 		return
 	}
-	ctx, cancel := waiting.Settled(ctx)
+	ctx, cancel := waiting.Finishing(ctx)
 	defer cancel()
 	news, err := k.metadata.MarkDamage(ctx, blob, "")
 	if err != nil || !news {

@@ -51,7 +51,7 @@ func (k *Keeper) readAll(ctx context.Context, scrub store.Scrub) error {
 		return err
 	}
 	// The turn may be over, or the registry be closing: what was done counts.
-	saving, cancel := waiting.Settled(ctx)
+	saving, cancel := waiting.Finishing(ctx)
 	defer cancel()
 	pass.save(saving)
 	if err == nil {

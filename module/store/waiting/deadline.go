@@ -19,9 +19,9 @@ func Bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, Timeout)
 }
 
-// Settled is bounded for a change that is finished even if the client has gone: what
+// Finishing is Bounded for a change that is finished even if the client has gone: what
 // became of it is known then.
-func Settled(ctx context.Context) (context.Context, context.CancelFunc) {
+func Finishing(ctx context.Context) (context.Context, context.CancelFunc) {
 	return Bounded(context.WithoutCancel(ctx))
 }
 
