@@ -76,11 +76,11 @@ func (j *Journal) Checkpoints() ([]Checkpoint, error) { return checkpointsIn(j.p
 // WriteCheckpoint makes a checkpoint durable. Tell calls its argument for each version,
 // file and token that there was; an error of it ends the checkpoint. It may run
 // concurrently with Append. After an error there is no new checkpoint.
-func (j *Journal) WriteCheckpoint(mark store.CheckpointMark, tell func(func(store.Change) error) error) (Checkpoint, error) {
-	made := Checkpoint{Sequence: mark.At.Sequence}
+func (j *Journal) WriteCheckpoint(head store.CheckpointHead, tell func(func(store.Change) error) error) (Checkpoint, error) {
+	made := Checkpoint{Sequence: head.At.Sequence}
 	temporary := disk.Temporary(filepath.Join(j.path, checkpointPrefix))
 	err := disk.WriteDurably(j.options.FS, temporary, func(file io.Writer) (err error) {
-		made.Records, err = j.writeCheckpoint(file, mark, tell)
+		made.Records, err = j.writeCheckpoint(file, head, tell)
 		return err
 	})
 	if err == nil {
@@ -93,7 +93,7 @@ func (j *Journal) WriteCheckpoint(mark store.CheckpointMark, tell func(func(stor
 }
 
 // writeCheckpoint returns how many records there are, which is at least 1: no name has 0.
-func (j *Journal) writeCheckpoint(file io.Writer, mark store.CheckpointMark, tell func(func(store.Change) error) error) (records uint64, err error) {
+func (j *Journal) writeCheckpoint(file io.Writer, head store.CheckpointHead, tell func(func(store.Change) error) error) (records uint64, err error) {
 	var at store.Position
 	var line []byte
 	err = compressed(file, func(zip io.Writer) error {
@@ -109,13 +109,13 @@ func (j *Journal) writeCheckpoint(file io.Writer, mark store.CheckpointMark, tel
 		if _, err := zip.Write(jsonl.AppendHeader(nil, jsonl.NewHeader(j.store, store.Position{}))); err != nil {
 			return err
 		}
-		if err := add(store.Change{Operation: store.OperationCheckpoint, Checkpoint: &mark}); err != nil {
+		if err := add(store.Change{Operation: store.OperationCheckpoint, Checkpoint: &head}); err != nil {
 			return err
 		}
 		if err := tell(add); err != nil {
 			return err
 		}
-		return add(store.Change{Operation: store.OperationEnd, Checkpoint: &mark})
+		return add(store.Change{Operation: store.OperationEnd, Checkpoint: &head})
 	})
 	return max(at.Sequence, 3) - 2, err
 }
@@ -133,35 +133,35 @@ func (j *Journal) nameCheckpoint(temporary string, made Checkpoint) error {
 // ReadCheckpoint calls fn with each line of a checkpoint, the first and the last of all
 // too. The line is fn's to keep. It returns what the checkpoint stands for. ErrDamaged
 // when it is not what was written.
-func (j *Journal) ReadCheckpoint(ctx context.Context, c Checkpoint, fn func(line []byte, change store.Change) error) (mark store.CheckpointMark, err error) {
+func (j *Journal) ReadCheckpoint(ctx context.Context, c Checkpoint, fn func(line []byte, change store.Change) error) (head store.CheckpointHead, err error) {
 	s, err := openSource(c.path(j.path), j.store, segment{first: 1, compressed: true})
 	if err != nil {
-		return mark, err
+		return head, err
 	}
-	mark, err = s.checkpoint(ctx, fn)
-	if err == nil && mark.At.Sequence != c.Sequence {
-		err = fmt.Errorf("%w: it stands for the changes up to %d", store.ErrDamaged, mark.At.Sequence)
+	head, err = s.checkpoint(ctx, fn)
+	if err == nil && head.At.Sequence != c.Sequence {
+		err = fmt.Errorf("%w: it stands for the changes up to %d", store.ErrDamaged, head.At.Sequence)
 	}
 	if err = errors.Join(err, s.Close()); err != nil {
-		return mark, fmt.Errorf("reading checkpoint %s of journal: %w", c.Name(), err)
+		return head, fmt.Errorf("reading checkpoint %s of journal: %w", c.Name(), err)
 	}
-	return mark, nil
+	return head, nil
 }
 
 // checkpoint reads a checkpoint and what ends it.
-func (s *source) checkpoint(ctx context.Context, fn func(line []byte, change store.Change) error) (mark store.CheckpointMark, err error) {
-	mark, err = s.marked(ctx, fn)
+func (s *source) checkpoint(ctx context.Context, fn func(line []byte, change store.Change) error) (head store.CheckpointHead, err error) {
+	head, err = s.checkpointWithin(ctx, fn)
 	if err != nil {
-		return mark, err
+		return head, err
 	}
 	if _, err := s.line(); err != io.EOF {
-		return mark, fmt.Errorf("%w: it does not end where it says", store.ErrDamaged)
+		return head, fmt.Errorf("%w: it does not end where it says", store.ErrDamaged)
 	}
-	return mark, nil
+	return head, nil
 }
 
-// marked reads a checkpoint that something else may follow.
-func (s *source) marked(ctx context.Context, fn func(line []byte, change store.Change) error) (mark store.CheckpointMark, err error) {
+// checkpointWithin reads a checkpoint that something else may follow.
+func (s *source) checkpointWithin(ctx context.Context, fn func(line []byte, change store.Change) error) (head store.CheckpointHead, err error) {
 	for {
 		line, change, err := s.next()
 		if err == io.EOF {
@@ -176,13 +176,13 @@ func (s *source) marked(ctx context.Context, fn func(line []byte, change store.C
 			err = firstError(ctx.Err(), func() error { return fn(line, change) })
 		}
 		if err != nil {
-			return mark, err
+			return head, err
 		}
 		if first {
-			mark = *change.Checkpoint
+			head = *change.Checkpoint
 		}
 		if change.Operation == store.OperationEnd {
-			return mark, nil
+			return head, nil
 		}
 	}
 }

@@ -56,9 +56,9 @@ func (j *Journal) importCheckpoint(ctx context.Context, lines *bufio.Reader) err
 		return nil // the first of all changes, or damage that is found where it is read
 	}
 	s := &source{reader: lines}
-	var told store.CheckpointMark
+	var told store.CheckpointHead
 	_, err = j.WriteCheckpoint(*first.Checkpoint, func(tell func(store.Change) error) (err error) {
-		told, err = s.marked(ctx, func(_ []byte, change store.Change) error {
+		told, err = s.checkpointWithin(ctx, func(_ []byte, change store.Change) error {
 			if change.Operation == store.OperationCheckpoint || change.Operation == store.OperationEnd {
 				return nil
 			}

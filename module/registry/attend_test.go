@@ -27,14 +27,14 @@ func (d *deafStores) wait(call string) {
 	}
 }
 
-func (d *deafStores) Condemned(ctx context.Context, limit int) ([]store.Locator, error) {
+func (d *deafStores) Reclaim(ctx context.Context, limit int) ([]store.Locator, error) {
 	d.wait("listing condemned blobs")
-	return d.stubbornStores.Condemned(ctx, limit)
+	return d.stubbornStores.Reclaim(ctx, limit)
 }
 
-func (d *deafStores) Buried(ctx context.Context, locators []store.Locator) error {
+func (d *deafStores) Bury(ctx context.Context, locators []store.Locator) error {
 	d.wait("recording deleted blobs")
-	return d.stubbornStores.Buried(ctx, locators)
+	return d.stubbornStores.Bury(ctx, locators)
 }
 
 func (d *deafStores) Delete(ctx context.Context, locator store.Locator) error {

@@ -35,7 +35,7 @@ func TestReaperAndSweepAreHeld(t *testing.T) {
 	}
 	release()
 	select {
-	case <-r.Condemned():
+	case <-r.ReapDue():
 	default:
 		t.Error("the reaper is not woken")
 	}

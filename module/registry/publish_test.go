@@ -70,7 +70,7 @@ func (f *fakeStores) Create(context.Context, int64) (store.BlobWriter, error) {
 	return fakeWriter{f}, f.createErr
 }
 
-func (f *fakeStores) Condemned(context.Context, int) ([]store.Locator, error) {
+func (f *fakeStores) Reclaim(context.Context, int) ([]store.Locator, error) {
 	if f.condemnedAsked != nil {
 		f.condemnedAsked <- struct{}{}
 	}

@@ -25,11 +25,11 @@ type stubbornStores struct {
 	modified           time.Time // all of unnamed; zero is long ago
 }
 
-func (s *stubbornStores) Condemned(context.Context, int) ([]store.Locator, error) {
+func (s *stubbornStores) Reclaim(context.Context, int) ([]store.Locator, error) {
 	return slices.Clone(s.condemned), nil
 }
 
-func (s *stubbornStores) Buried(_ context.Context, locators []store.Locator) error {
+func (s *stubbornStores) Bury(_ context.Context, locators []store.Locator) error {
 	s.buried = append(s.buried, locators...)
 	s.condemned = slices.DeleteFunc(s.condemned, func(l store.Locator) bool { return slices.Contains(locators, l) })
 	return nil

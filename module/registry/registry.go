@@ -137,7 +137,7 @@ func (r *Registry) startBackground(ctx context.Context, sweepInterval time.Durat
 	sweep := r.Alone("sweep", 2*sweepInterval, r.Sweep) // what is seen twice is seen by one node
 	reaped, once := make(chan struct{}), sync.Once{}
 	r.background.Go(func() {
-		r.repeat(ctx, "reaping condemned blobs", reapRetryInterval, r.Condemned(), func(ctx context.Context) (int, error) {
+		r.repeat(ctx, "reaping condemned blobs", reapRetryInterval, r.ReapDue(), func(ctx context.Context) (int, error) {
 			defer once.Do(func() { close(reaped) })
 			return reap(ctx)
 		})

@@ -98,12 +98,12 @@ type Change struct {
 	Downloaded *time.Time `json:"downloaded,omitempty"`
 
 	// Checkpoint is in the first line and the last of one.
-	Checkpoint *CheckpointMark `json:"checkpoint,omitempty"`
+	Checkpoint *CheckpointHead `json:"checkpoint,omitempty"`
 }
 
-// CheckpointMark says what a checkpoint stands for: all changes of a journal up to a
+// CheckpointHead says what a checkpoint stands for: all changes of a journal up to a
 // position. Its lines are numbered and chained from 1 on, apart from the journal's.
-type CheckpointMark struct {
+type CheckpointHead struct {
 	At Position `json:"at"`
 	// NextID is the first ID that was not given out then.
 	NextID uint64 `json:"next_id"`

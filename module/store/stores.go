@@ -113,15 +113,15 @@ type MetadataStore interface {
 	// not depend on their number. ErrPackageNotFound, ErrNoSpace, ErrUnavailable.
 	DeletePackage(ctx context.Context, owner, pkg string, act Act) error
 
-	// Condemned returns at most limit locators that no file refers to any more
+	// Reclaim returns at most limit locators that no file refers to any more
 	// and whose bytes may be deleted. It may first do a bounded amount of clean-up
 	// that earlier deletes left to it. None left is an empty result.
-	Condemned(ctx context.Context, limit int) ([]Locator, error)
+	Reclaim(ctx context.Context, limit int) ([]Locator, error)
 
-	// Buried says that the bytes of condemned locators are gone. Locators that
+	// Bury says that the bytes of condemned locators are gone. Locators that
 	// are not condemned are ignored. It may be lost in a crash: then they are
 	// condemned still.
-	Buried(ctx context.Context, locators []Locator) error
+	Bury(ctx context.Context, locators []Locator) error
 
 	// Unnamed returns the given locators that no blob has and that are not condemned.
 	// The locator of an upload that is not published yet is among them, so a caller

@@ -56,7 +56,7 @@ func backupRestored(f *backupFixture) {
 		f.Errorf("ID is %s, want %s", restored.metadata.ID(), f.metadata.ID())
 	}
 	// It lives on: nothing more is swept, new files and backups are made.
-	if count := restored.settle(); count != 4 {
+	if count := restored.reapAndSweep(); count != 4 {
 		f.Errorf("%d blobs for 4 contents", count)
 	}
 	f.noError(restored.publish(ref("alice", "p", "3", "new"), "new"))
@@ -162,7 +162,7 @@ func backupIncrements(f *backupFixture) {
 	restored := f.mustRestore(streams...)
 	f.history(streams...).want(restored)
 	f.history(streams[:2]...).want(f.mustRestore(streams[:2]...))
-	if count := restored.settle(); count != 2 {
+	if count := restored.reapAndSweep(); count != 2 {
 		f.Errorf("%d blobs for 2 contents", count)
 	}
 }

@@ -234,12 +234,12 @@ func (m *catalogModel) publishDraft(t *rapid.T) {
 
 func (m *catalogModel) cleanUp(*rapid.T) {
 	for {
-		locators, err := m.store.Condemned(context.Background(), 100)
+		locators, err := m.store.Reclaim(context.Background(), 100)
 		m.noError(err)
 		if len(locators) == 0 {
 			break
 		}
-		m.noError(m.store.Buried(context.Background(), locators))
+		m.noError(m.store.Bury(context.Background(), locators))
 	}
 	m.noError(m.store.(store.Checked).Check(context.Background(), func(problem string) { m.rt.Errorf("%s", problem) }))
 }

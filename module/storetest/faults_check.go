@@ -59,7 +59,7 @@ func (r *faultRun) checkTidy(step string) {
 	}
 	switch step {
 	case reapStep.name:
-		condemned, err := r.metadata.Condemned(context.Background(), 1)
+		condemned, err := r.metadata.Reclaim(context.Background(), 1)
 		if err != nil || len(condemned) > 0 {
 			r.violate("%s: %v is condemned, %v", step, condemned, err)
 		}

@@ -179,22 +179,22 @@ func offeredUntilBuried(f *metadataFixture) {
 	locator := f.mustPublish(ref("a", "p", "1", "f"), "x").Locator
 	f.noError(f.DeleteFile(context.Background(), ref("a", "p", "1", "f"), act))
 	for range 2 {
-		got, err := f.Condemned(context.Background(), 10)
+		got, err := f.Reclaim(context.Background(), 10)
 		f.noError(err)
 		if !slices.Equal(got, []store.Locator{locator}) {
 			f.Fatalf("condemned: %v", got)
 		}
 		f.reopen()
 	}
-	f.noError(f.Buried(context.Background(), []store.Locator{locator}))
+	f.noError(f.Bury(context.Background(), []store.Locator{locator}))
 	f.reopen()
 	f.wantCondemned()
 }
 
 func buryUnknown(f *metadataFixture) {
 	file := f.mustPublish(ref("a", "p", "1", "f"), "x")
-	f.noError(f.Buried(context.Background(), []store.Locator{file.Locator, store.NewLocator(1)}))
-	f.noError(f.Buried(context.Background(), nil))
+	f.noError(f.Bury(context.Background(), []store.Locator{file.Locator, store.NewLocator(1)}))
+	f.noError(f.Bury(context.Background(), nil))
 	if f.mustLookup(file.Ref) != file || len(f.unnamed(file.Locator)) > 0 {
 		f.Error("the file changed")
 	}

@@ -63,7 +63,7 @@ func closedStore(f *metadataFixture) {
 	errs := map[string]error{
 		"DeleteFile":    f.DeleteFile(ctx, ref("a", "p", "1", "f"), act),
 		"DeleteVersion": f.DeleteVersion(ctx, ref("a", "p", "1", "").VersionRef, act),
-		"Buried":        f.Buried(ctx, []store.Locator{p.Locator}),
+		"Bury":          f.Bury(ctx, []store.Locator{p.Locator}),
 		"SaveScrub":     f.SaveScrub(ctx, store.Scrub{Started: epoch}),
 	}
 	errs["Admit"] = f.Admit(ctx)
@@ -77,7 +77,7 @@ func closedStore(f *metadataFixture) {
 	_, _, errs["Damaged"] = f.Damaged(ctx, 1)
 	_, errs["Blobs"] = f.Blobs(ctx, store.Digest{}, 1)
 	_, errs["LastScrub"] = f.LastScrub(ctx)
-	_, errs["Condemned"] = f.Condemned(ctx, 1)
+	_, errs["Reclaim"] = f.Reclaim(ctx, 1)
 	_, errs["Unnamed"] = f.Unnamed(ctx, []store.Locator{p.Locator})
 	for method, err := range errs {
 		if err == nil {

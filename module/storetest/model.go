@@ -171,7 +171,7 @@ func (m *model) cleanUp(*rapid.T) {
 	for _, file := range m.files {
 		contents[file.content] = true
 	}
-	if count := m.settle(); count != len(contents) {
+	if count := m.reapAndSweep(); count != len(contents) {
 		m.Fatalf("%d blobs for %d contents", count, len(contents))
 	}
 	if checked, ok := m.metadata.(store.Checked); ok {

@@ -131,8 +131,8 @@ func (f *pairFixture) wantContent(r store.Ref, want string) {
 	}
 }
 
-// settle lets the clean-up do its work now, and returns how many blobs are left.
-func (f *pairFixture) settle() int {
+// reapAndSweep lets the clean-up do its work now, and returns how many blobs are left.
+func (f *pairFixture) reapAndSweep() int {
 	f.Helper()
 	_, err := f.Reap(context.Background())
 	f.noError(err)
@@ -175,7 +175,7 @@ func pairReadBack(f *pairFixture) {
 		for r, content := range contents {
 			f.wantContent(r, content)
 		}
-		if count := f.settle(); count != 3 {
+		if count := f.reapAndSweep(); count != 3 {
 			f.Errorf("%d blobs for 3 contents", count)
 		}
 		f.reopen()
@@ -201,7 +201,7 @@ func pairRace(f *pairFixture) {
 	if winners != 1 {
 		f.Errorf("%d winners", winners)
 	}
-	if count := f.settle(); count != 1 {
+	if count := f.reapAndSweep(); count != 1 {
 		f.Errorf("%d blobs are left", count)
 	}
 }
@@ -233,7 +233,7 @@ func pairRefused(f *pairFixture) {
 			f.Errorf("%s: the file can be read: %v", name, err)
 		}
 	}
-	if count := f.settle(); count != 0 {
+	if count := f.reapAndSweep(); count != 0 {
 		f.Errorf("%d blobs are left", count)
 	}
 }
@@ -282,7 +282,7 @@ func pairHeals(f *pairFixture) {
 	f.noError(f.publish(second, "precious"))
 	f.wantContent(first, "precious")
 	f.wantContent(second, "precious")
-	if count := f.settle(); count != 1 {
+	if count := f.reapAndSweep(); count != 1 {
 		f.Errorf("%d blobs are left", count)
 	}
 }
@@ -332,7 +332,7 @@ func pairNothingLeft(f *pairFixture) {
 	for i := range 3 {
 		f.noError(f.DeleteVersion(context.Background(), ref("a", "p", numbered(i), "").VersionRef, "alice"))
 	}
-	if count := f.settle(); count != 0 {
+	if count := f.reapAndSweep(); count != 0 {
 		f.Errorf("%d blobs are left", count)
 	}
 }

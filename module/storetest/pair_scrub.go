@@ -69,7 +69,7 @@ func pairVerifies(f *pairFixture) {
 	if last.Blobs != 300 || last.Damaged != 0 || last.Finished.IsZero() {
 		f.Errorf("the last scrub is %+v", last)
 	}
-	if count := f.settle(); count != 300 {
+	if count := f.reapAndSweep(); count != 300 {
 		f.Errorf("%d blobs are left", count)
 	}
 }
@@ -103,7 +103,7 @@ func pairRotten(f *pairFixture) {
 		f.wantContent(second, content)
 		f.noError(f.DeleteFile(context.Background(), first, "alice"))
 	}
-	if count := f.settle(); count != 1 {
+	if count := f.reapAndSweep(); count != 1 {
 		f.Errorf("%d blobs are left, want 1", count)
 	}
 }

@@ -158,7 +158,7 @@ func sharedRace(f *sharedFixture) {
 	if winners != 1 {
 		f.Errorf("%d winners", winners)
 	}
-	if count := f.nodes[0].settle(); count != 1 {
+	if count := f.nodes[0].reapAndSweep(); count != 1 {
 		f.Errorf("%d blobs are left", count)
 	}
 }

@@ -119,7 +119,7 @@ func (f *metadataFixture) drain() []store.Locator {
 	f.Helper()
 	var all []store.Locator
 	for {
-		locators, err := f.Condemned(context.Background(), 7)
+		locators, err := f.Reclaim(context.Background(), 7)
 		f.noError(err)
 		if len(locators) == 0 {
 			slices.Sort(all)
@@ -128,7 +128,7 @@ func (f *metadataFixture) drain() []store.Locator {
 		if len(locators) > 7 {
 			f.Fatalf("%d locators, limit is 7", len(locators))
 		}
-		f.noError(f.Buried(context.Background(), locators))
+		f.noError(f.Bury(context.Background(), locators))
 		all = append(all, locators...)
 	}
 }

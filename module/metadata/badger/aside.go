@@ -21,14 +21,14 @@ const (
 )
 
 // makeAside makes a directory for what is put aside.
-func (p *place) makeAside() (string, error) {
+func (h *home) makeAside() (string, error) {
 	stamp := time.Now().UTC().Format(asideStamp)
 	for i := 0; ; i++ {
-		name := filepath.Join(p.path(), asidePrefix+stamp)
+		name := filepath.Join(h.path(), asidePrefix+stamp)
 		if i > 0 {
 			name = fmt.Sprintf("%s-%d", name, i)
 		}
-		err := p.fsys.MakeDirectory(name)
+		err := h.fsys.MakeDirectory(name)
 		if errors.Is(err, fs.ErrExist) {
 			continue
 		}
@@ -40,8 +40,8 @@ func (p *place) makeAside() (string, error) {
 }
 
 // removeAsides removes what was put aside long ago, or before too many others.
-func (p *place) removeAsides() error {
-	found, err := filepath.Glob(filepath.Join(p.path(), asidePrefix+"*"))
+func (h *home) removeAsides() error {
+	found, err := filepath.Glob(filepath.Join(h.path(), asidePrefix+"*"))
 	if err != nil {
 		return fmt.Errorf("looking for what was put aside: %w", err)
 	}
@@ -54,7 +54,7 @@ func (p *place) removeAsides() error {
 		if err := os.RemoveAll(name); err != nil {
 			return fmt.Errorf("removing what was put aside: %w", err)
 		}
-		p.log.Info("removed what was put aside", slog.String("directory", name))
+		h.log.Info("removed what was put aside", slog.String("directory", name))
 	}
 	return nil
 }

@@ -100,7 +100,7 @@ func (b *Backend) AdjustMetadata(metadata store.MetadataStore) error {
 	if !ok {
 		return fmt.Errorf("adjusting metadata store: %T is not a Badger store", metadata)
 	}
-	s.room.reserve.Store(b.Reserve)
+	s.space.reserve.Store(b.Reserve)
 	keep := b.Journal.keep()
 	s.kept.Store(&keep)
 	return nil

@@ -36,7 +36,7 @@ func TestMemoryOfWhatWaitsForTheReaperIsBounded(t *testing.T) {
 	defer func() { mustClose(t, s) }()
 	rounds := 0
 	for ; len(left) > 0; rounds++ {
-		page, err := s.Condemned(t.Context(), 1_000)
+		page, err := s.Reclaim(t.Context(), 1_000)
 		if err != nil || len(page) == 0 {
 			t.Fatalf("%d are left, and %d are offered: %v", len(left), len(page), err)
 		}
@@ -46,7 +46,7 @@ func TestMemoryOfWhatWaitsForTheReaperIsBounded(t *testing.T) {
 			}
 			delete(left, locator)
 		}
-		if err := s.Buried(t.Context(), page); err != nil {
+		if err := s.Bury(t.Context(), page); err != nil {
 			t.Fatal(err)
 		}
 		if got := len(s.condemned.known); got > backlogSize {
@@ -58,7 +58,7 @@ func TestMemoryOfWhatWaitsForTheReaperIsBounded(t *testing.T) {
 			}
 		}
 	}
-	if page, err := s.Condemned(t.Context(), 1_000); err != nil || len(page) > 0 {
+	if page, err := s.Reclaim(t.Context(), 1_000); err != nil || len(page) > 0 {
 		t.Errorf("at the end: %d, %v", len(page), err)
 	}
 }
@@ -85,7 +85,7 @@ func TestAReplayCondemnsNothing(t *testing.T) {
 	s = mustOpen(t, root)
 	defer mustClose(t, s)
 	wantListing(t, s, want)
-	if condemned, err := s.Condemned(t.Context(), 100); err != nil || len(condemned) > 0 {
+	if condemned, err := s.Reclaim(t.Context(), 100); err != nil || len(condemned) > 0 {
 		t.Errorf("condemned: %v, %v", condemned, err)
 	}
 	for _, prefix := range []string{condemnedPrefix, gravePrefix} {

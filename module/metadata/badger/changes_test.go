@@ -15,7 +15,7 @@ import (
 // made when the test says.
 func openSegmented(t *testing.T, root string) *Store {
 	t.Helper()
-	s, err := openTuned(filepath.Join(root, "metadata"), discard, disk.OS{}, func(p *place) {
+	s, err := openTuned(filepath.Join(root, "metadata"), discard, disk.OS{}, func(p *home) {
 		p.segment, p.inline, p.checkpointLeast = 2_000, true, 1<<40
 	})
 	if err != nil {

@@ -121,10 +121,10 @@ func (s *Store) writeCheckpoint(ctx context.Context) (o *opened, made journal.Ch
 	if err != nil || state.position.Sequence == 0 {
 		return o, made, err
 	}
-	mark := store.CheckpointMark{At: state.position, NextID: ids.next}
+	head := store.CheckpointHead{At: state.position, NextID: ids.next}
 	attend := func() func() { return waiting.Attend(s.log, "writing a checkpoint") }
 	end := attend()
-	made, err = o.journal.WriteCheckpoint(mark, func(tell func(store.Change) error) error {
+	made, err = o.journal.WriteCheckpoint(head, func(tell func(store.Change) error) error {
 		return tellAll(ctx, state, view, func(change store.Change) error {
 			end()
 			end = attend()

@@ -100,7 +100,7 @@ func TestBackupsGoOnAcrossACheckpoint(t *testing.T) {
 type smallSegments struct{ Backend }
 
 func (b *smallSegments) OpenMetadata(_ context.Context, root string, log *slog.Logger) (store.MetadataStore, error) {
-	return openTuned(b.dir(root), log, disk.OS{}, func(p *place) { p.segment, p.inline, p.checkpointLeast = 1_500, true, 1<<40 })
+	return openTuned(b.dir(root), log, disk.OS{}, func(p *home) { p.segment, p.inline, p.checkpointLeast = 1_500, true, 1<<40 })
 }
 
 // restoreAndCompare restores backups and expects what a store has.

@@ -19,7 +19,7 @@ func (o *opened) fill(ctx context.Context, c journal.Checkpoint) error {
 		return errUnfinished
 	}
 	r := replay{opened: o, total: c.Records}
-	mark, err := o.journal.ReadCheckpoint(ctx, c, func(line []byte, change store.Change) error {
+	head, err := o.journal.ReadCheckpoint(ctx, c, func(line []byte, change store.Change) error {
 		return r.takeWith(ctx, (*batch).applyTold, line, change)
 	})
 	if err != nil {
@@ -28,7 +28,7 @@ func (o *opened) fill(ctx context.Context, c journal.Checkpoint) error {
 	if r.batch == nil {
 		r.batch = o.newReplayed()
 	}
-	r.batch.state.position, r.batch.nextID, r.batch.ids = mark.At, mark.NextID, mark.NextID > 1
+	r.batch.state.position, r.batch.nextID, r.batch.ids = head.At, head.NextID, head.NextID > 1
 	return r.flush()
 }
 

@@ -25,9 +25,9 @@ import (
 func records(t require, s *Store) map[string]string {
 	t.Helper()
 	for { // what the reaper would have done
-		page, err := s.Condemned(context.Background(), 1_000)
+		page, err := s.Reclaim(context.Background(), 1_000)
 		if err == nil {
-			err = s.Buried(context.Background(), page)
+			err = s.Bury(context.Background(), page)
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -82,7 +82,7 @@ type checkpointModel struct {
 }
 
 func (m *checkpointModel) open(t *rapid.T) {
-	s, err := openTuned(filepath.Join(m.root, "metadata"), discard, disk.OS{}, func(p *place) {
+	s, err := openTuned(filepath.Join(m.root, "metadata"), discard, disk.OS{}, func(p *home) {
 		p.segment, p.inline, p.checkpointLeast = 2_000, true, 1<<40
 	})
 	if err != nil {
@@ -103,8 +103,8 @@ func (m *checkpointModel) ref(t *rapid.T) store.Ref {
 	return store.Ref{VersionRef: m.version(t), File: rapid.SampledFrom([]string{"f", "F", "g", "h"}).Draw(t, "file")}
 }
 
-// settled is for a change that may be refused.
-func settled(t *rapid.T, err error) {
+// mayBeRefused is for a change that may be refused.
+func mayBeRefused(t *rapid.T, err error) {
 	for _, refusal := range []error{store.ErrExists, store.ErrPackageNotFound, store.ErrFileNotFound, store.ErrTokenExists, store.ErrTokenNotFound} {
 		if errors.Is(err, refusal) {
 			return
@@ -118,7 +118,7 @@ func settled(t *rapid.T, err error) {
 func (m *checkpointModel) publish(t *rapid.T) {
 	m.clock++
 	_, err := publishAs(m.store, m.ref(t), byte(rapid.IntRange(1, 4).Draw(t, "content")), time.Unix(m.clock, 0))
-	settled(t, err)
+	mayBeRefused(t, err)
 }
 
 func publishAs(s *Store, ref store.Ref, content byte, at time.Time) (store.File, error) {
@@ -129,20 +129,20 @@ func publishAs(s *Store, ref store.Ref, content byte, at time.Time) (store.File,
 }
 
 func (m *checkpointModel) deleteFile(t *rapid.T) {
-	settled(t, m.store.DeleteFile(context.Background(), m.ref(t), testAct))
+	mayBeRefused(t, m.store.DeleteFile(context.Background(), m.ref(t), testAct))
 }
 
 func (m *checkpointModel) deleteVersion(t *rapid.T) {
-	settled(t, m.store.DeleteVersion(context.Background(), m.version(t), testAct))
+	mayBeRefused(t, m.store.DeleteVersion(context.Background(), m.version(t), testAct))
 }
 
 func (m *checkpointModel) addToken(t *rapid.T) {
 	id := rapid.SampledFrom([]string{"aaaaaaaaaa", "bbbbbbbbbb"}).Draw(t, "token")
-	settled(t, m.store.AddToken(context.Background(), grant.Token{ID: id, Name: id, User: "u", Created: time.Unix(5, 0)}, store.Digest{2}))
+	mayBeRefused(t, m.store.AddToken(context.Background(), grant.Token{ID: id, Name: id, User: "u", Created: time.Unix(5, 0)}, store.Digest{2}))
 }
 
 func (m *checkpointModel) deleteToken(t *rapid.T) {
-	settled(t, m.store.DeleteToken(context.Background(), rapid.SampledFrom([]string{"aaaaaaaaaa", "bbbbbbbbbb"}).Draw(t, "token"), testAct))
+	mayBeRefused(t, m.store.DeleteToken(context.Background(), rapid.SampledFrom([]string{"aaaaaaaaaa", "bbbbbbbbbb"}).Draw(t, "token"), testAct))
 }
 
 func (m *checkpointModel) checkpoint(t *rapid.T) {

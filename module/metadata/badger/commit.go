@@ -148,7 +148,7 @@ func (s *Store) beginBatch() (*batch, error) {
 	if s.failed.Load() {
 		return nil, fmt.Errorf("%w: a change failed", store.ErrUnavailable)
 	}
-	if err := firstError(s.descriptors.forChange, s.room.forChange); err != nil {
+	if err := firstError(s.descriptors.forChange, s.space.forChange); err != nil {
 		return nil, err
 	}
 	return newBatch(s.opened), nil

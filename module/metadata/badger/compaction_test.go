@@ -126,9 +126,9 @@ func TestACompactionThatLosesATable(t *testing.T) {
 				t.Error("a snapshot was taken")
 			}
 		},
-		"the store is closed":    func(t *testing.T, s *Store) {},
-		"the process is killed":  func(t *testing.T, s *Store) {},
-		"it is marked meanwhile": func(t *testing.T, s *Store) { s.mark() },
+		"the store is closed":     func(t *testing.T, s *Store) {},
+		"the process is killed":   func(t *testing.T, s *Store) {},
+		"it is checked meanwhile": func(t *testing.T, s *Store) { s.writeChecked() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := t.TempDir()
@@ -140,7 +140,7 @@ func TestACompactionThatLosesATable(t *testing.T) {
 			case "the store is closed":
 				mustClose(t, s)
 				s = mustOpen(t, root)
-			case "the process is killed", "it is marked meanwhile":
+			case "the process is killed", "it is checked meanwhile":
 				killed := t.TempDir()
 				if err := copySparse(killed, root); err != nil {
 					t.Fatal(err)

@@ -125,7 +125,7 @@ func (b *batch) release(digest store.Digest, blob blobRecord) {
 		return
 	}
 	b.state.sums.blobs -= scatterText(string(blob.locator))
-	b.mark(key, &blob, "")
+	b.setDamage(key, &blob, "")
 	b.delete(key)
 	b.condemn(blob.locator)
 }

@@ -11,10 +11,10 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
-// withDescriptors has a place think that the process may open so many more files, besides
-// those that the place holds.
-func withDescriptors(free *atomic.Int64) func(*place) {
-	return func(p *place) {
+// withDescriptors has a store think that the process may open so many more files, besides
+// those that the store holds.
+func withDescriptors(free *atomic.Int64) func(*home) {
+	return func(p *home) {
 		p.descriptors.free = func() uint64 {
 			p.descriptors.mu.Lock()
 			defer p.descriptors.mu.Unlock()

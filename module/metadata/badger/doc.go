@@ -33,9 +33,9 @@
 // The database is some layers behind the journal. Opening (open.go, opened.go) brings it to
 // the journal's end:
 //
-//   - A database that is where the journal is: nothing is done if a mark beside it says of
-//     exactly this manifest that no record is lost (mark.go), and at most one memtable's log
-//     is left. Otherwise all records are compared with each other, because Badger can lose
+//   - A database that is where the journal is: nothing is done if the file checked beside it
+//     says of exactly this manifest that no record is lost (checked.go), and at most one
+//     memtable's log is left. Otherwise all records are compared with each other, because Badger can lose
 //     tables and memtables from the middle without a word.
 //   - A database that is behind: the lines that it lacks are replayed, through the code that
 //     made the changes (replay.go).
@@ -76,15 +76,15 @@
 // # What Badger does not promise
 //
 // Badger 4.9.6 deletes the tables that a compaction was made of even if it could not create
-// one of the new tables. So ledger.go counts the tables that Badger logs before it makes
-// them, and those that its manifest then has. Before anything is decided by a record that
-// is not there, both must agree; else compactions in progress are waited for, or all records
-// are compared.
+// one of the new tables. So compaction_ledger.go counts the tables that Badger logs before it
+// makes them, and those that its manifest then has. Before anything is decided by a record
+// that is not there, both must agree; else compactions in progress are waited for, or all
+// records are compared (compaction_check.go, comparison.go).
 //
 // Badger writes to mapped files, where a block that is missing kills the process. So
 // memtables get their blocks before Badger gets them, and no change is taken below 48 MiB
 // of free space, which is what a compaction of the youngest tables may write before it
-// deletes them (room.go).
+// deletes them (space.go).
 //
 // Badger fails when it cannot open the next memtable's log. So uploads end while the
 // process may still open 32 files, and some are held back and lent to what may begin a

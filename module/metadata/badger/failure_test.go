@@ -18,7 +18,7 @@ import (
 // snapshot then gets an answer, the process lives, and the store heals itself.
 func TestAMemtableThatCannotBeMade(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "metadata")
-	s, err := openTuned(path, discard, disk.OS{}, func(p *place) { p.retry, p.delay = time.Millisecond, 0 })
+	s, err := openTuned(path, discard, disk.OS{}, func(p *home) { p.retry, p.delay = time.Millisecond, 0 })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +49,7 @@ func TestAMemtableThatCannotBeMade(t *testing.T) {
 	for name, use := range map[string]func() error{
 		"a read":     func() error { _, err := s.Lookup(t.Context(), numberedRef("o", 1<<30)); return err },
 		"a list":     func() error { _, err := s.Blobs(t.Context(), store.Digest{}, 10); return err },
-		"the reaper": func() error { _, err := s.Condemned(t.Context(), 10); return err },
+		"the reaper": func() error { _, err := s.Reclaim(t.Context(), 10); return err },
 		"the sweep":  func() error { _, err := s.Unnamed(t.Context(), []store.Locator{"a/b"}); return err },
 		"a snapshot": func() error { _, err := kept.FindBlob(store.Digest{1}); return err },
 		"a delete":   func() error { return s.DeleteFile(t.Context(), numberedRef("o", 0), testAct) },
@@ -85,10 +85,10 @@ func blockNextMemtable(t *testing.T, s *Store) {
 	t.Helper()
 	s.persister.Lock()
 	defer s.persister.Unlock()
-	if err := os.Remove(s.room.next); err != nil {
+	if err := os.Remove(s.space.next); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Mkdir(s.room.next, 0o700); err != nil {
+	if err := os.Mkdir(s.space.next, 0o700); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -114,7 +114,7 @@ func TestFilesThatAreRemovedUnderAStore(t *testing.T) {
 	for _, name := range []string{"FORMAT", ".lock", "journal/*.jsonl"} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "metadata")
-			s, err := openTuned(path, discard, disk.OS{}, func(p *place) { p.idle = time.Millisecond })
+			s, err := openTuned(path, discard, disk.OS{}, func(p *home) { p.idle = time.Millisecond })
 			if err != nil {
 				t.Fatal(err)
 			}

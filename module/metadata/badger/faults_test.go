@@ -72,13 +72,13 @@ func (b besideBadger) Append(name string) (disk.File, error) {
 // openSmall opens a store whose journal rotates after a few changes and has a checkpoint
 // after a few more, and which does nothing beside what it is asked to do.
 func openSmall(path string, fsys disk.FS) (*Store, error) {
-	return openTuned(path, discard, fsys, func(p *place) {
+	return openTuned(path, discard, fsys, func(p *home) {
 		p.segment, p.inline, p.idle, p.retry = 1500, true, time.Hour, time.Millisecond
 		p.checkpointLeast = 5
 	})
 }
 
-func openTuned(path string, log *slog.Logger, fsys disk.FS, tune func(*place)) (*Store, error) {
+func openTuned(path string, log *slog.Logger, fsys disk.FS, tune func(*home)) (*Store, error) {
 	p, err := take(path, smallestReserve, log, fsys)
 	if err != nil {
 		return nil, err

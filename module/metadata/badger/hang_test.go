@@ -24,7 +24,7 @@ func TestABadgerThatHangs(t *testing.T) {
 			once.Do(func() { close(hangs) })
 		}
 	})
-	p := &place{hang: 10 * time.Millisecond, log: slog.New(&log)}
+	p := &home{hang: 10 * time.Millisecond, log: slog.New(&log)}
 	refusal := errors.New("the database says no")
 	err := p.attend(ctx, "opening the database", func() error {
 		<-hangs
@@ -47,7 +47,7 @@ func TestABadgerThatHangs(t *testing.T) {
 func TestAMemtableWithoutRoomIsToldOnce(t *testing.T) {
 	var log messages
 	d := newFullDisk(1 << 40)
-	r := &room{path: t.TempDir(), fsys: d, log: slog.New(&log)}
+	r := &space{path: t.TempDir(), fsys: d, log: slog.New(&log)}
 	for round := 1; round <= 2; round++ {
 		d.refuses.Store(true)
 		for range 10 {

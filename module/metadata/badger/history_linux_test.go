@@ -28,9 +28,9 @@ type measured struct {
 // time after a long history as without, whichever way it is opened. The test logs what
 // it takes, and does not assert times.
 func TestHistoryCostsNothing(t *testing.T) {
-	live, changes, tune := 2_000, 20_000, func(p *place) { p.checkpointLeast, p.segment = 1_000, 256<<10 }
+	live, changes, tune := 2_000, 20_000, func(p *home) { p.checkpointLeast, p.segment = 1_000, 256<<10 }
 	if os.Getenv(long) != "" {
-		live, changes, tune = 100_000, 2_000_000, func(*place) {}
+		live, changes, tune = 100_000, 2_000_000, func(*home) {}
 	}
 	dir := t.TempDir()
 	plain, old := filepath.Join(dir, "plain"), filepath.Join(dir, "old")
@@ -53,7 +53,7 @@ func TestHistoryCostsNothing(t *testing.T) {
 
 // makeHistory makes a store with so many live files and, before that, changes: each file
 // is published and deleted.
-func makeHistory(t *testing.T, root string, live, changes int, tune func(*place)) {
+func makeHistory(t *testing.T, root string, live, changes int, tune func(*home)) {
 	t.Helper()
 	s, err := openTuned(filepath.Join(root, "metadata"), discard, disk.OS{}, tune)
 	if err != nil {
@@ -83,11 +83,11 @@ func makeHistory(t *testing.T, root string, live, changes int, tune func(*place)
 		return s.DeleteFile(context.Background(), ref, testAct)
 	})
 	for { // what the reaper would do
-		page, err := s.Condemned(context.Background(), 1_000)
+		page, err := s.Reclaim(context.Background(), 1_000)
 		if err != nil || len(page) == 0 {
 			break
 		}
-		if err := s.Buried(context.Background(), page); err != nil {
+		if err := s.Bury(context.Background(), page); err != nil {
 			t.Fatal(err)
 		}
 	}

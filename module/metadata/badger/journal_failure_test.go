@@ -92,7 +92,7 @@ func TestReadsGoOnWhileTheJournalFails(t *testing.T) {
 			fsys := &journalDisk{keep: test.keep}
 			var log messages
 			root := t.TempDir()
-			s, err := openTuned(filepath.Join(root, "metadata"), slog.New(&log), fsys, func(*place) {})
+			s, err := openTuned(filepath.Join(root, "metadata"), slog.New(&log), fsys, func(*home) {})
 			if err != nil {
 				t.Fatal(err)
 			}

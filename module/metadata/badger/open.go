@@ -6,15 +6,12 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"path/filepath"
-	"sync/atomic"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
-	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/journal"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
@@ -63,107 +60,39 @@ func databaseOptions(path string, log databaseLog) badger.Options {
 	return o
 }
 
-// place is where a store is, and how it gets at the disk.
-type place struct {
-	claim *directory.Claim
-	kept  atomic.Pointer[journal.Keep]
-	room  *room
-	// descriptors are of the process; each store holds some.
-	descriptors *descriptors
-
-	log   *slog.Logger
-	fsys  disk.FS
-	signs atomic.Int64 // that Badger gets on
-	stuck atomic.Bool  // Badger may write on, whatever becomes of this store
-
-	readOnly bool // the file system takes no writes
-
-	// Tests have these otherwise.
-	segment               int64 // size of the journal's segments; 0 is the default
-	inline                bool  // compress them, and make checkpoints, at once
-	checkpointLeast       int   // checkpointLeast
-	idle, retry, patience time.Duration
-	delay                 time.Duration // persistDelay
-	hang                  time.Duration // hangTime
-}
-
-func (p *place) path() string { return p.claim.Path }
-
-func (p *place) journalPath() string { return filepath.Join(p.path(), journalDirectory) }
-
-// keep is which segments of the journal stay.
-func (p *place) keep() journal.Keep {
-	if kept := p.kept.Load(); kept != nil {
-		return *kept
-	}
-	return journal.Keep{}
-}
-
-func (p *place) journalOptions() journal.Options {
-	return journal.Options{FS: p.fsys, Log: p.log, SegmentSize: p.segment, Inline: p.inline}
-}
-
-// take claims a directory. Nothing in it is opened yet.
-func take(path string, reserve int64, log *slog.Logger, fsys disk.FS) (*place, error) {
-	claim, err := directory.Take(path, layout, layoutVersion)
-	if err != nil {
-		return nil, directory.OpenFault(err)
-	}
-	p := &place{
-		claim: claim, log: log, fsys: fsys,
-		room: &room{path: claim.Path, fsys: fsys, log: log}, descriptors: newDescriptors(),
-		idle: idleInterval, retry: retryInterval, patience: compactionPatience, delay: persistDelay, hang: hangTime,
-		checkpointLeast: checkpointLeast,
-		readOnly:        disk.IsReadOnly(claim.Path),
-	}
-	p.room.reserve.Store(reserve)
-	return p, nil
-}
-
-// release gives the directory back after an error, or none, unless Badger may still
-// write to it.
-func (p *place) release(err error) error {
-	p.descriptors.letGo(heldDescriptors)
-	if p.stuck.Load() {
-		p.claim.Abandon()
-		return err
-	}
-	return errors.Join(err, p.claim.Release())
-}
-
 // open opens the journal and the database, and brings the database to where the
 // journal is: by replaying what it lacks, or all of it when it is damaged. Without
 // room it does not even try: Badger would kill the process.
-func (p *place) open(ctx context.Context) (*opened, error) {
-	if p.stuck.Load() {
+func (h *home) open(ctx context.Context) (*opened, error) {
+	if h.stuck.Load() {
 		return nil, errStuck
 	}
-	if p.readOnly {
-		o, err := p.openReadOnly(ctx)
+	if h.readOnly {
+		o, err := h.openReadOnly(ctx)
 		return o, directory.OpenFault(err)
 	}
-	if err := p.room.forOpening(); err != nil {
+	if err := h.space.forOpening(); err != nil {
 		return nil, err
 	}
-	j, err := journal.Open(p.journalPath(), p.journalOptions())
+	j, err := journal.Open(h.journalPath(), h.journalOptions())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, p.journalFault(err)
+		return nil, h.journalFault(err)
 	}
-	o, err := p.openOver(ctx, j)
-	if errors.Is(err, errDatabase) && j != nil && ctx.Err() == nil && !p.stuck.Load() {
-		o, err = p.remake(ctx, j, err)
+	o, err := h.openOver(ctx, j)
+	if errors.Is(err, errDatabase) && j != nil && ctx.Err() == nil && !h.stuck.Load() {
+		o, err = h.remake(ctx, j, err)
 	}
 	if err != nil {
 		return nil, directory.OpenFault(err)
 	}
-	if err := firstError(o.journal.Begin, p.room.setAside); err != nil {
+	if err := firstError(o.journal.Begin, h.space.setAside); err != nil {
 		return nil, errors.Join(directory.Full(err), o.close(ctx))
 	}
 	return o, nil
 }
 
 // journalFault says what helps against a damaged journal.
-func (p *place) journalFault(err error) error {
+func (h *home) journalFault(err error) error {
 	if errors.Is(err, store.ErrDamaged) {
 		return fmt.Errorf("%w: run `caddy generic-registry rebuild --journal` to rebuild the journal from the database, or restore a backup", err)
 	}
@@ -171,21 +100,21 @@ func (p *place) journalFault(err error) error {
 }
 
 // openOver opens the database with its journal, nil for a store that has none yet.
-func (p *place) openOver(ctx context.Context, j *journal.Journal) (*opened, error) {
-	o, err := p.openDatabase(ctx)
+func (h *home) openOver(ctx context.Context, j *journal.Journal) (*opened, error) {
+	o, err := h.openDatabase(ctx)
 	if err != nil {
 		return nil, err
 	}
 	o.journal = j
-	if err := p.settle(ctx, o); err != nil {
+	if err := h.reconcile(ctx, o); err != nil {
 		return nil, errors.Join(err, o.closeDatabase(ctx))
 	}
 	return o, nil
 }
 
-// settle makes sure that database and journal belong together and are at one
+// reconcile makes sure that database and journal belong together and are at one
 // position.
-func (p *place) settle(ctx context.Context, o *opened) error {
+func (h *home) reconcile(ctx context.Context, o *opened) error {
 	known, err := o.read()
 	if err != nil {
 		return contradiction(err)
@@ -193,9 +122,9 @@ func (p *place) settle(ctx context.Context, o *opened) error {
 	switch {
 	case o.journal == nil && known:
 		return fmt.Errorf("%w: the journal in %s is missing: run `caddy generic-registry rebuild --journal` to rebuild it from the database, or restore a backup",
-			store.ErrDamaged, p.journalPath())
+			store.ErrDamaged, h.journalPath())
 	case o.journal == nil:
-		if o.journal, err = journal.Create(p.journalPath(), newStoreID(), p.journalOptions()); err != nil {
+		if o.journal, err = journal.Create(h.journalPath(), newStoreID(), h.journalOptions()); err != nil {
 			return fmt.Errorf("creating journal: %w", err)
 		}
 		if err := o.name(); err != nil {
@@ -206,41 +135,41 @@ func (p *place) settle(ctx context.Context, o *opened) error {
 			return fmt.Errorf("naming database: %w", err)
 		}
 	case o.id != o.journal.Store():
-		return fmt.Errorf("%w: the journal in %s is of another store", store.ErrDamaged, p.journalPath())
+		return fmt.Errorf("%w: the journal in %s is of another store", store.ErrDamaged, h.journalPath())
 	}
 	replayed, err := o.catchUp(ctx)
 	if err != nil {
 		return fmt.Errorf("bringing the database to the journal's end: %w", err)
 	}
 	if replayed > 0 {
-		p.log.Warn("the database was behind its journal; the changes it lacked are made again", slog.Uint64("changes", replayed))
+		h.log.Warn("the database was behind its journal; the changes it lacked are made again", slog.Uint64("changes", replayed))
 		if err := o.cleanUpLeft(ctx); err != nil {
 			return err
 		}
 	}
-	return o.checkUnlessKnown(ctx, p.log)
+	return o.checkUnlessKnown(ctx, h.log)
 }
 
 // openDatabase opens Badger's files, once they have been looked at. What it holds is
 // durable once it is flushed.
-func (p *place) openDatabase(ctx context.Context) (*opened, error) {
-	o := &opened{place: p, ledger: newLedger(p.path())}
-	options := databaseOptions(p.path(), databaseLog{p.log, o.ledger, &p.signs})
+func (h *home) openDatabase(ctx context.Context) (*opened, error) {
+	o := &opened{home: h, ledger: newLedger(h.path())}
+	options := databaseOptions(h.path(), databaseLog{h.log, o.ledger, &h.signs})
 	waiting.ReportProgress(ctx, waiting.Progress{Doing: "looking at the files of the database"})
 	err := firstError(
-		func() error { return p.descriptors.forOpening(p.path()) },
-		func() error { return checkFiles(p.path(), options, p.log) },
-		p.room.makeDiscard, o.ledger.begin,
+		func() error { return h.descriptors.forOpening(h.path()) },
+		func() error { return checkFiles(h.path(), options, h.log) },
+		h.space.makeDiscard, o.ledger.begin,
 	)
 	if err != nil {
 		return nil, err
 	}
-	err = p.attend(ctx, "opening the database", func() (err error) {
+	err = h.attend(ctx, "opening the database", func() (err error) {
 		o.db, err = openBadger(options)
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%w; its files in %s were looked at and are whole", err, p.path())
+		return nil, fmt.Errorf("%w; its files in %s were looked at and are whole", err, h.path())
 	}
 	return o, nil
 }

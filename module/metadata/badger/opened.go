@@ -22,7 +22,7 @@ var errDatabase = fmt.Errorf("%w: the database is not what was written", store.E
 // opened is what a store has open: the database and its journal, at one position.
 // After opening it is the committer's, but for the database.
 type opened struct {
-	place   *place
+	home    *home
 	db      *database
 	ledger  *ledger
 	journal *journal.Journal
@@ -72,7 +72,7 @@ func (o *opened) catchUp(ctx context.Context) (replayed uint64, err error) {
 	if behind, err := o.isBehind(); err != nil || !behind {
 		return 0, err
 	}
-	if !o.place.readOnly {
+	if !o.home.readOnly {
 		if err := o.journal.Renew(); err != nil {
 			return 0, err
 		}
@@ -128,7 +128,7 @@ var errHistories = fmt.Errorf("%w: the journal and the database have two histori
 func (o *opened) close(ctx context.Context) error {
 	err := o.closeDatabase(ctx)
 	if err == nil {
-		_ = o.ledger.mark() // without it the next start only takes longer
+		_ = o.ledger.writeChecked() // without it the next start only takes longer
 	}
 	if o.journal == nil {
 		return err
@@ -137,7 +137,7 @@ func (o *opened) close(ctx context.Context) error {
 }
 
 func (o *opened) closeDatabase(ctx context.Context) error {
-	err := o.place.attend(ctx, "closing the database", func() error { return closeBadger(o.db) })
+	err := o.home.attend(ctx, "closing the database", func() error { return closeBadger(o.db) })
 	if err == nil && o.links != "" {
 		err = os.RemoveAll(o.links)
 	}
@@ -149,27 +149,27 @@ const hangTime = time.Minute
 
 // attend waits for a call of Badger's, which ends when it likes, and says so when it
 // has shown no progress for long: then it may never end.
-func (p *place) attend(ctx context.Context, what string, call func() error) error {
+func (h *home) attend(ctx context.Context, what string, call func() error) error {
 	waiting.ReportProgress(ctx, waiting.Progress{Doing: what})
 	done := make(chan error, 1)
 	go func() { done <- call() }()
-	ticker := time.NewTicker(p.hang / 10)
+	ticker := time.NewTicker(h.hang / 10)
 	defer ticker.Stop()
-	for last, since := p.signs.Load(), time.Now(); ; {
+	for last, since := h.signs.Load(), time.Now(); ; {
 		select {
 		case err := <-done:
 			if errors.Is(err, errStuck) {
-				p.stuck.Store(true)
+				h.stuck.Store(true)
 			}
 			return err
 		case <-ticker.C:
 		}
-		if now := p.signs.Load(); now != last {
+		if now := h.signs.Load(); now != last {
 			last, since = now, time.Now()
-		} else if time.Since(since) >= p.hang {
+		} else if time.Since(since) >= h.hang {
 			since = time.Now()
-			p.log.Error("Badger hangs: a call shows no progress; if it stays so, restart Caddy", slog.String("call", what), slog.Duration("for", p.hang))
-			waiting.ReportProgress(ctx, waiting.Progress{Doing: fmt.Sprintf("%s hangs: no progress for %s; if it stays so, restart Caddy", what, p.hang)})
+			h.log.Error("Badger hangs: a call shows no progress; if it stays so, restart Caddy", slog.String("call", what), slog.Duration("for", h.hang))
+			waiting.ReportProgress(ctx, waiting.Progress{Doing: fmt.Sprintf("%s hangs: no progress for %s; if it stays so, restart Caddy", what, h.hang)})
 		}
 	}
 }

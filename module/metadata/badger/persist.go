@@ -74,7 +74,7 @@ func (s *Store) persistAll() error {
 		db.followed(layers)
 		s.commits.Add(1)
 		signal(s.due)
-		s.room.followMemtable()
+		s.space.followMemtable()
 	}
 	return nil
 }

@@ -116,22 +116,22 @@ func TestNoBytesGoBeforeTheDatabaseKnows(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*persistDelay)
 	defer cancel()
-	if locators, err := s.Condemned(ctx, 10); !errors.Is(err, context.DeadlineExceeded) {
+	if locators, err := s.Reclaim(ctx, 10); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("condemned before the database knows: %v, %v", locators, err)
 	}
 	release(nil)
 	var condemned []store.Locator
 	for len(condemned) < 2 {
-		locators, err := s.Condemned(t.Context(), 10)
+		locators, err := s.Reclaim(t.Context(), 10)
 		if err != nil || len(locators) == 0 {
 			t.Fatalf("condemned are %v and %v, %v", condemned, locators, err)
 		}
-		if err := s.Buried(t.Context(), locators); err != nil {
+		if err := s.Bury(t.Context(), locators); err != nil {
 			t.Fatal(err)
 		}
 		condemned = append(condemned, locators...)
 	}
-	if locators, err := s.Condemned(t.Context(), 10); err != nil || len(locators) > 0 {
+	if locators, err := s.Reclaim(t.Context(), 10); err != nil || len(locators) > 0 {
 		t.Errorf("still condemned: %v, %v", locators, err)
 	}
 }
@@ -159,11 +159,11 @@ func TestTheReaperIsToldOfAllThatIsStored(t *testing.T) {
 	<-stored
 	ctx, cancel := context.WithTimeout(t.Context(), persistDelay)
 	defer cancel()
-	if locators, err := s.Condemned(ctx, 10); !errors.Is(err, context.DeadlineExceeded) {
+	if locators, err := s.Reclaim(ctx, 10); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("the reaper is told %v, %v", locators, err)
 	}
 	close(hold)
-	if locators, err := s.Condemned(t.Context(), 10); err != nil || len(locators) != 1 {
+	if locators, err := s.Reclaim(t.Context(), 10); err != nil || len(locators) != 1 {
 		t.Errorf("the reaper is told %v, %v", locators, err)
 	}
 }

@@ -182,7 +182,7 @@ func (b *batch) refer(key []byte, blob *blobRecord, p store.Publication) (condem
 	}
 	b.state.sums.blobs += scatterText(string(p.Locator))
 	if surplus != p.Locator {
-		b.mark(key, blob, "")
+		b.setDamage(key, blob, "")
 	}
 	blob.locator, blob.size = p.Locator, uint64(p.Size)
 	blob.references++

@@ -27,37 +27,37 @@ const replayedReadOnly = 200_000
 var errReadOnly = fmt.Errorf("%w: the file system is read-only; make it writable, and restart Caddy", store.ErrUnavailable)
 
 // openReadOnly opens a database and its journal, and writes nothing beside them.
-func (p *place) openReadOnly(ctx context.Context) (*opened, error) {
-	p.log.Error("the file system is read-only; files are read, and no changes are taken", slog.String("path", p.path()))
-	j, err := journal.Open(p.journalPath(), p.journalOptions())
+func (h *home) openReadOnly(ctx context.Context) (*opened, error) {
+	h.log.Error("the file system is read-only; files are read, and no changes are taken", slog.String("path", h.path()))
+	j, err := journal.Open(h.journalPath(), h.journalOptions())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: %w", errReadOnly, err)
 	}
 	if err != nil {
-		return nil, p.journalFault(err)
+		return nil, h.journalFault(err)
 	}
-	links, err := p.linkTables()
+	links, err := h.linkTables()
 	if err != nil {
 		return nil, fmt.Errorf("%w: linking the tables, to read them: %w", errReadOnly, err)
 	}
-	o := &opened{place: p, ledger: newLedger(links), journal: j, links: links}
+	o := &opened{home: h, ledger: newLedger(links), journal: j, links: links}
 	if err := o.openTables(); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(links))
 	}
-	if err := o.settleReadOnly(ctx); err != nil {
+	if err := o.reconcileReadOnly(ctx); err != nil {
 		return nil, errors.Join(err, o.closeDatabase(ctx))
 	}
 	return o, nil
 }
 
 // linkTables makes a directory with links to what Badger needs to read the tables.
-func (p *place) linkTables() (links string, err error) {
-	names, err := filepath.Glob(filepath.Join(p.path(), "*.sst"))
+func (h *home) linkTables() (links string, err error) {
+	names, err := filepath.Glob(filepath.Join(h.path(), "*.sst"))
 	if err != nil {
 		return "", err
 	}
-	for _, name := range []string{"MANIFEST", "KEYREGISTRY", markFile} {
-		if name = filepath.Join(p.path(), name); isThere(name) {
+	for _, name := range []string{"MANIFEST", "KEYREGISTRY", checkedFile} {
+		if name = filepath.Join(h.path(), name); isThere(name) {
 			names = append(names, name)
 		}
 	}
@@ -78,7 +78,7 @@ func isThere(name string) bool {
 }
 
 func (o *opened) openTables() error {
-	options := databaseOptions(o.links, databaseLog{o.place.log, o.ledger, &o.place.signs}).WithReadOnly(true)
+	options := databaseOptions(o.links, databaseLog{o.home.log, o.ledger, &o.home.signs}).WithReadOnly(true)
 	if _, err := checkTables(o.links, options); err != nil {
 		return err
 	}
@@ -90,9 +90,9 @@ func (o *opened) openTables() error {
 	return err
 }
 
-// settleReadOnly is settle, for a database that can be brought to its journal's end in
+// reconcileReadOnly is reconcile, for a database that can be brought to its journal's end in
 // memory.
-func (o *opened) settleReadOnly(ctx context.Context) error {
+func (o *opened) reconcileReadOnly(ctx context.Context) error {
 	known, err := o.read()
 	if err != nil {
 		return contradiction(err)
@@ -106,5 +106,5 @@ func (o *opened) settleReadOnly(ctx context.Context) error {
 	if _, err := o.catchUp(ctx); err != nil {
 		return fmt.Errorf("reading what the database lacks from the journal: %w", err)
 	}
-	return o.checkUnlessKnown(ctx, o.place.log)
+	return o.checkUnlessKnown(ctx, o.home.log)
 }

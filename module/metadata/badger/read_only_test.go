@@ -107,7 +107,7 @@ func TestAReadOnlyFileSystemIsNotRepaired(t *testing.T) {
 	}
 }
 
-func readOnly(p *place) { p.readOnly = true }
+func readOnly(p *home) { p.readOnly = true }
 
 func openReadOnly(t *testing.T, root string) *Store {
 	t.Helper()

@@ -89,7 +89,7 @@ func (o *opened) newReplayed() *batch {
 func (o *opened) persistBatch(b *batch) error {
 	defer b.end()
 	b.commit(o)
-	if o.place.readOnly {
+	if o.home.readOnly {
 		o.db.followed([]*layer{b.layer}) // nobody waits for what stays in memory
 		return nil
 	}

@@ -78,7 +78,7 @@ func TestReplayedFilesShareTheirBytes(t *testing.T) {
 			t.Errorf("file %d is at %s, %v; want %s", i, file.Locator, err, kept)
 		}
 	}
-	condemned, err := again.Condemned(t.Context(), 100)
+	condemned, err := again.Reclaim(t.Context(), 100)
 	if err != nil || slices.Contains(condemned, kept) {
 		t.Errorf("condemned: %v, %v", condemned, err)
 	}
@@ -87,7 +87,7 @@ func TestReplayedFilesShareTheirBytes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if condemned, err = again.Condemned(t.Context(), 100); err != nil || !slices.Contains(condemned, kept) {
+	if condemned, err = again.Reclaim(t.Context(), 100); err != nil || !slices.Contains(condemned, kept) {
 		t.Errorf("condemned after the last: %v, %v", condemned, err)
 	}
 }

@@ -29,7 +29,7 @@ func TestRotInTheJournalIsRepaired(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			root := t.TempDir()
 			open := func() *Store {
-				s, err := openTuned(filepath.Join(root, "metadata"), discard, disk.OS{}, func(p *place) {
+				s, err := openTuned(filepath.Join(root, "metadata"), discard, disk.OS{}, func(p *home) {
 					p.segment, p.inline, p.checkpointLeast = 2_000, true, 1<<40
 				})
 				if err != nil {
@@ -76,7 +76,7 @@ func TestRotInTheJournalIsRepaired(t *testing.T) {
 // journal, whatever that is like.
 func TestRotThatCannotBeRepairedIsTold(t *testing.T) {
 	root := t.TempDir()
-	s, err := openTuned(filepath.Join(root, "metadata"), discard, disk.OS{}, func(p *place) { p.segment, p.inline = 1_500, true })
+	s, err := openTuned(filepath.Join(root, "metadata"), discard, disk.OS{}, func(p *home) { p.segment, p.inline = 1_500, true })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func TestRotThatCannotBeRepairedIsTold(t *testing.T) {
 func TestRebuildTakesWhatIsWhole(t *testing.T) {
 	for _, both := range []bool{false, true} {
 		root := t.TempDir()
-		s, err := openTuned(filepath.Join(root, "metadata"), discard, disk.OS{}, func(p *place) { p.segment, p.inline = 1_500, true })
+		s, err := openTuned(filepath.Join(root, "metadata"), discard, disk.OS{}, func(p *home) { p.segment, p.inline = 1_500, true })
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -140,11 +140,11 @@ func writeStart(ctx context.Context, j *journal.Journal, to uint64, w io.Writer)
 	if err != nil || !found {
 		return store.Position{}, err
 	}
-	mark, err := j.ReadCheckpoint(ctx, start, func(line []byte, _ store.Change) error {
+	head, err := j.ReadCheckpoint(ctx, start, func(line []byte, _ store.Change) error {
 		_, err := w.Write(line)
 		return err
 	})
-	return mark.At, err
+	return head.At, err
 }
 
 var (

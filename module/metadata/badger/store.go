@@ -22,7 +22,7 @@ import (
 // the database (persist.go). When it is not known whether a change was stored, the
 // store opens its files again (watch.go).
 type Store struct {
-	*place
+	*home
 	*feed.Feed
 	id string
 
@@ -78,24 +78,24 @@ type Store struct {
 
 // open claims a directory and opens the store in it.
 func open(ctx context.Context, path string, reserve int64, log *slog.Logger, fsys disk.FS) (*Store, error) {
-	p, err := take(path, reserve, log, fsys)
+	h, err := take(path, reserve, log, fsys)
 	if err != nil {
 		return nil, err
 	}
-	s, err := p.openStore(ctx)
+	s, err := h.openStore(ctx)
 	if err != nil {
-		return nil, p.release(err)
+		return nil, h.release(err)
 	}
 	return s, nil
 }
 
-func (p *place) openStore(ctx context.Context) (*Store, error) {
-	o, err := p.open(ctx)
+func (h *home) openStore(ctx context.Context) (*Store, error) {
+	o, err := h.open(ctx)
 	if err != nil {
 		return nil, directory.OpenFault(err)
 	}
 	s := &Store{
-		place:      p,
+		home:       h,
 		id:         o.id,
 		opened:     o,
 		operations: make(chan *operation, queueLength),
@@ -112,11 +112,11 @@ func (p *place) openStore(ctx context.Context) (*Store, error) {
 		graves:     backlog{prefix: gravePrefix},
 		tombs:      backlog{prefix: tombPrefix},
 	}
-	s.Feed = feed.New(p.path(), p.fsys, s.journalNow)
+	s.Feed = feed.New(h.path(), h.fsys, s.journalNow)
 	s.Announce(o.state.position.Sequence)
 	s.load()
 	if err := o.awaitFlush(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("loading database in %s: %w", p.path(), err), o.close(ctx))
+		return nil, errors.Join(fmt.Errorf("loading database in %s: %w", h.path(), err), o.close(ctx))
 	}
 	s.life, s.end = context.WithCancel(context.Background())
 	if s.readOnly {
@@ -127,9 +127,9 @@ func (p *place) openStore(ctx context.Context) (*Store, error) {
 	if err := s.removeAsides(); err != nil {
 		s.log.Warn("what was put aside stays", slog.Any("error", err))
 	}
-	s.room.balance()
+	s.space.keepBallast()
 	s.descriptors.hold()
-	s.mark()
+	s.writeChecked()
 	s.background.Go(s.commitLoop)
 	s.background.Go(s.persistLoop)
 	s.background.Go(s.watch)
@@ -155,7 +155,7 @@ func (s *Store) Admit(ctx context.Context) error {
 	if err := s.usable(ctx); err != nil {
 		return err
 	}
-	return firstError(s.descriptors.forUpload, s.room.forUpload)
+	return firstError(s.descriptors.forUpload, s.space.forUpload)
 }
 
 // Clock implements store.MetadataStore.
@@ -229,7 +229,7 @@ func (s *Store) Condition() store.Condition {
 	if err != nil {
 		s.log.Warn("asking for free space", slog.Any("error", err))
 	}
-	condition.Space = directory.Space(free, s.room.reserve.Load())
+	condition.Space = directory.Space(free, s.space.reserve.Load())
 	if free := s.descriptors.free(); free != disk.Unlimited {
 		condition.Space.FreeDescriptors, condition.Space.ReserveDescriptors = free, reserveDescriptors
 	}
@@ -252,7 +252,7 @@ func (s *Store) Close() error {
 	if s.opened != nil {
 		err = s.opened.close(context.Background())
 	}
-	return s.place.release(err)
+	return s.home.release(err)
 }
 
 // journalNow returns the journal that is open. ErrUnavailable.

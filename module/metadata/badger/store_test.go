@@ -240,7 +240,7 @@ func TestAfterAFailedCommitNothingIsPromised(t *testing.T) {
 	if _, err := s.Unnamed(t.Context(), nil); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("the sweep is told %v", err)
 	}
-	if _, err := s.Condemned(t.Context(), 1); !errors.Is(err, store.ErrUnavailable) {
+	if _, err := s.Reclaim(t.Context(), 1); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("the reaper is told %v", err)
 	}
 	if condition := s.Condition(); !errors.Is(condition.Fault, store.ErrUnavailable) || condition.Readable {

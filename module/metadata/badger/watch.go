@@ -42,11 +42,11 @@ func (s *Store) watch() {
 			s.recover()
 		case <-timer.C:
 			exit.Survive()
-			s.room.balance()
+			s.space.keepBallast()
 			s.descriptors.hold()
 			s.lookAtFiles()
 			s.recover()
-			s.mark()
+			s.writeChecked()
 		}
 		interval := s.idle
 		now := s.commits.Load()
@@ -93,10 +93,10 @@ func (s *Store) checkJournalFile() error {
 	return s.opened.journal.Check()
 }
 
-// mark keeps, now and then, what a start would otherwise have to find out. What a
+// writeChecked keeps, now and then, what a start would otherwise have to find out. What a
 // compaction lost can bring back what was deleted, so that reads find it: that must
 // not last.
-func (s *Store) mark() {
+func (s *Store) writeChecked() {
 	o, err := s.enter()
 	if err != nil {
 		return
@@ -105,8 +105,8 @@ func (s *Store) mark() {
 	if s.failed.Load() || s.trust() != nil {
 		return
 	}
-	if err := o.ledger.mark(); err != nil {
-		s.log.Debug("marking the database as checked", slog.Any("error", err))
+	if err := o.ledger.writeChecked(); err != nil {
+		s.log.Debug("keeping that the database is checked", slog.Any("error", err))
 	}
 }
 
@@ -122,9 +122,9 @@ func (s *Store) recover() {
 	switch {
 	case s.opened == nil || s.opened.db.hasFailed():
 		s.flushing = false
-		err = firstError(s.room.forOpening, s.probe, s.reopen)
+		err = firstError(s.space.forOpening, s.probe, s.reopen)
 	case !s.flushing:
-		err = firstError(s.room.forChange, s.probe, s.reopenJournal)
+		err = firstError(s.space.forChange, s.probe, s.reopenJournal)
 	}
 	if err == nil {
 		err = s.resume()

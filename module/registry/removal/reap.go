@@ -23,8 +23,8 @@ func (r *Remover) WakeReaper() {
 	}
 }
 
-// Condemned has a token when there may be bytes to reap.
-func (r *Remover) Condemned() <-chan struct{} { return r.condemned }
+// ReapDue has a token when there may be bytes to reap.
+func (r *Remover) ReapDue() <-chan struct{} { return r.condemned }
 
 // Reap deletes the bytes of every condemned locator, and what a crash brought back, and
 // returns how many there were. It runs in the background after each delete; who calls it besides
@@ -76,7 +76,7 @@ func (r *Remover) reapBatch(ctx context.Context) (removed int, err error) {
 	}
 	defer r.hold.end()
 	end := waiting.Attend(r.log, "listing condemned blobs")
-	locators, err := r.metadata.Condemned(ctx, r.condemnedAtOnce())
+	locators, err := r.metadata.Reclaim(ctx, r.condemnedAtOnce())
 	end()
 	if err != nil {
 		return 0, fmt.Errorf("listing condemned blobs: %w", err)
@@ -89,7 +89,7 @@ func (r *Remover) reapBatch(ctx context.Context) (removed int, err error) {
 	deleted, err := r.remove(ctx, locators)
 	// Only now: a crash in between reaps the same locators again.
 	end = waiting.Attend(r.log, "recording deleted blobs")
-	buryErr := r.metadata.Buried(ctx, deleted)
+	buryErr := r.metadata.Bury(ctx, deleted)
 	end()
 	if buryErr != nil {
 		return 0, errors.Join(err, fmt.Errorf("recording deleted blobs: %w", buryErr))

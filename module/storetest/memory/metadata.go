@@ -214,7 +214,7 @@ func (s *metadataStore) FindBlob(ctx context.Context, digest store.Digest) (stor
 	return b.of(digest), nil
 }
 
-func (s *metadataStore) Condemned(ctx context.Context, limit int) ([]store.Locator, error) {
+func (s *metadataStore) Reclaim(ctx context.Context, limit int) ([]store.Locator, error) {
 	m, leave, err := s.enter(ctx)
 	if err != nil {
 		return nil, err
@@ -236,7 +236,7 @@ func (s *metadataStore) Condemned(ctx context.Context, limit int) ([]store.Locat
 	return locators, nil
 }
 
-func (s *metadataStore) Buried(ctx context.Context, locators []store.Locator) error {
+func (s *metadataStore) Bury(ctx context.Context, locators []store.Locator) error {
 	m, leave, err := s.enter(ctx)
 	if err != nil {
 		return err

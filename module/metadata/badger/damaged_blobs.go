@@ -17,7 +17,7 @@ func (s *Store) MarkDamage(ctx context.Context, blob store.Blob, kind store.Dama
 			return orNotFound(err, store.ErrBlobNotFound)
 		}
 		if news = (record.damage == "") != (kind == ""); news {
-			b.mark(key, &record, kind)
+			b.setDamage(key, &record, kind)
 			b.put(key, &record)
 		}
 		return nil
@@ -25,8 +25,8 @@ func (s *Store) MarkDamage(ctx context.Context, blob store.Blob, kind store.Dama
 	return news, err
 }
 
-// mark changes what is wrong with a blob, whose record the caller writes or deletes.
-func (b *batch) mark(key []byte, blob *blobRecord, kind store.DamageKind) {
+// setDamage changes what is wrong with a blob, whose record the caller writes or deletes.
+func (b *batch) setDamage(key []byte, blob *blobRecord, kind store.DamageKind) {
 	was := blob.damage
 	blob.damage = kind
 	entry := damagedKey(key[len(blobPrefix):])

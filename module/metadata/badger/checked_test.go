@@ -83,7 +83,7 @@ func fill(t testing.TB, s *Store, files int) {
 // TestWhatIsKnownIsNotComparedAgain: a store that was closed, or killed while nothing
 // was being compacted, opens without comparing its records; any doubt has them
 // compared, and that finds what is missing.
-// Seen to fail with a mark that is not compared with the manifest.
+// Seen to fail with a file checked that is not compared with the manifest.
 func TestWhatIsKnownIsNotComparedAgain(t *testing.T) {
 	const files = 50
 	for name, test := range map[string]struct {
@@ -91,24 +91,24 @@ func TestWhatIsKnownIsNotComparedAgain(t *testing.T) {
 		compares bool
 	}{
 		"closed": {func(*testing.T, string) {}, false},
-		"without a mark": {func(t *testing.T, dir string) {
-			if err := os.Remove(filepath.Join(dir, markFile)); err != nil {
+		"without the file checked": {func(t *testing.T, dir string) {
+			if err := os.Remove(filepath.Join(dir, checkedFile)); err != nil {
 				t.Fatal(err)
 			}
 		}, true},
-		"with a damaged mark": {func(t *testing.T, dir string) {
-			if err := os.WriteFile(filepath.Join(dir, markFile), []byte("damaged"), 0o600); err != nil {
+		"with a damaged one": {func(t *testing.T, dir string) {
+			if err := os.WriteFile(filepath.Join(dir, checkedFile), []byte("damaged"), 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}, true},
-		"with a mark that cannot be read": {func(t *testing.T, dir string) {
-			name := filepath.Join(dir, markFile)
+		"with one that cannot be read": {func(t *testing.T, dir string) {
+			name := filepath.Join(dir, checkedFile)
 			if err := errors.Join(os.Remove(name), os.Mkdir(name, 0o700)); err != nil {
 				t.Fatal(err)
 			}
 		}, true},
-		"with the mark of an earlier manifest": {func(t *testing.T, dir string) {
-			mark, err := os.ReadFile(filepath.Join(dir, markFile))
+		"with that of an earlier manifest": {func(t *testing.T, dir string) {
+			earlier, err := os.ReadFile(filepath.Join(dir, checkedFile))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -117,7 +117,7 @@ func TestWhatIsKnownIsNotComparedAgain(t *testing.T) {
 				t.Fatal(err)
 			}
 			mustClose(t, s)
-			if err := os.WriteFile(filepath.Join(dir, markFile), mark, 0o600); err != nil {
+			if err := os.WriteFile(filepath.Join(dir, checkedFile), earlier, 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}, true},
@@ -144,7 +144,7 @@ func TestWhatIsKnownIsNotComparedAgain(t *testing.T) {
 }
 
 // killMarked publishes 51 files and returns a copy of the store as a kill would leave
-// it, marked before the last one.
+// it, checked before the last one.
 func killMarked(t *testing.T) (killed string) {
 	t.Helper()
 	killed = t.TempDir()
@@ -156,7 +156,7 @@ func killMarked(t *testing.T) (killed string) {
 			t.Fatal(err)
 		}
 	}
-	s.mark()
+	s.writeChecked()
 	if err := publishNumbered(s, "o", 50); err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +189,7 @@ func TestAKilledStoreThatWasMarked(t *testing.T) {
 
 // TestAKilledStoreWithTwoLogs is compared: the first may have lost its end, which is
 // the middle of what the store has.
-// Seen to fail with a mark that counts whatever number of logs there is.
+// Seen to fail with a file checked that counts whatever number of logs there is.
 func TestAKilledStoreWithTwoLogs(t *testing.T) {
 	killed := killMarked(t)
 	logs, err := memtableLogs(filepath.Join(killed, "metadata"))
@@ -213,7 +213,7 @@ func TestAKilledStoreWithTwoLogs(t *testing.T) {
 }
 
 // TestOnlyABalancedStoreIsMarked: not one with a compaction that is unaccounted for.
-// Seen to fail with a store marked while a compaction is unaccounted for.
+// Seen to fail with a store that keeps that it is checked while a compaction is unaccounted for.
 func TestOnlyABalancedStoreIsMarked(t *testing.T) {
 	s := mustOpen(t, t.TempDir())
 	if err := publishNumbered(s, "o", 0); err != nil {
@@ -224,19 +224,19 @@ func TestOnlyABalancedStoreIsMarked(t *testing.T) {
 	if err := l.begin(); err != nil {
 		t.Fatal(err)
 	}
-	name := filepath.Join(l.path, markFile)
+	name := filepath.Join(l.path, checkedFile)
 	if err := os.Remove(name); err != nil {
 		t.Fatal(err)
 	}
-	l.marked = markRecord{}
+	l.checked = checkedRecord{}
 	for _, missing := range []int64{1, 0} {
 		l.open = true
 		l.planned.Store(missing)
-		if err := l.mark(); err != nil {
+		if err := l.writeChecked(); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := os.Stat(name); (err == nil) != (missing == 0) {
-			t.Errorf("with %d tables missing, asking for the mark: %v", missing, err)
+			t.Errorf("with %d tables missing, asking for the file checked: %v", missing, err)
 		}
 	}
 }
@@ -312,7 +312,7 @@ func BenchmarkOpen(b *testing.B) {
 			b.Run(fmt.Sprintf("files=%d/known=%v", files, known), func(b *testing.B) {
 				for b.Loop() {
 					if !known {
-						if err := os.Remove(filepath.Join(root, "metadata", markFile)); err != nil {
+						if err := os.Remove(filepath.Join(root, "metadata", checkedFile)); err != nil {
 							b.Fatal(err)
 						}
 					}

@@ -12,8 +12,8 @@ import (
 // cleanUpFiles is how many files of a deleted version are released in one transaction.
 const cleanUpFiles = 1000
 
-// Condemned implements store.MetadataStore.
-func (s *Store) Condemned(ctx context.Context, limit int) (locators []store.Locator, err error) {
+// Reclaim implements store.MetadataStore.
+func (s *Store) Reclaim(ctx context.Context, limit int) (locators []store.Locator, err error) {
 	for {
 		err := s.db.Read(ctx, func(ctx context.Context, from database.Reader) (err error) {
 			locators, err = readLocators(ctx, from, `SELECT locator FROM {s}.condemned ORDER BY locator LIMIT $1`, limit)
@@ -43,8 +43,8 @@ func (s *Store) cleanUp(ctx context.Context) (more bool, err error) {
 	return more, err
 }
 
-// Buried implements store.MetadataStore.
-func (s *Store) Buried(ctx context.Context, locators []store.Locator) error {
+// Bury implements store.MetadataStore.
+func (s *Store) Bury(ctx context.Context, locators []store.Locator) error {
 	return s.db.Write(ctx, `DELETE FROM {s}.condemned WHERE locator = ANY ($1)`, texts(locators))
 }
 

@@ -14,7 +14,7 @@ import (
 // when the disk fails or no descriptor is left: it deletes the tables that the new
 // one was made of, and neither returns nor logs the error (levels.go defers its report
 // before there is one). So before anything is decided by a record that is not there,
-// the tables of compactions are counted (ledger.go); if one is missing, all records
+// the tables of compactions are counted (compaction_ledger.go); if one is missing, all records
 // are compared with each other. What is missing could be published again, and its
 // bytes swept.
 
@@ -24,7 +24,7 @@ const compactionPatience = 2 * time.Second
 
 // checkAll compares all records with each other, and with the last transaction.
 func (o *opened) checkAll(ctx context.Context) error {
-	_, at, err := o.ledger.balance() // first: a compaction from here on is another
+	_, at, err := o.ledger.accounted() // first: a compaction from here on is another
 	if err != nil {
 		return err
 	}
@@ -37,7 +37,7 @@ func (o *opened) checkAll(ctx context.Context) error {
 		if state != o.state {
 			problems = append(problems, errors.New("the last transaction is missing"))
 		}
-		return newAudit(r, func(problem string) {
+		return newComparison(r, func(problem string) {
 			if len(problems) == 0 { // one says enough
 				problems = append(problems, errors.New(problem))
 			}
@@ -54,9 +54,9 @@ func (o *opened) checkAll(ctx context.Context) error {
 }
 
 // checkUnlessKnown compares all records of a database that was just opened, unless
-// the mark says that it was done and nothing happened since.
+// the file checked says that it was done and nothing happened since.
 func (o *opened) checkUnlessKnown(ctx context.Context, log *slog.Logger) error {
-	known, _, err := o.ledger.balance()
+	known, _, err := o.ledger.accounted()
 	if err != nil || known {
 		return err
 	}
@@ -79,11 +79,11 @@ func (s *Store) checkCompaction() error {
 	if failure := o.db.failure.Load(); failure != nil {
 		return *failure
 	}
-	balanced, err := s.awaitBalance()
+	all, err := s.awaitCompactions()
 	if err != nil {
 		return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
 	}
-	if balanced {
+	if all {
 		return nil
 	}
 	s.log.Info(unaccounted)
@@ -93,22 +93,22 @@ func (s *Store) checkCompaction() error {
 	return o.db.fail(fmt.Errorf("it lost records in a compaction: %w", err))
 }
 
-// awaitBalance waits for compactions under way, as long as they show that they are.
-func (s *Store) awaitBalance() (balanced bool, err error) {
+// awaitCompactions waits for compactions under way, as long as they show that they are.
+func (s *Store) awaitCompactions() (all bool, err error) {
 	var last [2]int64
 	since := time.Now()
 	err = poll(context.Background(), func() (bool, error) {
 		var at [2]int64
 		var err error
-		if balanced, at, err = s.opened.ledger.balance(); err != nil || balanced {
-			return balanced, err
+		if all, at, err = s.opened.ledger.accounted(); err != nil || all {
+			return all, err
 		}
 		if at != last {
 			last, since = at, time.Now()
 		}
 		return !s.opened.ledger.isWorthWaiting() || time.Since(since) > s.patience, nil
 	})
-	return balanced, err
+	return all, err
 }
 
 // trust returns an error when what was not found in the database may have been there.
@@ -117,7 +117,7 @@ func (s *Store) trust() error {
 	if failure := s.opened.db.failure.Load(); failure != nil {
 		return *failure
 	}
-	if balanced, _, err := s.opened.ledger.balance(); err == nil && balanced {
+	if all, _, err := s.opened.ledger.accounted(); err == nil && all {
 		return nil
 	}
 	s.committer.Lock()

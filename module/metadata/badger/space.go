@@ -39,8 +39,8 @@ const (
 	memtableRoom = memTableSize + memTableSize/4
 )
 
-// room keeps Badger from a full disk.
-type room struct {
+// space keeps Badger from a full disk.
+type space struct {
 	path    string
 	fsys    disk.FS
 	log     *slog.Logger
@@ -53,24 +53,24 @@ type room struct {
 }
 
 // forUpload reports ErrNoSpace when an upload would begin within the reserve.
-func (r *room) forUpload() error { return r.check(r.reserve.Load(), directory.ReserveFiles) }
+func (r *space) forUpload() error { return r.check(r.reserve.Load(), directory.ReserveFiles) }
 
 // forChange reports ErrNoSpace when the disk is so full that not even a delete can
 // be taken, after giving up the ballast.
-func (r *room) forChange() error { return r.checkOrRelease(floor) }
+func (r *space) forChange() error { return r.checkOrRelease(floor) }
 
 // forOpening reports ErrNoSpace within the reserve: Badger writes when it opens. The
 // ballast counts as room.
-func (r *room) forOpening() error {
+func (r *space) forOpening() error {
 	r.find()
 	return r.checkOrRelease(r.reserve.Load())
 }
 
-func (r *room) check(bytes int64, files uint64) error {
+func (r *space) check(bytes int64, files uint64) error {
 	return directory.Enough(r.fsys, r.path, uint64(bytes), files)
 }
 
-func (r *room) checkOrRelease(bytes int64) error {
+func (r *space) checkOrRelease(bytes int64) error {
 	err := r.check(bytes, floorFiles)
 	if errors.Is(err, store.ErrNoSpace) && r.release() {
 		return r.check(bytes, floorFiles)
@@ -79,7 +79,7 @@ func (r *room) checkOrRelease(bytes int64) error {
 }
 
 // find looks whether there is a ballast from an earlier run.
-func (r *room) find() {
+func (r *space) find() {
 	_, err := os.Stat(filepath.Join(r.path, ballastDirectory))
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -87,7 +87,7 @@ func (r *room) find() {
 }
 
 // release gives the ballast up and tells whether there was one.
-func (r *room) release() bool {
+func (r *space) release() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.ballast {
@@ -103,9 +103,9 @@ func (r *room) release() bool {
 	return true
 }
 
-// balance makes the ballast when there is room for it besides the reserve, and
+// keepBallast makes the ballast when there is room for it besides the reserve, and
 // gives it up when another program has eaten the rest.
-func (r *room) balance() {
+func (r *space) keepBallast() {
 	free, err := r.fsys.Free(r.path)
 	if err != nil {
 		r.log.Warn("asking for free space", slog.Any("error", err))
@@ -127,7 +127,7 @@ func (r *room) balance() {
 	r.ballast = true
 }
 
-func (r *room) makeBallast() (err error) {
+func (r *space) makeBallast() (err error) {
 	if err = r.fsys.MakeDirectory(filepath.Join(r.path, ballastDirectory)); err != nil {
 		return fmt.Errorf("making directory: %w", err)
 	}
@@ -140,7 +140,7 @@ func (r *room) makeBallast() (err error) {
 	return nil
 }
 
-func (r *room) removeBallast() error {
+func (r *space) removeBallast() error {
 	directory := filepath.Join(r.path, ballastDirectory)
 	names, err := filepath.Glob(filepath.Join(directory, "*"))
 	if err != nil {
@@ -156,7 +156,7 @@ func (r *room) removeBallast() error {
 
 // makeDiscard makes Badger's statistics of value logs, of which it has none: when it
 // cannot make them itself it ends the process (value.go calls y.Check).
-func (r *room) makeDiscard() error {
+func (r *space) makeDiscard() error {
 	name := filepath.Join(r.path, discardFile)
 	info, err := os.Stat(name)
 	if err == nil && info.Size() > 0 {
@@ -175,7 +175,7 @@ func (r *room) makeDiscard() error {
 }
 
 // make makes a file of zeros that has its blocks.
-func (r *room) make(name string, bytes int64) error {
+func (r *space) make(name string, bytes int64) error {
 	name = filepath.Join(r.path, name)
 	file, err := r.fsys.Create(name)
 	if err != nil {
@@ -194,7 +194,7 @@ func (r *room) make(name string, bytes int64) error {
 // setAside gives the mapped files of an open database their blocks, so that no
 // write to them needs room, and makes the next memtable's log in advance: Badger
 // takes an empty file for a new one, and keeps the blocks that it has.
-func (r *room) setAside() error {
+func (r *space) setAside() error {
 	for pattern, bytes := range map[string]int64{"*.mem": memtableRoom, "*.vlog": 2 * valueLogSize, discardFile: discardSize} {
 		names, err := filepath.Glob(filepath.Join(r.path, pattern))
 		if err != nil {
@@ -210,7 +210,7 @@ func (r *room) setAside() error {
 	return r.makeNext()
 }
 
-func (r *room) allocate(open func(string) (disk.File, error), name string, bytes int64) error {
+func (r *space) allocate(open func(string) (disk.File, error), name string, bytes int64) error {
 	file, err := open(name)
 	if err != nil {
 		return fmt.Errorf("opening mapped file: %w", err)
@@ -222,7 +222,7 @@ func (r *room) allocate(open func(string) (disk.File, error), name string, bytes
 }
 
 // makeNext makes the log that the next memtable will have.
-func (r *room) makeNext() error {
+func (r *space) makeNext() error {
 	names, err := filepath.Glob(filepath.Join(r.path, "*.mem"))
 	if err != nil {
 		return fmt.Errorf("looking for memtables: %w", err)
@@ -244,7 +244,7 @@ func (r *room) makeNext() error {
 
 // followMemtable makes the next log once Badger has taken the one that was made in
 // advance. It is called after each transaction. Requires s.persister.
-func (r *room) followMemtable() {
+func (r *space) followMemtable() {
 	if r.next != "" {
 		if info, err := os.Stat(r.next); err == nil && info.Size() == 0 {
 			return

@@ -42,7 +42,7 @@ type ledger struct {
 	accepted int64 // the difference when the records were last compared: no loss
 	unknown  bool  // only comparing them tells whether any is lost
 
-	marked markRecord // what the mark says; for one goroutine at a time
+	checked checkedRecord // what the file checked says; for one goroutine at a time
 }
 
 // compactionMessage is what Badger logs for each table before a compaction makes it:
@@ -58,7 +58,7 @@ func (l *ledger) begin() error {
 		return err
 	}
 	l.made, l.open = 0, false
-	known, err := l.isMarked()
+	known, err := l.wasChecked()
 	l.unknown = !known
 	return err
 }
@@ -73,17 +73,17 @@ func (l *ledger) hear(format string, args []any) {
 	}
 }
 
-// balance tells whether every compaction that ended is accounted for, and where the
+// accounted tells whether every compaction that ended is accounted for, and where the
 // count stands: it moves while one is under way. The manifest is read before the
 // tables planned are counted, so that there are never more made.
-func (l *ledger) balance() (balanced bool, at [2]int64, err error) {
+func (l *ledger) accounted() (all bool, at [2]int64, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.settle()
+	return l.account()
 }
 
-// settle is balance. Requires l.mu.
-func (l *ledger) settle() (balanced bool, at [2]int64, err error) {
+// account is accounted. Requires l.mu.
+func (l *ledger) account() (all bool, at [2]int64, err error) {
 	if err := l.read(); err != nil {
 		return false, at, err
 	}
@@ -102,7 +102,7 @@ func (l *ledger) accept(at [2]int64) {
 	l.open, l.unknown = false, false
 }
 
-// isWorthWaiting tells whether a compaction under way may yet balance the count.
+// isWorthWaiting tells whether a compaction under way may yet even the count.
 func (l *ledger) isWorthWaiting() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

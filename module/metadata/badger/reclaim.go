@@ -22,10 +22,10 @@ const (
 	cleanupVersions = cleanupWeight / 5
 )
 
-// Condemned implements store.MetadataStore. When nothing is condemned it
+// Reclaim implements store.MetadataStore. When nothing is condemned it
 // releases files of deleted versions, a bounded number at a time, until something
 // is or none are left.
-func (s *Store) Condemned(ctx context.Context, limit int) ([]store.Locator, error) {
+func (s *Store) Reclaim(ctx context.Context, limit int) ([]store.Locator, error) {
 	s.reaping.Lock()
 	defer s.reaping.Unlock()
 	view := func(read func(reader) error) error { return s.view(ctx, read) }
@@ -159,8 +159,8 @@ func (b *batch) emptyGrave(id uint64) (emptied bool, err error) {
 	return true, nil
 }
 
-// Buried implements store.MetadataStore.
-func (s *Store) Buried(ctx context.Context, locators []store.Locator) error {
+// Bury implements store.MetadataStore.
+func (s *Store) Bury(ctx context.Context, locators []store.Locator) error {
 	for chunk := range slices.Chunk(locators, batchWeight) {
 		err := s.submit(ctx, len(chunk), func(b *batch) error {
 			for _, locator := range chunk {

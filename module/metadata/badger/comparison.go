@@ -36,7 +36,7 @@ func (s *Store) Check(ctx context.Context, report func(problem string)) error {
 	if view.ended {
 		return fmt.Errorf("%w: the store was closed meanwhile", store.ErrUnavailable)
 	}
-	return newAudit(view.reader, report).run(ctx)
+	return newComparison(view.reader, report).run(ctx)
 }
 
 // checkJournal reads all files of the journal.
@@ -67,8 +67,8 @@ func (s *Store) checkJournal(ctx context.Context, j *journal.Journal, to store.P
 	return nil
 }
 
-// audit compares the records of a database with each other.
-type audit struct {
+// comparison compares the records of a database with each other.
+type comparison struct {
 	reader reader
 	graves graveCursor
 	tombs  graveCursor
@@ -86,18 +86,18 @@ type audit struct {
 	owned, ownedOf       uint64
 	indexed, indexedOf   uint64
 	packages, packagesOf uint64
-	marked, damaged      uint64
+	listed, damaged      uint64
 	damagedOf            uint64
 	found                sums
 }
 
-func newAudit(r reader, report func(string)) *audit {
-	return &audit{reader: r, report: report, graves: graveCursor{reader: r, prefix: gravePrefix}, tombs: graveCursor{reader: r, prefix: tombPrefix}, seed: maphash.MakeSeed()}
+func newComparison(r reader, report func(string)) *comparison {
+	return &comparison{reader: r, report: report, graves: graveCursor{reader: r, prefix: gravePrefix}, tombs: graveCursor{reader: r, prefix: tombPrefix}, seed: maphash.MakeSeed()}
 }
 
 // run reads everything once: on two threads, since a start may wait for it. Their
 // steps add to different sums.
-func (a *audit) run(ctx context.Context) error {
+func (a *comparison) run(ctx context.Context) error {
 	var state stateRecord
 	_, err := a.reader.get(stateKey, &state)
 	a.note(err)
@@ -120,7 +120,7 @@ func (a *audit) run(ctx context.Context) error {
 			func() error { return a.each(ctx, blobPrefix, b, func(key []byte) error { return a.blob(key, b) }) },
 			func() error {
 				return a.each(ctx, damagedPrefix, new(damagedRecord), func(key []byte) error {
-					a.marked += a.scatter(key[len(damagedPrefix):])
+					a.listed += a.scatter(key[len(damagedPrefix):])
 					return nil
 				})
 			},
@@ -134,7 +134,7 @@ func (a *audit) run(ctx context.Context) error {
 	return nil
 }
 
-func (a *audit) compare(state stateRecord) {
+func (a *comparison) compare(state stateRecord) {
 	known := state.sums
 	for _, pair := range []struct {
 		what          string
@@ -149,7 +149,7 @@ func (a *audit) compare(state stateRecord) {
 		{"owners do not have as many files as they say", a.owned, a.ownedOf},
 		{"the indexes of versions are not those of the versions", a.indexed, a.indexedOf},
 		{"owners do not have as many packages as they say", a.packages, a.packagesOf},
-		{"the index of damaged blobs is not that of the blobs", a.marked, a.damaged},
+		{"the index of damaged blobs is not that of the blobs", a.listed, a.damaged},
 		{"there are not as many damaged blobs as counted", state.damaged, a.damagedOf},
 		{"files are missing, or came back", known.files, a.found.files},
 		{"versions are missing, or came back", known.versions, a.found.versions},
@@ -163,7 +163,7 @@ func (a *audit) compare(state stateRecord) {
 }
 
 // each reads every record with a prefix. One that is damaged is reported.
-func (a *audit) each(ctx context.Context, prefix string, record coding.Record, fn func(key []byte) error) error {
+func (a *comparison) each(ctx context.Context, prefix string, record coding.Record, fn func(key []byte) error) error {
 	return a.reader.scan([]byte(prefix), nil, func(key, value []byte) error {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -178,7 +178,7 @@ func (a *audit) each(ctx context.Context, prefix string, record coding.Record, f
 }
 
 // note reports a fault of one record and lets the others be looked at.
-func (a *audit) note(err error) {
+func (a *comparison) note(err error) {
 	if err == nil {
 		return
 	}
@@ -188,9 +188,9 @@ func (a *audit) note(err error) {
 }
 
 // scatter makes a number of a name that does not cancel out against another's.
-func (a *audit) scatter(name []byte) uint64 { return maphash.Bytes(a.seed, name) }
+func (a *comparison) scatter(name []byte) uint64 { return maphash.Bytes(a.seed, name) }
 
-func (a *audit) version(key []byte, v *versionRecord) error {
+func (a *comparison) version(key []byte, v *versionRecord) error {
 	packageID, err := keyID(versionPrefix, key)
 	if err != nil {
 		return err
@@ -223,7 +223,7 @@ func draftScatter(draft bool) uint64 {
 	return 0
 }
 
-func (a *audit) file(key []byte, f *fileRecord) error {
+func (a *comparison) file(key []byte, f *fileRecord) error {
 	a.found.files += scatter(f.id)
 	a.referred += a.scatter(f.digest[:])
 	id, err := keyID(filePrefix, key)
@@ -238,7 +238,7 @@ func (a *audit) file(key []byte, f *fileRecord) error {
 	return nil
 }
 
-func (a *audit) blob(key []byte, b *blobRecord) error {
+func (a *comparison) blob(key []byte, b *blobRecord) error {
 	a.references += a.scatter(key[len(blobPrefix):]) * b.references
 	a.found.blobs += scatterText(string(b.locator))
 	if b.damage != "" {
@@ -248,7 +248,7 @@ func (a *audit) blob(key []byte, b *blobRecord) error {
 	return nil
 }
 
-func (a *audit) owner(key []byte, o *ownerRecord) error {
+func (a *comparison) owner(key []byte, o *ownerRecord) error {
 	name := a.scatter(bytes.TrimSuffix(key[len(ownerPrefix):], []byte{separator}))
 	for i, c := range []counts{o.published, o.drafts} {
 		ofOwner := name + draftScatter(i == 1)
@@ -260,7 +260,7 @@ func (a *audit) owner(key []byte, o *ownerRecord) error {
 	return nil
 }
 
-func (a *audit) pkg(key []byte, p *packageRecord) error {
+func (a *comparison) pkg(key []byte, p *packageRecord) error {
 	for i, c := range []counts{p.published, p.drafts} {
 		a.versions[1] += (scatter(p.id) + draftScatter(i == 1)) * c.versions
 	}
@@ -272,7 +272,7 @@ func (a *audit) pkg(key []byte, p *packageRecord) error {
 }
 
 // eachIndex reads the indexes of versions.
-func (a *audit) eachIndex(ctx context.Context, entry *indexRecord) error {
+func (a *comparison) eachIndex(ctx context.Context, entry *indexRecord) error {
 	for _, prefix := range []string{timePrefix, newestPrefix, rankPrefix, draftPrefix, ownDraftPrefix} {
 		err := a.each(ctx, prefix, entry, func(key []byte) error {
 			a.indexed += a.scatter(key) + a.scatter(versionKey(entry.packageID, entry.version))
@@ -285,7 +285,7 @@ func (a *audit) eachIndex(ctx context.Context, entry *indexRecord) error {
 	return nil
 }
 
-func (a *audit) token(t *tokenRecord) error {
+func (a *comparison) token(t *tokenRecord) error {
 	a.found.tokens += scatterText(t.token.ID)
 	return nil
 }

@@ -1,0 +1,126 @@
+package badger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/generic-registry/caddy-generic-registry/module/disk"
+	"github.com/generic-registry/caddy-generic-registry/module/journal"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
+)
+
+// remakeJournal makes the journal anew from the database, beside the old one first.
+func (h *home) remakeJournal(ctx context.Context, before func(context.Context, *opened) error) error {
+	o, err := h.openDatabase(ctx)
+	if err != nil {
+		return err
+	}
+	err = h.writeJournal(ctx, o, before)
+	if err = errors.Join(err, o.closeDatabase(ctx)); err != nil {
+		return fmt.Errorf("rebuilding the journal: %w", err)
+	}
+	return nil
+}
+
+// writeJournal makes a journal of a checkpoint of what there is, at the position that the
+// database has, after something else is done with a database that is good.
+func (h *home) writeJournal(ctx context.Context, o *opened, before func(context.Context, *opened) error) error {
+	known, err := o.read()
+	if err != nil {
+		return err
+	}
+	if !known {
+		return fmt.Errorf("%w: there is no database in %s", store.ErrDamaged, h.path())
+	}
+	if o.nextID > 1 && o.state.position.Sequence == 0 {
+		return errUnfinished
+	}
+	if o.state != (stateRecord{}) {
+		if err := o.checkAll(ctx); err != nil {
+			return err
+		}
+	}
+	if err := before(ctx, o); err != nil {
+		return err
+	}
+	unfinished := disk.Temporary(h.journalPath())
+	if o.journal, err = h.createJournal(unfinished, o.id); err != nil {
+		return err
+	}
+	if o.state.position.Sequence > 0 {
+		err = firstError(func() error {
+			_, err := o.journal.WriteCheckpoint(o.checkpointHead(), func(tell func(store.Change) error) error {
+				return tellAll(ctx, o.state, o.db.view, tell)
+			})
+			return err
+		}, func() error { return o.journal.StartAfter(o.state.position) })
+	}
+	if err = errors.Join(err, o.journal.Close()); err != nil {
+		return err
+	}
+	return h.replaceJournal(unfinished)
+}
+
+// checkpointHead is what a checkpoint of the database stands for.
+func (o *opened) checkpointHead() store.CheckpointHead {
+	return store.CheckpointHead{At: o.state.position, NextID: o.nextID}
+}
+
+// takeFromOld brings the database to where the old journal is, as far as that is whole:
+// a crash leaves the database behind it.
+func (h *home) takeFromOld(ctx context.Context, o *opened) error {
+	r := replay{opened: o}
+	from := o.state.position
+	_, left, err := journal.Salvage(h.journalPath(), o.id, from, func(line []byte, change store.Change, chain store.Digest) error {
+		return firstError(ctx.Err, func() error { return r.take(ctx, line, change, chain) }, r.flush)
+	})
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if taken := o.state.position.Sequence - from.Sequence; taken > 0 {
+		h.log.Warn("the database was behind its journal; the changes it lacked are made again", slog.Uint64("changes", taken))
+	}
+	if err = errors.Join(err, left); err != nil {
+		h.log.Error("the old journal may have changes that cannot be taken from it: keep it",
+			slog.Uint64("after", o.state.position.Sequence), slog.Any("error", err))
+	}
+	return nil
+}
+
+// createJournal makes a journal that does not count yet.
+func (h *home) createJournal(unfinished, id string) (*journal.Journal, error) {
+	if err := os.RemoveAll(unfinished); err != nil {
+		return nil, fmt.Errorf("removing an unfinished journal: %w", err)
+	}
+	return journal.Create(unfinished, id, h.journalOptions())
+}
+
+func (h *home) replaceJournal(by string) error {
+	if _, err := os.Stat(h.journalPath()); err == nil {
+		aside, err := h.makeAside()
+		if err != nil {
+			return err
+		}
+		if err := h.fsys.Rename(h.journalPath(), filepath.Join(aside, journalDirectory)); err != nil {
+			return fmt.Errorf("putting the journal aside: %w", err)
+		}
+		h.log.Warn("the old journal is put aside", slog.String("aside", aside))
+	}
+	if err := disk.Place(h.fsys, by, h.journalPath()); err != nil {
+		return fmt.Errorf("naming the journal: %w", err)
+	}
+	return nil
+}
+
+// rescueJournal makes the journal anew that cannot make the database anew.
+func (h *home) rescueJournal(ctx context.Context, damage error) error {
+	h.log.Error("the journal cannot make the database anew; making it anew from the database, if that is whole", slog.Any("error", damage))
+	if err := h.remakeJournal(ctx, h.takeFromOld); err != nil {
+		return fmt.Errorf("%w; the database cannot make the journal anew either: %w", damage, err)
+	}
+	return nil
+}
