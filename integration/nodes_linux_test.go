@@ -134,11 +134,11 @@ func (c *cluster) eventually(what string, reached func() bool) {
 
 // faults are all that happens to a cluster, in any order, and to any of its nodes: each begins,
 // and is mended.
-func (c *cluster) faults(random *rand.Rand) (all []fault) {
+func (c *cluster) faults(random *rand.Rand) (all []faultOfNodes) {
 	n := c.nodes[random.IntN(len(c.nodes))]
 	starts := func() { c.eventually("PostgreSQL starts", func() bool { return c.database.Start() == nil }) }
 	bucket, away := filepath.Join(c.s3.Dir, servers.Bucket), filepath.Join(c.s3.Dir, "away")
-	all = []fault{
+	all = []faultOfNodes{
 		{"a node is killed", n.kill, func() { n.start(n.config) }},
 		{"a node is stopped", func() { freeze(c, n.process.Process.Pid) }, func() { n.signal(syscall.SIGCONT) }},
 		{"a node is cut from PostgreSQL", n.names.cut, n.names.mend},
@@ -163,7 +163,7 @@ func (c *cluster) move(from, to string) {
 	c.s3.Start(c)
 }
 
-type fault struct {
+type faultOfNodes struct {
 	name        string
 	begin, mend func()
 }
@@ -188,7 +188,7 @@ func (c *cluster) underFaults() {
 	random := rand.New(rand.NewPCG(seed, 0))
 	kept := &keeping{contents: make(map[string][]byte)}
 	var total tally
-	var faults []fault
+	var faults []faultOfNodes
 	for range passes {
 		faults = append(faults, c.faults(random)...)
 	}
@@ -223,7 +223,7 @@ func (c *cluster) underFaults() {
 type tally struct{ answered, refused, open atomic.Int64 }
 
 // round has clients at work while something fails, and until it has not for a while.
-func (c *cluster) round(number int, f fault, kept *keeping, total *tally) {
+func (c *cluster) round(number int, f faultOfNodes, kept *keeping, total *tally) {
 	var heard tally
 	var stop atomic.Bool
 	var running sync.WaitGroup
