@@ -34,6 +34,7 @@ func TestCaddyfilesOfTheDocuments(t *testing.T) {
 	for _, b := range all {
 		t.Run(b.String(), func(t *testing.T) {
 			s := newServer(t)
+			b.text = strings.ReplaceAll(b.text, "{env.REGISTRY_PASSWORD}", "of-a-server-that-is-none")
 			if strings.Contains(b.text, "blobs s3") {
 				s.faults = append(s.faults, "store is not available") // its server is none
 			}
@@ -47,6 +48,10 @@ func TestCaddyfilesOfTheDocuments(t *testing.T) {
 				return // they have stories of their own, with certificates and a portal
 			}
 			s.start(s.local(b.text))
+			if strings.Contains(b.text, "lb_policy") { // of nodes that are not there
+				s.want(http.StatusServiceUnavailable, http.MethodGet, "/", "", nil)
+				return
+			}
 			s.want(http.StatusUnauthorized, http.MethodPut, filePath("team", "p", "1", "f"), "", []byte("x"))
 			s.wantRealm()
 		})

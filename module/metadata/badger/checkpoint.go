@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"time"
 
+	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/journal"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
@@ -144,3 +147,24 @@ func (s *Store) isRead() bool {
 	defer s.mu.Unlock()
 	return len(s.snapshots) > 0
 }
+
+// Measures implements store.Measured.
+func (s *Store) Measures() store.Measures {
+	measures := store.Measures{
+		Batches: s.batches.Times(), Checkpoint: s.checkpointed.Load(),
+		Bytes: disk.Usage(s.path()), JournalBytes: disk.Usage(s.journalPath()),
+	}
+	j, err := s.journalNow()
+	if err != nil {
+		return measures
+	}
+	if all, err := j.Checkpoints(); err == nil && len(all) > 0 {
+		measures.Checkpoint = all[0].Sequence
+		if info, err := os.Stat(filepath.Join(s.journalPath(), all[0].Name())); err == nil {
+			measures.Checkpointed = info.ModTime()
+		}
+	}
+	return measures
+}
+
+var _ store.Measured = (*Store)(nil)

@@ -2,7 +2,6 @@ package badger
 
 import (
 	"context"
-	"errors"
 
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/coding"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
@@ -39,10 +38,7 @@ func (s *Store) Blobs(ctx context.Context, after store.Digest, limit int) (blobs
 			return ctx.Err()
 		})
 	})
-	if errors.Is(err, errEnough) {
-		err = nil
-	}
-	return blobs, err
+	return blobs, unlessEnough(err)
 }
 
 // blob is what a record says of a digest.

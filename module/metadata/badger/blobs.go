@@ -2,7 +2,6 @@ package badger
 
 import (
 	"context"
-	"errors"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
@@ -57,8 +56,19 @@ func (s *Store) Damaged(ctx context.Context, limit int) (count int64, digests []
 			return err
 		})
 	})
-	if errors.Is(err, errEnough) {
-		err = nil
-	}
-	return count, digests, err
+	return count, digests, unlessEnough(err)
+}
+
+// SetHashes implements store.MetadataStore.
+func (s *Store) SetHashes(ctx context.Context, digest store.Digest, hashes store.Hashes) error {
+	return s.submit(ctx, 1, func(b *batch) error {
+		key := blobKey(digest)
+		var blob blobRecord
+		if found, err := b.get(key, &blob); err != nil || !found {
+			return err
+		}
+		blob.hashes = string(hashes)
+		b.put(key, &blob)
+		return nil
+	})
 }
