@@ -293,7 +293,7 @@ func (c *cluster) request(client *caller, kept *keeping, heard *tally) {
 		if err == nil && got.header.Get("Retry-After") == "" {
 			c.Errorf("a 503 without Retry-After: %s", got.text())
 		}
-		time.Sleep(20 * time.Millisecond) // as a client that heeds it, a little
+		time.Sleep(20 * time.Millisecond) // a client that was refused pauses, or most requests would be refusals
 	case err != nil || got.status >= 500:
 		heard.open.Add(1)
 	default:

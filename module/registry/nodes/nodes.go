@@ -85,7 +85,11 @@ func (n *Nodes) Meet(ctx context.Context) (others int, err error) {
 // Problems says what an administrator should look at.
 func (h Health) Problems() (problems []string) {
 	if h.Ahead.Abs() > clockTolerance {
-		problems = append(problems, fmt.Sprintf("the clock of this machine is %v ahead of the metadata store's (behind, when that is below zero): versions are listed in the order of these clocks; set it right", h.Ahead.Round(time.Second)))
+		direction := "ahead of"
+		if h.Ahead < 0 {
+			direction = "behind"
+		}
+		problems = append(problems, fmt.Sprintf("the clock of this machine is %v %s the metadata store's: versions are listed in the order of these clocks; set it right", h.Ahead.Abs().Round(time.Second), direction))
 	}
 	var self store.Node
 	for _, node := range h.Nodes {

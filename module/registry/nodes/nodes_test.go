@@ -16,8 +16,8 @@ func TestProblemsOfNodes(t *testing.T) {
 	}{
 		"nobody else can be there":       {Health{}, nil},
 		"nodes that are alike":           {Health{Nodes: []store.Node{self, {Name: "b", Rules: "1"}}, Ahead: clockTolerance}, nil},
-		"a clock that is ahead":          {Health{Nodes: []store.Node{self}, Ahead: 3 * time.Second}, []string{"is 3s ahead"}},
-		"a clock that is behind":         {Health{Nodes: []store.Node{self}, Ahead: -time.Hour}, []string{"is -1h0m0s ahead"}},
+		"a clock that is ahead":          {Health{Nodes: []store.Node{self}, Ahead: 3 * time.Second}, []string{"is 3s ahead of"}},
+		"a clock that is behind":         {Health{Nodes: []store.Node{self}, Ahead: -time.Hour}, []string{"is 1h0m0s behind"}},
 		"other rules, and a name's twin": {Health{Nodes: []store.Node{{Name: "a", Rules: "2"}, self, {Name: "c", Rules: "2"}}}, []string{"another node has the name a", "node c has other rules"}},
 	} {
 		t.Run(name, func(t *testing.T) {
