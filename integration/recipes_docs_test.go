@@ -68,7 +68,7 @@ func TestPublishFromCI(t *testing.T) {
 	}{
 		{"what is refused twice is tried again", busy.URL, token, "a tool", true, ""},
 		{"the same file again is done", target.String(), token, "a tool", true, ""},
-		{"another file of that name fails", target.String(), token, "another tool", false, "409, other bytes are published"},
+		{"another file of that name fails", target.String(), token, "another tool", false, "409, the published file has other bytes"},
 		{"a wrong token fails", target.String(), "grt_wrong", "a tool", false, "not published: 401"},
 		{"a server that answers 200 fails", other.URL, token, "a tool", false, "not published: 200"},
 		{"a server that does not answer fails", "http://127.0.0.1:1", token, "a tool", false, "not published: 000"},
