@@ -368,14 +368,14 @@ func (c *cluster) wantNothingElse() {
 		missing, unnamed = nil, nil
 		left := c.s3.Objects(c)
 		for _, locator := range c.query(`SELECT locator FROM generic_registry.blob`) {
-			key := "registry/blobs/" + locator
+			key := "registry/blobs-" + locator
 			if _, ok := left[key]; !ok {
 				missing = append(missing, key)
 			}
 			delete(left, key)
 		}
 		for key := range left {
-			if strings.HasPrefix(key, "registry/blobs/") || strings.HasPrefix(key, "registry/uploads/") || strings.HasPrefix(key, "registry/quarantine/") {
+			if strings.HasPrefix(key, "registry/blobs-") || strings.HasPrefix(key, "registry/uploads-") || strings.HasPrefix(key, "registry/quarantine-") {
 				unnamed = append(unnamed, key)
 			}
 		}
@@ -384,7 +384,7 @@ func (c *cluster) wantNothingElse() {
 	client, err := minio.NewCore(c.s3.Address, &minio.Options{Creds: credentials.NewStaticV4(servers.Key, servers.Secret, ""), Region: "us-east-1"})
 	c.noError(err)
 	c.eventually("no upload is incomplete", func() bool {
-		found, err := client.ListMultipartUploads(context.Background(), servers.Bucket, "registry/blobs/", "", "", "", 1000)
+		found, err := client.ListMultipartUploads(context.Background(), servers.Bucket, "registry/blobs-", "", "", "", 1000)
 		c.noError(err)
 		return len(found.Uploads) == 0
 	})

@@ -24,7 +24,7 @@ import (
 // BenchmarkS3 compares the registry with the server behind it, which is asked through the same
 // library. Each round asks both, one after the other. Large files are 1 GiB in the long run.
 func BenchmarkS3(b *testing.B) {
-	s3 := servers.StartS3(b, servers.KeepAlive)
+	s3 := servers.StartS3(b)
 	s := newS3Server(b)
 	s.start(s.site(strings.Replace(onS3(s3), "timeout 2s", "timeout 1m", 1)))
 	client, err := minio.New(s3.Address, &minio.Options{Creds: credentials.NewStaticV4(servers.Key, servers.Secret, ""), Region: "us-east-1", MaxRetries: 1})

@@ -47,7 +47,7 @@ func newS3Server(t testing.TB) *server {
 func blobObjects(t testing.TB, s3 *servers.S3) (count int) {
 	t.Helper()
 	for key := range s3.Objects(t) {
-		if strings.HasPrefix(key, "registry/blobs/") {
+		if strings.HasPrefix(key, "registry/blobs-") {
 			count++
 		}
 	}
@@ -129,7 +129,7 @@ func TestRegistryOnS3(t *testing.T) {
 	files[path] = whole
 	wantAll()
 	for key := range s3.Objects(t) {
-		if strings.HasPrefix(key, "registry/uploads/") {
+		if strings.HasPrefix(key, "registry/uploads-") {
 			t.Errorf("%s is left of an upload that is complete", key)
 		}
 	}

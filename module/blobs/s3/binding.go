@@ -15,7 +15,7 @@ import (
 const (
 	// formatObject says what is under the prefix.
 	formatObject = "FORMAT"
-	format       = "generic_registry blobs s3 2"
+	format       = "generic_registry blobs s3 3"
 	// bindingObject has the ID of the metadata store that names the blobs, and that of the
 	// blobs.
 	bindingObject = "METADATA"

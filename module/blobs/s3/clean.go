@@ -3,6 +3,7 @@ package s3
 import (
 	"context"
 	"path"
+	"strings"
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
@@ -36,7 +37,7 @@ func (s *Store) cleaning(ctx context.Context) {
 // Clean deletes incomplete multipart uploads that no session has, and last bytes of uploads
 // without a session, when they are from before a time. It returns how many there were.
 func (s *Store) Clean(ctx context.Context, before time.Time) (dropped int, err error) {
-	old, err := s.bucket.Incomplete(ctx, s.under(blobsFolder)+"/", before)
+	old, err := s.bucket.Incomplete(ctx, s.under(blobsFolder), before)
 	if err != nil {
 		return 0, err
 	}
@@ -64,7 +65,7 @@ func (s *Store) Clean(ctx context.Context, before time.Time) (dropped int, err e
 		dropped++
 	}
 	for _, key := range tails {
-		if inUse[path.Base(path.Dir(key))] {
+		if inUse[path.Dir(strings.TrimPrefix(key, s.under(uploadsFolder)))] {
 			continue
 		}
 		if err := s.bucket.Remove(ctx, key); err != nil {
@@ -77,7 +78,7 @@ func (s *Store) Clean(ctx context.Context, before time.Time) (dropped int, err e
 
 // oldTails returns the last bytes of uploads that were written before a time.
 func (s *Store) oldTails(ctx context.Context, before time.Time) (keys []string, err error) {
-	for object, err := range s.bucket.List(ctx, s.under(uploadsFolder)+"/", 0) {
+	for object, err := range s.bucket.List(ctx, s.under(uploadsFolder), 0) {
 		if err != nil {
 			return nil, err
 		}

@@ -5,10 +5,15 @@
 //	FORMAT                   what this is, and its version
 //	METADATA                 the ID of the metadata store that names the blobs, and their own
 //	POSITION                 how far the metadata's journal was seen
-//	blobs/<locator>          a blob
-//	uploads/<id>/session     an upload in several requests
-//	uploads/<id>/<random>    its last bytes, while they are too few for a part
-//	quarantine/<locator>     a damaged blob
+//	blobs-<locator>          a blob
+//	uploads-<id>/session     an upload in several requests
+//	uploads-<id>/<random>    its last bytes, while they are too few for a part
+//	quarantine-<locator>     a damaged blob
+//
+// A server that keeps objects as files deletes folders that have become empty, while others
+// put something there. Versity's gateway makes a folder that is gone once more, but fails when
+// the folder around it is gone too. So folders are not in others: the prefix itself always has
+// FORMAT.
 //
 // A blob is written once, under a key with 128 random bits. No key is ever written with other
 // bytes, so no answer that was lost and no request that arrives late does harm: the publish

@@ -104,7 +104,7 @@ func storeAt(t *testing.T, url string, timeout time.Duration) *Store {
 // what is always there.
 func TestOnlyTheServersWordMakesABlobMissing(t *testing.T) {
 	locator := store.NewLocator(1)
-	key := "registry/blobs/" + string(locator)
+	key := "registry/blobs-" + string(locator)
 	listed := "<ListBucketResult><Contents><Key>" + key + "</Key><Size>4</Size></Contents></ListBucketResult>"
 	for _, test := range []struct {
 		name   string

@@ -22,8 +22,8 @@ func (s *Store) Quarantine(ctx context.Context, locator store.Locator) error {
 	if err != nil {
 		return err
 	}
-	key := s.under(blobsFolder, string(locator))
-	if err := s.bucket.Copy(ctx, s.under(quarantineFolder, string(locator)), key, size); err != nil {
+	key := s.under(blobsFolder + string(locator))
+	if err := s.bucket.Copy(ctx, s.under(quarantineFolder+string(locator)), key, size); err != nil {
 		return err
 	}
 	return s.bucket.Remove(ctx, key)
@@ -32,7 +32,7 @@ func (s *Store) Quarantine(ctx context.Context, locator store.Locator) error {
 // PurgeQuarantine implements store.BlobStore.
 func (s *Store) PurgeQuarantine(ctx context.Context, before time.Time, keep int) (removed int, err error) {
 	var found []bucket.Object
-	for object, err := range s.bucket.List(ctx, s.under(quarantineFolder)+"/", 0) {
+	for object, err := range s.bucket.List(ctx, s.under(quarantineFolder), 0) {
 		if err != nil {
 			return 0, err
 		}

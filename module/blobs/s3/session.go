@@ -24,7 +24,7 @@ type upload struct {
 }
 
 func (s *Store) sessionKey(id store.SessionID) string {
-	return s.under(uploadsFolder, string(id), sessionObject)
+	return s.under(uploadsFolder+string(id), sessionObject)
 }
 
 // tailSize is how many bytes come after the parts.
@@ -84,7 +84,7 @@ func (s *Store) Sessions(ctx context.Context) (sessions []store.Session, err err
 
 func (s *Store) uploads(ctx context.Context) (uploads []upload, err error) {
 	var ids []store.SessionID
-	folder := s.under(uploadsFolder) + "/"
+	folder := s.under(uploadsFolder)
 	for object, err := range s.bucket.List(ctx, folder, 0) {
 		if err != nil {
 			return nil, err
@@ -127,7 +127,7 @@ func (s *Store) EndSession(ctx context.Context, id store.SessionID) error {
 		}
 	}
 	var rest []string
-	for object, err := range s.bucket.List(ctx, s.under(uploadsFolder, string(id))+"/", 0) {
+	for object, err := range s.bucket.List(ctx, s.under(uploadsFolder+string(id))+"/", 0) {
 		if err != nil {
 			return err
 		}

@@ -70,7 +70,7 @@ func (w *sessionWriter) load(ctx context.Context) error {
 }
 
 func (w *sessionWriter) tailKey(name string) string {
-	return w.store.under(uploadsFolder, string(w.upload.ID), name)
+	return w.store.under(uploadsFolder+string(w.upload.ID), name)
 }
 
 func (w *sessionWriter) usable() error {

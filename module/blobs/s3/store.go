@@ -64,11 +64,11 @@ func newStore(b *Backend, log *slog.Logger) (*Store, error) {
 	return s, nil
 }
 
-// Folders under the prefix.
+// Folders under the prefix begin with these.
 const (
-	blobsFolder      = "blobs"
-	uploadsFolder    = "uploads"
-	quarantineFolder = "quarantine"
+	blobsFolder      = "blobs-"
+	uploadsFolder    = "uploads-"
+	quarantineFolder = "quarantine-"
 )
 
 // under returns the key of a name below the prefix.
@@ -79,7 +79,7 @@ func (s *Store) place(locator store.Locator) (string, error) {
 	if _, _, err := locator.Split(); err != nil {
 		return "", err
 	}
-	return s.under(blobsFolder, string(locator)), nil
+	return s.under(blobsFolder + string(locator)), nil
 }
 
 // Open implements store.BlobStore.
@@ -148,7 +148,7 @@ func (s *Store) DeleteAll(ctx context.Context, locators []store.Locator) (delete
 
 // Walk implements store.BlobStore. The time is the server's.
 func (s *Store) Walk(ctx context.Context, fn func(store.Locator, int64, time.Time) error) error {
-	folder := s.under(blobsFolder) + "/"
+	folder := s.under(blobsFolder)
 	for object, err := range s.bucket.List(ctx, folder, 0) {
 		if err != nil {
 			return err

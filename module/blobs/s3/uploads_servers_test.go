@@ -38,7 +38,7 @@ func TestUploadsThatNobodyEndsAreCleaned(t *testing.T) {
 	session := begin(t, s)
 	session = proceed(t, s, session, sent)
 	session = proceed(t, s, session, []byte("tail"))
-	if err := s.bucket.Put(ctx, s.under(uploadsFolder, string(store.NewSessionID()), "tail"), []byte("x")); err != nil {
+	if err := s.bucket.Put(ctx, s.under(uploadsFolder+string(store.NewSessionID()), "tail"), []byte("x")); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []struct {
@@ -73,7 +73,7 @@ func TestUploadsThatLostTheirParts(t *testing.T) {
 			return s.bucket.Drop(t.Context(), bucket.Multipart{Key: key, Upload: u.Upload})
 		},
 		"the tail": func(u upload, _ string) error {
-			return s.bucket.Remove(t.Context(), s.under(uploadsFolder, string(u.ID), u.Tail))
+			return s.bucket.Remove(t.Context(), s.under(uploadsFolder+string(u.ID), u.Tail))
 		},
 	} {
 		session := proceed(t, s, proceed(t, s, begin(t, s), sent), []byte("tail"))

@@ -35,7 +35,6 @@ type S3 struct {
 	// Dir has a folder for each bucket, in which every object is a file.
 	Dir string
 
-	flags   []string
 	process *exec.Cmd
 	log     *os.File
 }
@@ -72,19 +71,14 @@ var build = sync.OnceValues(func() (string, error) {
 	return binary, nil
 })
 
-// KeepAlive has the server keep connections open, as other servers do. It is not the default
-// here: with it the contract of the stores has requests that this server answers with 400, for
-// a reason that is not known.
-const KeepAlive = "--keep-alive"
-
 // StartS3 starts a server with an empty bucket, which ends with the test.
-func StartS3(t testing.TB, flags ...string) *S3 {
+func StartS3(t testing.TB) *S3 {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &S3{Address: listener.Addr().String(), Dir: t.TempDir(), flags: flags}
+	s := &S3{Address: listener.Addr().String(), Dir: t.TempDir()}
 	listener.Close()
 	if err := os.Mkdir(filepath.Join(s.Dir, Bucket), 0o755); err != nil {
 		t.Fatal(err)
@@ -107,8 +101,8 @@ func (s *S3) Start(t testing.TB) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.process = exec.Command(binary, "--access", Key, "--secret", Secret, "--region", "us-east-1", "--port", s.Address, "--quiet")
-	s.process.Args = append(append(s.process.Args, s.flags...), "posix", s.Dir)
+	s.process = exec.Command(binary, "--access", Key, "--secret", Secret, "--region", "us-east-1", "--port", s.Address,
+		"--keep-alive", "--quiet", "posix", s.Dir)
 	s.process.Stdout, s.process.Stderr = s.log, s.log
 	s.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := s.process.Start(); err != nil {

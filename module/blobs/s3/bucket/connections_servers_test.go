@@ -17,7 +17,7 @@ import (
 // TestConnectionsAreUsedAgain: one that is made anew for a request costs as much as a small
 // object. Seen to fail with a server that closes each of them.
 func TestConnectionsAreUsedAgain(t *testing.T) {
-	server := servers.StartS3(t, servers.KeepAlive)
+	server := servers.StartS3(t)
 	b, err := New(Settings{
 		Server: Server{Host: server.Address}, Name: servers.Bucket, Region: "us-east-1", Key: servers.Key, Secret: servers.Secret,
 		PartSize: SmallestPart, Timeout: 10 * time.Second,

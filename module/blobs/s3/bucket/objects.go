@@ -3,6 +3,8 @@ package bucket
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -121,10 +123,14 @@ func (b *Bucket) PutNew(ctx context.Context, key string, content []byte) error {
 	return b.put(ctx, key, content, options)
 }
 
+// put signs the bytes as a whole. Signed in pieces, as the library does when it is not told
+// their digest, no bytes would be a body of unknown length, whose end Versity's gateway
+// leaves unread, and takes for the next request of the connection.
 func (b *Bucket) put(ctx context.Context, key string, content []byte, options minio.PutObjectOptions) error {
+	digest := sha256.Sum256(content)
+	options.DisableContentSha256 = true
 	return b.request(ctx, "writing an object", func(ctx context.Context, client *minio.Core) error {
-		options.DisableMultipart = true
-		_, err := client.Client.PutObject(ctx, b.name, key, bytes.NewReader(content), int64(len(content)), options)
+		_, err := client.PutObject(ctx, b.name, key, bytes.NewReader(content), int64(len(content)), "", hex.EncodeToString(digest[:]), options)
 		return err
 	})
 }
