@@ -376,7 +376,8 @@ func TestMetadataOfOtherBytesOnS3(t *testing.T) {
 }
 
 // TestMemoryOfUploadsToS3: bytes of a known length pass through, those of an unknown one have
-// upload_memory. Long, 64 of 64 MiB.
+// upload_memory besides. Long, 64 of 64 MiB. Seen to fail with upload_memory in the heap, and
+// with the large buffers of uploads to a disk.
 func TestMemoryOfUploadsToS3(t *testing.T) {
 	t.Parallel()
 	const clients = 64
@@ -388,7 +389,7 @@ func TestMemoryOfUploadsToS3(t *testing.T) {
 		name      string
 		known     bool
 		allowance int64
-	}{{"known length", true, 160 << 20}, {"unknown length", false, 160<<20 + 2*64<<20}} {
+	}{{"known length", true, 96 << 20}, {"unknown length", false, 96<<20 + 64<<20}} {
 		t.Run(test.name, func(t *testing.T) {
 			s3 := servers.StartS3(t)
 			s := newS3Server(t)

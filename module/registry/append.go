@@ -207,7 +207,7 @@ func (a *appending) receive(ctx context.Context, writer store.SessionWriter, bod
 	offset := a.Offset
 	for step.end == nil {
 		step.left = saveStep
-		size, err := transfer.CopyHashed(transfer.UploadBuffers, writer, step, -1, a.hash)
+		size, err := transfer.CopyHashed(a.buffers, writer, step, -1, a.hash)
 		offset += size
 		if err != nil && step.end == nil {
 			return err // the writer's

@@ -134,7 +134,7 @@ func (r *Registry) writeBlob(ctx context.Context, content Content) (blob store.B
 			err = errors.Join(err, writer.Abort())
 		}
 	}()
-	blob.Digest, blob.Size, err = transfer.Copy(transfer.UploadBuffers, writer, content.Body, content.Size)
+	blob.Digest, blob.Size, err = transfer.Copy(r.buffers, writer, content.Body, content.Size)
 	if err != nil {
 		return store.Blob{}, stored, err
 	}

@@ -18,6 +18,8 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/registry/tokens"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/webhook"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/remote"
+	"github.com/generic-registry/caddy-generic-registry/module/transfer"
 )
 
 // Registry publishes, reads and deletes files over a pair of stores, and removes
@@ -39,6 +41,7 @@ type Registry struct {
 	node     string
 	log      *slog.Logger
 
+	buffers    *transfer.BufferPool // of uploads
 	slots      admission.Slots
 	quotas     *admission.Quotas
 	uploads    uploads
@@ -94,6 +97,7 @@ func New(metadata store.MetadataStore, blobs store.BlobStore, options Options) *
 		age:      options.Now,
 		node:     options.Node,
 		log:      options.Log,
+		buffers:  transfer.UploadBuffers,
 		uploads:  uploads{loading: make(chan struct{}, 1)},
 		stop:     stop,
 	}
@@ -102,6 +106,9 @@ func New(metadata store.MetadataStore, blobs store.BlobStore, options Options) *
 	}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
+	}
+	if streaming, ok := blobs.(remote.Streaming); ok && streaming.IsStreaming() {
+		r.buffers = transfer.StreamBuffers
 	}
 	r.quotas = admission.NewQuotas(metadata, r.loadUploads)
 	r.Keeper = integrity.NewKeeper(metadata, blobs, r.now, r.log, options.ScrubRate)

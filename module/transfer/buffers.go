@@ -28,6 +28,9 @@ type BufferPool struct {
 // holds however many stores are open.
 var UploadBuffers = NewBufferPool(bufferBudget)
 
+// StreamBuffers are small ones, for uploads that are sent on as they come.
+var StreamBuffers = NewBufferPool(0)
+
 func NewBufferPool(budget int64) *BufferPool {
 	return &BufferPool{
 		budget: budget,

@@ -167,6 +167,9 @@ func (s *Store) Walk(ctx context.Context, fn func(store.Locator, int64, time.Tim
 // Grace implements remote.Graceful.
 func (s *Store) Grace() time.Duration { return s.tuned.Load().grace }
 
+// IsStreaming implements remote.Streaming.
+func (*Store) IsStreaming() bool { return true }
+
 // Condition implements store.BlobStore. It is what the last requests met.
 func (s *Store) Condition() store.Condition {
 	if err := s.bucket.Usable(context.Background()); err != nil {
@@ -186,4 +189,5 @@ var (
 	_ remote.BatchDeleter  = (*Store)(nil)
 	_ remote.Graceful      = (*Store)(nil)
 	_ remote.Redirector    = (*Store)(nil)
+	_ remote.Streaming     = (*Store)(nil)
 )

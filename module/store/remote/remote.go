@@ -68,6 +68,13 @@ type Unscrubbed interface {
 	IsUnscrubbed() bool
 }
 
+// Streaming is implemented by a BlobStore that sends bytes on as they come: it gains nothing by
+// large pieces, which take memory.
+type Streaming interface {
+	// IsStreaming tells whether that is so.
+	IsStreaming() bool
+}
+
 // Elsewhere is implemented by a BlobBackend whose Identity is no directory.
 type Elsewhere interface {
 	// IsVacant tells whether there is nothing where OpenBlobs would open a store. It makes

@@ -1,6 +1,7 @@
 package bucket
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"sync"
@@ -15,13 +16,12 @@ import (
 // as came, of each upload at once.
 const smallObject = 256 << 10
 
-// memory bounds the buffers of uploads whose length is not known. Who gets none waits.
-type memory struct {
-	bytes *semaphore.Weighted
-	used  sync.Pool // of *[]byte, to be used again before the garbage collector has them
-}
+// memory bounds the buffers of uploads whose length is not known. Who gets none waits. The
+// garbage collector does not know of them, where the system allows it: it would let the
+// process have as much garbage as there are buffers.
+type memory struct{ bytes *semaphore.Weighted }
 
-func newMemory(size int64) *memory { return &memory{bytes: semaphore.NewWeighted(size)} }
+func newMemory(size int64) *memory { return &memory{semaphore.NewWeighted(size)} }
 
 // take waits for a buffer. ErrUnavailable when there is none for long.
 func (m *memory) take(ctx context.Context, size int64) ([]byte, error) {
@@ -30,17 +30,40 @@ func (m *memory) take(ctx context.Context, size int64) ([]byte, error) {
 	if err := m.bytes.Acquire(ctx, size); err != nil {
 		return nil, fmt.Errorf("%w: waiting for upload_memory: %w", store.ErrUnavailable, err)
 	}
-	if used, ok := m.used.Get().(*[]byte); ok && int64(cap(*used)) == size {
-		return *used, nil
+	buffer, err := mapBytes(int(size))
+	if err != nil {
+		m.bytes.Release(size)
+		return nil, fmt.Errorf("%w: taking memory for an upload: %w", store.ErrUnavailable, err)
 	}
-	return make([]byte, 0, size), nil
+	return buffer[:0], nil
 }
 
-// give gives a buffer back.
+// give gives a buffer back, which nobody may read any more.
 func (m *memory) give(buffer []byte, size int64) {
-	buffer = buffer[:0]
-	m.used.Put(&buffer)
+	unmapBytes(buffer[:size])
 	m.bytes.Release(size)
+}
+
+// lent is bytes that a request reads, until they are taken back: net/http may read a body
+// when the request has ended already.
+type lent struct {
+	mu     sync.Mutex
+	reader *bytes.Reader
+}
+
+func lend(content []byte) *lent { return &lent{reader: bytes.NewReader(content)} }
+
+// Read implements io.Reader.
+func (l *lent) Read(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.reader.Read(p)
+}
+
+func (l *lent) takeBack() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.reader.Reset(nil)
 }
 
 // buffer is bytes that wait to be a part. A whole part is taken from the memory before the

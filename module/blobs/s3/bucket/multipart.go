@@ -1,7 +1,6 @@
 package bucket
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -70,7 +69,9 @@ func (m *multipart) put(ctx context.Context, content []byte) error {
 	if err := m.begin(dog.ctx); err != nil {
 		return err
 	}
-	err := m.send(dog.ctx, m.bucket.client(), &watchedBody{bytes.NewReader(content), dog}, int64(len(content)))
+	body := lend(content)
+	defer body.takeBack()
+	err := m.send(dog.ctx, m.bucket.client(), &watchedBody{body, dog}, int64(len(content)))
 	return m.bucket.answered(dog, "writing a part", err)
 }
 

@@ -1,7 +1,6 @@
 package bucket
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -129,8 +128,10 @@ func (b *Bucket) PutNew(ctx context.Context, key string, content []byte) error {
 func (b *Bucket) put(ctx context.Context, key string, content []byte, options minio.PutObjectOptions) error {
 	digest := sha256.Sum256(content)
 	options.DisableContentSha256 = true
+	body := lend(content)
+	defer body.takeBack()
 	return b.request(ctx, "writing an object", func(ctx context.Context, client *minio.Core) error {
-		_, err := client.PutObject(ctx, b.name, key, bytes.NewReader(content), int64(len(content)), "", hex.EncodeToString(digest[:]), options)
+		_, err := client.PutObject(ctx, b.name, key, body, int64(len(content)), "", hex.EncodeToString(digest[:]), options)
 		return err
 	})
 }
