@@ -1,6 +1,6 @@
-// Package genericregistry adds a registry of generic packages to Caddy: any file,
-// published, downloaded and deleted under an owner, a package name and a version,
-// with the API of Gitea's generic package registry.
+// Package genericregistry adds a registry of generic packages to Caddy. Clients publish,
+// download and delete any file under an owner, a package name and a version. The API is
+// that of Gitea's generic package registry.
 //
 // Importing the package registers the Caddy modules
 //
@@ -12,7 +12,7 @@
 //   - generic_registry.blobs.filesystem and generic_registry.blobs.s3
 //   - admin.api.generic_registry, which the command caddy generic-registry asks
 //
-// It is the path that xcaddy is given:
+// Give the import path to xcaddy:
 //
 //	xcaddy build v2.11.9 --with github.com/generic-registry/caddy-generic-registry
 package genericregistry

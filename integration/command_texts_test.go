@@ -198,7 +198,7 @@ func TestHealthCommand(t *testing.T) {
 	}
 	s.mustReload(s.site("blobs filesystem {", "\treserve 1EiB", "}"))
 	out, notes, err := s.command("health")
-	if exitStatus(t, err) != 1 || !strings.Contains(out, s.root+": not ready: files can be read, and not published\n  problem: blobs: the disk has ") || !strings.Contains(notes, "not every registry is ready") {
+	if exitStatus(t, err) != 1 || !strings.Contains(out, s.root+": not ready: files can be downloaded, but not published\n  problem: blobs: the disk has ") || !strings.Contains(notes, "not every registry is ready") {
 		t.Errorf("without free space: got %v, %q, %q, want what is wrong and exit status 1", err, out, notes)
 	}
 	if out, _, err := s.command("health", "--json"); exitStatus(t, err) != 1 || !json.Valid([]byte(out)) {

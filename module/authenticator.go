@@ -20,37 +20,36 @@ import (
 
 func init() { caddy.RegisterModule(&Authenticator{}) }
 
-// Authenticator lets in the bearers of a registry's tokens, and users with
-// passwords.
+// Authenticator authenticates tokens of a registry, and users with passwords.
 //
-// A token is taken from `Authorization: Bearer <token>`, from `Authorization:
-// token <token>`, and from Basic credentials that have it as password or as user;
-// the other half then does not matter. Any other credentials are Basic ones, which
-// Caddy's own provider checks. A request without credentials passes as anonymous,
-// unless credentials are required; one with bad ones is answered 401.
+// A token comes in `Authorization: Bearer <token>`, in `Authorization: token <token>`,
+// or in Basic credentials as the password or the user; the other half of these does not
+// matter. Caddy's own provider checks all other Basic credentials. A request without
+// credentials passes as anonymous, unless credentials are required. A request with wrong
+// credentials is answered 401.
 //
-// What a token covers is judged by the handler of the registry. Elsewhere its bearer
-// is nobody: only the handler sets `{http.auth.user.id}` for a token.
+// The handler of the registry decides what a token may do. In the rest of the site, a
+// request with a token is anonymous: only the handler sets `{http.auth.user.id}` for a
+// token.
 //
-// It writes its 401 itself, with a text, and reads what the client is still sending, so
-// that the answer arrives. The site's `handle_errors` runs after that and changes
-// nothing of it. Beside other providers in one `http.handlers.authentication` the 401 is
-// Caddy's: with an empty body, or that of `handle_errors`.
+// The Authenticator writes its 401 itself, with a text, and reads what the client is still
+// sending, so that the answer arrives. The site's `handle_errors` runs after this answer
+// and cannot change it. Where other providers share the `http.handlers.authentication`,
+// Caddy writes the 401, with an empty body or with that of `handle_errors`.
 type Authenticator struct {
-	// The root of the registry that has the tokens, as its handler names it. There
-	// must be such a handler in the configuration. Placeholders are replaced when
-	// the config is loaded. Default: the default root of the handler.
+	// The root of the registry that has the tokens, written as in the handler of that
+	// registry. The configuration must have such a handler. Placeholders are replaced
+	// when the config is loaded. Default: the default root of the handler.
 	Root string `json:"root,omitempty"`
 
-	// Users with passwords, as in Caddy's `http_basic` provider. Default: none;
-	// only tokens are accepted. No two names may be the same without case. A few
-	// passwords are hashed at a time, in all of Caddy; a request that waits for that
-	// longer than ten seconds is answered 503.
+	// Users with passwords, as in Caddy's `http_basic` provider. No two names may differ
+	// only in case. Caddy hashes few passwords at a time; a request that waits longer than
+	// ten seconds for its hash is answered 503. Default: none; only tokens are accepted.
 	Basic *caddyauth.HTTPBasicAuth `json:"basic,omitempty"`
 
-	// Whether a request without credentials is answered 401, as `http_basic` does,
-	// and one with a token outside of the registry's prefix too. Set it where the
-	// site serves other things that are not for everybody. Default: false;
+	// Whether a request without credentials is answered 401, as by `http_basic`. A request
+	// with a token outside of the registry's prefix is then answered 401 too. Set this
+	// where the site serves other things that are not for everybody. Default: false;
 	// anonymous requests pass, and each handler decides what they may do.
 	Require bool `json:"require,omitempty"`
 
@@ -114,7 +113,7 @@ func (a *Authenticator) Authenticate(w http.ResponseWriter, r *http.Request) (ca
 	return a.checkToken(w, r, text)
 }
 
-// checkToken lets a token's bearer pass as nobody, with the token for the handler.
+// checkToken lets a request with a token pass as anonymous, and gives the token to the handler.
 func (a *Authenticator) checkToken(w http.ResponseWriter, r *http.Request, text string) (caddyauth.User, bool, error) {
 	token, err := a.find(r, text)
 	switch {

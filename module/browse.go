@@ -11,14 +11,14 @@ import (
 
 // Browse is the settings of pages and lists.
 type Browse struct {
-	// A folder with templates in place of the built-in ones of the same names, such as
-	// `style.css` and `owners.html`. It is read when the config is loaded. Placeholders are
-	// replaced then. A relative path is relative to the working directory. Default: the
-	// built-in ones.
+	// A directory of templates that replace the built-in ones of the same names, such as
+	// `style.css` and `owners.html`. The directory is read, and placeholders are replaced,
+	// when the config is loaded. A relative path is relative to the working directory.
+	// Default: the built-in templates.
 	Templates string `json:"templates,omitempty"`
 }
 
-// provisionBrowse makes the pages, which show what downloads take.
+// provisionBrowse makes the pages. They offer what the settings of downloads allow.
 func (h *Handler) provisionBrowse() error {
 	if h.Browse == nil {
 		return nil

@@ -7,18 +7,18 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// ErrorsRoute is the value of errors that has error routes word refusals.
+// ErrorsRoute is the value of errors with which error routes write the bodies of refusals.
 const ErrorsRoute = "route"
 
-// DefaultMaxAge is for how long caches keep files that anyone may read.
+// DefaultMaxAge is the time for which caches may keep files when the setting says none.
 const DefaultMaxAge = time.Hour
 
-// Cache says for how long caches in front may keep files at their own paths, of packages
-// that anyone may read. It is said to requests that come without credentials, and only in
-// answers that are 200, 206 or 304.
+// Cache says for how long caches in front may keep files of packages that anyone may read,
+// at the files' own paths. The header is in responses to requests without credentials, and
+// only in a 200, 206 or 304.
 type Cache struct {
-	// How long a cache may keep a file without asking. A file that is deleted stays in the
-	// cache for so long. Zero, the default, is one hour.
+	// How long a cache may keep a file without asking. A cache can serve a deleted file for
+	// that time. Zero, the default, is one hour.
 	MaxAge caddy.Duration `json:"max_age,omitempty"`
 }
 

@@ -23,109 +23,108 @@ import (
 
 func init() { caddy.RegisterModule(&Handler{}) }
 
-// Handler is a registry of generic packages: any file, published, downloaded and
-// deleted under an owner, a package name and a version, with the API of Gitea's
-// generic package registry.
+// Handler is a registry of generic packages. Clients publish, download and delete any file
+// under an owner, a package name and a version. The API is that of Gitea's generic package
+// registry.
 //
 // Requests whose path is not under the prefix go to the next handler. A request that no
-// handler behind answers is a 404. Users are those that an authentication handler in front
-// of this one found, such as `http.handlers.authentication`. What each user may do is
-// decided here. Writes by anonymous users are refused unless a rule says otherwise.
+// handler behind answers is a 404. An authentication handler in front of this one finds the
+// user, such as `http.handlers.authentication`. This handler decides what each user may do.
+// It refuses writes by anonymous users unless a rule allows them.
 type Handler struct {
 	// The directory that the default stores use: metadata in `metadata` and bytes
 	// in `blobs` below it. Placeholders are replaced when the config is loaded. A
 	// relative path is relative to the working directory. Default:
 	// `generic_registry` in Caddy's data directory. Handlers with the same root
-	// share one store; two processes cannot.
+	// share one registry; two processes cannot open it.
 	Root string `json:"root,omitempty"`
 
-	// The path that the API is under, compared with case. Placeholders are
-	// replaced when the config is loaded. Default: `/api/packages`. `/` serves it
-	// from the top.
+	// The path that the API is under. Upper and lower case differ. Placeholders are
+	// replaced when the config is loaded. Default: `/api/packages`. With `/` the API is
+	// at the top of the site.
 	Prefix string `json:"prefix,omitempty"`
 
-	// Who may do what with which owner's packages. An owner without a rule has
-	// that of owner `*`; without one, anyone reads and the user of the owner's
-	// name writes.
+	// Who may do what with the packages of which owner. The rule of owner `*` is for
+	// owners without a rule. Default: anyone may read, and the user whose name is that of
+	// the owner may write.
 	Owners []access.OwnerRule `json:"owners,omitempty"`
 
-	// Receivers that are told of changes.
+	// URLs that get a request for each change. Default: none.
 	Webhooks []Webhook `json:"webhooks,omitempty"`
 
-	// Users who may do everything everywhere, except exceed quotas. Compared
-	// without case.
+	// Users who may do everything everywhere, but not exceed quotas. Names that differ
+	// only in case are the same name. Default: none.
 	Admins []string `json:"admins,omitempty"`
 
-	// For the owners and packages whose rules say nothing of it.
+	// What holds for owners and packages whose rules do not say it.
 	access.Republishing
 
-	// Where the user is found when no authentication handler named one in
-	// `{http.auth.user.id}`: a placeholder of the request, such as
-	// `{http.request.tls.client.subject}`. Absent or empty is anonymous, and so is a
-	// name with a letter beyond ASCII that case folding makes an ASCII letter.
-	// Default: nowhere.
+	// The placeholder of the request that contains the user, such as
+	// `{http.request.tls.client.subject}`, for requests in which no authentication handler
+	// has set `{http.auth.user.id}`. A request without a value is anonymous. So is a
+	// request whose user has a letter beyond ASCII that becomes an ASCII letter when case
+	// is ignored. Default: none.
 	User *access.Claim `json:"user,omitempty"`
 
-	// Where the user's groups are found, for principals of the form
-	// `@group:<name>`: a placeholder of the request, such as
-	// `{http.auth.user.roles}`. Its value is a list, or a text in which commas
-	// separate the names. In a text of `{http.auth.user.*}` without a comma, white
-	// space does. Default: nowhere; users have no groups.
+	// The placeholder of the request that contains the groups of the user, such as
+	// `{http.auth.user.roles}`, for principals of the form `@group:<name>`. The value is
+	// a list, or a text in which commas separate the names. In a text of
+	// `{http.auth.user.*}` without a comma, white space separates the names. Default:
+	// none; users have no groups.
 	Groups *access.Claim `json:"groups,omitempty"`
 
 	// The largest file that may be published, in bytes. Zero, the default, is no
 	// limit.
 	MaxFileSize int64 `json:"max_file_size,omitempty"`
 
-	// The uploads that may be in progress at once, in all; more are answered 503
+	// The number of uploads that may be in progress, in all; more are answered 503
 	// with Retry-After. An upload counts from its first byte on. Zero, the default, is
 	// no limit. Sites that share a root share the count. Without MaxUserUploads one
-	// user can keep out all others, and a warning says so.
+	// user can keep all others from publishing, and a warning says so.
 	MaxUploads int `json:"max_uploads,omitempty"`
 
-	// The same for each user. All anonymous uploads count as one user's. Zero, the
-	// default, is no limit.
+	// The number of uploads that each user may have in progress. All anonymous clients
+	// count as one user. Zero, the default, is no limit.
 	MaxUserUploads int `json:"max_user_uploads,omitempty"`
 
-	// How long an upload may go without sending anything before it is ended with
-	// 408. Zero, the default, leaves it to the server's own `idle_timeout` of
-	// reading, one minute unless it is set.
+	// How long an upload may send nothing before it is ended with 408. Zero, the default,
+	// means the `idle_timeout` of the server, which is one minute unless it is set.
 	UploadStallTimeout caddy.Duration `json:"upload_stall_timeout,omitempty"`
 
-	// The bytes per second that must come of an upload, at least; one that comes more
-	// slowly is ended with 408. They are compared each time that the registry has
-	// waited for bytes of the upload for 30 seconds, or for UploadStallTimeout when
-	// that is shorter. Zero, the default, is 1024 (1 KiB); -1 ends no upload.
+	// The bytes per second that an upload must send at least; a slower upload is ended
+	// with 408. The registry compares the rate each time that it has waited for bytes of
+	// the upload for 30 seconds, or for UploadStallTimeout when that is shorter. Zero, the
+	// default, is 1024 (1 KiB); -1 ends no upload.
 	UploadLeastRate int64 `json:"upload_least_rate,omitempty"`
 
-	// How uploads may come in several requests, and go on after a cut. Default: all the
-	// defaults of its settings.
+	// The limits of uploads that come in several requests. Default: the defaults of
+	// Resumable.
 	Resumable *Resumable `json:"resumable,omitempty"`
 
-	// Which file names may be published: `documented` (the default) for ASCII
-	// letters, digits and `.-+_`, or `gitea` for what Gitea accepts since 1.22,
-	// which adds `=:;()[]{}~!@#$%^&` and inner spaces.
+	// Which characters file names may have: `documented` (the default) for ASCII
+	// letters, digits and `.-+_`, or `gitea` for the characters that Gitea accepts since
+	// 1.22, which are also `=:;()[]{}~!@#$%^&` and spaces inside the name.
 	FileNames naming.FileNames `json:"file_names,omitempty"`
 
-	// How many bytes per second are read in the background to compare every file's
-	// bytes with their digest, once a week. A small file counts as 64 KiB. Zero, the
-	// default, is 8388608 (8 MiB), and off where the bytes are on S3, which has its own
-	// scrub and a price for each request; -1 turns it off. Handlers with the same root must
-	// have the same. It takes effect on a reload.
+	// The bytes per second that the scrub reads in the background to compare every file
+	// with its digest, once a week. A small file counts as 64 KiB. Zero, the default, is
+	// 8388608 (8 MiB); -1 turns the scrub off. With bytes on S3, zero turns it off too,
+	// because S3 has its own scrub and each request costs money. Handlers with the same
+	// root must have the same rate. It takes effect on a reload.
 	ScrubRate int64 `json:"scrub_rate,omitempty"`
 
-	// Whether downloads are compared with their digest as they are sent, so that no
-	// client has the whole of a response with wrong bytes: it ends before the last
-	// of them. Files up to 256 KiB, and files of which a request wants ranges, are
-	// read whole first, and answered 500. It costs hashing every download, the
-	// kernel's sending files by itself, and for each request with a range a read of
-	// the whole file.
+	// Whether downloads are compared with their digest while they are sent. A response
+	// with wrong bytes ends before its last bytes, so that no client gets all of it. Files
+	// of up to 256 KiB, and files of which a request wants ranges, are read whole first,
+	// and are answered 500 when their bytes are wrong. The price: every download is
+	// hashed, the kernel does not send files by itself, and each request with a range
+	// reads the whole file. Default: false.
 	VerifyReads bool `json:"verify_reads,omitempty"`
 
-	// The path under which `live` and `ready` answer, without authentication,
-	// whether files can be read, and published: 200 `ok` or 503 `unavailable`.
-	// Compared with case; not under the prefix. Placeholders are replaced when the
-	// config is loaded. Default: nowhere. The admin endpoint says more, at
+	// The path under which `live` tells anyone whether files can be downloaded, and
+	// `ready` whether files can be published too: 200 `ok` or 503 `unavailable`. Upper and
+	// lower case differ. The path is not under the prefix. Placeholders are replaced when
+	// the config is loaded. Default: none. The admin endpoint says more, at
 	// `/generic_registry/health`.
 	Health string `json:"health,omitempty"`
 
@@ -133,46 +132,46 @@ type Handler struct {
 	// none; a folder is 404.
 	Browse *Browse `json:"browse,omitempty"`
 
-	// The path that Gitea's JSON API is under, in which programs list, find and delete
-	// versions, or `off`. Compared with case; not under the prefix. Placeholders are
-	// replaced when the config is loaded. Default: `/api/v1` beside a prefix that ends in
-	// `/api/packages`, such as the default one; nowhere for another prefix.
+	// The path of Gitea's JSON API, with which programs list, find and delete versions, or
+	// `off`. Upper and lower case differ. The path is not under the prefix. Placeholders
+	// are replaced when the config is loaded. Default: `/api/v1` with a prefix that ends in
+	// `/api/packages`, such as the default prefix; with another prefix, no JSON API.
 	API string `json:"api,omitempty"`
 
-	// The checksums that are computed beside the files. Default: `SHA256SUMS` of each version,
-	// and `<file>.sha256`, `.sha512`, `.sha1` and `.md5` of each file.
+	// The checksums that the registry computes. Default: `SHA256SUMS` of each version, and
+	// `<file>.sha256`, `.sha512`, `.sha1` and `.md5` of each file.
 	Checksums *files.Checksums `json:"checksums,omitempty"`
 
-	// Versions that only those see who may write them, until they are published whole. Default:
-	// on, for seven days each, and 100 of an owner.
+	// Drafts: versions that only users see who may write the package, until all files are
+	// published together. Default: on, seven days for each draft, 100 drafts for each owner.
 	Drafts *files.Drafts `json:"drafts,omitempty"`
 
-	// What may stand in place of the version in the path of a download, where no version has
-	// that name: `latest` and `semver`, or `off` alone. Default: both.
+	// What a client may write in place of the version in the path of a download: `latest`
+	// and `semver`, or `off` alone. A version of that name comes first. Default: both.
 	Select files.Selectors `json:"select,omitempty"`
 
-	// Whether versions cannot be downloaded whole, as `?archive=tar` or `?archive=zip`.
-	// Default: false.
+	// Whether `?archive=tar` and `?archive=zip`, which download all files of a version as
+	// one archive, are turned off. Default: false.
 	ArchiveOff bool `json:"archive_off,omitempty"`
 
-	// Whether the JSON API shows packages as releases too: each owner and package as a
-	// repository, each version as a release, for programs that know only those. Default:
-	// no.
+	// Whether the JSON API shows packages as releases too, for programs that know only
+	// releases: each owner and package as a repository, each version as a release.
+	// Default: false.
 	Releases bool `json:"releases,omitempty"`
 
-	// `route` has the error routes of the server (handle_errors in a Caddyfile) word the
-	// refusals that are for people. Their status and header lines stay. Default: a line of
-	// text, or a page with browse.
+	// With `route`, the error routes of the server (handle_errors in a Caddyfile) write the
+	// bodies of refusals that people read. The status and the header of a refusal stay.
+	// Default: a line of text, or with browse a page.
 	Errors string `json:"errors,omitempty"`
 
 	// Whether, and for how long, caches in front may keep files that anyone may read.
-	// Default: they ask each time.
+	// Default: caches ask each time.
 	Cache *Cache `json:"cache,omitempty"`
 
-	// Where metadata is kept. Default: `badger`.
+	// The metadata store. Default: `badger`.
 	MetadataRaw json.RawMessage `json:"metadata,omitempty" caddy:"namespace=generic_registry.metadata inline_key=module"`
 
-	// Where the files' bytes are kept. Default: `filesystem`.
+	// The blob store, which keeps the bytes of files. Default: `filesystem`.
 	BlobsRaw json.RawMessage `json:"blobs,omitempty" caddy:"namespace=generic_registry.blobs inline_key=module"`
 
 	probes   *health.Probes // nil without a health path
@@ -183,7 +182,7 @@ type Handler struct {
 	api      *api.API
 	resume   resume.Resume
 	log      *zap.Logger
-	stripped sync.Once // the notice that something strips the prefix
+	stripped sync.Once // guards the warning that something strips the prefix
 }
 
 // CaddyModule returns the Caddy module information.

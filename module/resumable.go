@@ -10,26 +10,26 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/web/resume"
 )
 
-// Resumable says how uploads may come in several requests.
+// Resumable is the limits of uploads that come in several requests.
 type Resumable struct {
-	// Whether no upload may. Default: false.
+	// Whether resumable uploads are turned off. Default: false.
 	Off bool `json:"off,omitempty"`
 
-	// The bytes that one request may append, at most, as clients are told: below what a
-	// proxy in front takes. Zero, the default, is 99614720 (95 MiB); -1 is no limit. A
-	// request that brings a whole file may be larger.
+	// The bytes that one request may append, at most; clients are told the value. Choose
+	// less than a proxy in front accepts. Zero, the default, is 99614720 (95 MiB); -1 is no
+	// limit. A request that contains a whole file may be larger.
 	MaxAppend int64 `json:"max_append,omitempty"`
 
-	// For how long an upload may go on. Then it is given up, and its bytes are deleted.
-	// Zero, the default, is 24 hours.
+	// For how long an upload may go on. Then its bytes are deleted. Zero, the default, is
+	// 24 hours.
 	TTL caddy.Duration `json:"ttl,omitempty"`
 
-	// The uploads that are begun and not finished, at most; more are answered 503 with
+	// The number of uploads that may be begun and not finished; more are answered 503 with
 	// Retry-After. Zero, the default, is 1000. Sites that share a root share the count.
 	Max int `json:"max,omitempty"`
 
-	// Those of one user among them, at most; anonymous is a user here. Zero, the default,
-	// is a tenth of max, and at least 1.
+	// The number of these that one user may have. All anonymous clients count as one user.
+	// Zero, the default, is a tenth of Max, and at least 1.
 	MaxUser int `json:"max_user,omitempty"`
 }
 
@@ -38,13 +38,13 @@ const (
 	defaultUploadTTL = 24 * time.Hour
 	defaultUploads   = 1000
 
-	// defaultUserShare is what part of the uploads one user may have begun.
+	// defaultUserShare divides Max: one user may have begun that part of the uploads.
 	defaultUserShare = 10
 
 	noMaxAppend = -1
 )
 
-// provisionResume makes the wing of resumable uploads out of the settings.
+// provisionResume makes the wing of resumable uploads with the settings.
 func (h *Handler) provisionResume() error {
 	var settings Resumable
 	if h.Resumable != nil {

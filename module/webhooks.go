@@ -16,53 +16,54 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
-// The changes that a webhook can tell.
+// The changes that a webhook can send.
 const (
 	WebhookCreated = "created"
 	WebhookDeleted = "deleted"
 )
 
-// Webhook is a receiver that is told of the changes of an owner's packages, with the requests
-// of Gitea's event `package`: at least once each, in their order.
+// Webhook is a URL, the receiver, that gets a request for each change of an owner's packages.
+// The requests are those of Gitea's event `package`. Each change is sent at least once, in
+// order.
 type Webhook struct {
-	// The owner whose packages it is told of, compared without case, or `*` for every owner
-	// that no other webhook is for. Default: `*`.
+	// The owner whose changes are sent, or `*` for every owner without a webhook of its own.
+	// Names that differ only in case are the same name. Default: `*`.
 	Owner string `json:"owner,omitempty"`
 
-	// Where the requests go, with http or https. Required. Placeholders are replaced when the
-	// config is loaded. It is shown to administrators as it is written here, so a URL that is
-	// a secret is written as a placeholder.
+	// The URL of the receiver, with http or https. Required. Placeholders are replaced when
+	// the config is loaded. Administrators see the URL as it is written here, so write a
+	// secret URL as a placeholder.
 	URL string `json:"url"`
 
-	// What signs the requests, in `X-Gitea-Signature` and `X-Hub-Signature-256`.
+	// The secret that signs the requests, in `X-Gitea-Signature` and `X-Hub-Signature-256`.
 	// Placeholders, such as `{env.HOOK_SECRET}`, are replaced when the config is loaded.
-	// Default: they are not signed.
+	// Default: requests are not signed.
 	Secret string `json:"secret,omitempty"`
 
-	// Which changes are told: `created`, `deleted`. Default: both.
+	// Which changes are sent: `created`, `deleted`. Default: both.
 	Events []string `json:"events,omitempty"`
 
 	// The URL of the site, such as `https://packages.example.com`, for links in the requests.
 	// Placeholders are replaced when the config is loaded. Default: no links.
 	Site string `json:"site,omitempty"`
 
-	// Whether the receiver may have an address that is not public, such as one of this
+	// Whether the receiver may have an address that is not public, such as an address of this
 	// machine. Default: false.
 	AllowPrivate bool `json:"allow_private,omitempty"`
 
-	// How long a change is kept for a receiver that does not take it. Zero, the default, is
-	// seven days.
+	// How long the registry keeps a change that the receiver does not take. Zero, the
+	// default, is seven days.
 	MaxAge caddy.Duration `json:"max_age,omitempty"`
 
-	// How many changes of the registry may follow one that the receiver does not take, before
-	// that is given up. Zero, the default, is 1000000.
+	// How many changes of the registry may follow a change that the receiver does not take,
+	// before that change is given up. Zero, the default, is 1000000.
 	MaxBehind int `json:"max_behind,omitempty"`
 }
 
-// ErrNoChanges: the metadata store cannot tell later what was changed.
+// ErrNoChanges is the error of a webhook whose metadata store does not keep the changes.
 var ErrNoChanges = errors.New("a webhook needs a metadata store with a journal, such as badger")
 
-// CheckWebhookURL reports why a URL cannot be sent to.
+// CheckWebhookURL reports why a URL cannot be the receiver of a webhook.
 func CheckWebhookURL(text string) error {
 	to, err := url.Parse(text)
 	switch {
@@ -76,7 +77,7 @@ func CheckWebhookURL(text string) error {
 	return nil
 }
 
-// CheckWebhookSite reports why a URL cannot be that of the site.
+// CheckWebhookSite reports why a URL cannot be the URL of the site.
 func CheckWebhookSite(text string) error {
 	if err := CheckWebhookURL(text); err != nil {
 		return err
@@ -87,7 +88,7 @@ func CheckWebhookSite(text string) error {
 	return nil
 }
 
-// CheckWebhookEvent reports an event that there is not.
+// CheckWebhookEvent reports an event that no webhook has.
 func CheckWebhookEvent(event string) error {
 	if event != WebhookCreated && event != WebhookDeleted {
 		return fmt.Errorf("%q is no event: write %s or %s", event, WebhookCreated, WebhookDeleted)
@@ -95,7 +96,7 @@ func CheckWebhookEvent(event string) error {
 	return nil
 }
 
-// hook checks the settings, and returns what they mean. Links are below a prefix.
+// hook checks the settings and makes a hook with them. Its links are below the prefix.
 func (w Webhook) hook(prefix string) (hook webhook.Hook, err error) {
 	hook = webhook.Hook{
 		Owner: cmp.Or(w.Owner, webhook.AnyOwner), AllowPrivate: w.AllowPrivate,
@@ -158,7 +159,7 @@ func (h *Handler) provisionWebhooks(metadata any) ([]webhook.Hook, error) {
 	return hooks, nil
 }
 
-// errHooks: within one configuration, two handlers mean other things by one webhook.
+// errHooks is the error of two handlers that give one webhook different settings.
 var errHooks = errors.New("two handlers of one root have a webhook of one owner and URL with different settings: write them alike")
 
 // withHooks adds the hooks of a handler to those of others with its root.

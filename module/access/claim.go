@@ -17,7 +17,7 @@ const (
 	certificatePlaceholders = "http.request.tls.client."
 )
 
-// Claim is a placeholder that says something of a request's user.
+// Claim is a placeholder that contains the user of a request, or the groups of the user.
 type Claim struct {
 	// The placeholder, with its braces and nothing around them, such as
 	// `{http.request.tls.client.subject}`. Required. Placeholders of
@@ -26,11 +26,10 @@ type Claim struct {
 	// `client_auth` do.
 	Placeholder string `json:"placeholder"`
 
-	// Set it for any other placeholder, such as `{http.request.header.Remote-User}`
-	// or `{http.vars.user}`: it can hold what the client sent, so the client could be
-	// any user. It is safe only where something in front, such as forward_auth,
-	// decides the value in every request. Without it such a placeholder is refused.
-	// Default: false.
+	// Whether something in front, such as forward_auth, decides the value of the placeholder
+	// in every request. Any other placeholder, such as `{http.request.header.Remote-User}`
+	// or `{http.vars.user}`, is refused without this setting: it can contain what the client
+	// sent, so the client could be any user. Default: false.
 	Trusted bool `json:"trusted,omitempty"`
 }
 
@@ -48,9 +47,9 @@ func CheckClaim(c Claim) (key string, err error) {
 	return key, nil
 }
 
-// isVerified tells whether Caddy fills a placeholder with what it has verified. All
-// others could be the client's choice: headers, and variables, matches of
-// expressions and maps that have it from there.
+// isVerified tells whether Caddy fills a placeholder with what Caddy has verified. The
+// client can choose the value of all others: headers, and variables, matches of expressions
+// and maps that depend on headers.
 func isVerified(key string) bool { return IsOfAuthentication(key) || IsOfCertificate(key) }
 
 // IsOfAuthentication tells whether a placeholder, by its key, is one that an

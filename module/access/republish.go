@@ -7,22 +7,22 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
-// OnDuplicate is what a publish under a name that is taken does.
+// OnDuplicate is what happens to a publish of a file that the version contains already.
 type OnDuplicate string
 
 const (
-	// OnDuplicateReject refuses it with 409.
+	// OnDuplicateReject refuses the publish with 409.
 	OnDuplicateReject OnDuplicate = "reject"
-	// OnDuplicateSame takes it when the bytes are those that were published.
+	// OnDuplicateSame accepts the publish when the bytes are the published ones.
 	OnDuplicateSame OnDuplicate = "same"
-	// OnDuplicateReplace has the new bytes take the name.
+	// OnDuplicateReplace replaces the published bytes.
 	OnDuplicateReplace OnDuplicate = "replace"
 )
 
-// CheckOnDuplicate reports a word that is not what a publish can do.
+// CheckOnDuplicate reports a word that is not an OnDuplicate.
 func CheckOnDuplicate(word string) error {
 	if _, known := onDuplicates[OnDuplicate(word)]; !known {
-		return fmt.Errorf("%q is not what a publish under a name that is taken can do: write %s, %s or %s", word, OnDuplicateReject, OnDuplicateSame, OnDuplicateReplace)
+		return fmt.Errorf("%q is no value of on_duplicate: write %s, %s or %s", word, OnDuplicateReject, OnDuplicateSame, OnDuplicateReplace)
 	}
 	return nil
 }
@@ -33,29 +33,29 @@ var onDuplicates = map[OnDuplicate]store.OnDuplicate{
 	OnDuplicateReplace: store.Replace,
 }
 
-// Republishing says what may happen to files that are published already. What is left out
-// is that of the surrounding rule: a package's is its owner's, an owner's is that of owner
-// `*`, and that one's is the handler's.
+// Republishing says what may happen to files that are published already. A setting that is
+// left out is taken from the surrounding rule: that of the owner for a package, that of owner
+// `*` for an owner, that of the handler for owner `*`.
 type Republishing struct {
-	// What a publish under a name that is taken does. `reject` is 409. `same` is 201 when
-	// the bytes are those that were published, else 409. `replace` is `same`, and has other
-	// bytes take the name at once; it needs the right to write, not that to delete. Default:
-	// `reject`. Placeholders do not work.
+	// What happens to a publish of a file that the version contains already. `reject` is
+	// 409. `same` is 201 when the bytes are the published ones, and 409 when they differ.
+	// `replace` is 201, and the file has the new bytes at once; the user needs the right to
+	// write, not the right to delete. Default: `reject`. Placeholders do not work.
 	OnDuplicate OnDuplicate `json:"on_duplicate,omitempty"`
 
-	// Whether only admins may delete what is published, and replace it where OnDuplicate is
-	// `replace`; for others that is `same` then. New files are published and drafts are
-	// changed as elsewhere. Default: false.
+	// Whether only admins may delete published files, and replace them where OnDuplicate is
+	// `replace`. For other users `replace` then means `same`. New files can be published, and
+	// drafts can be changed, as without this setting. Default: false.
 	Immutable *bool `json:"immutable,omitempty"`
 }
 
-// IsZero tells whether nothing is said.
+// IsZero tells whether no setting is there.
 func (r Republishing) IsZero() bool { return r == Republishing{} }
 
-// ErrNobodyReplaces: what one block says contradicts itself.
+// ErrNobodyReplaces is the error of a block with settings that contradict each other.
 var ErrNobodyReplaces = errors.New("on_duplicate replace does nothing beside immutable, because there is no admin: write an admin, or on_duplicate same")
 
-// Check reports a word that is unknown, and a block that contradicts itself.
+// Check reports an unknown word, and settings that contradict each other.
 func (r Republishing) Check(hasAdmins bool) error {
 	if r.OnDuplicate == "" {
 		return nil
@@ -69,13 +69,13 @@ func (r Republishing) Check(hasAdmins bool) error {
 	return nil
 }
 
-// republishing is Republishing after what it leaves out is filled in.
+// republishing is Republishing with all settings filled in.
 type republishing struct {
 	onDuplicate store.OnDuplicate
 	immutable   bool
 }
 
-// within fills in what is left out from the surrounding rule.
+// within takes settings that are left out from the surrounding rule.
 func (r Republishing) within(around republishing) republishing {
 	if r.OnDuplicate != "" {
 		around.onDuplicate = onDuplicates[r.OnDuplicate]

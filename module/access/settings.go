@@ -13,36 +13,35 @@ const anyOwner = "*"
 // OwnerRule says who may do what with the packages of one owner, and how much
 // the owner may store.
 //
-// A principal is a user name, compared without case; `*` for anyone, anonymous
-// included; `@users` for any authenticated user; `@owner` for the user of the
-// owner's name; or `@group:<name>` for the users of a group, compared without
-// case, which takes the handler's `groups`.
+// A principal is the name of a user; `*` for anyone, anonymous clients too; `@users` for
+// any authenticated user; `@owner` for the user whose name is that of the owner; or
+// `@group:<name>` for the users of a group. The handler's `groups` says where groups come
+// from. Names of owners, users and groups that differ only in case are the same name.
 type OwnerRule struct {
-	// The owner that the rule is for, compared without case, or `*` for every
-	// owner that has no rule of its own. Required; each owner at most once.
+	// The owner that the rule is for, or `*` for every owner without a rule of its own.
+	// Required. Each owner may have one rule.
 	Owner string `json:"owner"`
 
 	Permissions
 	Republishing
 
-	// Rules for some of the owner's packages. The first whose pattern matches a
-	// package counts for it, instead of the owner's own lines. Those of owner `*`
-	// are for the owners without a rule of their own.
+	// Rules for some of the owner's packages. The first rule whose pattern matches a
+	// package counts, and what it leaves out is taken from the owner's rule. The package
+	// rules of owner `*` are for the owners without a rule of their own. Default: none.
 	Packages []PackageRule `json:"packages,omitempty"`
 
-	// The bytes that all files of the owner may have together, equal contents
-	// counted as often as they were published. Default: that of the rule of owner
-	// `*`; without that, no limit. Zero is the default.
+	// The bytes that all files of the owner may have together. Equal contents count as
+	// often as they were published. Zero, the default, means the quota of owner `*`, or no
+	// limit where owner `*` has none.
 	Quota int64 `json:"quota,omitempty"`
 
-	// The number of versions that all packages of the owner may have together.
-	// Default: that of the rule of owner `*`; without that, no limit. Zero is the
-	// default.
+	// The number of versions that all packages of the owner may have together. Zero, the
+	// default, means the number of owner `*`, or no limit where owner `*` has none.
 	MaxVersions int64 `json:"max_versions,omitempty"`
 
-	// The number of files that all packages of the owner may have together, empty
-	// files too. Default: that of the rule of owner `*`; without that, no limit. Zero is
-	// the default.
+	// The number of files that all packages of the owner may have together, empty files
+	// too. Zero, the default, means the number of owner `*`, or no limit where owner `*`
+	// has none.
 	MaxFiles int64 `json:"max_files,omitempty"`
 }
 
@@ -53,9 +52,9 @@ func (r OwnerRule) IsEmpty() bool {
 
 // PackageRule says who may do what with some packages of an owner.
 type PackageRule struct {
-	// The packages that the rule is for, compared without case: a name in which
-	// `*` stands for any number of characters, `?` for one, and `[a-z]` for one of
-	// those. Required.
+	// The pattern of the packages that the rule is for: a name in which `*` stands for
+	// any number of characters, `?` for one character, and `[a-z]` for one of these
+	// characters. Upper and lower case are the same. Required.
 	Package string `json:"package"`
 
 	Permissions
@@ -65,18 +64,19 @@ type PackageRule struct {
 // IsEmpty tells whether the rule says nothing.
 func (r PackageRule) IsEmpty() bool { return r.Permissions.IsZero() && r.Republishing.IsZero() }
 
-// Permissions are the principals who may do something. A list that is left out is
-// that of the surrounding rule: a package's is its owner's, an owner's is that of
-// owner `*`.
+// Permissions are the principals who may do something. A list that is left out is taken
+// from the surrounding rule: that of the owner for a package, that of owner `*` for an
+// owner.
 type Permissions struct {
-	// The principals who may read. Without any rule, `*`. Whoever may write or
-	// delete may read.
+	// The principals who may read. Principals who may write or delete may read too.
+	// Default, without a surrounding rule: `*`.
 	Read []string `json:"read,omitempty"`
 
-	// The principals who may publish. Without any rule, `@owner`.
+	// The principals who may publish. Default, without a surrounding rule: `@owner`.
 	Write []string `json:"write,omitempty"`
 
-	// The principals who may delete. Without any rule, those who may write.
+	// The principals who may delete. Default, without a surrounding rule: the principals
+	// who may write.
 	Delete []string `json:"delete,omitempty"`
 }
 
@@ -87,7 +87,8 @@ func builtInRule() *rule {
 	return &rule{permissions: permissions{read: principals{anyone: true}, write: principals{owner: true}}}
 }
 
-// Compile checks rules and compiles them. What they say nothing of is as the handler says.
+// Compile checks rules and compiles them. The republishing of the handler holds for rules
+// that have none.
 func Compile(rules []OwnerRule, admins []string, handler Republishing) (*Rules, error) {
 	a := &Rules{
 		rules:    make(map[string]*rule, len(rules)),
@@ -183,8 +184,8 @@ func (a *Rules) compileLines(p Permissions, r Republishing, around permissions) 
 	return compiled, err
 }
 
-// compilePermissions fills in what is left out from the surrounding rule. Who may
-// delete follows who may write, unless a rule around says otherwise.
+// compilePermissions takes lists that are left out from the surrounding rule. Principals who
+// may write may delete, unless a surrounding rule has a list for deleting.
 func compilePermissions(p Permissions, around permissions) (permissions, error) {
 	compiled := around
 	for _, line := range []struct {

@@ -17,17 +17,17 @@ import (
 
 func init() { caddy.RegisterModule(&Backend{}) }
 
-// Backend keeps bytes as plain files in a directory of this machine, under names
-// of their own: what clients call their files never reaches the disk. Small ones, of up to
-// 64 KiB, share files of about 64 MiB.
+// Backend keeps bytes as plain files in a directory of this machine. The names of these
+// files are random: names sent by clients are never used as file names on disk. Files of up
+// to 64 KiB are in packs, many in one file of about 64 MiB.
 type Backend struct {
 	// The directory of the files. Placeholders are replaced when the config is
 	// loaded. Default: `blobs` in the registry's root.
 	Dir string `json:"dir,omitempty"`
 
-	// Bytes of the disk that stay free: a file that would leave less, counting
-	// uploads under way, is refused. Zero means the default, 268435456 (256 MiB).
-	// It takes effect on a reload.
+	// The bytes of the disk that stay free. An upload that would leave less, counting
+	// uploads in progress, is refused. Zero means the default, 268435456 (256 MiB). It
+	// takes effect on a reload.
 	Reserve int64 `json:"reserve,omitempty"`
 }
 

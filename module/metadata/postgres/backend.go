@@ -26,26 +26,26 @@ const (
 	longestIdentifier  = 63 // bytes, of PostgreSQL
 )
 
-// Backend keeps metadata in a PostgreSQL database, version 15 or newer, of UTF-8. It makes
+// Backend keeps metadata in a PostgreSQL database, version 15 or newer, in UTF-8. It makes
 // its tables itself, in a schema of their own. It suits a registry whose metadata must not
 // be lost with one machine.
 type Backend struct {
-	// Where the database is: a URL (`postgres://user@host/database`) or `key=value` pairs,
-	// as libpq has them (PostgreSQL's documentation, section "Connection Strings"). With
+	// Where the database is: a URL (`postgres://user@host/database`) or `key=value` pairs in
+	// the form of libpq (PostgreSQL's documentation, section "Connection Strings"). With
 	// several hosts, the one that takes changes is used. Placeholders are replaced when the
-	// config is loaded. Needed.
+	// config is loaded. Required.
 	DSN string `json:"dsn"`
 
-	// The password, which takes the place of the one in the DSN. Placeholders are replaced
-	// when the config is loaded. It takes effect on a reload. Default: none.
+	// The password, which takes the place of the password in the DSN. Placeholders are
+	// replaced when the config is loaded. It takes effect on a reload. Default: none.
 	Password string `json:"password,omitempty"`
 
-	// The schema of the tables. It is made if there is none. Placeholders are replaced when
-	// the config is loaded. Default: `generic_registry`.
+	// The schema of the tables. A schema that does not exist is made. Placeholders are
+	// replaced when the config is loaded. Default: `generic_registry`.
 	Schema string `json:"schema,omitempty"`
 
-	// How many connections reads may have at once. Two more are used besides. Zero means
-	// the default, 16. It takes effect on a reload.
+	// The connections for reads, 1 to 1000. The registry uses two more for other work. Zero
+	// means the default, 16. It takes effect on a reload.
 	Connections int `json:"connections,omitempty"`
 
 	settings *database.Settings

@@ -17,28 +17,28 @@ type Options struct {
 	Chosen Filter
 	// Parallel is how many files are in progress at once.
 	Parallel int
-	// patience is for how long a request is tried again while nothing goes forward.
+	// patience is how long a request is tried again without any progress.
 	patience time.Duration
-	// DryRun has the command say what it would do, and do nothing.
+	// DryRun makes the command print what it would do, and do nothing.
 	DryRun bool
-	// Quiet has the command say only what goes wrong.
+	// Quiet makes the command print only errors.
 	Quiet bool
 }
 
 // Flags gives a command the flags of the options.
 func (o *Options) Flags(command *cobra.Command) {
 	flags := command.Flags()
-	flags.StringVar(&o.secret.user, "user", "", "User of the token or password; without it a bearer token is sent")
+	flags.StringVar(&o.secret.user, "user", "", "User of the token or password; without a user, the token is sent as a bearer token")
 	flags.StringVar(&o.secret.file, "token-file", "", "File with the token or password; default: the environment variable "+SecretVariable)
 	flags.StringArrayVar(&o.Chosen.Include, "include", nil, "Only files that match the pattern, such as '*.tar.gz'; may be repeated")
 	flags.StringArrayVar(&o.Chosen.Exclude, "exclude", nil, "No files that match the pattern; may be repeated")
-	flags.IntVar(&o.Parallel, "parallel", 4, "How many files are in progress at once")
-	flags.DurationVar(&o.patience, "patience", 5*time.Minute, "For how long it is tried again while nothing goes forward")
-	flags.BoolVar(&o.DryRun, "dry-run", false, "Say what would be done, and do nothing")
-	flags.BoolVarP(&o.Quiet, "quiet", "q", false, "Say only what goes wrong")
+	flags.IntVar(&o.Parallel, "parallel", 4, "How many files are transferred at a time")
+	flags.DurationVar(&o.patience, "patience", 5*time.Minute, "How long to try again without any progress")
+	flags.BoolVar(&o.DryRun, "dry-run", false, "Print what the command would do, and do nothing")
+	flags.BoolVarP(&o.Quiet, "quiet", "q", false, "Print only errors")
 }
 
-// Check reports options that cannot be meant.
+// Check reports values that are not allowed.
 func (o *Options) Check() error {
 	if o.Parallel < 1 || o.Parallel > 64 {
 		return fmt.Errorf("--parallel is %d: write a number from 1 to 64", o.Parallel)

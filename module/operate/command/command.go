@@ -25,19 +25,20 @@ func init() {
 		Usage: "<command>",
 		Short: "Manages package registries",
 		Long: `
-Manages the registries of a running Caddy through its admin endpoint. The address of
-that endpoint is taken from --address, or from --config, or is localhost:2019. Where
-the configuration has the option ` + "`admin`" + `, write --config /etc/caddy/Caddyfile; a
-unix socket is open to root and to the user that Caddy runs as.
+Manages the registries of a running Caddy through its admin endpoint. --address is the
+address of the endpoint. Without it, the configuration that --config names has the address;
+without both, the address is localhost:2019. Where the configuration has the option
+` + "`admin`" + `, write --config /etc/caddy/Caddyfile. Only root and the user that Caddy runs as
+can open a unix socket.
 
 Where there are several registries, --root says which one is meant.
 
-The commands restore and rebuild, and with --offline backup and verify, are for a
-stopped server. They ask no endpoint, and open the registry of --config themselves, or
-the one at --root where the configuration sets no ` + "`metadata` and no `blobs`" + `.
+The commands restore and rebuild, and backup and verify with --offline, are for a stopped
+server. They do not ask the endpoint. They open the registry of --config themselves, or
+the registry at --root where the configuration sets no ` + "`metadata` and no `blobs`" + `.
 
-The commands push and pull publish and fetch files, as any client of a registry does: they
-take the URL of a version.`,
+The commands push and pull are clients of a registry: they publish and download the files
+of a version, whose URL they take.`,
 		CobraFunc: addCommands,
 	})
 }
@@ -57,7 +58,7 @@ func addCommands(root *cobra.Command) {
 	)
 }
 
-// nextCommand refuses a word that is no command below this one, and says which are.
+// nextCommand refuses a word that is no subcommand, and lists the subcommands.
 func nextCommand(command *cobra.Command, arguments []string) error {
 	if len(arguments) == 0 {
 		return nil
@@ -109,7 +110,7 @@ func interruptible(run func(context.Context, *cobra.Command, []string) error) fu
 	}
 }
 
-// endsWithUser makes a command of another room interruptible.
+// endsWithUser makes a command of another package interruptible.
 func endsWithUser(command *cobra.Command) *cobra.Command {
 	run := command.RunE
 	command.RunE = interruptible(func(ctx context.Context, command *cobra.Command, arguments []string) error {

@@ -22,15 +22,15 @@ func newHealthCommand(t *target.Target) *cobra.Command {
 	var asJSON bool
 	command := &cobra.Command{
 		Use:        "health",
-		Short:      "Says how the registries of a running Caddy are",
+		Short:      "Shows the state of the registries of a running Caddy",
 		SuggestFor: []string{"status", "stats", "info", "ping", "list", "ls"},
 		Long: `
-Says of each registry of a running Caddy whether files can be read and published, how
-much free space there is, how far the background check of all files is, and what an
-administrator should look at. --root chooses one registry.
+Shows for each registry of a running Caddy whether files can be downloaded and published,
+how much free space there is, how far the scrub is, which compares all files with their
+digests, and which problems there are. --root chooses one registry.
 
 The exit status is 0 when every registry is ready, which means that files can be
-published and deleted, and 1 otherwise. Damaged files leave a registry ready.`,
+published and deleted, and 1 otherwise. A registry with damaged files is ready.`,
 		Example: `  caddy generic-registry health
   caddy generic-registry health --config /etc/caddy/Caddyfile --json`,
 		Args:         noArguments,
@@ -39,7 +39,7 @@ published and deleted, and 1 otherwise. Damaged files leave a registry ready.`,
 			return showHealth(command.Context(), t, asJSON, command.OutOrStdout())
 		},
 	}
-	command.Flags().BoolVar(&asJSON, "json", false, "Print what the admin endpoint answers")
+	command.Flags().BoolVar(&asJSON, "json", false, "Print the answer of the admin endpoint")
 	return command
 }
 
@@ -110,9 +110,9 @@ func stateOf(one health.Registry) string {
 	case one.Ready:
 		return "ready, with problems"
 	case one.Live:
-		return "not ready: files can be read, and not published"
+		return "not ready: files can be downloaded, but not published"
 	}
-	return "not ready: files cannot be read"
+	return "not ready: files cannot be downloaded"
 }
 
 // scrubText says how the pass in progress, or the last one, went.

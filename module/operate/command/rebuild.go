@@ -29,17 +29,18 @@ func newRebuildCommand(t *target.Target) *cobra.Command {
 		Use:   "rebuild [--journal] --config <file>|--root <directory>",
 		Short: "Rebuilds the database from the journal, or the journal from the database",
 		Long: `
-Makes the database of a stopped server anew from the journal of its changes. A server
-that finds its database missing or damaged does that by itself at start; the command
-is for when it says so, or when the database is to be made anew at once.
+Rebuilds the database of a stopped server from the journal of its changes. A server that
+finds its database missing or damaged rebuilds it by itself at start. Use the command when
+the server says so.
 
-With --journal it makes the journal anew from the database, for when the journal has
-a hole or is damaged and the database is not: it then has what there is now, with its
-publishers and times, and no longer what was deleted. Backups cannot be continued
-after that: the next one must be full.
+With --journal, the command makes the journal from the database. Use this when the journal
+has a hole or is damaged, and the database is not. The new journal has what the registry
+contains now, with publishers and times; it does not have what was deleted. The next backup
+must be full.
 
-The registry is that of --config, or the one at --root. What is replaced is put aside in the directory of the metadata, and the command says
-where; nothing is deleted. Bytes of files are not touched.`,
+The registry is that of --config, or the registry at --root. The command moves the old
+files to another directory in that of the metadata, and says where; it deletes nothing, and
+does not touch the bytes of files.`,
 		Example: `  caddy generic-registry rebuild --config /etc/caddy/Caddyfile
   caddy generic-registry rebuild --root /var/lib/registry
   caddy generic-registry rebuild --journal --root /var/lib/registry`,
@@ -83,12 +84,12 @@ func (r *rebuildCommand) run(ctx context.Context) error {
 	}
 	metadata, err := config.Metadata.OpenMetadata(ctx, config.Root, config.StoreLog)
 	if err != nil {
-		return whileStopped(fmt.Errorf("opening what was made: %w", err))
+		return whileStopped(fmt.Errorf("opening the rebuilt %s: %w", what, err))
 	}
 	at := metadata.Condition().Journal
 	line.End()
 	if err := metadata.Close(); err != nil {
-		return fmt.Errorf("closing what was made: %w", err)
+		return fmt.Errorf("closing the rebuilt %s: %w", what, err)
 	}
 	if err := keepPosition(ctx, config, at); err != nil {
 		return whileStopped(err)
@@ -97,8 +98,8 @@ func (r *rebuildCommand) run(ctx context.Context) error {
 	return err
 }
 
-// keepPosition tells the blobs, where there are some, that what was made is their
-// metadata now: it may have fewer changes than what they have seen.
+// keepPosition tells the blob store, where there is one, that the rebuilt metadata is now its
+// metadata, which may have fewer changes than the blob store has seen.
 func keepPosition(ctx context.Context, config *pool.Config, at store.Position) error {
 	if target.HoldsBlobs(config) != nil {
 		return nil
@@ -113,7 +114,7 @@ func keepPosition(ctx context.Context, config *pool.Config, at store.Position) e
 // whileStopped says what to do about a server that runs.
 func whileStopped(err error) error {
 	if errors.Is(err, store.ErrLocked) {
-		return fmt.Errorf("a server has this registry open; this needs it stopped: %w", err)
+		return fmt.Errorf("a server has this registry open: stop the server first: %w", err)
 	}
 	return err
 }

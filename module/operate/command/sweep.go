@@ -19,16 +19,17 @@ func newSweepCommand(t *target.Target) *cobra.Command {
 		Use:   "sweep [--confirm]",
 		Short: "Deletes stored bytes that no file refers to",
 		Long: `
-Has the running server delete bytes that no file refers to, as it does by itself every
-hour. It deletes those that are older than a day and that an earlier sweep found too.
+Makes the running server delete bytes that no file refers to. The server does this every
+hour by itself. It deletes such bytes when they are older than a day and an earlier sweep
+found them too.
 
-When they are unusually many, more than 1,000 and more than 1 % of all, the server
-deletes none: the metadata may be too old for the bytes, for example after only half of
-a registry was restored. When the metadata has fewer changes than the bytes have seen,
-it also refuses to publish and to delete. The health of the registry tells both.
+When these bytes are unusually many, more than 1,000 blobs and more than 1 % of all, the
+server deletes none. The metadata may then be too old for the bytes, for example because
+only half of a registry was restored. When the server is sure that the metadata is older
+than the bytes, it also refuses to publish and to delete. The command health says both.
 
-Look for the reason first. With --confirm you say that the metadata is right: what no
-file of it refers to is then deleted for good.`,
+Find the reason first. --confirm says that the metadata is right: the server then deletes
+all bytes that no file refers to, for good.`,
 		Example: `  caddy generic-registry sweep
   caddy generic-registry sweep --confirm`,
 		Args:         noArguments,
@@ -48,12 +49,12 @@ file of it refers to is then deleted for good.`,
 			}
 			said := terminal.Counted(int64(answer.Deleted), "blob") + " deleted"
 			if answer.Withheld > 0 {
-				said += fmt.Sprintf(", %s withheld: unusually many; look for the reason, then run it with --confirm", terminal.Counted(answer.Withheld, "blob"))
+				said += fmt.Sprintf(", %s withheld: unusually many; find the reason, then run the command with --confirm", terminal.Counted(answer.Withheld, "blob"))
 			}
 			_, err = fmt.Fprintln(command.OutOrStdout(), said)
 			return err
 		},
 	}
-	command.Flags().BoolVar(&confirm, "confirm", false, "The metadata is right: delete also when that is unusually much")
+	command.Flags().BoolVar(&confirm, "confirm", false, "Say that the metadata is right, and delete the bytes even when they are unusually many")
 	return command
 }

@@ -28,8 +28,8 @@ func tokenCommand(t *target.Target) *cobra.Command {
 		Long: `
 Makes, lists and revokes the tokens of a registry, through the running server.
 
-A token is accepted by sites that have ` + "`generic_registry_auth`" + ` with the root of the
-registry. It is shown once, when it is made; the registry keeps only its SHA-256.`,
+Sites that have ` + "`generic_registry_auth`" + ` with the root of the registry accept its tokens.
+A token is shown once, when it is made; the registry keeps only its SHA-256.`,
 		Example: `  caddy generic-registry token create --name ci --user ci --scope write --owner team --expires 90d
   caddy generic-registry token list
   caddy generic-registry token revoke --name ci`,
@@ -49,11 +49,11 @@ func tokenCreateCommand(t *target.Target) *cobra.Command {
 		Use:   "create --name <name> --user <user> [--scope <action>,...] [--owner <pattern>]... [--package <pattern>]... [--expires <duration>|<date>]",
 		Short: "Makes a token and prints it once",
 		Long: `
-Makes a token and prints it to standard output. It cannot be shown again.
+Makes a token and prints it to standard output. The token cannot be shown again.
 
-Its bearer acts as the user, within the scope: the actions read, write and delete
-(write and delete have read in them) on the owners and packages whose names match
-one of the patterns. The token works at once, without a reload.
+A client with the token acts as the user, within the scope. The scope is the actions read,
+write and delete (write and delete include read) on the owners and packages whose names
+match one of the patterns. The token works at once, without a reload.
 
 The flags --scope, --owner and --package take several values, separated by commas, and
 may be repeated.`,
@@ -64,7 +64,7 @@ may be repeated.`,
 		SilenceUsage: true,
 		RunE: func(command *cobra.Command, _ []string) (err error) {
 			if draft.Name == "" || draft.User == "" {
-				return errors.New("write what the token is for and whom its bearer acts as, such as --name ci --user ci")
+				return errors.New("write the name of the token and the user that it acts as, such as --name ci --user ci")
 			}
 			if draft.Expires, err = parseExpiry(expires, time.Now()); err != nil {
 				return err
@@ -73,12 +73,12 @@ may be repeated.`,
 		},
 	}
 	flags := command.Flags()
-	flags.StringVar(&draft.Name, "name", "", "What the token is for; no two have the same")
-	flags.StringVar(&draft.User, "user", "", "The user whom its bearer acts as")
+	flags.StringVar(&draft.Name, "name", "", "Name of the token, such as what it is for; no two tokens have the same name")
+	flags.StringVar(&draft.User, "user", "", "User that a client with the token acts as")
 	flags.StringSliceVar(&draft.Actions, "scope", []string{string(grant.Read)}, "Actions: read, write, delete")
-	flags.StringSliceVar(&draft.Owners, "owner", nil, "Patterns of the owners that it is for (default: all)")
-	flags.StringSliceVar(&draft.Packages, "package", nil, "Patterns of the packages that it is for (default: all)")
-	flags.StringVar(&expires, "expires", "", "When it ends: a duration such as 90d, or a date such as 2027-06-30 (default: never)")
+	flags.StringSliceVar(&draft.Owners, "owner", nil, "Patterns of the owners that the token is for (default: all)")
+	flags.StringSliceVar(&draft.Packages, "package", nil, "Patterns of the packages that the token is for (default: all)")
+	flags.StringVar(&expires, "expires", "", "When the token expires: a duration such as 90d, or a date such as 2027-06-30 (default: never)")
 	return command
 }
 
@@ -100,12 +100,12 @@ func createToken(ctx context.Context, t *target.Target, draft admin.Token, out, 
 	if made.Notice != "" {
 		fmt.Fprintln(notes, "warning:", made.Notice)
 	}
-	fmt.Fprintln(notes, "This is the only time that it is shown:")
+	fmt.Fprintln(notes, "The token is shown only now:")
 	_, err = fmt.Fprintln(out, made.Text)
 	return err
 }
 
-// parseExpiry reads a duration from now or a date, which is the end of it.
+// parseExpiry reads a duration from now, or a date.
 func parseExpiry(text string, now time.Time) (time.Time, error) {
 	if text == "" || text == "never" {
 		return time.Time{}, nil
@@ -171,7 +171,7 @@ func tokenRevokeCommand(t *target.Target) *cobra.Command {
 	var name string
 	command := &cobra.Command{
 		Use:        "revoke <id>|<name>",
-		Short:      "Revokes a token, at once",
+		Short:      "Revokes a token; it takes effect at once",
 		SuggestFor: []string{"delete", "remove", "rm"},
 		Example: `  caddy generic-registry token revoke ci
   caddy generic-registry token revoke --name ci`,
@@ -190,7 +190,7 @@ func tokenRevokeCommand(t *target.Target) *cobra.Command {
 			return revokeToken(command.Context(), t, query, command.ErrOrStderr())
 		},
 	}
-	command.Flags().StringVar(&name, "name", "", "Name of the token, where an ID is not meant")
+	command.Flags().StringVar(&name, "name", "", "Name of the token, when no token with that ID is meant")
 	return command
 }
 

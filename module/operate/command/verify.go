@@ -23,7 +23,7 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/registry/integrity"
 )
 
-// exitUnchecked is the exit status of a verify that could not check everything. One
+// exitUnchecked is the exit status of a verify that could not check everything. A verify
 // that found damage ends with 1, as every failed command does.
 const exitUnchecked = 2
 
@@ -44,22 +44,22 @@ func newVerifyCommand(t *target.Target) *cobra.Command {
 		Short: "Compares every stored file with its digest, and the database with the journal",
 		Long: `
 Reads all bytes of a registry and compares them with their SHA-256, and compares the
-database with itself and with the journal. The running server does it, beside its
-work.
+database with itself and with the journal. The running server does this and goes on
+serving.
 
-Damage is printed to standard output, one a line: what is wrong, the digest, the size
-and the locator of the bytes, or "metadata" and the contradiction. Progress and a
+The command prints damage to standard output, one line for each: what is wrong, the digest,
+the size and the locator of the bytes, or "metadata" and the contradiction. Progress and a
 summary go to standard error.
 
-Bytes that are not what was published are moved to the folder ` + "`quarantine`" + ` of the
-blobs, so that nobody gets them. Publishing the same content again, under any name,
-heals every file that had it. Nothing else is changed.
+Damaged bytes are moved to the directory ` + "`quarantine`" + ` of the blobs, so that nobody gets
+them. Publishing the same content again, under any name, heals every file with this
+content. Nothing else is changed.
 
-With --sample only a share of the files is read, chosen anew each time: where bytes are
-read from a store that costs money for each reading.
+With --sample, only a share of the files is read, other files each time. This is for stores
+where each reading costs money.
 
-With --offline the command opens the registry of a stopped server itself: that of
---config, or the one at --root.
+With --offline, the command opens the registry of a stopped server itself: the registry of
+--config, or the registry at --root.
 
 The exit status is 0 when everything is good, 1 when damage was found, and 2 when not
 everything could be checked.`,
@@ -83,7 +83,7 @@ everything could be checked.`,
 	}
 	command.SetFlagErrorFunc(func(command *cobra.Command, err error) error { return exitWith(command, exitUnchecked, err) })
 	flags := command.Flags()
-	flags.StringVar(&v.rate, "rate", "", "Read at most so many bytes per second, such as 50MiB (default: as fast as it goes)")
+	flags.StringVar(&v.rate, "rate", "", "Bytes per second to read at most, such as 50MiB (default: no limit)")
 	flags.StringVar(&v.sample, "sample", "", "Read only this share of all files, such as 1% (default: all)")
 	flags.BoolVar(&v.isOffline, "offline", false, "Open the registry of a stopped server: needs --config or --root")
 	return command
@@ -136,7 +136,7 @@ func (v *verifyCommand) run(ctx context.Context) error {
 	return nil
 }
 
-// options are those of the flags.
+// options reads the flags.
 func (v *verifyCommand) options() (options integrity.VerifyOptions, err error) {
 	if v.rate != "" {
 		rate, err := humanize.ParseBytes(v.rate)

@@ -20,15 +20,15 @@ func NewCommand() *cobra.Command {
 	var o client.Options
 	command := &cobra.Command{
 		Use:   "pull <url of the version> [folder]",
-		Short: "Fetches all files of a version",
+		Short: "Downloads all files of a version",
 		Long: `
-Fetches the files of a version of a package into a folder (default: the current one),
-several at once, and compares each with its SHA-256. A file has its name only once it was
-compared. What was cut goes on where it was, in the next run too. A file that is there
-already, with the right bytes, is left alone.
+Downloads the files of a version of a package into a folder (default: the current one),
+several at a time, and compares each with its SHA-256. A file gets its name only after the
+comparison. A download that was cut goes on where it was, in the next run too. The command
+skips a file that exists already with the right bytes.
 
-It works with every server that has Gitea's API of generic packages. The exit status is 0
-when all files are there, and 1 when any is not.`,
+The command works with every server that has Gitea's API of generic packages. The exit
+status is 0 when all files are in the folder, and 1 otherwise.`,
 		Example: `  caddy generic-registry pull https://example.com/api/packages/team/generic/tool/1.4.0 tool
   caddy generic-registry pull --include '*.deb' https://example.com/api/packages/team/generic/tool/latest`,
 		SuggestFor:   []string{"download", "fetch", "get"},

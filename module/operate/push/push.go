@@ -20,22 +20,25 @@ func NewCommand() *cobra.Command {
 		Use:   "push <file|folder>... <url of the version>",
 		Short: "Publishes files into a version",
 		Long: `
-Publishes files, and all files in folders, into a version of a package, several at once.
-Versions have no folders: a file is published under its own name. Nothing is sent while two
-names are equal (upper and lower case are the same), or a name is not allowed.
+Publishes files, and all files in folders, into a version of a package, several at a time.
+Versions have no folders: a file is published under its own name. The command sends nothing
+when two files have the same name (upper and lower case are the same), or when a name is
+not allowed.
 
-A file that the version has already, with the same bytes, is left alone. One with other
-bytes fails. Each file is sent with its SHA-256, which the server compares. Where the server
-offers resumable uploads, large files go up in pieces, and go on where they were cut, and
-also pass proxies that limit the size of a request.
+The command skips a file that the version contains already with the same bytes, and fails
+when the published file has other bytes. The server compares each file with its SHA-256.
+Where the server has resumable uploads, large files are sent in pieces. These uploads go on
+where they were cut, and pass proxies that limit the size of a request.
 
-With --draft the files go into a draft, which only those see who may publish in the package.
-With --publish the version becomes visible at once, when all files are there and it has no
-others: the server compares their SHA-256. Both need a server that has drafts.
+With --draft, the files go into a draft, which only users see who may publish in the
+package. With --publish, the command then publishes the draft: all files become visible
+together, when the draft contains exactly these files with these SHA-256. Both flags need a
+server that has drafts.
 
-It works with every server that has Gitea's API of generic packages. The token or password
-is taken from --token-file, from the environment variable ` + client.SecretVariable + `, or asked for on
-a terminal. The exit status is 0 when all files are there, and 1 when any is not.`,
+The command works with every server that has Gitea's API of generic packages. It takes the
+token or password from --token-file or from the environment variable
+` + client.SecretVariable + `, or asks for it on a terminal. The exit status is 0 when all
+files are in the version, and 1 otherwise.`,
 		Example: `  caddy generic-registry push dist https://example.com/api/packages/team/generic/tool/1.4.0
   caddy generic-registry push --publish dist https://example.com/api/packages/team/generic/tool/1.5.0
   caddy generic-registry push --exclude '*.map' --user alice app.tar.gz docs https://example.com/api/packages/alice/generic/app/2.0`,
@@ -53,9 +56,9 @@ a terminal. The exit status is 0 when all files are there, and 1 when any is not
 		},
 	}
 	o.Flags(command)
-	command.Flags().BoolVar(&o.draft, "draft", false, "Publish into a draft, which others do not see")
-	command.Flags().BoolVar(&o.publish, "publish", false, "Publish into a draft, and then all of it at once")
-	command.Flags().StringVar(&names, "file-names", string(naming.Documented), "Which names the server takes: documented, or gitea where it has that option")
+	command.Flags().BoolVar(&o.draft, "draft", false, "Publish into a draft, which only writers of the package see")
+	command.Flags().BoolVar(&o.publish, "publish", false, "Publish into a draft, and then publish the draft")
+	command.Flags().StringVar(&names, "file-names", string(naming.Documented), "Which file names the server allows: documented, or gitea where the server has that option")
 	return command
 }
 

@@ -24,9 +24,9 @@ type Target struct {
 func (t *Target) Flags(command *cobra.Command) {
 	flags := command.PersistentFlags()
 	flags.StringVar(&t.address, "address", "", "Address of Caddy's admin endpoint, such as localhost:2019 or unix//run/caddy/admin.sock")
-	flags.StringVarP(&t.config, "config", "c", "", "Caddy's configuration: it has the address of the admin endpoint, and says where registries are")
-	flags.StringVarP(&t.adapter, "adapter", "a", "", "Adapter of the configuration, where its name does not say it")
-	flags.StringVar(&t.Root, "root", "", "Root of the registry, needed where there are several")
+	flags.StringVarP(&t.config, "config", "c", "", "Caddy's configuration, which says where the admin endpoint and the registries are")
+	flags.StringVarP(&t.adapter, "adapter", "a", "", "Adapter of the configuration, when the name of the file does not tell it")
+	flags.StringVar(&t.Root, "root", "", "Root of the registry; required where there are several")
 }
 
 // Request asks the admin endpoint and returns the whole answer. Statuses in also are no

@@ -22,20 +22,20 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
-// DefaultMaxDrafts is how many drafts an owner may have when nobody says.
+// DefaultMaxDrafts is the number of drafts that an owner may have by default.
 const DefaultMaxDrafts = 100
 
-// Drafts are versions that only those see who may write their package, until they are
-// published whole.
+// Drafts are versions that only users see who may write the package, until all files are
+// published together.
 type Drafts struct {
-	// Whether nothing is published as a draft. Default: false.
+	// Whether drafts are turned off. Default: false.
 	Off bool `json:"off,omitempty"`
 
 	// How long a draft is kept that is not published. Handlers with the same root keep
-	// drafts for the longest time of all. Zero, the default, is seven days.
+	// drafts for the longest TTL of these handlers. Zero, the default, is seven days.
 	TTL caddy.Duration `json:"ttl,omitempty"`
 
-	// How many drafts an owner may have at once. Zero, the default, is 100.
+	// The number of drafts that an owner may have. Zero, the default, is 100.
 	Max int `json:"max,omitempty"`
 }
 

@@ -9,18 +9,19 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/web/computed"
 )
 
-// Checksums are the computed files beside those that were published. A file that was
-// published under such a name comes first.
+// Checksums are files that the registry computes. A published file with such a name is
+// served in place of the computed one.
 type Checksums struct {
-	// Whether nothing is computed. Default: false.
+	// Whether no checksums are computed. Default: false.
 	Off bool `json:"off,omitempty"`
 
-	// The name of a version's list of checksums, as `sha256sum` writes it. Default:
-	// `SHA256SUMS`.
+	// The name of the list of checksums of a version. The list has the form of `sha256sum`.
+	// Default: `SHA256SUMS`.
 	Sums string `json:"sums,omitempty"`
 
-	// The hashes that `<file>.<hash>` has, of `sha256`, `sha512`, `sha1` and `md5`. All but
-	// the first need the file to be read once: it is when a client first asks. Default: all.
+	// The hashes for `<file>.<hash>`: of `sha256`, `sha512`, `sha1` and `md5`. `sha256` is
+	// always known. For the others the registry reads the file once, when a client first
+	// asks. Default: all.
 	Hashes []computed.Hash `json:"hashes,omitempty"`
 }
 
@@ -39,7 +40,7 @@ func (c *Checksums) Provision() error {
 	return c.Check()
 }
 
-// Check reports a name or a hash that cannot be.
+// Check reports a name or a hash that is not allowed.
 func (c *Checksums) Check() error {
 	if c.Sums != "" && naming.CheckFile(c.Sums, naming.Documented) != nil {
 		return fmt.Errorf("sums is %q: write a file name of letters, digits and .-+_", c.Sums)
@@ -54,7 +55,7 @@ func (c *Checksums) Check() error {
 
 func (c *Checksums) has(hash computed.Hash) bool { return slices.Contains(c.Hashes, hash) }
 
-// Selector is what may stand in place of a version in the path of a download.
+// Selector is a word that may stand in place of a version in the path of a download.
 type Selector string
 
 const (
@@ -62,7 +63,7 @@ const (
 	SelectLatest Selector = "latest"
 	// SelectSemver is a range of semantic versions, such as `^1.2` or `1.x`.
 	SelectSemver Selector = "semver"
-	// SelectOff is nothing. It stands alone.
+	// SelectOff allows no selector. It stands alone.
 	SelectOff Selector = "off"
 )
 
@@ -72,10 +73,10 @@ func CheckSelector(word string) error {
 	case SelectLatest, SelectSemver, SelectOff:
 		return nil
 	}
-	return fmt.Errorf("%q is not what can stand for a version: write %s, %s or %s", word, SelectLatest, SelectSemver, SelectOff)
+	return fmt.Errorf("%q cannot stand in place of a version: write %s, %s or %s", word, SelectLatest, SelectSemver, SelectOff)
 }
 
-// Selectors are those that a site takes.
+// Selectors are the selectors that a site allows.
 type Selectors []Selector
 
 // Provision fills in the default.
@@ -94,7 +95,7 @@ func (s *Selectors) Provision() error {
 	return nil
 }
 
-// Takes tells whether a version is a selector that is taken.
+// Takes tells whether a version is a selector that the site allows.
 func (s Selectors) Takes(version string) bool {
 	switch versions.KindOf(version) {
 	case versions.Latest:
