@@ -12,7 +12,7 @@ func (d *directive) cache() error {
 	const public, form = "public", "cache public [<max age>]"
 	d.handler.Cache = new(module.Cache)
 	if !d.NextArg() || d.Val() != public {
-		return d.Errf("cache says who may keep files: the form is %s", form)
+		return d.Errf("cache needs the word public: the form is %s", form)
 	}
 	if !d.NextArg() {
 		return nil
@@ -20,7 +20,7 @@ func (d *directive) cache() error {
 	text := d.Val()
 	age, err := caddy.ParseDuration(text)
 	if err != nil || age < time.Second {
-		return d.Errf("cache %s %q is not a time that a cache may keep files for: write one such as 1h, of a second or more", public, text)
+		return d.Errf("cache %s %q is not a duration of a second or more: write one such as 1h", public, text)
 	}
 	d.handler.Cache.MaxAge = caddy.Duration(age)
 	if d.NextArg() {

@@ -85,7 +85,7 @@ func (d *directive) basic() error {
 	case len(algorithms) > 1:
 		return d.Errf("basic has at most the name of an algorithm: the form is basic [bcrypt|argon2id] { ... }")
 	case len(algorithms) == 1 && algorithms[0] != "bcrypt" && algorithms[0] != "argon2id":
-		return d.Errf("basic does not know %s: write bcrypt or argon2id, or leave it out for bcrypt", algorithms[0])
+		return d.Errf("basic has no algorithm %s: write bcrypt or argon2id, or leave it out for bcrypt", algorithms[0])
 	case len(algorithms) == 1:
 		algorithm = algorithms[0]
 	}
@@ -116,7 +116,7 @@ func (d *directive) accounts(algorithm string) error {
 		}
 		folded := store.Fold(user) // users are compared so
 		if first, twice := written[folded]; twice {
-			return d.Errf("user %s is written twice, first at %s, without case: make it one line", user, first)
+			return d.Errf("user %s is written twice, first at %s (upper and lower case are the same): make it one line", user, first)
 		}
 		written[folded] = d.position()
 		var hash string
@@ -125,7 +125,7 @@ func (d *directive) accounts(algorithm string) error {
 		}
 		if !isHash(hash, algorithm) {
 			// The text is not repeated: it may be the password itself.
-			return d.Errf("what stands after %s is no %s hash: write what caddy hash-password --algorithm %s prints", user, algorithm, algorithm)
+			return d.Errf("the hash of %s is no %s hash: write what caddy hash-password --algorithm %s prints", user, algorithm, algorithm)
 		}
 		d.auth.Basic.AccountList = append(d.auth.Basic.AccountList, caddyauth.Account{Username: user, Password: hash})
 	}

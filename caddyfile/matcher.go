@@ -40,7 +40,7 @@ func missedText(written, paths []string, handler *module.Handler) string {
 	prefix := strings.TrimRight(cmp.Or(handler.Prefix, module.DefaultPrefix), "/")
 	text := fmt.Sprintf("the path matcher %s matches nothing under the prefix %s", strings.Join(paths, " "), prefix+"/")
 	if path := strings.TrimRight(strings.Join(written, ""), "/*"); len(written) == 1 && strings.HasPrefix(path, "/") && path != prefix {
-		return text + fmt.Sprintf(": write %s/*, or no matcher; a directory is written as root %s in a block, and the path of the API as prefix %s", prefix, path, path)
+		return text + fmt.Sprintf(": write %s/*, or no matcher; for a directory write root %s in a block, for the path of the API write prefix %s", prefix, path, path)
 	}
 	return text + fmt.Sprintf(": write %s/*, or no matcher", prefix)
 }

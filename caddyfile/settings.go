@@ -40,7 +40,7 @@ func (d *directive) api() (err error) {
 func (d *directive) releases() error {
 	word := d.Val()
 	if d.NextArg() {
-		return d.Errf("unexpected %q: %s has no value; leave the line out to show none", d.Val(), word)
+		return d.Errf("unexpected %q: %s has no value; leave the line out to show no releases", d.Val(), word)
 	}
 	d.handler.Releases = true
 	d.atReleases = *d.Dispenser

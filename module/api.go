@@ -38,7 +38,7 @@ func (h *Handler) provisionAPI() (err error) {
 }
 
 // ErrReleases: releases are wanted and there is no JSON API.
-var ErrReleases = errors.New("releases are a part of the JSON API, which is not served: write api /api/v1, or another path")
+var ErrReleases = errors.New("releases are a part of the JSON API, which this site does not have: write api /api/v1, or another path")
 
 // CheckAPI returns the segments of the path of the JSON API, nil when there is none. A path
 // that meets the prefix, or that is none, is an error.
@@ -58,7 +58,7 @@ func CheckAPI(path, prefix string) ([]string, error) {
 		return nil, err
 	}
 	if api.New(top, found, api.Options{Releases: true}).Meets(top) {
-		return nil, fmt.Errorf("api is %q: its paths and those under the prefix %q are the same; write one beside it", path, prefix)
+		return nil, fmt.Errorf("api is %q: its paths and those under the prefix %q are the same; write a path outside of the prefix", path, prefix)
 	}
 	return found, nil
 }

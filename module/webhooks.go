@@ -68,11 +68,11 @@ func CheckWebhookURL(text string) error {
 	to, err := url.Parse(text)
 	switch {
 	case err != nil || to.Scheme != "http" && to.Scheme != "https" || to.Hostname() == "":
-		return errors.New("it is not a URL that begins with http:// or https:// and names a host")
+		return errors.New("this is not a URL that begins with http:// or https:// and names a host")
 	case to.User != nil:
-		return errors.New("it has a user in it: write secret in place of a password")
+		return errors.New("the URL has a user in it: write secret in place of a password")
 	case to.Fragment != "":
-		return errors.New("it has a fragment (#), which no request has")
+		return errors.New("the URL has a fragment (#), which no request can have")
 	}
 	return nil
 }
@@ -83,7 +83,7 @@ func CheckWebhookSite(text string) error {
 		return err
 	}
 	if strings.Contains(text, "?") {
-		return errors.New("it has a query")
+		return errors.New("the URL has a query")
 	}
 	return nil
 }

@@ -41,7 +41,7 @@ func CheckClaim(c Claim) (key string, err error) {
 		return "", fmt.Errorf("%q is not one placeholder, such as {http.auth.user.id}", c.Placeholder)
 	}
 	if !isVerified(key) && !c.Trusted {
-		return "", fmt.Errorf("%s can hold what the client sends, which could be anything: write \"trusted %s\" if something in front decides it in every request",
+		return "", fmt.Errorf("%s can contain anything that the client sends: write \"trusted %s\" if something in front decides its value in every request",
 			c.Placeholder, c.Placeholder)
 	}
 	return key, nil

@@ -75,21 +75,21 @@ var meant = map[string]string{
 func checkMeant(word string) error {
 	folded := store.Fold(word)
 	if instead, ok := meant[folded]; ok {
-		return fmt.Errorf("%s would be a user of that name: write %s", word, instead)
+		return fmt.Errorf("%s would mean a user of that name: write %s", word, instead)
 	}
 	for _, prefix := range []string{"group:", "groups:", "@groups:"} {
 		if group, ok := strings.CutPrefix(folded, prefix); ok {
-			return fmt.Errorf("%s would be a user of that name: write %s%s", word, principalGroup, cmp.Or(group, "<name>"))
+			return fmt.Errorf("%s would mean a user of that name: write %s%s", word, principalGroup, cmp.Or(group, "<name>"))
 		}
 	}
 	if user, ok := strings.CutPrefix(folded, "user:"); ok {
-		return fmt.Errorf("%s would be a user of that name: write %s", word, cmp.Or(user, "the name alone"))
+		return fmt.Errorf("%s would mean a user of that name: write %s", word, cmp.Or(user, "the name alone"))
 	}
 	if strings.Contains(word, ",") && !strings.Contains(word, "=") { // but for subjects of certificates
-		return fmt.Errorf("%s would be a user of that name: write %s, with spaces between", word, strings.Join(strings.FieldsFunc(word, func(r rune) bool { return r == ',' }), " "))
+		return fmt.Errorf("%s would mean a user of that name: write %s, with spaces between", word, strings.Join(strings.FieldsFunc(word, func(r rune) bool { return r == ',' }), " "))
 	}
 	if word != principalAnyone && strings.Contains(word, "*") {
-		return fmt.Errorf("%s would be a user of that name: a principal has no patterns; write %s", word, principalForms)
+		return fmt.Errorf("%s would mean a user of that name: principals have no patterns; write %s", word, principalForms)
 	}
 	return nil
 }
@@ -116,7 +116,7 @@ func groupOf(word string) (group string, isGroup bool) {
 }
 
 // userForms says what to write where only users may stand.
-const userForms = "groups and the like cannot stand here; write the names of users, with spaces between"
+const userForms = "only users can be written here, not groups; write the names of users, with spaces between"
 
 // CheckUser reports a word that is no user's name, where only those may stand.
 func CheckUser(word string) error {
@@ -127,7 +127,7 @@ func CheckUser(word string) error {
 		return fmt.Errorf("user %s: %w", word, errPlaceholder)
 	}
 	if checkMeant(word) != nil {
-		return fmt.Errorf("%s is hardly the name of a user: %s", word, userForms)
+		return fmt.Errorf("%s is probably no name of a user: %s", word, userForms)
 	}
 	return nil
 }

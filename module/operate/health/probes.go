@@ -31,7 +31,7 @@ func NewProbes(path, prefix string) (*Probes, error) {
 	}
 	p := &Probes{top: top, passes: map[string]func(registry.Health) bool{"live": registry.Health.Live, "ready": registry.Health.Ready}}
 	if p.Meet(func(path []string) bool { return visit.IsUnder(apis, path) }) {
-		return nil, fmt.Errorf("health is %q: its paths are under the prefix %q, which has the API; write one beside it", path, prefix)
+		return nil, fmt.Errorf("health is %q: its paths are under the prefix %q, which has the API; write a path outside of the prefix", path, prefix)
 	}
 	return p, nil
 }

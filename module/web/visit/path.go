@@ -106,7 +106,7 @@ func ParsePrefix(word, path string) ([]string, error) {
 // word, which would stand for itself.
 func CheckPathHasNoPattern(word, path string) error {
 	if strings.Contains(path, "*") {
-		return fmt.Errorf("%s %q has a *: write the path alone, such as %s, because everything below it is meant anyway",
+		return fmt.Errorf("%s %q has a *: write the path alone, such as %s, because a path includes everything below it",
 			word, path, cmp.Or(strings.TrimRight(path[:strings.Index(path, "*")], "/"), "/"))
 	}
 	return nil
