@@ -61,7 +61,7 @@ func TestEveryChangeIsAudited(t *testing.T) {
 	want := []auditLine{
 		{Msg: "changed", Action: "write", Status: 201, Result: "ok", User: "alice", Token: "deploy", File: "File", Digest: digest},
 		{Msg: "refused", Action: "write", Status: 409, Result: "package file already exists", User: "alice", File: "File"},
-		{Msg: "refused", Action: "delete", Status: 403, Result: "the scope of token deploy does not let it delete in alice/tool", User: "alice", Token: "deploy", File: "File"},
+		{Msg: "refused", Action: "delete", Status: 403, Result: "the scope of token deploy does not allow it to delete in alice/tool", User: "alice", Token: "deploy", File: "File"},
 		{Msg: "refused", Action: "delete", Status: 403, Result: "user bob may not delete in alice/tool", User: "bob", File: "File"},
 		{Msg: "refused", Action: "delete", Status: 401, Result: "authentication required", File: "File"},
 		{Msg: "refused", Action: "delete", Status: 401, Result: "token does not exist: malformed"},

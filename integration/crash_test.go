@@ -104,7 +104,7 @@ func TestKillLosesNothing(t *testing.T) {
 		}
 	}
 	contents := all.contents()
-	s.faults = append(s.faults, "nothing names unusually many blobs") // of all kills at once
+	s.faults = append(s.faults, "no file refers to unusually many blobs") // of all kills at once
 	s.sweepOrphans()
 	s.eventually("just the contents that are there are on disk", func() bool {
 		committed, uploads := s.blobs()

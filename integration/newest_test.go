@@ -36,7 +36,7 @@ func TestTheNewestVersion(t *testing.T) {
 		{"a range with a star", filePath("alice", "tool", "1.2.*", "tool"), 200, "of v1.2.0", "../v1.2.0/tool"},
 		{"a range that names pre-releases", filePath("alice", "tool", "%3E=2.0.0-0", "tool"), 200, "of v2.0.0-rc1", "../v2.0.0-rc1/tool"},
 		{"the mark of a version without its v", filePath("alice", "tool", "latest", "tool_@version.tar"), 200, "v1.10.0", "../v1.10.0/tool_1.10.0.tar"},
-		{"a file of an older version only", filePath("alice", "tool", "latest", "old"), 404, "in version v1.10.0, for which latest stands", ""},
+		{"a file of an older version only", filePath("alice", "tool", "latest", "old"), 404, "in version v1.10.0, which latest means", ""},
 		{"a range in which nothing is", filePath("alice", "tool", "%5E3", "tool"), 404, "package does not exist", ""},
 		{"a malformed range", filePath("alice", "tool", "%5E%5E", "tool"), 404, "package does not exist", ""},
 		{"a version of that name", filePath("alice", "nightly", "latest", "f"), 200, "literal", ""},

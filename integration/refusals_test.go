@@ -17,7 +17,7 @@ import (
 
 // Texts of refusals, without the line feed at their end.
 const (
-	unsafePath   = "unsafe path: no segment may be . or .., have a backslash or a control character, or be anything but UTF-8, well escaped"
+	unsafePath   = "unsafe path: no segment may be . or .., or contain a backslash or a control character; segments must be UTF-8 with valid escapes"
 	invalidOwner = "invalid owner name: 1 to 255 bytes, no slash, no white space at either end"
 	invalidFile  = "invalid filename: at most 255 letters, digits and .-+_; file_names gitea allows more"
 	noRoute      = "not found: a file is at {owner}/generic/{package}/{version}/{file} under the prefix"
@@ -52,14 +52,14 @@ func TestOrderOfRefusals(t *testing.T) {
 		{"a slash at the end of a file", "GET", path + "/", "", nil, nil, 404, slashAtEnd},
 		{"a slash at the end of what is deleted", "DELETE", path + "/", "alice", nil, nil, 404, slashAtEnd},
 		{"a slash at the end of a version", "DELETE", versionPath("alice", "tool", "1.0") + "/", "alice", nil, nil, 404, slashAtEnd},
-		{"a PUT without a file's name", "PUT", versionPath("alice", "tool", "1.0"), "alice", nil, nil, 405, "method not allowed: this path is a version's; the name of a file comes after it"},
+		{"a PUT without a file's name", "PUT", versionPath("alice", "tool", "1.0"), "alice", nil, nil, 405, "method not allowed: this is the path of a version; write the name of a file after it"},
 		{"method before user", "POST", path, "", nil, nil, 405, "method not allowed"},
 		{"user before names", "PUT", filePath("alice", "t!", "1", "f"), "", nil, nil, 401, "authentication required"},
 		{"right before names", "PUT", filePath("alice", "t!", "1", "f"), "bob", nil, nil, 403, "user bob may not write in alice/t!"},
 		{"right before cross-site", "PUT", path, "bob", nil, []header{foreign}, 403, "user bob may not write in alice/tool"},
 		{"cross-site before names", "PUT", filePath("alice", "t!", "1", "f"), "alice", nil, []header{foreign}, 403, "cross-site request refused"},
 		{"cross-site on DELETE", "DELETE", path, "alice", nil, []header{{"Origin", "https://evil.example"}}, 403, "cross-site request refused"},
-		{"package before version", "PUT", filePath("alice", "t!", "%20", "f"), "alice", nil, nil, 400, "invalid package name: at most 255 letters, digits and .-+_, not one of those marks alone"},
+		{"package before version", "PUT", filePath("alice", "t!", "%20", "f"), "alice", nil, nil, 400, "invalid package name: at most 255 letters, digits and .-+_, not one of these characters alone"},
 		{"version before file", "PUT", filePath("alice", "tool", "%20", "!"), "alice", nil, nil, 400, "invalid package version: at most 255 bytes, no white space at either end"},
 		{"file before Content-Range", "PUT", filePath("alice", "tool", "1.0", "a!"), "alice", nil, []header{partial}, 400, invalidFile},
 		{"names before a copy by checksum", "PUT", filePath("alice", "tool", "1.0", "a!"), "alice", nil, []header{{"X-Checksum-Deploy", "true"}}, 400, invalidFile},
@@ -70,7 +70,7 @@ func TestOrderOfRefusals(t *testing.T) {
 		{"condition before duplicate", "PUT", path, "alice", nil, []header{{"If-None-Match", "*"}}, 412, "precondition failed: If-None-Match"},
 		{"duplicate before size", "PUT", path, "alice", large, nil, 409, "package file already exists"},
 		{"size before digest", "PUT", filePath("alice", "tool", "1.0", "g"), "alice", large, []header{wrong}, 413, "file too large: max_file_size is 1024 bytes"},
-		{"digest last", "PUT", filePath("alice", "tool", "1.0", "g"), "alice", []byte("x"), []header{wrong}, 400, "digest does not match: the bytes that came are not those that X-Checksum-Sha256 names"},
+		{"digest last", "PUT", filePath("alice", "tool", "1.0", "g"), "alice", []byte("x"), []header{wrong}, 400, "digest does not match: the bytes of the request do not have the digest in X-Checksum-Sha256"},
 		{"a private owner needs a user", "GET", filePath("secret", "tool", "1.0", "f"), "", nil, nil, 401, "authentication required"},
 		{"a private owner has nothing for others", "GET", filePath("secret", "tool", "1.0", "f"), "alice", nil, nil, 404, "package does not exist"},
 		{"a private owner is not written by others", "DELETE", filePath("secret", "tool", "1.0", "f"), "alice", nil, nil, 403, "user alice may not delete in secret/tool"},

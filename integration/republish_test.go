@@ -133,7 +133,7 @@ func TestWhatIsImmutable(t *testing.T) {
 	s.put(filePath("fixed", "p", "1", "g"), []byte("a file more"))
 	s.put(filePath("fixed", "p", "2", "f"), []byte("a version more"))
 	for _, path := range []string{file, version, inAPI + "/1", inAPI} {
-		if got := s.want(403, http.MethodDelete, path, "alice", nil); !strings.Contains(got.text(), "fixed/p is immutable: only an admin deletes what is published there") {
+		if got := s.want(403, http.MethodDelete, path, "alice", nil); !strings.Contains(got.text(), "fixed/p is immutable: only an admin may delete files there") {
 			t.Errorf("DELETE %s: %s", path, got.text())
 		}
 		s.want(401, http.MethodDelete, path, "", nil)

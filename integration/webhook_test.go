@@ -338,7 +338,7 @@ func TestADeadReceiverIsNotWaitedFor(t *testing.T) {
 	}
 	s, silent, live, files := newServer(t), newHookReceiver(t), newHookReceiver(t), new(acknowledgedFiles)
 	silent.status.Store(0)
-	s.faults = append(s.faults, "does not tell of changes") // of a hook that is away while others take turns
+	s.faults = append(s.faults, "a webhook gives up changes") // of a hook that is away while others take turns
 	dead := fmt.Sprintf("127.0.0.1:%d", freePort(t))
 	kinds := map[string][]string{"none": nil, "a dead one": hooked("alice", dead), "a silent one": hooked("alice", silent.address), "one that answers": hooked("alice", live.address)}
 	s.start(s.site())

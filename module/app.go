@@ -75,7 +75,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 
 // errContradiction: within one configuration, two handlers give one store
 // different settings.
-var errContradiction = errors.New("two handlers give one store different settings")
+var errContradiction = errors.New("two handlers give the same store different settings")
 
 // use takes a reference to the store that two guest modules make, for the life of
 // the configuration. It opens nothing. Handlers are provisioned one after another.

@@ -129,7 +129,7 @@ func (a *Authenticator) checkToken(w http.ResponseWriter, r *http.Request, text 
 }
 
 // errTokenOutside: somebody presents a registry's token to something else.
-var errTokenOutside = visit.Refuse(http.StatusUnauthorized, "a token counts in its registry only")
+var errTokenOutside = visit.Refuse(http.StatusUnauthorized, "a token is valid in its registry only")
 
 // postpone leaves it to the handler to answer that credentials cannot be checked now:
 // to refuse them would have their bearer throw them away. Outside of the registry

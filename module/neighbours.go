@@ -154,7 +154,7 @@ func (a *App) warnOfNeighbours(app *caddyhttp.App) {
 		for _, root := range site.roots {
 			for _, own := range a.directories() {
 				if isBelow(own, root) || isBelow(root, own) {
-					a.log.Warn("the registry's directory is inside or around the root of a site: whoever the site serves files to reads them past all rules; give the registry a directory of its own",
+					a.log.Warn("the registry's directory is inside or around the root of a site: the site serves the registry's files without its rules; give the registry a directory of its own",
 						zap.String("directory", own), zap.String("site_root", root))
 				}
 			}
@@ -219,7 +219,7 @@ func (a *App) warnOfRules() {
 		}
 		if other, ok := rules[h.store]; ok && !bytes.Equal(own, other) && !warned[h.store] {
 			warned[h.store] = true
-			a.log.Warn("handlers with one root have different owner rules: who may do what depends on the site that is asked; write the same rules, or import them", zap.String("root", h.Root))
+			a.log.Warn("handlers with the same root have different owner rules, so who may do what depends on the site; write the same rules, or import them", zap.String("root", h.Root))
 		}
 		rules[h.store] = own
 	}

@@ -42,7 +42,7 @@ func (h *Handler) provisionPlace() (err error) {
 		return err
 	}
 	if configured != "" && !filepath.IsAbs(configured) {
-		h.log.Warn("the root is relative to the working directory, which is / under systemd: write the whole path", zap.String("root", configured), zap.String("now", h.Root))
+		h.log.Warn("the root is relative to the working directory, which is / under systemd: write an absolute path", zap.String("root", configured), zap.String("now", h.Root))
 	}
 	if h.Prefix, err = caddy.NewReplacer().ReplaceOrErr(h.Prefix, true, true); err != nil {
 		return fmt.Errorf("prefix: %w", err)
@@ -66,7 +66,7 @@ func (h *Handler) provisionUploads() error {
 		return fmt.Errorf("max_file_size is %d: write a number of bytes, or leave it out for no limit", h.MaxFileSize)
 	}
 	if h.MaxUploads < 0 || h.MaxUserUploads < 0 || h.UploadStallTimeout < 0 {
-		return errors.New("max_uploads, max_user_uploads and upload_stall_timeout are above zero, or left out")
+		return errors.New("max_uploads, max_user_uploads and upload_stall_timeout must be above zero, or be left out")
 	}
 	switch {
 	case h.UploadLeastRate == 0:
@@ -75,7 +75,7 @@ func (h *Handler) provisionUploads() error {
 		return fmt.Errorf("upload_least_rate is %d: write a number of bytes per second, or %d to end no upload", h.UploadLeastRate, receive.RateOff)
 	}
 	if h.MaxUploads > 0 && h.MaxUserUploads == 0 {
-		h.log.Warn("max_uploads without max_user_uploads: one user can keep out all others; write max_user_uploads too", zap.Int("max_uploads", h.MaxUploads))
+		h.log.Warn("max_uploads without max_user_uploads: one user can keep all others from publishing; write max_user_uploads too", zap.Int("max_uploads", h.MaxUploads))
 	}
 	if h.ScrubRate < scrubOff {
 		return fmt.Errorf("scrub_rate is %d: write a number of bytes per second, or %d to turn the scrub off", h.ScrubRate, scrubOff)

@@ -51,7 +51,7 @@ func (h *Handler) provisionResume() error {
 		settings = *h.Resumable
 	}
 	if settings.MaxAppend < noMaxAppend || settings.TTL < 0 || settings.Max < 0 || settings.MaxUser < 0 {
-		return errors.New("resumable: max_append, ttl, max and max_user are above zero, or left out; a max_append of -1 is no limit")
+		return errors.New("resumable: max_append, ttl, max and max_user must be above zero, or be left out; a max_append of -1 is no limit")
 	}
 	most := cmp.Or(settings.Max, defaultUploads)
 	h.resume = resume.Resume{

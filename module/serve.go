@@ -66,7 +66,7 @@ func (h *Handler) pass(w http.ResponseWriter, r *http.Request, next caddyhttp.Ha
 	}
 	if h.isStripped(r) {
 		h.stripped.Do(func() {
-			h.log.Warn("a request was not the registry's, because its prefix was stripped before; use handle in place of handle_path, or write prefix / in generic_registry",
+			h.log.Warn("a request is not under the registry's prefix, because something stripped the prefix before; use handle in place of handle_path, or write prefix / in generic_registry",
 				zap.String("prefix", h.Prefix), zap.String("original_path", visit.OriginalPath(r)), zap.String("path", r.URL.EscapedPath()))
 		})
 	}

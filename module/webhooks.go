@@ -135,7 +135,7 @@ func (w Webhook) hook(prefix string) (hook webhook.Hook, err error) {
 		hook.NotCreated, hook.NotDeleted = !slices.Contains(w.Events, WebhookCreated), !slices.Contains(w.Events, WebhookDeleted)
 	}
 	if w.MaxAge < 0 || w.MaxBehind < 0 {
-		return hook, errors.New("max_age and max_behind are above zero, or left out")
+		return hook, errors.New("max_age and max_behind must be above zero, or be left out")
 	}
 	return hook, nil
 }
@@ -160,7 +160,7 @@ func (h *Handler) provisionWebhooks(metadata any) ([]webhook.Hook, error) {
 }
 
 // errHooks is the error of two handlers that give one webhook different settings.
-var errHooks = errors.New("two handlers of one root have a webhook of one owner and URL with different settings: write them alike")
+var errHooks = errors.New("two handlers with the same root have different settings for a webhook of the same owner and URL: write the same settings")
 
 // withHooks adds the hooks of a handler to those of others with its root.
 func withHooks(hooks, more []webhook.Hook) ([]webhook.Hook, error) {

@@ -30,7 +30,7 @@ var (
 	// errOwnerPattern: a rule for an owner of such a name would be for nobody.
 	errOwnerPattern = errors.New("an owner's name has no *: write the name, or owner * for every owner without a block; only package takes patterns")
 
-	errNegativeQuota = errors.New("quota, max_versions and max_files are numbers above zero, or left out")
+	errNegativeQuota = errors.New("quota, max_versions and max_files must be above zero, or be left out")
 )
 
 // CheckRuleOwner reports a name that a rule cannot be for.

@@ -58,7 +58,7 @@ func (e *entry) start(ctx context.Context, b *Config) error {
 	case <-tried.done:
 	case <-ctx.Done():
 		if tried.decide() {
-			b.Log.Warn("opening the store takes long, and goes on in the background; requests get 503 until it ends", zap.String("root", b.Root))
+			b.Log.Warn("opening the store takes long and goes on in the background; requests get 503 until the store is open", zap.String("root", b.Root))
 			return nil
 		}
 		<-tried.done

@@ -144,7 +144,7 @@ func (e *entry) tryOpen(ctx context.Context) error {
 	}
 	latest := e.configs[len(e.configs)-1] // it started meanwhile
 	if err := e.adjust(latest); err != nil {
-		latest.Log.Error("giving the open store the settings of a configuration that started meanwhile", zap.Error(err))
+		latest.Log.Error("changing the settings of the open store to those of a configuration that started meanwhile", zap.Error(err))
 	}
 	return nil
 }
@@ -164,7 +164,7 @@ func (e *entry) tellOpened(ctx context.Context, b *Config, metadata store.Metada
 	}
 	b.Log.Info("opened the registry", fields...)
 	if position.Sequence == 0 {
-		b.Log.Warn("the registry is new: nothing was ever published in it; is its root right?", zap.String("root", b.Root))
+		b.Log.Warn("the registry is new, and nothing was ever published in it: check that its root is right", zap.String("root", b.Root))
 	}
 }
 

@@ -94,7 +94,7 @@ func TestACallThatHangsInTheBackgroundIsTold(t *testing.T) {
 						t.Errorf("%s it is told %d times, want %d:\n%s", when, got, want, log)
 					}
 				}
-				const hangs, ended = "a store does not answer; what waits for it stands still", "the store has answered"
+				const hangs, ended = "a store does not answer; calls that wait for it do not go on", "the store has answered"
 				time.Sleep(waiting.Timeout - 1)
 				wantTold("before a minute", 0, hangs)
 				time.Sleep(time.Nanosecond)

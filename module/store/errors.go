@@ -54,9 +54,9 @@ var (
 	// ErrSessionNotFound: there is no such upload session, or not for this user.
 	ErrSessionNotFound = errors.New("upload does not exist")
 	// ErrOffset: bytes that do not follow those that came before.
-	ErrOffset = errors.New("the offset is not where the upload stands")
+	ErrOffset = errors.New("the upload is at another offset")
 	// ErrLength: an upload is said to have another length than before, or has more bytes.
-	ErrLength = errors.New("the length of the upload is another one")
+	ErrLength = errors.New("the upload has another length")
 	// ErrOvertaken: a later request goes on with the upload.
 	ErrOvertaken = errors.New("a later request goes on with this upload")
 	// ErrEnded: the upload is published already.

@@ -30,14 +30,14 @@ type fetcher struct {
 	meter   *terminal.Meter
 }
 
-var errWrongDigest = errors.New("what came does not have the SHA-256 that the server says the file has")
+var errWrongDigest = errors.New("the downloaded bytes do not have the SHA-256 that the server names")
 
 // fetch fetches one file, unless it is there already.
 func (f *fetcher) fetch(ctx context.Context, file remote) (there bool, err error) {
 	place := filepath.Join(f.folder, file.Name)
 	want, told := file.digest()
 	if !told {
-		return false, errors.New("the server does not say which SHA-256 the file has")
+		return false, errors.New("the server does not name the SHA-256 of the file")
 	}
 	switch got, err := digestOfFile(ctx, place); {
 	case err == nil && got == want:
@@ -171,7 +171,7 @@ func (p *partial) get(ctx context.Context) error {
 	switch response.StatusCode {
 	case http.StatusPartialContent:
 		if !strings.HasPrefix(response.Header.Get("Content-Range"), fmt.Sprintf("bytes %d-", p.size)) {
-			return fmt.Errorf("the server sends another part than was asked for: %q", client.Printable(response.Header.Get("Content-Range")))
+			return fmt.Errorf("the server sends another part than the requested one: %q", client.Printable(response.Header.Get("Content-Range")))
 		}
 	case http.StatusOK:
 		if p.size > 0 {

@@ -83,7 +83,7 @@ func (r *resumed) begin(ctx context.Context) error {
 	}
 	location, err := url.Parse(response.Header.Get("Location"))
 	if err != nil || response.Header.Get("Location") == "" {
-		return errors.New("the server offers resumable uploads, and does not say where")
+		return errors.New("the server has resumable uploads, but does not say the path of this upload")
 	}
 	upload := r.place.ResolveReference(location)
 	if upload.Host != r.place.Host || upload.Scheme != r.place.Scheme {
@@ -173,7 +173,7 @@ func (r *resumed) Ask(ctx context.Context) (done bool, err error) {
 	}
 	offset, told := integerOf(response.Header, fieldOffset)
 	if !told || offset > r.file.size {
-		return false, fmt.Errorf("the server does not say where the upload stands")
+		return false, fmt.Errorf("the server does not say the offset of the upload")
 	}
 	r.Stand(offset)
 	r.sure = true

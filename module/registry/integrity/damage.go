@@ -150,7 +150,7 @@ func (k *Keeper) NoteDamage(ctx context.Context, blob store.Blob, err error) {
 		_, err = k.Report(ctx, damage)
 	}
 	if err != nil {
-		k.log.Warn("looking at a blob that cannot be read", slog.String("digest", blob.Digest.String()), slog.Any("error", err))
+		k.log.Warn("checking a blob that cannot be read", slog.String("digest", blob.Digest.String()), slog.Any("error", err))
 	}
 }
 

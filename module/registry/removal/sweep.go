@@ -193,7 +193,7 @@ func (p *sweepPass) end(ctx context.Context) error {
 	r := p.remover
 	if many := int64(len(p.twice)); many > max(Usual, p.walked/UsualShare) {
 		if r.sweeper.withheld.Swap(p.unnamed) == 0 {
-			r.log.Error("nothing names unusually many blobs; none is deleted until an administrator confirms it",
+			r.log.Error("no file refers to unusually many blobs; none of them is deleted until an administrator confirms it",
 				slog.Int64("unnamed", p.unnamed), slog.Int64("blobs", p.walked))
 		}
 		return nil

@@ -55,7 +55,7 @@ func (d *Deliverer) SetHooks(hooks []Hook) {
 	defer d.setting.Unlock()
 	if d.changes == nil {
 		if len(hooks) > 0 {
-			d.log.Error("webhooks need a metadata store that tells its changes; nothing is delivered")
+			d.log.Error("webhooks need a metadata store with a journal; nothing is delivered")
 		}
 		return
 	}
@@ -105,7 +105,7 @@ func (d *Deliverer) load() {
 	d.known = true
 	bookmarks, err := d.changes.Bookmarks()
 	if err != nil {
-		d.log.Error("how far webhooks were is not known; they begin with the next change", slog.Any("error", err))
+		d.log.Error("the positions of the webhooks are unknown; webhooks begin with the next change", slog.Any("error", err))
 	}
 	maps.Copy(d.bookmarks, bookmarks)
 }
@@ -116,7 +116,7 @@ func (d *Deliverer) begin(id string) store.Bookmark {
 	last := d.changes.LastChange()
 	bookmark, known := d.bookmarks[id]
 	if known && bookmark.After > last {
-		d.log.Error("a webhook was at a change that is not there; it begins with the next one", slog.String("webhook", id), slog.Uint64("after", bookmark.After), slog.Uint64("last", last))
+		d.log.Error("the position of a webhook is a change that the journal does not have; the webhook begins with the next change", slog.String("webhook", id), slog.Uint64("after", bookmark.After), slog.Uint64("last", last))
 	}
 	if !known || bookmark.After > last {
 		bookmark.After = last
@@ -193,7 +193,7 @@ func (d *Deliverer) save() {
 		d.mu.Unlock()
 		if err := d.changes.SaveBookmarks(bookmarks); err != nil {
 			if d.told.IsNews(err.Error()) {
-				d.log.Warn("how far webhooks are cannot be kept now; after a crash they tell more again", slog.Any("error", err))
+				d.log.Warn("the positions of the webhooks cannot be stored now; after a crash, webhooks send more changes again", slog.Any("error", err))
 			}
 			d.mu.Lock()
 			for _, r := range d.runs {

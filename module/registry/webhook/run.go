@@ -245,7 +245,7 @@ func (r *run) lose(count uint64, why string) {
 	after := r.bookmark.After
 	r.mu.Unlock()
 	if first {
-		r.log.Error("a webhook does not tell of changes", slog.Uint64("after", after), slog.Uint64("changes", count), slog.String("why", why))
+		r.log.Error("a webhook gives up changes", slog.Uint64("after", after), slog.Uint64("changes", count), slog.String("why", why))
 	}
 }
 

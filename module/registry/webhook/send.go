@@ -26,7 +26,7 @@ const (
 )
 
 // errPrivate: the receiver has an address that is not public.
-var errPrivate = errors.New("the receiver's address is not public: write allow_private if it is meant")
+var errPrivate = errors.New("the receiver's address is not public: write allow_private if this address is right")
 
 // newClient returns a client for one receiver. It follows no redirect, and asks before each
 // connection whether addresses that are not public are allowed.

@@ -12,7 +12,7 @@ import (
 func Attend(log *slog.Logger, call string) (end func()) {
 	began := time.Now()
 	timer := time.AfterFunc(Timeout, func() {
-		log.Error("a store does not answer; what waits for it stands still", slog.String("call", call), slog.Duration("for", Timeout))
+		log.Error("a store does not answer; calls that wait for it do not go on", slog.String("call", call), slog.Duration("for", Timeout))
 	})
 	return func() {
 		if !timer.Stop() {

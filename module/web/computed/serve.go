@@ -41,7 +41,7 @@ const (
 )
 
 // errArchive: there is no such form.
-var errArchive = visit.Refuse(http.StatusBadRequest, "archive is tar or zip")
+var errArchive = visit.Refuse(http.StatusBadRequest, "unknown archive: write archive=tar or archive=zip")
 
 // ServeArchive answers a GET or HEAD with all files of a version. A tar has a size, an entity
 // tag and ranges; a zip has none of them, and its length is known at its end. The error is one

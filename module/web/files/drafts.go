@@ -42,7 +42,7 @@ type Drafts struct {
 // Provision fills in defaults.
 func (d *Drafts) Provision() error {
 	if d.TTL < 0 || d.Max < 0 {
-		return errors.New("ttl and max are above zero, or left out")
+		return errors.New("ttl and max must be above zero, or be left out")
 	}
 	if d.Max == 0 {
 		d.Max = DefaultMaxDrafts
@@ -61,7 +61,7 @@ const (
 )
 
 var (
-	errWordValue = visit.Refuse(http.StatusBadRequest, "the query cannot be read, or draft or publish has another value than none, 1 and true")
+	errWordValue = visit.Refuse(http.StatusBadRequest, "the query cannot be read, or the value of draft or publish is not empty, 1 or true")
 	errNoDrafts  = visit.Refuse(http.StatusBadRequest, "drafts are turned off here")
 	errSums      = visit.Refuse(http.StatusBadRequest, "the body is not a list of checksums as sha256sum writes it")
 )
@@ -185,7 +185,7 @@ func parseSums(body io.Reader) (expected map[string]store.Digest, err error) {
 			return nil, visit.Tell(err, "%v: line %d", err, number)
 		}
 		if known, twice := expected[name]; twice && known != digest {
-			return nil, visit.Tell(errSums, "%v: line %d has another checksum of a file of a line before", errSums, number)
+			return nil, visit.Tell(errSums, "%v: line %d has another checksum for a file of an earlier line", errSums, number)
 		}
 		if expected == nil {
 			expected = make(map[string]store.Digest)

@@ -92,7 +92,7 @@ func (d *download) answerSelected() error {
 			return err
 		}
 	}
-	return visit.Tell(err, "%v in version %s, for which %s stands", store.ErrFileNotFound, chosen.Version, asked.Version)
+	return visit.Tell(err, "%v in version %s, which %s means", store.ErrFileNotFound, chosen.Version, asked.Version)
 }
 
 // versionWord stands for the version in the name of a file of a version that is chosen.

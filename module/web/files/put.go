@@ -106,7 +106,7 @@ func (f *Files) CheckNames(ref store.Ref) error {
 	err := naming.Check(ref, f.Names)
 	switch {
 	case errors.Is(err, store.ErrInvalidPackage):
-		return visit.Tell(err, "%v: at most %d letters, digits and .-+_, not one of those marks alone", err, naming.MaxLength)
+		return visit.Tell(err, "%v: at most %d letters, digits and .-+_, not one of these characters alone", err, naming.MaxLength)
 	case errors.Is(err, store.ErrInvalidVersion):
 		return visit.Tell(err, "%v: at most %d bytes, no white space at either end", err, naming.MaxLength)
 	case errors.Is(err, store.ErrInvalidFile) && f.Names == naming.Gitea:

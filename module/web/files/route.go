@@ -66,5 +66,5 @@ func (f *Files) checkMethod(r *http.Request, ref store.Ref) error {
 		return visit.MethodNotAllowed("DELETE, GET, HEAD, PUT")
 	}
 	err := visit.MethodNotAllowed("DELETE")
-	return visit.Tell(err, "%v: this path is a version's; the name of a file comes after it", err)
+	return visit.Tell(err, "%v: this is the path of a version; write the name of a file after it", err)
 }

@@ -22,8 +22,8 @@ var (
 		Header: http.Header{"Accept-Encoding": {"identity"}}, // RFC 9110 section 15.5.16
 	})
 	errContentRange = visit.Refuse(http.StatusBadRequest, "Content-Range does not cover the whole body: a part of a file cannot be published")
-	errIncomplete   = visit.Refuse(http.StatusBadRequest, "Upload-Complete says that more is to come, and no upload is resumed so here: send the whole file")
-	errTrailer      = visit.Refuse(http.StatusBadRequest, "a digest in a trailer is not verified: send it in the head of the request")
+	errIncomplete   = visit.Refuse(http.StatusBadRequest, "Upload-Complete says that more bytes follow, but resumable uploads are not possible here: send the whole file")
+	errTrailer      = visit.Refuse(http.StatusBadRequest, "a digest in a trailer is not verified: send it in the header of the request")
 )
 
 // Declaration is what a request says of its body.
@@ -105,7 +105,7 @@ func checkTrailers(r *http.Request) error {
 	}
 	for _, name := range names {
 		if name = http.CanonicalHeaderKey(strings.TrimSpace(name)); slices.Contains(digestHeaders, name) {
-			return visit.Tell(errTrailer, "%s in a trailer is not verified: send it in the head of the request", name)
+			return visit.Tell(errTrailer, "%s in a trailer is not verified: send it in the header of the request", name)
 		}
 	}
 	return nil

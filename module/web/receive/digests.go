@@ -116,7 +116,7 @@ func insert(to *[]digest, one digest) error {
 		if bytes.Equal(other.value, one.value) {
 			return nil
 		}
-		return visit.Tell(store.ErrDigest, "%v: there are two different ones of the algorithm %s", store.ErrDigest, one.algorithm.field)
+		return visit.Tell(store.ErrDigest, "%v: there are two different digests of the algorithm %s", store.ErrDigest, one.algorithm.field)
 	}
 	*to = append(*to, one)
 	return nil
@@ -215,7 +215,7 @@ func Mismatch(header http.Header) error {
 			sent = append(sent, name)
 		}
 	}
-	return visit.Tell(store.ErrDigest, "%v: the bytes that came are not those that %s names", store.ErrDigest, strings.Join(sent, ", "))
+	return visit.Tell(store.ErrDigest, "%v: the bytes of the request do not have the digest in %s", store.ErrDigest, strings.Join(sent, ", "))
 }
 
 // verify returns a reader that fails with ErrDigest instead of io.EOF when what

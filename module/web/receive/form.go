@@ -24,7 +24,7 @@ var (
 	errMultipart  = visit.Refuse(http.StatusBadRequest, "multipart body has no file part")
 	errTwoFiles   = visit.Refuse(http.StatusBadRequest, "multipart body has a second file part: publish one file at a time")
 	errFormLarge  = visit.Refuse(http.StatusBadRequest, fmt.Sprintf("multipart body has more than %d KiB besides its file", maxFormOverhead>>10))
-	errFormBroken = visit.Refuse(http.StatusBadRequest, "multipart body cannot be read: a part's head is wrong, or the last boundary is missing")
+	errFormBroken = visit.Refuse(http.StatusBadRequest, "multipart body cannot be read: the header of a part is wrong, or the last boundary is missing")
 )
 
 // IsForm tells whether a request says that its body is a form, whose file would be taken out.

@@ -19,15 +19,15 @@ const (
 )
 
 var (
-	errNoUpload    = visit.Refuse(http.StatusNotFound, store.ErrSessionNotFound.Error()+": it ended, or expired, or is another user's")
+	errNoUpload    = visit.Refuse(http.StatusNotFound, store.ErrSessionNotFound.Error()+": the upload has ended or expired, or belongs to another user")
 	errContentType = error(&visit.Refusal{
 		Status: http.StatusUnsupportedMediaType,
 		Text:   "the Content-Type of bytes to append is " + partialUpload,
 		Header: http.Header{"Accept-Patch": {partialUpload}}, // RFC 5789 section 2.2
 	})
-	errFields    = visit.Refuse(http.StatusBadRequest, "bytes to append need Upload-Offset, a whole number, and Upload-Complete, ?0 or ?1")
+	errFields    = visit.Refuse(http.StatusBadRequest, "a request that appends needs Upload-Offset, a whole number, and Upload-Complete, ?0 or ?1")
 	errForm      = visit.Refuse(http.StatusUnsupportedMediaType, "a form cannot be uploaded in several requests: send the file as it is")
-	errOtherSums = visit.Refuse(http.StatusBadRequest, "of an upload in several requests only SHA-256 is compared: send that digest")
+	errOtherSums = visit.Refuse(http.StatusBadRequest, "an upload in several requests compares SHA-256 only: send the SHA-256")
 )
 
 // problem words refusals as RFC 9457 says, with members of their own.

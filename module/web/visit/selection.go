@@ -16,7 +16,7 @@ func (v *Visit) MaySome(what grant.Action, owner string) error {
 	case v.who.fault != nil:
 		return errors.Join(store.ErrUnavailable, v.who.fault)
 	case v.who.token != nil && v.who.token.Scope.Extent(what, owner) == grant.ExtentNone:
-		return Tell(ErrScope, "the scope of token %s does not let it %s in %s", v.who.token.Name, what, owner)
+		return Tell(ErrScope, "the scope of token %s does not allow it to %s in %s", v.who.token.Name, what, owner)
 	case v.site.Rules.Extent(v.who, what, owner) == grant.ExtentNone:
 		return v.refusal(what, owner, "")
 	}

@@ -20,7 +20,7 @@ var statuses = []struct {
 	status int
 	text   string // the error's own when empty; before both, what Tell said
 }{
-	{store.ErrUnsafePath, http.StatusBadRequest, "unsafe path: no segment may be . or .., have a backslash or a control character, or be anything but UTF-8, well escaped"},
+	{store.ErrUnsafePath, http.StatusBadRequest, "unsafe path: no segment may be . or .., or contain a backslash or a control character; segments must be UTF-8 with valid escapes"},
 	{store.ErrInvalidOwner, http.StatusBadRequest, "invalid owner name: 1 to 255 bytes, no slash, no white space at either end"},
 	{store.ErrInvalidPackage, http.StatusBadRequest, ""},
 	{store.ErrInvalidVersion, http.StatusBadRequest, ""},

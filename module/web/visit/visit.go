@@ -77,7 +77,7 @@ func (v *Visit) May(what grant.Action, owner, pkg string) error {
 		return errors.Join(store.ErrUnavailable, v.who.fault)
 	}
 	if !v.covers(what, owner, pkg) {
-		return Tell(ErrScope, "the scope of token %s does not let it %s in %s/%s", v.who.token.Name, what, owner, pkg)
+		return Tell(ErrScope, "the scope of token %s does not allow it to %s in %s/%s", v.who.token.Name, what, owner, pkg)
 	}
 	if !v.site.Rules.Allows(v.who, what, owner, pkg) {
 		return v.refusal(what, owner, pkg)
@@ -98,7 +98,7 @@ func (v *Visit) refusal(what grant.Action, owner, pkg string) error {
 	case what == grant.Read:
 		return store.ErrPackageNotFound
 	case what == grant.Delete && v.IsImmutable(owner, pkg) && v.site.Rules.Allows(v.who, grant.Read, owner, pkg):
-		return Tell(ErrForbidden, "%s/%s is immutable: only an admin deletes what is published there", owner, pkg)
+		return Tell(ErrForbidden, "%s/%s is immutable: only an admin may delete files there", owner, pkg)
 	}
 	return Tell(ErrForbidden, "user %s may not %s in %s/%s", v.who.user, what, owner, pkg)
 }

@@ -137,7 +137,7 @@ func (s *Site) identify(r *http.Request) *identity {
 		who.user = ""
 	}
 	if store.FoldsIntoASCII(who.user) {
-		s.Log.Warn("the user counts as anonymous: a letter of the name looks like an ASCII letter, and would be taken for it", zap.String("user", who.user))
+		s.Log.Warn("the user is anonymous: a letter of the name is not ASCII, but becomes an ASCII letter when case is ignored", zap.String("user", who.user))
 		who.user = ""
 	}
 	return who

@@ -99,7 +99,7 @@ func tellServer(ctx context.Context, conn *pgx.Conn, log *slog.Logger, migrated 
 	}
 	log.Info("connected to PostgreSQL", slog.String("version", version), slog.Bool("synchronous_standby", standbys != ""), slog.Bool("new_tables", migrated))
 	if fullPages != "on" {
-		log.Warn("full_page_writes is off: that is safe only where the file system writes whole pages, such as ZFS")
+		log.Warn("full_page_writes is off: this is safe only on file systems that write whole pages, such as ZFS")
 	}
 }
 

@@ -29,7 +29,7 @@ func (c *committer) findOutcome(ticket string, why error) error {
 	fault := fmt.Errorf("%w: whether the last changes were made is being found out", store.ErrUnavailable)
 	c.db.inDoubt.Store(&fault)
 	defer c.db.inDoubt.Store(nil)
-	c.db.log.Warn("the connection was lost while changes were committed: finding out whether they were", slog.String("error", textOf(why)))
+	c.db.log.Warn("the connection was lost during the commit of changes; finding out whether they are committed", slog.String("error", textOf(why)))
 	var closing <-chan time.Time
 	for {
 		committed, err := c.wasCommitted(ticket)
@@ -45,7 +45,7 @@ func (c *committer) findOutcome(ticket string, why error) error {
 		}
 		select {
 		case <-closing:
-			c.db.log.Error("closed before it was known whether the last changes were made", slog.String("error", textOf(err)))
+			c.db.log.Error("closed before it was known whether the last changes are committed", slog.String("error", textOf(err)))
 			return errOutcome
 		case <-time.After(outcomeInterval):
 		}

@@ -68,7 +68,7 @@ func (w *watch) tell(err error) time.Duration {
 	fault := fmt.Errorf("%w: PostgreSQL: %s", store.ErrUnavailable, textOf(err))
 	w.db.down.Store(&fault)
 	if w.told.IsNews(fmt.Sprint(kindOf(err), isOurs(err))) {
-		w.db.log.Error("PostgreSQL does not answer: files are neither read nor published", slog.String("error", textOf(err)))
+		w.db.log.Error("PostgreSQL does not answer: files can be neither downloaded nor published", slog.String("error", textOf(err)))
 	}
 	return downInterval
 }
