@@ -185,7 +185,7 @@ func TestHelpOfEveryCommand(t *testing.T) {
 	for command, says := range map[string][]string{
 		"backup":  {"--full", "--offline", "--skip-damaged", "backup.json", "exit status is 0", "Examples:"},
 		"restore": {"--root", "must be empty or not exist", "Examples:"},
-		"rebuild": {"--journal", "put aside", "Examples:"},
+		"rebuild": {"--journal", "it deletes nothing", "Examples:"},
 		"verify":  {"--rate", "--offline", "quarantine", "exit status is 0", "Examples:"},
 	} {
 		out := c.mustRun(command, "--help")
@@ -237,8 +237,8 @@ func TestCommandsOfAnOpenRegistry(t *testing.T) {
 		}{
 			{[]string{"backup", "-", "--offline"}, "leave --offline out"},
 			{[]string{"verify", "--offline"}, "leave --offline out"},
-			{[]string{"rebuild"}, "needs it stopped"},
-			{[]string{"rebuild", "--journal"}, "needs it stopped"},
+			{[]string{"rebuild"}, "stop the server first"},
+			{[]string{"rebuild", "--journal"}, "stop the server first"},
 		} {
 			_, notes, err := c.run(append(test.arguments, "--root", c.root)...)
 			if err == nil || !strings.Contains(notes, test.says) || !strings.Contains(notes, "a server has this registry open") {

@@ -58,7 +58,7 @@ func TestPullRefusesWhatIsNotRight(t *testing.T) {
 		prepare func(t *testing.T, s *clienttest.Server)
 		want    string
 	}{
-		"bytes of another digest": {func(_ *testing.T, s *clienttest.Server) { s.Lies["a"] = strings.Repeat("0", 64) }, "does not have the SHA-256"},
+		"bytes of another digest": {func(_ *testing.T, s *clienttest.Server) { s.Lies["a"] = strings.Repeat("0", 64) }, "do not have the SHA-256"},
 		"no digest":               {func(_ *testing.T, s *clienttest.Server) { s.Lies["a"] = "none" }, "does not name the SHA-256"},
 		"a name that leaves":      {func(_ *testing.T, s *clienttest.Server) { s.Files["../b"] = nil }, "cannot be a file here"},
 		"a file that is another": {func(t *testing.T, _ *clienttest.Server) {
