@@ -26,8 +26,8 @@ func TestOfflineCommandsOfARunningServer(t *testing.T) {
 	}{
 		{[]string{"backup", filepath.Join(s.dir, "other"), "--offline"}, "leave --offline out", 1},
 		{[]string{"verify", "--offline"}, "leave --offline out", 2},
-		{[]string{"rebuild"}, "needs it stopped", 1},
-		{[]string{"rebuild", "--journal"}, "needs it stopped", 1},
+		{[]string{"rebuild"}, "stop the server first", 1},
+		{[]string{"rebuild", "--journal"}, "stop the server first", 1},
 		{[]string{"restore", filepath.Join(s.dir, "backup")}, "is not empty", 1},
 	} {
 		out, notes, err := s.command(append(test.arguments, "--root", s.root)...)

@@ -17,8 +17,8 @@ import (
 // Registry is how a registry is, as the admin endpoint shows it.
 type Registry struct {
 	Root string `json:"root"`
-	// Live: files can be read. Ready: and published and deleted. Healthy: and there
-	// are no problems; damaged files are one, which do not keep the others.
+	// Live: files can be downloaded. Ready: files can be published and deleted too. Healthy:
+	// there are no problems too. Damaged files are a problem, but leave a registry ready.
 	Live    bool `json:"live"`
 	Ready   bool `json:"ready"`
 	Healthy bool `json:"healthy"`
@@ -30,7 +30,7 @@ type Registry struct {
 	Journal *Journal `json:"journal,omitempty"`
 	Scrub   *Scrub   `json:"scrub,omitempty"`
 	Damaged Damaged  `json:"damaged"`
-	// Nodes are the Caddys that have the registry open. Missing where no other one can have.
+	// Nodes are the Caddys that have the registry open. Missing where only one can have it open.
 	Nodes []Node `json:"nodes,omitempty"`
 }
 
@@ -61,7 +61,7 @@ type Journal struct {
 	Sequence uint64 `json:"sequence"`
 }
 
-// Scrub is the pass under way, or the last one.
+// Scrub is the scrub in progress, or the last one.
 type Scrub struct {
 	Started  time.Time `json:"started,omitzero"`
 	Finished time.Time `json:"finished,omitzero"`
@@ -131,11 +131,11 @@ const (
 
 func problemsOfHook(hook webhook.Health) (problems []string) {
 	if !hook.Failing.IsZero() && time.Since(hook.Failing) > failingLong {
-		problems = append(problems, fmt.Sprintf("webhook %s of owner %s: its receiver takes nothing since %s, and %d changes wait: %s",
+		problems = append(problems, fmt.Sprintf("webhook %s of owner %s: its receiver has taken nothing since %s, and %d changes wait: %s",
 			hook.ID, hook.Owner, hook.Failing.UTC().Format(time.RFC3339), hook.Behind, hook.Fault))
 	}
 	if hook.Lost > 0 && time.Since(hook.LostAt) < lossShown {
-		problems = append(problems, fmt.Sprintf("webhook %s of owner %s: it does not tell of %d changes, the last one given up at %s: its receiver may have to compare what it knows with the registry",
+		problems = append(problems, fmt.Sprintf("webhook %s of owner %s: it gave up %d changes, the last one at %s: the receiver may have to compare its data with the registry",
 			hook.ID, hook.Owner, hook.Lost, hook.LostAt.UTC().Format(time.RFC3339)))
 	}
 	return problems
@@ -160,11 +160,11 @@ func problemsOf(health registry.Health) []string {
 				store.name, humanize.IBytes(space.Free), humanize.IBytes(space.Reserve)))
 		}
 		if space.FreeFiles < space.ReserveFiles {
-			problems = append(problems, fmt.Sprintf("%s: the disk takes %d more files (inodes), the reserve is %d: nothing is published until it takes more",
+			problems = append(problems, fmt.Sprintf("%s: the disk has %d free inodes, the reserve is %d: nothing is published until there are more",
 				store.name, space.FreeFiles, space.ReserveFiles))
 		}
 		if space.FreeDescriptors < space.ReserveDescriptors {
-			problems = append(problems, fmt.Sprintf("%s: this process may open %d more files (descriptors), the reserve is %d: nothing is published until it may open more; raise its limit",
+			problems = append(problems, fmt.Sprintf("%s: this process has %d free file descriptors, the reserve is %d: nothing is published until there are more; raise the limit of the process",
 				store.name, space.FreeDescriptors, space.ReserveDescriptors))
 		}
 	}
@@ -172,7 +172,7 @@ func problemsOf(health registry.Health) []string {
 		problems = append(problems, fmt.Sprintf("scrub: %v", health.Scrub.Fault))
 	}
 	if count := health.Sweep.Withheld; count > 0 {
-		problems = append(problems, fmt.Sprintf("no file refers to %d blobs, which is unusually many: none is deleted; look whether the metadata is the right one, then run `caddy generic-registry sweep --confirm`", count))
+		problems = append(problems, fmt.Sprintf("no file refers to %d blobs, which is unusually many: none is deleted; check that the metadata is the right one, then run `caddy generic-registry sweep --confirm`", count))
 	}
 	problems = append(problems, health.Nodes.Problems()...)
 	for _, hook := range health.Webhooks {
