@@ -161,3 +161,41 @@ func TestAria2VerifiesADownload(t *testing.T) {
 		}
 	}
 }
+
+// TestAnArchiveOfAVersionThatIsDeleted ends: what latest means instead, or a draft that has
+// the name by now, does not come after the beginning.
+//
+// Seen to fail with an answer that is broken off and counts as one of a version that is not
+// there.
+func TestAnArchiveOfAVersionThatIsDeleted(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	content := pattern(1, 16<<20) // more than the buffers of a connection have
+	s.put(filePath("alice", "tool", "1.0.0", "other"), []byte("another version"))
+	for _, user := range []string{"", "alice"} {
+		latest := versionPath("alice", "tool", "latest")
+		for _, name := range []string{"a", "b", "c"} {
+			s.put(latest+"/"+name, content)
+		}
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d%s?archive=zip", s.port, latest), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if user != "" {
+			request.SetBasicAuth(user, password)
+		}
+		response, err := s.client.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.want(http.StatusNoContent, http.MethodDelete, latest, "alice", nil)
+		if user != "" {
+			s.want(http.StatusCreated, http.MethodPut, latest+"/draft?draft", "alice", []byte("a draft"))
+		}
+		n, err := io.Copy(io.Discard, response.Body)
+		response.Body.Close()
+		if err == nil {
+			t.Errorf("an archive for %q of a version that was deleted is whole, with %d bytes", user, n)
+		}
+	}
+}

@@ -266,6 +266,50 @@ func TestAVersionThatChangesIsNoWhole(t *testing.T) {
 	}
 }
 
+// replacing replaces files, once some bytes were written.
+type replacing struct {
+	io.Writer
+	replace func()
+	done    bool
+}
+
+func (r *replacing) Write(p []byte) (int, error) {
+	if !r.done {
+		r.done = true
+		r.replace()
+	}
+	return r.Writer.Write(p)
+}
+
+// TestAZipOfAVersionThatChangesHasNoEnd: of files that were replaced by others of the same
+// size, one was sent before, and one is listed after.
+//
+// Seen to fail without the comparison with what there was at the beginning.
+func TestAZipOfAVersionThatChangesHasNoEnd(t *testing.T) {
+	reg := newRegistry(t)
+	name := func(i int) string { return fmt.Sprintf("f%03d", i) }
+	for i := range pageOfFiles + 1 {
+		publish(t, reg, name(i), []byte("a"))
+	}
+	v, err := findVersion(t.Context(), reg, Version{VersionRef: testedVersion})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got bytes.Buffer
+	out := &replacing{Writer: &got, replace: func() {
+		for _, i := range []int{0, pageOfFiles} {
+			if err := reg.DeleteFile(t.Context(), store.Ref{VersionRef: testedVersion, File: name(i)}, "o"); err != nil {
+				t.Fatal(err)
+			}
+			publish(t, reg, name(i), []byte("b"))
+		}
+	}}
+	err = writeZip(t.Context(), out, v, openerOf(t.Context(), reg, Version{}))
+	if _, ended := zip.NewReader(bytes.NewReader(got.Bytes()), int64(got.Len())); !errors.Is(err, errChanged) || ended == nil || !out.done {
+		t.Errorf("a zip of %d bytes, %v, and to read it %v; want an error, and no end", got.Len(), err, ended)
+	}
+}
+
 func TestFormsOfArchives(t *testing.T) {
 	reg, _ := filled(t)
 	for form, want := range map[Archive]int{"": 400, "TAR": 400, "tar.gz": 400, "rar": 400} {

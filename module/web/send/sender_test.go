@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store/remote"
+	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
 // failingReader gives what it has and then its error, as a reader over the network does.
@@ -83,8 +84,8 @@ func TestReadersThatFail(t *testing.T) {
 				if w.Code != test.status || isBrokenOff(failure) != test.fails || !test.fails && failure != nil {
 					t.Errorf("got %d, %v; want %d, broken off: %v", w.Code, failure, test.status, test.fails)
 				}
-				if test.fails && err == fault && !errors.Is(failure, fault) {
-					t.Errorf("error is %v, want %v", failure, fault)
+				if broken := new(visit.BrokenOff); errors.As(failure, &broken) && err == fault && !errors.Is(broken.Err, fault) {
+					t.Errorf("error is %v, want %v", broken.Err, fault)
 				}
 				if needed := test.status != http.StatusRequestedRangeNotSatisfiable; opened > 1 || (opened == 1) != needed || reader.closed != opened {
 					t.Errorf("opened %d times, closed %d times; want once: %v", opened, reader.closed, needed)

@@ -57,12 +57,12 @@ type denial struct {
 	late bool
 }
 
-// AnswerUnread answers a request of a client that was to wait until it is asked for the body,
-// whose answer is that the body need not come. If the client has not waited that long, it is
-// listened to as after a refusal. Streams of HTTP/2 and HTTP/3 just end (RFC 9113 section 8.1).
+// AnswerUnread answers a request whose answer is that the body need not come. A client that
+// sends it all the same is listened to as after a refusal. Streams of HTTP/2 and HTTP/3 whose
+// clients were to wait until they are asked for the body just end (RFC 9113 section 8.1).
 func AnswerUnread(w http.ResponseWriter, r *http.Request, status int) {
 	body, ours := r.Body.(*requestBody)
-	if r.ProtoMajor > 1 || !ours {
+	if r.ProtoMajor > 1 && ExpectsContinue(r) || !ours {
 		w.WriteHeader(status)
 		return
 	}

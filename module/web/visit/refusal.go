@@ -1,6 +1,7 @@
 package visit
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 )
@@ -53,11 +54,17 @@ func (e *toldError) Unwrap() error { return e.error }
 
 // BrokenOff is the error of a wing that has begun to answer and cannot go on: bytes that were
 // promised could not be read. The error is logged and the connection ends, so that no client
-// takes what came for the whole.
+// takes what came for the whole. It is none of the errors that its cause is: whoever tries
+// something else after one of those would write a second answer after the first.
 type BrokenOff struct{ Err error }
 
 // Error returns the text of the error.
 func (b *BrokenOff) Error() string { return b.Err.Error() }
 
-// Unwrap returns the error.
-func (b *BrokenOff) Unwrap() error { return b.Err }
+// causeOf returns why a request failed, also where its answer was broken off.
+func causeOf(err error) error {
+	if broken := new(BrokenOff); errors.As(err, &broken) {
+		return broken.Err
+	}
+	return err
+}

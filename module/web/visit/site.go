@@ -83,7 +83,8 @@ func (s *Site) Serve(w http.ResponseWriter, r *http.Request, path Path, wing Win
 		return
 	}
 	if broken := new(BrokenOff); errors.As(v.err, &broken) {
-		v.logFailure(http.StatusInternalServerError)
+		status, _, _ := statusOf(broken.Err) // what an answer would have
+		v.logFailure(status)
 		panic(http.ErrAbortHandler)
 	}
 	v.auditChange()

@@ -132,6 +132,14 @@ func TestAnAnswerThatIsBrokenOff(t *testing.T) {
 	}))
 }
 
+// TestAnAnswerThatIsBrokenOffIsNothingElse: who looks elsewhere for what is not there does not
+// answer again after the beginning of an answer.
+func TestAnAnswerThatIsBrokenOffIsNothingElse(t *testing.T) {
+	if err := fmt.Errorf("sending: %w", &BrokenOff{store.ErrPackageNotFound}); errors.Is(err, store.ErrPackageNotFound) {
+		t.Errorf("%v counts as one of a version that is not there", err)
+	}
+}
+
 // TestAClientThatStopsIsNoError: what fails because nobody wants the answer any more is not
 // logged, and anything else still is.
 //

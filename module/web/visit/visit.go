@@ -214,7 +214,7 @@ func OriginalPath(r *http.Request) string {
 // logFailure logs why a request failed, unless nobody wants its answer any more, which made
 // it fail.
 func (v *Visit) logFailure(status int) {
-	if ended := v.request.Context().Err(); ended != nil && errors.Is(v.err, ended) {
+	if ended := v.request.Context().Err(); ended != nil && errors.Is(causeOf(v.err), ended) {
 		return
 	}
 	level := zap.WarnLevel // for a fault that passes, which the store itself has logged
