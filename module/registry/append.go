@@ -68,6 +68,7 @@ func (r *Registry) AppendUpload(ctx context.Context, ref store.Ref, id store.Ses
 		return Upload{}, err
 	}
 	if found.File != nil {
+		found.Repeated = true
 		return found, repeats(request, *found.File)
 	}
 	return r.goOn(ctx, u, found, request, limits)

@@ -93,6 +93,9 @@ type Upload struct {
 	store.Session
 	// File is what the upload became. Nil while it goes on.
 	File *store.File
+	// Repeated says that it had become that before the request, of whose body nothing was
+	// read.
+	Repeated bool
 }
 
 // FindUpload returns how an upload of a user to a file stands. A request that appends to
@@ -112,7 +115,7 @@ func (r *Registry) findUpload(ctx context.Context, u *upload, id store.SessionID
 	defer cancel()
 	if u.file != nil {
 		session := store.Session{ID: id, Ref: u.file.Ref, Creator: u.file.Creator, Length: u.file.Size, Offset: u.file.Size, Expires: u.expires, Draft: u.draft}
-		return Upload{session, u.file}, nil
+		return Upload{Session: session, File: u.file}, nil
 	}
 	session, err := r.blobs.FindSession(ctx, id)
 	if err != nil {
@@ -130,7 +133,7 @@ func (r *Registry) findUpload(ctx context.Context, u *upload, id store.SessionID
 		return Upload{Session: session}, nil
 	}
 	if err := r.forgetUpload(ctx, session, u, file); err != nil || file != nil {
-		return Upload{session, file}, err
+		return Upload{Session: session, File: file}, err
 	}
 	return Upload{}, store.ErrSessionNotFound
 }

@@ -194,11 +194,18 @@ func (e *exchange) receive(reg *registry.Registry, request registry.Append, give
 	e.stand(upload, reg.Now())
 	switch {
 	case upload.File != nil:
+		if upload.Repeated {
+			before = upload.File
+		}
 		v.Published(*upload.File, before)
 		send.SetValidators(header, upload.File.Digest)
 		if upload.Draft {
 			v.Untold()
 			files.SayDraft(header)
+		}
+		if upload.Repeated { // and its client may be sending the bytes
+			visit.AnswerUnread(w, r, http.StatusCreated)
+			return nil
 		}
 		header.Set("Content-Length", "0")
 		w.WriteHeader(http.StatusCreated)
