@@ -149,6 +149,9 @@ func (q *request) selected() (location string, err error) {
 	if q.at.level != levelVersion || q.pages.Selects == nil || !q.pages.Selects(q.at.Version) {
 		return "", nil
 	}
+	if _, err := q.files(store.FileQuery{VersionRef: q.at.VersionRef, Limit: 1}); !errors.Is(err, store.ErrPackageNotFound) {
+		return "", err // it is published under that name, or a draft
+	}
 	chosen, err := q.reg.Resolve(q.r.Context(), q.at.VersionRef)
 	if err != nil || chosen.Key() == q.at.VersionRef.Key() {
 		return "", err
