@@ -3,6 +3,7 @@ package pull
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash"
@@ -19,8 +20,21 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
-// partSuffix ends the name of a file that was not fetched whole yet.
-const partSuffix = ".part"
+// partSuffix ends the name of a file that was not fetched whole yet. With its comma no
+// registry has a file of that name.
+const partSuffix = ",part"
+
+// maxPartName is how many bytes the name of a file may have on most file systems.
+const maxPartName = 255
+
+// partOf is the name that a file has until it was fetched whole.
+func partOf(name string) string {
+	if len(name)+len(partSuffix) <= maxPartName {
+		return name + partSuffix
+	}
+	sum := sha256.Sum256([]byte(name))
+	return hex.EncodeToString(sum[:]) + partSuffix
+}
 
 // fetcher fetches files of one version.
 type fetcher struct {
@@ -47,16 +61,17 @@ func (f *fetcher) fetch(ctx context.Context, file remote) (there bool, err error
 	case !errors.Is(err, fs.ErrNotExist):
 		return false, fmt.Errorf("%w: %w", client.ErrLocal, err)
 	}
+	part := filepath.Join(f.folder, partOf(file.Name))
 	// What was left may be of another file: then all of it comes again, once.
 	for range 2 {
-		got, err := f.fetchPart(ctx, file, place+partSuffix)
+		got, err := f.fetchPart(ctx, file, part)
 		if err != nil {
 			return false, err
 		}
 		if got == want {
-			return false, f.place(place)
+			return false, f.place(part, place)
 		}
-		if err := os.Remove(place + partSuffix); err != nil {
+		if err := os.Remove(part); err != nil {
 			return false, fmt.Errorf("%w: %w", client.ErrLocal, err)
 		}
 	}
@@ -65,11 +80,11 @@ func (f *fetcher) fetch(ctx context.Context, file remote) (there bool, err error
 
 // place gives a file its name. Nothing that came meanwhile is replaced. Nobody is told that the
 // name is durable: after a power cut the same command fetches what is missing.
-func (f *fetcher) place(place string) error {
+func (f *fetcher) place(part, place string) error {
 	if _, err := os.Lstat(place); !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w: %s is there by now", client.ErrLocal, place)
 	}
-	if err := os.Rename(place+partSuffix, place); err != nil {
+	if err := os.Rename(part, place); err != nil {
 		return fmt.Errorf("%w: %w", client.ErrLocal, err)
 	}
 	return nil
