@@ -62,6 +62,9 @@ func (d *directive) path(otherwise ...string) (string, error) {
 	if err := visit.CheckPathHasNoPattern(word, path); err != nil {
 		return "", d.Err(err.Error())
 	}
+	if _, err := visit.ParsePrefix(word, path); err != nil && !strings.Contains(path, "{") {
+		return "", d.Err(err.Error())
+	}
 	return path, nil
 }
 
