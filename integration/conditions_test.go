@@ -25,6 +25,8 @@ func TestConditions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	draft := filePath("alice", "c", "draft", "f")
+	s.put(draft+"?draft", content)
 	now, before, after := modified.Format(http.TimeFormat), modified.Add(-time.Hour).Format(http.TimeFormat), modified.Add(time.Hour).Format(http.TimeFormat)
 
 	for _, test := range []struct {
@@ -59,6 +61,14 @@ func TestConditions(t *testing.T) {
 		{"GET", path, []header{{"Range", "bytes=1-2"}, {"If-Range", "W/" + tag}}, 200}, // strong comparison
 		{"GET", path, []header{{"Range", "bytes=1-2"}, {"If-Range", now}}, 206},
 		{"GET", path, []header{{"Range", "bytes=1-2"}, {"If-Range", before}}, 200},
+		{"DELETE", path, []header{{"If-Match", `"other"`}}, 412},
+		{"DELETE", path, []header{{"If-None-Match", "*"}}, 412},
+		{"DELETE", path, []header{{"If-Unmodified-Since", before}}, 412},
+		{"DELETE", missing, []header{{"If-Match", tag}}, 404},
+		{"DELETE", versionPath("alice", "c", "1"), []header{{"If-Match", tag}}, 412}, // it has no entity tag
+		{"DELETE", versionPath("alice", "c", "2"), []header{{"If-Match", tag}}, 404},
+		{"DELETE", draft, []header{{"If-Match", `"other"`}}, 412},
+		{"DELETE", draft, []header{{"If-Match", tag}}, 204},
 	} {
 		got := s.do(test.method, test.path, "alice", []byte("other"), test.headers...)
 		if got.status != test.status {
@@ -71,6 +81,8 @@ func TestConditions(t *testing.T) {
 	s.wantBytes(path, content)
 	s.put(missing, content, header{"If-None-Match", "*"}) // how a client publishes once
 	s.want(http.StatusNotFound, http.MethodGet, filePath("alice", "c", "2", "f"), "alice", nil, header{"If-Match", tag})
+	s.want(http.StatusNoContent, http.MethodDelete, path, "alice", nil, header{"If-Match", tag}, header{"If-Unmodified-Since", before})
+	s.want(http.StatusNoContent, http.MethodDelete, versionPath("alice", "c", "1"), "alice", nil, header{"If-Match", "*"})
 }
 
 func TestRanges(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
+	"github.com/generic-registry/caddy-generic-registry/module/web/send"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
@@ -28,6 +29,9 @@ func (f *Files) remove(w http.ResponseWriter, r *http.Request, v *visit.Visit) e
 		case !isDraft && mayDelete != nil:
 			return mayDelete
 		}
+		if err := checkConditions(r, v, reg, isDraft); err != nil {
+			return err
+		}
 		// Each deletes nothing when the version has the other state by now.
 		deleteFile, deleteVersion := reg.DeleteFile, reg.DeleteVersion
 		if isDraft {
@@ -44,6 +48,30 @@ func (f *Files) remove(w http.ResponseWriter, r *http.Request, v *visit.Visit) e
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
+}
+
+// checkConditions evaluates the conditions of a request that deletes what there is. A version
+// has no entity tag and no date.
+func checkConditions(r *http.Request, v *visit.Visit, reg *registry.Registry, isDraft bool) error {
+	if !send.IsConditional(r.Header) {
+		return nil
+	}
+	lookup := reg.Lookup
+	if isDraft {
+		lookup = reg.LookupDraft
+	}
+	var existing store.File
+	var err error
+	switch {
+	case v.About.File != "":
+		existing, err = lookup(r.Context(), v.About)
+	case !isDraft:
+		_, err = reg.FindVersion(r.Context(), v.About.VersionRef)
+	}
+	if err != nil {
+		return err
+	}
+	return send.CheckConditions(r.Header, true, existing)
 }
 
 // isDraft tells whether the version of a visit is a draft.

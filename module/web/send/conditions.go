@@ -12,7 +12,12 @@ import (
 // errPrecondition: an If-* header does not hold (RFC 9110 section 15.5.13).
 var errPrecondition = visit.Refuse(http.StatusPreconditionFailed, "precondition failed")
 
-// CheckConditions evaluates the conditions of a request that publishes a file, or 412.
+// IsConditional tells whether a request that changes something has conditions.
+func IsConditional(header http.Header) bool {
+	return header["If-Match"] != nil || header["If-None-Match"] != nil || header["If-Unmodified-Since"] != nil
+}
+
+// CheckConditions evaluates the conditions of a request that publishes or deletes a file, or 412.
 func CheckConditions(header http.Header, exists bool, file store.File) error {
 	if failed := failedPrecondition(header, exists, file); failed != "" {
 		return visit.Tell(errPrecondition, "%v: %s", errPrecondition, failed)
@@ -20,7 +25,7 @@ func CheckConditions(header http.Header, exists bool, file store.File) error {
 	return nil
 }
 
-// failedPrecondition evaluates the conditions of a PUT in the order of RFC 9110
+// failedPrecondition evaluates the conditions of a change in the order of RFC 9110
 // section 13.2.2: If-Match, else If-Unmodified-Since; then If-None-Match. It returns the
 // header of the one that does not hold, empty when all do.
 func failedPrecondition(header http.Header, exists bool, file store.File) string {
