@@ -149,3 +149,29 @@ func TestPushADraft(t *testing.T) {
 	s.mustReload(s.site("drafts off"))
 	push(1, "drafts are turned off", "--publish", folder, strings.Replace(url, "1.0", "4.0", 1))
 }
+
+// TestPushToAVersionThatIsNamedAsASelector publishes it, although another version with the
+// same files is what the name stands for until then.
+//
+// Seen to fail when a file counts as there that is one of another version.
+func TestPushToAVersionThatIsNamedAsASelector(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	file, content := filepath.Join(t.TempDir(), "file"), []byte("the same in all versions")
+	if err := os.WriteFile(file, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.put(filePath("alice", "app", "1.0.0", "file"), content)
+	for _, version := range []string{"latest", "1.x"} {
+		for _, want := range []string{"published file", "already there: file"} {
+			output, err := s.registryClient("push", "--user", "alice", file, fmt.Sprintf("http://127.0.0.1:%d%s", s.port, versionPath("alice", "app", version)))
+			if err != nil || !strings.Contains(output, want) {
+				t.Errorf("push to %s says %v\n%s\nwant %q", version, err, output, want)
+			}
+		}
+		got := s.want(http.StatusOK, http.MethodHead, filePath("alice", "app", version, "file"), "", nil)
+		if other := got.header.Get("Content-Location"); other != "" {
+			t.Errorf("%s is not published: it stands for %s", version, other)
+		}
+	}
+}

@@ -47,10 +47,10 @@ func (s *sender) send(ctx context.Context, file local) (sent outcome, err error)
 	defer opened.Close()
 	place := s.version.File(file.name)
 	existing, err := s.head(ctx, place)
-	if err != nil && client.Status(err) != http.StatusNotFound {
+	if err != nil {
 		return sent, err
 	}
-	exists := err == nil
+	exists := existing != nil
 	limits, resumable := uploadLimits{}, false
 	if !exists && file.size >= resumeFrom {
 		if limits, resumable, err = s.limits(ctx, place); err != nil {
@@ -78,17 +78,35 @@ func (s *sender) send(ctx context.Context, file local) (sent outcome, err error)
 	return sent, way.send(ctx)
 }
 
-// head asks what the server has of a file.
+// head asks what the server has of a file, until it answers. Nil when there is no such file.
 func (s *sender) head(ctx context.Context, place *url.URL) (response *http.Response, err error) {
 	err = s.Patiently(ctx, "asking for "+place.Path, func() (bool, error) {
-		request, err := s.Request(ctx, http.MethodHead, place, nil)
-		if err != nil {
-			return false, err
-		}
-		response, err = s.Answer(request)
+		response, err = s.ask(ctx, place)
 		return false, err
 	})
 	return response, err
+}
+
+// ask asks what the server has of a file. Nil when there is no such file: one of another
+// version, for which the name of this one stands, such as latest, is none.
+func (s *sender) ask(ctx context.Context, place *url.URL) (*http.Response, error) {
+	request, err := s.Request(ctx, http.MethodHead, place, nil)
+	if err != nil {
+		return nil, err
+	}
+	response, err := s.Answer(request)
+	switch {
+	case client.Status(err) == http.StatusNotFound:
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	if location := response.Header.Get("Content-Location"); location != "" {
+		if exact, err := place.Parse(location); err == nil && exact.EscapedPath() != place.EscapedPath() {
+			return nil, nil
+		}
+	}
+	return response, nil
 }
 
 // limits asks whether the server offers resumable uploads, and of what size.
@@ -151,15 +169,8 @@ func (p *plain) send(ctx context.Context) error {
 
 // arrived tells whether the server has the file by now.
 func (p *plain) arrived(ctx context.Context) (bool, error) {
-	request, err := p.Request(ctx, http.MethodHead, p.place, nil)
-	if err != nil {
-		return false, err
-	}
-	response, err := p.Answer(request)
-	if client.Status(err) == http.StatusNotFound {
-		return false, nil
-	}
-	if err != nil {
+	response, err := p.ask(ctx, p.place)
+	if response == nil || err != nil {
 		return false, err
 	}
 	return true, compare(response, p.digest, p.file.size)
