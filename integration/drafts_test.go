@@ -143,6 +143,10 @@ func TestWhoEndsADraft(t *testing.T) {
 	s.want(204, http.MethodDelete, draft, "alice", nil)
 	s.want(404, http.MethodGet, draft+"/a", "alice", nil)
 	s.want(204, http.MethodDelete, released, "carol", nil)
+	// What has drafts alone is no package to who deletes packages.
+	s.want(201, http.MethodPut, draft+"/a?draft=1", "alice", []byte("a"))
+	s.want(404, http.MethodDelete, "/api/v1/packages/team/generic/tool", "carol", nil)
+	s.want(200, http.MethodGet, draft+"/a", "alice", nil)
 }
 
 // TestWordsOfDrafts: what is not clear is refused, and never a plain publish.

@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
@@ -15,9 +16,14 @@ func removeVersion(w http.ResponseWriter, r *http.Request, v *visit.Visit) error
 	})
 }
 
-// removePackage deletes a package with all its versions.
+// removePackage deletes a package with all its versions. One that has drafts alone does not
+// exist here.
 func removePackage(w http.ResponseWriter, r *http.Request, v *visit.Visit) error {
 	return remove(w, v, func(reg *registry.Registry) error {
+		found, err := reg.Versions(r.Context(), store.VersionQuery{Owner: v.About.Owner, Package: v.About.Package, Limit: 1})
+		if err != nil || len(found.Versions) == 0 {
+			return orNotFound(err)
+		}
 		return reg.DeletePackage(r.Context(), v.About.Owner, v.About.Package, v.User())
 	})
 }
