@@ -81,6 +81,34 @@
 //     nobody wants it. TestNoRequestWaitsForEverForAStore,
 //     TestACallThatHangsInTheBackgroundIsTold, TestWorkEndsWhenNobodyWantsIt.
 //
+// # Several nodes
+//
+// What must not be left out where several processes share PostgreSQL and S3, and the tests that
+// fail without it (-tags servers, but for those of one package):
+//
+//   - N1: a publish refuses bytes that another process may have swept. Contract of Shared,
+//     "bytes that another one swept get no name"; TestSeveralNodes, "one that is stopped between
+//     bytes and name".
+//   - N2: bytes that were given up, or deleted, are condemned for as long as somebody who was
+//     stopped may name them. Contract of Shared, "bytes of an upload that another one gave up get
+//     no name".
+//   - N3: deleted bytes stay for the grace that links have. TestGrace.
+//   - N4: no publish rests on bytes that another one stored: the name takes its own.
+//     TestAPublishOverRottenBytesIsGood; contract of Shared, "damage that one finds all know, and
+//     any publish heals".
+//   - N5: a lost connection is not taken for a change that did not happen. TestLostCommits.
+//   - N6: what a change reads it has locked before. Contract of Shared, "a quota is exact while all
+//     publish", "of racing publishes one wins, and its bytes are served".
+//   - N7: a bucket that is gone is not objects that are. TestOnlyTheServersWordMakesABlobMissing,
+//     which needs no server; TestSeveralNodes, "under faults".
+//   - N8: damage is known to all. Contract of Shared, "damage that one finds all know, and any
+//     publish heals".
+//   - N9: an object of another size is damage. Contract of SharedBlobs, "a blob of another size is
+//     damaged"; TestOnlyTheServersWordMakesABlobMissing.
+//   - N10: who goes on with an upload has it alone. Contract of Shared, "an upload goes on at
+//     another one, for who began it", "who was overtaken with an upload tells nobody of success";
+//     TestPartsOfWhoWasOvertaken.
+//
 // # What went wrong elsewhere
 //
 // Incidents of other registries, and the tests that hold them off here:

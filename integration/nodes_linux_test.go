@@ -44,6 +44,7 @@ func TestSeveralNodes(t *testing.T) {
 		edit{"module/registry/publish.go", "\tcounted.End() // the store counts it", fmt.Sprintf(
 			"\tif blob.Size == %d {\n\t\t_ = syscall.Kill(syscall.Getpid(), syscall.SIGSTOP)\n\t\ttime.Sleep(time.Second) // in which it stops\n\t}\n\tcounted.End() // the store counts it", stopping)})
 	t.Run("one that is stopped between bytes and name", func(t *testing.T) { newCluster(t, binary, 2).stopped() })
+	t.Run("one that is killed during an upload", func(t *testing.T) { newCluster(t, binary, 2).resumes() })
 	t.Run("with other rules", func(t *testing.T) { newCluster(t, binary, 2).notAlike() })
 	t.Run("under faults", func(t *testing.T) { newCluster(t, binary, 3).underFaults() })
 }
@@ -105,6 +106,41 @@ func (c *cluster) stopped() {
 	other.wantBytes(path, []byte("again"))
 }
 
+// resumes: an upload in several requests goes on at another node after the one that had it was
+// killed in the middle of a request, and back at the first one. Seen to answer 404 with nodes
+// that know their own uploads only.
+func (c *cluster) resumes() {
+	first, second := c.nodes[0], c.nodes[1]
+	path := filePath("team", "p", "1", "f")
+	whole := pattern(1, 30_000_001)
+	upload := first.beginUpload(path, uploadLength(len(whole)))
+	first.want(http.StatusNoContent, http.MethodPatch, upload, "alice", whole[:7_000_000], partial, uploadOffset(0), incomplete)
+	body, ended := newSlowBody(c, whole[7_000_000:]), make(chan error, 1)
+	go func() {
+		_, err := first.try(http.MethodPatch, upload, "alice", body, partial, uploadOffset(7_000_000), incomplete)
+		ended <- err
+	}()
+	<-body.half
+	first.kill()
+	close(body.goOn)
+	if err := <-ended; err == nil {
+		c.Error("a node that was killed has answered")
+	}
+	stands := second.offset(upload)
+	if stands < 7_000_000 {
+		c.Errorf("the upload is at %d, and 7000000 were acknowledged", stands)
+	}
+	second.want(http.StatusNoContent, http.MethodPatch, upload, "alice", whole[stands:len(whole)-2], partial, uploadOffset(stands), incomplete)
+	first.start(first.config)
+	first.wantOffset(upload, len(whole)-2)
+	first.want(http.StatusNoContent, http.MethodPatch, upload, "alice", whole[len(whole)-2:len(whole)-1], partial, uploadOffset(len(whole)-2), incomplete)
+	second.want(http.StatusCreated, http.MethodPatch, upload, "alice", whole[len(whole)-1:], partial, uploadOffset(len(whole)-1), complete)
+	for _, n := range c.nodes {
+		n.wantBytes(path, whole)
+	}
+	c.wantNothingElse()
+}
+
 // notAlike: nodes with other rules than each other say so, and go on.
 func (c *cluster) notAlike() {
 	alike := func(want bool) {
@@ -140,6 +176,7 @@ func (c *cluster) faults(random *rand.Rand) (all []faultOfNodes) {
 	bucket, away := filepath.Join(c.s3.Dir, servers.Bucket), filepath.Join(c.s3.Dir, "away")
 	all = []faultOfNodes{
 		{"a node is killed", n.kill, func() { n.start(n.config) }},
+		{"a node reloads", func() { n.mustReload(strings.Replace(n.config, "write alice", "write alice bob", 1)) }, func() { n.mustReload(n.config) }},
 		{"a node is stopped", func() { freeze(c, n.process.Process.Pid) }, func() { n.signal(syscall.SIGCONT) }},
 		{"a node is cut from PostgreSQL", n.names.cut, n.names.mend},
 		{"a node hears nothing of PostgreSQL", n.names.freeze, n.names.thaw},

@@ -174,6 +174,9 @@ func (a *appending) append(ctx context.Context, request Append) error {
 		defer cancel()
 		err = writer.Commit(committing)
 	}
+	if errors.Is(err, store.ErrDamaged) {
+		return errors.Join(store.ErrSessionNotFound, err, writer.Close(), a.dropUpload(ctx, *a.Session, a.upload))
+	}
 	return errors.Join(err, writer.Close())
 }
 
@@ -245,6 +248,9 @@ func (a *appending) save(ctx context.Context, writer store.SessionWriter, offset
 	if err := writer.Save(ctx, saved); err != nil {
 		return fmt.Errorf("saving an upload: %w", err)
 	}
+	if err := a.keepTurn(ctx, a.upload, a.ID); err != nil {
+		return err
+	}
 	*a.Session = saved
 	a.counted.End() // it counts as the upload's
 	a.noteUpload(a.upload, saved)
@@ -305,10 +311,13 @@ func (a *appending) publish(ctx context.Context) (*store.File, error) {
 // safeUntil is a time when nobody else could have deleted the bytes, however old they are: the
 // sweep of another process leaves a session alone until it has expired.
 func (a *appending) safeUntil() time.Time {
-	if a.age().Before(a.Expires) {
-		return a.metadata.Clock()
+	switch {
+	case !a.age().Before(a.Expires):
+		return a.Expires
+	case a.turns != nil:
+		return a.upload.alive // from then on another process may have deleted them
 	}
-	return a.Expires
+	return a.metadata.Clock()
 }
 
 func (a *appending) forgotten(ctx context.Context, file *store.File) error {

@@ -38,7 +38,8 @@ type Registry struct {
 	blobs    store.BlobStore
 	now      func() time.Time // of this machine
 	age      func() time.Time // of the metadata store
-	node     string
+	turns    store.Turns      // nil when no other process can go on with an upload
+	taker    remote.Taker     // with turns
 	log      *slog.Logger
 
 	buffers    *transfer.BufferPool // of uploads
@@ -95,7 +96,6 @@ func New(metadata store.MetadataStore, blobs store.BlobStore, options Options) *
 		blobs:    blobs,
 		now:      options.Now,
 		age:      options.Now,
-		node:     options.Node,
 		log:      options.Log,
 		buffers:  transfer.UploadBuffers,
 		uploads:  uploads{loading: make(chan struct{}, 1)},
@@ -106,6 +106,11 @@ func New(metadata store.MetadataStore, blobs store.BlobStore, options Options) *
 	}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
+	}
+	if r.turns, _ = metadata.(store.Turns); r.turns != nil {
+		if r.taker, _ = blobs.(remote.Taker); r.taker == nil {
+			r.turns = nil
+		}
 	}
 	if streaming, ok := blobs.(remote.Streaming); ok && streaming.IsStreaming() {
 		r.buffers = transfer.StreamBuffers

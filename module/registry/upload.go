@@ -48,7 +48,7 @@ func (r *Registry) BeginUpload(ctx context.Context, begin NewUpload, request App
 	now := r.now()
 	session := store.Session{
 		ID: store.NewSessionID(), Ref: begin.Ref, Creator: begin.Creator, Length: begin.Length, SHA256: begin.SHA256,
-		Created: now, Expires: now.Add(begin.Age), Draft: limits.Draft, Node: r.node,
+		Created: now, Expires: now.Add(begin.Age), Draft: limits.Draft,
 	}
 	u, err := r.makeRoom(session, begin, request.Interrupt)
 	if err != nil {
@@ -57,11 +57,13 @@ func (r *Registry) BeginUpload(ctx context.Context, begin NewUpload, request App
 	defer r.releaseUpload(u)
 	beginning, cancel := waiting.Finishing(ctx)
 	defer cancel()
+	alive := r.metadata.Clock()
 	begun, err := r.blobs.BeginSession(beginning, session)
 	if err != nil {
 		r.noteEnded(session.ID, u, nil)
 		return Upload{}, fmt.Errorf("beginning an upload: %w", err)
 	}
+	r.holdUpload(u, 0, alive)
 	begin.Announce(begun)
 	return r.goOn(ctx, u, Upload{Session: begun}, request, limits)
 }
@@ -117,7 +119,7 @@ func (r *Registry) findUpload(ctx context.Context, u *upload, id store.SessionID
 		session := store.Session{ID: id, Ref: u.file.Ref, Creator: u.file.Creator, Length: u.file.Size, Offset: u.file.Size, Expires: u.expires, Draft: u.draft}
 		return Upload{Session: session, File: u.file}, nil
 	}
-	session, err := r.blobs.FindSession(ctx, id)
+	session, err := r.sessionOf(ctx, u, id)
 	if err != nil {
 		return Upload{}, fmt.Errorf("finding an upload: %w", err)
 	}

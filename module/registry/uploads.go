@@ -43,9 +43,15 @@ type upload struct {
 	draft   bool        // the file is one of a draft
 	file    *store.File // once it is published
 
-	// doubtful: the session is of an earlier process, which may have published it. Who has
+	// doubtful: the session is of another process, which may have published it. Who has
 	// the turn finds out.
 	doubtful bool
+
+	// held: the process has the upload to itself, in a turn of store.Turns, as it was told at a
+	// time. Who has the turn here sets them.
+	held   bool
+	number int64
+	alive  time.Time
 
 	turn      chan struct{} // has one place, for who uses the session
 	latest    int           // of those who asked for it
@@ -79,9 +85,6 @@ func (r *Registry) loadUploads(ctx context.Context) error {
 	defer r.uploads.mu.Unlock()
 	r.uploads.known = make(map[store.SessionID]*upload, len(sessions))
 	for _, session := range sessions {
-		if session.Node != r.node {
-			continue // another process goes on with it, and may be at it now
-		}
 		u := r.knowUpload(session)
 		u.doubtful = session.Length < 0 || session.Length == session.Offset
 	}
@@ -141,6 +144,9 @@ func (r *Registry) noteEnded(id store.SessionID, u *upload, file *store.File) {
 // ErrUnavailable.
 func (r *Registry) takeUpload(ctx context.Context, ref store.Ref, id store.SessionID, user string, interrupt func()) (*upload, error) {
 	if err := r.loadUploads(ctx); err != nil {
+		return nil, err
+	}
+	if err := r.meetUpload(ctx, id); err != nil {
 		return nil, err
 	}
 	r.uploads.mu.Lock()
@@ -206,8 +212,17 @@ func (r *Registry) EndExpired(ctx context.Context) (ended int, err error) {
 	if err := r.loadUploads(ctx); err != nil {
 		return 0, err
 	}
+	r.forgetReplays()
 	if r.IsBehind() != nil {
 		return 0, nil // the metadata may not know what was published
+	}
+	if r.turns != nil {
+		if err := r.refreshUploads(ctx); err != nil {
+			return 0, err
+		}
+		if has, err := r.Has(ctx, "uploads", 3*expireInterval); err != nil || !has {
+			return 0, err
+		}
 	}
 	var problems []error
 	for id, u := range r.expiredUploads() {
@@ -220,18 +235,25 @@ func (r *Registry) EndExpired(ctx context.Context) (ended int, err error) {
 	return ended, errors.Join(problems...)
 }
 
+// forgetReplays forgets what became of uploads that were published long ago.
+func (r *Registry) forgetReplays() {
+	r.uploads.mu.Lock()
+	defer r.uploads.mu.Unlock()
+	for id, u := range r.uploads.known {
+		if u.file != nil && !r.now().Before(u.expires) {
+			delete(r.uploads.known, id)
+			r.uploads.ended--
+		}
+	}
+}
+
 // expiredUploads returns what has expired, with its turn taken. What is in use waits.
 func (r *Registry) expiredUploads() map[store.SessionID]*upload {
 	r.uploads.mu.Lock()
 	defer r.uploads.mu.Unlock()
 	expired := make(map[store.SessionID]*upload)
 	for id, u := range r.uploads.known {
-		if r.now().Before(u.expires) {
-			continue
-		}
-		if u.file != nil {
-			delete(r.uploads.known, id)
-			r.uploads.ended--
+		if u.file != nil || r.now().Before(u.expires) {
 			continue
 		}
 		select {
@@ -247,8 +269,10 @@ func (r *Registry) expire(ctx context.Context, id store.SessionID, u *upload) er
 	defer func() { <-u.turn }()
 	ctx, cancel := waiting.Bounded(ctx)
 	defer cancel()
-	session, err := r.blobs.FindSession(ctx, id)
+	session, err := r.sessionOf(ctx, u, id)
 	switch {
+	case errors.Is(err, store.ErrOvertaken):
+		return nil // it is in use
 	case errors.Is(err, store.ErrSessionNotFound), errors.Is(err, store.ErrDamaged):
 		session = store.Session{ID: id}
 	case err != nil:
@@ -267,18 +291,30 @@ func (r *Registry) dropUpload(ctx context.Context, session store.Session, u *upl
 	if err := r.IsBehind(); err != nil {
 		return err // the metadata may not know what was published
 	}
-	if session.Locator != "" {
-		unnamed, err := r.metadata.Unnamed(ctx, []store.Locator{session.Locator})
-		if err != nil {
-			return fmt.Errorf("asking for the bytes of an upload: %w", err)
-		}
-		if len(unnamed) > 0 {
-			if err := r.blobs.Delete(ctx, session.Locator); err != nil {
-				return fmt.Errorf("deleting the bytes of an upload: %w", err)
-			}
-		}
+	if err := r.dropBytes(ctx, session, u); err != nil {
+		return err
 	}
 	return r.forgetUpload(ctx, session, u, nil)
+}
+
+// dropBytes deletes the bytes of an upload unless they have a name.
+func (r *Registry) dropBytes(ctx context.Context, session store.Session, u *upload) error {
+	if session.Locator == "" {
+		return nil
+	}
+	if r.turns != nil {
+		return r.condemnUpload(ctx, session, u)
+	}
+	unnamed, err := r.metadata.Unnamed(ctx, []store.Locator{session.Locator})
+	if err != nil {
+		return fmt.Errorf("asking for the bytes of an upload: %w", err)
+	}
+	if len(unnamed) > 0 {
+		if err := r.blobs.Delete(ctx, session.Locator); err != nil {
+			return fmt.Errorf("deleting the bytes of an upload: %w", err)
+		}
+	}
+	return nil
 }
 
 // forgetUpload ends a session and leaves its bytes to whoever has them.

@@ -32,3 +32,20 @@ type Nodes interface {
 	// safety rests on it. ErrUnavailable.
 	TakeDuty(ctx context.Context, name, duty string, lease time.Duration) (has bool, err error)
 }
+
+// Turns is implemented by a MetadataStore that several processes may have open at once: it
+// decides which of them goes on with an upload in several requests.
+type Turns interface {
+	// TakeTurn gives the caller an upload, in a turn that is later than all before. Until is
+	// when nobody asks for the upload any more. ErrUnavailable.
+	TakeTurn(ctx context.Context, id SessionID, until time.Time) (turn int64, err error)
+
+	// Turn returns the latest turn of an upload. Zero, which is the turn of the process that
+	// began it, when nobody has taken one. ErrUnavailable.
+	Turn(ctx context.Context, id SessionID) (turn int64, err error)
+
+	// Condemn has bytes be deleted, as Reclaim says, unless a blob has them, and tells whether
+	// it did. A publish of the owner's that is under way ends first, and none names the bytes
+	// from then on. ErrUnavailable.
+	Condemn(ctx context.Context, owner string, locator Locator) (condemned bool, err error)
+}

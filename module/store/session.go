@@ -35,8 +35,8 @@ type Session struct {
 	Length int64 `json:"length"`
 	// SHA256 is the digest that the client says the file has. Nil when it says none.
 	SHA256 *Digest `json:"sha256,omitempty"`
-	// Node is the process that the upload is for, where several have the store open.
-	Node string `json:"node,omitempty"`
+	// Turn is that of the process which saved it, where several have the stores open (Turns).
+	Turn int64 `json:"turn,omitempty"`
 	// Draft tells that the file will be one of a draft.
 	Draft bool `json:"draft,omitempty"`
 

@@ -14,19 +14,22 @@ import (
 // Shared runs what registries promise that have the same two stores open.
 func Shared(t *testing.T, metadata MetadataPlace, blobs BlobPlace) {
 	for name, test := range map[string]func(*sharedFixture){
-		"8 open a new place at once, and it is one":               sharedOpening,
-		"metadata is tied to its blobs":                           sharedBinding,
-		"what one changes the others find at once":                sharedChanges,
-		"of racing publishes one wins, and its bytes are served":  sharedRace,
-		"a quota is exact while all publish":                      sharedQuota,
-		"what one deletes another one reaps, and nothing else":    sharedReaping,
-		"damage that one finds all know, and any publish heals":   sharedDamage,
-		"a token of one is for all, until one revokes it":         sharedTokens,
-		"what the others changed is not taken for a loss":         sharedPosition,
-		"bytes that another one swept get no name":                sharedZombie,
-		"an upload is for the one that began it, until it is old": sharedUploads,
-		"a duty is for one, until it lets it go":                  sharedDuties,
-		"all know who is there":                                   sharedMeeting,
+		"8 open a new place at once, and it is one":                sharedOpening,
+		"metadata is tied to its blobs":                            sharedBinding,
+		"what one changes the others find at once":                 sharedChanges,
+		"of racing publishes one wins, and its bytes are served":   sharedRace,
+		"a quota is exact while all publish":                       sharedQuota,
+		"what one deletes another one reaps, and nothing else":     sharedReaping,
+		"damage that one finds all know, and any publish heals":    sharedDamage,
+		"a token of one is for all, until one revokes it":          sharedTokens,
+		"what the others changed is not taken for a loss":          sharedPosition,
+		"bytes that another one swept get no name":                 sharedZombie,
+		"an upload goes on at another one, for who began it":       sharedUpload,
+		"who was overtaken with an upload tells nobody of success": sharedOvertaken,
+		"bytes of an upload that another one gave up get no name":  sharedGivenUp,
+		"an upload of one counts for all, and one ends it":         sharedUploadsEnd,
+		"a duty is for one, until it lets it go":                   sharedDuties,
+		"all know who is there":                                    sharedMeeting,
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := goleak.IgnoreCurrent()

@@ -3,12 +3,9 @@ package storetest
 import (
 	"context"
 	"errors"
-	"io"
 	"slices"
-	"strings"
 	"time"
 
-	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -71,44 +68,6 @@ func sharedZombie(f *sharedFixture) {
 		_, err := node.read(r)
 		node.wantError(err, store.ErrPackageNotFound)
 	}
-}
-
-// sharedUploads: what an upload in several requests has in memory is with the process that began
-// it. Another one that went on with it would write to the same place at the same time. Seen to
-// fail with processes that know all uploads, and with a sweep that leaves those of one that is gone.
-func sharedUploads(f *sharedFixture) {
-	ctx := context.Background()
-	r := ref("a", "p", "1", "f")
-	nothing := func() registry.Append {
-		return registry.Append{Content: registry.Content{Body: strings.NewReader("")}, Length: -1, Interrupt: func() {}}
-	}
-	begin := registry.NewUpload{Ref: r, Creator: "alice", Length: -1, Age: time.Minute / 2, Most: 1, UserMost: 1, Announce: func(store.Session) {}}
-	begun, err := f.nodes[0].BeginUpload(ctx, begin, nothing(), registry.Limits{})
-	f.nodes[0].noError(err)
-	f.nodes[1].reopen()
-	_, err = f.nodes[1].FindUpload(ctx, r, begun.ID, "alice")
-	f.nodes[1].wantError(err, store.ErrSessionNotFound)
-	f.nodes[0].reopen()
-	first := nothing()
-	first.Body, first.Size = strings.NewReader("first"), 5
-	_, err = f.nodes[0].AppendUpload(ctx, r, begun.ID, "alice", first, registry.Limits{})
-	f.nodes[0].noError(err)
-	f.nodes[1].sweepLater(2)
-	if _, err := f.nodes[0].FindUpload(ctx, r, begun.ID, "alice"); !errors.Is(err, store.ErrSessionNotFound) {
-		f.Errorf("an upload that nobody can end any more: %v", err)
-	}
-	sessions, err := f.nodes[2].blobs.Sessions(ctx)
-	f.nodes[2].noError(err)
-	if len(sessions) > 0 {
-		f.Errorf("%d uploads are left", len(sessions))
-	}
-	begun, err = f.nodes[2].BeginUpload(ctx, begin, nothing(), registry.Limits{})
-	f.nodes[2].noError(err)
-	whole := nothing()
-	whole.Body, whole.Size, whole.Complete = io.LimitReader(strings.NewReader("whole"), 5), 5, true
-	_, err = f.nodes[2].AppendUpload(ctx, r, begun.ID, "alice", whole, registry.Limits{})
-	f.nodes[2].noError(err)
-	f.nodes[1].wantContent(r, "whole")
 }
 
 // sharedDuties asks the stores of duties.

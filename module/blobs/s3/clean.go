@@ -82,7 +82,7 @@ func (s *Store) oldTails(ctx context.Context, before time.Time) (keys []string, 
 		if err != nil {
 			return nil, err
 		}
-		if path.Base(object.Key) != sessionObject && object.Modified.Before(before) {
+		if _, isSession := turnOf(object.Key); !isSession && object.Modified.Before(before) {
 			keys = append(keys, object.Key)
 		}
 	}

@@ -6,7 +6,7 @@
 //	METADATA                 the ID of the metadata store that names the blobs, and their own
 //	POSITION                 how far the metadata's journal was seen
 //	blobs-<locator>          a blob
-//	uploads-<id>/session     an upload in several requests
+//	uploads-<id>/session-<n> an upload in several requests, as saved in a turn
 //	uploads-<id>/<random>    its last bytes, while they are too few for a part
 //	quarantine-<locator>     a damaged blob
 //
@@ -23,7 +23,9 @@
 // their entity tags, are in its session, which is written after them. What comes after the
 // session was written last does not count: a part of the same number takes its place. The
 // last bytes, which are too few for a part (S3 takes none below 5 MiB but the last one), are
-// an object with a name of its own each time.
+// an object with a name of its own each time. Where several processes share the bucket, who goes
+// on with an upload that another one had does so in a turn of its own (TakeSession): what that
+// one still saves is another object, and the parts that it still sends have other numbers.
 //
 // Package bucket tells how the server is spoken with, and what is believed of it.
 package s3

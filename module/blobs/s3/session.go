@@ -1,19 +1,30 @@
 package s3
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"path"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/generic-registry/caddy-generic-registry/module/blobs/s3/bucket"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
-// sessionObject is the name of a session in its folder.
-const sessionObject = "session"
+// sessionObject is the name of a session in its folder, with the number of its turn.
+const sessionObject = "session-"
+
+// turnOf returns the turn of a session by the name of its object. Others are those of last
+// bytes.
+func turnOf(key string) (turn int64, isSession bool) {
+	number, isSession := strings.CutPrefix(path.Base(key), sessionObject)
+	turn, err := strconv.ParseInt(number, 10, 64)
+	return turn, isSession && err == nil
+}
 
 // upload is a session as the bucket has it.
 type upload struct {
@@ -23,9 +34,13 @@ type upload struct {
 	Tail string `json:"tail,omitempty"`
 }
 
-func (s *Store) sessionKey(id store.SessionID) string {
-	return s.under(uploadsFolder+string(id), sessionObject)
+func (s *Store) folder(id store.SessionID) string { return s.under(uploadsFolder+string(id)) + "/" }
+
+func (s *Store) sessionKey(id store.SessionID, turn int64) string {
+	return s.folder(id) + sessionObject + strconv.FormatInt(turn, 10)
 }
+
+func (s *Store) tailKey(id store.SessionID, name string) string { return s.folder(id) + name }
 
 // tailSize is how many bytes come after the parts.
 func (u *upload) tailSize() int64 { return u.Offset - u.Size() }
@@ -44,7 +59,7 @@ func (s *Store) saveUpload(ctx context.Context, u *upload) error {
 	if err != nil {
 		return fmt.Errorf("telling the session: %w", err)
 	}
-	return s.bucket.Put(ctx, s.sessionKey(u.ID), text)
+	return s.bucket.Put(ctx, s.sessionKey(u.ID, u.Turn), text)
 }
 
 // FindSession implements store.Sessions.
@@ -53,11 +68,25 @@ func (s *Store) FindSession(ctx context.Context, id store.SessionID) (store.Sess
 	return u.Session, err
 }
 
+// findUpload finds what was saved in the latest turn.
 func (s *Store) findUpload(ctx context.Context, id store.SessionID) (u upload, err error) {
 	if !id.IsValid() {
 		return u, fmt.Errorf("%w: malformed ID", store.ErrSessionNotFound)
 	}
-	text, err := s.bucket.Read(ctx, s.sessionKey(id))
+	var latest int64
+	for object, err := range s.bucket.List(ctx, s.folder(id)+sessionObject, 0) {
+		if err != nil {
+			return u, err
+		}
+		if turn, isSession := turnOf(object.Key); isSession {
+			latest = max(latest, turn)
+		}
+	}
+	return s.readUpload(ctx, id, latest)
+}
+
+func (s *Store) readUpload(ctx context.Context, id store.SessionID, turn int64) (u upload, err error) {
+	text, err := s.bucket.Read(ctx, s.sessionKey(id, turn))
 	if errors.Is(err, store.ErrBlobNotFound) {
 		return u, store.ErrSessionNotFound
 	}
@@ -89,9 +118,9 @@ func (s *Store) uploads(ctx context.Context) (uploads []upload, err error) {
 		if err != nil {
 			return nil, err
 		}
-		id := store.SessionID(strings.TrimSuffix(strings.TrimPrefix(object.Key, folder), "/"+sessionObject))
-		if path.Base(object.Key) == sessionObject && id.IsValid() {
-			ids = append(ids, id)
+		id := store.SessionID(path.Dir(strings.TrimPrefix(object.Key, folder)))
+		if _, isSession := turnOf(object.Key); isSession && id.IsValid() && (len(ids) == 0 || ids[len(ids)-1] != id) {
+			ids = append(ids, id) // once: the turns of one follow each other
 		}
 	}
 	for _, id := range ids {
@@ -107,8 +136,8 @@ func (s *Store) uploads(ctx context.Context) (uploads []upload, err error) {
 	return uploads, nil
 }
 
-// EndSession implements store.Sessions. The session goes last: until then the call can be
-// made again.
+// EndSession implements store.Sessions. The session goes last, that of the latest turn after the
+// others: until then the call can be made again.
 func (s *Store) EndSession(ctx context.Context, id store.SessionID) error {
 	u, err := s.findUpload(ctx, id)
 	switch {
@@ -126,19 +155,60 @@ func (s *Store) EndSession(ctx context.Context, id store.SessionID) error {
 			return err
 		}
 	}
-	var rest []string
-	for object, err := range s.bucket.List(ctx, s.under(uploadsFolder+string(id))+"/", 0) {
+	var keys []string
+	for object, err := range s.bucket.List(ctx, s.folder(id), 0) {
 		if err != nil {
 			return err
 		}
-		if path.Base(object.Key) != sessionObject {
-			rest = append(rest, object.Key)
-		}
+		keys = append(keys, object.Key)
 	}
-	for _, key := range rest {
+	slices.SortFunc(keys, func(a, b string) int { return cmp.Compare(order(a), order(b)) })
+	for _, key := range keys {
 		if err := s.bucket.Remove(ctx, key); err != nil {
 			return err
 		}
 	}
-	return s.bucket.Remove(ctx, s.sessionKey(id))
+	return nil
+}
+
+// order is that in which the objects of an upload go.
+func order(key string) int64 {
+	if turn, isSession := turnOf(key); isSession {
+		return turn
+	}
+	return -1
+}
+
+// takes is how often a session is read again while somebody else saves it.
+const takes = 3
+
+// TakeSession implements remote.Taker. The last bytes are copied: whoever was at it before
+// deletes his own with the next ones.
+func (s *Store) TakeSession(ctx context.Context, id store.SessionID, turn int64) (store.Session, error) {
+	for attempt := 1; ; attempt++ {
+		u, err := s.findUpload(ctx, id)
+		if err != nil {
+			return u.Session, err
+		}
+		if u.Turn >= turn {
+			return u.Session, store.ErrOvertaken
+		}
+		u.Turn = turn
+		u.Spare()
+		if u.Tail == "" {
+			return u.Session, s.saveUpload(ctx, &u)
+		}
+		switch tail, err := s.bucket.Read(ctx, s.tailKey(id, u.Tail)); {
+		case err == nil:
+			u.Tail = string(store.NewSessionID())
+			if err := s.bucket.Put(ctx, s.tailKey(id, u.Tail), tail); err != nil {
+				return u.Session, err
+			}
+		case !errors.Is(err, store.ErrBlobNotFound):
+			return u.Session, err
+		case attempt < takes:
+			continue
+		} // else it is a blob, or damaged, as ContinueSession finds out
+		return u.Session, s.saveUpload(ctx, &u)
+	}
 }

@@ -24,7 +24,7 @@ type sessionWriter struct {
 
 // ContinueSession implements store.Sessions.
 func (s *Store) ContinueSession(ctx context.Context, session store.Session) (store.SessionWriter, error) {
-	u, err := s.findUpload(ctx, session.ID)
+	u, err := s.readUpload(ctx, session.ID, session.Turn)
 	if errors.Is(err, store.ErrSessionNotFound) || err == nil && (u.Offset != session.Offset || u.Locator != session.Locator) {
 		return nil, fmt.Errorf("%w: the upload is another one than was found", store.ErrDamaged)
 	}
@@ -69,9 +69,7 @@ func (w *sessionWriter) load(ctx context.Context) error {
 	return err
 }
 
-func (w *sessionWriter) tailKey(name string) string {
-	return w.store.under(uploadsFolder+string(w.upload.ID), name)
-}
+func (w *sessionWriter) tailKey(name string) string { return w.store.tailKey(w.upload.ID, name) }
 
 func (w *sessionWriter) usable() error {
 	if w.closed {
@@ -148,6 +146,9 @@ func (w *sessionWriter) Commit(ctx context.Context) error {
 		return fmt.Errorf("committing %d bytes, of which %d are saved", w.size, w.upload.Offset)
 	}
 	if err := w.gathering.Commit(ctx); err != nil {
+		if errors.Is(err, bucket.ErrOtherParts) {
+			err = fmt.Errorf("%w: %v", store.ErrDamaged, err)
+		}
 		w.failed = err
 		return err
 	}

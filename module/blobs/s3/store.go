@@ -190,4 +190,5 @@ var (
 	_ remote.Graceful      = (*Store)(nil)
 	_ remote.Redirector    = (*Store)(nil)
 	_ remote.Streaming     = (*Store)(nil)
+	_ remote.Taker         = (*Store)(nil)
 )

@@ -16,7 +16,7 @@ const cleanUpFiles = 1000
 func (s *Store) Reclaim(ctx context.Context, limit int) (locators []store.Locator, err error) {
 	for {
 		err := s.db.Read(ctx, func(ctx context.Context, from database.Reader) (err error) {
-			locators, err = readLocators(ctx, from, `SELECT locator FROM {s}.condemned ORDER BY locator LIMIT $1`, limit)
+			locators, err = readLocators(ctx, from, `SELECT locator FROM {s}.condemned WHERE buried IS NULL ORDER BY locator LIMIT $1`, limit)
 			return err
 		})
 		if err != nil || len(locators) > 0 {
@@ -43,9 +43,19 @@ func (s *Store) cleanUp(ctx context.Context) (more bool, err error) {
 	return more, err
 }
 
-// Bury implements store.MetadataStore.
+// Bury implements store.MetadataStore. Nobody names the bytes any more who could have named them
+// when they were deleted: until that is so they stay condemned.
 func (s *Store) Bury(ctx context.Context, locators []store.Locator) error {
-	return s.db.Write(ctx, `DELETE FROM {s}.condemned WHERE locator = ANY ($1)`, texts(locators))
+	if err := s.db.Write(ctx, `DELETE FROM {s}.condemned WHERE buried < now() - $1::interval`, store.SweepAfter); err != nil {
+		return err
+	}
+	return s.db.Write(ctx, `UPDATE {s}.condemned SET buried = now() WHERE locator = ANY ($1) AND buried IS NULL`, texts(locators))
+}
+
+// Condemn implements store.Turns.
+func (s *Store) Condemn(ctx context.Context, owner string, locator store.Locator) (condemned bool, err error) {
+	err = s.db.WriteRow(ctx, &condemned, `SELECT {s}.give_up_3($1, $2)`, store.Fold(owner), string(locator))
+	return condemned, err
 }
 
 func texts(locators []store.Locator) []string {
@@ -60,7 +70,7 @@ func texts(locators []store.Locator) []string {
 func (s *Store) Unnamed(ctx context.Context, locators []store.Locator) (unnamed []store.Locator, err error) {
 	err = s.db.Read(ctx, func(ctx context.Context, from database.Reader) (err error) {
 		unnamed, err = readLocators(ctx, from, `SELECT l FROM unnest($1::text[]) l
-			WHERE NOT EXISTS (SELECT FROM {s}.blob WHERE locator = l) AND NOT EXISTS (SELECT FROM {s}.condemned WHERE locator = l)`, texts(locators))
+			WHERE NOT EXISTS (SELECT FROM {s}.blob WHERE locator = l) AND NOT EXISTS (SELECT FROM {s}.condemned WHERE locator = l AND buried IS NULL)`, texts(locators))
 		return err
 	})
 	return unnamed, err

@@ -54,4 +54,7 @@ func firstOf(errs ...error) error {
 // isNone tells whether a query has no row.
 func isNone(err error) bool { return errors.Is(err, pgx.ErrNoRows) }
 
-var _ store.MetadataStore = (*Store)(nil)
+var (
+	_ store.MetadataStore = (*Store)(nil)
+	_ store.Turns         = (*Store)(nil)
+)

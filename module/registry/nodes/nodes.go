@@ -101,7 +101,7 @@ func (h Health) Problems() (problems []string) {
 		switch {
 		case node.IsSelf:
 		case node.Name == self.Name:
-			problems = append(problems, fmt.Sprintf("another node has the name %s too, by its machine and root: uploads in several requests of one are not safe from the other; give the machines names of their own", node.Name))
+			problems = append(problems, fmt.Sprintf("another node has the name %s too, by its machine and root: both do what one is enough for; give the machines names of their own", node.Name))
 		case node.Rules != self.Rules:
 			problems = append(problems, fmt.Sprintf("node %s has other rules than this one: give both the same configuration", node.Name))
 		}

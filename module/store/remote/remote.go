@@ -68,6 +68,15 @@ type Unscrubbed interface {
 	IsUnscrubbed() bool
 }
 
+// Taker is implemented by a BlobStore in which another process can go on with a session.
+type Taker interface {
+	// TakeSession begins a turn of a session, where it was saved last. Only what is saved in
+	// the latest turn counts: writers of earlier ones may go on, and harm nobody. FindSession
+	// finds the session of the latest turn, ContinueSession goes on with that of the one that it
+	// is given. ErrSessionNotFound; store.ErrOvertaken when a later turn has begun.
+	TakeSession(ctx context.Context, id store.SessionID, turn int64) (store.Session, error)
+}
+
 // Streaming is implemented by a BlobStore that sends bytes on as they come: it gains nothing by
 // large pieces, which take memory.
 type Streaming interface {

@@ -32,9 +32,9 @@ func (b *Bucket) Copy(ctx context.Context, to, from string, size int64) error {
 // copyPart adds a part that the server copies.
 func (m *multipart) copyPart(ctx context.Context, from string, at, size int64) error {
 	return m.bucket.longRequest(ctx, "copying a part", func(ctx context.Context, client *minio.Core) error {
-		copied, err := client.CopyObjectPart(ctx, m.bucket.name, from, m.bucket.name, m.key, m.sent.Upload, len(m.sent.Parts)+1, at, size, nil)
+		copied, err := client.CopyObjectPart(ctx, m.bucket.name, from, m.bucket.name, m.key, m.sent.Upload, m.sent.Last+1, at, size, nil)
 		if err == nil {
-			m.sent.Parts = append(m.sent.Parts, Part{copied.ETag, size})
+			m.sent.add(copied.ETag, size)
 		}
 		return err
 	})

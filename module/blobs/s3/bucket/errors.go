@@ -21,6 +21,9 @@ var errAbsent = errors.New("the server says that there is no such object")
 // errNoUpload: there is no such multipart upload, or not any more.
 var errNoUpload = errors.New("there is no such multipart upload")
 
+// ErrOtherParts: the server has other parts than were sent.
+var ErrOtherParts = errors.New("the multipart upload has other parts")
+
 // errOtherRange: the object ends before the range that was asked for.
 var errOtherRange = errors.New("the object does not have the range")
 
@@ -32,6 +35,7 @@ var ErrTaken = errors.New("there is such an object already")
 var decisions = map[string]error{
 	minio.NoSuchKey:      errAbsent,
 	minio.NoSuchUpload:   errNoUpload,
+	"InvalidPart":        ErrOtherParts,
 	"InvalidRange":       errOtherRange,
 	"PreconditionFailed": ErrTaken,
 }

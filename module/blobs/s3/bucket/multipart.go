@@ -25,8 +25,9 @@ const (
 
 // Part is a part that the server has.
 type Part struct {
-	ETag string `json:"etag"`
-	Size int64  `json:"size"`
+	Number int    `json:"number"`
+	ETag   string `json:"etag"`
+	Size   int64  `json:"size"`
 }
 
 // Sent is what the server has of a multipart upload: all that is needed to go on with it.
@@ -34,6 +35,20 @@ type Sent struct {
 	// Upload is the server's ID of the multipart upload. Empty before the first part.
 	Upload string `json:"upload,omitempty"`
 	Parts  []Part `json:"parts,omitempty"`
+	// Last is the highest number that a part may have been sent with.
+	Last int `json:"last,omitempty"`
+}
+
+// spared is how many numbers of parts are left out for somebody else, who may still be sending
+// some. If those are more, the upload cannot be completed (ErrOtherParts).
+const spared = 8
+
+// Spare has who goes on with the upload use other numbers than who was at it before.
+func (s *Sent) Spare() { s.Last += spared }
+
+func (s *Sent) add(etag string, size int64) {
+	s.Last++
+	s.Parts = append(s.Parts, Part{s.Last, etag, size})
 }
 
 // Size is how many bytes the parts have.
@@ -77,13 +92,13 @@ func (m *multipart) put(ctx context.Context, content []byte) error {
 
 // send adds a part of a size.
 func (m *multipart) send(ctx context.Context, client *minio.Core, body io.Reader, size int64) error {
-	number := len(m.sent.Parts) + 1
+	number := m.sent.Last + 1
 	if number > mostParts {
 		return fmt.Errorf("an upload has no more than %d parts: write a larger part_size", mostParts)
 	}
 	part, err := client.PutObjectPart(ctx, m.bucket.name, m.key, m.sent.Upload, number, body, size, minio.PutObjectPartOptions{})
 	if err == nil {
-		m.sent.Parts = append(m.sent.Parts, Part{part.ETag, size})
+		m.sent.add(part.ETag, size)
 	}
 	return err
 }
@@ -93,7 +108,7 @@ func (m *multipart) send(ctx context.Context, client *minio.Core, body io.Reader
 func (m *multipart) complete(ctx context.Context) error {
 	parts := make([]minio.CompletePart, len(m.sent.Parts))
 	for i, p := range m.sent.Parts {
-		parts[i] = minio.CompletePart{PartNumber: i + 1, ETag: p.ETag}
+		parts[i] = minio.CompletePart{PartNumber: p.Number, ETag: p.ETag}
 	}
 	err := m.bucket.longRequest(ctx, "completing a multipart upload", func(ctx context.Context, client *minio.Core) error {
 		_, err := client.CompleteMultipartUpload(ctx, m.bucket.name, m.key, m.sent.Upload, parts, minio.PutObjectOptions{})

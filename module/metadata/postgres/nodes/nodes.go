@@ -86,6 +86,25 @@ func (n *Nodes) TakeDuty(ctx context.Context, name, duty string, lease time.Dura
 	return has, err
 }
 
+// TakeTurn implements store.Turns. That nobody heard of one turn does no harm: there is a later
+// one.
+func (n *Nodes) TakeTurn(ctx context.Context, id store.SessionID, until time.Time) (turn int64, err error) {
+	if err := n.db.Write(ctx, `DELETE FROM {s}.turn WHERE until < now()`); err != nil {
+		return 0, err
+	}
+	err = n.db.WriteRow(ctx, &turn, `INSERT INTO {s}.turn AS t (upload, turn, until) VALUES ($1, 1, $2)
+		ON CONFLICT (upload) DO UPDATE SET turn = t.turn + 1 RETURNING turn`, string(id), until)
+	return turn, err
+}
+
+// Turn implements store.Turns.
+func (n *Nodes) Turn(ctx context.Context, id store.SessionID) (turn int64, err error) {
+	err = n.db.Read(ctx, func(ctx context.Context, from database.Reader) error {
+		return from.QueryRow(ctx, `SELECT COALESCE(max(turn), 0) FROM {s}.turn WHERE upload = $1`, string(id)).Scan(&turn)
+	})
+	return turn, err
+}
+
 // Leave tells the others that this opening ends. If they do not hear it, they see it later.
 func (n *Nodes) Leave() {
 	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
