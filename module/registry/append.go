@@ -202,37 +202,37 @@ func hashAt(state []byte) (hash.Hash, error) {
 
 // receive copies a body in steps, each of which is durable before the next one begins.
 func (a *appending) receive(ctx context.Context, writer store.SessionWriter, body io.Reader, request Append) error {
-	step := &stepBody{body: body}
+	step := &transfer.Steps{Body: body}
 	var own hash.Hash // of the bytes of this request
 	if request.SHA256 != nil {
 		own = sha256.New()
-		step.body = io.TeeReader(body, own)
+		step.Body = io.TeeReader(body, own)
 	}
 	offset := a.Offset
-	for step.end == nil {
-		step.left = saveStep
+	for step.End == nil {
+		step.Left = saveStep
 		size, err := transfer.CopyHashed(a.buffers, writer, step, -1, a.hash)
 		offset += size
-		if err != nil && step.end == nil {
+		if err != nil && step.End == nil {
 			return err // the writer's
 		}
-		if own != nil && step.end == nil {
+		if own != nil && step.End == nil {
 			continue // nothing counts before all of it is compared
 		}
-		if own != nil && (step.end != io.EOF || store.Digest(own.Sum(nil)) != *request.SHA256) {
-			return step.fault(fmt.Errorf("%w: SHA-256 of the request's content", store.ErrDigest))
+		if own != nil && (step.End != io.EOF || store.Digest(own.Sum(nil)) != *request.SHA256) {
+			return step.Fault(fmt.Errorf("%w: SHA-256 of the request's content", store.ErrDigest))
 		}
 		if err := a.save(ctx, writer, offset); err != nil {
 			return err
 		}
 	}
-	if step.end == io.EOF && request.Size >= 0 && step.came != request.Size {
-		step.end = io.ErrUnexpectedEOF
+	if step.End == io.EOF && request.Size >= 0 && step.Came != request.Size {
+		step.End = io.ErrUnexpectedEOF
 	}
-	if step.end == io.EOF && request.Complete && a.Length >= 0 && a.Offset != a.Length {
+	if step.End == io.EOF && request.Complete && a.Length >= 0 && a.Offset != a.Length {
 		return fmt.Errorf("%w: %d bytes came, of %d", store.ErrLength, a.Offset, a.Length)
 	}
-	return step.fault(nil)
+	return step.Fault(nil)
 }
 
 // save makes what came durable, even when the client has gone.
@@ -255,36 +255,6 @@ func (a *appending) save(ctx context.Context, writer store.SessionWriter, offset
 	a.counted.End() // it counts as the upload's
 	a.noteUpload(a.upload, saved)
 	return nil
-}
-
-// stepBody gives a body in steps, and knows how it ended.
-type stepBody struct {
-	body io.Reader
-	left int64 // of the step
-	came int64
-	end  error // nil while there is more
-}
-
-func (s *stepBody) Read(p []byte) (int, error) {
-	if s.left == 0 || s.end != nil {
-		return 0, io.EOF
-	}
-	n, err := s.body.Read(p[:min(int64(len(p)), s.left)])
-	s.left -= int64(n)
-	s.came += int64(n)
-	s.end = err
-	if err != nil {
-		return n, io.EOF
-	}
-	return n, nil
-}
-
-// fault is why the body did not come whole, else another error.
-func (s *stepBody) fault(other error) error {
-	if s.end != nil && s.end != io.EOF {
-		return &store.BodyError{Err: s.end}
-	}
-	return other
 }
 
 // publish makes an upload the file that it is for. When that is refused the upload ends;

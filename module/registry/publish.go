@@ -69,7 +69,7 @@ func (r *Registry) record(ctx context.Context, ref store.Ref, creator string, bl
 		Blob:    blob,
 		Stored:  stored,
 		Creator: creator,
-		Created: r.dates.choose(ref, r.now()),
+		Created: r.dates.Choose(ref, r.now()),
 		Rank:    versions.Rank(ref.Version),
 		Quota:   limits.Quota,
 
@@ -80,7 +80,7 @@ func (r *Registry) record(ctx context.Context, ref store.Ref, creator string, bl
 	}
 	switch {
 	case err == nil:
-		r.dates.note(ref, file.Created, r.now())
+		r.dates.Note(ref, file.Created, r.now())
 		r.RecountDamage(recording)
 		r.published.note(file.Size, condemned && limits.OnDuplicate == store.Reject)
 		return file, nil

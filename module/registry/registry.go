@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry/admission"
+	"github.com/generic-registry/caddy-generic-registry/module/registry/dates"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/downloads"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/hashing"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/integrity"
@@ -50,7 +51,7 @@ type Registry struct {
 	stop       context.CancelFunc
 	background sync.WaitGroup
 
-	dates dates // of what was just published
+	dates dates.Dates // of what was just published
 
 	published published
 }

@@ -1,4 +1,6 @@
-package registry
+// Package dates gives files that are published one after another under one name dates of
+// different seconds.
+package dates
 
 import (
 	"sync"
@@ -16,18 +18,16 @@ const (
 	datesAhead = time.Hour
 )
 
-// dates gives files that are published one after another under one name dates of
-// different seconds. Dates in HTTP have no more, and a client that asks by date would
-// take the new file for the one it has (RFC 9110 section 8.8.2.2). It remembers the last
-// publishes only.
-type dates struct {
+// Dates are those of the last publishes. Dates in HTTP have no more than seconds, and a client that asks by date would
+// take the new file for the one it has (RFC 9110 section 8.8.2.2). The zero value knows of none.
+type Dates struct {
 	mu     sync.Mutex
 	last   map[store.Ref]time.Time // by key
 	pruned time.Time
 }
 
-// choose returns the date of a file that is published now.
-func (d *dates) choose(ref store.Ref, now time.Time) time.Time {
+// Choose returns the date of a file that is published now.
+func (d *Dates) Choose(ref store.Ref, now time.Time) time.Time {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	last, ok := d.last[ref.Key()]
@@ -37,8 +37,8 @@ func (d *dates) choose(ref store.Ref, now time.Time) time.Time {
 	return last.Truncate(time.Second).Add(time.Second)
 }
 
-// note remembers the date of a file that was published.
-func (d *dates) note(ref store.Ref, created, now time.Time) {
+// Note remembers the date of a file that was published.
+func (d *Dates) Note(ref store.Ref, created, now time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.last == nil {

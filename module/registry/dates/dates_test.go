@@ -1,4 +1,4 @@
-package registry
+package dates
 
 import (
 	"testing"
@@ -12,10 +12,10 @@ func TestFilesOfOneNameHaveDatesOfDifferentSeconds(t *testing.T) {
 	ref := func(file string) store.Ref {
 		return store.Ref{VersionRef: store.VersionRef{Owner: "o", Package: "p", Version: "1"}, File: file}
 	}
-	var d dates
+	var d Dates
 	publish := func(file string, at time.Duration) int64 {
-		created := d.choose(ref(file), start.Add(at))
-		d.note(ref(file), created, start.Add(at))
+		created := d.Choose(ref(file), start.Add(at))
+		d.Note(ref(file), created, start.Add(at))
 		return created.Unix() - start.Unix()
 	}
 	for _, step := range []struct {
