@@ -40,7 +40,7 @@ func panelsOf(rows []row) (panels []panel) {
 		}
 		panels[i].bars = append(panels[i].bars, b)
 	}
-	for _, against := range []string{againstStock, againstLimits, againstPeer, againstItself} {
+	for _, against := range []string{againstStock, againstNginx, againstLimits, againstPeer, againstItself} {
 		for _, r := range rows {
 			if r.chart != against || r.less {
 				continue

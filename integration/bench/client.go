@@ -31,6 +31,7 @@ type endpoint struct {
 	owner         string
 	authorization string   // for what needs a user
 	process       *process // nil where its CPU time and memory cannot be read
+	fixed         bool     // it answers every request with the same bytes, which are not those of a file
 }
 
 func basic(credentials string) string {

@@ -49,13 +49,16 @@ func (f fetching) request(e *endpoint, path string, file content, validators htt
 func (l *lab) fetch(e *endpoint, file content, clients int, how fetching) side {
 	var q request
 	check := func(ctx context.Context) error {
-		validators, err := l.offer(ctx, e, file)
-		if err != nil {
-			return err
+		var validators http.Header
+		if !e.fixed {
+			var err error
+			if validators, err = l.offer(ctx, e, file); err != nil {
+				return err
+			}
 		}
 		q = how.request(e, l.filePath(e, file), file, validators)
 		first := q
-		if q.size > 0 {
+		if q.size > 0 && !e.fixed {
 			first.read = func(r io.Reader) error { return file.verify(r, how.first, q.size) }
 		}
 		c := &connection{endpoint: e}
@@ -137,27 +140,27 @@ func (l *lab) archived(e *endpoint) side {
 func (l *lab) largeDownloads() (cells []*cell) {
 	file := l.file(l.huge)
 	size := sizeName(l.huge)
-	targets := []target{atLeast("file_server", 1.5), cpuAtMost("file_server", 0.45)}
+	targets := []target{atLeast("file_server", 1.5), cpuAtMost("file_server", 0.45), atLeast("nginx", 0.9)}
 	for _, clients := range []int{1, 4} {
 		cells = append(cells, &cell{
 			name:      fmt.Sprintf("GET %s, %s", size, count(clients, "client")),
 			benchmark: fmt.Sprintf("Get/size=%s/c=%d", compact(size), clients),
 			measure:   throughput, targets: targets,
-			sides: l.fetchFrom(file, clients, get, l.registry.password, l.stock, l.sendfile),
+			sides: l.fetchFrom(file, clients, get, l.registry.password, l.stock.files, l.nginxFiles(), l.sendfile),
 		})
 	}
 	cells = append(cells, &cell{
 		name:      fmt.Sprintf("GET a version of %s in %d files as a tar, 1 client", size, archivedFiles),
 		benchmark: fmt.Sprintf("GetTar/size=%s/c=1", compact(size)),
 		measure:   throughput, targets: []target{atLeast("file_server", 0.8)},
-		sides: []side{l.archived(l.registry.password), l.fetch(l.stock, file, 1, get)},
+		sides: []side{l.archived(l.registry.password), l.fetch(l.stock.files, file, 1, get)},
 	})
 	middle := fetching{method: http.MethodGet, first: l.huge/4 + 12345, length: l.huge / 2}
 	return append(cells, &cell{
 		name:      fmt.Sprintf("GET a range of %s in the middle, 1 client", sizeName(middle.length)),
 		benchmark: fmt.Sprintf("GetRange/size=%s/c=1", compact(sizeName(middle.length))),
 		measure:   throughput, targets: targets,
-		sides: l.fetchFrom(file, 1, middle, l.registry.password, l.stock, l.sendfile),
+		sides: l.fetchFrom(file, 1, middle, l.registry.password, l.stock.files, l.sendfile),
 	})
 }
 
@@ -168,8 +171,8 @@ func (l *lab) smallDownloads() (cells []*cell) {
 		cells = append(cells, &cell{
 			name:      fmt.Sprintf("GET %s, %s", size, count(clients, "client")),
 			benchmark: fmt.Sprintf("Get/size=%s/c=%d", compact(size), clients),
-			measure:   operations, targets: []target{atLeast("file_server", 1)},
-			sides: l.fetchFrom(file, clients, get, l.registry.password, l.stock),
+			measure:   operations, targets: []target{atLeast("file_server", 1), atLeast("respond", 0.95)},
+			sides: l.fetchFrom(file, clients, get, l.registry.password, l.stock.files, l.stock.respond),
 		})
 	}
 	anonymous := l.fetch(l.registry.password, file, 8, get)
@@ -188,11 +191,11 @@ func (l *lab) smallDownloads() (cells []*cell) {
 		},
 		&cell{
 			name: fmt.Sprintf("HEAD %s, 8 clients", size), benchmark: fmt.Sprintf("Head/size=%s/c=8", compact(size)),
-			measure: operations, sides: l.fetchFrom(file, 8, fetching{method: http.MethodHead}, l.registry.password, l.stock),
+			measure: operations, sides: l.fetchFrom(file, 8, fetching{method: http.MethodHead}, l.registry.password, l.stock.files),
 		},
 		&cell{
 			name: fmt.Sprintf("GET %s that has not changed (304), 8 clients", size), benchmark: fmt.Sprintf("GetNotModified/size=%s/c=8", compact(size)),
-			measure: operations, sides: l.fetchFrom(file, 8, fetching{method: http.MethodGet, validated: true}, l.registry.password, l.stock),
+			measure: operations, sides: l.fetchFrom(file, 8, fetching{method: http.MethodGet, validated: true}, l.registry.password, l.stock.files),
 		})
 	return cells
 }

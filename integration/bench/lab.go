@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -40,12 +41,12 @@ type lab struct {
 	caddy     string // binaries
 	stockPath string
 
-	registry  *registryServer
-	stock     *endpoint
-	stockRoot string
-	sendfile  *endpoint
-	filled    *filled   // nil unless there are cells of many files
-	peer      *endpoint // nil without one
+	registry *registryServer
+	stock    *stockServer
+	nginx    *nginxServer // nil where it is not installed
+	sendfile *endpoint
+	filled   *filled   // nil unless there are cells of many files
+	peer     *endpoint // nil without one
 
 	progress io.Writer
 	pkg      string // package of this run's files
@@ -88,8 +89,14 @@ func newLab(ctx context.Context, s scope, dir, caddy, stock string, peer *endpoi
 	if err = l.registry.makeToken(ctx); err != nil {
 		return l, err
 	}
-	if l.stock, l.stockRoot, err = startStock(ctx, stock, filepath.Join(dir, "stock")); err != nil {
+	if l.stock, err = startStock(ctx, stock, filepath.Join(dir, "stock"), l.small); err != nil {
 		return l, err
+	}
+	if l.nginx, err = startNginx(ctx, filepath.Join(dir, "nginx"), l.stock.root); err != nil {
+		return l, err
+	}
+	if l.nginx == nil {
+		fmt.Fprintln(progress, "nginx is not installed: nothing is compared with it")
 	}
 	l.sendfile, err = startSendfile(l.stockFile(l.file(l.huge)))
 	return l, err
@@ -103,7 +110,10 @@ func (l *lab) close() {
 		l.filled.kill()
 	}
 	if l.stock != nil {
-		l.stock.process.kill()
+		l.stock.kill()
+	}
+	if l.nginx != nil {
+		_ = l.nginx.stop() // and its workers
 	}
 }
 
@@ -115,8 +125,16 @@ func (l *lab) filePath(e *endpoint, c content) string {
 	return e.path(l.pkg, "1.0.0", "file-"+strconv.FormatInt(c.size, 10))
 }
 
+// nginxFiles is nil where there is no nginx.
+func (l *lab) nginxFiles() *endpoint {
+	if l.nginx == nil {
+		return nil
+	}
+	return l.nginx.files
+}
+
 func (l *lab) stockFile(c content) string {
-	return filepath.Join(l.stockRoot, filepath.FromSlash(l.filePath(l.stock, c)))
+	return filepath.Join(l.stock.root, filepath.FromSlash(l.filePath(l.stock.files, c)))
 }
 
 // offer sees to it that an endpoint has the file of a content, with the right bytes,
@@ -140,7 +158,7 @@ func (l *lab) offer(ctx context.Context, e *endpoint, f content) (http.Header, e
 }
 
 func (l *lab) put(ctx context.Context, e *endpoint, f content, path string) error {
-	if e != l.stock && e != l.sendfile {
+	if e != l.stock.files && e != l.nginxFiles() && e != l.sendfile {
 		c := &connection{endpoint: e}
 		defer c.close()
 		return c.publish(ctx, path, f)
@@ -193,8 +211,10 @@ func (l *lab) registries() []*endpoint {
 // chartOf is the panel for comparisons with an endpoint.
 func (l *lab) chartOf(e *endpoint) string {
 	switch e {
-	case l.stock:
+	case l.stock.files, l.stock.respond:
 		return againstStock
+	case l.nginxFiles():
+		return againstNginx
 	case l.sendfile:
 		return againstLimits
 	case l.peer:

@@ -39,12 +39,12 @@ func (l *lab) idleRegistry(ctx context.Context) (sample, error) {
 func (l *lab) idleStock(ctx context.Context) (sample, error) {
 	dir := filepath.Join(l.dir, fmt.Sprintf("fresh-%d", l.sequence.Add(1)))
 	defer os.RemoveAll(dir)
-	e, _, err := startStock(ctx, l.stockPath, dir)
+	s, err := startStock(ctx, l.stockPath, dir, l.small)
 	if err != nil {
 		return sample{}, err
 	}
-	defer e.process.kill()
-	return l.idle(ctx, e.process)
+	defer s.kill()
+	return l.idle(ctx, s.process)
 }
 
 func (l *lab) memoryCells() []*cell {

@@ -25,13 +25,14 @@ func build(ctx context.Context, pkg, output string) error {
 	return nil
 }
 
-// process is one Caddy with a folder of its own.
+// process is one server with a folder of its own.
 type process struct {
-	binary  string
-	dir     string
-	ready   string // URL that answers 200 when it serves
-	command *exec.Cmd
-	exited  chan error
+	binary    string
+	arguments []string
+	dir       string
+	ready     string // URL that answers 200 when it serves
+	command   *exec.Cmd
+	exited    chan error
 }
 
 // newProcess makes the folder and writes the Caddyfile. Nothing runs yet.
@@ -39,7 +40,8 @@ func newProcess(binary, dir, caddyfile, ready string) (*process, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	return &process{binary: binary, dir: dir, ready: ready}, os.WriteFile(filepath.Join(dir, "Caddyfile"), []byte(caddyfile), 0o600)
+	name := filepath.Join(dir, "Caddyfile")
+	return &process{binary: binary, arguments: []string{"run", "--config", name}, dir: dir, ready: ready}, os.WriteFile(name, []byte(caddyfile), 0o600)
 }
 
 func (p *process) pid() int { return p.command.Process.Pid }
@@ -47,12 +49,12 @@ func (p *process) pid() int { return p.command.Process.Pid }
 // start runs the process and waits until it serves; the time is from exec to its
 // first 200.
 func (p *process) start(ctx context.Context) (time.Duration, error) {
-	log, err := os.OpenFile(filepath.Join(p.dir, "caddy.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	log, err := os.OpenFile(filepath.Join(p.dir, "server.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return 0, err
 	}
 	defer log.Close()
-	p.command = exec.Command(p.binary, "run", "--config", filepath.Join(p.dir, "Caddyfile"))
+	p.command = exec.Command(p.binary, p.arguments...)
 	p.command.Env = append(os.Environ(), "HOME="+p.dir, "XDG_DATA_HOME="+p.dir, "XDG_CONFIG_HOME="+p.dir)
 	p.command.Stdout, p.command.Stderr = log, log
 	begin := time.Now()
@@ -123,7 +125,7 @@ func (p *process) kill() {
 }
 
 func (p *process) logTail() string {
-	text, _ := os.ReadFile(filepath.Join(p.dir, "caddy.log"))
+	text, _ := os.ReadFile(filepath.Join(p.dir, "server.log"))
 	return string(text[max(0, len(text)-4000):])
 }
 

@@ -97,12 +97,19 @@ func (s *registryServer) makeToken(ctx context.Context) error {
 	return nil
 }
 
-// startStock starts stock Caddy with the file server, on a folder in which files have
-// the paths that they have in a registry.
-func startStock(ctx context.Context, binary, dir string) (*endpoint, string, error) {
-	addresses, err := freeAddresses(2)
+// stockServer is stock Caddy.
+type stockServer struct {
+	*process
+	files   *endpoint // a site with the file server
+	root    string    // its folder, in which files have the paths that they have in a registry
+	respond *endpoint // a site that answers everything with the same small text, from memory
+}
+
+// startStock starts one on an empty folder. The text of its other site has so many bytes.
+func startStock(ctx context.Context, binary, dir string, text int64) (*stockServer, error) {
+	addresses, err := freeAddresses(3)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	root := filepath.Join(dir, "files")
 	caddyfile := fmt.Sprintf(`{
@@ -115,19 +122,95 @@ http://%s {
 	root * %q
 	file_server
 }
-`, addresses[0], addresses[1], root)
-	process, err := newProcess(binary, dir, caddyfile, "http://"+addresses[1]+"/ready")
+
+http://%s {
+	respond %s
+}
+`, addresses[0], addresses[1], root, addresses[2], strings.Repeat("x", int(text)))
+	process, err := newProcess(binary, dir, caddyfile, "http://"+addresses[1]+readyPath)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
-	if err := os.MkdirAll(root, 0o700); err != nil {
-		return nil, "", err
-	}
-	if err := os.WriteFile(filepath.Join(root, "ready"), []byte("ready\n"), 0o600); err != nil {
-		return nil, "", err
+	if err := makeReady(root); err != nil {
+		return nil, err
 	}
 	if _, err := process.start(ctx); err != nil {
-		return nil, "", err
+		return nil, err
 	}
-	return local("file_server", "stock `file_server`", addresses[1], process), root, nil
+	respond := local("respond", "stock `respond`, from memory", addresses[2], process)
+	respond.fixed = true
+	return &stockServer{process, local("file_server", "stock `file_server`", addresses[1], process), root, respond}, nil
+}
+
+const readyPath = "/ready"
+
+// makeReady makes a folder that a server of files is ready with.
+func makeReady(root string) error {
+	if err := os.MkdirAll(root, 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(root, readyPath), []byte("ready\n"), 0o644)
+}
+
+// nginxServer is nginx. Its CPU time is that of its workers, which nobody reads.
+type nginxServer struct {
+	*process
+	files *endpoint
+}
+
+// startNginx starts nginx on the same folder as stock Caddy's file server. Nil where nginx is
+// not installed.
+func startNginx(ctx context.Context, dir, root string) (*nginxServer, error) {
+	binary, err := exec.LookPath("nginx")
+	if err != nil {
+		return nil, nil
+	}
+	addresses, err := freeAddresses(1)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	name := filepath.Join(dir, "nginx.conf")
+	// As many workers as cores, and files that stay open: what its documentation says for speed.
+	text := fmt.Sprintf(`daemon off;
+%[1]s
+worker_processes auto;
+error_log stderr;
+pid %[2]s/pid;
+events {}
+http {
+	access_log off;
+	sendfile on;
+	tcp_nopush on;
+	keepalive_requests 1000000000;
+	open_file_cache max=1000 inactive=60s;
+	client_body_temp_path %[2]s/body;
+	proxy_temp_path %[2]s/proxy;
+	fastcgi_temp_path %[2]s/fastcgi;
+	uwsgi_temp_path %[2]s/uwsgi;
+	scgi_temp_path %[2]s/scgi;
+	server {
+		listen %[3]s;
+		root %[4]s;
+	}
+}
+`, nginxUser(), dir, addresses[0], root)
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		return nil, err
+	}
+	p := &process{binary: binary, arguments: []string{"-c", name}, dir: dir, ready: "http://" + addresses[0] + readyPath}
+	if _, err := p.start(ctx); err != nil {
+		return nil, err
+	}
+	return &nginxServer{p, local("nginx", "nginx (`sendfile`, `open_file_cache`)", addresses[0], nil)}, nil
+}
+
+// nginxUser has the workers of root's nginx read what only root may read.
+func nginxUser() string {
+	if os.Getuid() == 0 {
+		return "user root;"
+	}
+	return ""
 }

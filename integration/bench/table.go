@@ -9,6 +9,7 @@ import (
 // The panels of the chart, by what this Caddy is compared with.
 const (
 	againstStock  = "stock Caddy"
+	againstNginx  = "nginx"
 	againstLimits = "the limits of this machine"
 	againstPeer   = "the peer"
 	againstItself = "itself"

@@ -112,9 +112,10 @@ func (t *intake) copyFast() (err error) {
 	return nil
 }
 
-// take returns a buffer for what may come.
+// take returns a buffer for what may come. A short body is written and hashed at the same
+// time only if it does not fit one buffer.
 func (t *intake) take() (buffer []byte, release func(), ok bool) {
-	if t.announced >= 0 && t.announced-t.size <= LargeBuffer {
+	if t.size < 4*HugeBuffer || t.announced >= 0 && t.announced-t.size <= LargeBuffer {
 		return t.pool.takeLarge()
 	}
 	return t.pool.takeHuge()
