@@ -7,7 +7,6 @@ require (
 	github.com/dgraph-io/badger/v4 v4.9.6 // floor: deleted keys came back before
 	github.com/dunglas/httpsfv v1.1.2
 	github.com/dustin/go-humanize v1.1.0
-	github.com/gofrs/flock v0.13.2
 	go.uber.org/goleak v1.3.0
 	go.uber.org/zap v1.28.0
 	golang.org/x/crypto v0.59.0

@@ -15,8 +15,6 @@ import (
 	"sync"
 	"syscall"
 
-	"github.com/gofrs/flock"
-
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
@@ -30,9 +28,9 @@ const (
 type Claim struct {
 	// Path is absolute, with symbolic links resolved.
 	Path   string
-	lock   *flock.Flock // of the file in it
-	itself *flock.Flock // of the directory
-	format []byte       // what the format file says
+	lock   *os.File // in it, locked
+	itself *os.File // the directory, locked; nil where its lock file cannot be removed
+	format []byte   // what the format file says
 }
 
 // Take makes a directory if need be and claims it for a layout, such as
@@ -50,20 +48,19 @@ func Take(path, layout string, version int) (*Claim, error) {
 	if err := keepPrivate(path); err != nil {
 		return nil, err
 	}
-	lock := flock.New(filepath.Join(path, lockFile), flock.SetPermissions(disk.FilePermissions))
-	locked, err := lock.TryLock()
+	lock, err := takeLock(filepath.Join(path, lockFile), os.O_CREATE|os.O_RDWR)
+	if errors.Is(err, store.ErrLocked) {
+		return nil, fmt.Errorf("%w: %s; stop that process, or give each its own root", store.ErrLocked, path)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("locking %s: %w", path, err)
 	}
-	if !locked {
-		return nil, fmt.Errorf("%w: %s; stop that process, or give each its own root", store.ErrLocked, path)
-	}
-	itself, locked, err := lockItself(path)
-	if err == nil && !locked {
+	itself, err := lockItself(path)
+	if errors.Is(err, store.ErrLocked) {
 		err = fmt.Errorf("%w: %s, whose lock file was removed; stop that process", store.ErrLocked, path)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("locking the directory: %w", err), lock.Unlock())
+		return nil, errors.Join(fmt.Errorf("locking the directory: %w", err), lock.Close())
 	}
 	claim := &Claim{Path: path, lock: lock, itself: itself}
 	if err := checkFormat(disk.OS{}, path, layout, version); err != nil {
@@ -91,7 +88,7 @@ func keepPrivate(path string) error {
 // Check reports ErrUnavailable when what the claim rests on was removed or replaced
 // since: the lock file, the format file, or the directory itself.
 func (c *Claim) Check() error {
-	for name, held := range map[string]*flock.Flock{lockFile: c.lock, ".": c.itself} {
+	for name, held := range map[string]*os.File{lockFile: c.lock, ".": c.itself} {
 		was, err := held.Stat()
 		if err != nil {
 			continue // it is not held here
@@ -117,7 +114,14 @@ func removed(name string, err error) error {
 }
 
 // Release gives the directory back. Releasing twice is harmless.
-func (c *Claim) Release() error { return errors.Join(c.itself.Unlock(), c.lock.Unlock()) }
+func (c *Claim) Release() error { return errors.Join(unlock(c.itself), unlock(c.lock)) }
+
+func unlock(file *os.File) error {
+	if err := file.Close(); !errors.Is(err, os.ErrInvalid) && !errors.Is(err, os.ErrClosed) {
+		return err
+	}
+	return nil // there was none, or it was given back already
+}
 
 // Abandon keeps the directory claimed for the life of the process: something in it may
 // still write to the directory.
