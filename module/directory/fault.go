@@ -29,6 +29,16 @@ func Full(err error) error {
 	return err
 }
 
+// NotWritten judges why nothing was written: ErrNoSpace, and whatever else a disk says, which
+// is ErrUnavailable until it takes writes again.
+func NotWritten(err error) error {
+	err = Full(err)
+	if errors.Is(err, store.ErrNoSpace) || errors.Is(err, store.ErrUnavailable) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
+}
+
 // ReserveFiles is how many more files a file system must take before anything is
 // published: uploads leave so many for deletes, and for what a store writes itself.
 const ReserveFiles = 1000

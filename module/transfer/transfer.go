@@ -13,6 +13,9 @@ import (
 // body comes faster than it is read. Only such a body gains by large buffers.
 const quickRead = 4 << 10
 
+// longBody is after how many bytes huge buffers are used, which cost less for each byte.
+const longBody = 4 << 20
+
 // slowReads is after how many reads in vain a body gives its large buffer back.
 const slowReads = 8
 
@@ -112,10 +115,10 @@ func (t *intake) copyFast() (err error) {
 	return nil
 }
 
-// take returns a buffer for what may come. A short body is written and hashed at the same
-// time only if it does not fit one buffer.
+// take returns a buffer for what may come. Until a body is long it has smaller ones: what
+// fits one buffer is written only after all of it was hashed.
 func (t *intake) take() (buffer []byte, release func(), ok bool) {
-	if t.size < 4*HugeBuffer || t.announced >= 0 && t.announced-t.size <= LargeBuffer {
+	if t.size < longBody || t.announced >= 0 && t.announced-t.size <= LargeBuffer {
 		return t.pool.takeLarge()
 	}
 	return t.pool.takeHuge()

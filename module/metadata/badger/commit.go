@@ -189,7 +189,7 @@ func (s *Store) journal(b *batch) error {
 			s.refuse()
 			return fmt.Errorf("journalling: %w", err) // not ErrNoSpace, which says that nothing happened
 		}
-		return fmt.Errorf("journalling: %w", directory.Full(err))
+		return fmt.Errorf("journalling: %w", directory.NotWritten(err))
 	}
 	b.state.position = position
 	return nil
