@@ -103,6 +103,7 @@ var rooms = []room{
 	{folder: "module/directory/settings", is: "the settings of a store that is in a directory"},
 	{folder: "module/disk", is: "the file system behind an interface", imports: []string{"module/store", "module/store/*"}},
 	{folder: "module/disk/disktest", is: "a disk that fails, for tests", imports: []string{"module/disk"}},
+	{folder: everyTests, is: "the temporary directories of tests"},
 	{folder: "module/transfer", is: "moving and hashing bytes", imports: []string{"module/store", "module/store/*"}},
 	{folder: "module/store/search", is: "which names contain what is searched for", imports: []string{"module/store"}},
 	{folder: "module/store/grant", is: "tokens, and what they grant", imports: []string{"module/store/naming", "module/store"}},
@@ -114,11 +115,14 @@ var rooms = []room{
 	{folder: "module/store", is: "the words and the contract of the two stores", tests: suites},
 }
 
+// everyTests is what the tests of any package may import.
+const everyTests = "module/disk/tempdir"
+
 var (
 	belowIntegration = []string{".", "caddyfile", "module", "module/metadata/*", "module/metadata/postgres/postgrestest", "module/blobs/*", "module/registry", "module/registry/*", "module/store", "module/store/*"}
 
 	// suites are what only tests may import.
-	suites = []string{"module/disk/disktest", "module/operate/client/clienttest", "module/metadata/postgres/postgrestest", "module/pool/pooltest", "module/storetest", "module/storetest/*"}
+	suites = []string{"module/disk/disktest", everyTests, "module/operate/client/clienttest", "module/metadata/postgres/postgrestest", "module/pool/pooltest", "module/storetest", "module/storetest/*"}
 
 	// engine is what tests of a store may import besides: publishes run over both halves.
 	engine = slices.Concat([]string{"module/registry", "module/registry/*"}, suites)
@@ -212,7 +216,7 @@ func TestImportsFlowOneWay(t *testing.T) {
 			for _, p := range list(t, platform, "./...") {
 				in := roomOf(t, p.folder())
 				checkImports(t, p, in, "imports", p.Imports, in.imports)
-				checkImports(t, p, in, "imports in a test", slices.Concat(p.TestImports, p.XTestImports), slices.Concat(in.imports, in.tests))
+				checkImports(t, p, in, "imports in a test", slices.Concat(p.TestImports, p.XTestImports), slices.Concat(in.imports, in.tests, []string{everyTests}))
 			}
 		})
 	}

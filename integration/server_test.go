@@ -19,6 +19,7 @@ import (
 	// What the binary under test is built from. Without it go test would answer
 	// with the cached result of code that has changed since.
 	_ "github.com/generic-registry/caddy-generic-registry"
+	"github.com/generic-registry/caddy-generic-registry/module/disk/tempdir"
 )
 
 const (
@@ -36,7 +37,7 @@ var caddyBinary string
 // withoutSymbols leaves out what only a debugger reads. That saves a third of the time of linking.
 const withoutSymbols = "-ldflags=-w"
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+func TestMain(m *testing.M) { os.Exit(tempdir.Main(func() int { return run(m) })) }
 
 func run(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "generic-registry-")

@@ -4,6 +4,8 @@ import (
 	"flag"
 	"os"
 	"testing"
+
+	"github.com/generic-registry/caddy-generic-registry/module/disk/tempdir"
 )
 
 // TestMain has fewer histories of the model by default than in memory: stores on
@@ -17,5 +19,5 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 	}
-	os.Exit(m.Run())
+	os.Exit(tempdir.Main(m.Run))
 }
