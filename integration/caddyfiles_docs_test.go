@@ -48,8 +48,11 @@ func TestCaddyfilesOfTheDocuments(t *testing.T) {
 				return // they have stories of their own, with certificates and a portal
 			}
 			s.start(s.local(b.text))
-			if strings.Contains(b.text, "lb_policy") { // of nodes that are not there
-				s.want(http.StatusServiceUnavailable, http.MethodGet, "/", "", nil)
+			if strings.Contains(b.text, "lb_policy") { // of nodes that are not there: 502 until their health is known
+				s.eventually("no node is healthy", func() bool {
+					got, err := s.try(http.MethodGet, "/", "", nil)
+					return err == nil && got.status == http.StatusServiceUnavailable
+				})
 				return
 			}
 			s.want(http.StatusUnauthorized, http.MethodPut, filePath("team", "p", "1", "f"), "", []byte("x"))
