@@ -1,4 +1,4 @@
-// Package access says who may do what: rules of owners and of their packages, and the
-// principals that they name. Rules are checked and compiled once, and asked in every
+// Package access decides who may do what. It has the rules of owners and packages, and the
+// principals that they name. Rules are checked and compiled once, and apply to every
 // request.
 package access

@@ -1,5 +1,5 @@
-// Package directory claims the directory of a store: made, synced, locked against
-// other processes, and marked with the layout that it holds.
+// Package directory claims the directory of a store: it makes and syncs the directory,
+// locks it against other processes, and marks it with the layout of its content.
 package directory
 
 import (

@@ -1,3 +1,3 @@
-// Package disk is the file system as stores use it: the steps of a write that can
-// fail and must fail safely, and how much room there is.
+// Package disk is the file system behind an interface: the steps of a write that can fail
+// and must fail safely, and the free space.
 package disk

@@ -1,5 +1,5 @@
-// Package gitea has what Gitea's JSON says of packages and of users, in its API and in its
-// webhooks. The order of the fields is that of Gitea: scripts look for them in the text.
+// Package gitea has the JSON of Gitea for packages and users, in its API and in its
+// webhooks. The order of the fields is that of Gitea, because scripts search the text.
 package gitea
 
 import "time"

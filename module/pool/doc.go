@@ -1,4 +1,4 @@
-// Package pool has the open registries of the process.
+// Package pool has the open registries of the process, and opens and closes them.
 //
 // Registries belong to the process, not to a configuration: Caddy starts a new
 // configuration before it stops the old one, and requests outlive both. So a Pool counts

@@ -1,6 +1,6 @@
-// Package registry is the engine of generic_registry: how a file is published, read and
-// deleted over two stores, one for metadata and one for bytes, and how the bytes of what
-// was deleted go.
+// Package registry is the engine of generic_registry. It publishes, reads and deletes files
+// over two stores, one for metadata and one for bytes, and deletes the bytes of deleted
+// files.
 //
 // It knows neither Caddy nor a database. The Caddy side (package module) calls
 // [Registry]; backends implement the interfaces of package store. Package integrity

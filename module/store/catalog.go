@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// Catalog tells what there is: owners, packages, versions and files. It is a part of
-// MetadataStore. All methods may run concurrently with everything else; each page is of
-// one moment, and two pages may be of different ones.
+// Catalog lists owners, packages, versions and files. It is a part of MetadataStore. All
+// methods may run concurrently with everything else. Each page is of one moment; two pages
+// may be of different moments.
 //
-// Names that are asked for are found in any case, names that are told are as first
-// spelled. What is not there is an empty page and not an error, unless the method says
-// otherwise. An after or a cursor that the store did not give out is taken for the
-// beginning. A limit below 1 is DefaultPage, one above MaxPage is MaxPage. Their errors
-// are ErrUnavailable, ErrDamaged and those of the context.
+// Upper and lower case are the same in the names of a query; results have names as first
+// spelled. Something that does not exist is an empty page and not an error, unless the
+// method says otherwise. An After or a Cursor that the store did not return means the
+// beginning. A limit below 1 means DefaultPage, a limit above MaxPage means MaxPage. The
+// errors are ErrUnavailable, ErrDamaged and those of the context.
 type Catalog interface {
 	// Owners returns the owners of a page, in the order of their folded names.
 	Owners(ctx context.Context, query OwnerQuery) (OwnerPage, error)
@@ -24,8 +24,8 @@ type Catalog interface {
 	// Versions returns the versions of a page, of one owner or one package.
 	Versions(ctx context.Context, query VersionQuery) (VersionPage, error)
 
-	// Foremost returns the first versions of a package in both orders. It takes no longer
-	// for many versions than for one. ErrPackageNotFound when nothing is published.
+	// Foremost returns the first version of a package in each order. Its time does not
+	// depend on the number of versions. ErrPackageNotFound when nothing is published.
 	Foremost(ctx context.Context, owner, pkg string) (Foremost, error)
 
 	// FindVersion finds a version. ErrPackageNotFound.
@@ -37,13 +37,13 @@ type Catalog interface {
 }
 
 const (
-	// DefaultPage is how many entries a page has when nobody says.
+	// DefaultPage is how many entries a page has by default.
 	DefaultPage = 30
 	// MaxPage is how many entries a page has at most.
 	MaxPage = 1000
 )
 
-// PageSize is how many entries a page has for which a limit was asked.
+// PageSize is how many entries a page has for a limit.
 func PageSize(limit int) int {
 	if limit < 1 {
 		return DefaultPage
@@ -51,15 +51,15 @@ func PageSize(limit int) int {
 	return min(limit, MaxPage)
 }
 
-// Selection is the packages that somebody may see, such as by rules and by the scope of
-// a token. The zero Selection is all. Its functions get folded names and must be quick:
-// they are called within a read, once for each package that a query passes.
+// Selection is the packages that somebody may see, by rules and by the scope of a token.
+// The zero Selection is all packages. Its functions get folded names and must be quick,
+// because a read calls them once for each package that a query passes.
 type Selection struct {
-	// Whole tells that all packages of an owner are selected, those of tomorrow too. Then
-	// totals are read and not counted. Nil is no owner, unless Select is nil.
+	// Whole tells whether all packages of an owner are selected, future ones too. Then
+	// totals are read and not counted. Nil means no owner, unless Select is nil.
 	Whole func(owner string) bool
-	// Select tells whether a package is selected. It is asked where Whole is false. Nil
-	// selects all.
+	// Select tells whether a package is selected. It is called where Whole is false. Nil
+	// selects all packages.
 	Select func(owner, pkg string) bool
 }
 
@@ -68,7 +68,7 @@ func (s Selection) IsWhole(owner string) bool {
 	return s.Select == nil || s.Whole != nil && s.Whole(owner)
 }
 
-// Takes tells whether a package is selected, by folded names.
+// Takes tells whether a package is selected. The names are folded.
 func (s Selection) Takes(owner, pkg string) bool {
 	return s.IsWhole(owner) || s.Select(owner, pkg)
 }
@@ -82,7 +82,7 @@ type OwnerQuery struct {
 	Limit int
 }
 
-// OwnerInfo is an owner that has something selected.
+// OwnerInfo is an owner with at least one selected package.
 type OwnerInfo struct {
 	// Name as first spelled.
 	Name string
@@ -142,15 +142,15 @@ type PackagePage struct {
 type Order int
 
 const (
-	// NewestFirst is by time. Of two of the same time the one with the higher ID is the
-	// newer.
+	// NewestFirst is by time. Of two versions with the same time, the version with the
+	// higher ID is newer.
 	NewestFirst Order = iota
-	// HighestFirst is by rank, of the same rank NewestFirst. Versions without a rank are not
-	// in it. It is of one package: a query without one gets NewestFirst.
+	// HighestFirst is by rank, and by NewestFirst where ranks are equal. Versions without a
+	// rank are left out. It needs a package: a query without a package gets NewestFirst.
 	HighestFirst
 )
 
-// RankSpan is the ranks between two texts, in the order of their bytes.
+// RankSpan is the ranks between two texts, compared byte by byte.
 type RankSpan struct {
 	// From is the first rank that belongs to the span.
 	From string
@@ -171,7 +171,7 @@ type Foremost struct {
 	Rank    string
 }
 
-// MaxDownloads is of how many files downloads are counted at once.
+// MaxDownloads is for how many files one call counts downloads.
 const MaxDownloads = 500
 
 // Download counts downloads of a file.
@@ -180,7 +180,7 @@ type Download struct {
 	// ID of the file that was downloaded: another one may have its name meanwhile.
 	ID    int64
 	Count int64
-	// Last is when the last of them was.
+	// Last is when the last of these downloads was.
 	Last time.Time
 }
 
@@ -205,30 +205,30 @@ type VersionQuery struct {
 	Skip int64
 	// Limit of the page.
 	Limit int
-	// Total has the page count all versions that the query finds on all pages, those
+	// Total makes the page count all versions that the query finds on all pages, versions
 	// without a rank too.
 	Total bool
 }
 
-// Cursor is a place in a list of versions. It is the store's own, and may be shown to
-// clients: it consists of letters and digits.
+// Cursor is a place in a list of versions. Only the store can read it. It consists of
+// letters and digits, and may be shown to clients.
 type Cursor string
 
 // VersionInfo is a version.
 type VersionInfo struct {
 	VersionRef // as first spelled
-	// ID is of this version and no other, and above those of versions made earlier.
+	// ID identifies the version, and is higher than the IDs of versions made earlier.
 	ID int64
 	// Creator is the user who published the first file.
 	Creator string
-	// Created is when that was, of what was a draft when it was published.
+	// Created is when the first file was published, or when the draft was published.
 	Created time.Time
-	// Draft tells that only those see it who may write it.
+	// Draft tells that only users see the version who may write the package.
 	Draft bool
-	// Downloads of all its files that there ever were, and when the last was.
+	// Downloads of all files that the version ever had, and when the last one was.
 	Downloads  int64
 	Downloaded time.Time
-	// Rank that it was published with. Empty for none.
+	// Rank of the version, given when it was published. Empty for none.
 	Rank string
 	// Files and their Bytes.
 	Files, Bytes int64
@@ -246,7 +246,7 @@ type VersionPage struct {
 // FileQuery asks for the files of a version.
 type FileQuery struct {
 	VersionRef
-	// Draft asks for the files of a draft, and of nothing else.
+	// Draft asks for the files of a draft, and not of a published version.
 	Draft bool
 	// After is the Next of the page before. Empty for the first page.
 	After string

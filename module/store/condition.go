@@ -2,16 +2,16 @@ package store
 
 import "time"
 
-// Condition is how a store is.
+// Condition is the state of a store.
 type Condition struct {
-	// Fault is why the store takes no changes now. Nil when it does.
+	// Fault is why the store takes no changes now. Nil when it takes changes.
 	Fault error
 	// Readable tells whether reads go on.
 	Readable bool
-	// Damage is what is not as it was written, and keeps the store from nothing now.
-	// Nil when nothing is known.
+	// Damage is known damage that does not keep the store from working now. Nil when there
+	// is none.
 	Damage error
-	// Space of the disk that the store is on. Zero where there is no such thing.
+	// Space of the disk that the store is on. Zero where there is no disk.
 	Space Space
 	// Journal is the last change that the store has journalled. Of a store without a journal
 	// it has no chain, and its sequence counts changes as far as that is known at once. Zero
@@ -19,7 +19,7 @@ type Condition struct {
 	Journal Position
 }
 
-// Space is the room on a store's disk.
+// Space is the free space on a store's disk.
 type Space struct {
 	// Free is how many bytes may still be written.
 	Free uint64
@@ -38,9 +38,9 @@ type Space struct {
 type Scrub struct {
 	// Started is when the pass began. Zero when there was none.
 	Started time.Time
-	// Finished is when it ended. Zero while it is under way.
+	// Finished is when the pass ended. Zero while it is in progress.
 	Finished time.Time
-	// Last is the digest that was looked at last; the pass goes on after it.
+	// Last is the digest that was compared last; the pass goes on after it.
 	Last Digest
 	// Blobs and Bytes that were read in the pass.
 	Blobs, Bytes int64

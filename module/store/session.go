@@ -53,9 +53,9 @@ type Session struct {
 // Sessions keeps uploads that come in several requests. All methods may run
 // concurrently, but one session is for one caller at a time.
 //
-// The bytes of a session are not a blob before the Commit of its writer, and Walk may
-// see them all the same: who deletes bytes that nothing names looks at the sessions
-// first. They are deleted by Delete, as a blob is, and EndSession.
+// The bytes of a session are not a blob before the Commit of its writer, but Walk may see
+// them: check the sessions before deleting bytes that nothing names. Delete, as for a blob,
+// and EndSession delete the bytes.
 type Sessions interface {
 	// BeginSession keeps a new session without bytes, and returns it with its locator.
 	// It survives a crash and a power cut. ErrNoSpace when the bytes that are still to
@@ -76,9 +76,9 @@ type Sessions interface {
 	// Sessions returns all sessions, in no order. One that cannot be read has nothing but its ID.
 	Sessions(ctx context.Context) ([]Session, error)
 
-	// EndSession forgets a session. Bytes that Commit made a blob stay; others may go with
-	// it. An absent one is not an error. It may be lost in a power cut: then the session is
-	// there still.
+	// EndSession forgets a session. Bytes that Commit made a blob stay; others may be
+	// deleted with the session. An absent session is not an error. After a power cut the
+	// session may be there again.
 	EndSession(ctx context.Context, id SessionID) error
 }
 

@@ -20,18 +20,18 @@ const (
 
 // MetadataStore knows which files there are. All methods may run concurrently.
 //
-// A mutation that returned nil survives a crash of the process and of the
-// machine, unless its comment says otherwise. A mutation that returned an error other than those named may or may
-// not have happened. After Close, every method returns ErrUnavailable. A call whose
-// context ends returns soon, with an error that is the context's and not
-// ErrUnavailable when a mutation may still happen.
+// A mutation that returned nil survives a crash of the process and of the machine, unless
+// its comment says otherwise. A mutation that returned an error other than the named ones
+// may or may not have happened. After Close, every method returns ErrUnavailable. A call
+// whose context ends returns soon. When its mutation may still happen, it returns the error
+// of the context and not ErrUnavailable.
 type MetadataStore interface {
 	Catalog
 	Drafts
 
-	// Admit tells, before the body of a publish is asked for, why the store would
-	// not take its record now. It answers at once. ErrNoSpace when there is no room
-	// for one more record, ErrUnavailable.
+	// Admit tells, before the body of a publish is read, why the store would not take its
+	// record now. It answers at once. ErrNoSpace when there is no space for one more
+	// record, ErrUnavailable.
 	Admit(ctx context.Context) error
 
 	// Clock returns the time by the clock that Publish compares Publication.Stored
@@ -63,28 +63,28 @@ type MetadataStore interface {
 	// ErrFileNotFound when it has no such file.
 	Lookup(ctx context.Context, ref Ref) (File, error)
 
-	// Usage returns how much an owner has: what Publish compares with a quota. An
-	// owner that has nothing is not an error.
+	// Usage returns how much an owner has. Publish compares the same numbers with a quota.
+	// An owner that has nothing is not an error.
 	Usage(ctx context.Context, owner string) (Usage, error)
 
-	// AddDownloads counts downloads of at most MaxDownloads published files: all of them, or
-	// none after ErrUnavailable. A file that is not there any more is ignored, and so is one
-	// whose record is damaged, which the store logs. It may be lost in a crash of the last
-	// seconds, and up to the last checkpoint where a database is made anew.
+	// AddDownloads counts downloads of at most MaxDownloads published files: all of them,
+	// or none after ErrUnavailable. A file that does not exist any more is ignored. A file
+	// whose record is damaged is ignored and logged. A crash may lose the counts of the
+	// last seconds, and a rebuild of the database those since the last checkpoint.
 	AddDownloads(ctx context.Context, downloads []Download) error
 
-	// SetHashes keeps the other hashes of a blob. One that is not there any more is ignored.
-	// It may be lost.
+	// SetHashes keeps the other hashes of a blob. A blob that does not exist any more is
+	// ignored. The hashes may be lost.
 	SetHashes(ctx context.Context, digest Digest, hashes Hashes) error
 
-	// FindBlob returns the blob known under a digest. ErrBlobNotFound. Unlike Lookup, it
-	// answers ErrUnavailable while the store is not sure that this is the newest that it
-	// knew: whoever finds no bytes asks it before they are said to be lost.
+	// FindBlob returns the blob of a digest. ErrBlobNotFound. Unlike Lookup, it returns
+	// ErrUnavailable while the store is not sure that its record is the newest. Call it
+	// before bytes that cannot be found are reported as lost.
 	FindBlob(ctx context.Context, digest Digest) (Blob, error)
 
-	// Blobs returns at most limit blobs whose digests come after one, in their
-	// order; the zero digest comes before all. None left is an empty result. Blobs
-	// published or deleted between two calls may or may not be seen.
+	// Blobs returns at most limit blobs whose digests come after the given one, in the
+	// order of digests. The zero digest comes before all. When no blob is left, the result
+	// is empty. Blobs published or deleted between two calls may or may not be seen.
 	Blobs(ctx context.Context, after Digest, limit int) ([]Blob, error)
 
 	// MarkDamage keeps what is wrong with the bytes of a blob, until the digest gets other
@@ -95,8 +95,8 @@ type MetadataStore interface {
 	// database is made anew: whoever reads the blob again finds it again.
 	MarkDamage(ctx context.Context, blob Blob, kind DamageKind) (news bool, err error)
 
-	// Damaged returns how many blobs are marked as damaged, and the first of their digests,
-	// at most limit, in their order.
+	// Damaged returns how many blobs are marked as damaged, and the first digests of these,
+	// at most limit, in the order of digests.
 	Damaged(ctx context.Context, limit int) (count int64, digests []Digest, err error)
 
 	// DeleteFile deletes a file, and its version when it was the last one, if the version
@@ -110,51 +110,48 @@ type MetadataStore interface {
 	DeleteVersion(ctx context.Context, ref VersionRef, act Act) error
 
 	// DeletePackage deletes a package with its versions, atomically and in time that does
-	// not depend on their number. ErrPackageNotFound, ErrNoSpace, ErrUnavailable.
+	// not depend on the number of versions. ErrPackageNotFound, ErrNoSpace, ErrUnavailable.
 	DeletePackage(ctx context.Context, owner, pkg string, act Act) error
 
-	// Reclaim returns at most limit locators that no file refers to any more
-	// and whose bytes may be deleted. It may first do a bounded amount of clean-up
-	// that earlier deletes left to it. None left is an empty result.
+	// Reclaim returns at most limit locators that no file refers to any more and whose
+	// bytes may be deleted. It may first do a bounded amount of clean-up that earlier
+	// deletes left. When no locator is left, the result is empty.
 	Reclaim(ctx context.Context, limit int) ([]Locator, error)
 
-	// Bury says that the bytes of condemned locators are gone. Locators that
-	// are not condemned are ignored. It may be lost in a crash: then they are
-	// condemned still.
+	// Bury says that the bytes of condemned locators are gone. Locators that are not
+	// condemned are ignored. After a crash, buried locators may be condemned again.
 	Bury(ctx context.Context, locators []Locator) error
 
-	// Unnamed returns the given locators that no blob has and that are not condemned.
-	// The locator of an upload that is not published yet is among them, so a caller
-	// that deletes bytes must look at their age (SweepAfter).
+	// Unnamed returns the given locators that no blob has and that are not condemned. The
+	// locator of an upload that is not published yet is among them, so a caller that
+	// deletes bytes must check their age (SweepAfter).
 	Unnamed(ctx context.Context, locators []Locator) ([]Locator, error)
 
-	// SaveScrub keeps how far a scrub has come; it may be lost in a crash.
-	// ErrUnavailable.
+	// SaveScrub keeps the progress of a scrub. A crash may lose it. ErrUnavailable.
 	SaveScrub(ctx context.Context, scrub Scrub) error
 
-	// LastScrub returns what SaveScrub kept. The zero Scrub when there was none.
+	// LastScrub returns the Scrub that SaveScrub kept, or the zero Scrub.
 	LastScrub(ctx context.Context) (Scrub, error)
 
-	// Condition tells how the store is, at once and without asking the disk for
+	// Condition returns the state of the store, at once and without asking the disk for
 	// more than its free space. It works after Close too.
 	Condition() Condition
 
-	// ID returns what tells this store from every other: made at random with it,
-	// kept for its life.
+	// ID returns the identity of the store, which is made at random with the store and
+	// never changes.
 	ID() string
 
 	// Close waits for operations in progress and closes the store.
 	Close() error
 }
 
-// BlobStore keeps bytes under locators. All methods may run concurrently. A context
-// bounds the call that has it, not what is done with the reader or writer that the
-// call returns.
+// BlobStore keeps bytes under locators. All methods may run concurrently. A context bounds
+// the call that gets it, not the reader or writer that the call returns.
 type BlobStore interface {
 	// Create starts writing a blob of exactly size bytes, -1 when unknown. Nothing is
-	// visible before the writer's Commit. A caller that announces a size writes so many
-	// bytes; a store may refuse another number. ErrNoSpace when the bytes would not leave
-	// the store's reserve free.
+	// visible before the writer's Commit. A caller that announces a size writes that number
+	// of bytes; a store may refuse another number. ErrNoSpace when the bytes would not
+	// leave the store's reserve free.
 	Create(ctx context.Context, size int64) (BlobWriter, error)
 
 	// CreateAt is Create under a locator that a store of the same kind gave out: a
@@ -162,36 +159,36 @@ type BlobStore interface {
 	// blob, or that the store could not have given out, is an error.
 	CreateAt(ctx context.Context, locator Locator, size int64) (BlobWriter, error)
 
-	// Open opens a blob of size bytes for reading; a reader keeps reading after
-	// the blob is deleted. ErrBlobNotFound when there is none, ErrDamaged when it
-	// has another size, ErrUnavailable when that cannot be told now: no answer, no
-	// permission and a place that is not there are never a blob that is missing. The
-	// same holds for what the reader's Read returns.
+	// Open opens a blob of size bytes for reading. The reader goes on after the blob is
+	// deleted. ErrBlobNotFound when there is no such blob, ErrDamaged when the blob has
+	// another size, ErrUnavailable when the store cannot tell now: no answer, no permission
+	// and a missing directory never mean a missing blob. The same holds for the errors of
+	// the reader's Read.
 	Open(ctx context.Context, locator Locator, size int64) (io.ReadSeekCloser, error)
 
 	// Delete deletes a blob. An absent blob is not an error.
 	Delete(ctx context.Context, locator Locator) error
 
-	// Walk calls fn for each blob with its size and the time of its last write or a
-	// later one, in no particular order, until fn returns an error, which Walk
-	// returns. Blobs created or deleted meanwhile may or may not be seen. What does
-	// not have the form of a locator that the store gives out is not a blob.
+	// Walk calls fn for each blob with its size and the time of its last write or a later
+	// time, in no particular order, until fn returns an error, which Walk returns. Blobs
+	// created or deleted meanwhile may or may not be seen. A file whose name does not have
+	// the form of a locator of the store is not a blob.
 	Walk(ctx context.Context, fn func(locator Locator, size int64, modified time.Time) error) error
 
 	// Stat returns the size of a blob. ErrBlobNotFound.
 	Stat(ctx context.Context, locator Locator) (size int64, err error)
 
-	// Quarantine moves damaged bytes to where a person can look at them. From then on
-	// there is no blob under the locator, so that a publish of the same content takes
-	// its place. An absent blob is not an error.
+	// Quarantine moves damaged bytes to a place where a person can look at them. Afterwards
+	// there is no blob under the locator, so that a publish of the same content can replace
+	// it. An absent blob is not an error.
 	Quarantine(ctx context.Context, locator Locator) error
 
 	// Condition tells how the store is, at once and without asking the disk for more
 	// than its free space. It works after Close too.
 	Condition() Condition
 
-	// Bind ties the store to the metadata store of an ID, for ever. ErrMismatch
-	// when it is tied to another: the sweep would delete every blob of the other.
+	// Bind ties the store to the metadata store with an ID, for ever. ErrMismatch when the
+	// store is tied to another one, because a sweep would delete every blob of that one.
 	Bind(ctx context.Context, metadataID string) error
 
 	// KeepPosition keeps the highest position of the metadata's journal that the store
@@ -201,8 +198,8 @@ type BlobStore interface {
 	// is kept all the same.
 	KeepPosition(ctx context.Context, at Position, lower bool) error
 
-	// PurgeQuarantine deletes the blobs that were moved to the quarantine before a time.
-	// Of the others it keeps the newest keep blobs. It returns how many it deleted.
+	// PurgeQuarantine deletes the blobs that were moved to the quarantine before a time,
+	// and all but the newest keep of the others. It returns how many it deleted.
 	PurgeQuarantine(ctx context.Context, before time.Time, keep int) (removed int, err error)
 
 	// Sessions are uploads that come in several requests.
@@ -215,9 +212,9 @@ type BlobStore interface {
 // Recoverer is implemented by a BlobStore whose opening may bring back blobs that were
 // deleted before a crash.
 type Recoverer interface {
-	// Recovered returns the locators of the blobs that opening the store wrote again. Those
-	// that the metadata does not name belong to nobody: what was uploading has ended with
-	// the process that took it.
+	// Recovered returns the locators of the blobs that opening the store wrote again.
+	// Locators that the metadata does not name belong to nobody, because their uploads
+	// ended with the process.
 	Recovered() []Locator
 }
 
@@ -227,18 +224,17 @@ type BlobWriter interface {
 	// Write appends bytes. ErrNoSpace when the room is gone.
 	io.Writer
 
-	// Commit makes the blob visible, and returns its locator, which is used for
-	// this blob and never again. When it returns nil the bytes survive a crash and
-	// a power cut. After an error nothing is promised, and nothing may be retried:
-	// the bytes stay to be swept, or are gone.
+	// Commit makes the blob visible, and returns its locator, which is used for this blob
+	// and never again. When Commit returns nil, the bytes survive a crash and a power cut.
+	// After an error nothing is promised, and nothing may be retried: the bytes are gone,
+	// or stay until a sweep deletes them.
 	Commit(ctx context.Context) (Locator, error)
 
 	// Abort drops what was written.
 	Abort() error
 }
 
-// MetadataBackend is what a module in the namespace generic_registry.metadata
-// implements.
+// MetadataBackend is implemented by a module in the namespace generic_registry.metadata.
 type MetadataBackend interface {
 	// Identity names the resource that OpenMetadata would open for a root, such as
 	// a resolved directory or a database's address without its secret. Two
@@ -252,8 +248,7 @@ type MetadataBackend interface {
 	OpenMetadata(ctx context.Context, root string, log *slog.Logger) (MetadataStore, error)
 }
 
-// BlobBackend is what a module in the namespace generic_registry.blobs
-// implements.
+// BlobBackend is implemented by a module in the namespace generic_registry.blobs.
 type BlobBackend interface {
 	// Identity names the resource that OpenBlobs would open for a root, as
 	// MetadataBackend.Identity does for metadata.

@@ -1,5 +1,5 @@
-// Package entries makes the entries of a store's directories durable: the names of files, and
-// directories.
+// Package entries makes the entries of a store's directories durable: the names of files
+// and of directories.
 //
 // A sync of a directory makes its entries durable, and those who need it at the same moment
 // share one. A failed sync is never tried again: the next one may succeed although what the

@@ -1,7 +1,6 @@
-// Package disktest is a file system for tests: a real directory in which one
-// operation fails, or the machine crashes, where the test says so. After a power
-// cut it has what was synced and nothing else. Nothing is really synced, so that
-// thousands of cases are cheap.
+// Package disktest is a file system for tests: a real directory in which a chosen operation
+// fails, or the machine crashes at it. After a power cut, the directory contains what was
+// synced and nothing else. Nothing is really synced, so that thousands of cases are cheap.
 package disktest
 
 import (

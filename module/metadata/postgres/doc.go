@@ -1,6 +1,6 @@
-// Package postgres keeps the registry's metadata in a PostgreSQL database, which several
-// processes may use. It asks the server for owners, packages, versions, files, blobs and
-// tokens; its package database has the connections and the transactions.
+// Package postgres keeps the metadata of a registry in a PostgreSQL database, which several
+// processes may use. It reads and changes owners, packages, versions, files, blobs and
+// tokens. Its package database has the connections and the transactions.
 //
 // # What decides
 //

@@ -1,5 +1,5 @@
-// Package admin is the part of Caddy's admin endpoint that is about registries: tokens,
-// backups, verifying, sweeping, health and webhooks. Its answers are JSON, but for streams.
+// Package admin is the part of Caddy's admin endpoint for registries: tokens, backups,
+// verifying, sweeping, health and webhooks. Answers are JSON, or streams.
 package admin
 
 import (

@@ -1,5 +1,5 @@
-// Package health says how a registry is: in JSON for administrators, and at public paths
-// whether it is live and ready.
+// Package health shows the state of a registry: in JSON for administrators, and as live and
+// ready at public paths.
 package health
 
 import (

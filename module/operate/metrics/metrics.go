@@ -1,5 +1,5 @@
-// Package metrics tells the health of the process's registries to Prometheus. It reads
-// values that the registries count; no other room imports it.
+// Package metrics gives the health of the process's registries to Prometheus. It reads
+// values that the registries count; no other package imports it.
 package metrics
 
 import (

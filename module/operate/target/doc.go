@@ -1,3 +1,3 @@
 // Package target finds the registry that a command is for: through the admin endpoint of a
-// running Caddy, or on the disk of a stopped one, where the configuration or --root says.
+// running Caddy, or, for a stopped one, where the configuration or --root says.
 package target

@@ -1,3 +1,3 @@
-// Package terminal shows how far a command is, and words what it counts: a bar where somebody
-// looks at a terminal, lines elsewhere.
+// Package terminal shows the progress of a command, as a bar on a terminal and as lines
+// elsewhere, and writes counts and durations as text.
 package terminal

@@ -1,4 +1,4 @@
-// Package downloads counts downloads in memory, and gives the metadata store what was counted
+// Package downloads counts downloads in memory, and gives the counts to the metadata store
 // every few seconds.
 package downloads
 

@@ -1,5 +1,5 @@
-// Package reading finds files and opens their bytes. Bytes may move or go between the two:
-// whoever opens a file follows them.
+// Package reading finds files and opens their bytes. Between these two steps the bytes may
+// move or be deleted: opening a file follows them.
 package reading
 
 import (

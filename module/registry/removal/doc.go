@@ -1,4 +1,4 @@
-// Package removal deletes the bytes of a registry that no file has.
+// Package removal deletes the bytes of a registry that no file refers to.
 //
 // The reaper deletes condemned bytes as soon as their last file is deleted (reap.go). The
 // sweep finds what nothing names, such as what a crash left between storing bytes and

@@ -1,6 +1,6 @@
-// Package versions says what a text in place of a version means: latest, or a range of
-// semantic versions. What counts as a semantic version, how two compare and what a range
-// has is decided by Masterminds/semver, which Helm and others decide with.
+// Package versions says which version a text in place of a version means: latest, or a
+// range of semantic versions. Masterminds/semver, which Helm and others use, decides what
+// is a semantic version, how two compare, and which versions are in a range.
 package versions
 
 import (

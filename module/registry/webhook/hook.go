@@ -1,4 +1,4 @@
-// Package webhook tells receivers of the changes of a registry, over HTTP, in the form of
+// Package webhook sends the changes of a registry to receivers, over HTTP, in the form of
 // Gitea's webhooks of the event package.
 //
 // Each hook reads the changes after its bookmark from the metadata store, one after the other,

@@ -1,3 +1,3 @@
-// Package remote is the optional part of the contract for a blob store on another machine, of
-// which every call is a request. Each interface is found by assertion.
+// Package remote is the optional part of the contract for a blob store on another machine,
+// where every call is a request. The registry finds each interface by assertion.
 package remote

@@ -17,16 +17,15 @@ type Section struct{ Offset, Length int64 }
 // Whole is all of a blob of a size.
 func Whole(size int64) Section { return Section{0, size} }
 
-// SectionOpener is implemented by a BlobStore that asks for no more bytes than are wanted.
+// SectionOpener is implemented by a BlobStore that requests only the wanted bytes.
 type SectionOpener interface {
-	// OpenSection is BlobStore.Open for who is about to go to the offset of a section and to
-	// read that. The reader stands at the beginning of the blob, and other bytes can be read
-	// too, each time at the price of another request. A section without bytes says that
-	// nobody knows yet which ones are wanted.
+	// OpenSection is BlobStore.Open for a caller that will read a section. The reader
+	// begins at the start of the blob, and can read other bytes too, each time at the price
+	// of another request. An empty section says that the wanted bytes are not known yet.
 	OpenSection(ctx context.Context, locator store.Locator, size int64, want Section) (io.ReadSeekCloser, error)
 }
 
-// OpenSection opens a blob for a section of it, of any store.
+// OpenSection opens a blob of any store to read a section of the blob.
 func OpenSection(ctx context.Context, blobs store.BlobStore, locator store.Locator, size int64, want Section) (io.ReadSeekCloser, error) {
 	if opener, ok := blobs.(SectionOpener); ok {
 		return opener.OpenSection(ctx, locator, size, want)
@@ -41,9 +40,8 @@ type BatchDeleter interface {
 	DeleteAll(ctx context.Context, locators []store.Locator) (deleted []store.Locator, err error)
 }
 
-// Graceful is implemented by a BlobStore whose bytes are read by somebody who cannot be
-// asked: through a link that was given out, or by a request that begins once more where it
-// was cut.
+// Graceful is implemented by a BlobStore with readers that the registry does not know:
+// clients with a link to the bytes, and downloads that begin again where they were cut.
 type Graceful interface {
 	// Grace is for how long bytes stay after nothing refers to them any more. It may be
 	// called at any time.

@@ -1,5 +1,5 @@
-// Package rounds has those who wait at one moment share what takes each of them as long, such
-// as a sync or a transaction: a group commit.
+// Package rounds is a group commit: callers that wait at the same time share an operation
+// that takes as long for all as for one, such as a sync or a transaction.
 //
 // The steps of a round, in their order:
 //

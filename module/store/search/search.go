@@ -1,4 +1,4 @@
-// Package search says which names contain what is searched for.
+// Package search says which names contain the searched text.
 package search
 
 import (

@@ -1,5 +1,5 @@
-// Package memory keeps both halves of a registry in memory. It is the reference
-// that the contract suite and the models are checked with; nothing else uses it.
+// Package memory keeps both stores of a registry in memory. It is the reference for the
+// contract suites and the models; nothing else uses it.
 package memory
 
 import (

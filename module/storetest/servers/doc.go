@@ -1,6 +1,6 @@
-// Package servers starts the servers that stores need, for tests: real ones, on free ports,
-// with folders of their own. They are built or found when a test wants one. A test that
-// cannot have its server fails.
+// Package servers starts the servers that stores need, for tests: real servers, on free
+// ports, each with a directory of its own. A server is built or found when a test needs it.
+// A test that cannot get its server fails.
 //
 // Everything here has the build tag servers.
 package servers

@@ -1,5 +1,5 @@
-// Package computed makes what was not published out of what was: checksums of files, and
-// archives of versions.
+// Package computed makes files that nobody published from published ones: checksums of
+// files, and archives of versions.
 //
 // Whatever is computed of a whole version is a list of parts: texts, and files of the
 // registry. The list is walked once for its size and its entity tag, and again for what is

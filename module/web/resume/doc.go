@@ -1,6 +1,6 @@
-// Package resume is resumable uploads: a file comes in several requests, and after a cut,
-// or a killed server, goes on where it was (draft-ietf-httpbis-resumable-upload, interop
-// versions 8 and 6).
+// Package resume is resumable uploads: a file comes in several requests, and the upload
+// goes on where it was after a cut or a killed server (draft-ietf-httpbis-resumable-upload,
+// interop versions 8 and 6).
 //
 // A PUT or POST of a file with Upload-Complete begins an upload, and the upload is a
 // resource of its own at the URL of the file with ?upload=<id>: guards of the Caddyfile that

@@ -1,5 +1,5 @@
-// Package send answers with bytes: of files of the registry, and of anything else that can
-// be read from any place.
+// Package send answers with bytes: those of files of the registry, and those of anything
+// else that can be read from any offset.
 //
 // Conditions and ranges are http.ServeContent's (RFC 9110 sections 13 and 14). The bytes are
 // opened, and verified where that is wanted, when ServeContent has decided the status and

@@ -1,4 +1,5 @@
-// Package visit has what every API over a registry does with a request.
+// Package visit does what every API over a registry does with a request: who asks, whether
+// they may, and how a refusal is answered.
 //
 // A Site is what the settings of one handler say of all its requests. Its Serve makes a
 // Visit of a request and gives that to a Wing, which is one API: it parses its own paths,

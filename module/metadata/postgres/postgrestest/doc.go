@@ -1,3 +1,3 @@
-// Package postgrestest starts PostgreSQL servers for tests: real ones, each with a data
-// directory of its own.
+// Package postgrestest starts real PostgreSQL servers for tests, each with a data directory
+// of its own.
 package postgrestest

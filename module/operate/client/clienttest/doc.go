@@ -1,3 +1,3 @@
-// Package clienttest has what the tests of push and pull share: a run of a command, and a
-// server that speaks Gitea's API of generic packages and nothing beyond.
+// Package clienttest is what the tests of push and pull share: a run of a command, and a
+// server that has Gitea's API of generic packages and nothing else.
 package clienttest
