@@ -456,7 +456,7 @@ func deletes(t tab, s *server) {
 		act(t, chromedp.SendKeys("#delete-name", typed+"\r"))
 	}
 	remove("a", "b")
-	t.until(`document.querySelector("#delete [role=alert]").textContent == "That is another name."`)
+	t.until(`document.querySelector("#delete [role=alert]").textContent == "This is not the name."`)
 	s.wantBytes(filePath("alice", "deleted", "1.0", "a"), []byte("a"))
 	t.press("Cancel")
 	remove("a", "a")

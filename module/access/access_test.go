@@ -238,8 +238,8 @@ func TestWarnings(t *testing.T) {
 	want := []string{
 		"a : anyone may delete", "b : anyone may publish", "b : anyone may delete",
 		"c tool-*: the rule names a group",
-		"c TOOL-[ab]: the rule never matches: one before it takes all of its packages",
-		"c tool-x: the rule never matches: one before it takes all of its packages",
+		"c TOOL-[ab]: the rule never matches: an earlier rule matches all of its packages",
+		"c tool-x: the rule never matches: an earlier rule matches all of its packages",
 		"c a/b: the rule never matches: no package can have such a name",
 		"c a b*: the rule never matches: no package can have such a name",
 		"c o*: anyone may publish",

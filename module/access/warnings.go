@@ -30,7 +30,7 @@ func (r *rule) warnings(owner string, groupsKnown bool) (all []Warning) {
 			all = append(all, Warning{"the rule never matches: no package can have such a name", owner, pattern})
 		}
 		if slices.ContainsFunc(r.packages[:i], func(earlier packageRule) bool { return earlier.pattern.Covers(p.pattern) }) {
-			all = append(all, Warning{"the rule never matches: one before it takes all of its packages", owner, pattern})
+			all = append(all, Warning{"the rule never matches: an earlier rule matches all of its packages", owner, pattern})
 		}
 		all = append(all, p.permissions.warnings(owner, pattern, groupsKnown)...)
 	}
@@ -45,7 +45,7 @@ func (p *permissions) warnings(owner, pkg string, groupsKnown bool) (all []Warni
 		all = append(all, Warning{"anyone may delete, without authentication", owner, pkg})
 	}
 	if p.onDuplicate == store.Replace && !p.immutable && p.delete != nil && !p.delete.covers(&p.write) {
-		all = append(all, Warning{"who may write may replace what is published, although fewer may delete it", owner, pkg})
+		all = append(all, Warning{"users who may write may replace published files, although fewer users may delete them", owner, pkg})
 	}
 	if groupsKnown {
 		return all

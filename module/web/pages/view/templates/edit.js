@@ -329,7 +329,7 @@
 		find("#delete form").addEventListener("submit", async event => {
 			event.preventDefault();
 			const told = find("#delete [role=alert]");
-			if (find("#delete input").value != find("#delete b").textContent) return told.textContent = "That is another name.";
+			if (find("#delete input").value != find("#delete b").textContent) return told.textContent = "This is not the name.";
 			try {
 				judge(await send("DELETE", dialog.dataset.url));
 				// A version goes with its last file, and a package with its last version.
