@@ -136,9 +136,9 @@ func (s *server) startWithCertificates(clients authority, text string) func(file
 	return put
 }
 
-// TestUnverifiedCertificatesAreNobody: the modes request and require of client_auth
+// TestUnverifiedCertificatesNameNoUser: the modes request and require of client_auth
 // verify nothing, and anybody can make a certificate of any subject.
-func TestUnverifiedCertificatesAreNobody(t *testing.T) {
+func TestUnverifiedCertificatesNameNoUser(t *testing.T) {
 	t.Parallel()
 	ci := pkix.Name{CommonName: "ci", Organization: []string{"Example"}}
 	stranger := newServer(t).clientAuthority()

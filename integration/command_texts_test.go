@@ -17,9 +17,9 @@ func (s *server) registryCommand(arguments ...string) (string, error) {
 	return s.caddy(append([]string{"generic-registry"}, arguments...)...)
 }
 
-// TestTextsOfCommandsThatAreWritten wrongly say what to write, with exit status 1 and
-// nothing else.
-func TestTextsOfCommandsThatAreWritten(t *testing.T) {
+// TestErrorsOfCommandsSayWhatToWrite: commands that are written wrongly say what to write,
+// with exit status 1 and nothing else.
+func TestErrorsOfCommandsSayWhatToWrite(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	for _, test := range []struct {
@@ -140,7 +140,7 @@ func TestCreatingATokenTellsItsScope(t *testing.T) {
 	}
 }
 
-func TestRevokingATokenTellsWhichOneWentAway(t *testing.T) {
+func TestRevokingATokenNamesTheRevokedToken(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	s.start(s.tokenSite())
@@ -160,8 +160,8 @@ func TestRevokingATokenTellsWhichOneWentAway(t *testing.T) {
 	}
 }
 
-// TestATokenThatNoSiteTakes is made with a warning that says what to write.
-func TestATokenThatNoSiteTakes(t *testing.T) {
+// TestATokenThatNoSiteAccepts: the command warns of such a token, and says what to write.
+func TestATokenThatNoSiteAccepts(t *testing.T) {
 	t.Parallel()
 	s := startServer(t) // with basic_auth
 	_, notes, err := s.command("token", "create", "--name", "ci", "--user", "alice")

@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// TestWhatAPutSaysOfItsBody sends heads byte for byte: what cannot be the whole file, as
-// it is, is refused, and nothing is stored.
-func TestWhatAPutSaysOfItsBody(t *testing.T) {
+// TestAPutThatCannotBeAWholeFileIsRefused sends headers byte for byte: a request whose body
+// cannot be the whole file is refused, and nothing is stored.
+func TestAPutThatCannotBeAWholeFileIsRefused(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	const noLength = "Content-Length is missing, and there is no body: send the file, or Content-Length: 0 for an empty one"

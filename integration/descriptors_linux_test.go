@@ -9,10 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestDescriptorsAreRoom: a process that may open hardly another file takes no upload, and
-// says so. Downloads and deletes go on, and so does another site.
+// TestAServerWithoutDescriptorsRefusesUploads: a process with hardly any free descriptors refuses uploads,
+// and says so. Downloads and deletes go on, and so does another site.
 // Seen to fail with uploads that are not asked whether there are descriptors.
-func TestDescriptorsAreRoom(t *testing.T) {
+func TestAServerWithoutDescriptorsRefusesUploads(t *testing.T) {
 	t.Parallel()
 	s, other := newServer(t), freePort(t)
 	s.faults = []string{"request failed"}

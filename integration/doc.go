@@ -48,7 +48,7 @@
 //     TestBadgerDoesNotEndTheProcess; mounts: TestShortageOfInodes,
 //     TestShortageOfDescriptors, TestShortageOfDescriptorsAtStart, TestSystemCallsOfRunning.
 //   - D2: an opening that takes long is a state: Start waits 10 seconds, and health says how
-//     far the opening is. TestAnOpeningThatTakesLong, TestWhatPassesIsNoConfigurationFault.
+//     far the opening is. TestAnOpeningThatTakesLong, TestTemporaryErrorsAreNoConfigurationFault.
 //   - D3: a database is put aside on positive evidence only; what was deleted does not come
 //     back. TestADatabaseThatDoesNotOpenIsNotPutAside, TestALogThatIsInATableAlready,
 //     TestACompactionThatLosesATable, TestABlobThatMayBeOld; mounts:
@@ -63,7 +63,8 @@
 //     TestTheSweepTakesWhatIsOldAndSeenTwice, TestAnUnusualSweepWaitsForAnAdministrator,
 //     TestMetadataThatIsTooOldDestroysNothing.
 //   - D7: the scrub reads the journal and repairs it. TestRotInTheJournalIsRepaired.
-//   - D8: inodes and descriptors are room. TestAStoreOnADiskThatFills, TestDescriptorsAreRoom;
+//   - D8: uploads need free inodes and descriptors. TestAStoreOnADiskThatFills,
+//     TestAServerWithoutDescriptorsRefusesUploads;
 //     mounts: TestShortageOfInodes, TestShortageOfDescriptors.
 //   - D9: a call that hangs is told, and keeps nothing else from running: TestABadgerThatHangs,
 //     TestAStopDoesNotWaitForAnOpeningThatHangs, TestACallThatHangsInTheBackgroundIsTold;
@@ -76,7 +77,7 @@
 //     Retry-After is the real interval. TestRetryAfterIsWhenTheStoreIsTriedAgain,
 //     TestAMemtableWithoutRoomIsToldOnce; mounts:
 //     TestEIO, TestEIOAtStart, TestAReadOnlyRootServesReads.
-//   - F3: 408 is for bodies only. TestWhoseTimeoutItIs.
+//   - F3: 408 is for bodies only. TestATimeoutIsThatOfTheClientOrOfTheStore.
 //   - F4: each call of a store has a deadline, or is told when it hangs, and work ends when
 //     nobody wants it. TestNoRequestWaitsForEverForAStore,
 //     TestACallThatHangsInTheBackgroundIsTold, TestWorkEndsWhenNobodyWantsIt.

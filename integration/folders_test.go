@@ -150,7 +150,7 @@ func entriesOf(t testing.TB, list answer) (urls []string) {
 	return urls
 }
 
-func TestFoldersAreKeptByNobody(t *testing.T) {
+func TestFoldersAreNotCached(t *testing.T) {
 	t.Parallel()
 	s := startFolders(t)
 	for accept, mediaType := range map[string]string{

@@ -56,9 +56,9 @@ func (s *server) one(status int, method, path, user string) (found asked) {
 	return found
 }
 
-// TestJSONAPITellsWhatThereIs: lists, versions and files, while they are published and
+// TestJSONAPIListsVersionsAndFiles: lists, versions and files, while they are published and
 // deleted.
-func TestJSONAPITellsWhatThereIs(t *testing.T) {
+func TestJSONAPIListsVersionsAndFiles(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, "owner team {", "\twrite alice bob", "}")
 	for _, path := range []string{

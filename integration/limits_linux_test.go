@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// TestAnnouncedUploadsKeepNobodyOut: an upload of which no byte came has no slot, and
-// one that announces nearly the whole disk leaves it to others.
-func TestAnnouncedUploadsKeepNobodyOut(t *testing.T) {
+// TestAnnouncedUploadsTakeNoPlace: an upload without a byte has no slot, and an upload that
+// announces nearly the whole disk leaves the space to others.
+func TestAnnouncedUploadsTakeNoPlace(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, "max_uploads 2", "max_user_uploads 2")
 	free := s.free()

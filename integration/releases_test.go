@@ -68,12 +68,12 @@ func (r release) names(s *server) string {
 	return strings.Join(names, " ")
 }
 
-// TestReleasesHaveWhatIsComputed: checksums and archives are assets, where the site has them
+// TestReleasesHaveComputedFiles: checksums and archives are assets, where the site has them
 // and no file was published under their names.
 //
 // Seen to fail with sidecars that come right after their files, and with a list of checksums
 // beside a published one.
-func TestReleasesHaveWhatIsComputed(t *testing.T) {
+func TestReleasesHaveComputedFiles(t *testing.T) {
 	t.Parallel()
 	wide := strings.Repeat("n", 150) // more than the header of a tar has room for
 	versions := map[string][]string{"1": {"a", "a+1", "a.sha256", "B", wide}, "2": {"SHA256SUMS", "tool-2.tar", "tool-2.tar.gz"}}

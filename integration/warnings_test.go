@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// TestConfigurationsThatAreHardlyMeant start with a warning, and those beside them
-// without.
-func TestConfigurationsThatAreHardlyMeant(t *testing.T) {
+// TestWarningsOfProbableMistakes: configurations with a probable mistake start with a
+// warning, and configurations without it start without.
+func TestWarningsOfProbableMistakes(t *testing.T) {
 	t.Parallel()
 	const (
 		files = "inside or around the root of a site"

@@ -83,9 +83,8 @@ func TestDraftsEndAfterTheirTime(t *testing.T) {
 	}
 }
 
-// TestWhatAPublishWouldRefuseIsKnownBefore: the check before the body and the publish say
-// the same.
-func TestWhatAPublishWouldRefuseIsKnownBefore(t *testing.T) {
+// TestTheCheckBeforeTheBodyAgreesWithThePublish: both refuse the same requests.
+func TestTheCheckBeforeTheBodyAgreesWithThePublish(t *testing.T) {
 	r, _, _ := inMemory(t, Options{Idle: true})
 	defer mustClose(t, r)
 	mustPublish(t, r, fileRef("published", "f"), "x", Limits{})
@@ -135,9 +134,9 @@ func (u *unendingDrafts) DeleteDraft(ctx context.Context, ref store.VersionRef, 
 	return u.MetadataStore.DeleteDraft(ctx, ref, before, act)
 }
 
-// TestADraftThatCannotBeDeletedKeepsNoOther was seen to fail with a clean-up that ends at the
-// first error.
-func TestADraftThatCannotBeDeletedKeepsNoOther(t *testing.T) {
+// TestADraftThatCannotBeDeletedDoesNotKeepOtherDrafts was seen to fail with a clean-up that
+// ends at the first error.
+func TestADraftThatCannotBeDeletedDoesNotKeepOtherDrafts(t *testing.T) {
 	later := time.Now().Add(2 * DefaultDraftTTL)
 	r, _, _ := inMemory(t, Options{Idle: true, Now: func() time.Time { return later }})
 	defer mustClose(t, r)

@@ -94,11 +94,10 @@ func (m *faultyMetadata) Unnamed(ctx context.Context, locators []store.Locator) 
 	return m.MetadataStore.Unnamed(ctx, locators)
 }
 
-// TestAnUploadOfWhichNobodyKnowsWhetherItIsPublished is neither published once more nor
-// deleted.
+// TestAnUploadWhosePublishHasAnUnknownOutcome is neither published again nor deleted.
 // Seen to fail with any error of the metadata taken for "it is not published", and with
 // bytes that are deleted while the metadata is older than they are.
-func TestAnUploadOfWhichNobodyKnowsWhetherItIsPublished(t *testing.T) {
+func TestAnUploadWhosePublishHasAnUnknownOutcome(t *testing.T) {
 	ctx := context.Background()
 	for name, test := range map[string]struct {
 		begin func(f *uploadFixture, m *faultyMetadata)

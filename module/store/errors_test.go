@@ -9,8 +9,9 @@ import (
 	"testing"
 )
 
-// TestWhatPassesIsNoConfigurationFault: whatever opening a store says, at any depth.
-func TestWhatPassesIsNoConfigurationFault(t *testing.T) {
+// TestTemporaryErrorsAreNoConfigurationFault: this holds for every error of an opening, at any
+// depth of wrapping.
+func TestTemporaryErrorsAreNoConfigurationFault(t *testing.T) {
 	at := func(err error) error {
 		return fmt.Errorf("opening metadata: %w", errors.Join(errors.New("closing"), &os.PathError{Op: "open", Err: err}))
 	}

@@ -79,10 +79,10 @@ func TestNamesShareASync(t *testing.T) {
 	})
 }
 
-// TestAFailedSyncFailsWhoeverItMayHaveLost: everybody who waited on it hears of it, whoever
-// gave a name before it failed is refused, nobody tries again, and who comes after is not
-// touched. Seen to fail without the look at the epoch.
-func TestAFailedSyncFailsWhoeverItMayHaveLost(t *testing.T) {
+// TestAFailedSyncFailsEveryCommitThatItMayHaveLost: every commit that waited for the sync
+// fails, every commit that gave a name before the sync failed is refused, no commit tries
+// again, and later commits are not affected. Seen to fail without the look at the epoch.
+func TestAFailedSyncFailsEveryCommitThatItMayHaveLost(t *testing.T) {
 	for failing := range int32(2) {
 		synctest.Test(t, func(t *testing.T) {
 			g := &gate{release: make(chan struct{}), failing: failing + 1}

@@ -100,8 +100,8 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-// TestHealthOfWhatIsNotOpen is told at once, with why.
-func TestHealthOfWhatIsNotOpen(t *testing.T) {
+// TestHealthOfAStoreThatIsNotOpen: health answers at once, and says why the store is not open.
+func TestHealthOfAStoreThatIsNotOpen(t *testing.T) {
 	pooltest.Take(t, "/srv/opening", memory.NewBackend())
 	faulty := memory.NewBackend()
 	faulty.Fail(store.ErrNoSpace)

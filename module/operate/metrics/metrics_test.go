@@ -75,8 +75,8 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-// TestMetricsOfWhatIsNotOpen: it is not ready, and nothing else is known.
-func TestMetricsOfWhatIsNotOpen(t *testing.T) {
+// TestMetricsOfAStoreThatIsNotOpen: the registry is not ready, and has no other metrics.
+func TestMetricsOfAStoreThatIsNotOpen(t *testing.T) {
 	pooltest.Take(t, "/srv/opening", memory.NewBackend())
 	full, failing := memory.NewBackend(), memory.NewBackend()
 	full.Fail(store.ErrNoSpace)

@@ -54,7 +54,7 @@ func TestPull(t *testing.T) {
 	}
 }
 
-func TestPullRefusesWhatIsNotRight(t *testing.T) {
+func TestPullRefusesWrongAnswers(t *testing.T) {
 	for name, test := range map[string]struct {
 		prepare func(t *testing.T, s *clienttest.Server)
 		want    string

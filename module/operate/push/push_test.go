@@ -98,7 +98,7 @@ func TestPushGoesOnAfterFaults(t *testing.T) {
 	}
 }
 
-func TestWhatIsRefusedIsToldAndNotTriedAgain(t *testing.T) {
+func TestARefusedPushSaysWhyAndIsNotTriedAgain(t *testing.T) {
 	for status, want := range map[int]string{
 		http.StatusForbidden:             "403 Forbidden: not you red",
 		http.StatusUnauthorized:          "write the token to the environment variable " + client.SecretVariable,

@@ -127,7 +127,7 @@ func drawVersions(rt *rapid.T, metadata store.MetadataStore) (set []drawn) {
 	return set
 }
 
-func TestLatestOfPreReleasesTellsTheNewest(t *testing.T) {
+func TestLatestOfPreReleasesNamesTheNewestVersion(t *testing.T) {
 	metadata, err := memory.NewMetadata().Open()
 	if err != nil {
 		t.Fatal(err)

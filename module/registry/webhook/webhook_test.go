@@ -340,10 +340,11 @@ func TestWhatWasNotToldIsToldByTheNext(t *testing.T) {
 	w.wants(r, "created team/tool/1/a", "created team/tool/1/b", "created team/tool/1/c")
 }
 
-// TestHooksThatAreSetAgainTellNothingTwice, however often, while changes are told.
+// TestWebhooksThatAreConfiguredAgainSendNothingTwice, however often they are configured while
+// changes are sent.
 //
 // Seen to fail with a hook that is begun again each time that hooks are set.
-func TestHooksThatAreSetAgainTellNothingTwice(t *testing.T) {
+func TestWebhooksThatAreConfiguredAgainSendNothingTwice(t *testing.T) {
 	r, w := newReceiver(t), newWorld(t)
 	var want []string
 	for i := range 100 {

@@ -59,8 +59,8 @@ func TestUploadsBelowTheLeastRateAreEnded(t *testing.T) {
 	}
 }
 
-// TestWhatTheRegistryTakesIsNotTheClientsFault: only reads count.
-func TestWhatTheRegistryTakesIsNotTheClientsFault(t *testing.T) {
+// TestTimeThatTheRegistryTakesIsNotTheClientsFault: only the time of reads counts.
+func TestTimeThatTheRegistryTakesIsNotTheClientsFault(t *testing.T) {
 	var clock time.Time
 	body := &pacedBody{
 		ReadCloser: io.NopCloser(&drip{&clock, time.Millisecond, 1 << 10, 100}), least: 1 << 10, window: time.Second,

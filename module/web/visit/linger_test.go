@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// TestStrangersAreHeardInBounds: what is read of requests that may not write is bounded
-// in bytes, and in how many there are.
-func TestStrangersAreHeardInBounds(t *testing.T) {
+// TestBodiesOfRefusedStrangersAreReadInBounds: of clients that may not write, the server reads a
+// bounded number of bytes, from a bounded number of requests.
+func TestBodiesOfRefusedStrangersAreReadInBounds(t *testing.T) {
 	kept := boundsOfStrangers
 	defer func() { boundsOfStrangers = kept }()
 	boundsOfStrangers = lingerBounds{1 << 20, time.Minute}

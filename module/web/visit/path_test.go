@@ -2,7 +2,7 @@ package visit
 
 import "testing"
 
-func TestPrefixOfNothingServesFromTheTop(t *testing.T) {
+func TestAnEmptyPrefixServesFromTheTop(t *testing.T) {
 	prefix, err := ParsePrefix("prefix", "/")
 	if err != nil {
 		t.Fatal(err)

@@ -12,9 +12,9 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
-// TestWhoseTimeoutItIs: 408 says that the client was too slow, and is for errors of the
-// body alone. A store that does not answer is 503.
-func TestWhoseTimeoutItIs(t *testing.T) {
+// TestATimeoutIsThatOfTheClientOrOfTheStore: 408 says that the client was too slow, and is for
+// errors of the body only. A store that does not answer is 503.
+func TestATimeoutIsThatOfTheClientOrOfTheStore(t *testing.T) {
 	slowServer := &net.OpError{Op: "read", Net: "tcp", Err: os.ErrDeadlineExceeded}
 	for _, test := range []struct {
 		name string
