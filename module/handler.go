@@ -142,8 +142,8 @@ type Handler struct {
 	// `<file>.sha256`, `.sha512`, `.sha1` and `.md5` of each file.
 	Checksums *files.Checksums `json:"checksums,omitempty"`
 
-	// Drafts: versions that only users see who may write the package, until all files are
-	// published together. Default: on, seven days for each draft, 100 drafts for each owner.
+	// Drafts: versions that only writers of the package see, until all files are published
+	// together. Default: on, seven days for each draft, 100 drafts for each owner.
 	Drafts *files.Drafts `json:"drafts,omitempty"`
 
 	// What a client may write in place of the version in the path of a download: `latest`

@@ -223,7 +223,7 @@ type VersionInfo struct {
 	Creator string
 	// Created is when the first file was published, or when the draft was published.
 	Created time.Time
-	// Draft tells that only users see the version who may write the package.
+	// Draft tells that only writers of the package see the version.
 	Draft bool
 	// Downloads of all files that the version ever had, and when the last one was.
 	Downloads  int64

@@ -30,10 +30,10 @@ when the published file has other bytes. The server compares each file with its 
 Where the server has resumable uploads, large files are sent in pieces. These uploads go on
 where they were cut, and pass proxies that limit the size of a request.
 
-With --draft, the files go into a draft, which only users see who may publish in the
-package. With --publish, the command then publishes the draft: all files become visible
-together, when the draft contains exactly these files with these SHA-256. Both flags need a
-server that has drafts.
+With --draft, the files go into a draft, which only writers of the package see. With
+--publish, the command then publishes the draft: all files become visible together, when the
+draft contains exactly these files with these SHA-256. Both flags need a server that has
+drafts.
 
 The command works with every server that has Gitea's API of generic packages. It takes the
 token or password from --token-file or from the environment variable

@@ -25,8 +25,8 @@ import (
 // DefaultMaxDrafts is the number of drafts that an owner may have by default.
 const DefaultMaxDrafts = 100
 
-// Drafts are versions that only users see who may write the package, until all files are
-// published together.
+// Drafts are versions that only writers of the package see, until all files are published
+// together.
 type Drafts struct {
 	// Whether drafts are turned off. Default: false.
 	Off bool `json:"off,omitempty"`
