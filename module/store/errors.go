@@ -48,14 +48,14 @@ var (
 	ErrQuotaFiles = errors.New("maximum allowed package file count exceeded")
 	// ErrQuotaDrafts: the owner would have more drafts than it may have.
 	ErrQuotaDrafts = errors.New("maximum allowed draft count exceeded")
-	// ErrBusy: as many uploads are under way as may be at once.
+	// ErrBusy: as many uploads are in progress as may be at once.
 	ErrBusy = errors.New("too many uploads at once")
 
 	// ErrSessionNotFound: there is no such upload session, or not for this user.
 	ErrSessionNotFound = errors.New("upload does not exist")
 	// ErrOffset: bytes that do not follow those that came before.
 	ErrOffset = errors.New("the upload is at another offset")
-	// ErrLength: an upload is said to have another length than before, or has more bytes.
+	// ErrLength: a request names another length of the upload than before, or the upload has more bytes.
 	ErrLength = errors.New("the upload has another length")
 	// ErrOvertaken: a later request goes on with the upload.
 	ErrOvertaken = errors.New("a later request goes on with this upload")

@@ -27,7 +27,7 @@ type space struct {
 	reserve atomic.Int64
 
 	mu    sync.Mutex
-	taken int64 // by uploads under way, not written yet
+	taken int64 // by uploads in progress, not written yet
 }
 
 // check says ErrNoSpace when so many bytes have no room now. It takes nothing.

@@ -15,7 +15,7 @@ import (
 // SecretVariable is the environment variable that has the token or the password.
 const SecretVariable = "GENERIC_REGISTRY_TOKEN"
 
-// secretFlags are the flags that say who asks.
+// secretFlags are the flags of the credentials.
 type secretFlags struct{ user, file string }
 
 // authorization returns the value of the header Authorization, with the secret of the file

@@ -102,7 +102,7 @@ func (s *scrubber) turn(ctx context.Context) (turn context.Context, leave func()
 	return nil, nil, ctx.Err()
 }
 
-// progress says how far the pass that is under way came.
+// progress says how far the pass in progress has come.
 func (s *scrubber) progress(scrub store.Scrub, reading bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

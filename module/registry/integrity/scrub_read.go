@@ -17,7 +17,7 @@ const (
 )
 
 // examine reads a blob and deals with its damage, which it returns; nil when it has
-// none. Read, which may be nil, hears how many bytes were read. The error says why
+// none. Read, which may be nil, is called with the number of bytes that were read. The error says why
 // the blob could not be judged.
 func (k *Keeper) examine(ctx context.Context, blob store.Blob, pace *pacer, read func(bytes int)) (*Damage, error) {
 	damage, err := k.inspect(ctx, blob, pace, read)

@@ -118,7 +118,7 @@ func (s *scrubber) enterVerify(ctx context.Context) (leave func(), err error) {
 	}
 }
 
-// verification is a Verify under way.
+// verification is a Verify in progress.
 type verification struct {
 	keeper   *Keeper
 	pace     *pacer

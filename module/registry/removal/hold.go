@@ -7,16 +7,16 @@ import (
 )
 
 // hold keeps bytes from being deleted while backups read them. Deletions come in
-// batches; a backup waits for those under way, and none begins while it runs.
+// batches; a backup waits for those in progress, and none begins while it runs.
 type hold struct {
 	mu      sync.Mutex
 	backups int
 	batches int
-	idle    chan struct{} // closed when no batch is under way any more; nil when none is
+	idle    chan struct{} // closed when no batch is in progress any more; nil when none is
 }
 
 // take holds deletions back until the returned function is called, which may be
-// done once. When it returns, no batch is under way.
+// done once. When it returns, no batch is in progress.
 func (h *hold) take(ctx context.Context) (release func(), err error) {
 	h.mu.Lock()
 	h.backups++

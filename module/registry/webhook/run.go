@@ -94,7 +94,7 @@ func (r *run) start(ctx context.Context) {
 	}()
 }
 
-// stop ends the deliveries. A request in progress is cut, and sent again by who goes on.
+// stop ends the deliveries. A request in progress is cut; the next run sends it again.
 func (r *run) stop() {
 	r.end()
 	<-r.ended
@@ -184,7 +184,7 @@ func (r *run) try(ctx context.Context, hook *scoped, action string, change store
 		one.Status, err = send(ctx, r.client, hook.Hook, one.ID, body)
 	}
 	if err != nil && ctx.Err() != nil {
-		return false // cut by who ends this
+		return false // cut, because the deliveries end
 	}
 	one.Took = time.Since(began).Milliseconds()
 	if err != nil {

@@ -70,7 +70,7 @@ func (s *shownReleases) latest(w http.ResponseWriter, r *http.Request, v *visit.
 	})
 }
 
-// tag answers with a version, which may be a draft for who may write it.
+// tag answers with a version. Writers of the package get drafts too.
 func (s *shownReleases) tag(w http.ResponseWriter, r *http.Request, v *visit.Visit) error {
 	return v.Use(func(reg *registry.Registry) error {
 		query := store.FileQuery{VersionRef: v.About.VersionRef, Limit: store.MaxPage}

@@ -19,7 +19,7 @@ func serveVersion(w http.ResponseWriter, r *http.Request, v *visit.Visit) error 
 	}{giteaVersion})
 }
 
-// serveUser says who asks.
+// serveUser answers with the user of the request.
 func serveUser(w http.ResponseWriter, r *http.Request, v *visit.Visit) error {
 	if err := alone(r, v); err != nil {
 		return err

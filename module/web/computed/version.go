@@ -21,7 +21,7 @@ var errChanged = fmt.Errorf("%w: the version changed while it was read", store.E
 // Version is what something is computed of.
 type Version struct {
 	store.VersionRef
-	// Draft is for a draft, for who may write it.
+	// Draft tells that the version is a draft, which writers of the package get.
 	Draft bool
 	// Verify has files compared with their digests: no complete archive has other bytes than
 	// those that were published.

@@ -15,10 +15,10 @@ import (
 // Challenge is the WWW-Authenticate of every 401 (RFC 7617).
 const Challenge = `Basic realm="Package registry", charset="UTF-8"`
 
-// Form words the body of a refusal.
+// Form writes the body of a refusal.
 type Form func(status int, text string) (contentType, body string)
 
-// Text is the form of errors that is a line of plain text.
+// Text is the form with a line of plain text.
 func Text(_ int, text string) (contentType, body string) {
 	return "text/plain; charset=utf-8", line(text)
 }

@@ -52,7 +52,7 @@ var statuses = []struct {
 
 const unavailable = "registry is not available, try again later"
 
-// internalError is all that a client hears of a 500.
+// internalError is the whole text of a 500.
 const internalError = "internal server error"
 
 // statusOf returns the status and the text that a client sees for an error, and the header

@@ -25,7 +25,7 @@ type Visit struct {
 	// About is what the request is about, as far as the wing has found out: the audit log,
 	// placeholders and the patience with a refused client go by it.
 	About store.Ref
-	// Form words refusals. It is Text unless the wing says otherwise.
+	// Form writes refusals. The default is Text.
 	Form Form
 
 	site    *Site
@@ -89,7 +89,7 @@ func (v *Visit) May(what grant.Action, owner, pkg string) error {
 	return nil
 }
 
-// refusal is what a user without the right hears. Whether a private owner has
+// refusal is the answer to a user without the right. Whether a private owner has
 // anything is not told to those who may not read it.
 func (v *Visit) refusal(what grant.Action, owner, pkg string) error {
 	switch {

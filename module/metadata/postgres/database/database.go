@@ -95,7 +95,7 @@ func tellServer(ctx context.Context, conn *pgx.Conn, log *slog.Logger, migrated 
 	err := conn.QueryRow(ctx, `SELECT current_setting('server_version'), current_setting('synchronous_standby_names'), current_setting('full_page_writes')`).
 		Scan(&version, &standbys, &fullPages)
 	if err != nil {
-		return // which the next call hears too
+		return // the next call gets this error too
 	}
 	log.Info("connected to PostgreSQL", slog.String("version", version), slog.Bool("synchronous_standby", standbys != ""), slog.Bool("new_tables", migrated))
 	if fullPages != "on" {

@@ -22,7 +22,7 @@ type Frame struct {
 	Path []Link
 	// Here is what the page itself is called at the end of Path.
 	Here string
-	// User is who asks, empty when nobody is signed in.
+	// User is the user of the request, empty when nobody is signed in.
 	User string
 	// SignIn is the URL that asks for credentials and leads back. Empty for a user.
 	SignIn string
