@@ -23,10 +23,10 @@ func withDescriptors(free *atomic.Int64) func(*home) {
 	}
 }
 
-// TestUploadsNeedFreeDescriptors: uploads stop first, deletes go on with those that are held, and
+// TestDescriptorsAreRoom: uploads stop first, deletes go on with those that are held, and
 // both go on by themselves when there are more.
 // Seen to fail with uploads that are not asked; deletes that do not count what is held.
-func TestUploadsNeedFreeDescriptors(t *testing.T) {
+func TestDescriptorsAreRoom(t *testing.T) {
 	var free atomic.Int64
 	free.Store(1000)
 	s, err := openTuned(filepath.Join(t.TempDir(), "metadata"), discard, disk.OS{}, withDescriptors(&free))

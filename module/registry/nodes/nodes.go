@@ -1,6 +1,5 @@
-// Package nodes knows the other processes that share the registry's stores, and which of
-// them has which duty. A duty is work that one process does for all. Where the metadata
-// store knows no other processes, this process has all duties.
+// Package nodes knows the other processes that share the registry's stores, and which of them
+// does what one is enough for. Where the metadata store knows of none, this one does all.
 package nodes
 
 import (
