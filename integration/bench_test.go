@@ -30,9 +30,11 @@ var compared = []struct {
 	cells  string // between semicolons
 	others string
 }{
-	{"GET 8 MiB, 1 client; GET 8 MiB, 4 clients; GET a range of 4 MiB in the middle, 1 client", "stock `file_server`; sendfile alone; peer"},
+	{"GET 8 MiB, 1 client; GET 8 MiB, 4 clients", "stock `file_server`; nginx (`sendfile`, `open_file_cache`); sendfile alone; peer"},
+	{"GET a range of 4 MiB in the middle, 1 client", "stock `file_server`; sendfile alone; peer"},
 	{"GET a version of 8 MiB in 16 files as a tar, 1 client", "stock `file_server`"},
-	{"GET 4 KiB, 1 client; GET 4 KiB, 8 clients; GET 4 KiB, 64 clients; HEAD 4 KiB, 8 clients; GET 4 KiB that has not changed (304), 8 clients", "stock `file_server`; peer"},
+	{"GET 4 KiB, 1 client; GET 4 KiB, 8 clients; GET 4 KiB, 64 clients", "stock `file_server`; stock `respond`, from memory; peer"},
+	{"HEAD 4 KiB, 8 clients; GET 4 KiB that has not changed (304), 8 clients", "stock `file_server`; peer"},
 	{"GET 4 KiB with a password in the cache, 8 clients; GET 4 KiB with a token, 8 clients", "without credentials"},
 	{"publish 4 KiB, a version each, 1 client; publish 4 KiB, a version each, 8 clients; publish 4 KiB, a version each, 32 clients", syncs},
 	{"publish 4 KiB, all in one version, 1 client; publish 4 KiB, all in one version, 8 clients; publish 4 KiB, all in one version, 32 clients", syncs},

@@ -152,7 +152,7 @@ func TestAPrefixThatIsStrippedBefore(t *testing.T) {
 			t.Errorf("the text is %q", got.text())
 		}
 	}
-	if told := strings.Count(s.logText(), "its prefix was stripped before"); told != 1 {
+	if told := strings.Count(s.logText(), "a request is not under the registry's prefix"); told != 1 {
 		t.Errorf("the log tells it %d times, want once\n%s", told, s.logTail())
 	}
 }
