@@ -14,7 +14,7 @@ func TestWarningsOfProbableMistakes(t *testing.T) {
 	const (
 		files = "inside or around the root of a site"
 		twice = "basic_auth and generic_registry_auth check the same requests"
-		rules = "handlers with one root have different owner rules"
+		rules = "handlers with the same root have different owner rules"
 		lone  = "max_uploads without max_user_uploads"
 		place = "relative to the working directory"
 	)

@@ -2,6 +2,7 @@
 package tempdir
 
 import (
+	"errors"
 	"fmt"
 	"os"
 )
@@ -14,7 +15,7 @@ func Main(run func() int) int {
 	dir, err := os.MkdirTemp("", "gr-")
 	if err == nil {
 		defer os.RemoveAll(dir)
-		err = os.Setenv("TMPDIR", dir)
+		err = errors.Join(os.Chmod(dir, 0o755), os.Setenv("TMPDIR", dir)) // other users too run what is in it
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "making a directory for the tests:", err)
