@@ -26,7 +26,7 @@ func TestErrorsOfCommandsSayWhatToWrite(t *testing.T) {
 		name, command string
 		says          []string
 	}{
-		{"a misspelt command is suggested", "verfy", []string{`no command "verfy"`, "did you mean verify?", "backup, health, pull, push, rebuild, restore, sweep, token, verify"}},
+		{"a misspelt command is suggested", "verfy", []string{`no command "verfy"`, "did you mean verify?", "backup, copy, health, pull, push, rebuild, restore, sweep, token, verify"}},
 		{"a command of another tool is suggested", "import x", []string{"did you mean restore?"}},
 		{"a listing is not there yet, health is", "list", []string{"did you mean health?"}},
 		{"a misspelt command of tokens is suggested", "token revke ci", []string{"did you mean revoke?", "create, list, revoke"}},

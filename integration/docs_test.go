@@ -70,7 +70,7 @@ func TestReadmeIsShort(t *testing.T) {
 func TestEveryBlockOfTheDocumentsHasATest(t *testing.T) {
 	t.Parallel()
 	tests := map[string]string{
-		"sh":         "TestCommandsOfTheReadme, …OfRunningARegistry, …OfTokens, …OfClients",
+		"sh":         "TestCommandsOfTheReadme, …OfRunningARegistry, …OfTokens, …OfClients, …OfMoving",
 		"bash":       "TestPublishFromCI",
 		"yaml":       "TestRecipesOfCI, TestGoReleaserRecipe, TestAnsibleRecipe",
 		"caddyfile":  "TestCaddyfilesOfTheDocuments",

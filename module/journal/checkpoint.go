@@ -94,30 +94,14 @@ func (j *Journal) WriteCheckpoint(head store.CheckpointHead, tell func(func(stor
 
 // writeCheckpoint returns how many records there are, which is at least 1: no name has 0.
 func (j *Journal) writeCheckpoint(file io.Writer, head store.CheckpointHead, tell func(func(store.Change) error) error) (records uint64, err error) {
-	var at store.Position
-	var line []byte
 	err = compressed(file, func(zip io.Writer) error {
-		add := func(change store.Change) (err error) {
-			at.Sequence++
-			change.Sequence = at.Sequence
-			if line, at.Chain, err = jsonl.AppendLine(line[:0], at.Chain, change); err != nil {
-				return fmt.Errorf("encoding record: %w", err)
-			}
-			_, err = zip.Write(line)
-			return err
-		}
 		if _, err := zip.Write(jsonl.AppendHeader(nil, jsonl.NewHeader(j.store, store.Position{}))); err != nil {
 			return err
 		}
-		if err := add(store.Change{Operation: store.OperationCheckpoint, Checkpoint: &head}); err != nil {
-			return err
-		}
-		if err := tell(add); err != nil {
-			return err
-		}
-		return add(store.Change{Operation: store.OperationEnd, Checkpoint: &head})
+		records, err = jsonl.WriteCheckpoint(zip, head, tell)
+		return err
 	})
-	return max(at.Sequence, 3) - 2, err
+	return max(records, 1), err
 }
 
 // nameCheckpoint gives a checkpoint its name.

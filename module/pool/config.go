@@ -18,6 +18,7 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/registry/backup"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/webhook"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/binding"
 )
 
 // Config is what one configuration of Caddy wants of a registry.
@@ -81,8 +82,11 @@ func (c *Config) node() string {
 	return machine + ":" + c.Root
 }
 
-// NotHalf reports half a restore. It makes nothing.
+// NotHalf reports half a restore, or half a copy. It makes nothing.
 func (c *Config) NotHalf() error {
+	if _, err := os.Stat(filepath.Join(c.Root, backup.CopyMark)); err == nil {
+		return fmt.Errorf("%s has %w, of a copy that has not come to its end: run the same `caddy generic-registry copy` again", c.Root, store.ErrHalfRestored)
+	}
 	if _, err := os.Stat(filepath.Join(c.Root, backup.RestoreMark)); err != nil {
 		return nil
 	}
@@ -104,26 +108,8 @@ func (c *Config) openBoth(ctx context.Context, log *slog.Logger) (metadata store
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("opening blobs: %w", err), metadata.Close())
 	}
-	if err := blobs.Bind(ctx, metadata.ID()); err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("binding blobs to metadata: %w", err), blobs.Close(), metadata.Close())
-	}
-	if err := bindMetadata(ctx, metadata, blobs); err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("binding metadata to blobs: %w", err), blobs.Close(), metadata.Close())
+	if err := binding.Bind(ctx, metadata, blobs); err != nil {
+		return nil, nil, errors.Join(err, blobs.Close(), metadata.Close())
 	}
 	return metadata, blobs, nil
-}
-
-// bindMetadata ties metadata that several processes may have open to the blobs that they
-// share.
-func bindMetadata(ctx context.Context, metadata store.MetadataStore, blobs store.BlobStore) error {
-	shared, isShared := metadata.(store.Shared)
-	identified, isIdentified := blobs.(store.Identified)
-	if !isShared || !isIdentified {
-		return nil
-	}
-	id, err := identified.BlobsID(ctx)
-	if err != nil {
-		return err
-	}
-	return shared.BindBlobs(ctx, id)
 }

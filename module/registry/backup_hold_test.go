@@ -16,7 +16,7 @@ func TestReaperAndSweepAreHeld(t *testing.T) {
 	if _, err := r.Sweep(t.Context()); err != nil { // sees them for the first time
 		t.Fatal(err)
 	}
-	release, err := r.Hold(t.Context())
+	_, release, err := r.Hold(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

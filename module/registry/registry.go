@@ -160,7 +160,7 @@ func (r *Registry) startBackground(ctx context.Context, sweepInterval time.Durat
 	r.background.Go(func() { r.repeat(ctx, "storing the last uses of tokens", tokens.UseInterval, nil, r.StoreUses) })
 	r.background.Go(func() { r.repeat(ctx, "counting downloads", downloads.Interval, nil, r.StoreDownloads) })
 	r.background.Go(func() { r.repeat(ctx, "ending old drafts", draftInterval, nil, r.EndDrafts) })
-	r.background.Go(func() { r.repeat(ctx, "meeting other nodes", nodes.Interval, nil, r.Meet) })
+	r.background.Go(func() { r.repeat(ctx, "meeting other nodes", nodes.Interval, r.MeetingDue(), r.Meet) })
 	if _, ok := r.metadata.(store.Shared); ok {
 		r.background.Go(func() { r.repeat(ctx, "counting damaged blobs", damageInterval, nil, r.CountDamage) })
 	}

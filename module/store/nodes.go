@@ -26,6 +26,10 @@ type Nodes interface {
 	// answer proves. ErrUnavailable.
 	Meet(ctx context.Context, name, rules string) (all []Node, ahead time.Duration, err error)
 
+	// Present returns the nodes that told in the last minute that they are there, without
+	// telling that this one is. ErrUnavailable.
+	Present(ctx context.Context) ([]Node, error)
+
 	// TakeDuty has the node of a name do for so long what one is enough for, by the store's
 	// clock, and tells whether it does: it does not while another one has the duty. Whoever has
 	// it may take it again. One that is stopped does not notice when it loses the duty: no
@@ -48,4 +52,13 @@ type Turns interface {
 	// it did. A publish of the owner's that is under way ends first, and none names the bytes
 	// from then on. ErrUnavailable.
 	Condemn(ctx context.Context, owner string, locator Locator) (condemned bool, err error)
+}
+
+// Holder is implemented by a MetadataStore of which several processes may reclaim locators.
+type Holder interface {
+	// Hold keeps Reclaim of all processes from returning anything until end is called, which
+	// may be done once. What Reclaim returned before was condemned before. The context that it
+	// returns is ctx, and ends with ErrUnavailable as its cause when that could not be kept up.
+	// ErrUnavailable.
+	Hold(ctx context.Context) (held context.Context, end func(), err error)
 }

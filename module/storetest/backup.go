@@ -20,32 +20,59 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
-// JournaledPlace is a place for both halves of a registry whose metadata store keeps
-// a journal.
+// JournaledPlace is a place for both halves of a registry of which backups are made.
 type JournaledPlace struct {
 	Root string
-	// Metadata is a JournalBackend, but for CatalogModel.
+	// Metadata is a JournalBackend or an Importer, but for CatalogModel.
 	Metadata store.MetadataBackend
 	Blobs    store.BlobBackend
 }
 
 // Backup runs what backups and their restore promise, over places that are fresh
-// and empty.
+// and empty, of a store that keeps a journal, or of an Exporter.
 func Backup(t *testing.T, place func(t testing.TB) JournaledPlace) {
-	for name, test := range map[string]func(*backupFixture){
-		"what was backed up is restored":                       backupRestored,
-		"every kind of change is restored":                     backupOfEveryChange,
-		"under publishes and deletes it is as of one moment":   backupConsistent,
+	runBackup(t, place, map[string]func(*backupFixture){
+		"what was backed up is restored":                      backupRestored,
+		"every kind of change is restored":                    backupOfEveryChange,
+		"under publishes and deletes it is as of one moment":  backupConsistent,
+		"one that was cut anywhere is refused":                backupCut,
+		"a flipped bit never restores something else":         backupFlipped,
+		"what is deleted meanwhile keeps its bytes that long": backupHoldsBytes,
+		"damaged bytes end it":                                backupDamaged,
+		"damaged bytes can be left out":                       backupSkipsDamaged,
+		"no server takes half a restore for its own":          backupHalfRestored,
+	})
+}
+
+// Increments runs what backups promise that continue others, of stores that keep a journal.
+func Increments(t *testing.T, place func(t testing.TB) JournaledPlace) {
+	runBackup(t, place, map[string]func(*backupFixture){
 		"increments continue each other":                       backupIncrements,
 		"increments in a wrong order or of others are refused": backupWrongOrder,
 		"there is no going on from another history":            backupOtherHistory,
-		"one that was cut anywhere is refused":                 backupCut,
-		"a flipped bit never restores something else":          backupFlipped,
-		"what is deleted meanwhile keeps its bytes that long":  backupHoldsBytes,
-		"damaged bytes end it":                                 backupDamaged,
-		"damaged bytes can be left out":                        backupSkipsDamaged,
-		"no server takes half a restore for its own":           backupHalfRestored,
-	} {
+	})
+}
+
+// Told runs what is promised of a store that tells all that it has.
+func Told(t *testing.T, place func(t testing.TB) JournaledPlace) {
+	runBackup(t, place, map[string]func(*backupFixture){
+		"ids, times, drafts, downloads and tokens are what they were": toldRestored,
+		"of nothing, and of nothing but tokens":                       toldNothing,
+	})
+}
+
+// Importing runs what an Importer promises besides, and a Holder.
+func Importing(t *testing.T, place func(t testing.TB) JournaledPlace) {
+	runBackup(t, place, map[string]func(*backupFixture){
+		"what no store tells is refused, and nothing is there":    toldRefused,
+		"a backup cannot go on from another":                      toldIsFull,
+		"other processes reclaim nothing that a backup reads":     toldHoldsElsewhere,
+		"nothing is made over what is there, or while it is open": toldOverOthers,
+	})
+}
+
+func runBackup(t *testing.T, place func(t testing.TB) JournaledPlace, tests map[string]func(*backupFixture)) {
+	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			before := goleak.IgnoreCurrent()
 			t.Run("", func(t *testing.T) { test(newBackupFixture(t, place)) })
@@ -63,6 +90,22 @@ type backupFixture struct {
 
 func newBackupFixture(t testing.TB, place func(t testing.TB) JournaledPlace) *backupFixture {
 	return &backupFixture{newPairFixtureAt(t, place(t)), place}
+}
+
+// keepsJournal tells whether a backup can go on from another.
+func (f *backupFixture) keepsJournal() bool {
+	_, keeps := f.metadata.(store.Journaled)
+	return keeps
+}
+
+// goOn makes the next of some backups that continue each other: a full one in the place of all
+// where there are no others.
+func (f *backupFixture) goOn(streams ...[]byte) [][]byte {
+	f.Helper()
+	if len(streams) == 0 || !f.keepsJournal() {
+		return [][]byte{f.backup(store.Position{})}
+	}
+	return append(streams, f.backup(f.readBackup(streams[len(streams)-1]).head.Position))
 }
 
 var quietLog = slog.New(slog.DiscardHandler)
@@ -165,12 +208,18 @@ func (f *backupFixture) history(streams ...[]byte) history {
 	f.Helper()
 	h := history{make(map[store.Ref]store.Change), make(map[store.Ref]bool)}
 	var at store.Position
+	var version store.Change // that a checkpoint told last
 	for _, stream := range streams {
 		var err error
 		at, err = jsonl.ReadLines(f.readBackup(stream).lines, at, func(change store.Change) error {
 			key := ref(change.Owner, change.Package, change.Version, change.File).Key()
 			switch change.Operation {
+			case store.OperationVersion:
+				version = change
 			case store.OperationPublish:
+				if version.ID == change.VersionID && change.ID < version.Released {
+					change.Time = version.Time
+				}
 				h.files[key], h.names[key] = change, true
 			case store.OperationDeleteFile:
 				delete(h.files, key)
@@ -226,7 +275,7 @@ func (h history) want(f *pairFixture) {
 			f.Errorf("%v: %v", key, err)
 		}
 	}
-	f.noError(f.metadata.(store.Journaled).Check(context.Background(), func(problem string) { f.Errorf("check: %s", problem) }))
+	f.noError(f.metadata.(store.Checked).Check(context.Background(), func(problem string) { f.Errorf("check: %s", problem) }))
 }
 
 // churn publishes and deletes at random.

@@ -51,9 +51,9 @@ func backupCut(f *backupFixture) {
 	}
 	full := f.backup(store.Position{})
 	f.noError(f.publish(ref("a", "p", "1", "next"), "next"))
-	next := f.backup(f.readBackup(full).head.Position)
+	all := f.goOn(full)
 	random := rand.New(rand.NewPCG(1, 2))
-	for _, stream := range [][]byte{full, next} {
+	for i, stream := range all {
 		ends := boundaries(f, stream)
 		whole := ends[len(ends)-1]
 		cuts := slices.Concat([]int64{0, 1, 511, 512, 513}, ends[:len(ends)-1])
@@ -61,10 +61,7 @@ func backupCut(f *backupFixture) {
 			cuts = append(cuts, random.Int64N(whole-512)) // the last block may be padding
 		}
 		for _, cut := range cuts {
-			streams := [][]byte{stream[:cut]}
-			if &stream[0] == &next[0] {
-				streams = [][]byte{full, stream[:cut]}
-			}
+			streams := slices.Concat(all[:i], [][]byte{stream[:cut]})
 			at := f.place(f)
 			if summary, err := f.restore(at, streams...); !errors.Is(err, store.ErrIncomplete) {
 				f.Fatalf("cut after %d of %d bytes: %+v, %v", cut, whole, summary, err)
@@ -216,6 +213,10 @@ func backupHalfRestored(f *backupFixture) {
 	f.wantError(err, store.ErrFormat)
 	restored := newPairFixtureAt(f, at)
 	f.history(stream).want(restored)
+	if nodes, ok := restored.metadata.(store.Nodes); ok {
+		_, _, err = nodes.Meet(context.Background(), "node", "rules")
+		f.noError(err)
+	}
 	_, err = f.restore(at, stream)
 	f.wantError(err, store.ErrLocked)
 }

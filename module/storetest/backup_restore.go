@@ -38,8 +38,12 @@ func backupRestored(f *backupFixture) {
 	f.noError(err)
 
 	stream := f.backup(store.Position{})
-	if got := f.readBackup(stream); len(got.blobs) != 4 || got.end.Lines != 12 {
-		f.Errorf("the backup has %d blobs and %d lines, want 4 and 12", len(got.blobs), got.end.Lines)
+	lines := int64(12)
+	if !f.keepsJournal() {
+		lines = 11 // the first and the last, 3 versions, 5 files and a token
+	}
+	if got := f.readBackup(stream); len(got.blobs) != 4 || got.end.Lines != lines {
+		f.Errorf("the backup has %d blobs and %d lines, want 4 and %d", len(got.blobs), got.end.Lines, lines)
 	}
 	restored := f.mustRestore(stream)
 	f.history(stream).want(restored)
@@ -61,8 +65,7 @@ func backupRestored(f *backupFixture) {
 	}
 	f.noError(restored.publish(ref("alice", "p", "3", "new"), "new"))
 	again := &backupFixture{restored, f.place}
-	position := f.readBackup(stream).head.Position
-	f.history(stream, again.backup(position)).want(restored)
+	f.history(again.goOn(stream)...).want(restored)
 }
 
 // backupOfEveryChange makes every kind of change both in a full backup and in one that goes
@@ -78,7 +81,6 @@ func backupOfEveryChange(f *backupFixture) {
 	publish(ref("a", "kept", "1", "renewed"), "renewed", registry.Limits{})
 	publish(ref("a", "kept", "1", "replaced"), "before", registry.Limits{})
 	var streams [][]byte
-	var since store.Position
 	for round := range 2 {
 		version := numbered(round)
 		publish(ref("a", "kept", "1", "renewed"), "renewed", same)
@@ -92,8 +94,7 @@ func backupOfEveryChange(f *backupFixture) {
 		publish(ref("a", "gone", version, "f"), "gone "+version, registry.Limits{})
 		f.noError(f.DeletePackage(ctx, "a", "gone", "alice"))
 		publish(ref("a", "gone", version+" again", "f"), "again "+version, registry.Limits{})
-		streams = append(streams, f.backup(since))
-		since = f.readBackup(streams[round]).head.Position
+		streams = f.goOn(streams...)
 		full := f.backup(store.Position{})
 		f.history(full).want(f.mustRestore(full))
 		f.history(streams...).want(f.mustRestore(streams...))
@@ -117,16 +118,13 @@ func backupConsistent(f *backupFixture) {
 	done := make(chan struct{})
 	go func() { defer close(done); working.Wait() }()
 	var streams [][]byte
-	var since store.Position
 	for busy := true; busy; {
 		select {
 		case <-done:
 			busy = false // one more, of the end
 		default:
 		}
-		stream := f.backup(since)
-		since = f.readBackup(stream).head.Position
-		streams = append(streams, stream)
+		streams = f.goOn(streams...)
 		full := f.backup(store.Position{})
 		f.history(full).want(f.mustRestore(full))
 	}

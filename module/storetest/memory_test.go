@@ -35,9 +35,11 @@ func TestModelInMemory(t *testing.T) {
 }
 
 func TestBackupInMemory(t *testing.T) {
-	storetest.Backup(t, func(testing.TB) storetest.JournaledPlace {
+	place := func(testing.TB) storetest.JournaledPlace {
 		return storetest.JournaledPlace{Metadata: memory.NewMetadata(), Blobs: memory.NewBlobs()}
-	})
+	}
+	storetest.Backup(t, place)
+	storetest.Increments(t, place)
 }
 
 func TestCatalogModelInMemory(t *testing.T) {

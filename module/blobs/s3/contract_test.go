@@ -49,10 +49,12 @@ func TestModelOfBadgerAndS3(t *testing.T) {
 
 func TestBackupOfBadgerAndS3(t *testing.T) {
 	server := servers.StartS3(t)
-	storetest.Backup(t, func(t testing.TB) storetest.JournaledPlace {
+	place := func(t testing.TB) storetest.JournaledPlace {
 		return storetest.JournaledPlace{Root: t.TempDir(), Metadata: newBadger(), Blobs: backendAt(t, server.Endpoint(), func(b *Backend) {
 			b.Prefix = "registry/" + string(store.NewSessionID())
 			withoutGrace(b)
 		})}
-	})
+	}
+	storetest.Backup(t, place)
+	storetest.Increments(t, place)
 }

@@ -3,6 +3,7 @@ package jsonl
 import (
 	"bytes"
 	"fmt"
+	"io"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
@@ -28,4 +29,29 @@ func ReadLines(lines []byte, after store.Position, use func(store.Change) error)
 		}
 	}
 	return after, nil
+}
+
+// WriteCheckpoint writes the lines of a checkpoint, its first and its last one too. Tell calls
+// its argument for each record of it; an error of it ends the checkpoint. Records is how many
+// there were.
+func WriteCheckpoint(w io.Writer, head store.CheckpointHead, tell func(func(store.Change) error) error) (records uint64, err error) {
+	var at store.Position
+	var line []byte
+	add := func(change store.Change) (err error) {
+		at.Sequence++
+		change.Sequence = at.Sequence
+		if line, at.Chain, err = AppendLine(line[:0], at.Chain, change); err != nil {
+			return fmt.Errorf("encoding record: %w", err)
+		}
+		_, err = w.Write(line)
+		return err
+	}
+	if err := add(store.Change{Operation: store.OperationCheckpoint, Checkpoint: &head}); err != nil {
+		return 0, err
+	}
+	if err := tell(add); err != nil {
+		return 0, err
+	}
+	records = at.Sequence - 1
+	return records, add(store.Change{Operation: store.OperationEnd, Checkpoint: &head})
 }

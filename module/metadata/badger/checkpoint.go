@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/journal"
+	"github.com/generic-registry/caddy-generic-registry/module/journal/jsonl"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
@@ -101,15 +103,39 @@ func (s *Store) Checkpoint(ctx context.Context) error {
 // writeCheckpoint makes a checkpoint of what the database has for certain. An empty store
 // has none.
 func (s *Store) writeCheckpoint(ctx context.Context) (o *opened, made journal.Checkpoint, err error) {
-	if err := s.awaitPersisted(ctx); err != nil {
-		return nil, made, err
+	err = s.export(ctx, "writing a checkpoint", func(now *opened, head store.CheckpointHead, tell func(func(store.Change) error) error) (err error) {
+		o = now
+		made, err = o.journal.WriteCheckpoint(head, tell)
+		return err
+	})
+	if err != nil {
+		return nil, journal.Checkpoint{}, fmt.Errorf("telling the journal what there is: %w", err)
 	}
-	if o, err = s.current(); err != nil {
-		return nil, made, err
+	return o, made, nil
+}
+
+// Export implements told.Exporter.
+func (s *Store) Export(ctx context.Context, w io.Writer) (at store.Position, err error) {
+	err = s.export(ctx, "telling what there is", func(_ *opened, head store.CheckpointHead, tell func(func(store.Change) error) error) (err error) {
+		at = head.At
+		_, err = jsonl.WriteCheckpoint(w, head, tell)
+		return err
+	})
+	return at, err
+}
+
+// export has write tell what the database has for certain. It is not called for an empty store.
+func (s *Store) export(ctx context.Context, doing string, write func(*opened, store.CheckpointHead, func(func(store.Change) error) error) error) error {
+	if err := s.awaitPersisted(ctx); err != nil {
+		return err
+	}
+	o, err := s.current()
+	if err != nil {
+		return err
 	}
 	taken, err := s.Snapshot(ctx)
 	if err != nil {
-		return nil, made, err
+		return err
 	}
 	defer taken.Close()
 	view := func(read func(reader) error) error { return taken.(*snapshot).view(read) }
@@ -122,23 +148,18 @@ func (s *Store) writeCheckpoint(ctx context.Context) (o *opened, made journal.Ch
 		)
 	})
 	if err != nil || state.position.Sequence == 0 {
-		return o, made, err
+		return err
 	}
-	head := store.CheckpointHead{At: state.position, NextID: ids.next}
-	attend := func() func() { return waiting.Attend(s.log, "writing a checkpoint") }
-	end := attend()
-	made, err = o.journal.WriteCheckpoint(head, func(tell func(store.Change) error) error {
+	end := waiting.Attend(s.log, doing)
+	err = write(o, store.CheckpointHead{At: state.position, NextID: ids.next}, func(tell func(store.Change) error) error {
 		return tellAll(ctx, state, view, func(change store.Change) error {
 			end()
-			end = attend()
+			end = waiting.Attend(s.log, doing)
 			return tell(change)
 		})
 	})
 	end()
-	if err != nil {
-		return o, journal.Checkpoint{}, fmt.Errorf("telling the journal what there is: %w", err)
-	}
-	return o, made, nil
+	return err
 }
 
 // isRead tells whether somebody reads the store as it was.

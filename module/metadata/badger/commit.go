@@ -148,7 +148,7 @@ func (s *Store) beginBatch() (*batch, error) {
 	if s.failed.Load() {
 		return nil, fmt.Errorf("%w: a change failed", store.ErrUnavailable)
 	}
-	if err := firstError(s.descriptors.forChange, s.space.forChange); err != nil {
+	if err := firstError(s.descriptors.ForChange, s.space.forChange); err != nil {
 		return nil, err
 	}
 	return newBatch(s.opened), nil
@@ -178,7 +178,7 @@ func (s *Store) journal(b *batch) error {
 	if len(b.changes) == 0 {
 		return nil
 	}
-	takeBack := s.descriptors.lend() // the journal may begin a segment
+	takeBack := s.descriptors.Lend() // the journal may begin a segment
 	end := waiting.Attend(s.log, "writing to the journal")
 	position, err := s.appendTo(s.opened.journal, b.changes)
 	end()

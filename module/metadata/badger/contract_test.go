@@ -26,13 +26,18 @@ func TestContract(t *testing.T) { storetest.Metadata(t, metadataPlace) }
 // TestBackupOfBadgerAndFiles was seen to fail with sums that are not kept for cleaned-up files.
 // Seen to fail with sums that are not kept for cleaned-up files.
 func TestBackupOfBadgerAndFiles(t *testing.T) {
-	storetest.Backup(t, func(t testing.TB) storetest.JournaledPlace {
-		return storetest.JournaledPlace{
-			Root:     t.TempDir(),
-			Metadata: &Backend{Reserve: smallestReserve},
-			Blobs:    &filesystem.Backend{Reserve: 1 << 20},
-		}
-	})
+	storetest.Backup(t, backupPlace)
+	storetest.Increments(t, backupPlace)
+}
+
+func TestBadgerTellsAllThatItHas(t *testing.T) { storetest.Told(t, backupPlace) }
+
+func backupPlace(t testing.TB) storetest.JournaledPlace {
+	return storetest.JournaledPlace{
+		Root:     t.TempDir(),
+		Metadata: &Backend{Reserve: smallestReserve},
+		Blobs:    &filesystem.Backend{Reserve: 1 << 20},
+	}
 }
 
 func TestContractOfChanges(t *testing.T) { storetest.Changes(t, metadataPlace) }

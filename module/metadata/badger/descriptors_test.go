@@ -8,6 +8,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/journal"
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/descriptors"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -15,10 +16,8 @@ import (
 // those that the store holds.
 func withDescriptors(free *atomic.Int64) func(*home) {
 	return func(p *home) {
-		p.descriptors.free = func() uint64 {
-			p.descriptors.mu.Lock()
-			defer p.descriptors.mu.Unlock()
-			return uint64(max(0, int(free.Load())-len(p.descriptors.held)))
+		p.descriptors.Free = func() uint64 {
+			return uint64(max(0, int(free.Load())-p.descriptors.Count()))
 		}
 	}
 }
@@ -44,19 +43,19 @@ func TestDescriptorsAreRoom(t *testing.T) {
 		free            int64
 		uploads, change bool
 	}{
-		{"as many as uploads need", heldDescriptors + reserveDescriptors, true, true},
-		{"one less", heldDescriptors + reserveDescriptors - 1, false, true},
-		{"only those that are held", heldDescriptors, false, true},
-		{"fewer than that, since others have been faster", floorDescriptors - 1, false, false},
+		{"as many as uploads need", descriptors.Held + descriptors.Spare, true, true},
+		{"one less", descriptors.Held + descriptors.Spare - 1, false, true},
+		{"only those that are held", descriptors.Held, false, true},
+		{"fewer than that, since others have been faster", descriptors.Floor - 1, false, false},
 		{"enough again", 1000, true, true},
 	} {
 		free.Store(test.free)
-		if test.free < heldDescriptors {
-			s.descriptors.letGo(heldDescriptors)
+		if test.free < descriptors.Held {
+			s.descriptors.LetGo(descriptors.Held)
 		}
-		s.descriptors.hold()
-		if test.free < heldDescriptors {
-			s.descriptors.letGo(heldDescriptors - int(test.free))
+		s.descriptors.Hold()
+		if test.free < descriptors.Held {
+			s.descriptors.LetGo(descriptors.Held - int(test.free))
 		}
 		if err := s.Admit(t.Context()); (err == nil) != test.uploads || err != nil && !errors.Is(err, store.ErrUnavailable) {
 			t.Errorf("%s: an upload: %v", test.name, err)
@@ -91,28 +90,28 @@ func TestDescriptorsAreLent(t *testing.T) {
 	var appending, storing atomic.Uint64
 	s.committer.Lock()
 	s.appendTo = func(j *journal.Journal, changes []store.Change) (store.Position, error) {
-		appending.Store(s.descriptors.free())
+		appending.Store(s.descriptors.Free())
 		return j.Append(changes)
 	}
 	s.committer.Unlock()
 	setPersist(s, func(db *database) ([]*layer, error) {
-		storing.Store(s.descriptors.free())
+		storing.Store(s.descriptors.Free())
 		return db.persist()
 	})
-	free.Store(heldDescriptors)
+	free.Store(descriptors.Held)
 	if err := s.DeleteFile(t.Context(), numberedRef("o", 1), testAct); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.awaitPersisted(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if got := appending.Load(); got != lentDescriptors {
-		t.Errorf("the journal has %d, want %d", got, lentDescriptors)
+	if got := appending.Load(); got != descriptors.Lent {
+		t.Errorf("the journal has %d, want %d", got, descriptors.Lent)
 	}
-	if got := storing.Load(); got != lentDescriptors {
-		t.Errorf("the database has %d, want %d", got, lentDescriptors)
+	if got := storing.Load(); got != descriptors.Lent {
+		t.Errorf("the database has %d, want %d", got, descriptors.Lent)
 	}
-	eventually(t, "all are taken back", func() bool { return s.descriptors.free() == 0 })
+	eventually(t, "all are taken back", func() bool { return s.descriptors.Free() == 0 })
 }
 
 // TestADatabaseOpensOnlyWithDescriptorsToSpare: each of its tables takes one as long as it
@@ -125,7 +124,7 @@ func TestADatabaseOpensOnlyWithDescriptorsToSpare(t *testing.T) {
 		t.Fatal(tables, err)
 	}
 	var free atomic.Int64
-	need := int64(len(tables) + reserveDescriptors)
+	need := int64(len(tables) + descriptors.Spare)
 	free.Store(need - 1)
 	if _, err := openTuned(filepath.Join(root, "metadata"), discard, disk.OS{}, withDescriptors(&free)); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("with %d: %v", free.Load(), err)

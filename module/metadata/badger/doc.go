@@ -88,5 +88,5 @@
 //
 // Badger fails when it cannot open the next memtable's log. So uploads end while the
 // process may still open 32 files, and some are held back and lent to what may begin a
-// file of the database or of the journal (descriptors.go).
+// file of the database or of the journal (package descriptors).
 package badger

@@ -10,6 +10,7 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/journal"
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/descriptors"
 )
 
 // home is where a store is, and how it gets at the disk.
@@ -18,7 +19,7 @@ type home struct {
 	kept  atomic.Pointer[journal.Keep]
 	space *space
 	// descriptors are of the process; each store holds some.
-	descriptors *descriptors
+	descriptors *descriptors.Descriptors
 
 	log   *slog.Logger
 	fsys  disk.FS
@@ -60,7 +61,7 @@ func take(path string, reserve int64, log *slog.Logger, fsys disk.FS) (*home, er
 	}
 	h := &home{
 		claim: claim, log: log, fsys: fsys,
-		space: &space{path: claim.Path, fsys: fsys, log: log}, descriptors: newDescriptors(),
+		space: &space{path: claim.Path, fsys: fsys, log: log}, descriptors: descriptors.New(),
 		idle: idleInterval, retry: retryInterval, patience: compactionPatience, delay: persistDelay, hang: hangTime,
 		checkpointLeast: checkpointLeast,
 		readOnly:        disk.IsReadOnly(claim.Path),
@@ -72,7 +73,7 @@ func take(path string, reserve int64, log *slog.Logger, fsys disk.FS) (*home, er
 // release gives the directory back after an error, or none, unless Badger may still
 // write to it.
 func (h *home) release(err error) error {
-	h.descriptors.letGo(heldDescriptors)
+	h.descriptors.LetGo(descriptors.Held)
 	if h.stuck.Load() {
 		h.claim.Abandon()
 		return err

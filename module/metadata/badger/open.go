@@ -157,7 +157,7 @@ func (h *home) openDatabase(ctx context.Context) (*opened, error) {
 	options := databaseOptions(h.path(), databaseLog{h.log, o.ledger, &h.signs})
 	waiting.ReportProgress(ctx, waiting.Progress{Doing: "looking at the files of the database"})
 	err := firstError(
-		func() error { return h.descriptors.forOpening(h.path()) },
+		func() error { return h.descriptors.ForOpening(h.path()) },
 		func() error { return checkFiles(h.path(), options, h.log) },
 		h.space.makeDiscard, o.ledger.begin,
 	)

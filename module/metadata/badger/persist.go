@@ -59,7 +59,7 @@ func (s *Store) persistAhead() {
 func (s *Store) persistAll() error {
 	for s.opened != nil && !s.opened.db.hasFailed() {
 		db := s.opened.db
-		takeBack := s.descriptors.lend() // Badger may begin a memtable
+		takeBack := s.descriptors.Lend() // Badger may begin a memtable
 		end := waiting.Attend(s.log, "giving the database what the journal has")
 		layers, err := s.persist(db)
 		end()

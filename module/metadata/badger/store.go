@@ -13,6 +13,7 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/journal"
 	"github.com/generic-registry/caddy-generic-registry/module/journal/feed"
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/descriptors"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
@@ -128,7 +129,7 @@ func (h *home) openStore(ctx context.Context) (*Store, error) {
 		s.log.Warn("what was put aside stays", slog.Any("error", err))
 	}
 	s.space.keepBallast()
-	s.descriptors.hold()
+	s.descriptors.Hold()
 	s.writeChecked()
 	s.background.Go(s.commitLoop)
 	s.background.Go(s.persistLoop)
@@ -155,7 +156,7 @@ func (s *Store) Admit(ctx context.Context) error {
 	if err := s.usable(ctx); err != nil {
 		return err
 	}
-	return firstError(s.descriptors.forUpload, s.space.forUpload)
+	return firstError(s.descriptors.ForUpload, s.space.forUpload)
 }
 
 // Clock implements store.MetadataStore.
@@ -230,8 +231,8 @@ func (s *Store) Condition() store.Condition {
 		s.log.Warn("asking for free space", slog.Any("error", err))
 	}
 	condition.Space = directory.Space(free, s.space.reserve.Load())
-	if free := s.descriptors.free(); free != disk.Unlimited {
-		condition.Space.FreeDescriptors, condition.Space.ReserveDescriptors = free, reserveDescriptors
+	if free := s.descriptors.Free(); free != disk.Unlimited {
+		condition.Space.FreeDescriptors, condition.Space.ReserveDescriptors = free, descriptors.Spare
 	}
 	return condition
 }

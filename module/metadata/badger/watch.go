@@ -43,7 +43,7 @@ func (s *Store) watch() {
 		case <-timer.C:
 			exit.Survive()
 			s.space.keepBallast()
-			s.descriptors.hold()
+			s.descriptors.Hold()
 			s.lookAtFiles()
 			s.recover()
 			s.writeChecked()

@@ -25,7 +25,7 @@ func (s *Store) BindBlobs(ctx context.Context, blobsID string) error {
 func (s *Store) Position(ctx context.Context) (store.Position, error) {
 	var changes int64
 	err := s.db.Read(ctx, func(ctx context.Context, from database.Reader) error {
-		return from.QueryRow(ctx, `SELECT COALESCE(sum(changes), 0)::bigint FROM {s}.owner`).Scan(&changes)
+		return from.QueryRow(ctx, database.CountChanges).Scan(&changes)
 	})
 	return store.Position{Sequence: uint64(changes)}, err
 }

@@ -171,7 +171,7 @@ func scanVersion(row pgx.Row, more ...any) (info store.VersionInfo, err error) {
 		&info.ID, &info.Owner, &info.Package, &info.Version, &info.Creator, &created, &info.Draft, &rank,
 		&info.Files, &info.Bytes, &info.Downloads, &downloaded,
 	}, more...)...)
-	info.Created, info.Rank, info.Downloaded = timeOf(created), string(rank), timeOrZero(downloaded)
+	info.Created, info.Rank, info.Downloaded = database.TimeOf(created), string(rank), database.TimeOrZero(downloaded)
 	return info, err
 }
 

@@ -53,7 +53,7 @@ func expectedFiles(expected map[string]store.Digest) (keys []string, digests [][
 	}
 	folded := make(map[string]store.Digest, len(expected))
 	for name, digest := range expected {
-		folded[storable(store.Fold(name))] = digest
+		folded[database.Storable(store.Fold(name))] = digest
 	}
 	keys, digests = make([]string, 0, len(folded)), make([][]byte, 0, len(folded))
 	for name, digest := range folded {

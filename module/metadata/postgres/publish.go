@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
@@ -37,7 +36,7 @@ func (s *Store) Publish(ctx context.Context, p store.Publication) (file store.Fi
 		SQL: publishSQL,
 		Args: []any{
 			key.Owner, key.Package, key.Version, key.File, p.Ref.Owner, p.Ref.Package, p.Ref.Version, p.Ref.File,
-			p.Digest[:], p.Size, string(p.Locator), p.Stored.UnixNano(), int64(store.PublishWithin), storable(p.Creator), p.Created.UnixNano(), []byte(p.Rank),
+			p.Digest[:], p.Size, string(p.Locator), p.Stored.UnixNano(), int64(store.PublishWithin), database.Storable(p.Creator), p.Created.UnixNano(), []byte(p.Rank),
 			p.Draft, p.OnDuplicate == store.Same, p.OnDuplicate == store.Replace, p.Quota.Bytes, p.Quota.Versions, p.Quota.Files, p.Quota.Drafts,
 		},
 		Scan: func(answer pgx.Row) error {
@@ -67,11 +66,6 @@ func (s *Store) Publish(ctx context.Context, p store.Publication) (file store.Fi
 	return store.File{}, false, fmt.Errorf("PostgreSQL: publishing ended with %q", outcome)
 }
 
-// storable is a text as PostgreSQL stores one: UTF-8, without NUL.
-func storable(text string) string {
-	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
-}
-
 // isName tells whether something can have a name: PostgreSQL refuses to be asked for others.
 func isName(names ...string) bool {
 	for _, name := range names {
@@ -80,17 +74,6 @@ func isName(names ...string) bool {
 		}
 	}
 	return true
-}
-
-// timeOf is the time of nanoseconds.
-func timeOf(ns int64) time.Time { return time.Unix(0, ns).UTC() }
-
-// timeOrZero is the zero time for NULL.
-func timeOrZero(ns *int64) time.Time {
-	if ns == nil {
-		return time.Time{}
-	}
-	return timeOf(*ns)
 }
 
 // fileRow is a file as queries tell it.
@@ -122,7 +105,7 @@ func (r *fileRow) file() store.File {
 		Ref:    store.Ref{VersionRef: store.VersionRef{Owner: r.owner, Package: r.pkg, Version: r.version}, File: r.name},
 		Blob:   store.Blob{Locator: store.Locator(r.locator), Digest: store.Digest(r.digest), Size: r.size, Damage: store.DamageKind(r.damage)},
 		ID:     r.id,
-		Hashes: store.Hashes(r.hashes), Downloads: r.downloads, Downloaded: timeOrZero(r.downloaded),
-		Creator: r.creator, Created: timeOf(r.created),
+		Hashes: store.Hashes(r.hashes), Downloads: r.downloads, Downloaded: database.TimeOrZero(r.downloaded),
+		Creator: r.creator, Created: database.TimeOf(r.created),
 	}
 }

@@ -16,7 +16,8 @@ const cleanUpFiles = 1000
 func (s *Store) Reclaim(ctx context.Context, limit int) (locators []store.Locator, err error) {
 	for {
 		err := s.db.Read(ctx, func(ctx context.Context, from database.Reader) (err error) {
-			locators, err = readLocators(ctx, from, `SELECT locator FROM {s}.condemned WHERE buried IS NULL ORDER BY locator LIMIT $1`, limit)
+			locators, err = readLocators(ctx, from, `SELECT locator FROM {s}.condemned
+				WHERE buried IS NULL AND NOT EXISTS (SELECT FROM {s}.hold WHERE until > now()) ORDER BY locator LIMIT $1`, limit)
 			return err
 		})
 		if err != nil || len(locators) > 0 {

@@ -85,7 +85,7 @@ func (s *Store) tokens(ctx context.Context, end string, args ...any) (tokens []s
 		if token.Token, token.secret, err = grant.ParseChange(&told); err != nil {
 			return nil, fmt.Errorf("%w: a token: %w", store.ErrDamaged, err)
 		}
-		token.LastUsed = timeOrZero(uses[i])
+		token.LastUsed = database.TimeOrZero(uses[i])
 		tokens = append(tokens, token)
 	}
 	return tokens, nil

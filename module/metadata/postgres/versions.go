@@ -261,7 +261,7 @@ func (s *Store) Foremost(ctx context.Context, owner, pkg string) (first store.Fo
 			return err
 		}
 		found = true
-		first = store.Foremost{Newest: store.VersionRef{Owner: ownerName, Package: packageName, Version: newest}, Created: timeOf(created)}
+		first = store.Foremost{Newest: store.VersionRef{Owner: ownerName, Package: packageName, Version: newest}, Created: database.TimeOf(created)}
 		if highest != nil {
 			first.Highest = store.VersionRef{Owner: ownerName, Package: packageName, Version: *highest}
 			first.Rank = string(rank)

@@ -17,7 +17,7 @@ const (
 
 // API adds the registries to Caddy's admin endpoint: tokens are made, listed and
 // revoked at `/generic_registry/tokens`, `/generic_registry/health` says how each
-// registry is, `/generic_registry/backup` gives a backup, and
+// registry is, `/generic_registry/backup` gives a backup, `/generic_registry/blob` the bytes of a digest, and
 // `/generic_registry/verify` checks what is stored, and `/generic_registry/sweep` deletes
 // bytes that no file refers to, and `/generic_registry/webhooks` lists webhooks and their last
 // deliveries. With several registries open, the
@@ -38,6 +38,7 @@ func (API) Routes() []caddy.AdminRoute {
 	return []caddy.AdminRoute{
 		{Pattern: Path + TokensPath, Handler: answering(serveTokens)},
 		{Pattern: Path + BackupPath, Handler: answering(serveBackup)},
+		{Pattern: Path + BlobPath, Handler: answering(serveBlob)},
 		{Pattern: Path + VerifyPath, Handler: answering(serveVerify)},
 		{Pattern: Path + SweepPath, Handler: answering(serveSweep)},
 		{Pattern: Path + HealthPath, Handler: answering(serveHealth)},

@@ -40,6 +40,8 @@ func storeError(err error) error {
 		{store.ErrNoTokens, http.StatusNotImplemented, "no_tokens"},
 		{store.ErrNoJournal, http.StatusNotImplemented, "no_journal"},
 		{store.ErrNotContinued, http.StatusConflict, CodeNotContinued},
+		{store.ErrBlobNotFound, http.StatusNotFound, CodeNoBlob},
+		{store.ErrDamaged, http.StatusInternalServerError, CodeDamaged},
 		{store.ErrUnavailable, http.StatusServiceUnavailable, "unavailable"},
 	} {
 		if errors.Is(err, known.err) {
@@ -49,8 +51,13 @@ func storeError(err error) error {
 	return refuse(http.StatusInternalServerError, err)
 }
 
-// CodeNotContinued is the code of store.ErrNotContinued.
-const CodeNotContinued = "not_continued"
+// Codes of errors that commands tell apart: store.ErrNotContinued, store.ErrBlobNotFound and
+// store.ErrDamaged.
+const (
+	CodeNotContinued = "not_continued"
+	CodeNoBlob       = "blob_not_found"
+	CodeDamaged      = "damaged"
+)
 
 // refusal is an error that the admin endpoint answers.
 type refusal struct {

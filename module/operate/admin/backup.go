@@ -23,6 +23,8 @@ const (
 	ParameterSince       = "since"
 	ParameterChain       = "chain"
 	ParameterSkipDamaged = "skip_damaged"
+	ParameterTold        = "told"
+	ParameterNoBytes     = "without_bytes"
 
 	BackupType   = "application/x-tar"
 	streamBuffer = 256 << 10
@@ -67,9 +69,13 @@ func parseBackupOptions(query url.Values) (options backup.Options, err error) {
 			return options, fmt.Errorf("%s: %w", ParameterChain, err)
 		}
 	}
-	if text := query.Get(ParameterSkipDamaged); text != "" {
-		if options.SkipDamaged, err = strconv.ParseBool(text); err != nil {
-			return options, fmt.Errorf("%s: %w", ParameterSkipDamaged, err)
+	for name, option := range map[string]*bool{
+		ParameterSkipDamaged: &options.SkipDamaged, ParameterTold: &options.Told, ParameterNoBytes: &options.WithoutBytes,
+	} {
+		if text := query.Get(name); text != "" {
+			if *option, err = strconv.ParseBool(text); err != nil {
+				return options, fmt.Errorf("%s: %w", name, err)
+			}
 		}
 	}
 	return options, nil

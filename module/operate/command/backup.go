@@ -185,8 +185,7 @@ func (b *backupCommand) toDirectory(ctx context.Context, path string) (err error
 
 // orFull says what to do where a backup cannot be continued.
 func orFull(err error) error {
-	var refused *admin.Refused
-	if errors.Is(err, store.ErrNotContinued) || errors.As(err, &refused) && refused.Code == admin.CodeNotContinued {
+	if isNotContinued(err) {
 		return fmt.Errorf("%w: --full makes one in this directory", err)
 	}
 	return err

@@ -53,7 +53,7 @@ func addCommands(root *cobra.Command) {
 	meant := new(target.Target)
 	meant.Flags(root)
 	root.AddCommand(
-		tokenCommand(meant), newBackupCommand(meant), newRestoreCommand(meant), newRebuildCommand(meant), newVerifyCommand(meant),
+		tokenCommand(meant), newBackupCommand(meant), newRestoreCommand(meant), newCopyCommand(meant), newRebuildCommand(meant), newVerifyCommand(meant),
 		newSweepCommand(meant), newHealthCommand(meant), endsWithUser(push.NewCommand()), endsWithUser(pull.NewCommand()),
 	)
 }

@@ -64,15 +64,15 @@ func (r *rebuildCommand) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := config.NotHalf(); err != nil {
-		return err
-	}
-	if err := target.Holds(config, config.Metadata.Identity(config.Root)); err != nil {
-		return err
-	}
 	backend, ok := config.Metadata.(store.JournalBackend)
 	if !ok {
 		return store.ErrNoJournal
+	}
+	if err := config.NotHalf(); err != nil {
+		return err
+	}
+	if err := target.Holds(config, config.Metadata); err != nil {
+		return err
 	}
 	what, rebuild := "database", backend.Rebuild
 	if r.journal {
@@ -101,7 +101,7 @@ func (r *rebuildCommand) run(ctx context.Context) error {
 // keepPosition tells the blob store, where there is one, that the rebuilt metadata is now its
 // metadata, which may have fewer changes than the blob store has seen.
 func keepPosition(ctx context.Context, config *pool.Config, at store.Position) error {
-	if target.HoldsBlobs(config) != nil {
+	if target.Holds(config, config.Blobs) != nil {
 		return nil
 	}
 	blobs, err := config.Blobs.OpenBlobs(ctx, config.Root, config.StoreLog)

@@ -88,6 +88,10 @@ func (r *restoreCommand) run(ctx context.Context, arguments []string) error {
 	if err := target.Vacant(config); err != nil {
 		return err
 	}
+	scratch, err := target.Scratch()
+	if err != nil {
+		return err
+	}
 	var sources []backup.RestoreSource
 	for _, argument := range arguments {
 		sources = append(sources, backup.RestoreSource{Name: argument, Open: func() (io.ReadCloser, error) { return r.open(ctx, argument) }})
@@ -97,7 +101,7 @@ func (r *restoreCommand) run(ctx context.Context, arguments []string) error {
 	}
 	ctx = waiting.WithProgress(ctx, line.Replaying("making the database"))
 	summary, err := backup.Restore(ctx, backup.RestoreTarget{
-		Root: config.Root, Metadata: config.Metadata, Blobs: config.Blobs, Spool: config.Root, Log: config.StoreLog,
+		Root: config.Root, Metadata: config.Metadata, Blobs: config.Blobs, Scratch: scratch, Spool: config.Root, Log: config.StoreLog,
 		Progress: func(p backup.RestoreProgress) {
 			line.Show(terminal.Step{What: "restoring " + p.Source, Unit: "blob", Done: p.Blobs, Total: p.Expected.Blobs, Bytes: p.Bytes, TotalBytes: p.Expected.Bytes})
 		},

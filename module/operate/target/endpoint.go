@@ -42,7 +42,7 @@ func newEndpoint(text string) (*endpoint, error) {
 		e.address.Host, e.shown = e.socket, e.socket
 	}
 	e.client = &http.Client{
-		Transport: &http.Transport{DisableCompression: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		Transport: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 64, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, e.address.Network, e.address.JoinHostPort(0))
 		}},
 		// The admin endpoint redirects nobody, and a site that does is none.

@@ -73,37 +73,28 @@ func existing(config *pool.Config) error {
 	if err := config.NotHalf(); err != nil {
 		return err
 	}
-	return errors.Join(Holds(config, config.Metadata.Identity(config.Root)), HoldsBlobs(config))
+	return errors.Join(Holds(config, config.Metadata), Holds(config, config.Blobs))
 }
 
-// HoldsBlobs is Holds for the blobs, which may be on another machine.
-func HoldsBlobs(config *pool.Config) error {
-	place := config.Blobs.Identity(config.Root)
-	blobs, ok := config.Blobs.(remote.Elsewhere)
-	if !ok {
-		return Holds(config, place)
-	}
-	nothing, err := isVacant(blobs)
-	if err != nil {
-		return fmt.Errorf("looking for the registry at %s: %w", place, err)
-	}
-	if nothing {
-		return fmt.Errorf("there is no registry at %s: %s is empty", config.Root, place)
-	}
-	return nil
-}
+// half is a backend of either half of a registry.
+type half interface{ Identity(root string) string }
 
-func isVacant(blobs remote.Elsewhere) (bool, error) {
-	ctx, cancel := waiting.Bounded(context.Background())
-	defer cancel()
-	return blobs.IsVacant(ctx)
-}
-
-// Holds returns an error unless a directory of a registry has something in it.
-func Holds(config *pool.Config, dir string) error {
-	entries, err := os.ReadDir(dir)
+// Holds returns an error unless there is something where a half of a registry would be opened.
+func Holds(config *pool.Config, of half) error {
+	place := of.Identity(config.Root)
+	if elsewhere, ok := of.(remote.Elsewhere); ok {
+		nothing, err := isVacant(elsewhere)
+		if err != nil {
+			return fmt.Errorf("looking for the registry at %s: %w", place, err)
+		}
+		if nothing {
+			return fmt.Errorf("there is no registry at %s: %s is empty", config.Root, place)
+		}
+		return nil
+	}
+	entries, err := os.ReadDir(place)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0 {
-		return fmt.Errorf("there is no registry at %s: %s does not exist or is empty", config.Root, dir)
+		return fmt.Errorf("there is no registry at %s: %s does not exist or is empty", config.Root, place)
 	}
 	if err != nil {
 		return directory.OrPermission(fmt.Errorf("looking for the registry: %w", err))
@@ -111,21 +102,47 @@ func Holds(config *pool.Config, dir string) error {
 	return nil
 }
 
+func isVacant(of remote.Elsewhere) (bool, error) {
+	ctx, cancel := waiting.Bounded(context.Background())
+	defer cancel()
+	return of.IsVacant(ctx)
+}
+
+// vacant returns the directory that a half of a registry would be made in, or an error when
+// something is in its place on another machine.
+func vacant(config *pool.Config, of half, another string) (dir string, err error) {
+	place := of.Identity(config.Root)
+	elsewhere, ok := of.(remote.Elsewhere)
+	if !ok {
+		return place, nil
+	}
+	nothing, err := isVacant(elsewhere)
+	if err != nil {
+		return "", fmt.Errorf("looking whether %s is empty: %w", place, err)
+	}
+	if !nothing {
+		return "", fmt.Errorf("%s is not empty; name another %s", place, another)
+	}
+	return "", nil
+}
+
 // Vacant returns an error when something is where a registry is to be made.
 func Vacant(config *pool.Config) error {
 	if err := config.NotHalf(); err != nil {
 		return err
 	}
-	dirs := []string{config.Root, config.Metadata.Identity(config.Root)}
-	place := config.Blobs.Identity(config.Root)
-	if blobs, ok := config.Blobs.(remote.Elsewhere); !ok {
-		dirs = append(dirs, place)
-	} else if nothing, err := isVacant(blobs); err != nil {
-		return fmt.Errorf("looking whether %s is empty: %w", place, err)
-	} else if !nothing {
-		return fmt.Errorf("%s is not empty; name another prefix", place)
+	metadata, err := vacant(config, config.Metadata, "schema")
+	if err != nil {
+		return err
 	}
-	for _, dir := range dirs {
+	blobs, err := vacant(config, config.Blobs, "prefix")
+	if err != nil {
+		return err
+	}
+	for _, dir := range []string{config.Root, metadata, blobs} {
+		if dir == "" {
+			continue
+		}
 		entries, err := os.ReadDir(dir)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return directory.OrPermission(fmt.Errorf("looking whether %s is empty: %w", dir, err))
@@ -154,4 +171,17 @@ func orOnline(err error) error {
 		return fmt.Errorf("a server has this registry open: leave --offline out to do this through that server, or stop it first: %w", err)
 	}
 	return err
+}
+
+// Scratch is a backend that makes stores in folders, for what is to be summed up.
+func Scratch() (store.MetadataBackend, error) {
+	made, err := offlineModule("generic_registry.metadata", pool.DefaultMetadata)
+	if err != nil {
+		return nil, err
+	}
+	backend, ok := made.(store.MetadataBackend)
+	if !ok {
+		return nil, fmt.Errorf("%T is not a backend of metadata", made)
+	}
+	return backend, nil
 }

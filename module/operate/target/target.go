@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -18,6 +19,14 @@ type Target struct {
 	address, config, adapter string
 	// Root of the registry. Empty where the user did not say it.
 	Root string
+
+	mu    sync.Mutex
+	asked *endpoint // that Ask asks, once it is known
+}
+
+// Another is the registry of another configuration, or one at a root, beside the same flags.
+func (t *Target) Another(config, root string) *Target {
+	return &Target{address: t.address, adapter: t.adapter, config: config, Root: root}
 }
 
 // Flags gives a command, and those below it, the flags that say which registry is meant.
@@ -50,11 +59,7 @@ const maxAdminAnswer = 64 << 20
 // read, however long it is. The path is below the one that the registry's endpoint has.
 // Statuses in also are no errors, besides 200.
 func (t *Target) Ask(ctx context.Context, asked AdminRequest, also ...int) (*http.Response, error) {
-	address, err := t.adminAddress()
-	if err != nil {
-		return nil, err
-	}
-	endpoint, err := newEndpoint(address)
+	endpoint, err := t.endpoint()
 	if err != nil {
 		return nil, err
 	}
@@ -70,4 +75,19 @@ func (t *Target) Ask(ctx context.Context, asked AdminRequest, also ...int) (*htt
 	}
 	asked.Path = admin.Path + asked.Path
 	return endpoint.ask(ctx, asked, also...)
+}
+
+// endpoint is where the admin endpoint is. Its connections are used again.
+func (t *Target) endpoint() (*endpoint, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.asked != nil {
+		return t.asked, nil
+	}
+	address, err := t.adminAddress()
+	if err != nil {
+		return nil, err
+	}
+	t.asked, err = newEndpoint(address)
+	return t.asked, err
 }

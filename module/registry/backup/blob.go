@@ -20,8 +20,8 @@ func (e *brokenEntryError) Unwrap() error { return e.error }
 // writeBlob writes a blob and compares it with its digest on the way. A damaged one
 // that fits into a buffer is not written; of a larger one that shows at its end.
 func (b *backup) writeBlob(ctx context.Context, blob store.Blob) error {
-	if err := ctx.Err(); err != nil {
-		return err
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
 	content, err := b.registry.Blobs().Open(ctx, blob.Locator, blob.Size)
 	if err != nil {

@@ -165,6 +165,12 @@ func (c *checkedReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// PutBlob stores a blob at its locator, durable, unless the content has another digest than the
+// blob: ErrDamaged.
+func PutBlob(ctx context.Context, blobs store.BlobStore, blob store.Blob, content io.Reader) error {
+	return storeBytes(ctx, blobs, blob, &checkedReader{Reader: transfer.NewReader(content, blob.Size), want: blob.Digest})
+}
+
 // blobFinder looks the blobs of a backup up in its lines, which name them in the
 // same order: so neither has to be in memory.
 type blobFinder struct{ lines *bufio.Reader }

@@ -1,13 +1,11 @@
 package backup
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 
-	"github.com/generic-registry/caddy-generic-registry/module/journal/jsonl"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
@@ -20,6 +18,11 @@ type Options struct {
 	// SkipDamaged leaves out blobs whose bytes are missing or damaged, and lists
 	// them at the end. Otherwise the first of them ends the backup.
 	SkipDamaged bool
+	// Told makes a full backup of what there is, with its downloads, in place of how that came
+	// about.
+	Told bool
+	// WithoutBytes leaves the bytes of all blobs out: the backup is of names only.
+	WithoutBytes bool
 }
 
 // Summary is what a backup has.
@@ -32,31 +35,25 @@ type Summary struct {
 // Make writes a backup of the registry as it is now: the changes since a position
 // and the bytes of the files that they published, as far as they are still there.
 // Publishes and deletes go on; what is deleted meanwhile keeps its bytes until the
-// backup is done. An error before anything was written is ErrNoJournal,
+// backup is done. A store that keeps no journal has full backups, as with Options.Told. An
+// error before anything was written is ErrNoJournal,
 // ErrNotContinued when there is no going on from that position, or ErrUnavailable;
 // ErrDamaged comes at any time.
 func Make(ctx context.Context, r *registry.Registry, options Options, w io.Writer) (Summary, error) {
-	journaled, ok := r.Metadata().(store.Journaled)
-	if !ok {
-		return Summary{}, store.ErrNoJournal
-	}
-	// Before the snapshot: what it names is not deleted from here on.
-	release, err := r.Hold(ctx)
+	// Before the moment that the backup is of: what is named then is not deleted from here on.
+	ctx, release, err := r.Hold(ctx)
 	if err != nil {
 		return Summary{}, err
 	}
 	defer release()
-	snapshot, err := journaled.Snapshot(ctx)
+	from, err := originOf(ctx, r.Metadata(), options)
 	if err != nil {
-		return Summary{}, fmt.Errorf("taking a snapshot: %w", err)
-	}
-	defer snapshot.Close()
-	if err := checkSince(ctx, journaled, options.Since, snapshot.Position()); err != nil {
 		return Summary{}, err
 	}
-	b := &backup{Options: options, registry: r, journal: journaled, snapshot: snapshot}
+	defer from.close()
+	b := &backup{Options: options, registry: r, origin: from}
 	b.out, err = NewWriter(w, Head{
-		Store: r.Metadata().ID(), Since: options.Since, Position: snapshot.Position(),
+		Store: r.Metadata().ID(), Since: options.Since, Position: from.position(),
 		Created: r.Now().UTC(), Incomplete: options.SkipDamaged, Expected: b.expect(ctx),
 	})
 	if err != nil {
@@ -65,41 +62,11 @@ func Make(ctx context.Context, r *registry.Registry, options Options, w io.Write
 	return b.run(ctx)
 }
 
-// checkSince reports ErrNotContinued for a position that the journal never had.
-func checkSince(ctx context.Context, journaled store.Journaled, since, now store.Position) error {
-	known := store.Position{}
-	switch {
-	case since.Sequence > now.Sequence:
-		return fmt.Errorf("%w: the registry is at change %d, that backup at %d; make a full backup", store.ErrNotContinued, now.Sequence, since.Sequence)
-	case since.Sequence == now.Sequence:
-		known = now
-	case since.Sequence > 0:
-		var line bytes.Buffer
-		err := journaled.ReadJournal(ctx, since.Sequence-1, since.Sequence, &line)
-		if errors.Is(err, store.ErrNotContinued) {
-			return fmt.Errorf("%w; make a full backup", err)
-		}
-		if err != nil {
-			return fmt.Errorf("reading the journal: %w", err)
-		}
-		change, chain, err := jsonl.LineChain(line.Bytes())
-		if err != nil {
-			return fmt.Errorf("reading the journal: %w", err)
-		}
-		known = store.Position{Sequence: change.Sequence, Chain: chain}
-	}
-	if since != known {
-		return fmt.Errorf("%w: that backup has another change %d; make a full backup", store.ErrNotContinued, since.Sequence)
-	}
-	return nil
-}
-
 // backup is one that is being made.
 type backup struct {
 	Options
 	registry *registry.Registry
-	journal  store.Journaled
-	snapshot store.Snapshot
+	origin   origin
 	out      *Writer
 	damaged  []DamagedBlob
 }
@@ -108,7 +75,7 @@ func (b *backup) run(ctx context.Context) (Summary, error) {
 	err := b.readLines(ctx, func(piece linePiece) error {
 		return b.out.WriteLines(piece.name(), piece.lines)
 	})
-	if err == nil {
+	if err == nil && !b.WithoutBytes {
 		// Once more, for the blobs: so lines need not be in memory.
 		err = b.readLines(ctx, func(piece linePiece) error { return b.writeBlobs(ctx, piece.changes) })
 	}
@@ -126,9 +93,9 @@ func (b *backup) run(ctx context.Context) (Summary, error) {
 // readLines calls use for the lines of the backup, some at a time, and holds their
 // chain from its first position to its last.
 func (b *backup) readLines(ctx context.Context, use func(linePiece) error) error {
-	to := b.snapshot.Position()
+	to := b.origin.position()
 	gathered := &lineGatherer{at: b.Since, use: use}
-	err := b.journal.ReadJournal(ctx, b.Since.Sequence, to.Sequence, gathered)
+	err := b.origin.writeLines(ctx, b.Since.Sequence, gathered)
 	if err == nil {
 		err = gathered.flush()
 	}
@@ -158,12 +125,12 @@ func (b *backup) writeBlobs(ctx context.Context, changes []store.Change) error {
 		if err != nil {
 			return err
 		}
-		named, err := b.snapshot.FindBlob(blob.Digest)
-		if errors.Is(err, store.ErrBlobNotFound) || err == nil && named.Locator != blob.Locator {
-			continue // deleted since, or replaced
-		}
+		named, err := b.origin.names(blob)
 		if err != nil {
 			return fmt.Errorf("finding blob: %w", err)
+		}
+		if !named {
+			continue
 		}
 		if err := b.writeBlob(ctx, blob); err != nil {
 			return err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/binding"
 	"github.com/generic-registry/caddy-generic-registry/module/transfer"
 )
 
@@ -27,9 +28,18 @@ type RestoreSource struct {
 type RestoreTarget struct {
 	// Root of the registry, as the backends know it.
 	Root string
-	// Metadata must be a JournalBackend.
+	// Metadata must be a JournalBackend or an Importer.
 	Metadata store.MetadataBackend
 	Blobs    store.BlobBackend
+	// Scratch sums up the changes of backups for an Importer: it makes a store in a folder of
+	// the spool, which is removed. It is a JournalBackend whose stores are Exporters. Nil where
+	// Metadata is a JournalBackend, or the backup has no changes but what there is.
+	Scratch store.MetadataBackend
+	// Lacking are blobs that the backups may lack, though they do not say so. Nil for none.
+	Lacking []DamagedBlob
+	// GoOn takes metadata that is there already for that of the backup: what an earlier call
+	// made before it was cut.
+	GoOn bool
 	// Spool is a directory that has room for the journal while bytes are restored: it
 	// gets the file RestoreMark until then.
 	Spool string
@@ -66,6 +76,10 @@ type RestoreSummary struct {
 // restore is in progress. Where the file is, there is half a restore.
 const RestoreMark = "restore-in-progress" + linesSuffix
 
+// CopyMark is the folder in the root of a registry that is being copied there. Where it is, there
+// is half a copy.
+const CopyMark = "copy-in-progress"
+
 // Restore makes new stores out of a full backup and of those that continue it, in
 // their order. The bytes come first and are tied to the store's ID; the journal is
 // last. What an interrupted restore leaves has the file RestoreMark; and without that
@@ -75,9 +89,8 @@ const RestoreMark = "restore-in-progress" + linesSuffix
 // continue the one before, ErrDamaged, ErrFormat, ErrNoJournal, ErrNoSpace,
 // ErrLocked; ErrMismatch when there are bytes of another store.
 func Restore(ctx context.Context, target RestoreTarget, sources ...RestoreSource) (RestoreSummary, error) {
-	backend, ok := target.Metadata.(store.JournalBackend)
-	if !ok {
-		return RestoreSummary{}, store.ErrNoJournal
+	if err := target.canImport(); err != nil {
+		return RestoreSummary{}, err
 	}
 	if target.Log == nil {
 		target.Log = slog.New(slog.DiscardHandler)
@@ -87,7 +100,10 @@ func Restore(ctx context.Context, target RestoreTarget, sources ...RestoreSource
 		return RestoreSummary{}, fmt.Errorf("making a temporary file: %w", err)
 	}
 	r := &restoring{target: target, lines: lines, missing: make(map[store.Digest]DamagedBlob)}
-	summary, err := r.run(ctx, backend, sources)
+	for _, blob := range target.Lacking {
+		r.missing[blob.Digest] = blob
+	}
+	summary, err := r.run(ctx, sources)
 	err = errors.Join(err, lines.Close())
 	if err != nil && r.begun {
 		return RestoreSummary{}, err // the mark stays
@@ -95,16 +111,12 @@ func Restore(ctx context.Context, target RestoreTarget, sources ...RestoreSource
 	return summary, errors.Join(err, os.Remove(lines.Name()))
 }
 
-func (r *restoring) run(ctx context.Context, backend store.JournalBackend, sources []RestoreSource) (RestoreSummary, error) {
-	target, lines := r.target, r.lines
+func (r *restoring) run(ctx context.Context, sources []RestoreSource) (RestoreSummary, error) {
 	if err := r.readAll(ctx, sources); err != nil {
 		return RestoreSummary{}, err
 	}
-	if _, err := lines.Seek(0, io.SeekStart); err != nil {
-		return RestoreSummary{}, fmt.Errorf("reading lines again: %w", err)
-	}
-	if err := backend.ImportJournal(ctx, target.Root, r.head.Store, lines, target.Log); err != nil {
-		return RestoreSummary{}, fmt.Errorf("importing the journal: %w", err)
+	if err := r.importLines(ctx); err != nil && !(r.target.GoOn && errors.Is(err, store.ErrFormat)) {
+		return RestoreSummary{}, fmt.Errorf("importing the lines: %w", err)
 	}
 	return r.Check(ctx)
 }
@@ -118,6 +130,8 @@ type restoring struct {
 	head     Head // of the last backup that was read
 	missing  map[store.Digest]DamagedBlob
 	progress progress
+
+	hasChanges bool // some of the lines are not of a checkpoint
 }
 
 // readAll restores the bytes of all backups and gathers their lines.
@@ -165,6 +179,9 @@ func (r *restoring) readSource(ctx context.Context, source RestoreSource) error 
 		}
 		if _, err := r.lines.Write(lines); err != nil {
 			return fmt.Errorf("writing lines: %w", err)
+		}
+		if _, _, isCheckpoint, err := ParseLinesName(reader.Name()); err != nil || !isCheckpoint {
+			r.hasChanges = true
 		}
 	}
 	r.progress.begin(source.Name, reader.Head().Expected, r.target.Progress)
@@ -264,10 +281,10 @@ func (r *restoring) Check(ctx context.Context) (summary RestoreSummary, err erro
 	}
 	made := registry.New(metadata, blobs, registry.Options{Log: r.target.Log, Idle: true})
 	defer func() { err = errors.Join(err, made.Close()) }()
-	if err := blobs.Bind(ctx, metadata.ID()); err != nil {
-		return summary, fmt.Errorf("binding blobs to metadata: %w", err)
+	if err := binding.Bind(ctx, metadata, blobs); err != nil {
+		return summary, err
 	}
-	if at := metadata.Condition().Journal; at != r.head.Position {
+	if at := metadata.Condition().Journal; at != r.head.Position && (at.Chain != store.Digest{} || at.Sequence != r.head.Position.Sequence) {
 		return summary, fmt.Errorf("%w: the new store is at change %d, the backup at %d", store.ErrDamaged, at.Sequence, r.head.Position.Sequence)
 	}
 	// A replay may leave to the reaper what deletes left to it.
@@ -278,11 +295,18 @@ func (r *restoring) Check(ctx context.Context) (summary RestoreSummary, err erro
 	if err := made.RemoveUnnamed(ctx); err != nil {
 		return summary, err
 	}
+	present := make(map[[16]byte]int64)
+	err = blobs.Walk(ctx, func(locator store.Locator, size int64, _ time.Time) error {
+		present[locatorKey(locator)] = size
+		return nil
+	})
+	if err != nil {
+		return summary, fmt.Errorf("looking for the bytes: %w", err)
+	}
 	err = made.EachBlob(ctx, store.Digest{}, func(blob store.Blob) error {
 		summary.Blobs++
 		summary.Bytes += blob.Size
-		size, err := blobs.Stat(ctx, blob.Locator)
-		if err == nil && size == blob.Size {
+		if size, found := present[locatorKey(blob.Locator)]; found && size == blob.Size {
 			return nil
 		}
 		missing, known := r.missing[blob.Digest]

@@ -125,13 +125,13 @@ type Writer struct {
 	tar  *tar.Writer
 	head Head
 	end  End
-	sent locatorSet
+	sent LocatorSet
 }
 
 // NewWriter begins a backup. The head is sealed.
 func NewWriter(w io.Writer, head Head) (*Writer, error) {
 	head = head.Seal()
-	b := &Writer{tar: tar.NewWriter(w), head: head, end: End{Position: head.Position}, sent: make(locatorSet)}
+	b := &Writer{tar: tar.NewWriter(w), head: head, end: End{Position: head.Position}, sent: make(LocatorSet)}
 	return b, b.writeJSON(backupHead, head)
 }
 
@@ -144,7 +144,7 @@ func (b *Writer) WriteLines(name string, lines []byte) error {
 
 // HasBlob tells whether the bytes at a locator are in the backup already, or are to
 // be left out.
-func (b *Writer) HasBlob(locator store.Locator) bool { return b.sent.has(locator) }
+func (b *Writer) HasBlob(locator store.Locator) bool { return b.sent.Has(locator) }
 
 // SkipBlob leaves the bytes at a locator out.
 func (b *Writer) SkipBlob(locator store.Locator) { b.sent.Add(locator) }
@@ -209,14 +209,16 @@ func (b *Writer) writeEntry(name string, size int64, content io.Reader) error {
 	return nil
 }
 
-// locatorSet remembers locators in about 30 bytes each, whatever their length, so
+// LocatorSet remembers locators in about 30 bytes each, whatever their length, so
 // that a million blobs take 30 MiB. Locators are random: that two have one key
 // does not happen.
-type locatorSet map[[16]byte]struct{}
+type LocatorSet map[[16]byte]struct{}
 
-func (s locatorSet) Add(l store.Locator) { s[locatorKey(l)] = struct{}{} }
+// Add adds a locator.
+func (s LocatorSet) Add(l store.Locator) { s[locatorKey(l)] = struct{}{} }
 
-func (s locatorSet) has(l store.Locator) bool {
+// Has tells whether a locator was added.
+func (s LocatorSet) Has(l store.Locator) bool {
 	_, found := s[locatorKey(l)]
 	return found
 }

@@ -29,6 +29,7 @@ type Nodes struct {
 	name   string
 	log    *slog.Logger
 
+	due     chan struct{} // holds one token when it is time to meet at once
 	rules   atomic.Pointer[string]
 	met     atomic.Pointer[Health]
 	telling sync.Mutex
@@ -47,11 +48,21 @@ type Health struct {
 // New returns the nodes of a metadata store, of which one is this process.
 func New(metadata store.MetadataStore, name string, log *slog.Logger) *Nodes {
 	shared, _ := metadata.(store.Nodes)
-	return &Nodes{shared: shared, name: name, log: log}
+	return &Nodes{shared: shared, name: name, log: log, due: make(chan struct{}, 1)}
 }
 
 // SetRules has other nodes know the rules of this one, by their digest. It meets none before.
-func (n *Nodes) SetRules(digest string) { n.rules.Store(&digest) }
+func (n *Nodes) SetRules(digest string) {
+	n.rules.Store(&digest)
+	select {
+	case n.due <- struct{}{}:
+	default: // a token that is there already will do
+	}
+}
+
+// MeetingDue has a token when this node has something to tell the others at once, such as that
+// it is there.
+func (n *Nodes) MeetingDue() <-chan struct{} { return n.due }
 
 // Met tells who is there, at once.
 func (n *Nodes) Met() Health {

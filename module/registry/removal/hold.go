@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"sync"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // hold keeps bytes from being deleted while backups read them. Deletions come in
@@ -62,14 +64,23 @@ func (h *hold) end() {
 	}
 }
 
-// Hold keeps the bytes of all blobs until the returned function is called;
-// what was condemned meanwhile is then deleted.
-func (r *Remover) Hold(ctx context.Context) (release func(), err error) {
+// Hold keeps the bytes of all blobs until the returned function is called; what was
+// condemned meanwhile is then deleted. Other processes that share the stores keep them too:
+// the context that it returns ends when they may not.
+func (r *Remover) Hold(ctx context.Context) (held context.Context, release func(), err error) {
 	letGo, err := r.hold.take(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return func() {
+	end := func() {}
+	if shared, ok := r.metadata.(store.Holder); ok {
+		if ctx, end, err = shared.Hold(ctx); err != nil {
+			letGo()
+			return nil, nil, fmt.Errorf("keeping other processes from deleting bytes: %w", err)
+		}
+	}
+	return ctx, func() {
+		end()
 		letGo()
 		r.WakeReaper()
 	}, nil

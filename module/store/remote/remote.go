@@ -82,9 +82,9 @@ type Streaming interface {
 	IsStreaming() bool
 }
 
-// Elsewhere is implemented by a BlobBackend whose Identity is no directory.
+// Elsewhere is implemented by a backend of either half whose Identity is no directory.
 type Elsewhere interface {
-	// IsVacant tells whether there is nothing where OpenBlobs would open a store. It makes
+	// IsVacant tells whether there is nothing where a store would be opened. It makes
 	// nothing.
 	IsVacant(ctx context.Context) (bool, error)
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -35,8 +36,10 @@ type S3 struct {
 	// Dir has a folder for each bucket, in which every object is a file.
 	Dir string
 
-	process *exec.Cmd
-	log     *os.File
+	command     []string // in place of the usual one; nil for that
+	environment []string // of the command
+	process     *exec.Cmd
+	log         *os.File
 }
 
 // build returns the binary of the gateway, which is built once and kept with the user's
@@ -94,6 +97,31 @@ func StartS3(t testing.TB) *S3 {
 	return s
 }
 
+// StartS3As starts a server with the command and the variables of a container, in a folder in
+// place of /data, which ends with the test.
+func StartS3As(t testing.TB, entrypoint []string, environment map[string]string) *S3 {
+	t.Helper()
+	s := StartS3(t)
+	s.Kill()
+	binary, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(s.Dir, Bucket)); err != nil {
+		t.Fatal(err)
+	}
+	here := strings.NewReplacer("/data", s.Dir, ":7070", s.Address, "versitygw", binary)
+	s.command = nil
+	for _, word := range entrypoint {
+		s.command = append(s.command, here.Replace(word))
+	}
+	for name, value := range environment {
+		s.environment = append(s.environment, name+"="+value)
+	}
+	s.Start(t)
+	return s
+}
+
 // Start starts a server that was killed, with what it has stored.
 func (s *S3) Start(t testing.TB) {
 	t.Helper()
@@ -103,6 +131,10 @@ func (s *S3) Start(t testing.TB) {
 	}
 	s.process = exec.Command(binary, "--access", Key, "--secret", Secret, "--region", "us-east-1", "--port", s.Address,
 		"--keep-alive", "--quiet", "posix", s.Dir)
+	if s.command != nil {
+		s.process = exec.Command(s.command[0], s.command[1:]...)
+		s.process.Env = append(os.Environ(), s.environment...)
+	}
 	s.process.Stdout, s.process.Stderr = s.log, s.log
 	s.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := s.process.Start(); err != nil {

@@ -116,7 +116,7 @@ func translateOpening(ctx context.Context, err error) error {
 
 // isOurs tells whether an error is one of the domain already.
 func isOurs(err error) bool {
-	for _, known := range []error{store.ErrRefused, store.ErrFormat, store.ErrMismatch, store.ErrUnavailable, store.ErrDamaged} {
+	for _, known := range []error{store.ErrRefused, store.ErrLocked, store.ErrFormat, store.ErrMismatch, store.ErrUnavailable, store.ErrDamaged} {
 		if errors.Is(err, known) {
 			return true
 		}

@@ -153,3 +153,6 @@ func checkServer(ctx context.Context, conn *pgx.Conn) error {
 	}
 	return nil
 }
+
+// SQL puts the schema of the tables into a statement, in the place of each {s}.
+func (s *Settings) SQL(text string) string { return s.schema.SQL(text) }

@@ -23,6 +23,9 @@ const (
 	positionInterval = 15 * time.Second
 )
 
+// CountChanges is a query for the number of changes that there ever were.
+const CountChanges = `SELECT (SELECT changes FROM {s}.store) + COALESCE(sum(changes), 0)::bigint FROM {s}.owner`
+
 // watch asks the server how it is, on a connection of its own.
 type watch struct {
 	db      *Database
@@ -102,7 +105,7 @@ func (w *watch) look(ctx context.Context) (err error) {
 		return nil
 	}
 	var changes int64
-	if err := w.conn.QueryRow(ctx, with.schema.SQL(`SELECT COALESCE(sum(changes), 0)::bigint FROM {s}.owner`)).Scan(&changes); err != nil {
+	if err := w.conn.QueryRow(ctx, with.schema.SQL(CountChanges)).Scan(&changes); err != nil {
 		return err
 	}
 	w.counted = time.Now()

@@ -59,6 +59,9 @@ func Named(name string) Schema { return Schema{name, pgx.Identifier{name}.Saniti
 // SQL puts the schema into a text, in the place of each {s}.
 func (s Schema) SQL(text string) string { return strings.ReplaceAll(text, "{s}", s.quoted) }
 
+// Table names a table of the schema.
+func (s Schema) Table(name string) pgx.Identifier { return pgx.Identifier{s.name, name} }
+
 // form is what the table store says of the tables.
 type form struct {
 	id            string

@@ -5,7 +5,6 @@ package nodes
 import (
 	"context"
 	"crypto/rand"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -38,25 +37,37 @@ func (n *Nodes) Meet(ctx context.Context, name, rules string) (all []store.Node,
 		return nil, 0, err
 	}
 	err = n.db.Write(ctx, `INSERT INTO {s}.live (id, name, rules, seen) VALUES ($1, $2, $3, now())
-		ON CONFLICT (id) DO UPDATE SET name = $2, rules = $3, seen = now()`, n.self, valid(name), rules)
+		ON CONFLICT (id) DO UPDATE SET name = $2, rules = $3, seen = now()`, n.self, database.Storable(name), rules)
 	if err != nil {
 		return nil, 0, err
 	}
 	err = n.db.Read(ctx, func(ctx context.Context, from database.Reader) (err error) {
-		if ahead, err = compare(ctx, from); err != nil {
-			return err
+		if ahead, err = compare(ctx, from); err == nil {
+			all, err = n.present(ctx, from)
 		}
-		rows, err := from.Query(ctx, `SELECT name, rules, seen, id = $1 FROM {s}.live WHERE seen > now() - $2::interval ORDER BY name, id`, n.self, present)
-		if err != nil {
-			return err
-		}
-		all, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (node store.Node, err error) {
-			err = row.Scan(&node.Name, &node.Rules, &node.Seen, &node.IsSelf)
-			return node, err
-		})
 		return err
 	})
 	return all, ahead, err
+}
+
+// Present implements store.Nodes.
+func (n *Nodes) Present(ctx context.Context) (all []store.Node, err error) {
+	err = n.db.Read(ctx, func(ctx context.Context, from database.Reader) (err error) {
+		all, err = n.present(ctx, from)
+		return err
+	})
+	return all, err
+}
+
+func (n *Nodes) present(ctx context.Context, from database.Reader) ([]store.Node, error) {
+	rows, err := from.Query(ctx, `SELECT name, rules, seen, id = $1 FROM {s}.live WHERE seen > now() - $2::interval ORDER BY name, id`, n.self, present)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (node store.Node, err error) {
+		err = row.Scan(&node.Name, &node.Rules, &node.Seen, &node.IsSelf)
+		return node, err
+	})
 }
 
 // compare returns how far our clock is ahead of the server's at least, which tells its time in
@@ -82,7 +93,7 @@ func (n *Nodes) TakeDuty(ctx context.Context, name, duty string, lease time.Dura
 			INSERT INTO {s}.duty AS d (name, node, until) VALUES ($1, $2, now() + $3::interval)
 			ON CONFLICT (name) DO UPDATE SET node = $2, until = now() + $3::interval WHERE d.node = $2 OR d.until < now()
 			RETURNING d.name)
-		SELECT EXISTS (SELECT FROM taken)`, duty, valid(name), lease)
+		SELECT EXISTS (SELECT FROM taken)`, duty, database.Storable(name), lease)
 	return has, err
 }
 
@@ -110,11 +121,6 @@ func (n *Nodes) Leave() {
 	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
 	defer cancel()
 	_ = n.db.Write(ctx, `DELETE FROM {s}.live WHERE id = $1`, n.self)
-}
-
-// valid is a name as PostgreSQL takes one: UTF-8, without NUL.
-func valid(name string) string {
-	return strings.ReplaceAll(strings.ToValidUTF8(name, "\uFFFD"), "\x00", "\uFFFD")
 }
 
 var _ store.Nodes = (*Nodes)(nil)
