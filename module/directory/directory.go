@@ -48,7 +48,7 @@ func Take(path, layout string, version int) (*Claim, error) {
 	if err := keepPrivate(path); err != nil {
 		return nil, err
 	}
-	lock, err := takeLock(filepath.Join(path, lockFile), os.O_CREATE|os.O_RDWR)
+	lock, err := takeLock(filepath.Join(path, lockFile), os.O_CREATE|os.O_RDONLY) // which a read-only file system allows
 	if errors.Is(err, store.ErrLocked) {
 		return nil, fmt.Errorf("%w: %s; stop that process, or give each its own root", store.ErrLocked, path)
 	}
