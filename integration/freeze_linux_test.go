@@ -13,7 +13,7 @@ import (
 
 // freeze stops a process and waits until each of its threads is stopped. One that
 // is in a system call stops when that is over: so from then on no write and no sync
-// is under way, and what the process said before is all that it will ever say.
+// is in progress, and what the process said before is all that it will ever say.
 func freeze(t testing.TB, process int) {
 	t.Helper()
 	if err := unix.Kill(process, unix.SIGSTOP); err != nil {

@@ -305,7 +305,7 @@ func TestARegistryMovesUnderPublishes(t *testing.T) {
 			shown := source.shown()
 			source.stop()
 			output = source.mustMove(to)
-			if !strings.Contains(output, "source and target are equal") || !strings.Contains(output, "the source was needed stopped for") {
+			if !strings.Contains(output, "source and target are equal") || !strings.Contains(output, "the source had to be stopped for") {
 				t.Errorf("the last run says\n%s", output)
 			}
 			t.Log(output)

@@ -392,7 +392,7 @@ func (c *cluster) query(sql string) (texts []string) {
 
 // settled waits until PostgreSQL has ended what nodes that are gone have sent to it.
 func (c *cluster) settled() {
-	c.eventually("no change is under way", func() bool {
+	c.eventually("no change is in progress", func() bool {
 		return len(c.query(`SELECT pid::text FROM pg_stat_activity WHERE xact_start IS NOT NULL AND backend_type = 'client backend' AND pid <> pg_backend_pid()`)) == 0
 	})
 }

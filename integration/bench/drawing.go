@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// drawing is an SVG image under way.
+// drawing is an SVG image in progress.
 type drawing struct{ strings.Builder }
 
 const chartStyle = `

@@ -29,11 +29,11 @@ func Full(err error) error {
 	return err
 }
 
-// NotWritten judges why nothing was written: ErrNoSpace, and whatever else a disk says, which
-// is ErrUnavailable until it takes writes again.
+// NotWritten judges an error of a write that changes nothing anybody knows of: ErrNoSpace, or
+// ErrUnavailable where the system refuses, such as a disk that fails or was made read-only.
 func NotWritten(err error) error {
 	err = Full(err)
-	if errors.Is(err, store.ErrNoSpace) || errors.Is(err, store.ErrUnavailable) {
+	if errors.Is(err, store.ErrNoSpace) || errors.Is(err, store.ErrUnavailable) || !IsRefusal(err) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", store.ErrUnavailable, err)

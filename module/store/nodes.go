@@ -49,7 +49,7 @@ type Turns interface {
 	Turn(ctx context.Context, id SessionID) (turn int64, err error)
 
 	// Condemn has bytes be deleted, as Reclaim says, unless a blob has them, and tells whether
-	// it did. A publish of the owner's that is under way ends first, and none names the bytes
+	// it did. A publish of the owner's that is in progress ends first, and none names the bytes
 	// from then on. ErrUnavailable.
 	Condemn(ctx context.Context, owner string, locator Locator) (condemned bool, err error)
 }

@@ -55,7 +55,7 @@ func (r *faultRun) checkFiles(when string, others ...func(store.Ref, string, err
 // that it does.
 func (r *faultRun) checkTidy(step string) {
 	if left := r.names(r.place.Uploads); len(left) != r.uploading {
-		r.violate("%s: %d uploads are on disk, %d are under way", step, len(left), r.uploading)
+		r.violate("%s: %d uploads are on disk, %d are in progress", step, len(left), r.uploading)
 	}
 	switch step {
 	case reapStep.name:

@@ -302,7 +302,7 @@ func pairCrashed(f *pairFixture) {
 		f.noError(err)
 	}
 	if count := f.blobCount(); count != 2 {
-		f.Fatalf("%d blobs after sweeps at once, want 2: the upload may be under way", count)
+		f.Fatalf("%d blobs after sweeps at once, want 2: the upload may be in progress", count)
 	}
 	f.sweepLater(1)
 	if count := f.blobCount(); count != 2 {

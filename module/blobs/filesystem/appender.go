@@ -28,7 +28,7 @@ func (a *appender) append(p []byte) (int, error) {
 	a.allowance.written(int64(n))
 	a.size += int64(n)
 	if err != nil {
-		return n, fmt.Errorf("writing file: %w", directory.Full(err))
+		return n, fmt.Errorf("writing file: %w", directory.NotWritten(err))
 	}
 	return n, a.flush()
 }
@@ -40,7 +40,7 @@ func (a *appender) flush() error {
 		return nil
 	}
 	if err := a.file.Flush(a.flushed, bytes); err != nil {
-		return fmt.Errorf("flushing file: %w", directory.Full(err))
+		return fmt.Errorf("flushing file: %w", directory.NotWritten(err))
 	}
 	a.flushed = a.size
 	return nil

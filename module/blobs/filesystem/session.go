@@ -78,10 +78,10 @@ func (s *Store) createEmpty(place string) error {
 	err := s.entries.Give(func() error {
 		file, err := s.fsys.Create(place)
 		if err != nil {
-			return fmt.Errorf("creating file: %w", directory.Full(err))
+			return fmt.Errorf("creating file: %w", directory.NotWritten(err))
 		}
 		made = true
-		return directory.Full(file.Close())
+		return directory.NotWritten(file.Close())
 	}, folder)
 	if err != nil && made {
 		err = errors.Join(err, s.fsys.Remove(place))
@@ -102,7 +102,7 @@ func (s *Store) saveSession(session store.Session, write func(fsys disk.FS, name
 	defer s.saving.Unlock()
 	s.doubtful.Store(session.ID, true)
 	if err := write(s.fsys, s.sessionFile(session.ID), string(text)+"\n"); err != nil {
-		return fmt.Errorf("saving the session: %w", directory.Full(err))
+		return fmt.Errorf("saving the session: %w", directory.NotWritten(err))
 	}
 	s.doubtful.Delete(session.ID)
 	return nil

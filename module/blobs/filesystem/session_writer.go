@@ -41,7 +41,7 @@ func (s *Store) ContinueSession(ctx context.Context, session store.Session) (sto
 	w := &sessionWriter{store: s, appender: appender{allowance: allowance, size: session.Offset, flushed: session.Offset}}
 	if w.file, err = s.fsys.Append(place); err != nil {
 		allowance.end()
-		return nil, fmt.Errorf("opening file: %w", directory.Full(err))
+		return nil, fmt.Errorf("opening file: %w", directory.NotWritten(err))
 	}
 	if info.Size() == session.Offset {
 		return w, nil
@@ -49,7 +49,7 @@ func (s *Store) ContinueSession(ctx context.Context, session store.Session) (sto
 	// What was not saved: a power cut may have left anything there.
 	w.dirty = true
 	if err := w.file.Truncate(session.Offset); err != nil {
-		return nil, errors.Join(fmt.Errorf("cutting off what was not saved: %w", directory.Full(err)), w.Close())
+		return nil, errors.Join(fmt.Errorf("cutting off what was not saved: %w", directory.NotWritten(err)), w.Close())
 	}
 	return w, nil
 }
@@ -86,7 +86,7 @@ func (w *sessionWriter) save(session store.Session) error {
 	}
 	if w.dirty {
 		if err := w.file.Sync(); err != nil {
-			return fmt.Errorf("syncing file: %w", directory.Full(err))
+			return fmt.Errorf("syncing file: %w", directory.NotWritten(err))
 		}
 		w.dirty = false
 	}
@@ -104,7 +104,7 @@ func (w *sessionWriter) Close() error {
 	w.closed = true
 	w.allowance.end()
 	if err := w.file.Close(); err != nil {
-		return fmt.Errorf("closing file: %w", directory.Full(err))
+		return fmt.Errorf("closing file: %w", directory.NotWritten(err))
 	}
 	return nil
 }

@@ -68,7 +68,7 @@ func (s *Store) CreateAt(ctx context.Context, locator store.Locator, size int64)
 	}
 	if w.file, err = s.fsys.Create(w.temporary); err != nil {
 		allowance.end()
-		return nil, fmt.Errorf("creating file: %w", directory.Full(err))
+		return nil, fmt.Errorf("creating file: %w", directory.NotWritten(err))
 	}
 	if size >= allocateFrom {
 		w.announced = size
@@ -95,7 +95,7 @@ func (w *writer) ahead(size int64) error {
 // set them aside: some say so and do not.
 func (w *writer) allocate(size int64) error {
 	if err := w.file.Allocate(0, size); err != nil {
-		return fmt.Errorf("reserving disk space: %w", directory.Full(err))
+		return fmt.Errorf("reserving disk space: %w", directory.NotWritten(err))
 	}
 	if bytes, err := w.file.Allocated(); err == nil && bytes >= size {
 		w.allowance.allocate()
@@ -154,15 +154,15 @@ func (w *writer) finish() error {
 	if w.size < w.allocated {
 		// To the size that it has: blocks beyond would stay.
 		if err := w.file.Truncate(w.size); err != nil {
-			return fmt.Errorf("giving disk space back: %w", directory.Full(err))
+			return fmt.Errorf("giving disk space back: %w", directory.NotWritten(err))
 		}
 	}
 	if err := w.file.Sync(); err != nil {
-		return fmt.Errorf("syncing file: %w", directory.Full(err))
+		return fmt.Errorf("syncing file: %w", directory.NotWritten(err))
 	}
 	w.closed = true
 	if err := w.file.Close(); err != nil {
-		return fmt.Errorf("closing file: %w", directory.Full(err))
+		return fmt.Errorf("closing file: %w", directory.NotWritten(err))
 	}
 	return w.store.entries.MakeDirectory(w.directory)
 }
@@ -174,7 +174,7 @@ func (w *writer) rename() error {
 		return err
 	}
 	if err := w.store.fsys.Rename(w.temporary, w.place); err != nil {
-		return fmt.Errorf("renaming file: %w", directory.Full(err))
+		return fmt.Errorf("renaming file: %w", directory.NotWritten(err))
 	}
 	w.ended = true
 	w.allowance.end()

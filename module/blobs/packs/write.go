@@ -137,13 +137,13 @@ func (s *Store) begin(number uint64) (*pack, error) {
 		err = file.Close()
 	}
 	if err != nil {
-		return nil, fmt.Errorf("making a pack: %w", directory.Full(err))
+		return nil, fmt.Errorf("making a pack: %w", directory.NotWritten(err))
 	}
 	if err = s.fsys.SyncDirectory(s.path); err == nil {
 		err = s.edit(p)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("making a pack: %w", directory.Full(err)), s.fsys.Remove(p.path))
+		return nil, errors.Join(fmt.Errorf("making a pack: %w", directory.NotWritten(err)), s.fsys.Remove(p.path))
 	}
 	s.prepared = 0 // its table too
 	before := s.get(s.top)
@@ -166,7 +166,7 @@ func (s *Store) enter(p *pack) error {
 		s.log.Warn("closing a pack", slog.Any("error", err))
 	}
 	if err := s.edit(p); err != nil {
-		return fmt.Errorf("opening a pack: %w", directory.Full(err))
+		return fmt.Errorf("opening a pack: %w", directory.NotWritten(err))
 	}
 	return nil
 }
@@ -214,12 +214,12 @@ func (s *Store) append(p *pack, blobs []*blob) error {
 		last += blocks(len(b.content))
 	}
 	if err := s.prepare(p, p.layout.at(last)); err != nil {
-		return fmt.Errorf("preparing room for small files: %w", directory.Full(err))
+		return fmt.Errorf("preparing room for small files: %w", directory.NotWritten(err))
 	}
 	slots, err := s.writeContent(p, blobs)
 	if err != nil {
 		// No slot tells of it. Its blocks are written over, or given back.
-		return fmt.Errorf("writing small files: %w", directory.Full(err))
+		return fmt.Errorf("writing small files: %w", directory.NotWritten(err))
 	}
 	for _, b := range blobs {
 		if !b.addressed {
@@ -233,7 +233,7 @@ func (s *Store) append(p *pack, blobs []*blob) error {
 	}
 	if err != nil {
 		s.disown(p, blobs, err)
-		return fmt.Errorf("syncing small files: %w", directory.Full(err))
+		return fmt.Errorf("syncing small files: %w", directory.NotWritten(err))
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -24,10 +24,10 @@ func (e *Entries) MakeDirectory(path string) error {
 		return doubt
 	}
 	if err := e.fsys.MakeDirectory(path); err != nil && !errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("making directory: %w", directory.Full(err))
+		return fmt.Errorf("making directory: %w", directory.NotWritten(err))
 	}
 	if err := e.fsys.SyncDirectory(e.path); err != nil {
-		err = fmt.Errorf("syncing new directory: %w", directory.Full(err))
+		err = fmt.Errorf("syncing new directory: %w", directory.NotWritten(err))
 		e.made[path] = err
 		_ = e.discard(path) // if it cannot be, the error stays known
 		return err

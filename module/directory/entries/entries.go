@@ -9,12 +9,13 @@
 package entries
 
 import (
-	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // Entries are those of the directory of a store, and of the directories in it. Many may use
@@ -39,7 +40,7 @@ func New(fsys disk.FS, path string) *Entries {
 }
 
 // ErrLost is why a name is not durable of which the own sync says nothing.
-var ErrLost = errors.New("a sync failed meanwhile, and may have lost it")
+var ErrLost = fmt.Errorf("%w: a sync failed meanwhile, and may have lost it", store.ErrUnavailable)
 
 // Give gives a file its name, by a function, and makes durable what that changed in some
 // directories, one after the other. An error of the function is returned as it is, with no
@@ -51,7 +52,7 @@ func (e *Entries) Give(give func() error, directories ...string) error {
 	}
 	for _, path := range directories {
 		if err := e.syncs.wait(path); err != nil {
-			return directory.Full(err)
+			return directory.NotWritten(err)
 		}
 		// The syncs of one directory follow each other, and a failure is counted before the
 		// next one begins.

@@ -18,7 +18,7 @@ import (
 // are compared with each other. What is missing could be published again, and its
 // bytes swept.
 
-// compactionPatience is how long compactions under way may show nothing before they
+// compactionPatience is how long compactions in progress may show nothing before they
 // are not waited for: one that ended can be accounted for once they have ended too.
 const compactionPatience = 2 * time.Second
 
@@ -69,7 +69,7 @@ func (o *opened) checkUnlessKnown(ctx context.Context, log *slog.Logger) error {
 // What is logged before all records are compared: it takes seconds for a million files.
 const (
 	comparing   = "comparing all records: it is not known whether the last start or stop came to its end"
-	unaccounted = "comparing all records: a compaction was under way, or a table of it is missing"
+	unaccounted = "comparing all records: a compaction was in progress, or a table of it is missing"
 )
 
 // checkCompaction makes sure that no compaction lost anything. With something missing
@@ -93,7 +93,7 @@ func (s *Store) checkCompaction() error {
 	return o.db.fail(fmt.Errorf("it lost records in a compaction: %w", err))
 }
 
-// awaitCompactions waits for compactions under way, as long as they show that they are.
+// awaitCompactions waits for compactions in progress, as long as they show that they are.
 func (s *Store) awaitCompactions() (all bool, err error) {
 	var last [2]int64
 	since := time.Now()

@@ -74,7 +74,7 @@ func (l *ledger) hear(format string, args []any) {
 }
 
 // accounted tells whether every compaction that ended is accounted for, and where the
-// count stands: it moves while one is under way. The manifest is read before the
+// count stands: it moves while one is in progress. The manifest is read before the
 // tables planned are counted, so that there are never more made.
 func (l *ledger) accounted() (all bool, at [2]int64, err error) {
 	l.mu.Lock()
@@ -102,7 +102,7 @@ func (l *ledger) accept(at [2]int64) {
 	l.open, l.unknown = false, false
 }
 
-// isWorthWaiting tells whether a compaction under way may yet even the count.
+// isWorthWaiting tells whether a compaction in progress may yet even the count.
 func (l *ledger) isWorthWaiting() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -44,7 +44,7 @@ type database struct {
 	committed uint64         // layers since it was opened
 	behind    int            // layers of which nobody was told yet that Badger has them
 	stored    uint64         // the last transaction that Badger has for certain
-	readers   map[uint64]int // reads under way, by the transaction that they see
+	readers   map[uint64]int // reads in progress, by the transaction that they see
 	changed   chan struct{}  // closed when some have followed, or the database failed
 
 	// failure is why nobody touches Badger any more, nil while it is good. What the

@@ -140,7 +140,7 @@ func fillDisk(t *testing.T, of func(*fullDisk) *atomic.Int64, reserve, least, ba
 	wantNumbered(t, s, 10, 0, 1, 2, 3, 4, 9)
 }
 
-// publishRecord publishes without asking for room, as an upload under way does.
+// publishRecord publishes without asking for room, as an upload in progress does.
 func publishRecord(s *Store, i int) error {
 	_, _, err := s.Publish(context.Background(), publicationOf(numberedRef("o", i), byte(i)))
 	return err

@@ -20,7 +20,6 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/operate/terminal"
 	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
-
 	"github.com/generic-registry/caddy-generic-registry/module/registry/backup/moving"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
@@ -34,12 +33,12 @@ const (
 )
 
 type copyCommand struct {
-	meant, from, to    *target.Target
-	fromConfig, toConf string
-	fromRoot, toRoot   string
-	skipDamaged        bool
-	out, notes         io.Writer
-	line               *terminal.Line
+	meant, from, to      *target.Target
+	fromConfig, toConfig string
+	fromRoot, toRoot     string
+	skipDamaged          bool
+	out, notes           io.Writer
+	line                 *terminal.Line
 }
 
 func newCopyCommand(meant *target.Target) *cobra.Command {
@@ -86,7 +85,7 @@ The exit status is 0 when the run did what it could, and 1 otherwise.`,
 	}
 	flags := command.Flags()
 	flags.StringVar(&c.fromConfig, "from", "", "Configuration of the registry that is copied")
-	flags.StringVar(&c.toConf, "to", "", "Configuration of the registry that is made")
+	flags.StringVar(&c.toConfig, "to", "", "Configuration of the registry that is made")
 	flags.StringVar(&c.fromRoot, "from-root", "", "Root of the registry that is copied, where --from has several, or without --from")
 	flags.StringVar(&c.toRoot, "to-root", "", "Root of the registry that is made, where --to has several, or without --to")
 	flags.BoolVar(&c.skipDamaged, "skip-damaged", false, "Go on when bytes are damaged or missing, and list them")
@@ -95,7 +94,7 @@ The exit status is 0 when the run did what it could, and 1 otherwise.`,
 
 func (c *copyCommand) run(ctx context.Context) (err error) {
 	began := time.Now()
-	c.from, c.to = c.meant.Another(c.fromConfig, c.fromRoot), c.meant.Another(c.toConf, c.toRoot)
+	c.from, c.to = c.meant.Another(c.fromConfig, c.fromRoot), c.meant.Another(c.toConfig, c.toRoot)
 	source, err := c.from.Stopped(notesLog(c.line, slog.LevelWarn))
 	if err != nil {
 		return fmt.Errorf("the source: %w", err)
@@ -206,7 +205,7 @@ func (c *copyCommand) finish(ctx context.Context, copied *moving.Copy, from movi
 	if err != nil {
 		return directory.OrPermission(err)
 	}
-	_, err = fmt.Fprintf(c.out, "copied registry %s as of change %d: %s, %s, %s; source and target are equal\nthe source was needed stopped for %s\n",
+	_, err = fmt.Fprintf(c.out, "copied registry %s as of change %d: %s, %s, %s; source and target are equal\nthe source had to be stopped for %s\n",
 		pass.Store, pass.Position.Sequence, terminal.Counted(sums.Versions, "version"), terminal.Amount(sums.Files, "file", sums.Bytes), terminal.Counted(sums.Tokens, "token"), terminal.Elapsed(began))
 	return err
 }

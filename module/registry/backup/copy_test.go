@@ -32,7 +32,7 @@ func TestIncompleteBackups(t *testing.T) {
 	}
 }
 
-// TestCopyBlobsStopsAtTheFirstError: of write, with others under way.
+// TestCopyBlobsStopsAtTheFirstError: of write, with others in progress.
 func TestCopyBlobsStopsAtTheFirstError(t *testing.T) {
 	b := newSampleBackup(t)
 	reader, err := NewReader(bytes.NewReader(b.write(t, 0, 1, 2, 3)))

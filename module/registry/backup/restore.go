@@ -121,7 +121,7 @@ func (r *restoring) run(ctx context.Context, sources []RestoreSource) (RestoreSu
 	return r.Check(ctx)
 }
 
-// restoring is a restore under way.
+// restoring is a restore in progress.
 type restoring struct {
 	target   RestoreTarget
 	lines    *os.File // of all backups so far

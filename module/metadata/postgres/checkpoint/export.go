@@ -2,7 +2,6 @@ package checkpoint
 
 import (
 	"bufio"
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -35,7 +34,10 @@ func Export(ctx context.Context, db *database.Database, w io.Writer) (at store.P
 				}
 				return e.failed
 			}
-			return cmp.Or(e.versions(ctx), e.tokens(ctx))
+			if err := e.versions(ctx); err != nil {
+				return err
+			}
+			return e.tokens(ctx)
 		})
 		return err
 	})

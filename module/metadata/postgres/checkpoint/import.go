@@ -2,7 +2,6 @@ package checkpoint
 
 import (
 	"bufio"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -143,13 +142,17 @@ func nanosecondsOf(change store.Change) *int64 {
 // flush writes what was taken.
 func (i *importing) flush(ctx context.Context) error {
 	waiting.ReportProgress(ctx, waiting.Progress{Doing: "filling the tables of PostgreSQL", Done: i.told})
-	err := cmp.Or(
-		i.in.Copy(ctx, "told_version", []string{"id", "owner_key", "owner", "package_key", "package", "key", "name", "rank", "creator", "created", "draft", "released", "downloads", "downloaded"}, i.versions),
-		i.in.Copy(ctx, "told_file", []string{"id", "version_id", "key", "name", "digest", "size", "locator", "creator", "created", "downloads", "downloaded"}, i.files),
-		i.in.Copy(ctx, "token", []string{"id", "key", "token", "created"}, i.tokens),
-	)
+	if err := i.in.Copy(ctx, "told_version", []string{"id", "owner_key", "owner", "package_key", "package", "key", "name", "rank", "creator", "created", "draft", "released", "downloads", "downloaded"}, i.versions); err != nil {
+		return err
+	}
+	if err := i.in.Copy(ctx, "told_file", []string{"id", "version_id", "key", "name", "digest", "size", "locator", "creator", "created", "downloads", "downloaded"}, i.files); err != nil {
+		return err
+	}
+	if err := i.in.Copy(ctx, "token", []string{"id", "key", "token", "created"}, i.tokens); err != nil {
+		return err
+	}
 	i.versions, i.files, i.tokens = i.versions[:0], i.files[:0], i.tokens[:0]
-	return err
+	return nil
 }
 
 // fills makes the records of what was told. Packages get IDs that nothing else has.

@@ -32,7 +32,7 @@ type Target struct {
 	// Metadata is a JournalBackend or an Importer.
 	Metadata store.MetadataBackend
 	Blobs    store.BlobBackend
-	// Vacant reports that there is something at the target, of who is no copy.
+	// Vacant is an error where the target has something that no copy made.
 	Vacant func() error
 	// Log is what the stores log to.
 	Log *slog.Logger
@@ -40,7 +40,7 @@ type Target struct {
 	Progress func(Progress)
 }
 
-// Copy is a copy under way. It belongs to one goroutine.
+// Copy is a copy in progress. It belongs to one goroutine.
 type Copy struct {
 	Target
 	claim   *directory.Claim
@@ -64,7 +64,7 @@ func Begin(target Target) (*Copy, error) {
 	}
 	claim, err := directory.Take(mark, layout, layoutVersion)
 	if errors.Is(err, store.ErrLocked) {
-		return nil, fmt.Errorf("another copy to %s is under way: %w", target.Root, err)
+		return nil, fmt.Errorf("another copy to %s is in progress: %w", target.Root, err)
 	}
 	if err != nil {
 		return nil, directory.OrPermission(err)
