@@ -59,6 +59,9 @@ var (
 		of: func(s sample) float64 { return s.seconds() }}
 	resident = measure{unit: "MiB", less: true,
 		of: func(s sample) float64 { return float64(s.memory) / mebibyte }}
+	space  = resident
+	number = measure{less: true,
+		of: func(s sample) float64 { return float64(s.operations) }}
 )
 
 // result is a cell with its samples: of each side, one a round.

@@ -21,6 +21,7 @@ type filled struct {
 	peak    int64 // most bytes resident at any time
 	removed int   // how many of the last files have been deleted
 	deleted *deletion
+	halved  *halved
 }
 
 // fileAt is the file of a number, of some 16 bytes to 4 KiB, on an endpoint.

@@ -103,7 +103,7 @@ func (s *sample) finish() {
 }
 
 func (l *lab) publishes() (cells []*cell) {
-	targets := map[int]float64{1: 0.75, 8: 0.6, 32: 0.75}
+	targets := map[int]float64{1: 1, 8: 1.5, 32: 2}
 	for _, ownVersion := range []bool{true, false} {
 		where, short := "a version each", "versions"
 		if !ownVersion {
@@ -155,7 +155,7 @@ func (l *lab) deletes() *cell {
 	}
 	c := &cell{
 		name: fmt.Sprintf("DELETE files of %s, 8 clients", sizeName(l.small)), benchmark: fmt.Sprintf("Delete/size=%s/c=8", compact(sizeName(l.small))),
-		measure: operations, targets: []target{atLeast("publish", 0.75)}, inOrder: true,
+		measure: operations, targets: []target{atLeast("publish", 1.5)}, inOrder: true,
 	}
 	for _, e := range l.registries() {
 		c.sides = append(c.sides, deleting(e))

@@ -49,6 +49,10 @@ func atLeast(with string, ratio float64) target {
 	return target{with: with, goal: ratio, text: fmt.Sprintf("≥ %.2g ×", ratio), met: func(c comparison) bool { return c.ratio >= ratio }}
 }
 
+func atMost(with string, ratio float64) target {
+	return target{with: with, goal: ratio, text: fmt.Sprintf("≤ %.2g ×", ratio), met: func(c comparison) bool { return c.ratio <= ratio }}
+}
+
 func cpuAtMost(with string, ratio float64) target {
 	return target{with: with, cpuGoal: ratio, text: fmt.Sprintf("CPU ≤ %.2g ×", ratio), met: func(c comparison) bool { return c.cpuRatio <= ratio }}
 }
