@@ -71,6 +71,7 @@ func (s *Store) enqueue(ctx context.Context, o *operation) error {
 func (s *Store) commitLoop() {
 	defer close(s.committed)
 	var next *operation
+	var room limit
 	for {
 		if next == nil {
 			var ok bool
@@ -82,7 +83,13 @@ func (s *Store) commitLoop() {
 		runtime.Gosched()
 		var operations []*operation
 		operations, next = s.gather(next)
-		s.awaitRoom()
+		if err := s.awaitRoom(&room); err != nil {
+			for _, o := range operations {
+				o.err = err
+				close(o.done)
+			}
+			continue
+		}
 		s.commit(operations)
 		if s.inline {
 			_ = s.checkpointIfDue() // its errors are logged

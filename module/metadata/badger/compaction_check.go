@@ -93,15 +93,20 @@ func (s *Store) checkCompaction() error {
 	return o.db.fail(fmt.Errorf("it lost records in a compaction: %w", err))
 }
 
-// awaitCompactions waits for compactions in progress, as long as they show that they are.
+// awaitCompactions waits for compactions in progress, as long as they show that they are, up
+// to a limit. errSlow.
 func (s *Store) awaitCompactions() (all bool, err error) {
 	var last [2]int64
-	since := time.Now()
+	began, wait := time.Now(), s.compactions.wait(s.home)
+	since := began
 	err = poll(context.Background(), func() (bool, error) {
 		var at [2]int64
 		var err error
 		if all, at, err = s.opened.ledger.accounted(); err != nil || all {
 			return all, err
+		}
+		if time.Since(began) >= wait && s.opened.ledger.isWorthWaiting() {
+			return false, s.compactions.pass(wait)
 		}
 		if at != last {
 			last, since = at, time.Now()

@@ -2,6 +2,7 @@ package badger
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 	"time"
@@ -116,14 +117,21 @@ func (s *Store) awaitPersisted(ctx context.Context) error {
 }
 
 // awaitRoom waits until the database is not too far behind for another commit, or will
-// get nothing any more. Nobody who reads waits for it.
-func (s *Store) awaitRoom() {
+// get nothing any more. Nobody who reads waits for it. errSlow.
+func (s *Store) awaitRoom(l *limit) error {
 	s.use.RLock()
 	o := s.opened // of a store that is being closed too: what was queued is committed
 	s.use.RUnlock()
-	if o != nil {
-		_ = o.db.awaitRoom(context.Background()) // then the store has failed, and refuses
+	if o == nil {
+		return nil
 	}
+	wait := l.wait(s.home)
+	ctx, cancel := context.WithTimeoutCause(context.Background(), wait, errSlow)
+	defer cancel()
+	if err := o.db.awaitRoom(ctx); errors.Is(err, errSlow) {
+		return l.pass(wait)
+	}
+	return nil // or the store has failed, and refuses
 }
 
 // refuse has changes refused until the store is opened again.

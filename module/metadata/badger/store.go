@@ -39,15 +39,16 @@ type Store struct {
 	fault    atomic.Pointer[error]            // why it could not be opened again, when last tried
 	progress atomic.Pointer[waiting.Progress] // of opening it again
 
-	operations chan *operation
-	committer  sync.Mutex      // held while a batch is committed, and by reopening
-	committed  chan struct{}   // closed when no batch comes any more
-	persister  sync.Mutex      // held while the database is written to, and by reopening
-	ahead      chan struct{}   // something is ahead of the database
-	urgent     chan struct{}   // and somebody waits
-	failed     atomic.Bool     // a commit failed: what is stored is unknown
-	flushing   bool            // it is opened again, and not durable yet; for watch
-	told       waiting.Lasting // why it cannot be opened again; for watch
+	operations  chan *operation
+	committer   sync.Mutex      // held while a batch is committed, and by reopening
+	compactions limit           // of waiting for them; held by committer
+	committed   chan struct{}   // closed when no batch comes any more
+	persister   sync.Mutex      // held while the database is written to, and by reopening
+	ahead       chan struct{}   // something is ahead of the database
+	urgent      chan struct{}   // and somebody waits
+	failed      atomic.Bool     // a commit failed: what is stored is unknown
+	flushing    bool            // it is opened again, and not durable yet; for watch
+	told        waiting.Lasting // why it cannot be opened again; for watch
 
 	// The two steps of making a change durable. Tests put faults in their place.
 	appendTo func(*journal.Journal, []store.Change) (store.Position, error)
