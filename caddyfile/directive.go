@@ -91,7 +91,7 @@ type directive struct {
 	republishing *access.Republishing
 	// contradictions are where blocks say replace and immutable.
 	contradictions []caddyfile.Dispenser
-	webhooks       []placed // where those of the handler are written
+	webhooks       []string // where those of the handler are written
 
 	// At the values of these words, where they are written.
 	atHealth, atAPI, atReleases caddyfile.Dispenser
@@ -171,9 +171,6 @@ func parse(dispenser *caddyfile.Dispenser, handler *module.Handler) error {
 		return err
 	}
 	if err := d.checkRepublishing(); err != nil {
-		return err
-	}
-	if err := d.checkWebhooks(); err != nil {
 		return err
 	}
 	return d.checkPaths()

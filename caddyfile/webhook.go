@@ -1,12 +1,7 @@
 package caddyfile
 
 import (
-	"encoding/json"
-	"fmt"
 	"strings"
-
-	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/generic-registry/caddy-generic-registry/module"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
@@ -36,18 +31,12 @@ func (d *directive) webhook() error {
 	owner := d.rule().Owner
 	for i, other := range d.handler.Webhooks {
 		if store.Fold(other.Owner) == store.Fold(owner) && other.URL == address {
-			return d.Errf("owner %s has this webhook already, at %s: make it one", owner, d.webhooks[i].at)
+			return d.Errf("owner %s has this webhook already, at %s: make it one", owner, d.webhooks[i])
 		}
 	}
-	d.webhooks = append(d.webhooks, placed{*d.Dispenser, d.position()})
+	d.webhooks = append(d.webhooks, d.position())
 	d.handler.Webhooks = append(d.handler.Webhooks, module.Webhook{Owner: owner, URL: address})
 	return d.block("webhook", webhookWords)
-}
-
-// placed is where something is written.
-type placed struct {
-	caddyfile.Dispenser
-	at string
 }
 
 func (d *directive) lastWebhook() *module.Webhook {
@@ -94,26 +83,4 @@ func (d *directive) webhookMaxAge() (err error) {
 func (d *directive) webhookMaxBehind() (err error) {
 	d.lastWebhook().MaxBehind, err = d.number("1000000")
 	return err
-}
-
-// checkWebhooks reports a webhook beside a metadata store that cannot tell later what was
-// changed.
-func (d *directive) checkWebhooks() error {
-	if len(d.webhooks) == 0 || d.handler.MetadataRaw == nil {
-		return nil
-	}
-	var named struct {
-		Module string `json:"module"`
-	}
-	if err := json.Unmarshal(d.handler.MetadataRaw, &named); err != nil {
-		return fmt.Errorf("reading the settings of metadata: %w", err)
-	}
-	info, err := caddy.GetModule(metadataNamespace + "." + named.Module)
-	if err != nil {
-		return err
-	}
-	if _, tells := info.New().(store.JournalBackend); !tells {
-		return d.webhooks[0].Errf("%w; metadata %s has none", module.ErrNoChanges, named.Module)
-	}
-	return nil
 }

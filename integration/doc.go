@@ -109,6 +109,10 @@
 //   - N10: who goes on with an upload has it alone. Contract of Shared, "an upload goes on at
 //     another one, for who began it", "who was overtaken with an upload tells nobody of success";
 //     TestPartsOfWhoWasOvertaken.
+//   - N11: each change is told, in the order of its owner, whichever node made it, and one node
+//     delivers. TestWebhooksOfSeveralNodes; contract of Shared, "changes of all are told, in the
+//     order of each owner", "bookmarks are of who read them last"; TestAChangeThatIsCommittedLate,
+//     TestChangesOfAnOwnerWhoseTransactionsBeganInAnotherOrder, TestOneOfSeveralDelivers.
 //
 // # What went wrong elsewhere
 //

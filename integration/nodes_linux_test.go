@@ -43,10 +43,10 @@ func TestSeveralNodes(t *testing.T) {
 		edit{"module/registry/publish.go", "\t\"io\"\n", "\t\"io\"\n\t\"syscall\"\n"},
 		edit{"module/registry/publish.go", "\tcounted.End() // the store counts it", fmt.Sprintf(
 			"\tif blob.Size == %d {\n\t\t_ = syscall.Kill(syscall.Getpid(), syscall.SIGSTOP)\n\t\ttime.Sleep(time.Second) // in which it stops\n\t}\n\tcounted.End() // the store counts it", stopping)})
-	t.Run("one that is stopped between bytes and name", func(t *testing.T) { newCluster(t, binary, 2).stopped() })
-	t.Run("one that is killed during an upload", func(t *testing.T) { newCluster(t, binary, 2).resumes() })
-	t.Run("with other rules", func(t *testing.T) { newCluster(t, binary, 2).notAlike() })
-	t.Run("under faults", func(t *testing.T) { newCluster(t, binary, 3).underFaults() })
+	t.Run("one that is stopped between bytes and name", func(t *testing.T) { newCluster(t, binary, 2, everything...).stopped() })
+	t.Run("one that is killed during an upload", func(t *testing.T) { newCluster(t, binary, 2, everything...).resumes() })
+	t.Run("with other rules", func(t *testing.T) { newCluster(t, binary, 2, everything...).notAlike() })
+	t.Run("under faults", func(t *testing.T) { newCluster(t, binary, 3, everything...).underFaults() })
 }
 
 // cluster is several nodes with what they share. Each has wires of its own to both servers.
@@ -64,12 +64,12 @@ type node struct {
 	config       string
 }
 
-func newCluster(t testing.TB, binary string, size int) *cluster {
+func newCluster(t testing.TB, binary string, size int, settings ...string) *cluster {
 	c := &cluster{TB: t, database: postgresServer(t.(*testing.T)), s3: servers.StartS3(t)}
 	for range size {
 		n := &node{server: newNode(t), names: newWire(t, fmt.Sprintf("127.0.0.1:%d", c.database.Port)), bytes: newWire(t, c.s3.Address)}
 		n.binary = binary
-		n.config = n.onBoth(&postgrestest.Server{Port: n.names.port()}, &servers.S3{Address: n.bytes.address()}, everything...)
+		n.config = n.onBoth(&postgrestest.Server{Port: n.names.port()}, &servers.S3{Address: n.bytes.address()}, settings...)
 		c.nodes = append(c.nodes, n)
 		n.start(n.config)
 	}

@@ -137,6 +137,7 @@ func hooked(owner, address string) []string {
 // shownHook is a webhook as the admin endpoint shows it.
 type shownHook struct {
 	ID, Owner, URL, Error   string
+	Elsewhere               bool
 	Behind, Delivered, Lost int
 	Failed                  int
 	Failing                 time.Time

@@ -61,7 +61,7 @@ type Webhook struct {
 }
 
 // ErrNoChanges is the error of a webhook whose metadata store does not keep the changes.
-var ErrNoChanges = errors.New("a webhook needs a metadata store with a journal, such as badger")
+var ErrNoChanges = errors.New("a webhook needs a metadata store that keeps changes for it, such as badger or postgres")
 
 // CheckWebhookURL reports why a URL cannot be the receiver of a webhook.
 func CheckWebhookURL(text string) error {
@@ -142,7 +142,7 @@ func (w Webhook) hook(prefix string) (hook webhook.Hook, err error) {
 
 // provisionWebhooks makes hooks out of the settings.
 func (h *Handler) provisionWebhooks(metadata any) ([]webhook.Hook, error) {
-	if _, tells := metadata.(store.JournalBackend); !tells && len(h.Webhooks) > 0 {
+	if _, tells := metadata.(store.ChangesBackend); !tells && len(h.Webhooks) > 0 {
 		return nil, ErrNoChanges
 	}
 	var hooks []webhook.Hook

@@ -32,9 +32,25 @@ func Changes(t *testing.T, place MetadataPlace) {
 			if !ok {
 				t.Fatalf("%T does not tell its changes", f.MetadataStore)
 			}
+			f.holdFrom(changes, 0)
 			clause(f, changes)
 		})
 	}
+}
+
+// holdFrom has changes after a number be kept.
+func (f *metadataFixture) holdFrom(changes store.Changes, after uint64) {
+	f.Helper()
+	_, err := changes.Bookmarks(context.Background())
+	f.noError(err)
+	f.noError(changes.HoldChanges(context.Background(), after))
+}
+
+func (f *metadataFixture) last(changes store.Changes) uint64 {
+	f.Helper()
+	last, err := changes.LastChange(context.Background())
+	f.noError(err)
+	return last
 }
 
 // told takes so many changes of a follower, in steps of at most limit.
@@ -57,7 +73,7 @@ func (f *metadataFixture) told(follower store.Follower, count, limit int) (texts
 
 func changesTold(f *metadataFixture, changes store.Changes) {
 	ctx := context.Background()
-	first := changes.Follow(changes.LastChange())
+	first := changes.Follow(f.last(changes))
 	f.mustPublish(ref("o", "p", "1", "f"), "x")
 	f.mustPublish(ref("o", "p", "1", "g"), "y")
 	f.noError(f.DeleteFile(ctx, ref("o", "p", "1", "f"), act))
@@ -65,7 +81,7 @@ func changesTold(f *metadataFixture, changes store.Changes) {
 	f.noError(f.DeleteVersion(ctx, ref("o", "p", "1", "").VersionRef, act))
 	f.noError(f.DeletePackage(ctx, "o", "p", act))
 	want := []string{"1 publish o/p/1/f", "2 publish o/p/1/g", "3 delete_file o/p/1/f", "4 publish o/p/2/f", "5 delete_version o/p/1/", "6 delete_package o/p//"}
-	f.want(changes.LastChange(), uint64(6))
+	f.want(f.last(changes), uint64(6))
 	f.want(f.told(first, 6, 2), want)
 	f.want(f.told(changes.Follow(0), 6, 100), want)
 	f.want(f.told(changes.Follow(4), 2, 1), want[4:])
@@ -145,13 +161,13 @@ func draftChanges(f *metadataFixture, changes store.Changes) {
 }
 
 func bookmarksKept(f *metadataFixture, changes store.Changes) {
-	none, err := changes.Bookmarks()
+	none, err := changes.Bookmarks(context.Background())
 	f.noError(err)
 	f.want(len(none), 0)
-	f.noError(changes.SaveBookmarks(map[string]store.Bookmark{"a": {After: 7}, "b": {After: 9, Lost: 2, LostAt: epoch, Saved: epoch}}))
-	f.noError(changes.SaveBookmarks(map[string]store.Bookmark{"b": {After: 10, Lost: 2, LostAt: epoch, Saved: epoch}, "c": {}}))
+	f.noError(changes.SaveBookmarks(context.Background(), map[string]store.Bookmark{"a": {After: 7}, "b": {After: 9, Lost: 2, LostAt: epoch, Saved: epoch}}))
+	f.noError(changes.SaveBookmarks(context.Background(), map[string]store.Bookmark{"b": {After: 10, Lost: 2, LostAt: epoch, Saved: epoch}, "c": {}}))
 	f.reopen()
-	kept, err := f.MetadataStore.(store.Changes).Bookmarks()
+	kept, err := f.MetadataStore.(store.Changes).Bookmarks(context.Background())
 	f.noError(err)
 	f.want(kept, map[string]store.Bookmark{"b": {After: 10, Lost: 2, LostAt: epoch, Saved: epoch}, "c": {}})
 }
@@ -161,7 +177,7 @@ func changesAfterReopening(f *metadataFixture, _ store.Changes) {
 	f.mustPublish(ref("o", "p", "1", "g"), "y")
 	f.reopen()
 	changes := f.MetadataStore.(store.Changes)
-	f.want(changes.LastChange(), uint64(2))
+	f.want(f.last(changes), uint64(2))
 	follower := changes.Follow(1)
 	f.want(f.told(follower, 1, 10), []string{"2 publish o/p/1/g"})
 	f.mustPublish(ref("o", "p", "1", "h"), "z")
@@ -174,7 +190,7 @@ func changesOfClosed(f *metadataFixture, changes store.Changes) {
 	if _, err := changes.Follow(0).Next(context.Background(), 1); !errors.Is(err, store.ErrUnavailable) {
 		f.Errorf("changes of a closed store: %v, want ErrUnavailable", err)
 	}
-	if err := changes.SaveBookmarks(map[string]store.Bookmark{"a": {}}); !errors.Is(err, store.ErrUnavailable) {
+	if err := changes.SaveBookmarks(context.Background(), map[string]store.Bookmark{"a": {}}); !errors.Is(err, store.ErrUnavailable) {
 		f.Errorf("bookmarks of a closed store: %v, want ErrUnavailable", err)
 	}
 }

@@ -30,6 +30,9 @@ func Shared(t *testing.T, metadata MetadataPlace, blobs BlobPlace) {
 		"an upload of one counts for all, and one ends it":         sharedUploadsEnd,
 		"a duty is for one, until it lets it go":                   sharedDuties,
 		"all know who is there":                                    sharedMeeting,
+		"changes of all are told, in the order of each owner":      sharedTold,
+		"bookmarks are of who read them last":                      sharedBookmarks,
+		"changes are kept while one holds them":                    sharedHold,
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := goleak.IgnoreCurrent()

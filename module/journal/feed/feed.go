@@ -43,7 +43,7 @@ type Feed struct {
 func New(path string, fsys disk.FS, current func() (*journal.Journal, error)) *Feed {
 	f := &Feed{file: filepath.Join(path, bookmarksFile), fsys: fsys, current: current}
 	f.held.Store(store.NoHold)
-	bookmarks, err := f.Bookmarks()
+	bookmarks, err := f.Bookmarks(context.Background())
 	if err != nil {
 		f.held.Store(0) // nobody knows what they need
 	}
@@ -68,10 +68,10 @@ func (f *Feed) Announce(last uint64) {
 }
 
 // LastChange implements store.Changes.
-func (f *Feed) LastChange() uint64 {
+func (f *Feed) LastChange(context.Context) (uint64, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.last
+	return f.last, nil
 }
 
 // await waits for a change after a number, and returns the number of the last one.
@@ -96,13 +96,16 @@ func (f *Feed) await(ctx context.Context, after uint64) (last uint64, err error)
 }
 
 // HoldChanges implements store.Changes.
-func (f *Feed) HoldChanges(after uint64) { f.held.Store(after) }
+func (f *Feed) HoldChanges(_ context.Context, after uint64) error {
+	f.held.Store(after)
+	return nil
+}
 
 // Held returns the first change that is held, or zero.
 func (f *Feed) Held() uint64 { return f.held.Load() + 1 }
 
 // Bookmarks implements store.Changes.
-func (f *Feed) Bookmarks() (bookmarks map[string]store.Bookmark, err error) {
+func (f *Feed) Bookmarks(context.Context) (bookmarks map[string]store.Bookmark, err error) {
 	text, err := os.ReadFile(f.file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -117,7 +120,7 @@ func (f *Feed) Bookmarks() (bookmarks map[string]store.Bookmark, err error) {
 }
 
 // SaveBookmarks implements store.Changes.
-func (f *Feed) SaveBookmarks(bookmarks map[string]store.Bookmark) error {
+func (f *Feed) SaveBookmarks(_ context.Context, bookmarks map[string]store.Bookmark) error {
 	if _, err := f.current(); err != nil {
 		return err
 	}

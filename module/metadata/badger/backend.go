@@ -94,6 +94,9 @@ func (b *Backend) OpenMetadata(ctx context.Context, root string, log *slog.Logge
 	return s, b.AdjustMetadata(s)
 }
 
+// TellsChanges implements store.ChangesBackend.
+func (*Backend) TellsChanges() {}
+
 // AdjustMetadata implements store.MetadataAdjuster.
 func (b *Backend) AdjustMetadata(metadata store.MetadataStore) error {
 	s, ok := metadata.(*Store)
@@ -109,6 +112,6 @@ func (b *Backend) AdjustMetadata(metadata store.MetadataStore) error {
 var (
 	_ caddy.Provisioner      = (*Backend)(nil)
 	_ caddyfile.Unmarshaler  = (*Backend)(nil)
-	_ store.MetadataBackend  = (*Backend)(nil)
+	_ store.ChangesBackend   = (*Backend)(nil)
 	_ store.MetadataAdjuster = (*Backend)(nil)
 )

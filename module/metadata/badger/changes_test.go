@@ -81,11 +81,28 @@ func TestFollowersReadOn(t *testing.T) {
 		read(near, 10)  // what the active segment has
 		read(behind, 1) // what is compressed by then
 	}
-	for behind.seen < s.LastChange() {
+	last := lastChange(t, s)
+	for behind.seen < last {
 		read(behind, 7)
 	}
-	if near.seen != s.LastChange() {
-		t.Errorf("who reads all that there is has seen change %d, want %d", near.seen, s.LastChange())
+	if near.seen != last {
+		t.Errorf("who reads all that there is has seen change %d, want %d", near.seen, last)
+	}
+}
+
+func lastChange(t *testing.T, s *Store) uint64 {
+	t.Helper()
+	last, err := s.LastChange(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return last
+}
+
+func hold(t *testing.T, s *Store, after uint64) {
+	t.Helper()
+	if err := s.HoldChanges(t.Context(), after); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -99,8 +116,8 @@ func TestChangesThatAreHeldStay(t *testing.T) {
 	root := t.TempDir()
 	s := openSegmented(t, root)
 	publishMany(t, s, "first", 40)
-	s.HoldChanges(10)
-	if err := s.SaveBookmarks(map[string]store.Bookmark{"hook": {After: 10}, "other": {After: 30}}); err != nil {
+	hold(t, s, 10)
+	if err := s.SaveBookmarks(t.Context(), map[string]store.Bookmark{"hook": {After: 10}, "other": {After: 30}}); err != nil {
 		t.Fatal(err)
 	}
 	checkpoints(t, s, "second")
@@ -116,14 +133,14 @@ func TestChangesThatAreHeldStay(t *testing.T) {
 	if got := nextChanges(t, s.Follow(10), 1)[0].Sequence; got != 11 {
 		t.Errorf("opened again, the change after 10 is %d", got)
 	}
-	s.HoldChanges(store.NoHold)
+	hold(t, s, store.NoHold)
 	checkpoints(t, s, "fourth")
 	follower := s.Follow(10)
 	var changes []store.Change
 	for len(changes) == 0 {
 		changes = nextChanges(t, follower, 1)
 	}
-	if got, want := changes[0].Sequence, s.LastChange()-19; got != want {
+	if got, want := changes[0].Sequence, lastChange(t, s)-19; got != want {
 		t.Errorf("with nothing held, the change after 10 is %d, want %d, which follows the older checkpoint", got, want)
 	}
 }
@@ -133,7 +150,7 @@ func TestBookmarksOutliveTheDatabase(t *testing.T) {
 	root := t.TempDir()
 	s := openSegmented(t, root)
 	publishMany(t, s, "f", 3)
-	if err := s.SaveBookmarks(map[string]store.Bookmark{"hook": {After: 2}}); err != nil {
+	if err := s.SaveBookmarks(t.Context(), map[string]store.Bookmark{"hook": {After: 2}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
@@ -144,7 +161,7 @@ func TestBookmarksOutliveTheDatabase(t *testing.T) {
 	}
 	s = openSegmented(t, root)
 	defer s.Close()
-	bookmarks, err := s.Bookmarks()
+	bookmarks, err := s.Bookmarks(t.Context())
 	if err != nil || bookmarks["hook"].After != 2 {
 		t.Errorf("after a rebuild the bookmarks are %v (%v), want the hook after change 2", bookmarks, err)
 	}

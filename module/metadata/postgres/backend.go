@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/postgres/changes"
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/postgres/database"
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/postgres/nodes"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
@@ -167,8 +168,11 @@ func (b *Backend) OpenMetadata(ctx context.Context, _ string, log *slog.Logger) 
 	if err != nil {
 		return nil, fmt.Errorf("opening the metadata in PostgreSQL at %s: %w", b.settings.Address(), err)
 	}
-	return &Store{nodes.New(db), db}, nil
+	return &Store{nodes.New(db), changes.New(db), db}, nil
 }
+
+// TellsChanges implements store.ChangesBackend.
+func (*Backend) TellsChanges() {}
 
 // AdjustMetadata implements store.MetadataAdjuster.
 func (b *Backend) AdjustMetadata(metadata store.MetadataStore) error {
@@ -182,6 +186,6 @@ func (b *Backend) AdjustMetadata(metadata store.MetadataStore) error {
 var (
 	_ caddy.Provisioner      = (*Backend)(nil)
 	_ caddyfile.Unmarshaler  = (*Backend)(nil)
-	_ store.MetadataBackend  = (*Backend)(nil)
+	_ store.ChangesBackend   = (*Backend)(nil)
 	_ store.MetadataAdjuster = (*Backend)(nil)
 )

@@ -56,6 +56,8 @@ func blobPlace(t testing.TB) func() (store.BlobStore, error) {
 
 func TestContract(t *testing.T) { storetest.Metadata(t, metadataPlace) }
 
+func TestContractOfChanges(t *testing.T) { storetest.Changes(t, metadataPlace) }
+
 func TestContractOfTokens(t *testing.T) { storetest.Tokens(t, metadataPlace) }
 
 func TestRegistryOverPostgresAndFiles(t *testing.T) { storetest.Pair(t, metadataPlace, blobPlace) }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/postgres/changes"
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/postgres/database"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
@@ -39,8 +40,8 @@ func (s *Store) DeleteFile(ctx context.Context, ref store.Ref, act store.Act) er
 		return s.absent(ctx, store.ErrFileNotFound)
 	}
 	return s.remove(ctx, &database.Change{
-		SQL:   `SELECT {s}.delete_file_1($1, $2, $3, $4, $5)`,
-		Args:  []any{key.Owner, key.Package, key.Version, key.File, isDraft(act.Only)},
+		SQL:   `SELECT {s}.told_5({s}.delete_file_1($1, $2, $3, $4, $5), true, $6, NULL, NULL)`,
+		Args:  []any{key.Owner, key.Package, key.Version, key.File, isDraft(act.Only), changes.Line(store.DeleteFileChange(ref, act))},
 		Locks: database.Locks{Owner: key.Owner, File: &key},
 	})
 }
@@ -56,36 +57,37 @@ func isDraft(only store.State) *bool {
 
 // DeleteVersion implements store.MetadataStore.
 func (s *Store) DeleteVersion(ctx context.Context, ref store.VersionRef, act store.Act) error {
-	return s.deleteVersion(ctx, ref, nil, isDraft(act.Only))
+	return s.deleteVersion(ctx, ref, nil, isDraft(act.Only), act)
 }
 
 // DeleteDraft implements store.Drafts.
-func (s *Store) DeleteDraft(ctx context.Context, ref store.VersionRef, before time.Time, _ store.Act) error {
+func (s *Store) DeleteDraft(ctx context.Context, ref store.VersionRef, before time.Time, act store.Act) error {
 	ns := before.UnixNano()
-	return s.deleteVersion(ctx, ref, &ns, nil)
+	return s.deleteVersion(ctx, ref, &ns, nil, act)
 }
 
-func (s *Store) deleteVersion(ctx context.Context, ref store.VersionRef, before *int64, draft *bool) error {
+func (s *Store) deleteVersion(ctx context.Context, ref store.VersionRef, before *int64, draft *bool, act store.Act) error {
 	key := ref.Key()
 	if !isName(key.Owner, key.Package, key.Version) {
 		return s.absent(ctx, store.ErrPackageNotFound)
 	}
 	return s.remove(ctx, &database.Change{
-		SQL:   `SELECT {s}.delete_version_1($1, $2, $3, $4, $5)`,
-		Args:  []any{key.Owner, key.Package, key.Version, before, draft},
+		SQL:   `SELECT {s}.told_5({s}.delete_version_1($1, $2, $3, $4, $5), true, $6, NULL, NULL)`,
+		Args:  []any{key.Owner, key.Package, key.Version, before, draft, changes.Line(store.DeleteVersionChange(ref, act))},
 		Locks: database.Locks{Owner: key.Owner},
 	})
 }
 
 // DeletePackage implements store.MetadataStore.
-func (s *Store) DeletePackage(ctx context.Context, owner, pkg string, _ store.Act) error {
+func (s *Store) DeletePackage(ctx context.Context, owner, pkg string, act store.Act) error {
+	line := changes.Line(store.DeletePackageChange(owner, pkg, act))
 	owner, pkg = store.Fold(owner), store.Fold(pkg)
 	if !isName(owner, pkg) {
 		return s.absent(ctx, store.ErrPackageNotFound)
 	}
 	return s.remove(ctx, &database.Change{
-		SQL:   `SELECT {s}.delete_package_1($1, $2)`,
-		Args:  []any{owner, pkg},
+		SQL:   `SELECT {s}.told_5({s}.delete_package_1($1, $2), true, $3, NULL, NULL)`,
+		Args:  []any{owner, pkg, line},
 		Locks: database.Locks{Owner: owner},
 	})
 }

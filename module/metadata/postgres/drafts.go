@@ -7,9 +7,16 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/postgres/changes"
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/postgres/database"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
+
+// The statement sees the draft as it was before, if it was one.
+const publishDraftSQL = `SELECT {s}.told_5(m.outcome, d.id IS NOT NULL, $7, NULL, d.id), m.names, m.digests
+	FROM {s}.publish_draft_1($1, $2, $3, $4, $5, $6) m LEFT JOIN (
+		SELECT v.id FROM {s}.owner o JOIN {s}.package p ON p.owner_id = o.id JOIN {s}.version v ON v.package_id = p.id
+		WHERE o.key = $1 AND p.key = $2 AND v.key = $3 AND v.draft) d ON true`
 
 // PublishDraft implements store.Drafts.
 func (s *Store) PublishDraft(ctx context.Context, ref store.VersionRef, expected map[string]store.Digest, act store.Act) ([]store.Difference, error) {
@@ -22,8 +29,8 @@ func (s *Store) PublishDraft(ctx context.Context, ref store.VersionRef, expected
 	var names []string
 	var found [][]byte
 	err := s.db.Submit(ctx, &database.Change{
-		SQL:   `SELECT outcome, names, digests FROM {s}.publish_draft_1($1, $2, $3, $4, $5, $6)`,
-		Args:  []any{key.Owner, key.Package, key.Version, act.Time.UnixNano(), keys, digests},
+		SQL:   publishDraftSQL,
+		Args:  []any{key.Owner, key.Package, key.Version, act.Time.UnixNano(), keys, digests, changes.Line(store.PublishDraftChange(ref, 0, act))},
 		Scan:  func(answer pgx.Row) error { return answer.Scan(&outcome, &names, &found) },
 		Locks: database.Locks{Owner: key.Owner},
 	})

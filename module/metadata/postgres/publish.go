@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype/zeronull"
 
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/postgres/changes"
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/postgres/database"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
@@ -24,20 +25,25 @@ var refusals = map[string]error{
 	"quota_drafts":   store.ErrQuotaDrafts,
 }
 
-const publishSQL = `SELECT outcome, condemned, owner, package, version, file, id, creator, created, hashes, downloads, downloaded
-	FROM {s}.publish_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)`
+// A statement sees what was there before it: a file that it sees was not made by it.
+const publishSQL = `SELECT {s}.told_5(m.outcome, NOT EXISTS (SELECT FROM {s}.file f WHERE f.id = m.id), $24, m.id, NULL),
+	condemned, owner, package, version, file, id, creator, created, hashes, downloads, downloaded
+	FROM {s}.publish_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23) m`
 
 // Publish implements store.MetadataStore.
 func (s *Store) Publish(ctx context.Context, p store.Publication) (file store.File, condemned bool, err error) {
 	key := p.Ref.Key()
 	var outcome string
 	var row fileRow
+	change := store.PublishChange(p.Ref, store.File{Blob: p.Blob, Creator: p.Creator, Created: p.Created})
+	change.Draft = p.Draft
 	c := &database.Change{
 		SQL: publishSQL,
 		Args: []any{
 			key.Owner, key.Package, key.Version, key.File, p.Ref.Owner, p.Ref.Package, p.Ref.Version, p.Ref.File,
 			p.Digest[:], p.Size, string(p.Locator), p.Stored.UnixNano(), int64(store.PublishWithin), database.Storable(p.Creator), p.Created.UnixNano(), []byte(p.Rank),
 			p.Draft, p.OnDuplicate == store.Same, p.OnDuplicate == store.Replace, p.Quota.Bytes, p.Quota.Versions, p.Quota.Files, p.Quota.Drafts,
+			changes.Line(change),
 		},
 		Scan: func(answer pgx.Row) error {
 			row = fileRow{locator: string(p.Locator), digest: p.Digest[:], size: p.Size}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/postgres/changes"
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/postgres/database"
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/postgres/nodes"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
@@ -15,6 +16,7 @@ import (
 // Store is a registry's metadata in a schema of a PostgreSQL database.
 type Store struct {
 	*nodes.Nodes
+	*changes.Changes
 	db *database.Database
 }
 

@@ -18,6 +18,8 @@ type Webhook struct {
 	ID    string `json:"id"`
 	Owner string `json:"owner"`
 	URL   string `json:"url"`
+	// Elsewhere tells that another node delivers, and knows all that follows.
+	Elsewhere bool `json:"elsewhere,omitempty"`
 	// Behind is how many changes of the registry it has not come to.
 	Behind uint64 `json:"behind"`
 	// Waiting is when the change was made that is being delivered.
@@ -49,7 +51,7 @@ func serveWebhooks(w http.ResponseWriter, r *http.Request) error {
 	for _, registry := range registries {
 		for _, hook := range registry.Webhooks {
 			shown := Webhook{
-				Root: registry.Root, ID: hook.ID, Owner: hook.Owner, URL: hook.URL, Behind: hook.Behind, Waiting: hook.Waiting,
+				Root: registry.Root, ID: hook.ID, Owner: hook.Owner, URL: hook.URL, Elsewhere: hook.Elsewhere, Behind: hook.Behind, Waiting: hook.Waiting,
 				Failing: hook.Failing, Error: hook.Fault, Delivered: hook.Delivered, Failed: hook.Failed,
 				Lost: hook.Lost, LostAt: hook.LostAt, Deliveries: []webhook.Delivery{},
 			}

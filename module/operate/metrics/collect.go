@@ -99,7 +99,9 @@ func (t teller) health(health pool.Health) {
 		t.gauge(metricScrubFinished, float64(finished.Unix()))
 	}
 	for _, hook := range health.Webhooks {
-		t.webhook(hook)
+		if !hook.Elsewhere {
+			t.webhook(hook)
+		}
 	}
 	t.space("metadata", health.Metadata.Space)
 	t.space("blobs", health.Blobs.Space)

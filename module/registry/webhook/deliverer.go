@@ -1,50 +1,49 @@
 package webhook
 
 import (
-	"cmp"
 	"context"
 	"log/slog"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
-const (
-	// saveInterval is how often bookmarks are made durable that have moved. After a crash, what
-	// was delivered since is delivered again.
-	saveInterval = time.Second
-
-	// forgetAfter is when the bookmark of a hook is forgotten that no configuration has any more.
-	forgetAfter = 7 * 24 * time.Hour
-)
+// setTimeout bounds what setting hooks waits for a store on another machine. What it could not
+// do is done by Run.
+const setTimeout = 5 * time.Second
 
 // Deliverer delivers the changes of one registry to the receivers of its hooks, in the
-// background. All methods may run concurrently.
+// background. Of several processes that share the registry one delivers at a time (duty.go).
+// All methods may run concurrently.
 type Deliverer struct {
 	metadata store.MetadataStore
 	changes  store.Changes // nil when the store does not tell its changes
+	duty     Duty          // nil when no other process can have the store open
 	log      *slog.Logger
+	last     atomic.Uint64 // the last change, as far as it is known here
 
-	setting sync.Mutex      // held while hooks are set, and at the end
-	saving  sync.Mutex      // held by save
-	told    waiting.Lasting // why nothing is saved; for save
+	setting sync.Mutex      // guards what follows, and is held by whoever begins or ends runs
+	known   bool            // the bookmarks were read: this process delivers
+	taken   time.Time       // when the duty was taken last
+	looked  time.Time       // when it was looked for hooks that no process has any more
+	told    waiting.Lasting // why nothing is saved
 
 	mu        sync.Mutex // guards all below
 	ctx       context.Context
+	hooks     map[string]*scoped // that are set
 	runs      map[string]*run
 	bookmarks map[string]store.Bookmark // of all hooks, as they are saved
-	known     bool                      // they were read
 }
 
 // New returns a deliverer without hooks. It stops when the context ends.
-func New(ctx context.Context, metadata store.MetadataStore, log *slog.Logger) *Deliverer {
+func New(ctx context.Context, metadata store.MetadataStore, duty Duty, log *slog.Logger) *Deliverer {
 	changes, _ := metadata.(store.Changes)
-	return &Deliverer{metadata: metadata, changes: changes, log: log, ctx: ctx, runs: make(map[string]*run), bookmarks: make(map[string]store.Bookmark)}
+	return &Deliverer{metadata: metadata, changes: changes, duty: duty, log: log, ctx: ctx, runs: make(map[string]*run), bookmarks: make(map[string]store.Bookmark)}
 }
 
 // SetHooks has hooks count in place of those before. A hook that was there before, with the
@@ -55,19 +54,28 @@ func (d *Deliverer) SetHooks(hooks []Hook) {
 	defer d.setting.Unlock()
 	if d.changes == nil {
 		if len(hooks) > 0 {
-			d.log.Error("webhooks need a metadata store with a journal; nothing is delivered")
+			d.log.Error("webhooks need a metadata store that keeps changes for them; nothing is delivered")
 		}
 		return
 	}
 	if d.ctx.Err() != nil {
 		return
 	}
-	d.load()
-	want := scope(hooks)
 	d.mu.Lock()
+	d.hooks = scope(hooks)
+	d.mu.Unlock()
+	d.endOthers()
+	ctx, cancel := context.WithTimeout(d.ctx, setTimeout)
+	defer cancel()
+	d.attend(ctx)
+}
+
+// endOthers ends the runs of hooks that are not set. Requires d.setting.
+func (d *Deliverer) endOthers() {
 	var old []*run
+	d.mu.Lock()
 	for id, r := range d.runs {
-		if want[id] == nil {
+		if d.hooks[id] == nil {
 			old = append(old, r)
 			delete(d.runs, id)
 		}
@@ -77,87 +85,76 @@ func (d *Deliverer) SetHooks(hooks []Hook) {
 		r.stop()
 		d.keep(r)
 	}
+}
+
+// deliver has all hooks that are set be delivered to, each from where it is. Those that cannot
+// begin now do the next time. Requires d.setting.
+func (d *Deliverer) deliver(ctx context.Context) {
 	var begun []*run
-	d.mu.Lock()
-	for id, hook := range want {
+	for id, hook := range d.hooks {
 		if r := d.runs[id]; r != nil {
 			r.set(hook)
 			continue
 		}
-		r := newRun(hook, d.begin(id), d.metadata.ID(), d.changes, d.log)
-		d.runs[id] = r
+		bookmark, err := d.begin(ctx, id)
+		if err != nil {
+			d.log.Warn("a webhook cannot begin now; trying again", slog.String("webhook", id), slog.Any("error", err))
+			continue
+		}
+		r := newRun(hook, bookmark, d)
 		begun = append(begun, r)
+		d.mu.Lock()
+		d.runs[id] = r
+		d.mu.Unlock()
 	}
-	d.mu.Unlock()
-	d.save()
+	d.save(ctx)
 	for _, r := range begun {
-		r.start(d.ctx)
+		if d.known { // else another process delivers
+			r.start(d.ctx)
+		}
 	}
 }
 
-// load reads the bookmarks, once.
-func (d *Deliverer) load() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.known {
-		return
-	}
-	d.known = true
-	bookmarks, err := d.changes.Bookmarks()
-	if err != nil {
-		d.log.Error("the positions of the webhooks are unknown; webhooks begin with the next change", slog.Any("error", err))
-	}
-	maps.Copy(d.bookmarks, bookmarks)
-}
-
-// begin returns where a hook begins. One that was farther than the store is now belongs to
-// a journal that is no more.
-func (d *Deliverer) begin(id string) store.Bookmark {
-	last := d.changes.LastChange()
-	bookmark, known := d.bookmarks[id]
-	if known && bookmark.After > last {
-		d.log.Error("the position of a webhook is a change that the journal does not have; the webhook begins with the next change", slog.String("webhook", id), slog.Uint64("after", bookmark.After), slog.Uint64("last", last))
-	}
-	if !known || bookmark.After > last {
-		bookmark.After = last
-	}
-	return bookmark
-}
-
-// keep notes where a hook is.
-func (d *Deliverer) keep(r *run) {
-	r.mu.Lock()
-	bookmark := r.bookmark
-	r.mu.Unlock()
-	bookmark.Saved = time.Now()
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.bookmarks[r.id] = bookmark
-}
-
-// Run makes the bookmarks durable while they move, and ends with the context, after all
-// deliveries have.
+// Run makes the bookmarks durable while they move, and takes over from another process that is
+// gone. It ends with the context, after all deliveries have.
 func (d *Deliverer) Run(ctx context.Context) {
 	if d.changes == nil {
 		return
 	}
 	ticker := time.NewTicker(saveInterval)
 	defer ticker.Stop()
-	for {
+	for ticks := 0; ctx.Err() == nil; ticks++ {
 		select {
 		case <-ticker.C:
-			d.save()
-			continue
+			d.tick(ctx, ticks%attendTicks == 0)
 		case <-ctx.Done():
 		}
-		break
 	}
 	d.setting.Lock() // hooks that are being set have begun
 	defer d.setting.Unlock()
 	for _, r := range d.all() {
 		r.stop()
 	}
-	d.save()
+	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
+	defer cancel()
+	d.save(ending)
+	d.letGo(ending)
+}
+
+// tick is what is done all the time.
+func (d *Deliverer) tick(ctx context.Context, attend bool) {
+	d.setting.Lock()
+	defer d.setting.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, setTimeout)
+	defer cancel()
+	if d.duty != nil && attend {
+		d.attend(ctx)
+	} else {
+		d.save(ctx)
+	}
+	if d.known && len(d.hooks) > 0 {
+		d.lastChange(ctx)
+	}
 }
 
 func (d *Deliverer) all() []*run {
@@ -166,85 +163,11 @@ func (d *Deliverer) all() []*run {
 	return slices.Collect(maps.Values(d.runs))
 }
 
-// save makes the bookmarks durable if one has moved. What they need is held, and no more.
-func (d *Deliverer) save() {
-	d.saving.Lock()
-	defer d.saving.Unlock()
-	held, moved := store.NoHold, false
-	for _, r := range d.all() {
-		d.mu.Lock()
-		before, known := d.bookmarks[r.id]
-		d.mu.Unlock()
-		r.mu.Lock()
-		now := r.bookmark
-		r.mu.Unlock()
-		held = min(held, now.After)
-		if !known || before.After != now.After || before.Lost != now.Lost {
-			moved = true
-			d.keep(r)
-		}
+// lastChange is the number of the last change, as far as it is known here when the store does
+// not answer.
+func (d *Deliverer) lastChange(ctx context.Context) uint64 {
+	if last, err := d.changes.LastChange(ctx); err == nil {
+		d.last.Store(last)
 	}
-	if moved {
-		d.mu.Lock()
-		maps.DeleteFunc(d.bookmarks, func(id string, bookmark store.Bookmark) bool {
-			return d.runs[id] == nil && time.Since(bookmark.Saved) > forgetAfter
-		})
-		bookmarks := maps.Clone(d.bookmarks)
-		d.mu.Unlock()
-		if err := d.changes.SaveBookmarks(bookmarks); err != nil {
-			if d.told.IsNews(err.Error()) {
-				d.log.Warn("the positions of the webhooks cannot be stored now; after a crash, webhooks send more changes again", slog.Any("error", err))
-			}
-			d.mu.Lock()
-			for _, r := range d.runs {
-				delete(d.bookmarks, r.id) // to be saved by the next try
-			}
-			d.mu.Unlock()
-			return
-		}
-	}
-	d.changes.HoldChanges(held)
-}
-
-// Health is how a hook is.
-type Health struct {
-	ID, Owner, URL string
-	// After is the last change that is done with, Behind how many came since.
-	After, Behind uint64
-	// Waiting is when the change was made that is being delivered. Zero when there is none.
-	Waiting time.Time
-	// Failing is since when the receiver takes nothing. Zero when it does.
-	Failing time.Time
-	// Fault is why the last try failed. Empty when it did not.
-	Fault string
-	// Delivered and Failed are requests since the registry was opened, Lost the changes that
-	// were given up since the hook began, the last one at LostAt.
-	Delivered, Failed, Lost uint64
-	LostAt                  time.Time
-	// Recent are the last deliveries, the newest last.
-	Recent []Delivery
-}
-
-// Hooks tells how all hooks are, by owner and URL, at once.
-func (d *Deliverer) Hooks() (all []Health) {
-	if d.changes == nil {
-		return nil
-	}
-	last := d.changes.LastChange()
-	for _, r := range d.all() {
-		hook := r.hook.Load()
-		r.mu.Lock()
-		all = append(all, Health{
-			ID: r.id, Owner: hook.Owner, URL: hook.Shown,
-			After: r.bookmark.After, Behind: last - min(last, r.bookmark.After),
-			Waiting: r.state.waiting, Failing: r.state.failing, Fault: r.state.fault,
-			Delivered: r.state.delivered, Failed: r.state.failed, Lost: r.bookmark.Lost, LostAt: r.bookmark.LostAt,
-			Recent: slices.Clone(r.state.recent),
-		})
-		r.mu.Unlock()
-	}
-	slices.SortFunc(all, func(a, b Health) int {
-		return cmp.Or(strings.Compare(a.Owner, b.Owner), strings.Compare(a.URL, b.URL), strings.Compare(a.ID, b.ID))
-	})
-	return all
+	return d.last.Load()
 }

@@ -50,6 +50,7 @@ type run struct {
 	id      string
 	storeID string
 	changes store.Changes
+	last    func(context.Context) uint64 // the number of the last change
 	log     *slog.Logger
 	now     func() time.Time
 
@@ -73,12 +74,12 @@ type state struct {
 	recent            []Delivery // the newest last
 }
 
-func newRun(hook *scoped, bookmark store.Bookmark, storeID string, changes store.Changes, log *slog.Logger) *run {
+func newRun(hook *scoped, bookmark store.Bookmark, d *Deliverer) *run {
 	r := &run{
-		id: hook.ID(), storeID: storeID, changes: changes, now: time.Now, bookmark: bookmark,
+		id: hook.ID(), storeID: d.metadata.ID(), changes: d.changes, last: d.lastChange, now: time.Now, bookmark: bookmark,
 		wake: make(chan struct{}, 1), ended: make(chan struct{}),
 	}
-	r.log = log.With(slog.String("webhook", r.id), slog.String("owner", hook.Owner))
+	r.log = d.log.With(slog.String("webhook", r.id), slog.String("owner", hook.Owner))
 	r.hook.Store(hook)
 	r.client = newClient(func() bool { return r.hook.Load().AllowPrivate })
 	return r
@@ -96,6 +97,9 @@ func (r *run) start(ctx context.Context) {
 
 // stop ends the deliveries. A request in progress is cut; the next run sends it again.
 func (r *run) stop() {
+	if r.end == nil {
+		return // it has not begun
+	}
 	r.end()
 	<-r.ended
 }
@@ -110,15 +114,16 @@ func (r *run) set(hook *scoped) {
 	}
 }
 
-func (r *run) after() uint64 {
+// at is where the run is.
+func (r *run) at() store.Bookmark {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.bookmark.After
+	return r.bookmark
 }
 
 // work delivers one change after the other.
 func (r *run) work(ctx context.Context) {
-	changes := r.changes.Follow(r.after())
+	changes := r.changes.Follow(r.at().After)
 	var told waiting.Lasting
 	for ctx.Err() == nil {
 		next, err := changes.Next(ctx, readAhead)
@@ -136,7 +141,7 @@ func (r *run) work(ctx context.Context) {
 			}
 		})
 		for _, change := range next {
-			if missing := change.Sequence - r.after() - 1; missing > 0 {
+			if missing := change.Sequence - r.at().After - 1; missing > 0 {
 				r.lose(missing, "the journal has them no more")
 			}
 			if !r.deliver(ctx, change) {
@@ -159,7 +164,7 @@ func (r *run) deliver(ctx context.Context, change store.Change) bool {
 		switch {
 		case !wants:
 			return true
-		case hook.isTooOld(change, r.changes.LastChange(), r.now()):
+		case hook.isTooOld(change, r.last(ctx), r.now()):
 			r.lose(1, "the receiver did not take it in time")
 			return true
 		}

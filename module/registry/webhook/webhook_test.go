@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -122,7 +123,7 @@ func (w *world) begin() {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	w.end = cancel
-	w.Deliverer = webhook.New(ctx, w.MetadataStore, slog.New(slog.DiscardHandler))
+	w.Deliverer = webhook.New(ctx, w.MetadataStore, nil, slog.New(slog.DiscardHandler))
 	w.done.Go(func() { w.Deliverer.Run(ctx) })
 }
 
@@ -372,9 +373,10 @@ func TestWhatAReceiverDoesNotTakeIsGivenUp(t *testing.T) {
 		w.publish("team", "1", fmt.Sprint("f", i))
 	}
 	w.until("the receiver was tried", func() bool { return w.Hooks()[0].Failed > 0 })
-	if shown := w.Hooks()[0]; shown.Behind != 10 || shown.Failing.IsZero() || shown.Waiting.IsZero() {
-		t.Errorf("the hook is %+v, want 10 changes that wait", shown)
-	}
+	w.until("10 changes wait", func() bool {
+		shown := w.Hooks()[0]
+		return shown.Behind == 10 && !shown.Failing.IsZero() && !shown.Waiting.IsZero()
+	})
 	r.mu.Lock()
 	r.answer = nil
 	r.mu.Unlock()
@@ -442,5 +444,59 @@ func TestAnEndDoesNotWaitForAReceiver(t *testing.T) {
 	w.SetHooks(nil) // returns when the request has ended
 	if got := w.Hooks(); len(got) != 0 {
 		t.Errorf("there are hooks %+v", got)
+	}
+}
+
+// node is one of several deliverers of a world, of which one has the duty.
+type node struct {
+	*webhook.Deliverer
+	stop func()
+}
+
+// newNode returns a deliverer that has the duty while the holder has its name.
+func (w *world) newNode(name string, holder *atomic.Pointer[string]) node {
+	ctx, cancel := context.WithCancel(context.Background())
+	duty := func(context.Context, time.Duration) (bool, error) { return *holder.Load() == name, nil }
+	d := webhook.New(ctx, w.MetadataStore, duty, slog.New(slog.DiscardHandler))
+	var done sync.WaitGroup
+	done.Go(func() { d.Run(ctx) })
+	return node{d, func() { cancel(); done.Wait() }}
+}
+
+// TestOneOfSeveralDelivers, and each goes on where the other one was, however often they change.
+// The one that does not deliver says so.
+//
+// Seen to fail with bookmarks that a node reads once.
+func TestOneOfSeveralDelivers(t *testing.T) {
+	r, w := newReceiver(t), newWorld(t)
+	var holder atomic.Pointer[string]
+	names := []string{"a", "b"}
+	holder.Store(&names[0])
+	nodes := []node{w.newNode("a", &holder), w.newNode("b", &holder)}
+	for _, n := range nodes {
+		defer n.stop()
+		n.SetHooks([]webhook.Hook{hookTo(r, "team")})
+	}
+	var want []string
+	for turn := range 3 {
+		has, other := nodes[turn%2], nodes[(turn+1)%2]
+		w.until("the duty has changed", func() bool { return !has.Hooks()[0].Elsewhere && other.Hooks()[0].Elsewhere })
+		for i := range 2 {
+			file := fmt.Sprint("f", turn, i)
+			w.publish("team", "1", file)
+			want = append(want, "created team/tool/1/"+file)
+		}
+		w.wants(r, want...)
+		w.until("the bookmark is saved", func() bool {
+			bookmarks, err := w.MetadataStore.(store.Changes).Bookmarks(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, bookmark := range bookmarks {
+				return bookmark.After == uint64(len(want))
+			}
+			return false
+		})
+		holder.Store(&names[(turn+1)%2])
 	}
 }

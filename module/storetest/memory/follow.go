@@ -25,25 +25,25 @@ func (f *following) announce() {
 }
 
 // LastChange implements store.Changes.
-func (s *metadataStore) LastChange() uint64 {
+func (s *metadataStore) LastChange(context.Context) (uint64, error) {
 	s.place.mu.Lock()
 	defer s.place.mu.Unlock()
-	return s.place.at.Sequence
+	return s.place.at.Sequence, nil
 }
 
 // HoldChanges implements store.Changes: all stay.
-func (s *metadataStore) HoldChanges(uint64) {}
+func (s *metadataStore) HoldChanges(context.Context, uint64) error { return nil }
 
 // Bookmarks implements store.Changes.
-func (s *metadataStore) Bookmarks() (map[string]store.Bookmark, error) {
+func (s *metadataStore) Bookmarks(context.Context) (map[string]store.Bookmark, error) {
 	s.place.mu.Lock()
 	defer s.place.mu.Unlock()
 	return maps.Clone(s.place.bookmarks), nil
 }
 
 // SaveBookmarks implements store.Changes.
-func (s *metadataStore) SaveBookmarks(bookmarks map[string]store.Bookmark) error {
-	m, leave, err := s.enter(context.Background())
+func (s *metadataStore) SaveBookmarks(ctx context.Context, bookmarks map[string]store.Bookmark) error {
+	m, leave, err := s.enter(ctx)
 	if err != nil {
 		return err
 	}

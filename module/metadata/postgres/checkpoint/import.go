@@ -198,10 +198,14 @@ func (i *importing) end(ctx context.Context, id string, at store.Position) error
 	if !whole {
 		return fmt.Errorf("%w: the lines have versions without files, or files without a version", store.ErrDamaged)
 	}
-	for _, statement := range []string{`DROP TABLE {s}.told_version, {s}.told_file`, `DELETE FROM {s}.hold`, `DELETE FROM {s}.duty`} {
+	for _, statement := range []string{`DROP TABLE {s}.told_version, {s}.told_file`, `DELETE FROM {s}.hold`, `DELETE FROM {s}.duty`, `DELETE FROM {s}.change`} {
 		if _, err := i.in.Exec(ctx, statement); err != nil {
 			return err
 		}
+	}
+	// Who has got a change with a number of the registry's takes no other one for it.
+	if _, err := i.in.Exec(ctx, `UPDATE {s}.following SET recording = false, last = $1, claim = NULL, bookmarks = '{}'`, int64(at.Sequence)); err != nil {
+		return err
 	}
 	_, err = i.in.Exec(ctx, `UPDATE {s}.store SET id = $1, blobs = NULL, scrub = NULL, changes = $2`, id, int64(at.Sequence))
 	return err

@@ -1,0 +1,32 @@
+package module
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger"
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/postgres"
+)
+
+// TestWebhooksNeedAStoreThatKeepsChanges: with another one a configuration is refused, unless it
+// has no webhooks. Seen to fail without the check, and with a PostgreSQL store that does not say
+// that it keeps them.
+func TestWebhooksNeedAStoreThatKeepsChanges(t *testing.T) {
+	hooks := []Webhook{{URL: "https://ci.example.com/hook"}}
+	for name, test := range map[string]struct {
+		backend any
+		hooks   []Webhook
+		want    error
+	}{
+		"badger":               {&badger.Backend{}, hooks, nil},
+		"postgres":             {&postgres.Backend{}, hooks, nil},
+		"another one":          {struct{}{}, hooks, ErrNoChanges},
+		"without any webhooks": {struct{}{}, nil, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := (&Handler{Webhooks: test.hooks}).provisionWebhooks(test.backend); !errors.Is(err, test.want) {
+				t.Errorf("the error is %v, want %v", err, test.want)
+			}
+		})
+	}
+}
