@@ -113,6 +113,9 @@
 //     delivers. TestWebhooksOfSeveralNodes; contract of Shared, "changes of all are told, in the
 //     order of each owner", "bookmarks are of who read them last"; TestAChangeThatIsCommittedLate,
 //     TestChangesOfAnOwnerWhoseTransactionsBeganInAnotherOrder, TestOneOfSeveralDelivers.
+//   - N12: one node scrubs at a time, and once a week. TestOneNodeScrubs, TestAnotherNodeScrubsOn.
+//   - N13: a standby that takes the place of its primary has what was acknowledged.
+//     TestSeveralNodes, "under faults".
 //
 // # What went wrong elsewhere
 //

@@ -27,6 +27,8 @@ const (
 	// Progress is saved after so many blobs, or so long.
 	saveBlobs    = 1_000
 	saveInterval = time.Minute
+	// dutyInterval is how often a process says that it scrubs.
+	dutyInterval = time.Minute
 )
 
 // scrubber is what a registry knows of its passes over all blobs. One reads at a
@@ -119,14 +121,13 @@ func (k *Keeper) SetScrub(rate int64) {
 // scrubbing is the background's work. It reads every blob, at a rate and once in an interval,
 // and goes on after a restart where it was.
 func (k *Keeper) scrubbing(ctx context.Context) {
-	var work scrubWork
-	_ = work.load(ctx, k) // tried again before it is needed
+	_ = k.loadScrub(ctx) // tried again before it is needed
 	for {
 		turn, leave, err := k.scrub.turn(ctx)
 		if err != nil {
 			return
 		}
-		wait, err := work.run(turn, k)
+		wait, err := k.scrubDue(turn)
 		preempted := turn.Err() != nil
 		leave()
 		if preempted {
@@ -154,36 +155,44 @@ func (k *Keeper) noteScrubFault(err error) {
 	k.scrub.fault = err
 }
 
-// scrubWork is what the background has done of its work so far.
-type scrubWork struct {
-	loaded bool // what an earlier process did is known
-}
-
-// load learns what is damaged, and how far the last scrub came.
-func (w *scrubWork) load(ctx context.Context, k *Keeper) error {
-	if err := k.lookAtDamage(ctx); err != nil || w.loaded {
+// loadScrub learns what is damaged, and how far the last scrub came: that of an earlier process,
+// or of another one.
+func (k *Keeper) loadScrub(ctx context.Context) error {
+	if err := k.lookAtDamage(ctx); err != nil {
 		return err
 	}
-	last, err := k.metadata.LastScrub(ctx)
+	kept, err := k.metadata.LastScrub(ctx)
 	if err != nil {
 		return fmt.Errorf("reading the last scrub: %w", err)
 	}
-	w.loaded = true
 	k.scrub.mu.Lock()
 	defer k.scrub.mu.Unlock()
-	if !k.scrub.last.Started.After(last.Started) { // else a Verify came first
-		k.scrub.last = last
+	if isLater(kept, k.scrub.last, k.now()) {
+		k.scrub.last = kept
 	}
 	return nil
 }
 
-// run does what is due, and says when to come back.
-func (w *scrubWork) run(ctx context.Context, k *Keeper) (time.Duration, error) {
+// isLater tells whether the scrub that the store keeps is later than the one that is known, or
+// the same one at a later time.
+func isLater(kept, known store.Scrub, now time.Time) bool {
+	switch {
+	case known.Started.IsZero():
+		return true
+	case kept.Started.After(now):
+		return false // the clock was set back since
+	case kept.Started.Equal(known.Started):
+		return kept.Blobs > known.Blobs || !kept.Finished.IsZero()
+	}
+	return kept.Started.After(known.Started)
+}
+
+// scrubDue scrubs when that is due, and says when to come back.
+func (k *Keeper) scrubDue(ctx context.Context) (time.Duration, error) {
 	if ours, err := k.isForUs(ctx); err != nil || !ours {
-		w.loaded = false // what is known of the scrub is another process's
 		return scrubRetryInterval, err
 	}
-	if err := w.load(ctx, k); err != nil {
+	if err := k.loadScrub(ctx); err != nil {
 		return 0, err
 	}
 	k.scrub.mu.Lock()
@@ -197,7 +206,6 @@ func (w *scrubWork) run(ctx context.Context, k *Keeper) (time.Duration, error) {
 	}
 	err := k.readAll(ctx, scrub)
 	if errors.Is(err, errElsewhere) {
-		w.loaded = false
 		return scrubRetryInterval, nil
 	}
 	return 0, err

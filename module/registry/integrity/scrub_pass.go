@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
@@ -39,16 +40,18 @@ func (k *Keeper) EachBlob(ctx context.Context, after store.Digest, fn func(store
 func (k *Keeper) readAll(ctx context.Context, scrub store.Scrub) error {
 	pass := &pass{keeper: k, scrub: scrub, pace: newPacer(k.scrub.pace), savedAt: time.Now(), savedBlobs: scrub.Blobs}
 	k.scrub.progress(scrub, true)
-	err := pass.readJournal(ctx)
+	reading, end := k.stayOnDuty(ctx)
+	err := pass.readJournal(reading)
 	if err == nil {
-		err = k.EachBlob(ctx, scrub.Last, func(blob store.Blob) error { return pass.read(ctx, blob) })
+		err = k.EachBlob(reading, scrub.Last, func(blob store.Blob) error { return pass.read(reading, blob) })
 	}
+	end()
 	if err == nil {
 		pass.scrub.Finished = k.wallClock()
 	}
 	k.scrub.progress(pass.scrub, false)
-	if errors.Is(err, errElsewhere) {
-		return err
+	if err != nil && errors.Is(context.Cause(reading), errElsewhere) {
+		return errElsewhere
 	}
 	// The turn may be over, or the registry be closing: what was done counts.
 	saving, cancel := waiting.Finishing(ctx)
@@ -106,11 +109,31 @@ func (p *pass) read(ctx context.Context, blob store.Blob) error {
 	p.keeper.scrub.progress(p.scrub, true)
 	if p.scrub.Blobs-p.savedBlobs >= saveBlobs || time.Since(p.savedAt) >= saveInterval {
 		p.save(ctx)
-		if ours, err := p.keeper.isForUs(ctx); err != nil || !ours {
-			return errors.Join(errElsewhere, err)
-		}
 	}
 	return nil
+}
+
+// stayOnDuty says again and again that this process scrubs, also while it reads one large blob,
+// until end is called. The context ends with errElsewhere when another process has taken over.
+func (k *Keeper) stayOnDuty(ctx context.Context) (on context.Context, end func()) {
+	on, cancel := context.WithCancelCause(ctx)
+	var staying sync.WaitGroup
+	staying.Go(func() {
+		again := time.NewTicker(dutyInterval)
+		defer again.Stop()
+		for {
+			select {
+			case <-on.Done():
+				return
+			case <-again.C:
+			}
+			// Where nobody can be asked, nobody takes over.
+			if ours, err := k.isForUs(on); err == nil && !ours {
+				cancel(errElsewhere)
+			}
+		}
+	})
+	return on, func() { cancel(nil); staying.Wait() }
 }
 
 // errElsewhere ends a pass that another process goes on with.
