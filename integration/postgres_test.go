@@ -25,6 +25,12 @@ func postgresServer(t *testing.T) *postgrestest.Server {
 	if err != nil {
 		t.Fatal(err)
 	}
+	removePostgres(t, database)
+	return database
+}
+
+// removePostgres removes a server when the test ends, and shows its log where the test failed.
+func removePostgres(t testing.TB, database *postgrestest.Server) {
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("the log of PostgreSQL:\n%s", database.Log())
@@ -33,7 +39,6 @@ func postgresServer(t *testing.T) *postgrestest.Server {
 			t.Error(err)
 		}
 	})
-	return database
 }
 
 // onPostgres is what has a registry keep its metadata in PostgreSQL, with the password in a

@@ -154,11 +154,8 @@ func TestACommitInProgress(t *testing.T) {
 func setStandby(t *testing.T, of *postgrestest.Server, name string) {
 	t.Helper()
 	b := provisioned(t, &Backend{DSN: of.Socket("postgres")})
-	conn := connection(t, b)
-	for _, sql := range []string{"ALTER SYSTEM SET synchronous_standby_names = '" + name + "'", "SELECT pg_reload_conf()"} {
-		if _, err := conn.Exec(t.Context(), sql); err != nil {
-			t.Fatal(err)
-		}
+	if err := of.AwaitStandby(name); err != nil {
+		t.Fatal(err)
 	}
 	waitFor(t, "commits to wait, or not", func() bool {
 		trying := connection(t, b)
