@@ -64,6 +64,9 @@ func Open(ctx context.Context, with *Settings, log *slog.Logger) (*Database, err
 
 // open starts what works in the background. The watch takes the connection over.
 func open(ctx context.Context, with *Settings, conn *pgx.Conn, log *slog.Logger) (*Database, error) {
+	if err := with.checkSession(ctx, conn); err != nil {
+		return nil, err
+	}
 	id, migrated, err := with.schema.Migrate(ctx, conn)
 	if err != nil {
 		return nil, err

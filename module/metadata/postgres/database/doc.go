@@ -25,5 +25,6 @@
 // server are told apart in errors.go. While the server does not answer, calls fail at once
 // with store.ErrUnavailable: watch.go asks it, several times a second, until it does.
 // A server that does not keep what it acknowledges (fsync or synchronous_commit off) is
-// refused with each connection.
+// refused with each connection. So is, when it is opened, a pooler that does not keep a process
+// of the server for a connection (session.go).
 package database

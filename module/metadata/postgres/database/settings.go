@@ -135,7 +135,7 @@ func checkServer(ctx context.Context, conn *pgx.Conn) error {
 	var fsync, synchronous, encoding string
 	var standby bool
 	err := conn.QueryRow(ctx, `SELECT current_setting('server_version_num')::int, current_setting('fsync'),
-		current_setting('synchronous_commit'), current_setting('server_encoding'), pg_is_in_recovery()`).
+		current_setting('synchronous_commit'), current_setting('server_encoding'), pg_is_in_recovery()`, pgx.QueryExecModeExec).
 		Scan(&version, &fsync, &synchronous, &encoding, &standby)
 	switch {
 	case err != nil:
