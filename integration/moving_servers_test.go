@@ -462,7 +462,7 @@ func TestAMoveBackFromPostgres(t *testing.T) {
 	source.present()
 	m := source.fill(60)
 	to, toSite, _ := newTarget(t, "Badger and files")
-	if output := source.mustMove(to); !strings.Contains(output, "stop the source") {
+	if output := source.mustMove(to); !strings.Contains(output, "stop the source") || !strings.Contains(output, source.root+", as was told") {
 		t.Errorf("a copy of nodes that run says\n%s", output)
 	}
 	later := filePath("team", "tool", "3.0.0", "later")

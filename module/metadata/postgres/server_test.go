@@ -305,6 +305,42 @@ func TestAFrozenServer(t *testing.T) {
 	}
 }
 
+// TestANodeLeavesASlowServer: a node that ends tells the others so, also where the server takes
+// three seconds for that. Seen to fail with a node that waits for two: its row stays, and a copy
+// of the registry takes it for one that still publishes.
+func TestANodeLeavesASlowServer(t *testing.T) {
+	b := newBackend(t)
+	leaving, staying := opened(t, b), opened(t, b)
+	if _, _, err := leaving.Meet(t.Context(), "leaving", ""); err != nil {
+		t.Fatal(err)
+	}
+	conn := connection(t, b)
+	slow, err := conn.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := slow.Exec(t.Context(), migrations.Named(b.Schema).SQL("SELECT FROM {s}.live FOR UPDATE")); err != nil {
+		t.Fatal(err)
+	}
+	closed := make(chan error, 1)
+	go func() { closed <- leaving.Close() }()
+	watching := connection(t, b)
+	waitFor(t, "the server to take three seconds", func() (is bool) {
+		err := watching.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'
+			AND starts_with(query, $1) AND query_start < now() - interval '3 seconds')`, migrations.Named(b.Schema).SQL("DELETE FROM {s}.live")).Scan(&is)
+		return err == nil && is
+	})
+	if err := slow.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-closed; err != nil {
+		t.Error(err)
+	}
+	if nodes, err := staying.Present(t.Context()); err != nil || len(nodes) > 0 {
+		t.Errorf("the nodes are %+v, %v; want none", nodes, err)
+	}
+}
+
 // TestTheRowOfAProcess: a process whose row is gone makes a new one.
 func TestTheRowOfAProcess(t *testing.T) {
 	b := newBackend(t)

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -39,6 +40,7 @@ type copyCommand struct {
 	skipDamaged          bool
 	out, notes           io.Writer
 	line                 *terminal.Line
+	nodes                []string // that have the source open
 }
 
 func newCopyCommand(meant *target.Target) *cobra.Command {
@@ -113,9 +115,10 @@ func (c *copyCommand) run(ctx context.Context) (err error) {
 	}
 	if opened != nil {
 		defer func() { err = errors.Join(err, opened.Close()) }()
-		if isRunning, err = hasNodes(ctx, opened.Metadata()); err != nil {
+		if c.nodes, err = nodesOf(ctx, opened.Metadata()); err != nil {
 			return fmt.Errorf("the source: %w", err)
 		}
+		isRunning = len(c.nodes) > 0
 	}
 	copied, err := c.begin(made)
 	if err != nil {
@@ -128,14 +131,18 @@ func (c *copyCommand) run(ctx context.Context) (err error) {
 	return c.finish(ctx, copied, moving.Opened{Registry: opened}, began)
 }
 
-// hasNodes tells whether other processes have the stores of a registry open.
-func hasNodes(ctx context.Context, metadata store.MetadataStore) (bool, error) {
+// nodesOf names the other processes that have the stores of a registry open, or had so in the
+// last minute and did not tell that they end.
+func nodesOf(ctx context.Context, metadata store.MetadataStore) (names []string, err error) {
 	shared, ok := metadata.(store.Nodes)
 	if !ok {
-		return false, nil
+		return nil, nil
 	}
 	nodes, err := shared.Present(ctx)
-	return len(nodes) > 0, err
+	for _, node := range nodes {
+		names = append(names, node.Name)
+	}
+	return names, err
 }
 
 func (c *copyCommand) begin(made *pool.Config) (*moving.Copy, error) {
@@ -176,6 +183,9 @@ func (c *copyCommand) whileRunning(ctx context.Context, copied *moving.Copy, fro
 			break
 		}
 		since = pass.Position
+	}
+	if len(c.nodes) > 0 {
+		fmt.Fprintf(c.notes, "the source is open in %s, as was told within the last minute\n", strings.Join(c.nodes, ", "))
 	}
 	_, err := fmt.Fprintf(c.out, "the target has all bytes as of change %d: stop the source, and run the same command again\n", pass.Position.Sequence)
 	return err

@@ -19,7 +19,9 @@ const (
 	// forgotten is after how long its row goes.
 	forgotten = 24 * time.Hour
 
-	leaveTimeout = 2 * time.Second
+	// leaveTimeout is for how long a node that ends tells so. Whoever copies the registry next
+	// would take it for one that is there.
+	leaveTimeout = 15 * time.Second
 )
 
 // Nodes are the processes that have a registry open, as one of them sees them.
