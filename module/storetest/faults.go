@@ -176,7 +176,7 @@ func (s *faultScenario) fill(queue chan<- faultCase, quiet *faultRun, done <-cha
 
 // triesOfCase is how often a case is run that is not the same as the run without a fault: on a
 // machine that is busy, a timer may ask for the free space once more.
-const triesOfCase = 3
+const triesOfCase = 10
 
 func (s *faultScenario) runCase(c faultCase, quiet *faultRun, found chan<- string) {
 	for try := 1; ; try++ {
