@@ -118,7 +118,7 @@ type faultCase struct {
 
 // run reports each violation, until report returns false.
 func (s *faultScenario) run(report func(violation string) bool) {
-	quiet := runFaults(s.place, s.steps, filepath.Join(s.dir, "0"), faultMode{powerCut: true}, 0)
+	quiet := s.runQuiet()
 	for _, violation := range quiet.violations {
 		if !report("without a fault: " + violation) {
 			return
@@ -146,6 +146,22 @@ func (s *faultScenario) run(report func(violation string) bool) {
 			close(done)
 		}
 	}
+}
+
+// runQuiet runs the scenario without a fault until two runs have as many operations: one that a timer of a
+// busy machine disturbed is not compared with.
+func (s *faultScenario) runQuiet() *faultRun {
+	run := func(try int) *faultRun {
+		return runFaults(s.place, s.steps, filepath.Join(s.dir, fmt.Sprint("quiet-", try)), faultMode{powerCut: true}, 0)
+	}
+	quiet := run(0)
+	for try := 1; try < triesOfCase && len(quiet.violations) == 0; try++ {
+		before := quiet
+		if quiet = run(try); quiet.scenarioEnd == before.scenarioEnd {
+			break
+		}
+	}
+	return quiet
 }
 
 // fill queues every case, until done is closed.
