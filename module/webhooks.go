@@ -13,7 +13,6 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/access"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/webhook"
-	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // The changes that a webhook can send.
@@ -62,6 +61,12 @@ type Webhook struct {
 
 // ErrNoChanges is the error of a webhook whose metadata store does not keep the changes.
 var ErrNoChanges = errors.New("a webhook needs a metadata store that keeps changes for it, such as badger or postgres")
+
+// ChangesBackend is implemented by a store.MetadataBackend whose stores are store.Changes.
+type ChangesBackend interface {
+	// TellsChanges does nothing.
+	TellsChanges()
+}
 
 // CheckWebhookURL reports why a URL cannot be the receiver of a webhook.
 func CheckWebhookURL(text string) error {
@@ -142,7 +147,7 @@ func (w Webhook) hook(prefix string) (hook webhook.Hook, err error) {
 
 // provisionWebhooks makes hooks out of the settings.
 func (h *Handler) provisionWebhooks(metadata any) ([]webhook.Hook, error) {
-	if _, tells := metadata.(store.ChangesBackend); !tells && len(h.Webhooks) > 0 {
+	if _, tells := metadata.(ChangesBackend); !tells && len(h.Webhooks) > 0 {
 		return nil, ErrNoChanges
 	}
 	var hooks []webhook.Hook

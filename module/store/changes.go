@@ -25,13 +25,6 @@ type Changes interface {
 	SaveBookmarks(ctx context.Context, bookmarks map[string]Bookmark) error
 }
 
-// ChangesBackend is implemented by a MetadataBackend whose stores are Changes.
-type ChangesBackend interface {
-	MetadataBackend
-	// TellsChanges does nothing.
-	TellsChanges()
-}
-
 // NoHold is for HoldChanges.
 const NoHold = ^uint64(0)
 

@@ -94,7 +94,7 @@ func (b *Backend) OpenMetadata(ctx context.Context, root string, log *slog.Logge
 	return s, b.AdjustMetadata(s)
 }
 
-// TellsChanges implements store.ChangesBackend.
+// TellsChanges says that the stores are store.Changes, as module.ChangesBackend.
 func (*Backend) TellsChanges() {}
 
 // AdjustMetadata implements store.MetadataAdjuster.
@@ -112,6 +112,6 @@ func (b *Backend) AdjustMetadata(metadata store.MetadataStore) error {
 var (
 	_ caddy.Provisioner      = (*Backend)(nil)
 	_ caddyfile.Unmarshaler  = (*Backend)(nil)
-	_ store.ChangesBackend   = (*Backend)(nil)
+	_ store.MetadataBackend  = (*Backend)(nil)
 	_ store.MetadataAdjuster = (*Backend)(nil)
 )

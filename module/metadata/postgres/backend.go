@@ -171,7 +171,7 @@ func (b *Backend) OpenMetadata(ctx context.Context, _ string, log *slog.Logger) 
 	return &Store{nodes.New(db), changes.New(db), db}, nil
 }
 
-// TellsChanges implements store.ChangesBackend.
+// TellsChanges says that the stores are store.Changes, as module.ChangesBackend.
 func (*Backend) TellsChanges() {}
 
 // AdjustMetadata implements store.MetadataAdjuster.
@@ -186,6 +186,6 @@ func (b *Backend) AdjustMetadata(metadata store.MetadataStore) error {
 var (
 	_ caddy.Provisioner      = (*Backend)(nil)
 	_ caddyfile.Unmarshaler  = (*Backend)(nil)
-	_ store.ChangesBackend   = (*Backend)(nil)
+	_ store.MetadataBackend  = (*Backend)(nil)
 	_ store.MetadataAdjuster = (*Backend)(nil)
 )
