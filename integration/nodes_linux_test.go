@@ -203,7 +203,6 @@ func (c *cluster) faults(random *rand.Rand) (all []faultOfNodes) {
 		{"a node hears nothing of S3", n.bytes.freeze, n.bytes.thaw},
 		{"PostgreSQL is killed", func() { c.noError(c.database.Kill()) }, starts},
 		{"PostgreSQL is stopped at once", func() { c.noError(c.database.Stop("immediate")) }, starts},
-		// Seen to miss files that were acknowledged, with commits that do not wait for the standby.
 		{"PostgreSQL is gone for good, and its standby takes its place", func() { c.noError(c.database.Stop("immediate")) }, c.promote},
 		{"S3 is killed", c.s3.Kill, func() { c.s3.Start(c) }},
 		{"S3 is frozen", func() { c.s3.Freeze(c) }, func() { c.s3.Thaw(c) }},
