@@ -39,6 +39,7 @@ func sharedTold(f *sharedFixture) {
 			}
 		})
 	}()
+	defer func() { <-done }() // also after a failure
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	follower, last, at := changes.Follow(0), make(map[string]store.Operation), uint64(0)
