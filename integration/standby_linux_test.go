@@ -14,7 +14,8 @@ func (c *cluster) follow(port int) {
 	c.Helper()
 	c.standbys++
 	name := fmt.Sprint("standby", c.standbys)
-	standby, err := c.database.NewStandby(name, port)
+	c.following = newWire(c.TB, fmt.Sprintf("127.0.0.1:%d", c.database.Port))
+	standby, err := c.database.NewStandby(name, port, c.following.port())
 	c.noError(err)
 	removePostgres(c.TB, standby)
 	c.standby = standby
@@ -25,10 +26,13 @@ func (c *cluster) follow(port int) {
 	})
 }
 
-// promote has the standby take the place of the server that it followed, which is gone for
-// good. A new standby follows, at the address of the old server, and is waited for.
+// promote has the standby, which hears nothing, take the place of the server that it followed,
+// which is gone for good. A new standby follows, at the address of the old server.
 func (c *cluster) promote() {
 	c.Helper()
+	c.noError(c.database.Stop("immediate"))
+	c.following.cut()
+	c.following.thaw()
 	c.noError(c.standby.Promote())
 	gone := c.database
 	c.database = c.standby

@@ -9,21 +9,22 @@ import (
 )
 
 // NewStandby makes a server that follows this one, under a name, and starts it at a port. It
-// finds a port itself for 0. Remove the server in the end.
-func (s *Server) NewStandby(name string, port int) (*Server, error) {
+// finds a port itself for 0. The standby asks for changes at another port of this machine, which
+// leads to this server. Remove the standby in the end.
+func (s *Server) NewStandby(name string, port, following int) (*Server, error) {
 	dir, err := os.MkdirTemp("", "pg")
 	if err != nil {
 		return nil, err
 	}
 	standby := &Server{Port: port, dir: dir, bin: s.bin, user: s.user}
-	if err := standby.copy(s, name); err != nil {
+	if err := standby.copy(name, following); err != nil {
 		return nil, fmt.Errorf("%w; %w", err, os.RemoveAll(dir))
 	}
 	return standby, standby.Start("wal_retrieve_retry_interval=100ms")
 }
 
-// copy makes the data of a standby out of those of a server that runs.
-func (s *Server) copy(primary *Server, name string) (err error) {
+// copy makes the data of a standby out of those of the server that a port leads to.
+func (s *Server) copy(name string, following int) (err error) {
 	if s.Port == 0 {
 		if s.Port, err = freePort(); err != nil {
 			return err
@@ -35,7 +36,7 @@ func (s *Server) copy(primary *Server, name string) (err error) {
 		}
 	}
 	return s.run("pg_basebackup", "-D", s.data(), "--write-recovery-conf", "--checkpoint=fast", "--no-sync",
-		"-d", fmt.Sprintf("host=%s port=%d user=postgres application_name=%s", primary.dir, primary.Port, name))
+		"-d", fmt.Sprintf("host=127.0.0.1 port=%d user=postgres password='%s' application_name=%s", following, Password, name))
 }
 
 // Promote has a standby take changes. The server that it followed must have ended.
