@@ -59,7 +59,8 @@ var (
 		of: func(s sample) float64 { return s.seconds() }}
 	resident = measure{unit: "MiB", less: true,
 		of: func(s sample) float64 { return float64(s.memory) / mebibyte }}
-	space  = resident
+	space = measure{unit: "MiB", less: true,
+		of: func(s sample) float64 { return float64(s.bytes) / mebibyte }}
 	number = measure{less: true,
 		of: func(s sample) float64 { return float64(s.operations) }}
 )

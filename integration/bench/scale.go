@@ -44,7 +44,7 @@ func (l *lab) scaleCells() []*cell {
 		f.halvedCell("disk space"+at+", every second version deleted", "Space", space, target{
 			text: "≤ 1.05 × + 256 MiB", met: func(c comparison) bool { return c.difference <= 0.05*(c.ours-c.difference)+256 },
 		}, func(h *halved) (ours, each sample) {
-			return sample{memory: h.bytes}, sample{memory: int64(h.blobs) * 4 * kibibyte}
+			return sample{bytes: h.bytes}, sample{bytes: int64(h.blobs) * 4 * kibibyte}
 		}),
 		f.halvedCell("inodes"+at+", every second version deleted", "Inodes", number, atMost("each", 0.01),
 			func(h *halved) (ours, each sample) { return sample{operations: h.inodes}, sample{operations: h.blobs} }),

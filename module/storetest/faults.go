@@ -148,8 +148,8 @@ func (s *faultScenario) run(report func(violation string) bool) {
 	}
 }
 
-// runQuiet runs the scenario without a fault until two runs have as many operations: one that a timer of a
-// busy machine disturbed is not compared with.
+// runQuiet runs the scenario without a fault until two runs in a row have as many operations,
+// so that no case is compared with a run that a timer of a busy machine disturbed.
 func (s *faultScenario) runQuiet() *faultRun {
 	run := func(try int) *faultRun {
 		return runFaults(s.place, s.steps, filepath.Join(s.dir, fmt.Sprint("quiet-", try)), faultMode{powerCut: true}, 0)

@@ -39,7 +39,8 @@ func New(fsys disk.FS, path string) *Entries {
 	return e
 }
 
-// ErrLost is why a name is not durable of which the own sync says nothing.
+// ErrLost says that a name may not be durable: the sync that the caller waited for succeeded,
+// but one before it failed.
 var ErrLost = fmt.Errorf("%w: a sync failed meanwhile, and may have lost it", store.ErrUnavailable)
 
 // Give gives a file its name, by a function, and makes durable what that changed in some

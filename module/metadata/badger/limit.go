@@ -15,7 +15,7 @@ var errSlow = fmt.Errorf("%w: the database does not come to an end with its tabl
 // goroutine at a time.
 type limit struct{ passed time.Time }
 
-// wait is how long to wait now.
+// wait is how long to wait now: ten seconds, or nothing for a moment after a wait in vain.
 func (l *limit) wait(h *home) time.Duration {
 	if time.Since(l.passed) < h.retry {
 		return 0

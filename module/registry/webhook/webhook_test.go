@@ -377,11 +377,12 @@ func TestWhatAReceiverDoesNotTakeIsGivenUp(t *testing.T) {
 		shown := w.Hooks()[0]
 		return shown.Behind == 10 && !shown.Failing.IsZero() && !shown.Waiting.IsZero()
 	})
-	r.mu.Lock()
-	r.answer = nil
-	r.mu.Unlock()
 	hook.MaxBehind = 3
 	w.SetHooks([]webhook.Hook{hook})
+	w.until("7 changes are given up", func() bool { return w.Hooks()[0].Lost == 7 })
+	r.mu.Lock()
+	r.answer = nil // not before: a try in between would have the oldest change taken
+	r.mu.Unlock()
 	w.wants(r, "created team/tool/1/f7", "created team/tool/1/f8", "created team/tool/1/f9")
 	if shown := w.Hooks()[0]; shown.Lost != 7 || shown.LostAt.IsZero() {
 		t.Errorf("the hook is %+v, want 7 changes lost", shown)
