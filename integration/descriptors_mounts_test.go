@@ -118,17 +118,18 @@ func (v *verdict) workWithoutAnswers(operations int) {
 func (v *verdict) wantRunning() {
 	v.Helper()
 	h := v.clients[0]
+	var status int
+	var err error
 	recovered := eventuallyTrue(func() bool { // a 409 comes while changes are refused too
-		status, err := h.publish(v.server, h.path(0, 0))
+		status, err = h.publish(v.server, h.path(0, 0))
 		if err == nil && status == http.StatusConflict {
 			_, err = h.deleteFile(v.server, h.path(0, 0))
 		}
 		return err == nil && status == http.StatusCreated
 	})
 	if !recovered {
-		v.complain("no upload is taken without the fault")
+		v.complain("no upload is taken without the fault: the last answer is %d, %v\n%s", status, err, v.goroutines())
 	}
-	var err error
 	eventuallyTrue(func() bool { // it may open its files once more
 		err = v.clients.try(func(h *history) error { return h.check(v.server) })
 		return !errors.Is(err, errUnavailable)

@@ -221,6 +221,17 @@ func (v *verdict) adminSays(path string) (int, string) {
 	return got.status, string(got.body)
 }
 
+// goroutines keeps what the process is doing, and says where.
+func (v *verdict) goroutines() string {
+	v.Helper()
+	_, stacks := v.adminSays("/debug/pprof/goroutine?debug=2")
+	name := filepath.Join(v.ArtifactDir(), "goroutines")
+	if err := os.WriteFile(name, []byte(stacks+"\n"+v.logText()[v.began:]), 0o600); err != nil {
+		v.complain("%v", err)
+	}
+	return "goroutines and log: " + name
+}
+
 // wantAlive fails for a process that has ended.
 func (v *verdict) wantAlive() bool {
 	v.Helper()
