@@ -20,7 +20,7 @@ func TestMetadataThatIsOlderThanTheBlobs(t *testing.T) {
 	}
 	_, publishing := s.Publish(t.Context(), store.Ref{}, "alice", Content{Body: strings.NewReader("x"), Size: 1}, Limits{})
 	for name, err := range map[string]error{
-		"publishing": publishing, "deleting a file": s.DeleteFile(t.Context(), store.Ref{}, "alice"), "deleting a version": s.DeleteVersion(t.Context(), store.VersionRef{}, "alice"),
+		"publishing": publishing, "deleting a file": s.DeleteFile(t.Context(), store.Ref{}, store.Act{User: "alice"}), "deleting a version": s.DeleteVersion(t.Context(), store.VersionRef{}, store.Act{User: "alice"}),
 	} {
 		if !errors.Is(err, store.ErrUnavailable) {
 			t.Errorf("%s: error is %v, want %v", name, err, store.ErrUnavailable)

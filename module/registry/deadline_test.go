@@ -82,16 +82,20 @@ func TestNoRequestWaitsForEverForAStore(t *testing.T) {
 		do         func(r *Registry) error
 		publishErr error
 	}{
-		"Usage":         {do: publish},
-		"Admit":         {do: publish},
-		"Create":        {do: publish},
-		"Commit":        {do: publish},
-		"Publish":       {do: publish},
-		"Delete":        {do: publish, publishErr: store.ErrUnavailable},
-		"Lookup":        {do: func(r *Registry) error { _, err := r.Lookup(context.Background(), store.Ref{}); return err }},
-		"Open":          {do: func(r *Registry) error { _, _, err := r.Open(context.Background(), store.Ref{}); return err }},
-		"DeleteFile":    {do: func(r *Registry) error { return r.DeleteFile(context.Background(), store.Ref{}, "alice") }},
-		"DeleteVersion": {do: func(r *Registry) error { return r.DeleteVersion(context.Background(), store.VersionRef{}, "alice") }},
+		"Usage":   {do: publish},
+		"Admit":   {do: publish},
+		"Create":  {do: publish},
+		"Commit":  {do: publish},
+		"Publish": {do: publish},
+		"Delete":  {do: publish, publishErr: store.ErrUnavailable},
+		"Lookup":  {do: func(r *Registry) error { _, err := r.Lookup(context.Background(), store.Ref{}); return err }},
+		"Open":    {do: func(r *Registry) error { _, _, err := r.Open(context.Background(), store.Ref{}); return err }},
+		"DeleteFile": {do: func(r *Registry) error {
+			return r.DeleteFile(context.Background(), store.Ref{}, store.Act{User: "alice"})
+		}},
+		"DeleteVersion": {do: func(r *Registry) error {
+			return r.DeleteVersion(context.Background(), store.VersionRef{}, store.Act{User: "alice"})
+		}},
 	} {
 		t.Run(call, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

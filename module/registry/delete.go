@@ -8,18 +8,9 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
-// DeleteFile deletes a published file, and its version when it was the last one.
-// ErrPackageNotFound, ErrFileNotFound, ErrNoSpace, ErrUnavailable.
-func (r *Registry) DeleteFile(ctx context.Context, ref store.Ref, user string) error {
-	return r.deleteFile(ctx, ref, store.Act{User: user, Only: store.Published})
-}
-
-// DeleteDraftFile is DeleteFile for a file of a draft.
-func (r *Registry) DeleteDraftFile(ctx context.Context, ref store.Ref, user string) error {
-	return r.deleteFile(ctx, ref, store.Act{User: user, Only: store.Drafted})
-}
-
-func (r *Registry) deleteFile(ctx context.Context, ref store.Ref, act store.Act) error {
+// DeleteFile deletes a file, and its version when it was the last one. The act happens now.
+// ErrPackageNotFound, ErrFileNotFound, ErrChanged, ErrNoSpace, ErrUnavailable.
+func (r *Registry) DeleteFile(ctx context.Context, ref store.Ref, act store.Act) error {
 	act.Time = r.now()
 	ctx, cancel := waiting.Finishing(ctx)
 	defer cancel()
@@ -33,18 +24,9 @@ func (r *Registry) deleteFile(ctx context.Context, ref store.Ref, act store.Act)
 	return nil
 }
 
-// DeleteVersion deletes a published version with all its files. ErrPackageNotFound,
-// ErrNoSpace, ErrUnavailable.
-func (r *Registry) DeleteVersion(ctx context.Context, ref store.VersionRef, user string) error {
-	return r.deleteVersion(ctx, ref, store.Act{User: user, Only: store.Published})
-}
-
-// DeleteDraft is DeleteVersion for a draft.
-func (r *Registry) DeleteDraft(ctx context.Context, ref store.VersionRef, user string) error {
-	return r.deleteVersion(ctx, ref, store.Act{User: user, Only: store.Drafted})
-}
-
-func (r *Registry) deleteVersion(ctx context.Context, ref store.VersionRef, act store.Act) error {
+// DeleteVersion deletes a version with all its files. The act happens now.
+// ErrPackageNotFound, ErrNoSpace, ErrUnavailable.
+func (r *Registry) DeleteVersion(ctx context.Context, ref store.VersionRef, act store.Act) error {
 	act.Time = r.now()
 	ctx, cancel := waiting.Finishing(ctx)
 	defer cancel()

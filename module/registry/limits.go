@@ -15,6 +15,8 @@ type Limits struct {
 	Draft bool
 	// OnDuplicate is what happens when the version has a file of that name. Zero refuses it.
 	OnDuplicate store.OnDuplicate
+	// Current is the ID that the file there must still have, as in store.Publication.
+	Current *int64
 	// Immutable has files that are published keep their bytes: Replace is Same for them. It
 	// says nothing of drafts.
 	Immutable bool

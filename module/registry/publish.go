@@ -25,7 +25,7 @@ type Content struct {
 
 // Publish stores the content and makes it visible as ref. When it returns nil,
 // bytes and record survive a crash and a power cut. Nothing is visible after ErrExists,
-// ErrDraft, ErrNotDraft, ErrQuotaBytes, ErrQuotaVersions, ErrQuotaFiles, ErrQuotaDrafts,
+// ErrChanged, ErrDraft, ErrNotDraft, ErrQuotaBytes, ErrQuotaVersions, ErrQuotaFiles, ErrQuotaDrafts,
 // ErrBusy, ErrNoSpace, ErrUnavailable, ErrDigest and *BodyError. After any other error
 // the outcome is open until the store is opened again.
 //
@@ -73,7 +73,7 @@ func (r *Registry) record(ctx context.Context, ref store.Ref, creator string, bl
 		Rank:    versions.Rank(ref.Version),
 		Quota:   limits.Quota,
 
-		Draft: limits.Draft, OnDuplicate: limits.Duplicate(),
+		Draft: limits.Draft, OnDuplicate: limits.Duplicate(), Current: limits.Current,
 	})
 	if condemned {
 		r.WakeReaper()

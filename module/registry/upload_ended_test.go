@@ -196,7 +196,7 @@ func TestAnUploadThatWasRefusedBeforeACrash(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.publishBehind(id)
-	if err := f.DeleteFile(ctx, uploadRef, "alice"); err != nil {
+	if err := f.DeleteFile(ctx, uploadRef, store.Act{User: "alice"}); err != nil {
 		t.Fatal(err)
 	}
 	f.reopen()

@@ -23,6 +23,8 @@ var (
 
 	// ErrExists: the version has a file of that name. Published files never change.
 	ErrExists = errors.New("package file already exists")
+	// ErrChanged: the file is not the one that it must still be.
+	ErrChanged = errors.New("package file has changed meanwhile")
 	// ErrDraft: the version is a draft, which a plain publish cannot add to.
 	ErrDraft = errors.New("package version is a draft")
 	// ErrNotDraft: the version is published, and no draft can have its name.
@@ -107,10 +109,10 @@ var (
 )
 
 // IsRefusal reports whether err is a MetadataStore's decision against a publish, after
-// which the bytes are condemned: ErrExists, ErrDraft, ErrNotDraft, ErrQuotaBytes,
+// which the bytes are condemned: ErrExists, ErrChanged, ErrDraft, ErrNotDraft, ErrQuotaBytes,
 // ErrQuotaVersions, ErrQuotaFiles or ErrQuotaDrafts.
 func IsRefusal(err error) bool {
-	for _, refusal := range []error{ErrExists, ErrDraft, ErrNotDraft, ErrQuotaBytes, ErrQuotaVersions, ErrQuotaFiles, ErrQuotaDrafts} {
+	for _, refusal := range []error{ErrExists, ErrChanged, ErrDraft, ErrNotDraft, ErrQuotaBytes, ErrQuotaVersions, ErrQuotaFiles, ErrQuotaDrafts} {
 		if errors.Is(err, refusal) {
 			return true
 		}

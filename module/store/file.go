@@ -52,6 +52,9 @@ type Publication struct {
 	Draft bool
 	// OnDuplicate is what happens when the version has a file of that name.
 	OnDuplicate OnDuplicate
+	// Current is the ID that the file there must still have; zero when there must be none. Nil
+	// for whatever there is.
+	Current *int64
 	// Quota is what the owner may have with this file.
 	Quota Quota
 }
@@ -99,6 +102,8 @@ type Act struct {
 	// Only is the state that a version must have of which something is deleted. One of
 	// another state is ErrPackageNotFound. Zero is any.
 	Only State
+	// Current is the ID that a file must still have of which a name is deleted. Zero for any.
+	Current int64
 }
 
 // State is whether a version is published.

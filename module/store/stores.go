@@ -46,6 +46,7 @@ type MetadataStore interface {
 	// looked at. The locator that they replace is condemned, and the blob's damage
 	// is forgotten. The condemned result tells whether there are bytes for the reaper.
 	//
+	// ErrChanged when the file there is not p.Current, before all else;
 	// ErrExists when the version has a file of that name that p.OnDuplicate does not let go;
 	// ErrDraft or ErrNotDraft when p.Draft says other than the version; ErrQuotaBytes,
 	// ErrQuotaVersions, ErrQuotaFiles or ErrQuotaDrafts when the owner would have more than
@@ -100,8 +101,8 @@ type MetadataStore interface {
 	Damaged(ctx context.Context, limit int) (count int64, digests []Digest, err error)
 
 	// DeleteFile deletes a file, and its version when it was the last one, if the version
-	// has the state act.Only. ErrPackageNotFound, ErrFileNotFound, ErrNoSpace,
-	// ErrUnavailable.
+	// has the state act.Only. ErrPackageNotFound, ErrFileNotFound, ErrChanged when the file is
+	// not act.Current, ErrNoSpace, ErrUnavailable.
 	DeleteFile(ctx context.Context, ref Ref, act Act) error
 
 	// DeleteVersion deletes a version with its files, if it has the state act.Only,

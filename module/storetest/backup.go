@@ -286,9 +286,9 @@ func (f *backupFixture) churn(client, steps int) error {
 		var err error
 		switch random.IntN(6) {
 		case 0:
-			err = f.DeleteVersion(context.Background(), r.VersionRef, "bob")
+			err = f.DeleteVersion(context.Background(), r.VersionRef, store.Act{User: "bob"})
 		case 1, 2:
-			err = f.DeleteFile(context.Background(), r, "bob")
+			err = f.DeleteFile(context.Background(), r, store.Act{User: "bob"})
 		default:
 			err = f.publish(r, strings.Repeat(fmt.Sprint(random.IntN(50)), 1+random.IntN(3)*20_000))
 		}

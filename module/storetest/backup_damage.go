@@ -76,7 +76,7 @@ func backupFlipped(f *backupFixture) {
 	for i := range 8 {
 		f.noError(f.publish(ref("a", "p", "1", numbered(i)), strings.Repeat(numbered(i), 1+i*i*i)))
 	}
-	f.noError(f.DeleteFile(context.Background(), ref("a", "p", "1", numbered(3)), "a"))
+	f.noError(f.DeleteFile(context.Background(), ref("a", "p", "1", numbered(3)), store.Act{User: "a"}))
 	stream := f.backup(store.Position{})
 	want := f.history(stream)
 	random := rand.New(rand.NewPCG(3, 4))
@@ -151,7 +151,7 @@ func backupDamaged(f *backupFixture) {
 			if !errors.Is(err, store.ErrIncomplete) && !errors.Is(err, store.ErrDamaged) {
 				f.Errorf("restore: %v", err)
 			}
-			f.noError(f.DeleteFile(context.Background(), ref("a", "p", "1", "f"), "a"))
+			f.noError(f.DeleteFile(context.Background(), ref("a", "p", "1", "f"), store.Act{User: "a"}))
 		}
 	}
 	f.noError(f.publish(ref("a", "p", "1", "sound"), "sound"))

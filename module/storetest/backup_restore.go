@@ -27,9 +27,9 @@ func backupRestored(f *backupFixture) {
 	}
 	gone := ref("bob", "q", "1", "gone")
 	f.noError(f.publish(gone, "gone"))
-	f.noError(f.DeleteFile(context.Background(), gone, "bob"))
+	f.noError(f.DeleteFile(context.Background(), gone, store.Act{User: "bob"}))
 	f.noError(f.publish(ref("bob", "r", "1", "f"), "hello"))
-	f.noError(f.DeleteVersion(context.Background(), ref("bob", "r", "1", "").VersionRef, "bob"))
+	f.noError(f.DeleteVersion(context.Background(), ref("bob", "r", "1", "").VersionRef, store.Act{User: "bob"}))
 	kept, text, err := f.CreateToken(context.Background(), grant.Token{Name: "ci", User: "alice", Scope: grant.Scope{Actions: []grant.Action{grant.Write}}})
 	f.noError(err)
 	revoked, revokedText, err := f.CreateToken(context.Background(), grant.Token{Name: "old", User: "alice", Scope: grant.Scope{Actions: []grant.Action{grant.Read}}})
@@ -143,9 +143,9 @@ func backupIncrements(f *backupFixture) {
 	}
 	next() // of nothing
 	f.noError(f.publish(ref("a", "p", "2", "kept too"), "kept"))
-	f.noError(f.DeleteFile(context.Background(), ref("a", "p", "1", "deleted later"), "a"))
+	f.noError(f.DeleteFile(context.Background(), ref("a", "p", "1", "deleted later"), store.Act{User: "a"}))
 	f.noError(f.publish(ref("a", "p", "2", "deleted at once"), "deleted at once"))
-	f.noError(f.DeleteFile(context.Background(), ref("a", "p", "2", "deleted at once"), "a"))
+	f.noError(f.DeleteFile(context.Background(), ref("a", "p", "2", "deleted at once"), store.Act{User: "a"}))
 	next()
 	lost, err := f.Lookup(context.Background(), ref("a", "p", "1", "lost later"))
 	f.noError(err)
@@ -235,7 +235,7 @@ func backupHoldsBytes(f *backupFixture) {
 	var stream bytes.Buffer
 	_, err := io.CopyN(&stream, reader, 512)
 	f.noError(err)
-	f.noError(f.DeleteVersion(context.Background(), ref("a", "p", "1", "").VersionRef, "a"))
+	f.noError(f.DeleteVersion(context.Background(), ref("a", "p", "1", "").VersionRef, store.Act{User: "a"}))
 	removed, err := f.Reap(context.Background())
 	f.noError(err)
 	if count := f.blobCount(); removed != 0 || count != files {

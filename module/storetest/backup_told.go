@@ -65,7 +65,7 @@ func toldRestored(f *backupFixture) {
 		return file
 	}
 	publish(ref("Owner", "Pkg", "1.0.0", "gone"), "gone", registry.Limits{})
-	f.noError(f.DeleteVersion(ctx, ref("owner", "pkg", "1.0.0", "").VersionRef, "alice"))
+	f.noError(f.DeleteVersion(ctx, ref("owner", "pkg", "1.0.0", "").VersionRef, store.Act{User: "alice"}))
 	read := publish(ref("Owner", "Pkg", "1.10.0", "Read"), "read", registry.Limits{})
 	publish(ref("owner", "pkg", "1.10.0", "other"), "read", registry.Limits{})
 	publish(ref("owner", "pkg", "1.9.0", "f"), "f", registry.Limits{})

@@ -11,6 +11,7 @@ import (
 var duplicateClauses = map[string]func(*metadataFixture){
 	"same takes equal bytes, and nothing changes but where they are": sameTaken,
 	"replace has new bytes take the name":                            replaceTaken,
+	"a file that must still be the current one":                      currentTaken,
 }
 
 func sameTaken(f *metadataFixture) {
@@ -66,4 +67,50 @@ func replaceTaken(f *metadataFixture) {
 	f.want(f.mustLookup(old.Ref), replaced)
 	_, err = f.FindBlob(context.Background(), digestOf("x"))
 	f.wantError(err, store.ErrBlobNotFound)
+}
+
+// currentTaken has changes name the file that must still be there. One that is another by now
+// stays, and the bytes of the publish go.
+func currentTaken(f *metadataFixture) {
+	ctx := context.Background()
+	r := ref("o", "p", "1", "f")
+	over := func(current int64) func(*store.Publication) {
+		return func(p *store.Publication) { p.OnDuplicate, p.Current = store.Replace, &current }
+	}
+	refuse := func(r store.Ref, content string, current int64) {
+		f.Helper()
+		p := f.publication(r, content)
+		over(current)(&p)
+		_, _, err := f.Publish(ctx, p)
+		f.wantError(err, store.ErrChanged)
+		f.wantCondemned(p.Locator)
+	}
+	refuse(r, "no version is there", 1)
+	first, err := f.publishAs(r, "x", over(0))
+	f.noError(err)
+	refuse(r, "y", 0)
+	refuse(r, "x", 0)
+	refuse(ref("o", "p", "1", "other"), "no file is there", first.ID)
+	p := f.publication(r, "second")
+	over(first.ID)(&p)
+	second, _, err := f.Publish(ctx, p)
+	f.noError(err)
+	f.wantCondemned(first.Locator)
+	again, _, err := f.Publish(ctx, p) // which was made already
+	f.noError(err)
+	f.want(again, second)
+	refuse(r, "third", first.ID)
+	refuse(r, "second", first.ID)
+	renewed, err := f.publishAs(r, "second", over(second.ID))
+	f.noError(err)
+	f.want(renewed.ID, second.ID)
+	f.wantCondemned(second.Locator)
+	f.wantError(f.DeleteFile(ctx, r, store.Act{Time: epoch, Current: first.ID}), store.ErrChanged)
+	f.want(f.mustLookup(r), renewed)
+	f.reopen()
+	f.want(f.mustLookup(r), renewed)
+	f.check()
+	f.noError(f.DeleteFile(ctx, r, store.Act{Time: epoch, Current: second.ID}))
+	f.wantCondemned(renewed.Locator)
+	f.wantError(f.DeleteFile(ctx, r, store.Act{Time: epoch, Current: second.ID}), store.ErrPackageNotFound)
 }

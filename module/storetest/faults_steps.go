@@ -168,13 +168,13 @@ func mismatchStep(target store.Ref, content string) faultStep {
 
 func deleteFileStep(target store.Ref) faultStep {
 	return faultStep{"delete file " + target.File, func(r *faultRun) error {
-		return r.deleted(r.DeleteFile(context.Background(), target, "alice"), target)
+		return r.deleted(r.DeleteFile(context.Background(), target, store.Act{User: "alice"}), target)
 	}}
 }
 
 func deleteVersionStep(target store.VersionRef) faultStep {
 	return faultStep{"delete version " + target.Version, func(r *faultRun) error {
-		return r.deleted(r.DeleteVersion(context.Background(), target, "alice"), r.refsOf(target)...)
+		return r.deleted(r.DeleteVersion(context.Background(), target, store.Act{User: "alice"}), r.refsOf(target)...)
 	}}
 }
 

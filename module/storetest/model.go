@@ -125,7 +125,7 @@ func (m *model) publishOne(t *rapid.T) {
 
 func (m *model) deleteOne(t *rapid.T) {
 	r := m.drawRef(t)
-	err := m.DeleteFile(context.Background(), r, "alice")
+	err := m.DeleteFile(context.Background(), r, store.Act{User: "alice"})
 	if want := m.missing(r.Key()); want != nil {
 		m.wantError(err, want)
 		return
@@ -136,7 +136,7 @@ func (m *model) deleteOne(t *rapid.T) {
 
 func (m *model) deleteVersionOne(t *rapid.T) {
 	r := m.drawRef(t).VersionRef
-	err := m.DeleteVersion(context.Background(), r, "alice")
+	err := m.DeleteVersion(context.Background(), r, store.Act{User: "alice"})
 	if !m.hasVersion(r.Key()) {
 		m.wantError(err, store.ErrPackageNotFound)
 		return
@@ -192,7 +192,7 @@ func (m *model) lose(t *rapid.T) {
 	m.noError(m.blobs.Delete(context.Background(), file.Locator))
 	healer := ref("healer", "p", "1", "f")
 	m.noError(m.publish(healer, m.files[lost].content))
-	m.noError(m.DeleteFile(context.Background(), healer, "alice"))
+	m.noError(m.DeleteFile(context.Background(), healer, store.Act{User: "alice"}))
 }
 
 // check compares every name that can be drawn.

@@ -262,9 +262,9 @@ func pairReaders(f *pairFixture) {
 	for i := range rounds {
 		f.noError(f.publish(target, strings.Repeat(numbered(i%3), 2_000)))
 		if i%2 == 0 {
-			f.noError(f.DeleteFile(context.Background(), target, "alice"))
+			f.noError(f.DeleteFile(context.Background(), target, store.Act{User: "alice"}))
 		} else {
-			f.noError(f.DeleteVersion(context.Background(), target.VersionRef, "alice"))
+			f.noError(f.DeleteVersion(context.Background(), target.VersionRef, store.Act{User: "alice"}))
 		}
 	}
 	close(done)
@@ -328,9 +328,9 @@ func pairNothingLeft(f *pairFixture) {
 			}
 		}
 	})
-	f.noError(f.DeleteFile(context.Background(), ref("a", "p", numbered(0), numbered(0)), "alice"))
+	f.noError(f.DeleteFile(context.Background(), ref("a", "p", numbered(0), numbered(0)), store.Act{User: "alice"}))
 	for i := range 3 {
-		f.noError(f.DeleteVersion(context.Background(), ref("a", "p", numbered(i), "").VersionRef, "alice"))
+		f.noError(f.DeleteVersion(context.Background(), ref("a", "p", numbered(i), "").VersionRef, store.Act{User: "alice"}))
 	}
 	if count := f.reapAndSweep(); count != 0 {
 		f.Errorf("%d blobs are left", count)
@@ -340,7 +340,7 @@ func pairNothingLeft(f *pairFixture) {
 // pairReaps waits for the background reaper, woken by the delete.
 func pairReaps(f *pairFixture) {
 	f.noError(f.publish(ref("a", "p", "1", "f"), "x"))
-	f.noError(f.DeleteFile(context.Background(), ref("a", "p", "1", "f"), "alice"))
+	f.noError(f.DeleteFile(context.Background(), ref("a", "p", "1", "f"), store.Act{User: "alice"}))
 	f.waitForBlobs(0)
 }
 

@@ -93,7 +93,7 @@ func pairRotten(f *pairFixture) {
 		rotten[150_000] ^= 1
 		f.overwrite(file.Locator, rotten)
 		if delete { // the same name, as soon as it is free
-			f.noError(f.DeleteFile(context.Background(), first, "alice"))
+			f.noError(f.DeleteFile(context.Background(), first, store.Act{User: "alice"}))
 			f.noError(f.publish(first, content))
 			f.wantContent(first, content)
 			continue
@@ -101,7 +101,7 @@ func pairRotten(f *pairFixture) {
 		f.noError(f.publish(second, content))
 		f.wantContent(first, content)
 		f.wantContent(second, content)
-		f.noError(f.DeleteFile(context.Background(), first, "alice"))
+		f.noError(f.DeleteFile(context.Background(), first, store.Act{User: "alice"}))
 	}
 	if count := f.reapAndSweep(); count != 1 {
 		f.Errorf("%d blobs are left, want 1", count)

@@ -22,7 +22,7 @@ func sharedChanges(f *sharedFixture) {
 			other.wantError(other.publish(r, "other"), store.ErrExists)
 		}
 		last := f.nodes[(i+1)%len(f.nodes)]
-		last.noError(last.DeleteVersion(context.Background(), r.VersionRef, "alice"))
+		last.noError(last.DeleteVersion(context.Background(), r.VersionRef, store.Act{User: "alice"}))
 		for _, other := range f.nodes {
 			_, err := other.read(r)
 			other.wantError(err, store.ErrPackageNotFound)
@@ -82,7 +82,7 @@ func sharedReaping(f *sharedFixture) {
 	kept, gone := ref("a", "p", "1", "kept"), ref("a", "p", "1", "gone")
 	f.nodes[0].noError(f.nodes[0].publish(kept, "kept"))
 	f.nodes[0].noError(f.nodes[0].publish(gone, "gone"))
-	f.nodes[1].noError(f.nodes[1].DeleteFile(context.Background(), gone, "alice"))
+	f.nodes[1].noError(f.nodes[1].DeleteFile(context.Background(), gone, store.Act{User: "alice"}))
 	inParallel(len(f.nodes), func(i int) {
 		if _, err := f.nodes[i].Reap(context.Background()); err != nil {
 			f.Errorf("reaping: %v", err)

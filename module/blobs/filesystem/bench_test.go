@@ -38,7 +38,7 @@ func BenchmarkTransfer(b *testing.B) {
 					b.Fatal(err)
 				}
 				b.StopTimer()
-				if err := r.DeleteFile(b.Context(), ref, "alice"); err != nil {
+				if err := r.DeleteFile(b.Context(), ref, store.Act{User: "alice"}); err != nil {
 					b.Fatal(err)
 				}
 				if _, err := r.Reap(b.Context()); err != nil {

@@ -47,7 +47,7 @@ func TestBackupsGoOnAcrossACheckpoint(t *testing.T) {
 				t.Fatal(err)
 			}
 			if count%3 == 0 {
-				if err := r.DeleteFile(t.Context(), numberedRef("o", count), "u"); err != nil {
+				if err := r.DeleteFile(t.Context(), numberedRef("o", count), store.Act{User: "u"}); err != nil {
 					t.Fatal(err)
 				}
 			}

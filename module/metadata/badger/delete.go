@@ -10,7 +10,7 @@ import (
 // DeleteFile implements store.MetadataStore.
 func (s *Store) DeleteFile(ctx context.Context, ref store.Ref, act store.Act) error {
 	return s.submit(ctx, operationWeight, func(b *batch) error {
-		if err := firstError(func() error { return b.checkState(ref.VersionRef, act) }, func() error { return b.deleteFile(ref) }); err != nil {
+		if err := firstError(func() error { return b.checkState(ref.VersionRef, act) }, func() error { return b.deleteFile(ref, act.Current) }); err != nil {
 			return err
 		}
 		b.record(store.DeleteFileChange(ref, act))
@@ -27,7 +27,9 @@ func (b *batch) checkState(ref store.VersionRef, act store.Act) error {
 	return err
 }
 
-func (b *batch) deleteFile(ref store.Ref) error {
+// deleteFile deletes a file. ErrChanged when it has another ID than the current one, unless
+// that is zero.
+func (b *batch) deleteFile(ref store.Ref, current int64) error {
 	k, err := b.known(ref.VersionRef)
 	if err != nil || !k.exists {
 		return orNotFound(err, store.ErrPackageNotFound)
@@ -35,6 +37,9 @@ func (b *batch) deleteFile(ref store.Ref) error {
 	var file fileRecord
 	if found, err := b.get(fileKey(k.version.id, ref.File), &file); err != nil || !found {
 		return orNotFound(err, store.ErrFileNotFound)
+	}
+	if current != 0 && current != int64(file.id) {
+		return store.ErrChanged
 	}
 	blob, err := b.referredBlob(file)
 	if err != nil {

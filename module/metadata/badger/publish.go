@@ -70,11 +70,16 @@ func (b *batch) publishFile(p store.Publication, versionID, fileID uint64) (made
 	var old fileRecord
 	var taken bool
 	if k.exists {
-		if err := p.CheckState(k.version.draft); err != nil {
-			return b.refuse(p.Blob, err)
-		}
 		if taken, err = b.get(fileKey(k.version.id, p.Ref.File), &old); err != nil {
 			return made, err
+		}
+	}
+	if p.Current != nil && *p.Current != int64(old.id) {
+		return b.refuse(p.Blob, store.ErrChanged)
+	}
+	if k.exists {
+		if err := p.CheckState(k.version.draft); err != nil {
+			return b.refuse(p.Blob, err)
 		}
 		if taken && p.OnDuplicate != store.Reject && old.digest == p.Digest {
 			return b.renew(k, old, p)

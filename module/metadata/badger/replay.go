@@ -127,7 +127,7 @@ func (b *batch) apply(change store.Change) error {
 	case store.OperationRenew:
 		return b.reapplyRenewal(ref, change)
 	case store.OperationDeleteFile:
-		return b.deleteFile(ref)
+		return b.deleteFile(ref, 0)
 	case store.OperationDeleteVersion:
 		return b.deleteVersion(version)
 	case store.OperationDeletePackage:

@@ -26,6 +26,8 @@ func (s *Store) remove(ctx context.Context, c *database.Change) error {
 		return store.ErrPackageNotFound
 	case "no_file":
 		return store.ErrFileNotFound
+	case "changed":
+		return store.ErrChanged
 	}
 	return fmt.Errorf("PostgreSQL: deleting ended with %q", outcome)
 }
@@ -40,8 +42,8 @@ func (s *Store) DeleteFile(ctx context.Context, ref store.Ref, act store.Act) er
 		return s.absent(ctx, store.ErrFileNotFound)
 	}
 	return s.remove(ctx, &database.Change{
-		SQL:   `SELECT {s}.told_5({s}.delete_file_1($1, $2, $3, $4, $5), true, $6, NULL, NULL)`,
-		Args:  []any{key.Owner, key.Package, key.Version, key.File, isDraft(act.Only), changes.Line(store.DeleteFileChange(ref, act))},
+		SQL:   `SELECT {s}.told_5({s}.delete_file_1($1, $2, $3, $4, $5, $7), true, $6, NULL, NULL)`,
+		Args:  []any{key.Owner, key.Package, key.Version, key.File, isDraft(act.Only), changes.Line(store.DeleteFileChange(ref, act)), act.Current},
 		Locks: database.Locks{Owner: key.Owner, File: &key},
 	})
 }

@@ -17,6 +17,7 @@ import (
 // refusals are the outcomes of the function publish besides done, late and condemned.
 var refusals = map[string]error{
 	"exists":         store.ErrExists,
+	"changed":        store.ErrChanged,
 	"draft":          store.ErrDraft,
 	"not_draft":      store.ErrNotDraft,
 	"quota_bytes":    store.ErrQuotaBytes,
@@ -28,7 +29,7 @@ var refusals = map[string]error{
 // A statement sees what was there before it: a file that it sees was not made by it.
 const publishSQL = `SELECT {s}.told_5(m.outcome, NOT EXISTS (SELECT FROM {s}.file f WHERE f.id = m.id), $24, m.id, NULL),
 	condemned, owner, package, version, file, id, creator, created, hashes, downloads, downloaded
-	FROM {s}.publish_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23) m`
+	FROM {s}.publish_1($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $25) m`
 
 // Publish implements store.MetadataStore.
 func (s *Store) Publish(ctx context.Context, p store.Publication) (file store.File, condemned bool, err error) {
@@ -43,7 +44,7 @@ func (s *Store) Publish(ctx context.Context, p store.Publication) (file store.Fi
 			key.Owner, key.Package, key.Version, key.File, p.Ref.Owner, p.Ref.Package, p.Ref.Version, p.Ref.File,
 			p.Digest[:], p.Size, string(p.Locator), p.Stored.UnixNano(), int64(store.PublishWithin), database.Storable(p.Creator), p.Created.UnixNano(), []byte(p.Rank),
 			p.Draft, p.OnDuplicate == store.Same, p.OnDuplicate == store.Replace, p.Quota.Bytes, p.Quota.Versions, p.Quota.Files, p.Quota.Drafts,
-			changes.Line(change),
+			changes.Line(change), p.Current,
 		},
 		Scan: func(answer pgx.Row) error {
 			row = fileRow{locator: string(p.Locator), digest: p.Digest[:], size: p.Size}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/backup/folder"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 func (c *commandTest) backup(to string, flags ...string) string {
@@ -30,7 +31,7 @@ func TestBackupToADirectoryGoesOn(t *testing.T) {
 	c.with(c.root, func(reg *registry.Registry) error {
 		gone := fileRef("f0")
 		delete(c.published, gone)
-		return reg.DeleteFile(t.Context(), gone, "alice")
+		return reg.DeleteFile(t.Context(), gone, store.Act{User: "alice"})
 	})
 	if out := c.backup(backup); !strings.HasPrefix(out, "backup since change 4 of registry ") || !strings.Contains(out, "3 changes, 2 blobs") {
 		t.Errorf("it prints %q", out)
@@ -66,7 +67,7 @@ func TestFullBackupTakesThePlaceOfTheOld(t *testing.T) {
 	c.wantRestored(backup)
 	c.with(c.root, func(reg *registry.Registry) error {
 		clear(c.published)
-		err := reg.DeleteVersion(t.Context(), fileRef("").VersionRef, "alice")
+		err := reg.DeleteVersion(t.Context(), fileRef("").VersionRef, store.Act{User: "alice"})
 		_, reapErr := reg.Reap(t.Context())
 		return errors.Join(err, reapErr)
 	})

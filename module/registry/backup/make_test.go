@@ -161,7 +161,7 @@ func TestABackupEndsWithItsReader(t *testing.T) {
 		t.Error("a backup whose context ended is made")
 	}
 	for _, file := range files {
-		if err := b.DeleteFile(t.Context(), file.Ref, "alice"); err != nil {
+		if err := b.DeleteFile(t.Context(), file.Ref, store.Act{User: "alice"}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -103,7 +103,7 @@ func TestWhatIsNoDamage(t *testing.T) {
 	for name, test := range map[string]func(f *fixture, file store.File){
 		"deleted while it is read": func(f *fixture, file store.File) {
 			f.once(func() {
-				f.Check(f.DeleteFile(f.Context(), file.Ref, "alice"))
+				f.Check(f.DeleteFile(f.Context(), file.Ref, store.Act{User: "alice"}))
 				_, err := f.Reap(f.Context())
 				f.Check(err)
 			})
@@ -223,7 +223,7 @@ func TestDamageIsForgotten(t *testing.T) {
 		f.pass(time.Minute)
 		f.wantDamage(files[0].Digest, files[1].Digest, files[2].Digest)
 		for i, left := range [][]store.Digest{{files[1].Digest, files[2].Digest}, {files[2].Digest}} {
-			f.Check(f.DeleteFile(f.Context(), files[i].Ref, "alice"))
+			f.Check(f.DeleteFile(f.Context(), files[i].Ref, store.Act{User: "alice"}))
 			synctest.Wait()
 			f.wantDamage(left...)
 		}

@@ -167,8 +167,12 @@ func (s *metadataStore) DeleteFile(ctx context.Context, ref store.Ref, act store
 	if v == nil || !act.Only.Has(v.draft) {
 		return store.ErrPackageNotFound
 	}
-	if _, found := v.files[store.Fold(ref.File)]; !found {
+	file, found := v.files[store.Fold(ref.File)]
+	switch {
+	case !found:
 		return store.ErrFileNotFound
+	case act.Current != 0 && act.Current != file.ID:
+		return store.ErrChanged
 	}
 	return m.change(store.DeleteFileChange(ref, act))
 }

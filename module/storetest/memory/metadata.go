@@ -113,6 +113,13 @@ func (s *metadataStore) Clock() time.Time { return time.Now() }
 
 // refusal says why a publication cannot be, or nil. v is its version, if known.
 func (m *Metadata) refusal(v *version, p store.Publication) error {
+	var current int64
+	if v != nil {
+		current = v.files[store.Fold(p.Ref.File)].ID
+	}
+	if p.Current != nil && *p.Current != current {
+		return store.ErrChanged
+	}
 	usage := m.usage(p.Ref.Owner)
 	usage.Bytes += p.Size
 	usage.Files++

@@ -12,7 +12,7 @@ import (
 // removeVersion deletes a version.
 func removeVersion(w http.ResponseWriter, r *http.Request, v *visit.Visit) error {
 	return remove(w, v, func(reg *registry.Registry) error {
-		return reg.DeleteVersion(r.Context(), v.About.VersionRef, v.User())
+		return reg.DeleteVersion(r.Context(), v.About.VersionRef, store.Act{User: v.User(), Only: store.Published})
 	})
 }
 

@@ -230,14 +230,14 @@ func (c *changing) Files(ctx context.Context, query store.FileQuery) (store.File
 func TestAVersionThatChangesIsNoWhole(t *testing.T) {
 	for name, change := range map[string]func(*testing.T, *registry.Registry){
 		"a file is replaced": func(t *testing.T, reg *registry.Registry) {
-			if err := reg.DeleteFile(t.Context(), store.Ref{VersionRef: testedVersion, File: "b"}, "o"); err != nil {
+			if err := reg.DeleteFile(t.Context(), store.Ref{VersionRef: testedVersion, File: "b"}, store.Act{User: "o"}); err != nil {
 				t.Fatal(err)
 			}
 			publish(t, reg, "b", []byte("B"))
 		},
 		"a file is added": func(t *testing.T, reg *registry.Registry) { publish(t, reg, "c", nil) },
 		"a file is deleted": func(t *testing.T, reg *registry.Registry) {
-			if err := reg.DeleteFile(t.Context(), store.Ref{VersionRef: testedVersion, File: "b"}, "o"); err != nil {
+			if err := reg.DeleteFile(t.Context(), store.Ref{VersionRef: testedVersion, File: "b"}, store.Act{User: "o"}); err != nil {
 				t.Fatal(err)
 			}
 		},
@@ -298,7 +298,7 @@ func TestAZipOfAVersionThatChangesHasNoEnd(t *testing.T) {
 	var got bytes.Buffer
 	out := &replacing{Writer: &got, replace: func() {
 		for _, i := range []int{0, pageOfFiles} {
-			if err := reg.DeleteFile(t.Context(), store.Ref{VersionRef: testedVersion, File: name(i)}, "o"); err != nil {
+			if err := reg.DeleteFile(t.Context(), store.Ref{VersionRef: testedVersion, File: name(i)}, store.Act{User: "o"}); err != nil {
 				t.Fatal(err)
 			}
 			publish(t, reg, name(i), []byte("b"))

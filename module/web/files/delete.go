@@ -29,19 +29,21 @@ func (f *Files) remove(w http.ResponseWriter, r *http.Request, v *visit.Visit) e
 		case !isDraft && mayDelete != nil:
 			return mayDelete
 		}
-		if err := checkConditions(r, v, reg, isDraft); err != nil {
+		existing, err := checkConditions(r, v, reg, isDraft)
+		if err != nil {
 			return err
 		}
-		// Each deletes nothing when the version has the other state by now.
-		deleteFile, deleteVersion := reg.DeleteFile, reg.DeleteVersion
+		// Nothing is deleted when the version has the other state by now, or the file is
+		// another one than the conditions were judged by.
+		act := store.Act{User: v.User(), Only: store.Published, Current: existing.ID}
 		if isDraft {
 			v.Untold()
-			deleteFile, deleteVersion = reg.DeleteDraftFile, reg.DeleteDraft
+			act.Only = store.Drafted
 		}
 		if v.About.File == "" {
-			return deleteVersion(r.Context(), v.About.VersionRef, v.User())
+			return reg.DeleteVersion(r.Context(), v.About.VersionRef, act)
 		}
-		return deleteFile(r.Context(), v.About, v.User())
+		return reg.DeleteFile(r.Context(), v.About, act)
 	})
 	if err != nil {
 		return err
@@ -50,18 +52,16 @@ func (f *Files) remove(w http.ResponseWriter, r *http.Request, v *visit.Visit) e
 	return nil
 }
 
-// checkConditions evaluates the conditions of a request that deletes what there is. A version
-// has no entity tag and no date.
-func checkConditions(r *http.Request, v *visit.Visit, reg *registry.Registry, isDraft bool) error {
+// checkConditions evaluates the conditions of a request that deletes what there is, and returns
+// the file that they were judged by. A version has no entity tag and no date.
+func checkConditions(r *http.Request, v *visit.Visit, reg *registry.Registry, isDraft bool) (existing store.File, err error) {
 	if !send.IsConditional(r.Header) {
-		return nil
+		return existing, nil
 	}
 	lookup := reg.Lookup
 	if isDraft {
 		lookup = reg.LookupDraft
 	}
-	var existing store.File
-	var err error
 	switch {
 	case v.About.File != "":
 		existing, err = lookup(r.Context(), v.About)
@@ -69,9 +69,9 @@ func checkConditions(r *http.Request, v *visit.Visit, reg *registry.Registry, is
 		_, err = reg.FindVersion(r.Context(), v.About.VersionRef)
 	}
 	if err != nil {
-		return err
+		return existing, err
 	}
-	return send.CheckConditions(r.Header, true, existing)
+	return existing, send.CheckConditions(r.Header, true, existing)
 }
 
 // isDraft tells whether the version of a visit is a draft.

@@ -37,6 +37,19 @@ func CheckDuplicate(r *http.Request, reg *registry.Registry, v *visit.Visit, lim
 	return &existing, nil
 }
 
+// Current returns the ID of the file that the conditions of a request were judged by, zero for
+// none, so that nothing is published over another one. Nil without conditions.
+func Current(r *http.Request, existing *store.File) *int64 {
+	if !send.IsConditional(r.Header) {
+		return nil
+	}
+	var id int64
+	if existing != nil {
+		id = existing.ID
+	}
+	return &id
+}
+
 // FindDuplicate returns the file that a publish may take the place of, or be the same as. Nil
 // when there is none.
 func FindDuplicate(r *http.Request, reg *registry.Registry, ref store.Ref, limits registry.Limits) (*store.File, error) {

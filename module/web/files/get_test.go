@@ -75,7 +75,7 @@ func TestWhatHappensBetweenLookingAndOpening(t *testing.T) {
 				t.Fatal(err)
 			}
 			blobs.before = func() {
-				err := reg.DeleteFile(t.Context(), ref, "o")
+				err := reg.DeleteFile(t.Context(), ref, store.Act{User: "o"})
 				_, reapErr := reg.Reap(t.Context())
 				if test.republish {
 					err = errors.Join(err, publish(test.after))

@@ -70,6 +70,7 @@ func (p *publish) publish() (unread bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	p.limits.Current = Current(p.r, existing)
 	if unread, err = isThere(p.r, p.reg, existing, p.limits, claim); err != nil {
 		return false, err
 	}

@@ -54,9 +54,11 @@ func (e *exchange) begin() error {
 	}
 	limits := e.Files.LimitsOf(v, draft)
 	return v.Use(func(reg *registry.Registry) error {
-		if _, err := files.CheckDuplicate(r, reg, v, limits, receive.Claim{SHA256: sums.Stored, Size: length}); err != nil {
+		existing, err := files.CheckDuplicate(r, reg, v, limits, receive.Claim{SHA256: sums.Stored, Size: length})
+		if err != nil {
 			return err
 		}
+		limits.Current = files.Current(r, existing) // for this request alone
 		begin := registry.NewUpload{
 			Ref: v.About, Creator: v.User(), Length: length, SHA256: sums.Stored, Age: e.Age, Most: e.Most, UserMost: e.UserMost,
 			Announce: func(session store.Session) { e.announce(session, reg.Now()) },

@@ -86,6 +86,8 @@ func (e *exchange) refuseEnd(upload registry.Upload, err error) error {
 		return refusal(http.StatusConflict, errors.New(files.DuplicateText(e.v)), header)
 	case errors.Is(err, store.ErrDigest):
 		return refusal(http.StatusBadRequest, store.ErrDigest, header)
+	case errors.Is(err, store.ErrChanged):
+		return refusal(http.StatusPreconditionFailed, store.ErrChanged, header)
 	}
 	for _, conflict := range []error{store.ErrDraft, store.ErrNotDraft} {
 		if errors.Is(err, conflict) {

@@ -26,6 +26,7 @@ var statuses = []struct {
 	{store.ErrInvalidVersion, http.StatusBadRequest, ""},
 	{store.ErrInvalidFile, http.StatusBadRequest, ""},
 	{store.ErrExists, http.StatusConflict, ""},
+	{store.ErrChanged, http.StatusPreconditionFailed, "precondition failed: the file has changed meanwhile"},
 	{store.ErrDraft, http.StatusConflict, ""},
 	{store.ErrNotDraft, http.StatusConflict, ""},
 	{store.ErrDifferent, http.StatusConflict, ""},

@@ -122,6 +122,7 @@ var reasons = []struct {
 	{ErrScope, "token_scope"},
 	{ErrCrossSite, "cross_site"},
 	{store.ErrExists, "exists"},
+	{store.ErrChanged, "precondition"},
 	{store.ErrDraft, "draft"},
 	{store.ErrNotDraft, "draft"},
 	{store.ErrDifferent, "draft"},

@@ -243,6 +243,7 @@ CREATE FUNCTION {s}.publish_1(
 	p_owner_name text, p_package_name text, p_version_name text, p_file_name text,
 	p_digest bytea, p_size bigint, p_locator text, p_stored bigint, p_within bigint, p_creator text, p_created bigint, p_rank bytea,
 	p_draft boolean, p_same boolean, p_replace boolean, q_bytes bigint, q_versions bigint, q_files bigint, q_drafts bigint,
+	p_current bigint, -- the ID that the file there must have, 0 for none; NULL for whatever there is
 	OUT outcome text, OUT condemned boolean, OUT owner text, OUT package text, OUT version text, OUT file text,
 	OUT id bigint, OUT creator text, OUT created bigint, OUT hashes bytea, OUT downloads bigint, OUT downloaded bigint)
 LANGUAGE plpgsql AS $$
@@ -276,7 +277,7 @@ BEGIN
 	v_new := v.id IS NULL;
 	IF NOT v_new THEN
 		SELECT * INTO f FROM {s}.file t WHERE t.version_id = v.id AND t.key = p_file;
-		IF f.digest = p_digest AND (v_is_blob OR v.draft = p_draft AND (p_same OR p_replace)) THEN
+		IF f.digest = p_digest AND (v_is_blob OR v.draft = p_draft AND (p_same OR p_replace) AND COALESCE(p_current = f.id, true)) THEN
 			IF NOT v_is_blob THEN -- else it was published before
 				condemned := {s}.refer_1(p_digest, p_size, p_locator, 0);
 				UPDATE {s}.owner t SET changes = t.changes + 1 WHERE t.id = o.id;
@@ -288,8 +289,10 @@ BEGIN
 			SELECT t.hashes INTO hashes FROM {s}.blob t WHERE t.digest = p_digest;
 			RETURN;
 		END IF;
-		outcome := CASE WHEN v.draft AND NOT p_draft THEN 'draft' WHEN p_draft AND NOT v.draft THEN 'not_draft'
+		outcome := CASE WHEN p_current <> COALESCE(f.id, 0) THEN 'changed' WHEN v.draft AND NOT p_draft THEN 'draft' WHEN p_draft AND NOT v.draft THEN 'not_draft'
 			WHEN f.id IS NOT NULL AND NOT p_replace THEN 'exists' END;
+	ELSIF p_current <> 0 THEN
+		outcome := 'changed';
 	ELSIF p_draft AND q_drafts > 0 AND o.draft_versions >= q_drafts THEN
 		outcome := 'quota_drafts';
 	END IF;
@@ -348,8 +351,9 @@ BEGIN
 	DELETE FROM {s}.package WHERE id = v.package_id AND versions = 0 AND draft_versions = 0;
 END $$;
 
--- delete_file deletes a file of a draft, of a published version, or with NULL of either.
-CREATE FUNCTION {s}.delete_file_1(p_owner text, p_package text, p_version text, p_file text, p_draft boolean) RETURNS text
+-- delete_file deletes a file of a draft, of a published version, or with NULL of either. With
+-- an ID other than 0 it deletes no other file.
+CREATE FUNCTION {s}.delete_file_1(p_owner text, p_package text, p_version text, p_file text, p_draft boolean, p_current bigint) RETURNS text
 LANGUAGE plpgsql AS $$
 DECLARE
 	v {s}.version;
@@ -360,10 +364,14 @@ BEGIN
 	IF NOT FOUND THEN
 		RETURN 'no_version';
 	END IF;
-	DELETE FROM {s}.file t WHERE t.version_id = v.id AND t.key = p_file RETURNING t.* INTO f;
+	SELECT * INTO f FROM {s}.file t WHERE t.version_id = v.id AND t.key = p_file;
 	IF NOT FOUND THEN
 		RETURN 'no_file';
 	END IF;
+	IF p_current <> 0 AND p_current <> f.id THEN
+		RETURN 'changed';
+	END IF;
+	DELETE FROM {s}.file t WHERE t.id = f.id;
 	PERFORM {s}.release_1(f.digest, 1);
 	PERFORM {s}.count_1(v.owner_id, v.package_id, v.id, v.draft, 0, -1, -f.size);
 	IF v.files = 1 THEN
