@@ -75,22 +75,3 @@ func (c Change) Position(chain Digest) (Position, error) {
 	}
 	return c.Checkpoint.At, nil
 }
-
-// InUTC returns a copy with its times in UTC.
-func (t *TokenChange) InUTC() *TokenChange {
-	if t == nil {
-		return nil
-	}
-	shown := *t
-	shown.Created, shown.Expires = InUTC(t.Created), InUTC(t.Expires)
-	return &shown
-}
-
-// InUTC returns a time in UTC, nil for nil.
-func InUTC(at *time.Time) *time.Time {
-	if at == nil {
-		return nil
-	}
-	shown := at.UTC()
-	return &shown
-}

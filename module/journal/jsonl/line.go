@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
@@ -33,7 +34,7 @@ const Format = 2
 // year 9999, and then appends nothing.
 func AppendLine(to []byte, previous store.Digest, change store.Change) (line []byte, chain store.Digest, err error) {
 	change.Time = change.Time.UTC()
-	change.Token, change.Downloaded = change.Token.InUTC(), store.InUTC(change.Downloaded)
+	change.Token, change.Downloaded = tokenInUTC(change.Token), inUTC(change.Downloaded)
 	buffer := bytes.NewBuffer(to)
 	encoder := json.NewEncoder(buffer)
 	encoder.SetEscapeHTML(false)
@@ -172,4 +173,23 @@ func ParseHeader(line []byte) (header Header, err error) {
 		return Header{}, fmt.Errorf("%w: header of a journal without store, number or chain", store.ErrDamaged)
 	}
 	return header, nil
+}
+
+// tokenInUTC returns a copy of what a change says of a token, with its times in UTC.
+func tokenInUTC(t *store.TokenChange) *store.TokenChange {
+	if t == nil {
+		return nil
+	}
+	told := *t
+	told.Created, told.Expires = inUTC(t.Created), inUTC(t.Expires)
+	return &told
+}
+
+// inUTC returns a time in UTC, nil for nil.
+func inUTC(at *time.Time) *time.Time {
+	if at == nil {
+		return nil
+	}
+	told := at.UTC()
+	return &told
 }

@@ -59,7 +59,7 @@ func TestLinesReadBackAsTheyWereWritten(t *testing.T) {
 		if err != nil {
 			t.Fatalf("line %d: %v\n%s", i, err, lines[i])
 		}
-		want.Time, want.Token = want.Time.UTC(), want.Token.InUTC()
+		want.Time, want.Token = want.Time.UTC(), tokenInUTC(want.Token)
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("line %d reads as %+v, want %+v", i, got, want)
 		}
