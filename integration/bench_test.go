@@ -47,6 +47,7 @@ var compared = []struct {
 	{"publish 4 KiB at 300 files, 32 clients; publish into a version with 30 files, 8 clients; publish into a package with 30 versions, 8 clients", "an empty registry"},
 	{"GET any file at 300 files, 8 clients; DELETE at 300 files, 8 clients", "an empty registry"},
 	{"start at 300 files, after a clean stop; start at 300 files, after kill -9", "an empty registry"},
+	{"disk space at 300 files, every second version deleted; inodes at 300 files, every second version deleted", "a file for each blob"},
 	{"DELETE a version with 30 files", "a version with one file"},
 	{"DELETE a version with 30 files, until the bytes are gone", "the disk: unlink"},
 }
