@@ -30,7 +30,7 @@ func readerOutlivesQuarantine(f *blobFixture) { f.readerKeeps(f.Quarantine) }
 func quarantineTouchesOne(f *blobFixture) {
 	ctx := context.Background()
 	damaged, good := f.put([]byte("damaged")), f.put([]byte("good"))
-	writers := []store.BlobWriter{f.write([]byte("in progress"), -1), f.write([]byte("in progress"), 9)}
+	writers := []store.BlobWriter{f.write([]byte("in progress"), -1), f.write([]byte("in progress"), 11)}
 	f.noError(f.Quarantine(ctx, damaged))
 	for _, w := range writers {
 		f.commit(w)
