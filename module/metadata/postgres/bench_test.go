@@ -9,7 +9,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -72,10 +74,9 @@ func BenchmarkPgbench(b *testing.B) {
 \set r random(1, 1000000000000)
 BEGIN;
 SELECT {s}.locked_1(:client_id::text, :r::text, ARRAY['o' || :o], ARRAY['o' || :o], ARRAY[]::bytea[], '{}', '{}', '{}', '{}');
-SELECT {s}.publish_1('o' || :o, 'p', '1', 'f' || :r, 'o' || :o, 'p', '1', 'f' || :r, sha256(:r::text::bytea), 1, :client_id || '/' || :r,
-	(extract(epoch FROM now()) * 1000000000)::bigint, 43200000000000, 'alice', 1, '', false, false, false, 0, 0, 0, 0);
+%s;
 COMMIT;
-`, owners))
+`, owners, publishedByPgbench()))
 			if err := os.WriteFile(script, []byte(text), 0o644); err != nil {
 				b.Fatal(err)
 			}
@@ -95,28 +96,58 @@ COMMIT;
 	}
 }
 
+// publishedByPgbench is the statement of a publish with values that pgbench chooses.
+func publishedByPgbench() string {
+	values := []string{
+		"'o' || :o", "'p'", "'1'", "'f' || :r", "'o' || :o", "'p'", "'1'", "'f' || :r",
+		"sha256(:r::text::bytea)", "1", ":client_id || '/' || :r", "(extract(epoch FROM now()) * 1000000000)::bigint",
+		"43200000000000", "'alice'", "1", "''", "false", "false", "false", "0", "0", "0", "0", "'{}'", "NULL::bigint",
+	}
+	statement := publishSQL
+	for i, value := range slices.Backward(values) {
+		statement = strings.ReplaceAll(statement, "$"+strconv.Itoa(i+1), value)
+	}
+	return statement
+}
+
 // BenchmarkPages reads pages of 50 versions of an owner with 300,000, of which one package
-// has 100,000.
+// has 100,000, and opens the store. In the long run these are a million and 500,000.
 func BenchmarkPages(b *testing.B) {
+	inOne, others := 100_000, 20_000
+	if os.Getenv("GENERIC_REGISTRY_LONG") != "" {
+		inOne, others = 500_000, 50_000
+	}
 	backend, s := benchStore(b)
 	if _, _, err := s.Publish(context.Background(), publication(s, "o", "f")); err != nil {
 		b.Fatal(err)
 	}
 	fill := []string{
 		`INSERT INTO {s}.package (id, owner_id, key, name, versions, files, bytes)
-			SELECT nextval('{s}.ids'), o.id, 'p' || g, 'p' || g, CASE g WHEN 0 THEN 100000 ELSE 10 END, CASE g WHEN 0 THEN 100000 ELSE 10 END, 10
-			FROM {s}.owner o, generate_series(0, 20000) g WHERE o.key = 'o'`,
+			SELECT nextval('{s}.ids'), o.id, 'p' || g, 'p' || g, n, n, n
+			FROM {s}.owner o, generate_series(0, :others) g, LATERAL (SELECT CASE g WHEN 0 THEN :inOne ELSE 10 END AS n) t WHERE o.key = 'o'`,
 		`INSERT INTO {s}.version (id, owner_id, package_id, key, name, rank, creator, created, draft, files, bytes)
 			SELECT nextval('{s}.ids'), p.owner_id, p.id, 'v' || g, 'v' || g, '', 'alice', (random() * 1e18)::bigint, false, 1, 1
 			FROM {s}.package p, LATERAL generate_series(1, p.versions) g WHERE p.key LIKE 'p_%'`,
-		`UPDATE {s}.owner SET versions = 300001, packages = 20002 WHERE key = 'o'`,
+		`UPDATE {s}.owner SET versions = 1 + :inOne + 10 * :others, packages = 2 + :others WHERE key = 'o'`,
 	}
+	numbers := strings.NewReplacer(":inOne", strconv.Itoa(inOne), ":others", strconv.Itoa(others))
 	conn := connection(b, backend)
 	for _, sql := range append(fill, `ANALYZE {s}.version`, `ANALYZE {s}.package`) {
-		if _, err := conn.Exec(context.Background(), migrations.Named(backend.Schema).SQL(sql), pgx.QueryExecModeSimpleProtocol); err != nil {
+		if _, err := conn.Exec(context.Background(), migrations.Named(backend.Schema).SQL(numbers.Replace(sql)), pgx.QueryExecModeSimpleProtocol); err != nil {
 			b.Fatal(err)
 		}
 	}
+	b.Run("opening", func(b *testing.B) {
+		for b.Loop() {
+			again, err := backend.OpenMetadata(context.Background(), "", quiet)
+			if err != nil {
+				b.Fatal(err)
+			}
+			if err := again.Close(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 	for name, query := range map[string]store.VersionQuery{
 		"owner":      {Owner: "o"},
 		"package":    {Owner: "o", Package: "p0"},
