@@ -33,8 +33,9 @@ const (
 type Backend struct {
 	// Where the database is: a URL (`postgres://user@host/database`) or `key=value` pairs in
 	// the form of libpq (PostgreSQL's documentation, section "Connection Strings"). With
-	// several hosts, the one that takes changes is used. Placeholders are replaced when the
-	// config is loaded. Required.
+	// several hosts, the one that takes changes is used. A single host has 5 seconds to
+	// answer, each of several has 2, unless `connect_timeout` says otherwise. Placeholders are
+	// replaced when the config is loaded. Required.
 	DSN string `json:"dsn"`
 
 	// The password, which takes the place of the password in the DSN. Placeholders are

@@ -305,6 +305,33 @@ func TestAFrozenServer(t *testing.T) {
 	}
 }
 
+// TestASilentFirstHost: the second host of the connection string takes changes while the first
+// one accepts connections and says nothing, as a machine that lost its network does. Seen to fail
+// with a time for all hosts that the first one uses up: the server is missed for ever. And with
+// connections that are kept: the look-up or the publish waits for the first host.
+func TestASilentFirstHost(t *testing.T) {
+	first, second := newProxy(t, server.Port), newProxy(t, server.Port)
+	dsn := fmt.Sprintf("postgres://postgres@127.0.0.1:%d,127.0.0.1:%d/postgres?sslmode=disable", first.port(), second.port())
+	s := opened(t, provisioned(t, &Backend{DSN: dsn, Password: postgrestest.Password, Schema: server.NewName(), Connections: 4}))
+	file, _, err := s.Publish(t.Context(), publication(s, "o", "f"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Lookup(t.Context(), file.Ref); err != nil {
+		t.Fatal(err)
+	}
+	first.freeze()
+	t.Cleanup(first.thaw)
+	waitFor(t, "the first host to be missed", func() bool { return s.Condition().Fault != nil })
+	waitFor(t, "the second host to be found", func() bool { return s.Condition().Fault == nil })
+	if _, err := s.Lookup(t.Context(), file.Ref); err != nil {
+		t.Errorf("a look-up gets %v", err)
+	}
+	if _, _, err := s.Publish(t.Context(), publication(s, "o", "g")); err != nil {
+		t.Errorf("a publish gets %v", err)
+	}
+}
+
 // TestANodeLeavesASlowServer: a node that ends tells the others so, also where the server takes
 // three seconds for that. Seen to fail with a node that waits for two: its row stays, and a copy
 // of the registry takes it for one that still publishes.

@@ -28,6 +28,7 @@ type committer struct {
 	db   *Database
 	conn *pgx.Conn // nil when there is none
 	with *Settings // that it was made with
+	at   uint64    // returns of the server when it was made
 	life context.Context
 }
 
@@ -94,11 +95,11 @@ func (c *committer) try(changes []*Change) error {
 
 // transact makes one transaction.
 func (c *committer) transact(changes []*Change) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.life), writeTimeout)
-	defer cancel()
-	if err := c.connect(ctx); err != nil {
+	if err := c.connect(c.life); err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.life), writeTimeout)
+	defer cancel()
 	ticket := rand.Text()
 	batch := &pgx.Batch{}
 	batch.Queue("begin")
@@ -134,8 +135,8 @@ func isDecided(err error) bool {
 
 // connect makes the connection, and the row of this process, if there is none.
 func (c *committer) connect(ctx context.Context) error {
-	now := c.db.settings.Load()
-	if c.conn != nil && !c.conn.IsClosed() && c.with == now {
+	now, returns := c.db.settings.Load(), c.db.returns.Load()
+	if c.conn != nil && !c.conn.IsClosed() && c.with == now && c.at == returns {
 		return nil
 	}
 	c.drop()
@@ -143,6 +144,8 @@ func (c *committer) connect(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
 	// A process that is gone has no use for its row.
 	_, err = conn.Exec(ctx, now.schema.SQL(`DELETE FROM {s}.node WHERE seen < now() - interval '30 days' AND id <> $1`), c.db.node)
 	if err == nil {
@@ -152,7 +155,7 @@ func (c *committer) connect(ctx context.Context) error {
 		discard(conn)
 		return err
 	}
-	c.conn, c.with = conn, now
+	c.conn, c.with, c.at = conn, now, returns
 	return nil
 }
 

@@ -30,6 +30,7 @@ type Database struct {
 	pools    sync.WaitGroup // that are being closed
 
 	down     atomic.Pointer[error] // why the server does not answer
+	returns  atomic.Uint64         // how often it answered again
 	inDoubt  atomic.Pointer[error] // why no changes are taken though it does
 	wake     chan struct{}         // the watch looks at once
 	clock    atomic.Pointer[reading]

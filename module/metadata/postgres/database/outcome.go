@@ -15,7 +15,7 @@ import (
 const (
 	// outcomeInterval is how often it is tried to find out an outcome.
 	outcomeInterval = 250 * time.Millisecond
-	// outcomeTimeout bounds one try.
+	// outcomeTimeout bounds one try on a connection.
 	outcomeTimeout = 10 * time.Second
 	// outcomeAtClose is how long a database that is closed still tries.
 	outcomeAtClose = 10 * time.Second
@@ -55,14 +55,14 @@ func (c *committer) findOutcome(ticket string, why error) error {
 // wasCommitted reads the ticket of this process for update: so it waits for the transaction
 // that writes it, if the server has not ended that yet.
 func (c *committer) wasCommitted(ticket string) (bool, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), outcomeTimeout)
-	defer cancel()
 	with := c.db.settings.Load()
-	conn, err := with.Connect(ctx)
+	conn, err := with.Connect(context.Background())
 	if err != nil {
 		return false, err
 	}
 	defer discard(conn)
+	ctx, cancel := context.WithTimeout(context.Background(), outcomeTimeout)
+	defer cancel()
 	var last string
 	err = pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		// So that no session of the server waits for longer than we do.

@@ -19,8 +19,10 @@ import (
 )
 
 const (
-	// connectTimeout bounds one connection to one host, unless connect_timeout is set.
+	// connectTimeout bounds one connection to one address, unless connect_timeout is set. Where
+	// there are several hosts it is shorter: who waits for a read waits for a silent host too.
 	connectTimeout = 5 * time.Second
+	oneOfSeveral   = 2 * time.Second
 	// leastServer is the oldest release of PostgreSQL that this package is tried with.
 	leastServer = 150000
 )
@@ -58,8 +60,12 @@ func NewSettings(dsn, password, schema string, connections int) (*Settings, erro
 	if password != "" {
 		connection.Password = password
 	}
-	if !strings.Contains(dsn, "connect_timeout") {
+	made := &Settings{config, migrations.Named(schema)}
+	if connection.ConnectTimeout == 0 {
 		connection.ConnectTimeout = connectTimeout
+		if len(made.hosts()) > 1 {
+			connection.ConnectTimeout = oneOfSeveral
+		}
 	}
 	if connection.ValidateConnect == nil {
 		connection.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
@@ -74,11 +80,16 @@ func NewSettings(dsn, password, schema string, connections int) (*Settings, erro
 	config.MaxConnLifetime = 30 * time.Minute
 	config.MaxConnLifetimeJitter = 5 * time.Minute
 	config.AfterConnect = checkServer
-	return &Settings{config, migrations.Named(schema)}, nil
+	return made, nil
 }
 
 // Address names the server and the database, without the user and the password.
 func (s *Settings) Address() string {
+	return strings.Join(s.hosts(), ",") + "/" + s.pool.ConnConfig.Database
+}
+
+// hosts are those of the connection string, in its order.
+func (s *Settings) hosts() []string {
 	connection := s.pool.ConnConfig
 	hosts := []string{net.JoinHostPort(connection.Host, strconv.Itoa(int(connection.Port)))}
 	for _, other := range connection.Fallbacks {
@@ -87,7 +98,7 @@ func (s *Settings) Address() string {
 			hosts = append(hosts, host)
 		}
 	}
-	return strings.Join(hosts, ",") + "/" + connection.Database
+	return hosts
 }
 
 // equal tells whether both make the same connections.
@@ -98,9 +109,12 @@ func (s *Settings) equal(o *Settings) bool {
 
 // Connect makes a connection that is no part of the pool, and never asks the server to cancel
 // anything. When a connection is lost, pgx asks for that on another one: a commit that waits
-// for a standby would be made without it.
+// for a standby would be made without it. It has the time that every address may take, and
+// time to check the server: a deadline that is shorter could end at the first address each time.
 func (s *Settings) Connect(ctx context.Context) (*pgx.Conn, error) {
 	config := s.pool.ConnConfig.Copy()
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(len(config.Fallbacks)+2)*config.ConnectTimeout)
+	defer cancel()
 	dial := config.DialFunc
 	var connected atomic.Bool
 	config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {

@@ -2,6 +2,7 @@ package database
 
 import (
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 )
@@ -45,5 +46,30 @@ func TestAdjustTakesOtherConnections(t *testing.T) {
 	}
 	if before := d.pool.Load(); d.Adjust(d.settings.Load()) != nil || d.pool.Load() != before {
 		t.Error("the same settings make other connections")
+	}
+}
+
+// TestTimesOfHosts: a silent host leaves a read the time to ask the next one.
+func TestTimesOfHosts(t *testing.T) {
+	for name, test := range map[string]struct {
+		dsn  string
+		want time.Duration
+	}{
+		"one host":                            {"postgres://u@a.example.com/r", 5 * time.Second},
+		"one host, with TLS if it has that":   {"postgres://u@a.example.com/r?sslmode=prefer", 5 * time.Second},
+		"two hosts":                           {"postgres://u@a.example.com,b.example.com/r", 2 * time.Second},
+		"two ports of a host":                 {"host=a.example.com,a.example.com port=5432,5433 user=u dbname=r", 2 * time.Second},
+		"two hosts and a time of their own":   {"postgres://u@a.example.com,b.example.com/r?connect_timeout=7", 7 * time.Second},
+		"a host whose name looks like a time": {"postgres://u@connect_timeout.example.com/r", 5 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			made, err := NewSettings(test.dsn, "", "s", 8)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := made.pool.ConnConfig.ConnectTimeout; got != test.want {
+				t.Errorf("a host has %v, want %v", got, test.want)
+			}
+		})
 	}
 }

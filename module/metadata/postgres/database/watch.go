@@ -62,7 +62,11 @@ func (w *watch) run(ctx context.Context) {
 // tell keeps what was found, and returns when to look again.
 func (w *watch) tell(err error) time.Duration {
 	if err == nil {
-		if w.db.down.Swap(nil) != nil {
+		if faultOf(&w.db.down) != nil {
+			// The older connections may be to a host that is silent.
+			w.db.pool.Load().Reset()
+			w.db.returns.Add(1)
+			w.db.down.Store(nil)
 			w.db.log.Info("PostgreSQL answers again")
 			w.told = waiting.Lasting{}
 		}
@@ -78,14 +82,14 @@ func (w *watch) tell(err error) time.Duration {
 
 // look asks the server for its time, and now and then for the number of changes.
 func (w *watch) look(ctx context.Context) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, watchTimeout)
-	defer cancel()
 	with := w.db.settings.Load()
 	if w.conn == nil {
 		if w.conn, err = with.Connect(ctx); err != nil {
 			return err
 		}
 	}
+	ctx, cancel := context.WithTimeout(ctx, watchTimeout)
+	defer cancel()
 	defer func() {
 		if err != nil {
 			discard(w.conn)
