@@ -33,6 +33,8 @@ type Deliverer struct {
 	looked  time.Time       // when it was looked for hooks that no process has any more
 	told    waiting.Lasting // why nothing is saved
 
+	elsewhere atomic.Bool // another process delivers
+
 	mu        sync.Mutex // guards all below
 	ctx       context.Context
 	hooks     map[string]*scoped // that are set

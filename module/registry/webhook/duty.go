@@ -60,6 +60,7 @@ func (d *Deliverer) isOnDuty(ctx context.Context) bool {
 	if err != nil {
 		return d.known && time.Since(d.taken) < lease
 	}
+	d.elsewhere.Store(!has)
 	if has {
 		d.taken = asked
 	}

@@ -39,13 +39,22 @@ func (d *Deliverer) Hooks() (all []Health) {
 		if r := runs[id]; r != nil {
 			all = append(all, r.health(d.last.Load()))
 		} else {
-			all = append(all, Health{ID: id, Owner: hook.Owner, URL: hook.Shown, Elsewhere: true})
+			all = append(all, d.healthWithoutRun(id, hook))
 		}
 	}
 	slices.SortFunc(all, func(a, b Health) int {
 		return cmp.Or(strings.Compare(a.Owner, b.Owner), strings.Compare(a.URL, b.URL), strings.Compare(a.ID, b.ID))
 	})
 	return all
+}
+
+// healthWithoutRun is the health of a hook for which this process delivers nothing.
+func (d *Deliverer) healthWithoutRun(id string, hook *scoped) Health {
+	h := Health{ID: id, Owner: hook.Owner, URL: hook.Shown, Elsewhere: d.elsewhere.Load()}
+	if !h.Elsewhere {
+		h.Fault = "the deliveries have not begun"
+	}
+	return h
 }
 
 func (r *run) health(last uint64) Health {

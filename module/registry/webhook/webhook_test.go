@@ -501,3 +501,25 @@ func TestOneOfSeveralDelivers(t *testing.T) {
 		holder.Store(&names[(turn+1)%2])
 	}
 }
+
+// withoutBookmarks does not say where hooks are.
+type withoutBookmarks struct {
+	store.MetadataStore
+	store.Changes
+}
+
+func (withoutBookmarks) Bookmarks(context.Context) (map[string]store.Bookmark, error) {
+	return nil, store.ErrUnavailable
+}
+
+// TestAHookThatCannotBegin has a fault, and is nobody else's.
+//
+// Seen to fail with every hook without deliveries being another process's.
+func TestAHookThatCannotBegin(t *testing.T) {
+	r, w := newReceiver(t), newWorld(t)
+	d := webhook.New(t.Context(), withoutBookmarks{w.MetadataStore, w.MetadataStore.(store.Changes)}, nil, slog.New(slog.DiscardHandler))
+	d.SetHooks([]webhook.Hook{hookTo(r, "team")})
+	if got := d.Hooks(); len(got) != 1 || got[0].Elsewhere || got[0].Fault == "" {
+		t.Errorf("the hooks are %+v", got)
+	}
+}
