@@ -118,7 +118,7 @@ type faultCase struct {
 
 // run reports each violation, until report returns false.
 func (s *faultScenario) run(report func(violation string) bool) {
-	quiet := s.runQuiet()
+	quiet := runFaults(s.place, s.steps, filepath.Join(s.dir, "0"), faultMode{powerCut: true}, 0)
 	for _, violation := range quiet.violations {
 		if !report("without a fault: " + violation) {
 			return
@@ -148,22 +148,6 @@ func (s *faultScenario) run(report func(violation string) bool) {
 	}
 }
 
-// runQuiet runs the scenario without a fault until two runs in a row have as many operations,
-// so that no case is compared with a run that a timer of a busy machine disturbed.
-func (s *faultScenario) runQuiet() *faultRun {
-	run := func(try int) *faultRun {
-		return runFaults(s.place, s.steps, filepath.Join(s.dir, fmt.Sprint("quiet-", try)), faultMode{powerCut: true}, 0)
-	}
-	quiet := run(0)
-	for try := 1; try < triesOfCase && len(quiet.violations) == 0; try++ {
-		before := quiet
-		if quiet = run(try); quiet.scenarioEnd == before.scenarioEnd {
-			break
-		}
-	}
-	return quiet
-}
-
 // fill queues every case, until done is closed.
 func (s *faultScenario) fill(queue chan<- faultCase, quiet *faultRun, done <-chan struct{}) {
 	defer close(queue)
@@ -190,22 +174,10 @@ func (s *faultScenario) fill(queue chan<- faultCase, quiet *faultRun, done <-cha
 	}
 }
 
-// triesOfCase is how often a case is run that is not the same as the run without a fault: on a
-// machine that is busy, a timer may ask for the free space once more.
-const triesOfCase = 10
-
 func (s *faultScenario) runCase(c faultCase, quiet *faultRun, found chan<- string) {
-	for try := 1; ; try++ {
-		r := runFaults(s.place, s.steps, filepath.Join(s.dir, fmt.Sprint(c.number, "-", try)), c.mode, c.index+1)
-		isSame := r.isSameAs(quiet, c.index)
-		if !isSame && try == triesOfCase {
-			r.violate("the run is another one: %d operations\n%s", len(r.fsys.Operations()), r.fsys.Log(0))
-		}
-		for _, violation := range r.violations {
-			found <- fmt.Sprintf("%s at operation %d, %q, in %q: %s", c.mode.name, c.index+1, quiet.fsys.Operations()[c.index], quiet.stepOf(c.index), violation)
-		}
-		if isSame || try == triesOfCase {
-			return
-		}
+	r := runFaults(s.place, s.steps, filepath.Join(s.dir, fmt.Sprint(c.number)), c.mode, c.index+1)
+	r.wantSameAs(quiet, c.index)
+	for _, violation := range r.violations {
+		found <- fmt.Sprintf("%s at operation %d, %q, in %q: %s", c.mode.name, c.index+1, quiet.fsys.Operations()[c.index], quiet.stepOf(c.index), violation)
 	}
 }

@@ -184,11 +184,13 @@ func (r *faultRun) end() {
 	}
 }
 
-// isSameAs tells whether up to an operation the run is the same as the run without a fault.
-// So each operation of the run without a fault is given a fault once.
-func (r *faultRun) isSameAs(quiet *faultRun, index int) bool {
+// wantSameAs holds that up to an operation the run is the same as the run without a fault.
+// So each operation of the run without a fault was given a fault once.
+func (r *faultRun) wantSameAs(quiet *faultRun, index int) {
 	got, want := r.fsys.Operations(), quiet.fsys.Operations()
-	return len(got) > index && got[index].Kind == want[index].Kind
+	if len(got) <= index || got[index].Kind != want[index].Kind {
+		r.violate("the run is another one: %d operations\n%s", len(got), r.fsys.Log(0))
+	}
 }
 
 // stepOf names the step that did an operation.

@@ -86,13 +86,15 @@ func (s *Store) commitLoop() {
 		if err := s.awaitRoom(&room); err != nil {
 			for _, o := range operations {
 				o.err = err
-				close(o.done)
 			}
-			continue
+		} else {
+			s.commit(operations)
+			if s.inline {
+				_ = s.checkpointIfDue() // its errors are logged
+			}
 		}
-		s.commit(operations)
-		if s.inline {
-			_ = s.checkpointIfDue() // its errors are logged
+		for _, o := range operations {
+			close(o.done)
 		}
 	}
 }
@@ -118,8 +120,8 @@ func (s *Store) gather(first *operation) (operations []*operation, next *operati
 	}
 }
 
-// commit applies the operations, journals what they changed, has everybody see it,
-// and answers. The database gets it later (persist.go).
+// commit applies the operations, journals what they changed, and has everybody see it.
+// The database gets it later (persist.go).
 func (s *Store) commit(operations []*operation) {
 	s.committer.Lock()
 	defer s.committer.Unlock()
@@ -127,9 +129,6 @@ func (s *Store) commit(operations []*operation) {
 		began := time.Now()
 		rest := s.commitTogether(operations)
 		s.batches.Note(time.Since(began))
-		for _, o := range operations[:len(operations)-len(rest)] {
-			close(o.done)
-		}
 		operations = rest
 	}
 }
