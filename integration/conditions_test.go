@@ -67,6 +67,9 @@ func TestConditions(t *testing.T) {
 		{"DELETE", missing, []header{{"If-Match", tag}}, 404},
 		{"DELETE", versionPath("alice", "c", "1"), []header{{"If-Match", tag}}, 412}, // it has no entity tag
 		{"DELETE", versionPath("alice", "c", "2"), []header{{"If-Match", tag}}, 404},
+		{"DELETE", "/api/v1/packages/alice/generic/c/1", []header{{"If-Match", tag}}, 412},
+		{"DELETE", "/api/v1/packages/alice/generic/c/2", []header{{"If-Match", tag}}, 404},
+		{"DELETE", "/api/v1/packages/alice/generic/c", []header{{"If-Match", tag}}, 412},
 		{"DELETE", draft, []header{{"If-Match", `"other"`}}, 412},
 		{"DELETE", draft, []header{{"If-Match", tag}}, 204},
 	} {

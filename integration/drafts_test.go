@@ -69,6 +69,11 @@ func TestADraftIsPublishedWhole(t *testing.T) {
 		s.want(404, http.MethodGet, version+"/a", "", nil)
 	}
 	s.want(400, http.MethodPost, publish, "alice", []byte("these are no checksums\n"))
+	for range 10 { // names are compared without case, in whichever order they come
+		if got := s.want(400, http.MethodPost, publish, "alice", sumsOf(map[string]string{"a": "a", "A": "other", "b": "b"})); !strings.Contains(got.text(), "line") {
+			t.Errorf("two checksums of one file: %q", got.text())
+		}
+	}
 	s.want(409, http.MethodPut, version+"/c", "alice", []byte("c"))
 	whole := map[string]string{"a": "a", "b": "b"}
 	for range 2 { // the second time it is published already

@@ -360,7 +360,9 @@ func TestManyReplaceAtOnce(t *testing.T) {
 	s.wantBytes(path, pattern(5, 300_000))
 }
 
-// TestPublishingAgainIsAudited, and said to be what it is.
+// TestPublishingAgainIsAudited, and said to be what it is. Parts of a file are no changes.
+//
+// Seen to fail with a line for each request of an upload.
 func TestPublishingAgainIsAudited(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, republishing...)
@@ -369,13 +371,15 @@ func TestPublishingAgainIsAudited(t *testing.T) {
 	s.put(path, []byte("a"))
 	s.put(path, []byte("b"))
 	upload := s.beginUpload(path)
-	s.want(http.StatusCreated, http.MethodPatch, upload, "alice", []byte("c"), partial, uploadOffset(0), complete)
+	s.want(http.StatusNoContent, http.MethodPatch, upload, "alice", []byte("c"), partial, uploadOffset(0), incomplete)
+	s.want(http.StatusCreated, http.MethodPatch, upload, "alice", []byte("c"), partial, uploadOffset(1), complete)
+	s.want(http.StatusNoContent, http.MethodDelete, s.beginUpload(path), "alice", nil)
 	s.want(403, http.MethodDelete, filePath("fixed", "p", "1", "f"), "alice", nil)
 	var got []string
 	for _, line := range s.auditLines() {
 		got = append(got, fmt.Sprint(line.Status, " ", line.Republished))
 	}
-	if want := "201 , 201 same, 201 replaced, 201 , 201 replaced, 403 "; strings.Join(got, ", ") != want {
+	if want := "201 , 201 same, 201 replaced, 201 replaced, 403 "; strings.Join(got, ", ") != want {
 		t.Errorf("the audit log has %q, want %q", strings.Join(got, ", "), want)
 	}
 }

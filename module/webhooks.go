@@ -39,7 +39,7 @@ type Webhook struct {
 	// Default: requests are not signed.
 	Secret string `json:"secret,omitempty"`
 
-	// Which changes are sent: `created`, `deleted`. Default: both.
+	// Which changes are sent: `created`, `deleted`. Default: both. An empty list is an error.
 	Events []string `json:"events,omitempty"`
 
 	// The URL of the site, such as `https://packages.example.com`, for links in the requests.
@@ -93,6 +93,8 @@ func CheckWebhookSite(text string) error {
 	return nil
 }
 
+var errNoEvents = errors.New("events: the list is empty: leave it out for both, created and deleted")
+
 // CheckWebhookEvent reports an event that no webhook has.
 func CheckWebhookEvent(event string) error {
 	if event != WebhookCreated && event != WebhookDeleted {
@@ -130,6 +132,9 @@ func (w Webhook) hook(prefix string) (hook webhook.Hook, err error) {
 			return hook, fmt.Errorf("site: %w", err)
 		}
 		hook.Site = strings.TrimRight(strings.TrimRight(hook.Site, "/")+prefix, "/")
+	}
+	if w.Events != nil && len(w.Events) == 0 {
+		return hook, errNoEvents
 	}
 	for _, event := range w.Events {
 		if err := CheckWebhookEvent(event); err != nil {

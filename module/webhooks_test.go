@@ -8,10 +8,10 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/postgres"
 )
 
-// TestWebhooksNeedAStoreThatKeepsChanges: with another one a configuration is refused, unless it
-// has no webhooks. Seen to fail without the check, and with a PostgreSQL store that does not say
+// TestWebhooksThatCannotBe, because no change would be sent: the store keeps none, unless there
+// are no webhooks, or a webhook has no event. Seen to fail without the check, and with a PostgreSQL store that does not say
 // that it keeps them.
-func TestWebhooksNeedAStoreThatKeepsChanges(t *testing.T) {
+func TestWebhooksThatCannotBe(t *testing.T) {
 	hooks := []Webhook{{URL: "https://ci.example.com/hook"}}
 	for name, test := range map[string]struct {
 		backend any
@@ -21,6 +21,7 @@ func TestWebhooksNeedAStoreThatKeepsChanges(t *testing.T) {
 		"badger":               {&badger.Backend{}, hooks, nil},
 		"postgres":             {&postgres.Backend{}, hooks, nil},
 		"another one":          {struct{}{}, hooks, ErrNoChanges},
+		"without any event":    {&badger.Backend{}, []Webhook{{URL: hooks[0].URL, Events: []string{}}}, errNoEvents},
 		"without any webhooks": {struct{}{}, nil, nil},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -66,7 +66,7 @@ func (r PackageRule) IsEmpty() bool { return r.Permissions.IsZero() && r.Republi
 
 // Permissions are the principals who may do something. A list that is left out is taken
 // from the surrounding rule: that of the owner for a package, that of owner `*` for an
-// owner.
+// owner. A list that is empty is an error.
 type Permissions struct {
 	// The principals who may read. Principals who may write or delete may read too.
 	// Default, without a surrounding rule: `*`.
@@ -81,7 +81,7 @@ type Permissions struct {
 }
 
 // IsZero tells whether there is no line at all.
-func (p Permissions) IsZero() bool { return len(p.Read)+len(p.Write)+len(p.Delete) == 0 }
+func (p Permissions) IsZero() bool { return p.Read == nil && p.Write == nil && p.Delete == nil }
 
 func builtInRule() *rule {
 	return &rule{permissions: permissions{read: principals{anyone: true}, write: principals{owner: true}}}
@@ -197,8 +197,11 @@ func compilePermissions(p Permissions, around permissions) (permissions, error) 
 		{"write", p.Write, func(set principals) { compiled.write = set }},
 		{"delete", p.Delete, func(set principals) { compiled.delete = &set }},
 	} {
-		if len(line.words) == 0 {
+		if line.words == nil {
 			continue
+		}
+		if len(line.words) == 0 {
+			return permissions{}, fmt.Errorf("%s: the list is empty: leave it out to have that of the surrounding rule, or name who may", line.word)
 		}
 		set, err := compilePrincipals(line.words)
 		if err != nil {

@@ -82,7 +82,7 @@ func (r *Registry) goOn(ctx context.Context, u *upload, found Upload, request Ap
 	if request.CompleteAtLength && request.Size >= 0 && found.Length == request.Offset+request.Size {
 		request.Complete = true
 	}
-	limits.Draft = found.Draft // as the upload was begun
+	limits.Draft, limits.Current = found.Draft, found.Current // as the upload was begun
 	a := appending{Registry: r, upload: u, Session: &found.Session, limits: limits}
 	if err := a.append(ctx, request); err != nil || !request.Complete {
 		return found, err

@@ -48,7 +48,7 @@ func (r *Registry) BeginUpload(ctx context.Context, begin NewUpload, request App
 	now := r.now()
 	session := store.Session{
 		ID: store.NewSessionID(), Ref: begin.Ref, Creator: begin.Creator, Length: begin.Length, SHA256: begin.SHA256,
-		Created: now, Expires: now.Add(begin.Age), Draft: limits.Draft,
+		Created: now, Expires: now.Add(begin.Age), Draft: limits.Draft, Current: limits.Current,
 	}
 	u, err := r.makeRoom(session, begin, request.Interrupt)
 	if err != nil {

@@ -39,6 +39,8 @@ type Session struct {
 	Turn int64 `json:"turn,omitempty"`
 	// Draft tells that the file will be one of a draft.
 	Draft bool `json:"draft,omitempty"`
+	// Current is the ID that the file there must still have, as in Publication.
+	Current *int64 `json:"current,omitempty"`
 
 	// Locator says where the bytes lie. The store gives it in BeginSession. It is the
 	// file's once the upload is published.

@@ -175,6 +175,7 @@ func describe(differences []store.Difference) string {
 // space, a space or a star, and a name. Nil when there is none.
 func parseSums(body io.Reader) (expected map[string]store.Digest, err error) {
 	lines := bufio.NewScanner(body)
+	digests := make(map[string]store.Digest) // by names as the registry compares them
 	for number := 1; lines.Scan(); number++ {
 		line := bytes.TrimSuffix(lines.Bytes(), []byte("\r"))
 		if len(line) == 0 {
@@ -184,13 +185,16 @@ func parseSums(body io.Reader) (expected map[string]store.Digest, err error) {
 		if err != nil {
 			return nil, visit.Tell(err, "%v: line %d", err, number)
 		}
-		if known, twice := expected[name]; twice && known != digest {
+		known, twice := digests[store.Fold(name)]
+		if twice && known != digest {
 			return nil, visit.Tell(errSums, "%v: line %d has another checksum for a file of an earlier line", errSums, number)
 		}
 		if expected == nil {
 			expected = make(map[string]store.Digest)
 		}
-		expected[name] = digest
+		if !twice {
+			digests[store.Fold(name)], expected[name] = digest, digest
+		}
 	}
 	if errors.Is(lines.Err(), bufio.ErrTooLong) {
 		return nil, errSums

@@ -58,7 +58,7 @@ func (e *exchange) begin() error {
 		if err != nil {
 			return err
 		}
-		limits.Current = files.Current(r, existing) // for this request alone
+		limits.Current = files.Current(r, existing)
 		begin := registry.NewUpload{
 			Ref: v.About, Creator: v.User(), Length: length, SHA256: sums.Stored, Age: e.Age, Most: e.Most, UserMost: e.UserMost,
 			Announce: func(session store.Session) { e.announce(session, reg.Now()) },
@@ -142,6 +142,11 @@ func (e *exchange) append(id store.SessionID) error {
 		return errContentType
 	}
 	if err := receive.CheckPart(r); err != nil {
+		return err
+	}
+	// The conditions of the file are those of the request that began. An upload has no entity
+	// tag and no date (RFC 9110 section 13.1).
+	if err := send.CheckConditions(r.Header, false, store.File{}); err != nil {
 		return err
 	}
 	complete, saidComplete := booleanField(r.Header, fieldComplete)

@@ -93,9 +93,15 @@ func (v *Visit) placeholder(key string) (any, bool) {
 	return nil, false
 }
 
+// isPart tells whether a request brought a part of a file, or gave an upload up: then nothing
+// was published.
+func (v *Visit) isPart() bool {
+	return v.action == grant.Write && v.About.File != "" && !v.found && v.err == nil
+}
+
 // auditChange logs a change, or a change that was refused: one line each.
 func (v *Visit) auditChange() {
-	if v.action == grant.Read {
+	if v.action == grant.Read || v.isPart() {
 		return
 	}
 	message, status := "changed", http.StatusNoContent

@@ -80,8 +80,8 @@ func (v *Visit) emitChange() {
 		return
 	case v.action == grant.Delete:
 		name = eventDeleted
-	case v.About.File != "" && !v.found, v.republished == republishedSame:
-		return // a part of a file, or bytes that the file had
+	case v.isPart(), v.republished == republishedSame:
+		return
 	}
 	v.site.Events.emit(name, func() map[string]any {
 		data := map[string]any{
