@@ -28,9 +28,9 @@ func init() { caddy.RegisterModule(&Authenticator{}) }
 // credentials passes as anonymous, unless credentials are required. A request with wrong
 // credentials is answered 401.
 //
-// The handler of the registry decides what a token may do. In the rest of the site, a
-// request with a token is anonymous: only the handler sets `{http.auth.user.id}` for a
-// token.
+// The handler of the registry decides what a token may do. In the rest of the site, and in
+// other registries, a request with a token is anonymous: only the handler sets
+// `{http.auth.user.id}` for a token.
 //
 // The Authenticator writes its 401 itself, with a text, and reads what the client is still
 // sending, so that the answer arrives. The site's `handle_errors` runs after this answer
@@ -115,31 +115,31 @@ func (a *Authenticator) Authenticate(w http.ResponseWriter, r *http.Request) (ca
 
 // checkToken lets a request with a token pass as anonymous, and gives the token to the handler.
 func (a *Authenticator) checkToken(w http.ResponseWriter, r *http.Request, text string) (caddyauth.User, bool, error) {
-	token, err := a.find(r, text)
+	key, token, err := a.find(r, text)
 	switch {
 	case errors.Is(err, store.ErrTokenNotFound), errors.Is(err, store.ErrTokenExpired):
 		return a.refuse(w, r, attempt{user: token.User, token: token.Name}, err)
 	case err != nil:
-		return a.postpone(w, r, err)
+		return a.postpone(w, r, key, err)
 	case a.Require && !a.app.isInside(a.Root, r):
 		return a.refuse(w, r, attempt{user: token.User, token: token.Name}, errTokenOutside)
 	}
-	visit.SetToken(r, &token)
+	visit.SetToken(r, key, &token)
 	return caddyauth.User{}, true, nil
 }
 
 // errTokenOutside: somebody presents a registry's token to something else.
 var errTokenOutside = visit.Refuse(http.StatusUnauthorized, "a token is valid in its registry only")
 
-// postpone leaves it to the handler to answer that credentials cannot be checked now:
+// postpone leaves it to the handler of a registry to answer that credentials cannot be checked now:
 // to refuse them would have their bearer throw them away. Outside of the registry
 // their bearer is nobody.
-func (a *Authenticator) postpone(w http.ResponseWriter, r *http.Request, why error) (caddyauth.User, bool, error) {
+func (a *Authenticator) postpone(w http.ResponseWriter, r *http.Request, key pool.Key, why error) (caddyauth.User, bool, error) {
 	if a.Require && !a.app.isInside(a.Root, r) {
 		return a.challenge(w, r, visit.ErrUnauthenticated)
 	}
 	w.Header().Del("WWW-Authenticate")
-	visit.SetFault(r, why)
+	visit.SetFault(r, key, why)
 	return caddyauth.User{}, true, nil
 }
 
@@ -161,17 +161,16 @@ func tokenIn(r *http.Request, credentials string) (text string, isToken bool) {
 	return strings.TrimSpace(text), true
 }
 
-func (a *Authenticator) find(r *http.Request, text string) (grant.Token, error) {
-	key, err := a.app.find(a.Root)
-	if err != nil {
-		return grant.Token{}, err
+// find returns the token of a text, and whose it is.
+func (a *Authenticator) find(r *http.Request, text string) (key pool.Key, token grant.Token, err error) {
+	if key, err = a.app.find(a.Root); err != nil {
+		return key, token, err
 	}
-	var token grant.Token
 	err = pool.Registries.Use(r.Context(), key, func(reg *registry.Registry) error {
 		token, err = reg.CheckToken(r.Context(), text)
 		return err
 	})
-	return token, err
+	return key, token, err
 }
 
 func (a *Authenticator) checkBasic(w http.ResponseWriter, r *http.Request) (caddyauth.User, bool, error) {
@@ -182,7 +181,8 @@ func (a *Authenticator) checkBasic(w http.ResponseWriter, r *http.Request) (cadd
 	user, good, err := a.Basic.Authenticate(w, r)
 	switch {
 	case errors.Is(err, errHashesBusy):
-		return a.postpone(w, r, err)
+		// A user with a password is one in every registry.
+		return a.postpone(w, r, pool.Key{}, err)
 	case err != nil || !good:
 		return a.refuse(w, r, attempt{user: name}, errors.Join(errors.New("wrong user or password"), err))
 	}

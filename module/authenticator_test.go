@@ -70,6 +70,12 @@ func newAuthenticator(t testing.TB) (authenticator *Authenticator, token string)
 	return authenticator, token
 }
 
+// keyOf is the registry of an authenticator's root.
+func keyOf(a *Authenticator) pool.Key {
+	key, _ := a.app.find(a.Root)
+	return key
+}
+
 func caddyContext(t testing.TB) caddy.Context {
 	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
 	t.Cleanup(cancel)
@@ -105,7 +111,7 @@ func TestAuthenticateTellsUsersFromAnonymous(t *testing.T) {
 			if err != nil || good != test.good || user.ID != test.user {
 				t.Errorf("user %q, %v, %v", user.ID, good, err)
 			}
-			if left, _ := visit.Token(r); (left != nil) != test.scoped {
+			if left, _ := visit.Token(r, keyOf(a)); (left != nil) != test.scoped {
 				t.Errorf("the handler's token is %+v, want one: %v", left, test.scoped)
 			}
 			if (w.Header().Get("WWW-Authenticate") == "") != test.good {
@@ -125,7 +131,7 @@ func TestATokenOfAStoreThatIsAwayIsNotRefused(t *testing.T) {
 	if err != nil || !good || user.ID != "" {
 		t.Errorf("user %q, %v, %v", user.ID, good, err)
 	}
-	if left, fault := visit.Token(r); left != nil || fault == nil {
+	if left, fault := visit.Token(r, keyOf(a)); left != nil || fault == nil {
 		t.Errorf("the handler's token is %+v, the fault %v; want a fault", left, fault)
 	}
 }

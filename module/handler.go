@@ -232,6 +232,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.store, err = app.(*App).use(h.Root, metadata.(caddy.Module), blobs.(caddy.Module), h.ScrubRate); err != nil {
 		return err
 	}
+	h.site.Registry = h.store
 	return app.(*App).serve(h, hooks)
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
 
+	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
@@ -63,7 +64,7 @@ func TestAPasswordThatCannotBeCheckedIsNotRefused(t *testing.T) {
 	a.Basic.Hash = &boundedHash{Comparer: a.Basic.Hash, places: taken, wait: 1}
 	r, w := requestWith("Basic YWxpY2U6c2VjcmV0"), httptest.NewRecorder()
 	user, good, err := a.Authenticate(w, r)
-	_, fault := visit.Token(r)
+	_, fault := visit.Token(r, pool.Key{Metadata: "of any registry"})
 	if err != nil || !good || user.ID != "" || !errors.Is(fault, errHashesBusy) || w.Header().Get("WWW-Authenticate") != "" {
 		t.Errorf("user %q, %v, %v, fault %v, headers %v", user.ID, good, err, fault, w.Header())
 	}

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/generic-registry/caddy-generic-registry/module/access"
+	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
 )
@@ -18,6 +19,8 @@ import (
 // Site is what the settings of a handler say of all its requests. It is made once and not
 // changed afterwards.
 type Site struct {
+	// Registry says whose tokens count.
+	Registry pool.Key
 	// Prefix has the segments of the path that the packages are under.
 	Prefix []string
 	// Rules say who may do what.

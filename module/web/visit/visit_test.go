@@ -48,10 +48,10 @@ func TestMay(t *testing.T) {
 				r.Header.Set("Origin", test.origin)
 			}
 			if test.token != nil {
-				SetToken(r, test.token)
+				SetToken(r, site.Registry, test.token)
 			}
 			if test.fault != nil {
-				SetFault(r, test.fault)
+				SetFault(r, site.Registry, test.fault)
 			}
 			site.Serve(httptest.NewRecorder(), r, Path{}, wing(func(_ http.ResponseWriter, _ *http.Request, v *Visit) error {
 				if err := v.May(test.what, test.owner, "p"); !errors.Is(err, test.want) {

@@ -13,35 +13,55 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/generic-registry/caddy-generic-registry/module/access"
+	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
 	"github.com/generic-registry/caddy-generic-registry/module/store/naming"
 )
 
-// tokenVariable is the request variable in which an authenticator leaves a token for the
-// registry, or the error that kept it from finding one. It holds neither the token's text
-// nor its digest.
-const tokenVariable = "generic_registry.token"
+// credentialsVariable is the request variable in which an authenticator leaves what it found
+// for the registry. It holds neither a token's text nor its digest.
+const credentialsVariable = "generic_registry.credentials"
 
-// SetToken leaves the token that a request presents for whoever answers the request.
-func SetToken(r *http.Request, token *grant.Token) {
-	caddyhttp.SetVar(r.Context(), tokenVariable, token)
+// credentials are what an authenticator leaves in a request.
+type credentials struct {
+	registry pool.Key // whose they are; zero: every registry's
+	token    *grant.Token
+	fault    error
+	named    bool // the registry has named the token's user to the rest of the request
 }
 
-// SetFault leaves why the credentials of a request cannot be checked now: the request is
-// answered 503.
-func SetFault(r *http.Request, fault error) { caddyhttp.SetVar(r.Context(), tokenVariable, fault) }
+// SetToken leaves the token of a registry that a request presents, for whichever registry
+// answers the request. In another registry the token is nobody.
+func SetToken(r *http.Request, registry pool.Key, token *grant.Token) {
+	caddyhttp.SetVar(r.Context(), credentialsVariable, &credentials{registry: registry, token: token})
+}
 
-// Token returns the token that was left for a request, or why its credentials cannot be
-// checked, or neither.
-func Token(r *http.Request) (token *grant.Token, fault error) {
-	switch left := caddyhttp.GetVar(r.Context(), tokenVariable).(type) {
-	case *grant.Token:
-		return left, nil
-	case error:
-		return nil, left
+// SetFault leaves why the credentials of a request cannot be checked now: the registry
+// answers the request 503. The zero registry is every one, for a password.
+func SetFault(r *http.Request, registry pool.Key, fault error) {
+	caddyhttp.SetVar(r.Context(), credentialsVariable, &credentials{registry: registry, fault: fault})
+}
+
+// Token returns the token of a registry that was left for a request, or why its credentials
+// cannot be checked, or neither.
+func Token(r *http.Request, registry pool.Key) (token *grant.Token, fault error) {
+	if left := leftIn(r); left.isOf(registry) {
+		return left.token, left.fault
 	}
 	return nil, nil
+}
+
+// leftIn returns what an authenticator has left in a request.
+func leftIn(r *http.Request) *credentials {
+	if left, ok := caddyhttp.GetVar(r.Context(), credentialsVariable).(*credentials); ok {
+		return left
+	}
+	return new(credentials)
+}
+
+func (c *credentials) isOf(registry pool.Key) bool {
+	return c.registry == registry || c.registry == (pool.Key{})
 }
 
 // identity is who makes a request.
@@ -114,7 +134,7 @@ func fieldsOf(text string, separates func(rune) bool) (fields []string) {
 	return fields
 }
 
-// identify finds out who makes a request: the bearer of a token, else the user of an
+// identify finds out who makes a request: the bearer of a token of this registry, else the user of an
 // authentication handler, else the one of the site's own placeholder.
 func (s *Site) identify(r *http.Request) *identity {
 	replacer, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
@@ -125,11 +145,17 @@ func (s *Site) identify(r *http.Request) *identity {
 	if counts(r, s.GroupsKey) {
 		who.claim = s.GroupsKey
 	}
-	if who.token, who.fault = Token(r); who.token != nil {
+	left := leftIn(r)
+	if who.token, who.fault = Token(r, s.Registry); who.token != nil {
 		// Only here: outside of the registry a token is nobody.
 		replacer.Set(access.UserPlaceholder, who.token.User)
+		left.named = true
 	}
 	who.user, _ = replacer.GetString(access.UserPlaceholder)
+	if left.named && who.token == nil && who.user == left.token.User {
+		// Another registry has named the bearer: its errors are worded by a route to this one.
+		who.user = ""
+	}
 	if who.user == "" && counts(r, s.UserKey) {
 		who.user, _ = replacer.GetString(s.UserKey)
 	}

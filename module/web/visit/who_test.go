@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/generic-registry/caddy-generic-registry/module/access"
+	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
 )
@@ -55,6 +56,8 @@ func TestSplitGroups(t *testing.T) {
 
 func TestIdentify(t *testing.T) {
 	token := &grant.Token{Name: "deploy", User: "ci"}
+	here, elsewhere := pool.Key{Metadata: "here"}, pool.Key{Metadata: "elsewhere"}
+	vars := func(left any) map[string]any { return map[string]any{credentialsVariable: left} }
 	for _, test := range []struct {
 		name  string
 		set   map[string]any
@@ -76,9 +79,15 @@ func TestIdentify(t *testing.T) {
 		{name: "a name of which folding makes another's", set: map[string]any{access.UserPlaceholder: "\u212Aim"}},
 		{name: "the same in a claim", set: map[string]any{"claim.user": "K\u0130m"}},
 		{name: "other letters beyond ASCII", set: map[string]any{"claim.user": "Ünï"}, user: "Ünï"},
-		{name: "a token", set: map[string]any{access.UserPlaceholder: ""}, vars: map[string]any{tokenVariable: token}, user: "ci", token: token},
-		{name: "a variable that somebody else set", vars: map[string]any{tokenVariable: "ci"}},
-		{name: "a token that could not be looked up", vars: map[string]any{tokenVariable: store.ErrUnavailable}, fault: true},
+		{name: "a token", set: map[string]any{access.UserPlaceholder: ""}, vars: vars(&credentials{registry: here, token: token}), user: "ci", token: token},
+		{name: "a variable that somebody else set", vars: vars("ci")},
+		{name: "a token of another registry", set: map[string]any{access.UserPlaceholder: ""}, vars: vars(&credentials{registry: elsewhere, token: token})},
+		{name: "a token of another registry, which has named its user", set: map[string]any{access.UserPlaceholder: "ci"}, vars: vars(&credentials{registry: elsewhere, token: token, named: true})},
+		{name: "a user who was named beside a token of another registry", set: map[string]any{access.UserPlaceholder: "ci"}, vars: vars(&credentials{registry: elsewhere, token: token}), user: "ci"},
+		{name: "another user, after another registry has named that of its token", set: map[string]any{access.UserPlaceholder: "alice"}, vars: vars(&credentials{registry: elsewhere, token: token, named: true}), user: "alice"},
+		{name: "a token of another registry that could not be looked up", vars: vars(&credentials{registry: elsewhere, fault: store.ErrUnavailable})},
+		{name: "a password that could not be checked", vars: vars(&credentials{fault: store.ErrUnavailable}), fault: true},
+		{name: "a token that could not be looked up", vars: vars(&credentials{registry: here, fault: store.ErrUnavailable}), fault: true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			replacer := caddy.NewReplacer()
@@ -90,7 +99,7 @@ func TestIdentify(t *testing.T) {
 			}
 			ctx := context.WithValue(t.Context(), caddy.ReplacerCtxKey, replacer)
 			ctx = context.WithValue(ctx, caddyhttp.VarsCtxKey, test.vars)
-			who := (&Site{UserKey: "claim.user", Log: zap.NewNop()}).identify(httptest.NewRequest(http.MethodGet, "/", nil).WithContext(ctx))
+			who := (&Site{Registry: here, UserKey: "claim.user", Log: zap.NewNop()}).identify(httptest.NewRequest(http.MethodGet, "/", nil).WithContext(ctx))
 			if who.user != test.user || who.token != test.token || (who.fault != nil) != test.fault {
 				t.Errorf("identity is %+v", who)
 			}
