@@ -12,6 +12,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry/removal"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/storetest/memory"
 )
 
 // stubbornStores have condemned and unnamed locators, some of which cannot be
@@ -23,10 +24,11 @@ type stubbornStores struct {
 	buried, deleted    []store.Locator
 	named              int       // blobs besides
 	modified           time.Time // all of unnamed; zero is long ago
+	cleanUpErr         error
 }
 
 func (s *stubbornStores) Reclaim(context.Context, int) ([]store.Locator, error) {
-	return slices.Clone(s.condemned), nil
+	return slices.Clone(s.condemned), s.cleanUpErr
 }
 
 func (s *stubbornStores) Bury(_ context.Context, locators []store.Locator) error {
@@ -88,6 +90,16 @@ func TestOneBlobThatStaysKeepsNoOther(t *testing.T) {
 	}
 	if !slices.Equal(s.deleted, []store.Locator{"d", "f"}) {
 		t.Errorf("deleted %v", s.deleted)
+	}
+}
+
+// TestACleanUpThatFailsKeepsNoBytes: on a full disk these bytes are the room that the clean-up
+// waits for. Seen to fail with a reaper that deletes nothing after an error.
+func TestACleanUpThatFailsKeepsNoBytes(t *testing.T) {
+	s := &stubbornStores{condemned: []store.Locator{"a", "b"}, cleanUpErr: store.ErrNoSpace}
+	r := New(s, s, Options{Idle: true})
+	if removed, err := r.Reap(t.Context()); removed != 2 || !errors.Is(err, store.ErrNoSpace) {
+		t.Errorf("reaped %d: %v", removed, err)
 	}
 }
 
@@ -210,5 +222,39 @@ func TestGrace(t *testing.T) {
 	reap(2)
 	if len(s.condemned) > 0 {
 		t.Errorf("%v are condemned still", s.condemned)
+	}
+}
+
+// gracefulBlobs keep condemned bytes for a minute.
+type gracefulBlobs struct{ store.BlobStore }
+
+func (gracefulBlobs) Grace() time.Duration { return time.Minute }
+
+// TestOneGraceIsThatOfAllVersions: versions that are deleted together free their bytes together.
+// Seen to fail with a store that cleans up after a version only when no bytes are condemned:
+// then every version waits for the graces of all before it.
+func TestOneGraceIsThatOfAllVersions(t *testing.T) {
+	metadata, err := memory.NewMetadata().Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	blobs, err := memory.NewBlobs().Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := fakeTime
+	r := New(metadata, gracefulBlobs{blobs}, Options{Idle: true, Now: func() time.Time { return now }})
+	defer mustClose(t, r)
+	for _, version := range []string{"1", "2", "3"} {
+		ref := mustPublish(t, r, fileRef(version, "f"), version, Limits{}).Ref
+		if err := r.DeleteVersion(t.Context(), ref.VersionRef, store.Act{User: "u", Time: now}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, want := range []int{0, 3} {
+		if removed, err := r.Reap(t.Context()); removed != want || err != nil {
+			t.Errorf("%v after the deletion %d blobs are reaped, want %d: %v", now.Sub(fakeTime), removed, want, err)
+		}
+		now = now.Add(time.Minute)
 	}
 }

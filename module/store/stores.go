@@ -115,8 +115,10 @@ type MetadataStore interface {
 	DeletePackage(ctx context.Context, owner, pkg string, act Act) error
 
 	// Reclaim returns at most limit locators that no file refers to any more and whose
-	// bytes may be deleted. It may first do a bounded amount of clean-up that earlier
-	// deletes left. When no locator is left, the result is empty.
+	// bytes may be deleted. While these are fewer than limit it cleans up what earlier
+	// deletes left, and once there are some, no more than a bounded amount in one call. When
+	// no locator is left, the result is empty. Locators that come with an error may be
+	// deleted too: it is that of the clean-up.
 	Reclaim(ctx context.Context, limit int) ([]Locator, error)
 
 	// Bury says that the bytes of condemned locators are gone. Locators that are not

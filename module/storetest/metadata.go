@@ -37,6 +37,7 @@ func Metadata(t *testing.T, place MetadataPlace) {
 		"deleting a version hides all files at once":                      deleteVersion,
 		"a version published again survives the clean-up of the old":      republishBeforeCleanup,
 		"content published again after it was condemned stays":            republishAfterCondemn,
+		"deleted versions are cleaned up while bytes stay condemned":      cleanedUpMeanwhile,
 		"forgetting locators that are not condemned changes nothing":      buryUnknown,
 		"unnamed are those that no record has":                            unnamedLocators,
 		"all of it survives closing and opening":                          reopened,

@@ -191,6 +191,31 @@ func offeredUntilBuried(f *metadataFixture) {
 	f.wantCondemned()
 }
 
+// cleanedUpMeanwhile: the bytes of one version may have to stay for long, and other versions are
+// deleted while they do.
+// Seen to fail with stores that clean up only when nothing is condemned.
+func cleanedUpMeanwhile(f *metadataFixture) {
+	ctx := context.Background()
+	var want []store.Locator
+	for _, version := range []string{"1", "2", "3"} {
+		for i := range 400 {
+			want = append(want, f.mustPublish(ref("a", "p", version, numbered(i)), version+numbered(i)).Locator)
+		}
+	}
+	want = append(want, f.mustPublish(ref("a", "q", "1", "f"), "q").Locator)
+	f.noError(f.DeleteFile(ctx, ref("a", "p", "1", numbered(0)), act))
+	f.noError(f.DeleteVersion(ctx, ref("a", "p", "1", "").VersionRef, act))
+	f.noError(f.DeleteVersion(ctx, ref("a", "p", "2", "").VersionRef, act))
+	f.noError(f.DeletePackage(ctx, "a", "p", act))
+	f.noError(f.DeleteFile(ctx, ref("a", "q", "1", "f"), act))
+	for _, limit := range []int{7, len(want) + 1} {
+		got, err := f.Reclaim(ctx, limit)
+		f.noError(err)
+		f.want(len(got), min(limit, len(want)))
+	}
+	f.wantCondemned(want...)
+}
+
 func buryUnknown(f *metadataFixture) {
 	file := f.mustPublish(ref("a", "p", "1", "f"), "x")
 	f.noError(f.Bury(context.Background(), []store.Locator{file.Locator, store.NewLocator(1)}))

@@ -17,19 +17,22 @@ const (
 	cleanupFiles  = 300
 	cleanupWeight = 3*cleanupFiles + 2
 
+	// cleanupSteps is how many such operations a call makes when there are locators.
+	cleanupSteps = 200
+
 	// cleanupVersions of a deleted package are deleted in one operation, with five records
 	// each.
 	cleanupVersions = cleanupWeight / 5
 )
 
-// Reclaim implements store.MetadataStore. When nothing is condemned it
-// releases files of deleted versions, a bounded number at a time, until something
-// is or none are left.
+// Reclaim implements store.MetadataStore. Between two looks at what is condemned it makes as
+// many operations as may release what there is room for.
 func (s *Store) Reclaim(ctx context.Context, limit int) ([]store.Locator, error) {
 	s.reaping.Lock()
 	defer s.reaping.Unlock()
 	view := func(read func(reader) error) error { return s.view(ctx, read) }
-	for {
+	limit = min(limit, backlogSize) // no more are in memory
+	for steps := 0; ; {
 		if err := firstError(func() error { return s.usable(ctx) }, func() error { return s.awaitPersisted(ctx) }); err != nil {
 			return nil, err
 		}
@@ -37,30 +40,45 @@ func (s *Store) Reclaim(ctx context.Context, limit int) ([]store.Locator, error)
 		if err != nil {
 			return nil, fmt.Errorf("listing condemned locators: %w", err)
 		}
-		if len(suffixes) > 0 {
+		room := limit - len(suffixes)
+		if room <= 0 || len(suffixes) > 0 && steps >= cleanupSteps {
 			return locatorsOf(suffixes), nil
 		}
-		graves, err := s.graves.next(1, view)
-		if err != nil {
-			return nil, fmt.Errorf("listing deleted versions: %w", err)
+		made, err := s.emptySome(ctx, room/cleanupFiles+1, view)
+		if err != nil || made == 0 {
+			return locatorsOf(suffixes), err
 		}
-		if len(graves) > 0 {
-			if err := s.emptyGrave(ctx, graves[0]); err != nil {
-				return nil, err
+		steps += made
+	}
+}
+
+// emptySome empties at most so many deleted versions, or else a deleted package, and tells how
+// many there were. The files of a version that cannot be read stay, and do not keep those of
+// others.
+func (s *Store) emptySome(ctx context.Context, most int, view func(func(reader) error) error) (made int, err error) {
+	for _, kind := range []struct {
+		what    string
+		waiting *backlog
+		most    int
+		step    func(*batch, uint64) (emptied bool, err error)
+	}{
+		{"a deleted version", &s.graves, most, (*batch).emptyGrave},
+		{"a deleted package", &s.tombs, 1, (*batch).emptyTomb},
+	} {
+		suffixes, err := kind.waiting.next(kind.most, view)
+		if err != nil {
+			return 0, fmt.Errorf("looking for %s: %w", kind.what, err)
+		}
+		for _, suffix := range suffixes {
+			if err := s.cleanUp(ctx, kind.what, kind.waiting, suffix, kind.step); err != nil {
+				return 0, err
 			}
-			continue
 		}
-		tombs, err := s.tombs.next(1, view)
-		if err != nil {
-			return nil, fmt.Errorf("listing deleted packages: %w", err)
-		}
-		if len(tombs) == 0 {
-			return nil, nil
-		}
-		if err := s.emptyTomb(ctx, tombs[0]); err != nil {
-			return nil, err
+		if len(suffixes) > 0 {
+			return len(suffixes), nil
 		}
 	}
+	return 0, nil
 }
 
 func locatorsOf(suffixes []string) []store.Locator {
@@ -69,17 +87,6 @@ func locatorsOf(suffixes []string) []store.Locator {
 		locators[i] = store.Locator(suffix)
 	}
 	return locators
-}
-
-// emptyGrave releases some files of a deleted version. The files of a version that
-// cannot be read stay, and do not keep those of others.
-func (s *Store) emptyGrave(ctx context.Context, suffix string) error {
-	return s.cleanUp(ctx, "a deleted version", &s.graves, suffix, (*batch).emptyGrave)
-}
-
-// emptyTomb buries some versions of a deleted package, as emptyGrave does files.
-func (s *Store) emptyTomb(ctx context.Context, suffix string) error {
-	return s.cleanUp(ctx, "a deleted package", &s.tombs, suffix, (*batch).emptyTomb)
 }
 
 func (s *Store) cleanUp(ctx context.Context, what string, waiting *backlog, suffix string, step func(*batch, uint64) (bool, error)) error {

@@ -9,24 +9,40 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
-// cleanUpFiles is how many files of a deleted version are released in one transaction.
-const cleanUpFiles = 1000
+const (
+	// cleanUpFiles of a deleted version are released in one transaction.
+	cleanUpFiles = 1000
+	// cleanUpSteps is how many such transactions a call makes when there are locators: they take
+	// about a second.
+	cleanUpSteps = 200
+)
 
-// Reclaim implements store.MetadataStore.
+// Reclaim implements store.MetadataStore. It reads the locators again after as many steps of the
+// clean-up as may release what there is room for.
 func (s *Store) Reclaim(ctx context.Context, limit int) (locators []store.Locator, err error) {
-	for {
-		err := s.db.Read(ctx, func(ctx context.Context, from database.Reader) (err error) {
-			locators, err = readLocators(ctx, from, `SELECT locator FROM {s}.condemned
-				WHERE buried IS NULL AND NOT EXISTS (SELECT FROM {s}.hold WHERE until > now()) ORDER BY locator LIMIT $1`, limit)
-			return err
-		})
-		if err != nil || len(locators) > 0 {
-			return locators, err
-		}
-		if more, err := s.cleanUp(ctx); err != nil || !more {
+	for steps := 0; ; {
+		if locators, err = s.condemned(ctx, limit); err != nil {
 			return nil, err
 		}
+		room := limit - len(locators)
+		if room <= 0 || len(locators) > 0 && steps >= cleanUpSteps {
+			return locators, nil
+		}
+		taken, err := s.cleanUp(ctx, max(1, room/cleanUpFiles))
+		if err != nil || taken == 0 {
+			return locators, err
+		}
+		steps += taken
 	}
+}
+
+func (s *Store) condemned(ctx context.Context, limit int) (locators []store.Locator, err error) {
+	err = s.db.Read(ctx, func(ctx context.Context, from database.Reader) (err error) {
+		locators, err = readLocators(ctx, from, `SELECT locator FROM {s}.condemned
+			WHERE buried IS NULL AND NOT EXISTS (SELECT FROM {s}.hold WHERE until > now()) ORDER BY locator LIMIT $1`, limit)
+		return err
+	})
+	return locators, err
 }
 
 func readLocators(ctx context.Context, from database.Reader, sql string, args ...any) ([]store.Locator, error) {
@@ -37,11 +53,16 @@ func readLocators(ctx context.Context, from database.Reader, sql string, args ..
 	return pgx.CollectRows(rows, pgx.RowTo[store.Locator])
 }
 
-// cleanUp takes a step at what deletes have left, and tells whether there was anything. A
+// cleanUp takes steps at what deletes have left, until nothing is left, and tells how many. A
 // step whose outcome is unknown is taken again: it does what is left.
-func (s *Store) cleanUp(ctx context.Context) (more bool, err error) {
-	err = s.db.WriteRow(ctx, &more, `SELECT {s}.clean_up_1($1)`, cleanUpFiles)
-	return more, err
+func (s *Store) cleanUp(ctx context.Context, steps int) (taken int, err error) {
+	for ; taken < steps; taken++ {
+		var more bool
+		if err := s.db.WriteRow(ctx, &more, `SELECT {s}.clean_up_1($1)`, cleanUpFiles); err != nil || !more {
+			return taken, err
+		}
+	}
+	return taken, nil
 }
 
 // Bury implements store.MetadataStore. Nobody names the bytes any more who could have named them

@@ -79,14 +79,18 @@ func (r *Remover) reapBatch(ctx context.Context) (removed int, err error) {
 	locators, err := r.metadata.Reclaim(ctx, r.condemnedAtOnce())
 	end()
 	if err != nil {
-		return 0, fmt.Errorf("listing condemned blobs: %w", err)
+		err = fmt.Errorf("listing condemned blobs: %w", err)
+	}
+	if err != nil && len(locators) == 0 {
+		return 0, err // and all keep what has passed of their graces
 	}
 	r.changed(ctx)
 	if locators = r.graces.due(locators, r.now(), r.grace()); len(locators) == 0 {
-		return 0, nil
+		return 0, err
 	}
 	slices.Sort(locators) // what lies together is deleted together, in an order that a test can repeat
-	deleted, err := r.remove(ctx, locators)
+	deleted, removeErr := r.remove(ctx, locators)
+	err = errors.Join(err, removeErr)
 	// Only now: a crash in between reaps the same locators again.
 	end = waiting.Attend(r.log, "recording deleted blobs")
 	buryErr := r.metadata.Bury(ctx, deleted)

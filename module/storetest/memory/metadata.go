@@ -227,7 +227,7 @@ func (s *metadataStore) Reclaim(ctx context.Context, limit int) ([]store.Locator
 		return nil, err
 	}
 	defer leave()
-	for len(m.condemned) == 0 && len(m.graves) > 0 {
+	for len(m.condemned) < limit && len(m.graves) > 0 {
 		for _, file := range m.graves[0].files {
 			m.release(file.Digest)
 		}
