@@ -20,6 +20,7 @@ const (
 	cutBefore              // the server does not get it
 	cutAfter               // the server makes it, and the answer is lost
 	cutMeantime            // the server has it, and nobody waits for the answer
+	withhold               // the server does not get it, and the connection stays
 )
 
 // proxy passes connections on to the server, and can lose one while changes are committed.
@@ -136,7 +137,6 @@ func (p *proxy) requests(client, server net.Conn, isLost *atomic.Bool) {
 		if bytes.Contains(buffer[:n], []byte("commit\x00")) && buffer[0] == 'Q' {
 			if how := cut(p.next.Swap(int32(pass))); how != pass {
 				p.lose(how, buffer[:n], client, server, isLost)
-				p.cuts <- struct{}{}
 				return
 			}
 		}
@@ -156,6 +156,11 @@ func (p *proxy) lose(how cut, commit []byte, client, server net.Conn, isLost *at
 	case cutMeantime:
 		isLost.Store(true)
 		_, _ = server.Write(commit)
+	case withhold:
+		p.cuts <- struct{}{}
+		_, _ = io.Copy(io.Discard, client) // until the client gives the connection up
+		return
 	}
 	client.Close()
+	p.cuts <- struct{}{}
 }

@@ -41,6 +41,8 @@ const unknownNode = "GR001"
 var kinds = map[string]kind{
 	"08":        lost,          // connection exceptions
 	"25006":     readOnly,      // read-only transaction
+	"25P03":     lost,          // idle for too long in a transaction
+	"25P04":     lost,          // a transaction that takes too long
 	"28":        misconfigured, // invalid authorization
 	"3D000":     misconfigured, // no such database
 	"3F000":     misconfigured, // no such schema

@@ -38,6 +38,8 @@ func TestErrorsOfTheServer(t *testing.T) {
 		"a server that starts":            {err: state("57P03"), kind: lost, domain: store.ErrUnavailable},
 		"a connection failure":            {err: state("08006"), kind: lost, domain: store.ErrUnavailable},
 		"a process that is not known":     {err: state("GR001"), kind: lost, domain: store.ErrUnavailable},
+		"a transaction that is left":      {err: state("25P03"), kind: lost, domain: store.ErrUnavailable},
+		"a transaction that is too long":  {err: state("25P04"), kind: lost, domain: store.ErrUnavailable},
 		"a standby":                       {err: state("25006"), kind: readOnly, domain: store.ErrUnavailable},
 		"a full disk":                     {err: state("53100"), kind: full, domain: store.ErrNoSpace},
 		"damaged data":                    {err: state("XX001"), kind: damaged, domain: store.ErrDamaged},

@@ -130,8 +130,10 @@ LANGUAGE plpgsql AS $$
 DECLARE
 	v_digests bytea[];
 BEGIN
-	-- A process that is gone without a word must not keep its locks for long.
-	PERFORM set_config('idle_in_transaction_session_timeout', '60s', true), set_config('lock_timeout', '20s', true);
+	-- A process that is gone without a word must not keep its locks for long: COMMIT follows
+	-- at once. Who waits for its locks must not keep others waiting for theirs meanwhile. All
+	-- tries of a transaction together wait for longer than the locks are kept.
+	PERFORM set_config('idle_in_transaction_session_timeout', '5s', true), set_config('lock_timeout', '2s', true);
 	UPDATE {s}.node SET ticket = p_ticket, seen = now() WHERE id = p_node;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'the process is not known' USING ERRCODE = 'GR001';
