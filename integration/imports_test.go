@@ -50,6 +50,7 @@ var rooms = []room{
 	{folder: "module/web/pages/view", is: "what pages show, and how it is written as HTML"},
 	{folder: "module/web/receive", is: "a body and what it claims", imports: []string{"module/web/visit", "module/registry", "module/transfer", "module/store", "module/store/*"}},
 	{folder: "module/web/resume", is: "resumable uploads", imports: []string{"module/web/files", "module/web/receive", "module/web/send", "module/web/visit", "module/registry", "module/transfer", "module/store", "module/store/*"}, tests: suites},
+	{folder: "module/web/routes", is: "who of the routes of a server answers a request"},
 	{folder: "module/web/send", is: "bytes out: validators, conditions, ranges", imports: []string{"module/web/visit", "module/registry", "module/registry/reading", "module/store", "module/store/*"}, tests: suites},
 	{folder: "module/web/visit", is: "one request: its path, who asks, may they, refusals, the audit log, what was answered", imports: []string{"module/access", "module/pool", "module/registry", "module/store", "module/store/*"}, tests: suites},
 	{folder: "module/operate/command", is: "the commands of caddy generic-registry for administrators", imports: []string{"module/operate/admin", "module/operate/health", "module/operate/pull", "module/operate/push", "module/operate/target", "module/operate/terminal", "module/pool", "module/registry", "module/registry/backup", "module/registry/backup/*", "module/registry/integrity", "module/directory", "module/store", "module/store/*"}, tests: []string{"module/metadata/*", "module/blobs/*"}},

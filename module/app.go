@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -23,7 +22,6 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/registry/webhook"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
-	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
 func init() { caddy.RegisterModule(&App{}) }
@@ -155,24 +153,6 @@ func withQuotas(quotas map[string]store.Quota, owners []access.OwnerRule, quotaO
 		quotas[rule.Owner] = quota
 	}
 	return quotas
-}
-
-// isInside tells whether a request is one that a handler of a root answers, by its path:
-// below its prefix, or by its JSON API.
-func (a *App) isInside(root string, r *http.Request) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return slices.ContainsFunc(a.handlers, func(h *Handler) bool {
-		if h.Root != root {
-			return false
-		}
-		path := visit.ParsePath(r.URL.EscapedPath())
-		wing, _ := h.wing(r, path)
-		if wing == nil {
-			wing, _ = h.api.Offer(path)
-		}
-		return wing != nil
-	})
 }
 
 // expect notes that an authenticator accepts the tokens of a root.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
@@ -15,6 +16,7 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
 	"github.com/generic-registry/caddy-generic-registry/module/store/naming"
+	"github.com/generic-registry/caddy-generic-registry/module/web/routes"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
@@ -48,7 +50,7 @@ type Authenticator struct {
 	Basic *caddyauth.HTTPBasicAuth `json:"basic,omitempty"`
 
 	// Whether a request without credentials is answered 401, as by `http_basic`. A request
-	// with a token outside of the registry's prefix is then answered 401 too. Set this
+	// with a token that the registry itself does not answer is then answered 401 too. Set this
 	// where the site serves other things that are not for everybody. Default: false;
 	// anonymous requests pass, and each handler decides what they may do.
 	Require bool `json:"require,omitempty"`
@@ -56,6 +58,7 @@ type Authenticator struct {
 	app    *App
 	audit  *zap.Logger
 	shared bool // with other providers of the same handler
+	places func() []routes.Place
 }
 
 // errCredentials does not say which half is wrong.
@@ -89,7 +92,7 @@ func (a *Authenticator) Provision(ctx caddy.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("loading app %s: %w", AppID, err)
 	}
-	a.app = app.(*App)
+	a.app, a.places = app.(*App), sync.OnceValue(a.findPlaces)
 	a.app.expect(a.Root)
 	return nil
 }
@@ -121,7 +124,7 @@ func (a *Authenticator) checkToken(w http.ResponseWriter, r *http.Request, text 
 		return a.refuse(w, r, attempt{user: token.User, token: token.Name}, err)
 	case err != nil:
 		return a.postpone(w, r, key, err)
-	case a.Require && !a.app.isInside(a.Root, r):
+	case a.Require && !a.isInside(r):
 		return a.refuse(w, r, attempt{user: token.User, token: token.Name}, errTokenOutside)
 	}
 	visit.SetToken(r, key, &token)
@@ -135,7 +138,7 @@ var errTokenOutside = visit.Refuse(http.StatusUnauthorized, "a token is valid in
 // to refuse them would have their bearer throw them away. Outside of the registry
 // their bearer is nobody.
 func (a *Authenticator) postpone(w http.ResponseWriter, r *http.Request, key pool.Key, why error) (caddyauth.User, bool, error) {
-	if a.Require && !a.app.isInside(a.Root, r) {
+	if a.Require && !a.isInside(r) {
 		return a.challenge(w, r, visit.ErrUnauthenticated)
 	}
 	w.Header().Del("WWW-Authenticate")

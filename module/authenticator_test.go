@@ -19,6 +19,7 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
+	"github.com/generic-registry/caddy-generic-registry/module/web/routes"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
@@ -51,7 +52,8 @@ func newAuthenticator(t testing.TB) (authenticator *Authenticator, token string)
 	if err != nil {
 		t.Fatal(err)
 	}
-	authenticator = &Authenticator{Root: root, app: app, audit: zap.NewNop(), Basic: &caddyauth.HTTPBasicAuth{
+	nowhere := func() []routes.Place { return nil }
+	authenticator = &Authenticator{Root: root, app: app, audit: zap.NewNop(), places: nowhere, Basic: &caddyauth.HTTPBasicAuth{
 		HashRaw: json.RawMessage(`{"algorithm": "bcrypt"}`), HashCache: new(caddyauth.Cache),
 		AccountList: []caddyauth.Account{{Username: "alice", Password: string(hash)}},
 	}}
@@ -141,6 +143,7 @@ func TestATokenOfAStoreThatIsAwayIsNotRefused(t *testing.T) {
 func TestCredentialsCanBeRequired(t *testing.T) {
 	a, token := newAuthenticator(t)
 	a.Require = true
+	handlers := []caddyhttp.MiddlewareHandler{&caddyauth.Authentication{Providers: map[string]caddyauth.Authenticator{"generic_registry": a}}}
 	for root, prefix := range map[string]string{a.Root: "/api/packages", "/elsewhere": "/other/packages"} {
 		h := &Handler{Root: root, Prefix: prefix, Releases: root == a.Root, log: zap.NewNop()}
 		if root != a.Root {
@@ -149,10 +152,10 @@ func TestCredentialsCanBeRequired(t *testing.T) {
 		if err := h.provisionSettings(); err != nil {
 			t.Fatal(err)
 		}
-		if err := a.app.serve(h, nil); err != nil {
-			t.Fatal(err)
-		}
+		handlers = append(handlers, h)
 	}
+	server := &caddyhttp.Server{Routes: caddyhttp.RouteList{{Handlers: handlers}}}
+	a.places = func() []routes.Place { return routes.Places(server, a.isProviderOf) }
 	const inside, outside = "/api/packages/team/generic/p/1/f", "/app"
 	for _, test := range []struct {
 		name, path    string
