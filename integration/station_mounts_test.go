@@ -226,7 +226,7 @@ func (v *verdict) goroutines() string {
 	v.Helper()
 	_, stacks := v.adminSays("/debug/pprof/goroutine?debug=2")
 	name := filepath.Join(v.ArtifactDir(), "goroutines")
-	if err := os.WriteFile(name, []byte(stacks+"\n"+v.logText()[v.began:]), 0o600); err != nil {
+	if err := os.WriteFile(name, []byte(stacks+"\n"+v.logText()), 0o600); err != nil {
 		v.complain("%v", err)
 	}
 	return "goroutines and log: " + name
