@@ -83,6 +83,9 @@ const (
 	defaultSweepInterval = time.Hour
 	// damageInterval is how often the damage is counted that other processes find.
 	damageInterval = 15 * time.Second
+	// positionInterval is how often each process that shares the metadata looks whether it is
+	// older than the blobs.
+	positionInterval = 30 * time.Second
 	// scrubLease is after how long without a word another process goes on with the scrub.
 	scrubLease        = 10 * time.Minute
 	reapRetryInterval = 10 * time.Second
@@ -161,7 +164,10 @@ func (r *Registry) startBackground(ctx context.Context, sweepInterval time.Durat
 	r.background.Go(func() { r.repeat(ctx, "counting downloads", downloads.Interval, nil, r.StoreDownloads) })
 	r.background.Go(func() { r.repeat(ctx, "ending old drafts", draftInterval, nil, r.EndDrafts) })
 	r.background.Go(func() { r.repeat(ctx, "meeting other nodes", nodes.Interval, r.MeetingDue(), r.Meet) })
-	if _, ok := r.metadata.(store.Shared); ok {
+	if shared, ok := r.metadata.(store.Shared); ok {
+		r.background.Go(func() {
+			r.repeat(ctx, "keeping the position of the metadata", positionInterval, shared.Reconnected(), r.FindBehind)
+		})
 		r.background.Go(func() { r.repeat(ctx, "counting damaged blobs", damageInterval, nil, r.CountDamage) })
 	}
 	r.background.Go(func() { r.Hasher.Run(ctx) })

@@ -180,6 +180,10 @@ type Shared interface {
 	// Position asks how many changes there were. Condition may not know yet of the last ones
 	// that other processes made.
 	Position(ctx context.Context) (Position, error)
+
+	// Reconnected has a token when the changes may be others than before: the server was
+	// gone, and may have been restored from an older copy.
+	Reconnected() <-chan struct{}
 }
 
 // Identified is implemented by a BlobStore that tells itself from every other.

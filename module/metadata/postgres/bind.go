@@ -30,6 +30,9 @@ func (s *Store) Position(ctx context.Context) (store.Position, error) {
 	return store.Position{Sequence: uint64(changes)}, err
 }
 
+// Reconnected implements store.Shared.
+func (s *Store) Reconnected() <-chan struct{} { return s.db.Reconnected() }
+
 var (
 	_ store.Shared  = (*Store)(nil)
 	_ store.Checked = (*Store)(nil)

@@ -324,6 +324,7 @@ func TestASilentFirstHost(t *testing.T) {
 	t.Cleanup(first.thaw)
 	waitFor(t, "the first host to be missed", func() bool { return s.Condition().Fault != nil })
 	waitFor(t, "the second host to be found", func() bool { return s.Condition().Fault == nil })
+	waitFor(t, "word that it may be another server", func() bool { return len(s.Reconnected()) == 1 })
 	if _, err := s.Lookup(t.Context(), file.Ref); err != nil {
 		t.Errorf("a look-up gets %v", err)
 	}

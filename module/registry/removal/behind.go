@@ -15,6 +15,8 @@ import (
 // metadata is there, or an administrator says that this is the right one. A change would
 // hide what is wrong, and be lost when the right metadata is put back.
 func (r *Remover) KeepPosition(ctx context.Context, lower bool) error {
+	r.positioning.Lock() // what was found before an administrator confirmed must not be told after
+	defer r.positioning.Unlock()
 	ctx, cancel := waiting.Bounded(ctx)
 	defer cancel()
 	condition := r.metadata.Condition()
@@ -35,13 +37,23 @@ func (r *Remover) KeepPosition(ctx context.Context, lower bool) error {
 		return fmt.Errorf("keeping the position of the metadata: %w", err)
 	}
 	if r.behind.Swap(nil) != nil {
-		r.log.Info("an administrator confirmed that the metadata is right")
+		r.log.Info("the metadata is not older than the blobs any more, or an administrator confirmed that it is right")
 	}
 	return nil
 }
 
+// FindBehind is KeepPosition for the background: that the metadata is older than the blobs is
+// told once, and by health.
+func (r *Remover) FindBehind(ctx context.Context) (done int, err error) {
+	if err = r.KeepPosition(ctx, false); r.IsBehind() != nil {
+		return 0, nil
+	}
+	return 0, err
+}
+
 // positionTries is how often metadata that seems to be older than the blobs is asked again.
-const positionTries = 3
+// Each other process can make it seem so once, where all of them keep a position at a time.
+const positionTries = 10
 
 // keepPosition keeps a position, or that of metadata which other processes change: what they
 // did meanwhile may have been kept first, so the metadata is asked again after that.

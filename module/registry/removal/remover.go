@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -20,13 +21,14 @@ type Remover struct {
 	log      *slog.Logger
 	changed  func(context.Context)
 
-	hold      hold
-	reaping   chan struct{} // semaphore of Reap
-	graces    graces
-	sweeper   sweeper
-	behind    atomic.Pointer[error]           // why nothing is changed; nil when the metadata is not older than the blobs
-	recovered atomic.Pointer[[]store.Locator] // what the blob store wrote again when it was opened; nil once those that nothing names are deleted
-	condemned chan struct{}                   // holds one token when there may be bytes to reap
+	hold        hold
+	reaping     chan struct{} // semaphore of Reap
+	graces      graces
+	sweeper     sweeper
+	positioning sync.Mutex                      // of KeepPosition
+	behind      atomic.Pointer[error]           // why nothing is changed; nil when the metadata is not older than the blobs
+	recovered   atomic.Pointer[[]store.Locator] // what the blob store wrote again when it was opened; nil once those that nothing names are deleted
+	condemned   chan struct{}                   // holds one token when there may be bytes to reap
 }
 
 // New returns a remover of two open stores, which stay the caller's. It calls changed when

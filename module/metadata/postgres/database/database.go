@@ -29,10 +29,13 @@ type Database struct {
 	pool     atomic.Pointer[pgxpool.Pool]
 	pools    sync.WaitGroup // that are being closed
 
-	down     atomic.Pointer[error] // why the server does not answer
-	returns  atomic.Uint64         // how often it answered again
-	inDoubt  atomic.Pointer[error] // why no changes are taken though it does
-	wake     chan struct{}         // the watch looks at once
+	down    atomic.Pointer[error] // why the server does not answer
+	returns atomic.Uint64         // how often the watch has connected to it anew
+	inDoubt atomic.Pointer[error] // why no changes are taken though it does
+	wake    chan struct{}         // the watch looks at once
+
+	reconnected chan struct{} // holds one token after the watch has connected anew
+
 	clock    atomic.Pointer[reading]
 	position atomic.Uint64 // how many changes there were, as far as that is known
 
@@ -73,7 +76,7 @@ func open(ctx context.Context, with *Settings, conn *pgx.Conn, log *slog.Logger)
 		return nil, err
 	}
 	tellServer(ctx, conn, log, migrated)
-	d := &Database{log: log, id: id, node: rand.Text(), wake: make(chan struct{}, 1)}
+	d := &Database{log: log, id: id, node: rand.Text(), wake: make(chan struct{}, 1), reconnected: make(chan struct{}, 1)}
 	d.settings.Store(with)
 	watching := &watch{db: d, conn: conn}
 	if err := watching.look(ctx); err != nil {
@@ -154,6 +157,10 @@ func (d *Database) Adjust(with *Settings) error {
 	d.pools.Go(old.Close)
 	return nil
 }
+
+// Reconnected has a token when the server that answers may be another one than before, or
+// have other data.
+func (d *Database) Reconnected() <-chan struct{} { return d.reconnected }
 
 // ID returns the ID of the registry.
 func (d *Database) ID() string { return d.id }

@@ -30,6 +30,7 @@ const CountChanges = `SELECT (SELECT changes FROM {s}.store) + COALESCE(sum(chan
 type watch struct {
 	db      *Database
 	conn    *pgx.Conn // nil when it was lost
+	isNew   bool      // nothing was asked on the connection yet
 	counted time.Time // when changes were counted
 	told    waiting.Lasting
 }
@@ -62,13 +63,9 @@ func (w *watch) run(ctx context.Context) {
 // tell keeps what was found, and returns when to look again.
 func (w *watch) tell(err error) time.Duration {
 	if err == nil {
-		if faultOf(&w.db.down) != nil {
-			// The older connections may be to a host that is silent.
-			w.db.pool.Load().Reset()
-			w.db.returns.Add(1)
-			w.db.down.Store(nil)
-			w.db.log.Info("PostgreSQL answers again")
-			w.told = waiting.Lasting{}
+		if w.isNew {
+			w.isNew = false
+			w.goOn()
 		}
 		return watchInterval
 	}
@@ -80,6 +77,21 @@ func (w *watch) tell(err error) time.Duration {
 	return downInterval
 }
 
+// goOn has everybody use the server that the watch has connected to anew.
+func (w *watch) goOn() {
+	// The older connections may be to a host that is silent.
+	w.db.pool.Load().Reset()
+	w.db.returns.Add(1)
+	if w.db.down.Swap(nil) != nil {
+		w.db.log.Info("PostgreSQL answers again")
+		w.told = waiting.Lasting{}
+	}
+	select {
+	case w.db.reconnected <- struct{}{}:
+	default: // a token that is there already will do
+	}
+}
+
 // look asks the server for its time, and now and then for the number of changes.
 func (w *watch) look(ctx context.Context) (err error) {
 	with := w.db.settings.Load()
@@ -87,6 +99,7 @@ func (w *watch) look(ctx context.Context) (err error) {
 		if w.conn, err = with.Connect(ctx); err != nil {
 			return err
 		}
+		w.isNew = true
 	}
 	ctx, cancel := context.WithTimeout(ctx, watchTimeout)
 	defer cancel()
