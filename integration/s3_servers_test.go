@@ -256,6 +256,11 @@ func TestDownloadsFromS3Itself(t *testing.T) {
 	if err != nil || link.Hostname() != "localhost" || got.header.Get("Cache-Control") != "private, no-store" || got.header.Get("Etag") != "" {
 		t.Fatalf("the answer has %v", got.header)
 	}
+	// Seen to fail with the type of the answer's header, which is that of several ranges.
+	several := s.want(http.StatusFound, http.MethodGet, path, "alice", nil, header{"Range", "bytes=0-1,5-6"})
+	if location := several.header.Get("Location"); !strings.Contains(location, "response-content-type=application%2Foctet-stream") {
+		t.Errorf("the link for several ranges is %s, of another type than the file", location)
+	}
 	for ranges, want := range map[string][]byte{"": content, "bytes=100-199": content[100:200]} {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, link.String(), nil)
 		if err != nil {

@@ -18,6 +18,7 @@ import (
 // arrive as they were published. The policy keeps a published HTML page from
 // acting in the registry's origin.
 const (
+	downloadType         = "application/octet-stream"
 	downloadCacheControl = "max-age=0, private, must-revalidate, no-transform"
 	downloadPolicy       = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 )
@@ -74,10 +75,11 @@ func File(w http.ResponseWriter, r *http.Request, file *reading.File, manner Man
 	return Serve(w, r, source)
 }
 
-// saidOf is what a redirected download says of itself.
+// saidOf is what a redirected download says of itself. The header has another type by then when
+// several ranges are wanted, which are not sent from here.
 func saidOf(header http.Header) remote.Header {
 	return remote.Header{
-		ContentType: header.Get("Content-Type"), ContentDisposition: header.Get("Content-Disposition"), CacheControl: header.Get("Cache-Control"),
+		ContentType: downloadType, ContentDisposition: header.Get("Content-Disposition"), CacheControl: header.Get("Cache-Control"),
 	}
 }
 
@@ -85,7 +87,7 @@ func saidOf(header http.Header) remote.Header {
 // form that http.Header keeps them in.
 func setDownloadHeaders(header http.Header, file store.File) {
 	values := [...]string{
-		"application/octet-stream", contentDisposition(file.File), downloadCacheControl, downloadPolicy, "nosniff",
+		downloadType, contentDisposition(file.File), downloadCacheControl, downloadPolicy, "nosniff",
 		EntityTag(file.Digest), reprDigest(file.Digest), file.Digest.String(),
 	}
 	for i, name := range [len(values)]string{
