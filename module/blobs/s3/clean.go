@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/generic-registry/caddy-generic-registry/module/blobs/s3/bucket"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -34,12 +35,17 @@ func (s *Store) cleaning(ctx context.Context) {
 	}
 }
 
-// Clean deletes incomplete multipart uploads that no session has, and last bytes of uploads
-// without a session, when they are from before a time. It returns how many there were.
+// Clean deletes incomplete multipart uploads that no session has, of which no part came since a
+// time, and last bytes of uploads without a session from before that time. It returns how many
+// there were.
 func (s *Store) Clean(ctx context.Context, before time.Time) (dropped int, err error) {
-	old, err := s.bucket.Incomplete(ctx, s.under(blobsFolder), before)
-	if err != nil {
-		return 0, err
+	var old []bucket.Multipart
+	for _, folder := range []string{blobsFolder, quarantineFolder} {
+		found, err := s.bucket.Incomplete(ctx, s.under(folder), before)
+		if err != nil {
+			return 0, err
+		}
+		old = append(old, found...)
 	}
 	tails, err := s.oldTails(ctx, before)
 	if err != nil || len(old)+len(tails) == 0 {
@@ -57,6 +63,14 @@ func (s *Store) Clean(ctx context.Context, before time.Time) (dropped int, err e
 	}
 	for _, m := range old {
 		if inUse[m.Upload] {
+			continue
+		}
+		// A publish in one request has no session, and may take longer than a day.
+		written, err := s.bucket.IsWritten(ctx, m, before)
+		if err != nil {
+			return dropped, err
+		}
+		if written {
 			continue
 		}
 		if err := s.bucket.Drop(ctx, m); err != nil {

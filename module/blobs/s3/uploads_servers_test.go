@@ -22,9 +22,9 @@ var sent = make([]byte, bucket.SmallestPart+1_000_000)
 
 func smallParts(b *Backend) { b.PartSize = bucket.SmallestPart }
 
-// TestUploadsThatNobodyEndsAreCleaned: parts of a writer that was killed and last bytes
-// without a session go when they are old, those of a session stay. Seen to fail without the
-// look at the sessions.
+// TestUploadsThatNobodyEndsAreCleaned: parts of a writer that was killed, those of a copy for
+// the quarantine, and last bytes without a session go when they are old; those of a session stay.
+// Seen to fail without the look at the sessions, and without the folder of the quarantine.
 func TestUploadsThatNobodyEndsAreCleaned(t *testing.T) {
 	server := servers.StartS3(t)
 	s := openAt(t, backendAt(t, server.Endpoint(), smallParts))
@@ -39,13 +39,18 @@ func TestUploadsThatNobodyEndsAreCleaned(t *testing.T) {
 	session := begin(t, s)
 	session = proceed(t, s, session, sent)
 	session = proceed(t, s, session, []byte("tail"))
+	quarantined := s.bucket.Gather(s.under(quarantineFolder+string(store.NewLocator(1))), bucket.Sent{})
+	if err := errors.Join(quarantined.Append(sent), quarantined.Append(sent)); err != nil {
+		t.Fatal(err)
+	}
+	quarantined.Release()
 	if err := s.bucket.Put(ctx, s.under(uploadsFolder+string(store.NewSessionID()), "tail"), []byte("x")); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []struct {
 		before  time.Time
 		dropped int
-	}{{time.Now().Add(-time.Hour), 0}, {time.Now().Add(time.Hour), 2}, {time.Now().Add(time.Hour), 0}} {
+	}{{time.Now().Add(-time.Hour), 0}, {time.Now().Add(time.Hour), 3}, {time.Now().Add(time.Hour), 0}} {
 		dropped, err := s.Clean(ctx, want.before)
 		if err != nil || dropped != want.dropped {
 			t.Fatalf("cleaning before %v: %d, %v; want %d", want.before, dropped, err, want.dropped)

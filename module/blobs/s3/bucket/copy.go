@@ -26,7 +26,11 @@ func (b *Bucket) Copy(ctx context.Context, to, from string, size int64) error {
 			return err
 		}
 	}
-	return m.complete(ctx)
+	err := m.complete(ctx)
+	if err != nil {
+		m.drop()
+	}
+	return err
 }
 
 // copyPart adds a part that the server copies.

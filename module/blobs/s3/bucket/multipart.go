@@ -2,10 +2,8 @@ package bucket
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/minio/minio-go/v7"
 
@@ -127,49 +125,5 @@ func (m *multipart) complete(ctx context.Context) error {
 func (m *multipart) drop() {
 	if err := m.bucket.Drop(context.Background(), Multipart{m.key, m.sent.Upload}); err != nil && !m.bucket.closed.Load() {
 		m.bucket.log.Warn("the parts of an upload stay until they are a day old", "error", err)
-	}
-}
-
-// Multipart names a multipart upload that was not completed.
-type Multipart struct{ Key, Upload string }
-
-// Drop drops the parts of a multipart upload. One that is not there is not an error.
-func (b *Bucket) Drop(ctx context.Context, m Multipart) error {
-	if m.Upload == "" {
-		return nil
-	}
-	err := b.request(ctx, "dropping a multipart upload", func(ctx context.Context, client *minio.Core) error {
-		return client.AbortMultipartUpload(ctx, b.name, m.Key, m.Upload)
-	})
-	if errors.Is(err, errNoUpload) {
-		return nil
-	}
-	return err
-}
-
-// Incomplete returns the multipart uploads under a prefix that began before a time.
-func (b *Bucket) Incomplete(ctx context.Context, prefix string, before time.Time) (old []Multipart, err error) {
-	var key, upload string
-	for {
-		var page minio.ListMultipartUploadsResult
-		err := b.request(ctx, "listing multipart uploads", func(ctx context.Context, client *minio.Core) (err error) {
-			page, err = client.ListMultipartUploads(ctx, b.name, prefix, key, upload, "", 1000)
-			return err
-		})
-		if err != nil {
-			return nil, err
-		}
-		for _, found := range page.Uploads {
-			if found.Initiated.Before(before) {
-				old = append(old, Multipart{found.Key, found.UploadID})
-			}
-		}
-		if !page.IsTruncated {
-			return old, nil
-		}
-		if page.NextKeyMarker == key && page.NextUploadIDMarker == upload {
-			return nil, fmt.Errorf("%w: the list of multipart uploads does not end", store.ErrUnavailable)
-		}
-		key, upload = page.NextKeyMarker, page.NextUploadIDMarker
 	}
 }
