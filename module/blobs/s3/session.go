@@ -10,6 +10,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/generic-registry/caddy-generic-registry/module/blobs/s3/bucket"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
@@ -111,29 +114,51 @@ func (s *Store) Sessions(ctx context.Context) (sessions []store.Session, err err
 	return sessions, err
 }
 
-func (s *Store) uploads(ctx context.Context) (uploads []upload, err error) {
-	var ids []store.SessionID
+// readAtOnce is how many sessions are read at once.
+const readAtOnce = 16
+
+// uploads reads all sessions, each as it was saved in the latest turn that the list has.
+func (s *Store) uploads(ctx context.Context) ([]upload, error) {
+	latest, err := s.latestTurns(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var mu sync.Mutex
+	uploads := make([]upload, 0, len(latest))
+	reading, ctx := errgroup.WithContext(ctx)
+	reading.SetLimit(readAtOnce)
+	for id, turn := range latest {
+		reading.Go(func() error {
+			u, err := s.readUpload(ctx, id, turn)
+			if errors.Is(err, store.ErrSessionNotFound) {
+				return nil // ended meanwhile
+			}
+			if err != nil && !errors.Is(err, store.ErrDamaged) {
+				return err
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			uploads = append(uploads, u)
+			return nil
+		})
+	}
+	return uploads, reading.Wait()
+}
+
+// latestTurns lists the sessions.
+func (s *Store) latestTurns(ctx context.Context) (map[store.SessionID]int64, error) {
+	latest := make(map[store.SessionID]int64)
 	folder := s.under(uploadsFolder)
 	for object, err := range s.bucket.List(ctx, folder, 0) {
 		if err != nil {
 			return nil, err
 		}
 		id := store.SessionID(path.Dir(strings.TrimPrefix(object.Key, folder)))
-		if _, isSession := turnOf(object.Key); isSession && id.IsValid() && (len(ids) == 0 || ids[len(ids)-1] != id) {
-			ids = append(ids, id) // once: the turns of one follow each other
+		if turn, isSession := turnOf(object.Key); isSession && id.IsValid() {
+			latest[id] = max(latest[id], turn)
 		}
 	}
-	for _, id := range ids {
-		u, err := s.findUpload(ctx, id)
-		if errors.Is(err, store.ErrSessionNotFound) {
-			continue // ended meanwhile
-		}
-		if err != nil && !errors.Is(err, store.ErrDamaged) {
-			return nil, err
-		}
-		uploads = append(uploads, u)
-	}
-	return uploads, nil
+	return latest, nil
 }
 
 // EndSession implements store.Sessions. The session goes last, that of the latest turn after the
