@@ -115,6 +115,13 @@ func TestRegistryOnS3(t *testing.T) {
 	files[again] = []byte("small")
 	s.eventually("the deleted object is gone", func() bool { return blobObjects(t, s3) == len(files)-1 })
 
+	// A file that needs more than 10,000 parts is refused before its first byte. Seen to fail with a
+	// store that finds out when the parts are used up.
+	tooLarge := s.want(http.StatusRequestEntityTooLarge, http.MethodPut, filePath("alice", "app", "1", "endless"), "alice", nil, uploadLength(1<<40), interop, incomplete)
+	if !strings.Contains(string(tooLarge.body), "file too large") {
+		t.Errorf("a file with too many parts is refused with %q", tooLarge.body)
+	}
+
 	path := filePath("alice", "app", "1", "resumed")
 	whole := pattern(3, 12_500_000)
 	upload := s.beginUpload(path, uploadLength(len(whole)))

@@ -20,6 +20,10 @@ import (
 // sends at most that much again after a kill of the server.
 const saveStep = 16 << 20
 
+// stepAt is how many bytes are made durable at once after so many. They are a thousandth of what
+// came, when that is more than saveStep: a store may keep each step by itself.
+func stepAt(offset int64) int64 { return max(saveStep, offset>>10) }
+
 // Append is a request that goes on with an upload.
 type Append struct {
 	// Content is the bytes to append. Its SHA256 is that of these bytes: when they have
@@ -54,8 +58,8 @@ func (e *OffsetError) Unwrap() error { return store.ErrOffset }
 // request says that it is complete. What came of the body before an error is kept, and
 // durable. It returns how the upload stands, with an error too, once it is known.
 //
-// The error is ErrSessionNotFound, ErrOvertaken, *OffsetError, ErrLength, ErrEnded, or one
-// that Publish returns. After ErrExists, ErrDraft, ErrNotDraft, ErrDigest of the whole file and a quota that Publish has
+// The error is ErrSessionNotFound, ErrOvertaken, *OffsetError, ErrLength, ErrTooLarge, ErrEnded,
+// or one that Publish returns. After ErrExists, ErrDraft, ErrNotDraft, ErrDigest of the whole file and a quota that Publish has
 // found exceeded the upload is gone.
 func (r *Registry) AppendUpload(ctx context.Context, ref store.Ref, id store.SessionID, user string, request Append, limits Limits) (Upload, error) {
 	u, err := r.takeUpload(ctx, ref, id, user, request.Interrupt)
@@ -210,7 +214,7 @@ func (a *appending) receive(ctx context.Context, writer store.SessionWriter, bod
 	}
 	offset := a.Offset
 	for step.End == nil {
-		step.Left = saveStep
+		step.Left = stepAt(offset)
 		size, err := transfer.CopyHashed(a.buffers, writer, step, -1, a.hash)
 		offset += size
 		if err != nil && step.End == nil {
@@ -243,7 +247,7 @@ func (a *appending) save(ctx context.Context, writer store.SessionWriter, offset
 	}
 	saved := *a.Session
 	saved.Offset, saved.Hash = offset, state
-	ctx, cancel := waiting.Committing(context.WithoutCancel(ctx), saveStep)
+	ctx, cancel := waiting.Committing(context.WithoutCancel(ctx), offset-a.Offset)
 	defer cancel()
 	if err := writer.Save(ctx, saved); err != nil {
 		return fmt.Errorf("saving an upload: %w", err)

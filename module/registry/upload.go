@@ -33,7 +33,7 @@ type NewUpload struct {
 // and ends the reading of this one. The caller has looked for an existing file already.
 //
 // An Upload without an ID was not begun: ErrBusy when there are too many; ErrNoSpace,
-// ErrUnavailable, ErrQuotaBytes, ErrQuotaVersions, ErrQuotaFiles. With an ID, the errors are
+// ErrUnavailable, ErrTooLarge, ErrQuotaBytes, ErrQuotaVersions, ErrQuotaFiles. With an ID, the errors are
 // those of AppendUpload.
 func (r *Registry) BeginUpload(ctx context.Context, begin NewUpload, request Append, limits Limits) (Upload, error) {
 	if err := r.loadUploads(ctx); err != nil {

@@ -48,10 +48,22 @@ func (s *Store) tailKey(id store.SessionID, name string) string { return s.folde
 // tailSize is how many bytes come after the parts.
 func (u *upload) tailSize() int64 { return u.Offset - u.Size() }
 
-// BeginSession implements store.Sessions.
+// checkLength says store.ErrTooLarge of an upload that can have too many parts. One of unknown
+// length may find that out later.
+func (s *Store) checkLength(session store.Session, sent bucket.Sent) error {
+	if most := s.bucket.MostGathered(sent); session.Length > session.Offset && session.Length > most {
+		return fmt.Errorf("%w: an upload in several requests has up to %d bytes with this part_size", store.ErrTooLarge, most)
+	}
+	return nil
+}
+
+// BeginSession implements store.Sessions. store.ErrTooLarge, as ContinueSession.
 func (s *Store) BeginSession(ctx context.Context, session store.Session) (store.Session, error) {
 	if !session.ID.IsValid() {
 		return session, fmt.Errorf("malformed session %q", string(session.ID))
+	}
+	if err := s.checkLength(session, bucket.Sent{}); err != nil {
+		return session, err
 	}
 	session.Locator = store.NewLocator(s.sequence.Add(1))
 	return session, s.saveUpload(ctx, &upload{Session: session})

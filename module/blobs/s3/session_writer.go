@@ -31,6 +31,9 @@ func (s *Store) ContinueSession(ctx context.Context, session store.Session) (sto
 	if err != nil {
 		return nil, err
 	}
+	if err := s.checkLength(session, u.Sent); err != nil {
+		return nil, err
+	}
 	key, err := s.place(u.Locator)
 	if err != nil {
 		return nil, err

@@ -56,7 +56,7 @@ func (g *Gathering) Append(p []byte) error {
 // Flush sends what is in memory, if it is enough for a part. It returns what the server has,
 // and the bytes that it does not have: who keeps both can go on later.
 func (g *Gathering) Flush(ctx context.Context) (sent Sent, rest []byte, err error) {
-	if len(g.buffer.bytes) >= SmallestPart {
+	if int64(len(g.buffer.bytes)) >= least(g.sent.Size(), g.buffer.size) {
 		if err := g.put(ctx, g.buffer.bytes); err != nil {
 			return sent, nil, err
 		}

@@ -57,6 +57,23 @@ func (s *Sent) Size() (size int64) {
 	return size
 }
 
+// least is how small the next part may be, after parts of a size, that Flush sends. It grows with
+// the object, up to a whole part: an object has no more than mostParts, however often somebody
+// flushes it.
+func least(sent, partSize int64) int64 {
+	return min(max(SmallestPart, sent>>10), partSize)
+}
+
+// MostGathered is how large an object can certainly become after what the server has of it,
+// however often it is flushed.
+func (b *Bucket) MostGathered(sent Sent) int64 {
+	size, partSize := sent.Size(), b.connected.Load().PartSize
+	for range mostParts - sent.Last {
+		size += least(size, partSize)
+	}
+	return size
+}
+
 // multipart is a multipart upload of an object.
 type multipart struct {
 	bucket *Bucket
@@ -75,8 +92,11 @@ func (m *multipart) begin(ctx context.Context) error {
 	})
 }
 
-// put adds a part that is in memory.
+// put adds a part that is in memory. store.ErrTooLarge when there are too many.
 func (m *multipart) put(ctx context.Context, content []byte) error {
+	if m.sent.Last >= mostParts {
+		return fmt.Errorf("%w: an upload has no more than %d parts: write a larger part_size", store.ErrTooLarge, mostParts)
+	}
 	dog := watch(ctx, m.bucket.timeout())
 	defer dog.end()
 	if err := m.begin(dog.ctx); err != nil {
@@ -90,11 +110,7 @@ func (m *multipart) put(ctx context.Context, content []byte) error {
 
 // send adds a part of a size.
 func (m *multipart) send(ctx context.Context, client *minio.Core, body io.Reader, size int64) error {
-	number := m.sent.Last + 1
-	if number > mostParts {
-		return fmt.Errorf("an upload has no more than %d parts: write a larger part_size", mostParts)
-	}
-	part, err := client.PutObjectPart(ctx, m.bucket.name, m.key, m.sent.Upload, number, body, size, minio.PutObjectPartOptions{})
+	part, err := client.PutObjectPart(ctx, m.bucket.name, m.key, m.sent.Upload, m.sent.Last+1, body, size, minio.PutObjectPartOptions{})
 	if err == nil {
 		m.sent.add(part.ETag, size)
 	}
