@@ -62,18 +62,18 @@ func refusedUploads(base, path string) (all []upload) {
 }
 
 // frontedServer is a server that authenticates with generic_registry_auth over HTTP and
-// HTTPS, with a file at a path.
+// HTTPS, with a file at a path. Its sites can have more directives.
 type frontedServer struct {
 	*server
 	plain, secure   string
 	authority, path string
 }
 
-func startFronted(t *testing.T) frontedServer {
+func startFronted(t *testing.T, directives ...string) frontedServer {
 	s := newServer(t)
 	secure, authority := s.startSecureWith(func(text string) string {
 		own := fmt.Sprintf("\tgeneric_registry_auth {\n\t\troot %s\n\t\tbasic {\n\t\t\talice %s\n\t\t}\n\t}\n", s.root, passwordHash)
-		return strings.ReplaceAll(text, basicAuth(), own)
+		return strings.ReplaceAll(text, basicAuth(), own+strings.Join(append(directives, ""), "\n"))
 	})
 	path := filePath("alice", "tool", "1.0", "f")
 	s.put(path, []byte("x"))

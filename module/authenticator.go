@@ -35,8 +35,8 @@ func init() { caddy.RegisterModule(&Authenticator{}) }
 // `{http.auth.user.id}` for a token.
 //
 // The Authenticator writes its 401 itself, with a text, and reads what the client is still
-// sending, so that the answer arrives. The site's `handle_errors` runs after this answer
-// and cannot change it. Where other providers share the `http.handlers.authentication`,
+// sending, so that the answer arrives. The site's `handle_errors` runs after this answer,
+// and what it writes is dropped. Where other providers share the `http.handlers.authentication`,
 // Caddy writes the 401, with an empty body or with that of `handle_errors`.
 type Authenticator struct {
 	// The root of the registry that has the tokens, written as in the handler of that
@@ -216,13 +216,13 @@ func (a *Authenticator) refuse(w http.ResponseWriter, r *http.Request, whose att
 
 // challenge answers 401 and listens to the rest of the request, as every refusal of the
 // registry does. What Caddy does once it hears that the request is not authenticated
-// comes after the answer: `handle_errors` runs and cannot change it. Beside other
+// comes after the answer: `handle_errors` runs, and what it writes is dropped. Beside other
 // providers, one of which may still let the request in, the answer is Caddy's.
 func (a *Authenticator) challenge(w http.ResponseWriter, r *http.Request, why error) (caddyauth.User, bool, error) {
 	w.Header().Set("WWW-Authenticate", visit.Challenge)
 	switch {
 	case !a.shared:
-		visit.Deny(w, r, why)
+		visit.DenyAlone(w, r, why)
 	case r.ProtoMajor == 1 && visit.ExpectsContinue(r):
 		// Otherwise the client would wait for a 100 that does not come.
 		w.Header().Set("Connection", "close")

@@ -1,5 +1,5 @@
-// Package routes follows a request through the routes of a server of Caddy, so that a handler
-// knows who answers the request before it hands the request on.
+// Package routes asks the routes of a server of Caddy: who answers a request behind a handler,
+// before the handler hands the request on, and what the error routes say of an error.
 package routes
 
 import (

@@ -26,12 +26,18 @@ func Text(_ int, text string) (contentType, body string) {
 // Deny answers a request that is no visit with an error's status and text, and listens to
 // the rest of the request as to a client that may not write.
 func Deny(w http.ResponseWriter, r *http.Request, err error) {
-	deny(w, r, &requestBody{ReadCloser: r.Body}, Text, false, err)
+	deny(w, r, &requestBody{ReadCloser: r.Body}, denial{}, Text, err)
 }
 
-// deny answers with an error's status and text. It writes the response itself: returning
+// DenyAlone is Deny where others write an answer afterwards, such as error routes. The client
+// gets nothing of theirs.
+func DenyAlone(w http.ResponseWriter, r *http.Request, err error) {
+	deny(w, r, &requestBody{ReadCloser: r.Body}, denial{alone: true}, Text, err)
+}
+
+// deny completes a denial with an error's status and text, and answers with it. It writes the response itself: returning
 // the error to Caddy would give an empty body.
-func deny(w http.ResponseWriter, r *http.Request, body *requestBody, form Form, mayWrite bool, err error) {
+func deny(w http.ResponseWriter, r *http.Request, body *requestBody, d denial, form Form, err error) {
 	status, text, lines := statusOf(err)
 	header := w.Header()
 	maps.Copy(header, lines)
@@ -41,8 +47,9 @@ func deny(w http.ResponseWriter, r *http.Request, body *requestBody, form Form, 
 	case http.StatusServiceUnavailable, http.StatusInsufficientStorage:
 		header.Set("Retry-After", retryAfter(err))
 	}
-	contentType, text := form(status, text)
-	denial{status: status, contentType: contentType, text: text, mayWrite: mayWrite}.answer(w, r, body)
+	d.status = status
+	d.contentType, d.text = form(status, text)
+	d.answer(w, r, body)
 }
 
 // retryAfter says, in seconds, when what failed is tried again: a store that is not open

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/generic-registry/caddy-generic-registry/module/web/routes"
 )
 
 // What a refused request may still send. Closing a connection on unread bytes resets
@@ -55,6 +57,8 @@ type denial struct {
 	// late tells that the client may have begun to send the body, although it was to wait
 	// for this answer.
 	late bool
+	// alone tells that others write an answer after this one, which is not to be seen.
+	alone bool
 }
 
 // AnswerUnread answers a request whose answer is that the body need not come. A client that
@@ -77,6 +81,13 @@ func (d denial) answer(w http.ResponseWriter, r *http.Request, body *requestBody
 	if d.contentType != "" {
 		header.Set("Content-Type", d.contentType)
 		header.Set("X-Content-Type-Options", "nosniff")
+	}
+	if d.alone {
+		header.Set("Content-Length", strconv.Itoa(len(d.text))) // net/http refuses what is beyond it
+		defer header.Del("Content-Length")                      // of an answer that takes the place of this one
+		if r.ProtoMajor == 1 && routes.HasErrors(r) {
+			header.Set("Connection", "close") // net/http closes it then, and does not say so
+		}
 	}
 	control := http.NewResponseController(w)
 	if r.ContentLength == 0 || body.done || isSmall(r) && body.readSmall(control) {
@@ -111,6 +122,9 @@ func (d denial) answer(w http.ResponseWriter, r *http.Request, body *requestBody
 func (d denial) write(w http.ResponseWriter) {
 	w.WriteHeader(d.status)
 	_, _ = io.WriteString(w, d.text) // the client may be gone
+	if d.alone {
+		_ = http.NewResponseController(w).Flush() // before others break the connection
+	}
 }
 
 // discard reads the rest of a body, and tells whether all of it came.
