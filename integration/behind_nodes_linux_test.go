@@ -11,11 +11,11 @@ import (
 	"testing"
 )
 
-// TestOlderMetadataUnderNodes: PostgreSQL is restored from an older copy while nodes run. Every
+// TestOlderMetadataOfSeveralNodes: PostgreSQL is restored from an older copy while nodes run. Every
 // node refuses changes, not only the one that sweeps, or the publishes of the others would hide
 // what is missing. When an administrator confirms at one node, all of them go on. Seen to fail
 // with a position that only the sweep keeps: neither node finds out.
-func TestOlderMetadataUnderNodes(t *testing.T) {
+func TestOlderMetadataOfSeveralNodes(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, caddyBinary, 2, everything...)
 	first, second := c.nodes[0], c.nodes[1]

@@ -30,9 +30,10 @@ func (s *Store) AddDownloads(ctx context.Context, downloads []store.Download) er
 		return s.absent(ctx, nil)
 	}
 	return s.db.Submit(ctx, &database.Change{
-		SQL:  `SELECT {s}.downloaded_1($1, $2, $3, $4, $5, $6, $7)`,
-		Args: []any{names[0], names[1], names[2], names[3], ids, counts, last},
-		Scan: func(answer pgx.Row) error { return answer.Scan(nil) },
+		SQL:   `SELECT {s}.downloaded_1($1, $2, $3, $4, $5, $6, $7)`,
+		Args:  []any{names[0], names[1], names[2], names[3], ids, counts, last},
+		Scan:  func(answer pgx.Row) error { return answer.Scan(nil) },
+		Locks: database.Locks{Owners: names[0]},
 	})
 }
 

@@ -44,7 +44,7 @@ func (s *Store) DeleteFile(ctx context.Context, ref store.Ref, act store.Act) er
 	return s.remove(ctx, &database.Change{
 		SQL:   `SELECT {s}.told_5({s}.delete_file_1($1, $2, $3, $4, $5, $7), true, $6, NULL, NULL)`,
 		Args:  []any{key.Owner, key.Package, key.Version, key.File, isDraft(act.Only), changes.Line(store.DeleteFileChange(ref, act)), act.Current},
-		Locks: database.Locks{Owner: key.Owner, File: &key},
+		Locks: database.Locks{Owners: []string{key.Owner}, File: &key},
 	})
 }
 
@@ -76,7 +76,7 @@ func (s *Store) deleteVersion(ctx context.Context, ref store.VersionRef, before 
 	return s.remove(ctx, &database.Change{
 		SQL:   `SELECT {s}.told_5({s}.delete_version_1($1, $2, $3, $4, $5), true, $6, NULL, NULL)`,
 		Args:  []any{key.Owner, key.Package, key.Version, before, draft, changes.Line(store.DeleteVersionChange(ref, act))},
-		Locks: database.Locks{Owner: key.Owner},
+		Locks: database.Locks{Owners: []string{key.Owner}},
 	})
 }
 
@@ -90,6 +90,6 @@ func (s *Store) DeletePackage(ctx context.Context, owner, pkg string, act store.
 	return s.remove(ctx, &database.Change{
 		SQL:   `SELECT {s}.told_5({s}.delete_package_1($1, $2), true, $3, NULL, NULL)`,
 		Args:  []any{owner, pkg, line},
-		Locks: database.Locks{Owner: owner},
+		Locks: database.Locks{Owners: []string{owner}},
 	})
 }

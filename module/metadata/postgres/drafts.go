@@ -32,7 +32,7 @@ func (s *Store) PublishDraft(ctx context.Context, ref store.VersionRef, expected
 		SQL:   publishDraftSQL,
 		Args:  []any{key.Owner, key.Package, key.Version, act.Time.UnixNano(), keys, digests, changes.Line(store.PublishDraftChange(ref, 0, act))},
 		Scan:  func(answer pgx.Row) error { return answer.Scan(&outcome, &names, &found) },
-		Locks: database.Locks{Owner: key.Owner},
+		Locks: database.Locks{Owners: []string{key.Owner}},
 	})
 	if err != nil {
 		return nil, err

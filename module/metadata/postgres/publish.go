@@ -51,7 +51,7 @@ func (s *Store) Publish(ctx context.Context, p store.Publication) (file store.Fi
 			return answer.Scan(&outcome, &condemned, (*zeronull.Text)(&row.owner), (*zeronull.Text)(&row.pkg), (*zeronull.Text)(&row.version), (*zeronull.Text)(&row.name),
 				(*zeronull.Int8)(&row.id), (*zeronull.Text)(&row.creator), (*zeronull.Int8)(&row.created), &row.hashes, (*zeronull.Int8)(&row.downloads), &row.downloaded)
 		},
-		Locks: database.Locks{Owner: key.Owner, Make: true, Digest: p.Digest[:]},
+		Locks: database.Locks{Owners: []string{key.Owner}, Make: true, Digest: p.Digest[:]},
 	}
 	if p.OnDuplicate == store.Replace {
 		c.Locks.File = &key

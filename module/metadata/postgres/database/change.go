@@ -25,9 +25,9 @@ type Change struct {
 
 // Locks are what a change locks. The zero value locks nothing.
 type Locks struct {
-	// Owner that is locked, by its folded name. Empty for none.
-	Owner string
-	// Make has the owner be made if there is none.
+	// Owners that are locked, by their folded names. Nil for none.
+	Owners []string
+	// Make has the owners be made that are not there.
 	Make bool
 	// Digest of the blob that is locked. Nil for none.
 	Digest []byte
@@ -63,11 +63,9 @@ func (c *committer) lock(batch *pgx.Batch, ticket string, changes []*Change) {
 	names := [4][]string{{}, {}, {}, {}}
 	for _, one := range changes {
 		locks := one.Locks
-		if locks.Owner != "" {
-			owners = append(owners, locks.Owner)
-		}
+		owners = append(owners, locks.Owners...)
 		if locks.Make {
-			made = append(made, locks.Owner)
+			made = append(made, locks.Owners...)
 		}
 		if locks.Digest != nil {
 			digests = append(digests, locks.Digest)

@@ -477,12 +477,11 @@ BEGIN
 	RETURN true;
 END $$;
 
--- downloaded adds downloads of files that are there and published.
+-- downloaded adds downloads of files that are there and published. Their owners are locked.
 CREATE FUNCTION {s}.downloaded_1(p_owners text[], p_packages text[], p_versions text[], p_files text[], p_ids bigint[], p_counts bigint[], p_last bigint[])
 	RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
-	PERFORM 1 FROM {s}.owner WHERE key = ANY (p_owners) ORDER BY key FOR UPDATE;
 	WITH counted AS (
 		SELECT v.id AS version_id, f.id AS file_id, sum(w.n)::bigint AS n, max(w.last) AS last
 		FROM unnest(p_owners, p_packages, p_versions, p_files, p_ids, p_counts, p_last) AS w (owner, package, version, file, id, n, last)
