@@ -58,6 +58,8 @@ type Selection struct {
 	// Whole tells whether all packages of an owner are selected, future ones too. Then
 	// totals are read and not counted. Nil means no owner, unless Select is nil.
 	Whole func(owner string) bool
+	// None tells that no package of an owner is selected, so that none is read. Nil for no owner.
+	None func(owner string) bool
 	// Select tells whether a package is selected. It is called where Whole is false. Nil
 	// selects all packages.
 	Select func(owner, pkg string) bool

@@ -48,6 +48,9 @@ func (r reader) ownerInfo(ctx context.Context, name string, owner ownerRecord, s
 		info.Packages, info.Sums = int64(owner.packages), owner.published.sums()
 		return info, nil
 	}
+	if selected.None != nil && selected.None(name) {
+		return info, nil
+	}
 	err := r.eachPackage(ctx, name, "", func(pkg string, record packageRecord) error {
 		if record.published.versions > 0 && selected.Select(name, pkg) {
 			info.Packages++

@@ -13,6 +13,9 @@ import (
 // chunk is how many rows are asked for at once where not all of them are wanted.
 const chunk = 1000
 
+// mostCounted is for how many packages no further owner is counted in the same query.
+const mostCounted = 10_000
+
 // Owners implements store.Catalog.
 func (s *Store) Owners(ctx context.Context, q store.OwnerQuery) (page store.OwnerPage, err error) {
 	size := store.PageSize(q.Limit)
@@ -24,10 +27,16 @@ func (s *Store) Owners(ctx context.Context, q store.OwnerQuery) (page store.Owne
 			if err != nil {
 				return err
 			}
-			for _, owner := range owners {
-				if err := countSelected(ctx, from, &owner, q.Selection); err != nil {
-					return err
+			counted := 0
+			for i := range owners {
+				if i == counted {
+					n, err := countSelected(ctx, from, owners[i:], q.Selection)
+					if err != nil {
+						return err
+					}
+					counted += n
 				}
+				owner := owners[i]
 				if owner.info.Packages == 0 {
 					continue
 				}
@@ -66,19 +75,42 @@ func ownersAfter(ctx context.Context, from database.Reader, after string) ([]lis
 	})
 }
 
-// countSelected counts anew what is selected of an owner, unless that is all.
-func countSelected(ctx context.Context, from database.Reader, owner *listedOwner, selected store.Selection) error {
-	if selected.IsWhole(owner.key) {
-		return nil
-	}
-	owner.info.Packages, owner.info.Sums = 0, store.Sums{}
-	return eachPackage(ctx, from, owner.id, "", func(p listedPackage) bool {
-		if selected.Select(owner.key, p.key) {
-			owner.info.Packages++
-			owner.info.Add(p.info.Sums)
+// countSelected counts anew what is selected of owners, unless that is all. It does so for the
+// first of them whose packages are few enough for one query, and returns how many they are.
+func countSelected(ctx context.Context, from database.Reader, owners []listedOwner, selected store.Selection) (n int, err error) {
+	parts, ids := make(map[int64]*listedOwner), []int64(nil)
+	var packages int64
+	for n < len(owners) && packages < mostCounted {
+		owner := &owners[n]
+		n++
+		if selected.IsWhole(owner.key) {
+			continue
 		}
-		return true
+		if selected.None == nil || !selected.None(owner.key) {
+			packages += owner.info.Packages
+			parts[owner.id], ids = owner, append(ids, owner.id)
+		}
+		owner.info.Packages, owner.info.Sums = 0, store.Sums{}
+	}
+	if len(ids) == 0 {
+		return n, nil
+	}
+	rows, err := from.Query(ctx, `SELECT owner_id, key, versions, files, bytes FROM {s}.package
+		WHERE owner_id = ANY ($1) AND versions > 0`, ids)
+	if err != nil {
+		return 0, err
+	}
+	var id int64
+	var key string
+	var sums store.Sums
+	_, err = pgx.ForEachRow(rows, []any{&id, &key, &sums.Versions, &sums.Files, &sums.Bytes}, func() error {
+		if owner := parts[id]; selected.Select(owner.key, key) {
+			owner.info.Packages++
+			owner.info.Add(sums)
+		}
+		return nil
 	})
+	return n, err
 }
 
 // listedPackage is a package with its id and its folded name.

@@ -43,6 +43,7 @@ func (v *Visit) Selection() (store.Selection, error) {
 		return store.Selection{}, errors.Join(store.ErrUnavailable, v.who.fault)
 	}
 	return store.Selection{
+		None:   func(owner string) bool { return v.Extent(grant.Read, owner) == grant.ExtentNone },
 		Whole:  func(owner string) bool { return v.Extent(grant.Read, owner) == grant.ExtentAll },
 		Select: func(owner, pkg string) bool { return v.Can(grant.Read, owner, pkg) },
 	}, nil

@@ -60,6 +60,9 @@ func TestMay(t *testing.T) {
 				if got, want := v.Can(test.what, test.owner, "p"), test.want == nil || test.want == ErrCrossSite; got != want {
 					t.Errorf("in lists: %v, want %v", got, want)
 				}
+				if selected, err := v.Selection(); err == nil && test.what == grant.Read && selected.None(test.owner) == (test.want == nil) {
+					t.Errorf("lists leave all of the owner out: %v, want %v", selected.None(test.owner), test.want != nil)
+				}
 				return nil
 			}))
 		})
