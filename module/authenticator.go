@@ -36,8 +36,11 @@ func init() { caddy.RegisterModule(&Authenticator{}) }
 //
 // The Authenticator writes its 401 itself, with a text, and reads what the client is still
 // sending, so that the answer arrives. The site's `handle_errors` runs after this answer,
-// and what it writes is dropped. Where other providers share the `http.handlers.authentication`,
-// Caddy writes the 401, with an empty body or with that of `handle_errors`.
+// and what it writes is dropped.
+//
+// Other providers may share the `http.handlers.authentication` where `require` is set. Caddy
+// then writes the 401, with an empty body or with that of `handle_errors`, and a request with
+// the credentials of two providers counts as that of either.
 type Authenticator struct {
 	// The root of the registry that has the tokens, written as in the handler of that
 	// registry. The configuration must have such a handler. Placeholders are replaced
@@ -64,6 +67,10 @@ type Authenticator struct {
 // errCredentials does not say which half is wrong.
 var errCredentials = visit.Refuse(http.StatusUnauthorized, "authentication failed: wrong user or password, or a token that is unknown, expired or revoked")
 
+// errShared: Caddy asks the providers of a handler in any order, up to the first that lets the
+// request pass.
+var errShared = errors.New("generic_registry lets anonymous requests pass, so that users of the other providers of this authentication handler would be anonymous at random: write \"require\": true, or give generic_registry an authentication handler of its own, in front of that of the others")
+
 // CaddyModule returns the Caddy module information.
 func (*Authenticator) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{
@@ -79,6 +86,9 @@ func (a *Authenticator) Provision(ctx caddy.Context) (err error) {
 		if handler, ok := module.(*caddyauth.Authentication); ok {
 			a.shared = len(handler.ProvidersRaw) > 1
 		}
+	}
+	if a.shared && !a.Require {
+		return errShared
 	}
 	if a.Root, err = pool.ResolveRoot(a.Root); err != nil {
 		return err
