@@ -46,6 +46,9 @@ func (h *home) replace(ctx context.Context, j *journal.Journal, damage error) (*
 	if err != nil {
 		return nil, err
 	}
+	if err := h.removeAsides(); err != nil { // the new database may need their room
+		h.log.Warn("what was put aside stays", slog.Any("error", err))
+	}
 	o, err := h.openOver(ctx, j)
 	if err != nil {
 		return nil, fmt.Errorf("rebuilding the database: %w", err)

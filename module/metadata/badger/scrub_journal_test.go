@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dgraph-io/badger/v4"
+
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
@@ -150,6 +152,27 @@ func TestWhatWasPutAsideGoesAway(t *testing.T) {
 	}
 	if want := names[3:]; !slices.Equal(left, want) {
 		t.Errorf("left are %v, want %v", left, want)
+	}
+}
+
+// TestWhatARunningStorePutsAsideGoesAway: a store whose database is rebuilt again and again keeps
+// three of them while it runs. Seen to fail with what was put aside removed at a start only.
+func TestWhatARunningStorePutsAsideGoesAway(t *testing.T) {
+	root := t.TempDir()
+	s := publishedStore(t, root, 1)
+	defer mustClose(t, s)
+	manifest := filepath.Join(root, "metadata", badger.ManifestFilename)
+	for range asidesKept + 2 {
+		if err := os.WriteFile(manifest, []byte("no manifest"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.reopen(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantNumbered(t, s, 1, 0)
+	if aside := mustGlob(t, filepath.Join(root, "metadata", asidePrefix+"*")); len(aside) != asidesKept {
+		t.Errorf("%d databases are put aside, want %d", len(aside), asidesKept)
 	}
 }
 
