@@ -95,6 +95,12 @@ func (c *cluster) startNodes(binary string, size int, settings ...string) {
 		c.nodes = append(c.nodes, n)
 		n.start(n.config)
 	}
+	for _, n := range c.nodes { // that open a new bucket together, and may try again
+		n.in(c).eventually("every node is ready", func() bool {
+			_, is := n.health()
+			return is.Ready
+		})
+	}
 }
 
 // stopped: while a node is stopped with bytes that have no name yet, another one takes them for
