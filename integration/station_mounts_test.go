@@ -185,9 +185,8 @@ func (v *verdict) wantRefusalsOnly() {
 
 // lostByBadger tells what Badger loses when it fails: what a compaction was made of is
 // removed although it has failed, and so is a table whose name in the manifest could not
-// be synced, and stays there. When the store fails for another reason at that moment, Badger
-// alone says that the compaction failed, and the next opening finds what is lost.
-var lostByBadger = regexp.MustCompile(`LOG Compact FAILED|lost records in a compaction|table [0-9]+\.sst: it is missing`)
+// be synced, and stays there.
+var lostByBadger = regexp.MustCompile(`lost records in a compaction|table [0-9]+\.sst: it is missing`)
 
 // wantNoDamage looks at what is said and done about the fault.
 func (v *verdict) wantNoDamage() {
