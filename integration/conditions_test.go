@@ -71,6 +71,7 @@ func TestConditions(t *testing.T) {
 		{"DELETE", "/api/v1/packages/alice/generic/c/2", []header{{"If-Match", tag}}, 404},
 		{"DELETE", "/api/v1/packages/alice/generic/c", []header{{"If-Match", tag}}, 412},
 		{"DELETE", draft, []header{{"If-Match", `"other"`}}, 412},
+		{"POST", versionPath("alice", "c", "draft") + "?publish", []header{{"If-Match", tag}}, 412}, // it has no entity tag
 		{"DELETE", draft, []header{{"If-Match", tag}}, 204},
 	} {
 		got := s.do(test.method, test.path, "alice", []byte("other"), test.headers...)

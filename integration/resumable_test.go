@@ -138,6 +138,7 @@ func TestRequestsOfUploads(t *testing.T) {
 		said                     header // of the answer
 	}{
 		{"a condition on the upload", "PATCH", upload, "alice", 5, []header{partial, uploadOffset(10), incomplete, {"If-Match", `"x"`}}, 412, "precondition failed: If-Match", header{}},
+		{"a condition on giving the upload up", "DELETE", upload, "alice", 0, []header{{"If-Match", `"x"`}}, 412, "precondition failed: If-Match", header{}},
 		{"an offset behind", "PATCH", upload, "alice", 5, []header{partial, uploadOffset(9), incomplete}, 409, "expected-offset", uploadOffset(10)},
 		{"an offset ahead", "PATCH", upload, "alice", 5, []header{partial, uploadOffset(11), incomplete}, 409, "mismatching-upload-offset", incomplete},
 		{"no offset", "PATCH", upload, "alice", 5, []header{partial, incomplete}, 400, "Upload-Offset", header{}},

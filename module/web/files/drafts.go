@@ -19,6 +19,7 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
 	"github.com/generic-registry/caddy-generic-registry/module/transfer"
 	"github.com/generic-registry/caddy-generic-registry/module/web/receive"
+	"github.com/generic-registry/caddy-generic-registry/module/web/send"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
@@ -122,6 +123,10 @@ func (f *Files) publishDraft(w http.ResponseWriter, r *http.Request, v *visit.Vi
 	err := v.Use(func(reg *registry.Registry) error {
 		isDraft, err := f.exists(r, v, reg)
 		if err != nil {
+			return err
+		}
+		// A version has no entity tag and no date.
+		if err := send.CheckConditions(r.Header, true, store.File{}); err != nil {
 			return err
 		}
 		if !isDraft {

@@ -132,6 +132,12 @@ func (e *exchange) announce(session store.Session, now time.Time) {
 	}
 }
 
+// checkConditions evaluates the conditions of a request to an upload, which has no entity tag
+// and no date (RFC 9110 section 13.1). Those of the file are of the request that began.
+func (e *exchange) checkConditions() error {
+	return send.CheckConditions(e.r.Header, false, store.File{})
+}
+
 // append goes on with an upload.
 func (e *exchange) append(id store.SessionID) error {
 	r, v := e.r, e.v
@@ -144,9 +150,7 @@ func (e *exchange) append(id store.SessionID) error {
 	if err := receive.CheckPart(r); err != nil {
 		return err
 	}
-	// The conditions of the file are those of the request that began. An upload has no entity
-	// tag and no date (RFC 9110 section 13.1).
-	if err := send.CheckConditions(r.Header, false, store.File{}); err != nil {
+	if err := e.checkConditions(); err != nil {
 		return err
 	}
 	complete, saidComplete := booleanField(r.Header, fieldComplete)

@@ -141,6 +141,9 @@ func (e *exchange) cancel(id store.SessionID) error {
 	if err := e.v.May(grant.Write, e.v.About.Owner, e.v.About.Package); err != nil {
 		return err
 	}
+	if err := e.checkConditions(); err != nil {
+		return err
+	}
 	err := e.v.Use(func(reg *registry.Registry) error {
 		return e.refuse(registry.Upload{}, reg.CancelUpload(e.r.Context(), e.v.About, id, e.v.User()))
 	})

@@ -18,14 +18,20 @@ import (
 // bucketAt is a bucket of a server, in which the object MARK is to be always there.
 func bucketAt(t *testing.T, server string) *Bucket {
 	t.Helper()
+	return bucketWith(t, server, SmallestPart, time.Second)
+}
+
+// bucketWith is bucketAt with parts of a size, and a time for each request.
+func bucketWith(t *testing.T, server string, size int64, timeout time.Duration) *Bucket {
+	t.Helper()
 	at, err := url.Parse(server)
 	if err != nil {
 		t.Fatal(err)
 	}
 	b, err := New(Settings{
 		Server: Server{Host: at.Host}, Name: "artifacts", Region: "us-east-1", Key: "key", Secret: "secret",
-		PartSize: SmallestPart, Timeout: time.Second,
-	}, "MARK", SmallestPart, slog.New(slog.DiscardHandler))
+		PartSize: size, Timeout: timeout,
+	}, "MARK", size, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

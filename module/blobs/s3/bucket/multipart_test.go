@@ -3,10 +3,8 @@ package bucket
 import (
 	"errors"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"slices"
 	"strconv"
 	"sync"
@@ -32,7 +30,7 @@ func TestPartsGrowWithTheObject(t *testing.T) {
 		w.Header().Set("ETag", `"tag"`)
 	}))
 	defer server.Close()
-	b := bucketOfParts(t, server.URL, partSize)
+	b := bucketWith(t, server.URL, partSize, 10*time.Second)
 	content := make([]byte, SmallestPart+1)
 	for _, test := range []struct {
 		name string
@@ -64,28 +62,6 @@ func TestPartsGrowWithTheObject(t *testing.T) {
 	}
 }
 
-// bucketOfParts is bucketAt with parts of a size.
-func bucketOfParts(t *testing.T, server string, size int64) *Bucket {
-	t.Helper()
-	at, err := url.Parse(server)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := New(Settings{
-		Server: Server{Host: at.Host}, Name: "artifacts", Region: "us-east-1", Key: "key", Secret: "secret",
-		PartSize: size, Timeout: 10 * time.Second,
-	}, "MARK", size, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := b.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return b
-}
-
 // TestMostGathered grows with part_size, and is never more than 10,000 parts.
 func TestMostGathered(t *testing.T) {
 	const gib = 1 << 30
@@ -103,7 +79,7 @@ func TestMostGathered(t *testing.T) {
 		{"none left", 16 << 20, Sent{Last: mostParts + spared, Parts: []Part{{1, "tag", 100 * gib}}}, 100 * gib, 100 * gib},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got := bucketOfParts(t, "http://127.0.0.1:1", test.partSize).MostGathered(test.sent)
+			got := bucketWith(t, "http://127.0.0.1:1", test.partSize, time.Second).MostGathered(test.sent)
 			if got < test.atLeast || got > test.atMost {
 				t.Errorf("%d bytes, want %d to %d", got, test.atLeast, test.atMost)
 			}
@@ -114,7 +90,7 @@ func TestMostGathered(t *testing.T) {
 // TestTooManyParts are a refusal: no try later is better. Seen to fail with the error of a
 // request, which is ErrUnavailable.
 func TestTooManyParts(t *testing.T) {
-	g := bucketOfParts(t, "http://127.0.0.1:1", SmallestPart).Gather("key", Sent{Upload: "u", Last: mostParts})
+	g := bucketWith(t, "http://127.0.0.1:1", SmallestPart, time.Second).Gather("key", Sent{Upload: "u", Last: mostParts})
 	defer g.Release()
 	err := g.Append(make([]byte, SmallestPart+1))
 	if !errors.Is(err, store.ErrTooLarge) || errors.Is(err, store.ErrUnavailable) {
