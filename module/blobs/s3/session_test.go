@@ -15,7 +15,7 @@ import (
 )
 
 // TestSessionsAreReadTogether: the latest turn of each, with one list for all and 16 requests
-// under way at a time: the server answers none of them before 16 have come. Seen to fail with
+// in progress at a time: the server answers none of them before 16 have come. Seen to fail with
 // sessions that are read one after the other, with a list for each, and with the first turn.
 func TestSessionsAreReadTogether(t *testing.T) {
 	const count, latest = 2 * readAtOnce, 10 // 10 sorts before 9

@@ -42,8 +42,8 @@ func (r *Remover) KeepPosition(ctx context.Context, lower bool) error {
 	return nil
 }
 
-// FindBehind is KeepPosition for the background: that the metadata is older than the blobs is
-// told once, and by health.
+// FindBehind is KeepPosition for the background. Metadata that is older than the blobs is no
+// error here: the log says so once, and health as long as it is true.
 func (r *Remover) FindBehind(ctx context.Context) (done int, err error) {
 	if err = r.KeepPosition(ctx, false); r.IsBehind() != nil {
 		return 0, nil
@@ -52,7 +52,7 @@ func (r *Remover) FindBehind(ctx context.Context) (done int, err error) {
 }
 
 // positionTries is how often metadata that seems to be older than the blobs is asked again.
-// Each other process can make it seem so once, where all of them keep a position at a time.
+// Each other process that keeps a position at the same moment can make it seem older once.
 const positionTries = 10
 
 // keepPosition keeps a position, or that of metadata which other processes change: what they

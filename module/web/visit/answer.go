@@ -35,8 +35,8 @@ func DenyAlone(w http.ResponseWriter, r *http.Request, err error) {
 	deny(w, r, &requestBody{ReadCloser: r.Body}, denial{alone: true}, Text, err)
 }
 
-// deny completes a denial with an error's status and text, and answers with it. It writes the response itself: returning
-// the error to Caddy would give an empty body.
+// deny completes a denial with an error's status and text, and answers with it. It writes the
+// response itself: returning the error to Caddy would give an empty body.
 func deny(w http.ResponseWriter, r *http.Request, body *requestBody, d denial, form Form, err error) {
 	status, text, lines := statusOf(err)
 	header := w.Header()

@@ -84,7 +84,7 @@ func (d denial) answer(w http.ResponseWriter, r *http.Request, body *requestBody
 	}
 	if d.alone {
 		header.Set("Content-Length", strconv.Itoa(len(d.text))) // net/http refuses what is beyond it
-		defer header.Del("Content-Length")                      // of an answer that takes the place of this one
+		defer header.Del("Content-Length")                      // a handler that answers after all has a length of its own
 		if r.ProtoMajor == 1 && routes.HasErrors(r) {
 			header.Set("Connection", "close") // net/http closes it then, and does not say so
 		}
