@@ -45,7 +45,7 @@
 //
 //   - D1: a database that failed is never touched again; Caddy goes on, and the store opens
 //     it again. TestAMemtableThatCannotBeMade, TestAPanicOfBadgerFailsTheDatabase,
-//     TestBadgerDoesNotEndTheProcess; mounts: TestShortageOfInodes,
+//     TestBadgerDoesNotEndTheProcess, TestACompactionThatCannotRemoveATable; mounts: TestShortageOfInodes,
 //     TestShortageOfDescriptors, TestShortageOfDescriptorsAtStart, TestSystemCallsOfRunning.
 //   - D2: an opening that takes long is a state: Start waits 10 seconds, and health says how
 //     far the opening is. TestAnOpeningThatTakesLong, TestTemporaryErrorsAreNoConfigurationFault.

@@ -14,7 +14,7 @@ import (
 // when the disk fails or no descriptor is left: it deletes the tables that the new
 // one was made of, and neither returns nor logs the error (levels.go defers its report
 // before there is one). So before anything is decided by a record that is not there,
-// the tables of compactions are counted (compaction_ledger.go); if one is missing, all records
+// the tables of compactions are counted (package compactions); if one is missing, all records
 // are compared with each other. What is missing could be published again, and its
 // bytes swept.
 
@@ -24,7 +24,7 @@ const compactionPatience = 2 * time.Second
 
 // checkAll compares all records with each other, and with the last transaction.
 func (o *opened) checkAll(ctx context.Context) error {
-	_, at, err := o.ledger.accounted() // first: a compaction from here on is another
+	_, at, err := o.ledger.Accounted() // first: a compaction from here on is another
 	if err != nil {
 		return err
 	}
@@ -49,14 +49,14 @@ func (o *opened) checkAll(ctx context.Context) error {
 	if len(problems) > 0 {
 		return fmt.Errorf("%w: %w", errDatabase, errors.Join(problems...))
 	}
-	o.ledger.accept(at)
+	o.ledger.Accept(at)
 	return nil
 }
 
 // checkUnlessKnown compares all records of a database that was just opened, unless
 // the file checked says that it was done and nothing happened since.
 func (o *opened) checkUnlessKnown(ctx context.Context, log *slog.Logger) error {
-	known, _, err := o.ledger.accounted()
+	known, _, err := o.ledger.Accounted()
 	if err != nil || known {
 		return err
 	}
@@ -76,8 +76,8 @@ const (
 // the store fails, to be rebuilt from the journal. The committer's.
 func (s *Store) checkCompaction() error {
 	o := s.opened
-	if failure := o.db.failure.Load(); failure != nil {
-		return *failure
+	if err := o.db.good(); err != nil {
+		return err
 	}
 	all, err := s.awaitCompactions()
 	if err != nil {
@@ -102,16 +102,16 @@ func (s *Store) awaitCompactions() (all bool, err error) {
 	err = poll(context.Background(), func() (bool, error) {
 		var at [2]int64
 		var err error
-		if all, at, err = s.opened.ledger.accounted(); err != nil || all {
+		if all, at, err = s.opened.ledger.Accounted(); err != nil || all {
 			return all, err
 		}
-		if time.Since(began) >= wait && s.opened.ledger.isWorthWaiting() {
+		if time.Since(began) >= wait && s.opened.ledger.IsWorthWaiting() {
 			return false, s.compactions.pass(wait)
 		}
 		if at != last {
 			last, since = at, time.Now()
 		}
-		return !s.opened.ledger.isWorthWaiting() || time.Since(since) > s.patience, nil
+		return !s.opened.ledger.IsWorthWaiting() || time.Since(since) > s.patience, nil
 	})
 	return all, err
 }
@@ -119,10 +119,10 @@ func (s *Store) awaitCompactions() (all bool, err error) {
 // trust returns an error when what was not found in the database may have been there.
 // It is asked after a read, with s.use held.
 func (s *Store) trust() error {
-	if failure := s.opened.db.failure.Load(); failure != nil {
-		return *failure
+	if err := s.opened.db.good(); err != nil {
+		return err
 	}
-	if all, _, err := s.opened.ledger.accounted(); err == nil && all {
+	if all, _, err := s.opened.ledger.Accounted(); err == nil && all {
 		return nil
 	}
 	s.committer.Lock()

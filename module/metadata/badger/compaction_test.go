@@ -14,6 +14,7 @@ import (
 	"github.com/dgraph-io/badger/v4/options"
 	"github.com/dgraph-io/badger/v4/table"
 
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/compactions"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -55,14 +56,24 @@ func block(t *testing.T, s *Store) {
 	}
 }
 
+// planned is how many tables compactions were about to make.
+func planned(t *testing.T, s *Store) int64 {
+	t.Helper()
+	_, at, err := s.opened.ledger.Accounted()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at[0]
+}
+
 // flatten compacts, and holds that something was.
 func flatten(t *testing.T, s *Store) {
 	t.Helper()
-	before := s.opened.ledger.planned.Load()
+	before := planned(t, s)
 	if err := s.opened.db.badger.Flatten(1); err != nil {
 		t.Fatal(err)
 	}
-	if s.opened.ledger.planned.Load() == before {
+	if planned(t, s) == before {
 		t.Fatal("nothing was compacted")
 	}
 }
@@ -168,6 +179,48 @@ func TestACompactionThatLosesATable(t *testing.T) {
 	}
 }
 
+// TestACompactionThatCannotRemoveATable leaves Badger with tables in memory that its manifest
+// does not have, which later compactions do not merge. So the store is opened again before
+// anybody reads, and needs neither a comparison of records nor its journal for that.
+// Seen to fail with a database that takes no notice of a compaction that failed.
+func TestACompactionThatCannotRemoveATable(t *testing.T) {
+	root := t.TempDir()
+	var log messages
+	mustClose(t, compactible(t, root))
+	s := mustOpenLogged(t, root, &log)
+	defer mustClose(t, s)
+	var inTheWay []string
+	for _, known := range s.opened.db.badger.Tables() {
+		name := table.NewFilename(known.ID, s.path())
+		if err := errors.Join(os.Remove(name), os.MkdirAll(filepath.Join(name, "in the way"), 0o700)); err != nil {
+			t.Fatal(err)
+		}
+		inTheWay = append(inTheWay, name)
+	}
+	if err := s.opened.db.badger.Flatten(1); err == nil {
+		t.Fatal("the compaction succeeded, want an error of it")
+	}
+	if _, err := s.Lookup(t.Context(), numberedRef("o", 7)); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("looking up: %v, want %v", err, store.ErrUnavailable)
+	}
+	if err := publishNumbered(s, "o", compactedFiles); !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("publishing: %v, want %v", err, store.ErrUnavailable)
+	}
+	for _, name := range inTheWay {
+		if err := os.RemoveAll(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "changes are taken again", func() bool { return publishNumbered(s, "o", compactedFiles) == nil })
+	wantNumbered(t, s, compactedFiles+1, numbers(compactedFiles+1)...)
+	if log.has(unaccounted) {
+		t.Error("all records were compared")
+	}
+	if aside, err := filepath.Glob(filepath.Join(root, "metadata", "damaged-*")); err != nil || len(aside) > 0 {
+		t.Errorf("put aside: %v, %v; want nothing", aside, err)
+	}
+}
+
 // TestASnapshotThatLosesATable: a blob that is not found in it may have been there.
 // Seen to fail with a snapshot that trusts a compaction.
 func TestASnapshotThatLosesATable(t *testing.T) {
@@ -222,7 +275,7 @@ func TestCompactionsUnderLoadAreNoFault(t *testing.T) {
 	}
 	var load sync.WaitGroup
 	load.Go(func() { fill(t, s, files) })
-	for i := 0; s.opened.ledger.planned.Load() == 0; i++ {
+	for i := 0; planned(t, s) == 0; i++ {
 		if i == 1000 {
 			t.Fatal("800 MiB, and no table of a compaction is counted")
 		}
@@ -268,12 +321,12 @@ func TestTablesOfEarlierBuilds(t *testing.T) {
 	root := t.TempDir()
 	mustClose(t, compactible(t, root))
 	path := filepath.Join(root, "metadata")
-	compressed := databaseOptions(path, databaseLog{slog.New(slog.DiscardHandler), newLedger(path), new(atomic.Int64)}).
+	compressed := databaseOptions(path, databaseLog{slog.New(slog.DiscardHandler), compactions.New(path), new(atomic.Int64)}).
 		WithCompression(options.Snappy).WithBlockCacheSize(1 << 20)
 	if err := checkFiles(path, compressed, discard); err != nil {
 		t.Fatal(err)
 	}
-	db, err := openBadger(compressed)
+	db, err := openBadger(compressed, compactions.New(path))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/compactions"
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/exit"
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/names"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
@@ -33,6 +34,7 @@ const maxAhead = 4 * transactionSize
 // and so is store.
 type database struct {
 	badger *badger.DB
+	ledger *compactions.Ledger
 	found  uint64 // the last transaction that there was when it was opened
 	last   uint64 // the last number that a transaction got, whatever became of it
 
@@ -56,7 +58,7 @@ type database struct {
 // openBadger returns ErrUnavailable for whatever Badger says: its errors do not tell a
 // damaged file from one that cannot be opened now. errStuck when it panicked: what it
 // has begun may go on. Where it gives up (exit.Err), nothing of it writes yet.
-func openBadger(options badger.Options) (db *database, err error) {
+func openBadger(options badger.Options, ledger *compactions.Ledger) (db *database, err error) {
 	var opened *badger.DB
 	exit.Survive()
 	err = guard(func() (err error) {
@@ -71,7 +73,7 @@ func openBadger(options badger.Options) (db *database, err error) {
 	}
 	newest := opened.MaxVersion()
 	db = &database{
-		badger: opened, found: newest, last: newest, stored: newest,
+		badger: opened, ledger: ledger, found: newest, last: newest, stored: newest,
 		readers: make(map[uint64]int), changed: make(chan struct{}), failed: func(error) {},
 	}
 	db.release()
@@ -115,10 +117,22 @@ func guard(do func() error) (err error) {
 // be made leaves a nil pointer behind, and a sync that failed is not heard of twice.
 // ErrUnavailable.
 func (d *database) touch(do func() error) error {
+	if err := d.good(); err != nil {
+		return err
+	}
+	if err := guard(do); err != nil {
+		return d.fail(err)
+	}
+	return nil
+}
+
+// good returns why the database has failed, nil while it has not. A compaction that failed
+// behind its back counts. ErrUnavailable.
+func (d *database) good() error {
 	if failure := d.failure.Load(); failure != nil {
 		return *failure
 	}
-	if err := guard(do); err != nil {
+	if err := d.ledger.Failure(); err != nil {
 		return d.fail(err)
 	}
 	return nil

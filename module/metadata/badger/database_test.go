@@ -7,16 +7,18 @@ import (
 	"testing"
 
 	"github.com/dgraph-io/badger/v4"
+
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/compactions"
 )
 
 var versionedKey = []byte("k")
 
 func mustOpenDatabase(t *testing.T, path string) *database {
 	t.Helper()
-	options := databaseOptions(path, databaseLog{slog.New(slog.DiscardHandler), newLedger(path), new(atomic.Int64)}).
+	options := databaseOptions(path, databaseLog{slog.New(slog.DiscardHandler), compactions.New(path), new(atomic.Int64)}).
 		WithMemTableSize(256 << 10).WithValueThreshold(1 << 10). // many tables soon
 		WithSyncWrites(false)
-	db, err := openBadger(options)
+	db, err := openBadger(options, compactions.New(path))
 	if err != nil {
 		t.Fatal(err)
 	}

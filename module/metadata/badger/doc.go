@@ -76,10 +76,15 @@
 // # What Badger does not promise
 //
 // Badger 4.9.6 deletes the tables that a compaction was made of even if it could not create
-// one of the new tables. So compaction_ledger.go counts the tables that Badger logs before it
+// one of the new tables. So package compactions counts the tables that Badger logs before it
 // makes them, and those that its manifest then has. Before anything is decided by a record
 // that is not there, both must agree; else compactions in progress are waited for, or all
 // records are compared (compaction_check.go, comparison.go).
+//
+// After a compaction that failed, as when a table that was merged cannot be removed, Badger
+// goes on with tables in memory that its manifest does not have. No compaction merges them
+// any more, and what was deleted in newer tables shows again. So such a compaction fails
+// the database.
 //
 // Badger writes to mapped files, where a block that is missing kills the process. So
 // memtables get their blocks before Badger gets them, and no change is taken below 48 MiB

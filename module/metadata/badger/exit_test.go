@@ -12,6 +12,7 @@ import (
 
 	"github.com/dgraph-io/badger/v4/y"
 
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/compactions"
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/exit"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
@@ -22,8 +23,8 @@ func TestBadgerDoesNotEndTheProcess(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(path, discardFile), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	options := databaseOptions(path, databaseLog{discard, newLedger(path), new(atomic.Int64)})
-	_, err := openBadger(options)
+	options := databaseOptions(path, databaseLog{discard, compactions.New(path), new(atomic.Int64)})
+	_, err := openBadger(options, compactions.New(path))
 	if !errors.Is(err, exit.Err) || !errors.Is(err, store.ErrUnavailable) || errors.Is(err, errStuck) {
 		t.Errorf("opening says %v", err)
 	}

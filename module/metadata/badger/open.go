@@ -13,6 +13,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/journal"
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/compactions"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
@@ -153,25 +154,33 @@ func (h *home) reconcile(ctx context.Context, o *opened) error {
 // openDatabase opens Badger's files, once they have been looked at. What it holds is
 // durable once it is flushed.
 func (h *home) openDatabase(ctx context.Context) (*opened, error) {
-	o := &opened{home: h, ledger: newLedger(h.path())}
+	o := &opened{home: h, ledger: compactions.New(h.path())}
 	options := databaseOptions(h.path(), databaseLog{h.log, o.ledger, &h.signs})
 	waiting.ReportProgress(ctx, waiting.Progress{Doing: "looking at the files of the database"})
 	err := firstError(
 		func() error { return h.descriptors.ForOpening(h.path()) },
 		func() error { return checkFiles(h.path(), options, h.log) },
-		h.space.makeDiscard, o.ledger.begin,
+		h.space.makeDiscard, o.beginLedger,
 	)
 	if err != nil {
 		return nil, err
 	}
 	err = h.attend(ctx, "opening the database", func() (err error) {
-		o.db, err = openBadger(options)
+		o.db, err = openBadger(options, o.ledger)
 		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%w; its files in %s were looked at and are whole", err, h.path())
 	}
 	return o, nil
+}
+
+func (o *opened) beginLedger() error {
+	logs, err := memtableLogs(o.home.path())
+	if err != nil {
+		return err
+	}
+	return o.ledger.Begin(len(logs))
 }
 
 // awaitFlush waits until what the last run left in the logs of memtables is in tables:

@@ -11,6 +11,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/journal"
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/coding"
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/compactions"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
@@ -24,7 +25,7 @@ var errDatabase = fmt.Errorf("%w: the database is not what was written", store.E
 type opened struct {
 	home    *home
 	db      *database
-	ledger  *ledger
+	ledger  *compactions.Ledger
 	journal *journal.Journal
 	id      string
 	nextID  uint64
@@ -128,7 +129,7 @@ var errHistories = fmt.Errorf("%w: the journal and the database have two histori
 func (o *opened) close(ctx context.Context) error {
 	err := o.closeDatabase(ctx)
 	if err == nil {
-		_ = o.ledger.writeChecked() // without it the next start only takes longer
+		_ = o.ledger.WriteChecked() // without it the next start only takes longer
 	}
 	if o.journal == nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"github.com/generic-registry/caddy-generic-registry/module/journal"
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/compactions"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -40,7 +41,7 @@ func (h *home) openReadOnly(ctx context.Context) (*opened, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: linking the tables, to read them: %w", errReadOnly, err)
 	}
-	o := &opened{home: h, ledger: newLedger(links), journal: j, links: links}
+	o := &opened{home: h, ledger: compactions.New(links), journal: j, links: links}
 	if err := o.openTables(); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(links))
 	}
@@ -56,7 +57,7 @@ func (h *home) linkTables() (links string, err error) {
 	if err != nil {
 		return "", err
 	}
-	for _, name := range []string{"MANIFEST", "KEYREGISTRY", checkedFile} {
+	for _, name := range []string{"MANIFEST", "KEYREGISTRY", compactions.CheckedFile} {
 		if name = filepath.Join(h.path(), name); isThere(name) {
 			names = append(names, name)
 		}
@@ -82,11 +83,11 @@ func (o *opened) openTables() error {
 	if _, err := checkTables(o.links, options); err != nil {
 		return err
 	}
-	if err := o.ledger.begin(); err != nil {
+	if err := o.ledger.Begin(0); err != nil {
 		return err
 	}
 	var err error
-	o.db, err = openBadger(options)
+	o.db, err = openBadger(options, o.ledger)
 	return err
 }
 

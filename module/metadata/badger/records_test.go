@@ -96,7 +96,7 @@ func FuzzDecode(f *testing.F) {
 	}}}))
 	f.Add([]byte{1, 0, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, value []byte) {
-		for _, record := range []coding.Record{new(versionRecord), new(fileRecord), new(blobRecord), new(ownerRecord), new(packageRecord), new(indexRecord), new(graveRecord), new(tombRecord), new(stateRecord), new(checkedRecord), new(tokenRecord), new(nameRecord), new(useRecord)} {
+		for _, record := range []coding.Record{new(versionRecord), new(fileRecord), new(blobRecord), new(ownerRecord), new(packageRecord), new(indexRecord), new(graveRecord), new(tombRecord), new(stateRecord), new(tokenRecord), new(nameRecord), new(useRecord)} {
 			if coding.Decode(key, value, record) != nil {
 				continue
 			}

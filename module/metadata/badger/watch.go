@@ -105,7 +105,7 @@ func (s *Store) writeChecked() {
 	if s.failed.Load() || s.trust() != nil {
 		return
 	}
-	if err := o.ledger.writeChecked(); err != nil {
+	if err := o.ledger.WriteChecked(); err != nil {
 		s.log.Debug("keeping that the database is checked", slog.Any("error", err))
 	}
 }

@@ -1,4 +1,4 @@
-package badger
+package compactions
 
 import (
 	"fmt"
@@ -9,10 +9,10 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
-// checkedFile says of which manifest it is known that no record is lost, so that a store
+// CheckedFile says of which manifest it is known that no record is lost, so that a store
 // opens without comparing them all. It need not be durable, nor written in one step:
 // one that is old, torn or damaged is of no manifest that there is.
-const checkedFile = "checked"
+const CheckedFile = "checked"
 
 // checkedRecord is a manifest: its size and its SHA-256.
 type checkedRecord struct {
@@ -25,23 +25,23 @@ func (r *checkedRecord) Fields(f *coding.Fields) {
 	f.Digest(&r.sum)
 }
 
-var checkedKey = []byte(checkedFile)
+var checkedKey = []byte(CheckedFile)
 
-// writeChecked keeps that all is accounted for, if it is and that is news.
-func (l *ledger) writeChecked() error {
+// WriteChecked keeps that all is accounted for, if it is and that is news.
+func (l *Ledger) WriteChecked() error {
 	now, isNews, err := l.news()
 	if err != nil || !isNews {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(l.path, checkedFile), coding.Encode(checkedKey, &now), 0o600); err != nil {
-		return fmt.Errorf("writing file %s: %w", checkedFile, err)
+	if err := os.WriteFile(filepath.Join(l.path, CheckedFile), coding.Encode(checkedKey, &now), 0o600); err != nil {
+		return fmt.Errorf("writing file %s: %w", CheckedFile, err)
 	}
 	l.checked = now
 	return nil
 }
 
 // news is the manifest, and whether that is to be kept.
-func (l *ledger) news() (now checkedRecord, isNews bool, err error) {
+func (l *Ledger) news() (now checkedRecord, isNews bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	all, _, err := l.account()
@@ -51,7 +51,7 @@ func (l *ledger) news() (now checkedRecord, isNews bool, err error) {
 
 // statement is the manifest as far as it was read. Requires l.mu, or that nobody else
 // has the ledger.
-func (l *ledger) statement() (s checkedRecord) {
+func (l *Ledger) statement() (s checkedRecord) {
 	s.size = uint64(l.offset)
 	l.sum.Sum(s.sum[:0])
 	return s
@@ -61,11 +61,10 @@ func (l *ledger) statement() (s checkedRecord) {
 // record of its tables is lost, and whether none can be lost besides: when what else
 // there is lies in one memtable's log, which can lose nothing but its end. A file
 // that cannot be read says nothing.
-func (l *ledger) wasChecked() (bool, error) {
-	written, err := os.ReadFile(filepath.Join(l.path, checkedFile))
+func (l *Ledger) wasChecked(logs int) bool {
+	written, err := os.ReadFile(filepath.Join(l.path, CheckedFile))
 	if err != nil || coding.Decode(checkedKey, written, &l.checked) != nil {
-		return false, nil
+		return false
 	}
-	logs, err := memtableLogs(l.path)
-	return l.checked == l.statement() && len(logs) <= 1, err
+	return l.checked == l.statement() && logs <= 1
 }

@@ -1,0 +1,123 @@
+// Package compactions finds out whether Badger's compactions did what they were meant to.
+// Badger 4.9.6 deletes the tables that a compaction was made of even if it could not
+// create one of the new tables, and says nothing about it. When a compaction fails in
+// another way, its memory is no longer that of the manifest.
+package compactions
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"hash"
+	"io/fs"
+	"sync"
+	"sync/atomic"
+)
+
+// Ledger compares the tables that Badger's compactions announced with those in its
+// manifest. Badger logs each table before it makes it, and writes the manifest once the
+// tables of a compaction are made. While no compaction runs, a difference may be a table
+// that was lost.
+//
+// Badger promises neither. A table that was not logged, or a manifest that cannot be
+// followed, is a difference too.
+//
+// Everything but Begin and WriteChecked may run concurrently.
+type Ledger struct {
+	path    string                // of the database
+	planned atomic.Int64          // tables that compactions were about to make
+	failure atomic.Pointer[error] // of the first compaction that failed
+
+	mu     sync.Mutex
+	info   fs.FileInfo // nil before there is a manifest
+	offset int64       // how far it was read
+	sum    hash.Hash   // of what was read
+	made   int64       // tables of compactions, by the manifest
+
+	open     bool  // a compaction ended and is not accounted for
+	accepted int64 // the difference when the records were last compared: no loss
+	unknown  bool  // only comparing them tells whether any is lost
+
+	checked checkedRecord // what the file checked says; for one goroutine at a time
+}
+
+// What Badger logs for each table before a compaction makes it (compactor, records in the
+// table, records left out, time), and when a compaction failed (compactor, error, what
+// it was of).
+const (
+	tableMessage  = "[%d] LOG Compact. Added %d keys. Skipped %d keys. Iteration took: %v"
+	failedMessage = "[Compactor: %d] LOG Compact FAILED with error: %+v: %+v"
+)
+
+// New is the ledger of the database in a directory, which is not open yet.
+func New(path string) *Ledger { return &Ledger{path: path, sum: sha256.New()} }
+
+// Begin reads the manifest of a database that is not open yet, if there is one, and
+// what is known of it. Logs is how many memtables are in logs.
+func (l *Ledger) Begin(logs int) error {
+	if err := l.read(); err != nil {
+		return err
+	}
+	l.made, l.open = 0, false
+	l.unknown = !l.wasChecked(logs)
+	return nil
+}
+
+// Hear takes a message of Badger's log.
+func (l *Ledger) Hear(format string, args []any) {
+	switch {
+	case format == tableMessage && len(args) > 1:
+		if records, ok := args[1].(uint64); ok && records > 0 {
+			l.planned.Add(1)
+		}
+	case format == failedMessage && len(args) > 1:
+		failure := fmt.Errorf("a compaction failed: %v", args[1])
+		l.failure.CompareAndSwap(nil, &failure)
+	}
+}
+
+// Failure is why a compaction failed, nil when none did. Badger goes on after it, with
+// tables in its memory that are not in its manifest: it merges those with no others any
+// more, and so older records in them show again once newer ones are dropped. A goroutine
+// that waits for room on level 0 is not woken either. Opening the database again mends both.
+func (l *Ledger) Failure() error {
+	if failure := l.failure.Load(); failure != nil {
+		return *failure
+	}
+	return nil
+}
+
+// Accounted tells whether every compaction that ended is accounted for, and where the
+// count stands: it moves while one is in progress. The manifest is read before the
+// tables planned are counted, so that there are never more made.
+func (l *Ledger) Accounted() (all bool, at [2]int64, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.account()
+}
+
+// account is Accounted. Requires l.mu.
+func (l *Ledger) account() (all bool, at [2]int64, err error) {
+	if err := l.read(); err != nil {
+		return false, at, err
+	}
+	planned := l.planned.Load()
+	if planned-l.made == l.accepted {
+		l.open = false
+	}
+	return !l.open && !l.unknown, [2]int64{planned, l.made}, nil
+}
+
+// Accept says that nothing was lost when the count stood there.
+func (l *Ledger) Accept(at [2]int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.accepted = at[0] - at[1]
+	l.open, l.unknown = false, false
+}
+
+// IsWorthWaiting tells whether a compaction in progress may yet even the count.
+func (l *Ledger) IsWorthWaiting() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.unknown
+}
