@@ -22,11 +22,14 @@ import (
 )
 
 // BenchmarkS3 compares the registry with the server behind it, which is asked through the same
-// library. Each round asks both, one after the other. Large files are 1 GiB in the long run.
+// library, and with the same Caddy's reverse_proxy in front of that server, which is asked by
+// signed URLs. Each round asks all, one after the other. Large files are 1 GiB in the long run.
 func BenchmarkS3(b *testing.B) {
 	s3 := servers.StartS3(b)
 	s := newS3Server(b)
-	s.start(s.site(strings.Replace(onS3(s3), "timeout 2s", "timeout 1m", 1)))
+	proxy := freePort(b)
+	s.start(s.site(strings.Replace(onS3(s3), "timeout 2s", "timeout 1m", 1)) +
+		fmt.Sprintf("http://127.0.0.1:%d {\n\treverse_proxy %s {\n\t\theader_up Host %[2]s\n\t}\n}\n", proxy, s3.Address))
 	client, err := minio.New(s3.Address, &minio.Options{Creds: credentials.NewStaticV4(servers.Key, servers.Secret, ""), Region: "us-east-1", MaxRetries: 1})
 	if err != nil {
 		b.Fatal(err)
@@ -59,8 +62,8 @@ func BenchmarkS3(b *testing.B) {
 		}
 		return err
 	}
-	fetch := func(name string) error {
-		request, err := http.NewRequest(http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d%s", s.port, path(name)), nil)
+	send := func(method, url string, content io.Reader) error {
+		request, err := http.NewRequest(method, url, content)
 		if err != nil {
 			return err
 		}
@@ -69,8 +72,22 @@ func BenchmarkS3(b *testing.B) {
 			return err
 		}
 		defer response.Body.Close()
+		if response.StatusCode != http.StatusOK {
+			return errors.New(response.Status)
+		}
 		_, err = io.Copy(io.Discard, response.Body)
 		return err
+	}
+	fetch := func(name string) error {
+		return send(http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d%s", s.port, path(name)), nil)
+	}
+	proxied := func(method, key string, content io.Reader) error {
+		signed, err := client.Presign(ctx, method, servers.Bucket, key, time.Hour, nil)
+		if err != nil {
+			return err
+		}
+		signed.Host = fmt.Sprint("127.0.0.1:", proxy)
+		return send(method, signed.String(), content)
 	}
 	s.put(path("small"), small)
 	s.put(path("large"), large)
@@ -82,18 +99,23 @@ func BenchmarkS3(b *testing.B) {
 	}
 	var names atomic.Int64
 	for _, one := range []struct {
-		name              string
-		clients, requests int // of a round
-		s3, registry      func() error
+		name                string
+		clients, requests   int // of a round
+		s3, proxy, registry func() error
 	}{
-		{"publish 4 KiB", 8, 400, func() error { return put(fmt.Sprint("direct/", names.Add(1)), small) }, func() error { return publish(names.Add(1)) }},
-		{"GET 4 KiB", 8, 2000, func() error { return get("direct/small") }, func() error { return fetch("small") }},
-		{"GET large", 1, 1, func() error { return get("direct/large") }, func() error { return fetch("large") }},
+		{"publish 4 KiB", 8, 400,
+			func() error { return put(fmt.Sprint("direct/", names.Add(1)), small) },
+			func() error {
+				return proxied(http.MethodPut, fmt.Sprint("direct/", names.Add(1)), bytes.NewReader(small))
+			},
+			func() error { return publish(names.Add(1)) }},
+		{"GET 4 KiB", 8, 2000, func() error { return get("direct/small") }, func() error { return proxied(http.MethodGet, "direct/small", nil) }, func() error { return fetch("small") }},
+		{"GET large", 1, 1, func() error { return get("direct/large") }, func() error { return proxied(http.MethodGet, "direct/large", nil) }, func() error { return fetch("large") }},
 	} {
 		b.Run(one.name, func(b *testing.B) {
-			var took [2]time.Duration
+			var took [3]time.Duration
 			for b.Loop() {
-				for side, call := range []func() error{one.s3, one.registry} {
+				for side, call := range []func() error{one.s3, one.proxy, one.registry} {
 					began := time.Now()
 					if err := repeat(one.clients, one.requests, call); err != nil {
 						b.Fatal(err)
@@ -104,8 +126,10 @@ func BenchmarkS3(b *testing.B) {
 			requests := float64(b.N * one.requests)
 			b.ReportMetric(0, "ns/op") // of a round, which says nothing
 			b.ReportMetric(requests/took[0].Seconds(), "S3/s")
-			b.ReportMetric(requests/took[1].Seconds(), "registry/s")
-			b.ReportMetric(took[0].Seconds()/took[1].Seconds(), "×S3")
+			b.ReportMetric(requests/took[1].Seconds(), "proxy/s")
+			b.ReportMetric(requests/took[2].Seconds(), "registry/s")
+			b.ReportMetric(took[0].Seconds()/took[2].Seconds(), "×S3")
+			b.ReportMetric(took[1].Seconds()/took[2].Seconds(), "×proxy")
 		})
 	}
 }

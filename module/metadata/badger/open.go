@@ -40,8 +40,9 @@ func databaseOptions(path string, log databaseLog) badger.Options {
 		// Off by default; without it a power cut loses records out of the middle, and
 		// bytes are deleted of files that come back.
 		WithSyncWrites(true).
-		// Damage is found when a table is read, not passed on.
-		WithChecksumVerificationMode(options.OnTableRead).
+		// Checksums are compared before Badger opens its tables (preflight.go), one table
+		// at a time. Badger would do it again, with all of them in memory.
+		WithChecksumVerificationMode(options.NoVerification).
 		// One goroutine writes: there is nothing to detect.
 		WithDetectConflicts(false).
 		WithMemTableSize(memTableSize).

@@ -12,6 +12,7 @@ import (
 	"slices"
 
 	"github.com/dgraph-io/badger/v4"
+	checksums "github.com/dgraph-io/badger/v4/options"
 	"github.com/dgraph-io/badger/v4/table"
 	"github.com/dgraph-io/ristretto/v2/z"
 )
@@ -109,8 +110,8 @@ func databaseFiles(path string) (names []string, err error) {
 	return names, nil
 }
 
-// checkTable opens a table as Badger will, which compares its checksums, and returns the
-// last transaction that it has. A damaged footer panics.
+// checkTable opens a table, which compares its checksums, and returns the last transaction
+// that it has. A damaged footer panics.
 func checkTable(name string, options badger.Options, manifest badger.TableManifest) (last uint64, err error) {
 	damage := func(what any) (uint64, error) {
 		return 0, fmt.Errorf("%w: table %s: %v", errDatabase, filepath.Base(name), what)
@@ -136,7 +137,7 @@ func checkTable(name string, options badger.Options, manifest badger.TableManife
 			ReadOnly:    true,
 			BlockSize:   options.BlockSize,
 			Compression: manifest.Compression,
-			ChkMode:     options.ChecksumVerificationMode,
+			ChkMode:     checksums.OnTableRead,
 		})
 		return err
 	})
