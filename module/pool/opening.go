@@ -135,14 +135,17 @@ func (e *entry) tryOpen(ctx context.Context) error {
 	e.tellOpened(ctx, b, opened.Metadata())
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	opened.KeepDrafts(b.DraftTTL)
-	opened.SetRules(b.Rules)
-	opened.SetHooks(b.Hooks) // before anything is published
+	latest := b
+	if len(e.configs) > 0 {
+		latest = e.configs[len(e.configs)-1]
+	}
+	opened.KeepDrafts(latest.DraftTTL)
+	opened.SetRules(latest.Rules)
+	opened.SetHooks(latest.Hooks) // before anything is published
 	e.state.Store(&state{registry: opened})
-	if len(e.configs) == 0 || e.configs[len(e.configs)-1] == b {
+	if latest == b {
 		return nil
 	}
-	latest := e.configs[len(e.configs)-1] // it started meanwhile
 	if err := e.adjust(latest); err != nil {
 		latest.Log.Error("changing the settings of the open store to those of a configuration that started meanwhile", zap.Error(err))
 	}

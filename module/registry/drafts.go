@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,7 +14,7 @@ import (
 )
 
 const (
-	// DefaultDraftTTL is how long a draft is kept when nobody says (KeepDrafts).
+	// DefaultDraftTTL is how long a draft is kept when KeepDrafts says nothing else.
 	DefaultDraftTTL = 7 * 24 * time.Hour
 
 	draftInterval = time.Minute
@@ -21,8 +22,10 @@ const (
 )
 
 // KeepDrafts sets how long a draft is kept that is not published, for all of them. Zero
-// is DefaultDraftTTL.
-func (r *Registry) KeepDrafts(ttl time.Duration) { r.draftTTL.Store(int64(ttl)) }
+// is DefaultDraftTTL. Before it is called, all drafts are kept.
+func (r *Registry) KeepDrafts(ttl time.Duration) {
+	r.draftTTL.Store(int64(cmp.Or(ttl, DefaultDraftTTL)))
+}
 
 // PublishDraft makes a draft visible at once, with all its files. With expected digests,
 // by file name, it must have exactly those files: else ErrDifferent with the differences,
@@ -75,8 +78,8 @@ func (r *Registry) CheckPublish(ctx context.Context, ref store.Ref, limits Limit
 // cannot be deleted does not keep the others.
 func (r *Registry) EndDrafts(ctx context.Context) (ended int, err error) {
 	ttl := time.Duration(r.draftTTL.Load())
-	if ttl <= 0 {
-		ttl = DefaultDraftTTL
+	if ttl == 0 {
+		return 0, nil // it is not known yet
 	}
 	now := r.age()
 	kept := make(map[store.VersionRef]error)

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
@@ -83,6 +84,48 @@ func TestDraftsEndAfterTheirTime(t *testing.T) {
 	}
 }
 
+// TestNoDraftEndsBeforeItIsKnownForHowLongTheyAreKept: the background work begins with the
+// registry, and KeepDrafts comes after it.
+//
+// Seen to fail with rounds that go by DefaultDraftTTL until then.
+func TestNoDraftEndsBeforeItIsKnownForHowLongTheyAreKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		metadata, err := memory.NewMetadata().Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		blobs, err := memory.NewBlobs().Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		const day = 24 * time.Hour
+		draft := fileRef("1", "f")
+		_, _, err = metadata.Publish(t.Context(), store.Publication{
+			Ref: draft, Blob: store.Blob{Locator: store.NewLocator(1)}, Stored: metadata.Clock(), Created: time.Now().Add(-10 * day), Draft: true,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := New(metadata, blobs, Options{ScrubRate: -1})
+		defer mustClose(t, r)
+		for _, step := range []struct {
+			keep func()
+			want error
+		}{
+			{func() {}, nil},
+			{func() { r.KeepDrafts(30 * day) }, nil},
+			{func() { r.KeepDrafts(0) }, store.ErrPackageNotFound},
+		} {
+			step.keep()
+			time.Sleep(2 * draftInterval)
+			synctest.Wait()
+			if _, err := r.LookupDraft(t.Context(), draft); !errors.Is(err, step.want) {
+				t.Fatalf("the draft: %v, want %v", err, step.want)
+			}
+		}
+	})
+}
+
 // TestTheCheckBeforeTheBodyAgreesWithThePublish: both refuse the same requests.
 func TestTheCheckBeforeTheBodyAgreesWithThePublish(t *testing.T) {
 	r, _, _ := inMemory(t, Options{Idle: true})
@@ -140,6 +183,7 @@ func TestADraftThatCannotBeDeletedDoesNotKeepOtherDrafts(t *testing.T) {
 	later := time.Now().Add(2 * DefaultDraftTTL)
 	r, _, _ := inMemory(t, Options{Idle: true, Now: func() time.Time { return later }})
 	defer mustClose(t, r)
+	r.KeepDrafts(0)
 	r.metadata = &unendingDrafts{r.metadata, "1"}
 	for i := range 2*draftBatch + 1 {
 		_, _, err := r.metadata.Publish(t.Context(), store.Publication{
