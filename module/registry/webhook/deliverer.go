@@ -37,7 +37,7 @@ type Deliverer struct {
 
 	mu        sync.Mutex // guards all below
 	ctx       context.Context
-	hooks     map[string]*scoped // that are set
+	hooks     map[string]*scoped // that are set; nil before SetHooks
 	runs      map[string]*run
 	bookmarks map[string]store.Bookmark // of all hooks, as they are saved
 }
@@ -147,6 +147,9 @@ func (d *Deliverer) Run(ctx context.Context) {
 func (d *Deliverer) tick(ctx context.Context, attend bool) {
 	d.setting.Lock()
 	defer d.setting.Unlock()
+	if d.hooks == nil {
+		return // it is not known yet which there are
+	}
 	ctx, cancel := context.WithTimeout(ctx, setTimeout)
 	defer cancel()
 	if d.duty != nil && attend {
