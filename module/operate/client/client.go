@@ -45,18 +45,7 @@ func newClient(parallel int) *Client {
 	transport.ResponseHeaderTimeout = answerWait
 	transport.DisableCompression = true // the bytes as they are
 	return &Client{
-		http: &http.Client{
-			Transport: transport,
-			CheckRedirect: func(request *http.Request, via []*http.Request) error {
-				if via[0].Method != http.MethodGet && via[0].Method != http.MethodHead {
-					return http.ErrUseLastResponse
-				}
-				if len(via) > 5 {
-					return errors.New("too many redirects")
-				}
-				return nil
-			},
-		},
+		http: &http.Client{Transport: transport, CheckRedirect: checkRedirect},
 		Note: func(string, ...any) {},
 	}
 }
