@@ -254,7 +254,11 @@ func (v *verdict) report() {
 	if len(v.problems) == 0 {
 		return
 	}
-	v.Errorf("hit %.400q\n%.4000s", v.hits[:min(len(v.hits), 3)], strings.Join(v.problems, "\n"))
+	name := filepath.Join(v.ArtifactDir(), "log")
+	if err := os.WriteFile(name, []byte(v.logText()[v.began:]), 0o600); err != nil {
+		v.Error(err)
+	}
+	v.Errorf("hit %.400q\n%.4000s\nlog: %s", v.hits[:min(len(v.hits), 3)], strings.Join(v.problems, "\n"), name)
 	v.kill()
 	v.client.CloseIdleConnections()
 }

@@ -129,12 +129,20 @@ var errHistories = fmt.Errorf("%w: the journal and the database have two histori
 func (o *opened) close(ctx context.Context) error {
 	err := o.closeDatabase(ctx)
 	if err == nil {
-		_ = o.ledger.WriteChecked() // without it the next start only takes longer
+		o.settle()
 	}
 	if o.journal == nil {
 		return err
 	}
 	return errors.Join(err, o.journal.Close())
+}
+
+// settle keeps, of a database that is closed, whether all compactions are accounted for.
+func (o *opened) settle() {
+	if all, _, err := o.ledger.Accounted(); err == nil && !all {
+		o.home.log.Warn("the database may have lost records in a compaction; they are compared when it opens again")
+	}
+	_ = o.ledger.WriteChecked() // without it the next start only takes longer
 }
 
 func (o *opened) closeDatabase(ctx context.Context) error {
