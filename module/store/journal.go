@@ -130,15 +130,6 @@ type Journaled interface {
 	// Snapshot returns a consistent view of what is stored now. It must be closed.
 	// ErrUnavailable.
 	Snapshot(ctx context.Context) (Snapshot, error)
-
-	// ReadJournal writes the lines of the changes after one number up to and with
-	// another, each checked against the one before. ErrDamaged when they are not
-	// what was written. Nothing waits for w, however slow it is.
-	//
-	// After 0 the lines begin with a checkpoint where there is one, and go on with the
-	// changes after it. After any other number, ErrNotContinued when the journal has
-	// those changes no more. What a Snapshot's position needs stays until it is closed.
-	ReadJournal(ctx context.Context, after, to uint64, w io.Writer) error
 }
 
 // Checked is implemented by a MetadataStore that can be compared with itself.
@@ -163,6 +154,16 @@ type JournalScrubber interface {
 // It may be used by one goroutine at a time.
 type Snapshot interface {
 	Position() Position
+
+	// ReadJournal writes the lines of the changes after one number up to and with
+	// another, each checked against the one before. ErrDamaged when they are not
+	// what was written. Nothing waits for w, however slow it is.
+	//
+	// After 0 the lines begin with a checkpoint where there is one, and go on with the
+	// changes after it. It is the same checkpoint each time, so that whoever reads twice
+	// reads the same lines. After any other number, ErrNotContinued when the journal has
+	// those changes no more. What the position needs stays until the view is closed.
+	ReadJournal(ctx context.Context, after, to uint64, w io.Writer) error
 
 	// FindBlob returns the blob that had a digest. ErrBlobNotFound.
 	FindBlob(digest Digest) (Blob, error)

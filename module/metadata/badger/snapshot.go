@@ -16,6 +16,7 @@ import (
 type snapshot struct {
 	store    *Store
 	position store.Position
+	start    *journal.Checkpoint // that its lines begin with, once they were read
 
 	mu      sync.Mutex
 	reader  reader
@@ -115,15 +116,15 @@ func (s *Store) endSnapshots() {
 	clear(s.snapshots)
 }
 
-// ReadJournal implements store.Journaled.
-func (s *Store) ReadJournal(ctx context.Context, after, to uint64, w io.Writer) error {
-	o, err := s.current()
+// ReadJournal implements store.Snapshot.
+func (v *snapshot) ReadJournal(ctx context.Context, after, to uint64, w io.Writer) error {
+	o, err := v.store.current()
 	if err != nil {
 		return err
 	}
 	from := store.Position{Sequence: after}
 	if after == 0 {
-		if from, err = writeStart(ctx, o.journal, to, w); err != nil {
+		if from, err = v.writeStart(ctx, o.journal, to, w); err != nil {
 			return err
 		}
 	}
@@ -134,13 +135,20 @@ func (s *Store) ReadJournal(ctx context.Context, after, to uint64, w io.Writer) 
 }
 
 // writeStart writes the newest checkpoint of a journal that is whole and stands for no
-// more changes than are wanted, and returns the position that it stands for.
-func writeStart(ctx context.Context, j *journal.Journal, to uint64, w io.Writer) (store.Position, error) {
-	start, found, err := j.Start(ctx, to)
-	if err != nil || !found {
-		return store.Position{}, err
+// more changes than are wanted, and returns the position that it stands for. It is chosen
+// once: a newer one may be made while the lines are read.
+func (v *snapshot) writeStart(ctx context.Context, j *journal.Journal, to uint64, w io.Writer) (store.Position, error) {
+	if v.start == nil {
+		start, _, err := j.Start(ctx, to)
+		if err != nil {
+			return store.Position{}, err
+		}
+		v.start = &start
 	}
-	head, err := j.ReadCheckpoint(ctx, start, func(line []byte, _ store.Change) error {
+	if *v.start == (journal.Checkpoint{}) {
+		return store.Position{}, nil // all changes must be read
+	}
+	head, err := j.ReadCheckpoint(ctx, *v.start, func(line []byte, _ store.Change) error {
 		_, err := w.Write(line)
 		return err
 	})

@@ -189,37 +189,45 @@ func (w *limitedWriter) Write(p []byte) (int, error) {
 // otherJournal gives other lines than it was asked for.
 type otherJournal struct {
 	store.MetadataStore
-	read func(ctx context.Context, journaled store.Journaled, after, to uint64, w io.Writer) error
+	read readJournal
 }
+
+type readJournal func(ctx context.Context, from store.Snapshot, after, to uint64, w io.Writer) error
 
 func (o *otherJournal) Snapshot(ctx context.Context) (store.Snapshot, error) {
-	return o.MetadataStore.(store.Journaled).Snapshot(ctx)
-}
-
-func (o *otherJournal) ReadJournal(ctx context.Context, after, to uint64, w io.Writer) error {
-	return o.read(ctx, o.MetadataStore.(store.Journaled), after, to, w)
+	taken, err := o.MetadataStore.(store.Journaled).Snapshot(ctx)
+	return &otherLines{taken, o.read}, err
 }
 
 func (o *otherJournal) Check(context.Context, func(string)) error { return nil }
 
+type otherLines struct {
+	store.Snapshot
+	read readJournal
+}
+
+func (o *otherLines) ReadJournal(ctx context.Context, after, to uint64, w io.Writer) error {
+	return o.read(ctx, o.Snapshot, after, to, w)
+}
+
 // TestABackupBelievesNoJournal: lines that are not those up to the snapshot are found
 // while they are read, whatever the store says of them.
 func TestABackupBelievesNoJournal(t *testing.T) {
-	for name, read := range map[string]func(context.Context, store.Journaled, uint64, uint64, io.Writer) error{
-		"too few": func(ctx context.Context, j store.Journaled, after, to uint64, w io.Writer) error {
+	for name, read := range map[string]readJournal{
+		"too few": func(ctx context.Context, j store.Snapshot, after, to uint64, w io.Writer) error {
 			return j.ReadJournal(ctx, after, to-1, w)
 		},
-		"none": func(context.Context, store.Journaled, uint64, uint64, io.Writer) error { return nil },
-		"too late": func(ctx context.Context, j store.Journaled, after, to uint64, w io.Writer) error {
+		"none": func(context.Context, store.Snapshot, uint64, uint64, io.Writer) error { return nil },
+		"too late": func(ctx context.Context, j store.Snapshot, after, to uint64, w io.Writer) error {
 			return j.ReadJournal(ctx, after+1, to, w)
 		},
-		"changed": func(ctx context.Context, j store.Journaled, after, to uint64, w io.Writer) error {
+		"changed": func(ctx context.Context, j store.Snapshot, after, to uint64, w io.Writer) error {
 			var lines bytes.Buffer
 			err := j.ReadJournal(ctx, after, to, &lines)
 			_, _ = w.Write(bytes.Replace(lines.Bytes(), []byte("alice"), []byte("mally"), 1))
 			return err
 		},
-		"an error": func(context.Context, store.Journaled, uint64, uint64, io.Writer) error { return store.ErrDamaged },
+		"an error": func(context.Context, store.Snapshot, uint64, uint64, io.Writer) error { return store.ErrDamaged },
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBackupTest(t, func(metadata store.MetadataStore) store.MetadataStore { return &otherJournal{metadata, read} })

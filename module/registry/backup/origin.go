@@ -43,7 +43,7 @@ func originOf(ctx context.Context, metadata store.MetadataStore, options Options
 	if err != nil {
 		return nil, fmt.Errorf("taking a snapshot: %w", err)
 	}
-	from := &journalled{journaled, snapshot}
+	from := &journalled{snapshot}
 	if err := from.checkSince(ctx, options.Since); err != nil {
 		snapshot.Close()
 		return nil, err
@@ -53,14 +53,13 @@ func originOf(ctx context.Context, metadata store.MetadataStore, options Options
 
 // journalled has lines of a journal up to a snapshot.
 type journalled struct {
-	journal  store.Journaled
 	snapshot store.Snapshot
 }
 
 func (j *journalled) position() store.Position { return j.snapshot.Position() }
 
 func (j *journalled) writeLines(ctx context.Context, after uint64, w io.Writer) error {
-	return j.journal.ReadJournal(ctx, after, j.position().Sequence, w)
+	return j.snapshot.ReadJournal(ctx, after, j.position().Sequence, w)
 }
 
 // names tells that bytes are not there any more that a change named: those of a file that was
@@ -85,7 +84,7 @@ func (j *journalled) checkSince(ctx context.Context, since store.Position) error
 		known = now
 	case since.Sequence > 0:
 		var line bytes.Buffer
-		err := j.journal.ReadJournal(ctx, since.Sequence-1, since.Sequence, &line)
+		err := j.snapshot.ReadJournal(ctx, since.Sequence-1, since.Sequence, &line)
 		if errors.Is(err, store.ErrNotContinued) {
 			return fmt.Errorf("%w; make a full backup", err)
 		}

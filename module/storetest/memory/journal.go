@@ -53,7 +53,7 @@ func (s *metadataStore) Snapshot(ctx context.Context) (store.Snapshot, error) {
 		return nil, err
 	}
 	defer leave()
-	taken := &snapshot{at: m.at, blobs: make(map[store.Digest]store.Blob, len(m.blobs))}
+	taken := &snapshot{from: s, at: m.at, blobs: make(map[store.Digest]store.Blob, len(m.blobs))}
 	for digest, b := range m.blobs {
 		taken.blobs[digest] = store.Blob{Locator: b.locator, Digest: digest, Size: b.size}
 	}
@@ -61,6 +61,7 @@ func (s *metadataStore) Snapshot(ctx context.Context) (store.Snapshot, error) {
 }
 
 type snapshot struct {
+	from  *metadataStore
 	at    store.Position
 	blobs map[store.Digest]store.Blob
 }
@@ -77,9 +78,9 @@ func (s *snapshot) FindBlob(digest store.Digest) (store.Blob, error) {
 
 func (s *snapshot) Close() {}
 
-// ReadJournal implements store.Journaled.
-func (s *metadataStore) ReadJournal(ctx context.Context, after, to uint64, w io.Writer) error {
-	m, leave, err := s.enter(ctx)
+// ReadJournal implements store.Snapshot.
+func (s *snapshot) ReadJournal(ctx context.Context, after, to uint64, w io.Writer) error {
+	m, leave, err := s.from.enter(ctx)
 	if err != nil {
 		return err
 	}
