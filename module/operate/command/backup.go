@@ -57,7 +57,8 @@ With --offline the command opens the registry of a stopped server itself: that o
 repairs.
 
 The exit status is 0 when everything is in the backup, and 1 otherwise: also with
---skip-damaged when something damaged was left out.
+--skip-damaged when something damaged was left out, and as long as a directory lacks
+what an earlier backup left out.
 
 Whoever can read a backup can read every file. It has no token that could be used,
 only digests of them.`,
@@ -150,7 +151,7 @@ func (b *backupCommand) toOutput(ctx context.Context) error {
 		return fmt.Errorf("copying the backup: %w", err)
 	}
 	b.line.End()
-	return b.report(b.notes, reader, began)
+	return b.report(b.notes, reader, reader.Damaged(), began)
 }
 
 // toDirectory makes or continues the backup in a directory.
@@ -180,7 +181,12 @@ func (b *backupCommand) toDirectory(ctx context.Context, path string) (err error
 	}
 	_, _ = io.Copy(io.Discard, stream) // the padding: who writes it is not cut off
 	b.line.End()
-	return b.report(b.out, reader, began)
+	lacking := directory.Lacking()
+	err = b.report(b.out, reader, lacking, began)
+	if len(lacking) > len(reader.Damaged()) {
+		err = fmt.Errorf("%w; an earlier backup into this directory left blobs out: publish the same content again, or make a whole backup by --full when verify finds nothing", err)
+	}
+	return err
 }
 
 // orFull says what to do where a backup cannot be continued.
@@ -191,8 +197,8 @@ func orFull(err error) error {
 	return err
 }
 
-// report says what was backed up.
-func (b *backupCommand) report(out io.Writer, reader *backup.Reader, began time.Time) error {
+// report says what was backed up, and which blobs the backup lacks.
+func (b *backupCommand) report(out io.Writer, reader *backup.Reader, lacking []backup.DamagedBlob, began time.Time) error {
 	head, end := reader.Head(), reader.End()
 	kind := "full backup"
 	if head.Since.Sequence > 0 {
@@ -200,10 +206,10 @@ func (b *backupCommand) report(out io.Writer, reader *backup.Reader, began time.
 	}
 	fmt.Fprintf(out, "%s of registry %s as of change %d (%s): %s, %s, in %s\n",
 		kind, head.Store, head.Position.Sequence, head.Created.Format(time.RFC3339), terminal.Counted(end.Lines, "change"), terminal.Amount(end.Blobs, "blob", end.Bytes), terminal.Elapsed(began))
-	for _, damaged := range reader.Damaged() {
+	for _, damaged := range lacking {
 		fmt.Fprintf(b.notes, "damaged: %s (%d bytes): %s\n", damaged.Digest, damaged.Size, damaged.Problem)
 	}
-	if n := len(reader.Damaged()); n > 0 {
+	if n := len(lacking); n > 0 {
 		return fmt.Errorf("%s damaged and not in the backup; verify lists what is damaged", areDamaged(n))
 	}
 	return nil

@@ -230,7 +230,12 @@ func TestDamagedBytesInABackup(t *testing.T) {
 		t.Errorf("restore: got %v, want an error that tells what is missing\n%s", err, notes)
 	}
 	c.want(c.path("restored"))
-	// Healed at home, the next backup has it.
+	// The next one has nothing new, and still lacks it. Seen to fail where only what is new was asked.
+	if out, notes, err := c.run("backup", backup, "--offline", "--root", c.root); err == nil || !strings.Contains(notes, "1 blob is damaged and not in the backup") || !strings.Contains(notes, "--full") {
+		t.Errorf("the next one: got %v, want an error that tells what is still left out\n%s%s", err, out, notes)
+	}
+	// Healed at home, the next backup has it, and lacks nothing. Seen to fail where what an
+	// increment brings stays in the list of what is left out.
 	c.with(c.root, func(reg *registry.Registry) error {
 		_, err := reg.Publish(t.Context(), fileRef("heal"), "alice", registry.Content{Body: strings.NewReader(content), Size: int64(len(content))}, registry.Limits{})
 		return err

@@ -10,12 +10,14 @@
 package folder
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -100,6 +102,10 @@ func (d *Folder) Position() store.Position {
 	return d.head.Position
 }
 
+// Lacking are the blobs that the backup lacks: those that were damaged when it was made, or
+// an increment of it, and that no later increment brought.
+func (d *Folder) Lacking() []backup.DamagedBlob { return d.head.Damaged }
+
 func (d *Folder) Release() error { return d.claim.Release() }
 
 // readHead reads the head of the backup in a directory. One that is not whole
@@ -128,11 +134,13 @@ func (d *Folder) Unpack(ctx context.Context, reader *backup.Reader, count func(s
 		if err := os.RemoveAll(into); err != nil {
 			return fmt.Errorf("removing an unfinished backup: %w", err)
 		}
-		d.head.Damaged = nil
 	case !d.whole || head.Store != d.head.Store || head.Since != d.head.Position:
 		return fmt.Errorf("%w: the server sent changes since %d", store.ErrNotContinued, head.Since.Sequence)
 	}
-	u := &unpacking{fsys: d.fsys, into: into, made: make(map[string]bool)}
+	u := &unpacking{fsys: d.fsys, into: into, made: make(map[string]bool), lacking: make(map[store.Digest]backup.DamagedBlob)}
+	if head.Since != (store.Position{}) {
+		u.lack(d.head.Damaged)
+	}
 	lines, err := u.writeLines(reader)
 	if err != nil {
 		return err
@@ -151,7 +159,10 @@ func (d *Folder) Unpack(ctx context.Context, reader *backup.Reader, count func(s
 	if head.Since != (store.Position{}) {
 		expected = expected.Plus(d.head.Expected)
 	}
-	d.head = folderHead{Head: head, Whole: true, Damaged: slices.Concat(d.head.Damaged, reader.Damaged())}
+	u.lack(reader.Damaged())
+	d.head = folderHead{Head: head, Whole: true, Damaged: slices.SortedFunc(maps.Values(u.lacking), func(a, b backup.DamagedBlob) int {
+		return bytes.Compare(a.Digest[:], b.Digest[:])
+	})}
 	d.head.Since, d.head.Incomplete = store.Position{}, len(d.head.Damaged) > 0
 	d.head.Expected = expected
 	d.head.Head = d.head.Seal()

@@ -19,8 +19,16 @@ type unpacking struct {
 	fsys disk.FS
 	into string
 
-	mu   sync.Mutex
-	made map[string]bool // directories of blobs
+	mu      sync.Mutex
+	made    map[string]bool // directories of blobs
+	lacking map[store.Digest]backup.DamagedBlob
+}
+
+// lack takes note of blobs that the backup lacks, until one of their digest is written.
+func (u *unpacking) lack(blobs []backup.DamagedBlob) {
+	for _, blob := range blobs {
+		u.lacking[blob.Digest] = blob
+	}
 }
 
 // makeDirectories makes the folders that every backup has.
@@ -103,6 +111,7 @@ func (u *unpacking) writeBlob(blob store.Blob, content io.Reader, count func(siz
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	delete(u.lacking, blob.Digest)
 	count(blob.Size)
 	return nil
 }
