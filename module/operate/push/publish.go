@@ -70,7 +70,11 @@ func (p *publishing) End(ctx context.Context) error {
 		return err
 	}
 	request.Header.Set("Content-Type", "text/plain; charset=utf-8")
-	if _, err := p.Answer(request); err != nil {
+	response, err := p.Answer(request)
+	if err == nil {
+		err = expect(response, http.StatusOK)
+	}
+	if err != nil {
 		return fmt.Errorf("the draft is not published: %w", err)
 	}
 	return nil

@@ -78,6 +78,9 @@ func (r *resumed) begin(ctx context.Context) error {
 		return err
 	}
 	response, err := r.Answer(request)
+	if err == nil {
+		err = expect(response, http.StatusCreated)
+	}
 	if err != nil {
 		return err
 	}

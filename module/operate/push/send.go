@@ -31,10 +31,11 @@ type outcome struct {
 	there bool
 }
 
-// errDiffers: the version has a file of that name with other bytes. errNoDrafts: a file that
-// was to go into a draft is published.
+// errDiffers: the version has a file of that name with other bytes. errUntold: nothing tells
+// which bytes it has. errNoDrafts: a file that was to go into a draft is published.
 var (
 	errDiffers  = client.Final("the version has a file of that name, with other bytes; published files do not change")
+	errUntold   = client.Final("the version has a file of that name, and the server tells neither its digest nor its size")
 	errNoDrafts = client.Final("the server has no drafts, and has published this file at once; no other was sent")
 )
 
@@ -129,15 +130,26 @@ func (s *sender) limits(ctx context.Context, place *url.URL) (limits uploadLimit
 	return limits, offered, err
 }
 
-// compare holds that the server has the file. One that tells no digest has at least its size.
+// compare holds that the server has the file of which a HEAD tells. One that tells no digest
+// has at least its size.
 func compare(response *http.Response, digest store.Digest, size int64) error {
-	if got, told := client.DigestOf(response.Header); told && got != digest {
+	got, told := client.DigestOf(response.Header)
+	switch {
+	case told && got != digest, response.ContentLength >= 0 && response.ContentLength != size:
 		return errDiffers
-	}
-	if response.Request.Method == http.MethodHead && response.ContentLength >= 0 && response.ContentLength != size {
-		return errDiffers
+	case !told && response.ContentLength < 0:
+		return errUntold
 	}
 	return nil
+}
+
+// expect holds that an answer has the status that tells of success. What answers everything
+// with 200 has published nothing.
+func expect(response *http.Response, status int) error {
+	if response.StatusCode == status {
+		return nil
+	}
+	return client.Final(fmt.Sprintf("the server answers %d, where a registry answers %d: nothing tells that it did what was asked; check the URL", response.StatusCode, status))
 }
 
 // plain sends a file in one request.
@@ -228,8 +240,14 @@ func (s *sender) draftOf(place *url.URL) *url.URL {
 
 // published judges the answer to the end of an upload.
 func (p *plain) published(response *http.Response) error {
+	if err := expect(response, http.StatusCreated); err != nil {
+		return err
+	}
 	if p.draft && response.Header.Get("X-Publish") != "draft" {
 		return errNoDrafts
 	}
-	return compare(response, p.digest, p.file.size)
+	if got, told := client.DigestOf(response.Header); told && got != p.digest {
+		return errDiffers
+	}
+	return nil
 }
