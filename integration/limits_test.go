@@ -2,7 +2,6 @@ package integration
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"net"
@@ -252,29 +251,4 @@ func TestADrippingUploadIsEnded(t *testing.T) {
 		}
 	}
 	s.put(filePath("alice", "p", "1", "f"), []byte("x"))
-}
-
-func TestAStalledUploadIsEnded(t *testing.T) {
-	t.Parallel()
-	s := startServer(t, "upload_stall_timeout 200ms")
-	body := newSlowBody(t, pattern(1, 100_000))
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	var got answer
-	var err error
-	answered := make(chan struct{})
-	go func() {
-		defer close(answered)
-		got, err = s.tryAt(ctx, s.port, http.MethodPut, filePath("alice", "p", "1", "f"), "alice", body)
-	}()
-	<-answered
-	close(body.goOn)
-	if err != nil || got.status != http.StatusRequestTimeout {
-		t.Errorf("%d %s, %v", got.status, got.text(), err)
-	}
-	s.eventually("nothing is left of it", func() bool {
-		committed, uploads := s.blobs()
-		return len(committed)+len(uploads) == 0
-	})
-	s.put(filePath("alice", "p", "1", "f"), pattern(1, 100_000))
 }

@@ -15,11 +15,6 @@ import (
 	"time"
 )
 
-// inServers is a site with options of its server, such as timeouts.
-func inServers(text, options string) string {
-	return strings.Replace(text, "{\n", "{\n\tservers {\n"+options+"\t}\n", 1)
-}
-
 // dressedSite has everything around the registry that sees responses.
 func (s *server) dressedSite() string {
 	text := strings.Replace(s.site(), "\tgeneric_registry {", "\tlog\n\tencode zstd gzip\n\theader X-Of site\n\tgeneric_registry {", 1)

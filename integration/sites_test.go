@@ -38,6 +38,11 @@ const users = `	@credentials header Authorization Basic*
 
 func basicAuth() string { return fmt.Sprintf(users, passwordHash) }
 
+// inServers is a site with options of its server, such as timeouts.
+func inServers(text, options string) string {
+	return strings.Replace(text, "{\n", "{\n\tservers {\n"+options+"\t}\n", 1)
+}
+
 // site is a Caddyfile with a registry of the given settings.
 func (s *server) site(settings ...string) string {
 	return s.global() + s.siteAt(s.port, s.root, settings...)

@@ -88,12 +88,13 @@ type Handler struct {
 	MaxUserUploads int `json:"max_user_uploads,omitempty"`
 
 	// How long an upload may send nothing before it is ended with 408. Zero, the default,
-	// means the `idle_timeout` of the server, which is one minute unless it is set.
+	// means the `read_idle_timeout` of the server, which is one minute unless it is set.
+	// Another value replaces that of the server, and of Caddy's handler `timeouts`.
 	UploadStallTimeout caddy.Duration `json:"upload_stall_timeout,omitempty"`
 
 	// The bytes per second that an upload must send at least; a slower upload is ended
 	// with 408. The registry compares the rate each time that it has waited for bytes of
-	// the upload for 30 seconds, or for UploadStallTimeout when that is shorter. Zero, the
+	// the upload for UploadStallTimeout, or for 30 seconds when that is not set. Zero, the
 	// default, is 1024 (1 KiB); -1 ends no upload.
 	UploadLeastRate int64 `json:"upload_least_rate,omitempty"`
 

@@ -28,7 +28,7 @@ type Limits struct {
 // bytes are accepted, and everything else that the request said of them. The body ends when
 // it stalls, or comes too slowly.
 func (l Limits) Content(w http.ResponseWriter, r *http.Request, said Declaration) (registry.Content, error) {
-	return l.content(r, l.pace(w, &declaredBody{ReadCloser: r.Body, request: r, length: said.length}), said.digests)
+	return l.content(r, l.pace(w, r, &declaredBody{ReadCloser: r.Body, request: r, length: said.length}), said.digests)
 }
 
 func (l Limits) content(r *http.Request, body io.Reader, wanted digests) (registry.Content, error) {

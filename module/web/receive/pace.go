@@ -6,6 +6,9 @@ import (
 	"net/http"
 	"os"
 	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
 )
 
 const (
@@ -17,7 +20,8 @@ const (
 	RateOff = -1
 
 	// rateWindow is how long the registry waits for bytes of an upload until it compares
-	// how many came with the least rate. A line that is away for a moment is no drip.
+	// how many came with the least rate, unless a stall timeout is set. A line that is away
+	// for a moment is no drip.
 	rateWindow = 30 * time.Second
 )
 
@@ -25,16 +29,30 @@ const (
 var errTooSlow = fmt.Errorf("%w: the upload is below the least rate", os.ErrDeadlineExceeded)
 
 // pace returns the body of an upload, which ends when it stalls, or drips.
-func (l Limits) pace(w http.ResponseWriter, body io.ReadCloser) io.ReadCloser {
+func (l Limits) pace(w http.ResponseWriter, r *http.Request, body io.ReadCloser) io.ReadCloser {
 	window := rateWindow
 	if l.StallTimeout > 0 {
-		body = &impatientBody{body, http.NewResponseController(w), l.StallTimeout}
-		window = min(window, l.StallTimeout)
+		body = l.impatient(w, r, body)
+		window = l.StallTimeout // a line may be away for so long
 	}
 	if l.LeastRate == RateOff {
 		return body
 	}
 	return &pacedBody{ReadCloser: body, least: l.LeastRate, window: window, now: time.Now}
+}
+
+// impatient returns a body that ends when it stalls. Caddy takes no deadline that is later than
+// that of its own timeout, so the timeout is replaced. A server that has none gets one.
+func (l Limits) impatient(w http.ResponseWriter, r *http.Request, body io.ReadCloser) io.ReadCloser {
+	if reader, _ := caddyhttp.IdleTimeoutsFromContext(r.Context()); reader != nil {
+		reader.Override(l.StallTimeout, 0)
+		return body
+	}
+	return &caddyhttp.IdleTimeoutReader{
+		ReadCloser: body, Ctrl: http.NewResponseController(w), Logger: zap.NewNop(),
+		Deadline:      caddyhttp.IdleDeadline{Timeout: l.StallTimeout},
+		DrainDeadline: r.ProtoMajor == 1, ClearBetweenReads: r.ProtoMajor == 2,
+	}
 }
 
 // pacedBody ends an upload that comes too slowly. Only the time counts in which a read
@@ -62,17 +80,4 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 	}
 	b.waited, b.came = 0, 0
 	return n, nil
-}
-
-// impatientBody ends an upload that stalls.
-type impatientBody struct {
-	io.ReadCloser
-	control *http.ResponseController
-	timeout time.Duration
-}
-
-func (b *impatientBody) Read(p []byte) (int, error) {
-	// A connection that takes no deadline keeps the server's own.
-	_ = b.control.SetReadDeadline(time.Now().Add(b.timeout))
-	return b.ReadCloser.Read(p)
 }

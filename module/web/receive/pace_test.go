@@ -3,7 +3,10 @@ package receive
 import (
 	"errors"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
+	"strings"
 	"testing"
 	"time"
 )
@@ -72,5 +75,52 @@ func TestTimeThatTheRegistryTakesIsNotTheClientsFault(t *testing.T) {
 			t.Fatal(err)
 		}
 		clock = clock.Add(time.Minute) // a slow disk
+	}
+}
+
+// TestAPauseWithinTheStallTimeoutIsNoDrip.
+//
+// Seen to fail where the rate is compared every 30 seconds all the same.
+func TestAPauseWithinTheStallTimeoutIsNoDrip(t *testing.T) {
+	var clock time.Time
+	limits := Limits{StallTimeout: 5 * time.Minute, LeastRate: DefaultLeastRate}
+	r := httptest.NewRequest(http.MethodPut, "/", nil)
+	body := limits.pace(httptest.NewRecorder(), r, io.NopCloser(&drip{&clock, 90 * time.Second, 1, 1})).(*pacedBody)
+	body.now = func() time.Time { return clock }
+	if _, err := body.Read(make([]byte, 1)); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestASlowRegistryIsNoStall: over HTTP/2 a deadline ends the body though nobody reads.
+//
+// Seen to fail with a deadline that is left between two reads.
+func TestASlowRegistryIsNoStall(t *testing.T) {
+	const timeout = 100 * time.Millisecond
+	sent, send := io.Pipe()
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body := Limits{StallTimeout: timeout, LeastRate: RateOff}.Paced(w, r)
+		if _, err := io.ReadFull(body, make([]byte, 1)); err != nil {
+			t.Error(err)
+		}
+		<-time.After(4 * timeout) // a slow disk
+		go func() {
+			_, _ = io.WriteString(send, "the rest")
+			_ = send.Close()
+		}()
+		if rest, err := io.ReadAll(body); err != nil || string(rest) != "the rest" {
+			t.Errorf("%q, %v", rest, err)
+		}
+	}))
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	defer server.Close()
+	response, err := server.Client().Post(server.URL, "", io.MultiReader(strings.NewReader("x"), sent))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if response.ProtoMajor != 2 {
+		t.Errorf("over %s", response.Proto)
 	}
 }

@@ -53,4 +53,4 @@ func CheckCoding(r *http.Request) error {
 }
 
 // Paced returns the body of a request, which ends when it stalls, or comes too slowly.
-func (l Limits) Paced(w http.ResponseWriter, r *http.Request) io.Reader { return l.pace(w, r.Body) }
+func (l Limits) Paced(w http.ResponseWriter, r *http.Request) io.Reader { return l.pace(w, r, r.Body) }
