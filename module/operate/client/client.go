@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -16,10 +14,6 @@ import (
 )
 
 const (
-	// Between two tries there is a pause, which doubles up to a bound.
-	firstPause = 200 * time.Millisecond
-	lastPause  = 10 * time.Second
-
 	// answerWait is how long a server may take for an answer once it has the request.
 	answerWait = 5 * time.Minute
 	// expectWait is how long a body waits to be asked for.
@@ -145,62 +139,4 @@ func Status(err error) int {
 		return answer.status
 	}
 	return 0
-}
-
-// Passes tells whether trying again may help after an error.
-func Passes(err error) bool {
-	var last finalError
-	if errors.Is(err, context.Canceled) || errors.As(err, &last) {
-		return false
-	}
-	switch code := Status(err); code {
-	case 0:
-		var dns *net.DNSError
-		return !errors.As(err, &dns) || !dns.IsNotFound
-	case http.StatusRequestTimeout, http.StatusTooManyRequests:
-		return true
-	default:
-		return code >= 500 && code != http.StatusNotImplemented && code != http.StatusInsufficientStorage
-	}
-}
-
-// finalError is an error after which trying again does not help.
-type finalError string
-
-func (e finalError) Error() string { return string(e) }
-
-// Final returns an error after which trying again does not help.
-func Final(text string) error { return finalError(text) }
-
-// ErrLocal says that a file of this machine cannot be read or written, or has changed meanwhile.
-var ErrLocal = Final("on this machine")
-
-// Patiently calls try until it succeeds, until it fails for good, or until the client's
-// patience has passed without progress. The result forward tells whether there was progress.
-func (c *Client) Patiently(ctx context.Context, what string, try func() (forward bool, err error)) error {
-	pause, since := firstPause, time.Now()
-	for {
-		forward, err := try()
-		if err == nil || ctx.Err() != nil || !Passes(err) {
-			return err
-		}
-		if forward {
-			pause, since = firstPause, time.Now()
-		}
-		if time.Since(since) > c.patience {
-			return fmt.Errorf("%w (tried for %s)", err, c.patience)
-		}
-		wait := pause/2 + rand.N(pause) // not all at once
-		var answer *answerError
-		if errors.As(err, &answer) {
-			wait = max(wait, answer.after)
-		}
-		c.Note("%s: %v; trying again", what, err)
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(wait):
-		}
-		pause = min(2*pause, lastPause)
-	}
 }

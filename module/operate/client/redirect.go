@@ -1,7 +1,6 @@
 package client
 
 import (
-	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -18,7 +17,10 @@ func checkRedirect(request *http.Request, via []*http.Request) error {
 		return http.ErrUseLastResponse
 	}
 	if len(via) > maxRedirects {
-		return errors.New("too many redirects")
+		return Final("too many redirects")
+	}
+	if request.URL.Scheme != "http" && request.URL.Scheme != "https" {
+		return Final("the server sends us to " + request.URL.Redacted())
 	}
 	// For each redirect, net/http copies the header of the first request anew.
 	before := via[len(via)-1]

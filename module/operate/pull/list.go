@@ -111,7 +111,7 @@ func readListing(response *http.Response) (files []remote, err error) {
 		return nil, errNoListing
 	}
 	if err := json.NewDecoder(io.LimitReader(response.Body, maxListing)).Decode(&files); err != nil {
-		return nil, fmt.Errorf("reading the listing: %w", err)
+		return nil, readingError(err)
 	}
 	kept := files[:0]
 	for _, file := range files {
@@ -120,6 +120,17 @@ func readListing(response *http.Response) (files []remote, err error) {
 		}
 	}
 	return kept, nil
+}
+
+// readingError says of an error that a listing was cut, or that it is none: only what was cut
+// may come whole the next time.
+func readingError(err error) error {
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	if errors.As(err, &syntax) || errors.As(err, &kind) || errors.Is(err, bufio.ErrTooLong) {
+		return fmt.Errorf("%w: %w", errNoListing, err)
+	}
+	return fmt.Errorf("reading the listing: %w", err)
 }
 
 // listSums reads the names and digests of SHA256SUMS, which tells no sizes.
@@ -135,7 +146,7 @@ func (l *lister) listSums(ctx context.Context) (files []remote, err error) {
 			files = append(files, remote{Name: name, Size: -1, SHA256: sum})
 		}
 		if err := lines.Err(); err != nil {
-			return fmt.Errorf("reading the listing: %w", err)
+			return readingError(err)
 		}
 		return nil
 	})

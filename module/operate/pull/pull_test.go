@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -97,5 +98,27 @@ func TestPullBySums(t *testing.T) {
 	}
 	if got, err := os.ReadFile("x/a"); err != nil || string(got) != "content" {
 		t.Errorf("a is %q, %v", got, err)
+	}
+}
+
+// TestPullDoesNotAskAgainForAMalformedListing, but uses another one.
+// Seen to fail when the error of JSON passes.
+func TestPullDoesNotAskAgainForAMalformedListing(t *testing.T) {
+	s, place := clienttest.NewServer(t)
+	s.Files["a"] = []byte("content")
+	asked := 0
+	s.Before = func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.URL.Path, "/files") {
+			return false
+		}
+		asked++
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(`[{"name": "a", "size": "large"}]`))
+		return true
+	}
+	t.Chdir(t.TempDir())
+	text, err := pull(place)
+	if err == nil || asked != 1 || !strings.Contains(err.Error(), "the answer is no listing") {
+		t.Errorf("the server was asked %d times, error is %v\n%s", asked, err, text)
 	}
 }

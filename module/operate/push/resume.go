@@ -2,7 +2,6 @@ package push
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -86,7 +85,7 @@ func (r *resumed) begin(ctx context.Context) error {
 	}
 	location, err := url.Parse(response.Header.Get("Location"))
 	if err != nil || response.Header.Get("Location") == "" {
-		return errors.New("the server has resumable uploads, but does not say the path of this upload")
+		return client.Final("the server has resumable uploads, but does not say the path of this upload")
 	}
 	upload := r.place.ResolveReference(location)
 	if upload.Host != r.place.Host || upload.Scheme != r.place.Scheme {
