@@ -56,13 +56,14 @@ var ErrLocal = Final("on this machine")
 // Patiently calls try until it succeeds, until it fails for good, or until the client's
 // patience has passed without progress. The result forward tells whether there was progress.
 func (c *Client) Patiently(ctx context.Context, what string, try func() (forward bool, err error)) error {
-	pause, since := firstPause, time.Now()
+	pause := firstPause
+	var since time.Time // the end of the last try that got forward, or of the first one
 	for {
 		forward, err := try()
 		if err == nil || ctx.Err() != nil || !Passes(err) {
 			return err
 		}
-		if forward {
+		if forward || since.IsZero() {
 			pause, since = firstPause, time.Now()
 		}
 		if time.Since(since) > c.patience {

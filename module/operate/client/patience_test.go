@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -80,4 +81,29 @@ func TestWrongAddressesAreNotTriedAgain(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestPatienceBeginsAfterTheFirstTry, because a long transfer that is cut did go forward.
+// Seen to fail when the clock runs during the first try.
+func TestPatienceBeginsAfterTheFirstTry(t *testing.T) {
+	c := newClient(1)
+	defer c.Close()
+	synctest.Test(t, func(t *testing.T) {
+		c.patience = 5 * time.Minute
+		tries := 0
+		if err := c.Patiently(t.Context(), "sending", func() (bool, error) {
+			if tries++; tries > 1 {
+				return false, nil
+			}
+			time.Sleep(time.Hour) // of the test's own clock
+			return false, io.ErrUnexpectedEOF
+		}); err != nil || tries != 2 {
+			t.Errorf("it was tried %d times, and %v; want 2 times and no error", tries, err)
+		}
+		begun, failing := time.Now(), 0
+		err := c.Patiently(t.Context(), "sending", func() (bool, error) { failing++; return false, io.ErrUnexpectedEOF })
+		if err == nil || failing < 10 || time.Since(begun) < c.patience || time.Since(begun) > 2*c.patience {
+			t.Errorf("it was tried %d times in %s, and %v", failing, time.Since(begun), err)
+		}
+	})
 }
