@@ -22,9 +22,10 @@
 // its blocks were written: docs/performance.md has the times. Blocks that are only
 // set aside (fallocate) do not, because their first write changes what they are.
 //
-// Opening goes on with the last pack, after the end of its file: no byte of a block that
-// ever belonged to a blob is written again. After a kill that leaves out what was prepared,
-// at most 1 MiB, and gives its blocks back.
+// Opening goes on with the last pack, after the end of its file and of each blob that has a
+// slot, which a power cut may make durable before the size of the file: no byte of a block
+// that ever belonged to a blob is written again. After a kill that leaves out what was
+// prepared, at most 1 MiB, and gives its blocks back.
 //
 // # How a blob is read
 //

@@ -130,6 +130,9 @@ func (s *Store) load(p *pack, table []byte, readOnly bool) error {
 		return fmt.Errorf("asking for the size of a pack: %w", err)
 	}
 	p.nextBlock = max(0, int((info.Size()-s.layout.table()+blockSize-1)/blockSize))
+	for _, one := range slots { // a slot may be there although the file ends before its blob
+		p.nextBlock = max(p.nextBlock, one.block+blocks(one.length))
+	}
 	if readOnly || len(slots) == 0 || len(p.damaged) > 0 {
 		return nil
 	}
