@@ -160,12 +160,12 @@ func (p *pack) isVacant(first int) bool {
 	return vacant
 }
 
-// isLast tells whether a pack has the highest number. It stays, empty or not, so that the
-// number is not given again.
+// isLast tells whether a pack has the highest number of those that have a durable slot, or a
+// higher one. It stays, empty or not, so that neither the number nor a slot is given again.
 func (s *Store) isLast(p *pack) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return p.number == s.top
+	return p.number >= s.top
 }
 
 // removeEmpty removes a pack that has no blob, and is not being written.

