@@ -97,3 +97,17 @@ func TestNoSlotIsUsedTwiceAfterAPowerCut(t *testing.T) {
 	must(t, fsys.PowerCut())
 	slots.put(t, mustOpen(t, path, disk.OS{}, little))
 }
+
+// TestAPackThatWasRemovedIsNotWritten: it is not the last one any more, and got empty.
+// Seen to fail with a pack that stays the current one, and refuses each blob.
+func TestAPackThatWasRemovedIsNotWritten(t *testing.T) {
+	path := t.TempDir()
+	s := mustOpen(t, path, disk.OS{}, little)
+	only := mustPut(t, s, []byte("only"))
+	must(t, s.PutAt(address{7, 3, newNonce()}.locator(), nil))
+	must(t, s.Delete(only))
+	wantContent(t, s, mustPut(t, s, []byte("next")), []byte("next"))
+	if got := files(t, path); !slices.Equal(got, []string{"0000007", "0000008"}) {
+		t.Errorf("packs are %v", got)
+	}
+}

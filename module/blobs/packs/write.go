@@ -67,9 +67,11 @@ func (s *Store) target(b *blob) (*pack, error) {
 		return s.targetAt(b)
 	}
 	if p := s.current; p != nil && p.hasRoom(b) {
-		return p, s.enter(p)
+		if err := s.enter(p); !errors.Is(err, fs.ErrNotExist) {
+			return p, err
+		}
 	}
-	s.current = nil
+	s.current = nil // it is full, or was removed
 	s.last++
 	p, err := s.begin(s.last)
 	if err == nil {
