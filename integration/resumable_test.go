@@ -119,6 +119,8 @@ func TestUploadInSeveralRequests(t *testing.T) {
 
 // TestRequestsOfUploads that are refused: each leaves the upload as it was, and says in
 // application/problem+json what would be right.
+//
+// Seen to fail with an MD5 and a SHA-512 of a PATCH that nobody compares: the file was published.
 func TestRequestsOfUploads(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, sharedOwner, "max_file_size 2MiB", "resumable {\n\t\t\tmax_append 1MiB\n\t\t}")
@@ -151,6 +153,8 @@ func TestRequestsOfUploads(t *testing.T) {
 		{"more than the length", "PATCH", upload, "alice", 91, []header{partial, uploadOffset(10), incomplete}, 400, "inconsistent-upload-length", uploadOffset(10)},
 		{"more than one request may append", "PATCH", upload, "alice", 1<<20 + 1, []header{partial, uploadOffset(10), incomplete}, 413, "may append", header{}},
 		{"bytes of another digest", "PATCH", upload, "alice", 5, []header{partial, uploadOffset(10), incomplete, {"Content-Digest", "sha-256=:" + base64.StdEncoding.EncodeToString(make([]byte, 32)) + ":"}}, 400, "digest", header{}},
+		{"the last bytes with another MD5", "PATCH", upload, "alice", 90, []header{partial, uploadOffset(10), complete, {"Content-MD5", base64.StdEncoding.EncodeToString(make([]byte, 16))}}, 400, "SHA-256 only", header{}},
+		{"the last bytes with another SHA-512", "PATCH", upload, "alice", 90, []header{partial, uploadOffset(10), complete, {"Content-Digest", "sha-512=:" + base64.StdEncoding.EncodeToString(wide[:]) + ":"}}, 400, "SHA-256 only", header{}},
 		{"another user who may write", "PATCH", upload, "bob", 5, []header{partial, uploadOffset(10), incomplete}, 404, "upload does not exist", header{}},
 		{"the same, asking", "HEAD", upload, "bob", 0, []header{interop}, 404, "", header{}},
 		{"the same, giving up", "DELETE", upload, "bob", 0, nil, 404, "upload does not exist", header{}},
@@ -203,6 +207,38 @@ func TestRequestsOfUploads(t *testing.T) {
 	s.want(http.StatusMethodNotAllowed, http.MethodOptions, there, "alice", nil, interop)
 	s.put(filePath("alice", "app", "1.0", "plain"), []byte("plain"), interop, complete)
 	s.wantBytes(there, []byte("x"))
+}
+
+// TestTheDigestOfTheFileInALaterRequest is compared when the file is complete, and with the one
+// of an earlier request. Seen to fail with requests that go on and whose digests of the file
+// are dropped: each file was published.
+func TestTheDigestOfTheFileInALaterRequest(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	sum := sha256.Sum256([]byte("content"))
+	wrong := header{"X-Checksum-Sha256", strings.Repeat("0", 64)}
+	right := header{"Repr-Digest", "sha-256=:" + base64.StdEncoding.EncodeToString(sum[:]) + ":"}
+	for name, test := range map[string]struct {
+		first, last []header
+		status      int
+	}{
+		"right": {[]header{right}, []header{right}, http.StatusCreated}, "wrong at the end": {nil, []header{wrong}, http.StatusBadRequest},
+		"wrong before": {[]header{wrong}, nil, http.StatusBadRequest}, "differing": {[]header{wrong}, []header{right}, http.StatusBadRequest},
+	} {
+		path := filePath("alice", "app", "1.0", strings.ReplaceAll(name, " ", "-"))
+		upload := s.beginUpload(path)
+		s.want(http.StatusNoContent, http.MethodPatch, upload, "alice", []byte("con"), append(test.first, partial, uploadOffset(0), incomplete)...)
+		got := s.want(test.status, http.MethodPatch, upload, "alice", []byte("tent"), append(test.last, partial, uploadOffset(3), complete)...)
+		if test.status == http.StatusCreated {
+			s.wantFile(path, []byte("content"))
+			s.want(http.StatusBadRequest, http.MethodPatch, upload, "alice", nil, partial, uploadOffset(7), complete, wrong)
+			continue
+		}
+		s.want(http.StatusNotFound, http.MethodGet, path, "alice", nil)
+		if !strings.Contains(got.text(), "digest") {
+			t.Errorf("%s: the refusal is %s", name, got.text())
+		}
+	}
 }
 
 // TestOneRequestIsUpgraded: a whole file in one request hears of its upload while it comes,

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding"
@@ -29,6 +30,8 @@ type Append struct {
 	// Content is the bytes to append. Its SHA256 is that of these bytes: when they have
 	// another, none is appended.
 	Content
+	// Stored is the SHA-256 that the file has, as this request says. Nil when it does not.
+	Stored *store.Digest
 	// Offset is where the client says that they begin.
 	Offset int64
 	// Complete says that the upload ends with them.
@@ -98,16 +101,19 @@ func (r *Registry) goOn(ctx context.Context, u *upload, found Upload, request Ap
 
 // repeats says ErrEnded, unless a request is the last one of the upload once more.
 func repeats(request Append, file store.File) error {
-	if request.Complete && request.Offset+max(request.Size, 0) == file.Size {
+	if request.Complete && request.Offset+max(request.Size, 0) == file.Size && (request.Stored == nil || *request.Stored == file.Digest) {
 		return nil
 	}
 	return store.ErrEnded
 }
 
-// check compares a request with how the upload stands, and learns the length from it.
+// check compares a request with how the upload stands, and learns the file's length and digest.
 func check(session *store.Session, request Append) error {
 	if request.Offset != session.Offset {
 		return &OffsetError{Want: session.Offset, Got: request.Offset}
+	}
+	if request.Stored != nil && session.SHA256 != nil && *request.Stored != *session.SHA256 {
+		return fmt.Errorf("%w: SHA-256 of the file was another one in an earlier request", store.ErrDigest)
 	}
 	lengths := []int64{request.Length}
 	if request.Complete && request.Size >= 0 {
@@ -127,6 +133,7 @@ func check(session *store.Session, request Append) error {
 	if session.Length >= 0 && session.Offset+request.Size > session.Length {
 		return fmt.Errorf("%w: %d bytes, and %d would come", store.ErrLength, session.Length, session.Offset+request.Size)
 	}
+	session.SHA256 = cmp.Or(request.Stored, session.SHA256)
 	return nil
 }
 

@@ -192,7 +192,8 @@ func TestAnUploadIsCutAtRandomOffsets(t *testing.T) {
 
 func TestRequestsThatDoNotGoOn(t *testing.T) {
 	f := newUploadFixture(t)
-	id := f.begin(10)
+	whole := store.Digest(sha256.Sum256([]byte("0123456789")))
+	id := f.beginAs(registry.NewUpload{Length: 10, SHA256: &whole, Age: time.Hour, Most: 1, UserMost: 1})
 	if _, err := f.send(id, 0, []byte("01234"), false); err != nil {
 		t.Fatal(err)
 	}
@@ -222,6 +223,7 @@ func TestRequestsThatDoNotGoOn(t *testing.T) {
 		{"nobody", uploadRef, "", id, request(func(*registry.Append) {}), store.ErrSessionNotFound},
 		{"another file", other, "alice", id, request(func(*registry.Append) {}), store.ErrSessionNotFound},
 		{"another upload", uploadRef, "alice", store.NewSessionID(), request(func(*registry.Append) {}), store.ErrSessionNotFound},
+		{"another digest of the file", uploadRef, "alice", id, request(func(a *registry.Append) { a.Stored = &digest }), store.ErrDigest},
 		{"a digest that the bytes do not have", uploadRef, "alice", id, request(func(a *registry.Append) { a.SHA256 = &digest }), store.ErrDigest},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -165,6 +165,9 @@ func (e *exchange) append(id store.SessionID) error {
 	if err != nil {
 		return err
 	}
+	if sums.Others {
+		return errOtherSums
+	}
 	length, said := integerField(r.Header, fieldLength)
 	if !said {
 		length = -1
@@ -172,7 +175,7 @@ func (e *exchange) append(id store.SessionID) error {
 	return v.Use(func(reg *registry.Registry) error {
 		request := registry.Append{
 			Content: registry.Content{Body: e.body(offset, false), Size: r.ContentLength, SHA256: sums.Body},
-			Offset:  offset, Complete: complete, Length: length,
+			Stored:  sums.Stored, Offset: offset, Complete: complete, Length: length,
 		}
 		return e.receive(reg, request, func(request registry.Append) (registry.Upload, error) {
 			return reg.AppendUpload(r.Context(), v.About, id, v.User(), request, e.Files.LimitsOf(v, false)) // the upload knows whether it is for a draft
