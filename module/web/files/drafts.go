@@ -117,10 +117,11 @@ func (f *Files) publishDraft(w http.ResponseWriter, r *http.Request, v *visit.Vi
 	if _, err := f.asksFor(publishWord, r); err != nil {
 		return err
 	}
-	if err := receive.CheckCoding(r); err != nil {
+	body, err := f.Upload.Verified(w, r)
+	if err != nil {
 		return err
 	}
-	err := v.Use(func(reg *registry.Registry) error {
+	err = v.Use(func(reg *registry.Registry) error {
 		isDraft, err := f.exists(r, v, reg)
 		if err != nil {
 			return err
@@ -132,7 +133,10 @@ func (f *Files) publishDraft(w http.ResponseWriter, r *http.Request, v *visit.Vi
 		if !isDraft {
 			v.Untold()
 		}
-		expected, err := parseSums(transfer.LimitBody(f.Upload.Paced(w, r), maxSums, store.ErrTooLarge))
+		expected, err := parseSums(transfer.LimitBody(body, maxSums, store.ErrTooLarge))
+		if errors.Is(err, store.ErrDigest) {
+			return errors.Join(receive.Mismatch(r.Header), err)
+		}
 		if err != nil {
 			return err
 		}

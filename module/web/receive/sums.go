@@ -52,5 +52,20 @@ func CheckCoding(r *http.Request) error {
 	return checkTrailers(r)
 }
 
+// Verified returns the body of a request that publishes no file. It ends as that of Paced, and
+// fails with ErrDigest at its end when it has another digest than the request names. What
+// CheckCoding refuses and a digest that cannot be read are refusals.
+func (l Limits) Verified(w http.ResponseWriter, r *http.Request) (io.Reader, error) {
+	if err := CheckCoding(r); err != nil {
+		return nil, err
+	}
+	wanted, err := parseDigests(r.Header)
+	if err != nil {
+		return nil, err
+	}
+	all, err := wanted.together()
+	return verify(l.Paced(w, r), all), err
+}
+
 // Paced returns the body of a request, which ends when it stalls, or comes too slowly.
 func (l Limits) Paced(w http.ResponseWriter, r *http.Request) io.Reader { return l.pace(w, r, r.Body) }
