@@ -67,3 +67,31 @@ func TestNoChangesAreGivenUpBeforeItIsKnownWhichHooksThereAre(t *testing.T) {
 		}
 	})
 }
+
+// TestAReceiverThatFailsIsAskedEverMoreSeldom, also by a process that asks for its duty all the
+// time.
+//
+// Seen to fail with runs that are woken each time that the duty was asked for.
+func TestAReceiverThatFailsIsAskedEverMoreSeldom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{T: t, MetadataStore: newHolding(t, nil)}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		d := webhook.New(ctx, w.MetadataStore, always, slog.New(slog.DiscardHandler))
+		// Without AllowPrivate, each try fails before it connects.
+		d.SetHooks([]webhook.Hook{{Owner: "team", URL: "http://127.0.0.1/", MaxAge: webhook.DefaultMaxAge, MaxBehind: webhook.DefaultMaxBehind}})
+		go d.Run(ctx)
+		w.publish("team", "1", "a")
+		time.Sleep(2 * time.Hour)
+		synctest.Wait()
+		recent := d.Hooks()[0].Recent
+		if len(recent) < 2 {
+			t.Fatalf("the deliveries are %+v", recent)
+		}
+		for i, next := range recent[1:] {
+			if waited := next.Time.Sub(recent[i].Time); waited < 2*time.Minute || waited > 6*time.Minute {
+				t.Errorf("after two hours it is asked again after %v, want up to 5 minutes", waited)
+			}
+		}
+	})
+}

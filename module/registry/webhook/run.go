@@ -106,7 +106,9 @@ func (r *run) stop() {
 
 // set has settings count from now on.
 func (r *run) set(hook *scoped) {
-	r.hook.Store(hook)
+	if r.hook.Swap(hook) == hook {
+		return // a receiver that fails is not to be asked sooner
+	}
 	r.client.CloseIdleConnections() // to an address that may no longer be allowed
 	select {
 	case r.wake <- struct{}{}:
