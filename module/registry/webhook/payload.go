@@ -97,10 +97,10 @@ func link(site string, segments ...string) string {
 }
 
 // deliveryID tells a delivery from every other: the same one each time that it is tried, so
-// that a receiver knows one that it has taken already. It is a UUID of version 8 (RFC 9562
-// section 5.8).
-func deliveryID(storeID, hookID string, sequence uint64) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%d", storeID, hookID, sequence))
+// that a receiver knows one that it has taken already. After a restore, numbers of changes come
+// again for other changes, of other times. It is a UUID of version 8 (RFC 9562 section 5.8).
+func deliveryID(storeID, hookID string, change store.Change) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%d\n%d", storeID, hookID, change.Sequence, change.Time.UnixNano()))
 	id := sum[:16]
 	id[6], id[8] = id[6]&0x0f|0x80, id[8]&0x3f|0x80
 	return fmt.Sprintf("%x-%x-%x-%x-%x", id[:4], id[4:6], id[6:8], id[8:10], id[10:])

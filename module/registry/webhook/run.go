@@ -182,7 +182,7 @@ func (r *run) deliver(ctx context.Context, change store.Change) bool {
 // try sends a change once.
 func (r *run) try(ctx context.Context, hook *scoped, action string, change store.Change) (taken bool) {
 	one := Delivery{
-		ID: deliveryID(r.storeID, r.id, change.Sequence), Sequence: change.Sequence, Action: action,
+		ID: deliveryID(r.storeID, r.id, change), Sequence: change.Sequence, Action: action,
 		Owner: change.Owner, Package: change.Package, Version: change.Version, File: change.File, Time: r.now(),
 	}
 	began := time.Now()

@@ -1,6 +1,7 @@
 package webhook_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -521,5 +522,41 @@ func TestAHookThatCannotBegin(t *testing.T) {
 	d.SetHooks([]webhook.Hook{hookTo(r, "team")})
 	if got := d.Hooks(); len(got) != 1 || got[0].Elsewhere || got[0].Fault == "" {
 		t.Errorf("the hooks are %+v", got)
+	}
+}
+
+// TestAfterARestoreNoOtherChangeHasTheIDOfAnEarlierOne, although it has the number. The same
+// change has the same ID.
+//
+// Seen to fail with an ID of the number of the change.
+func TestAfterARestoreNoOtherChangeHasTheIDOfAnEarlierOne(t *testing.T) {
+	r, w := newReceiver(t), newWorld(t)
+	w.SetHooks([]webhook.Hook{hookTo(r, "team")})
+	w.publish("team", "1", "kept")
+	w.publish("team", "1", "lost")
+	w.wants(r, "created team/tool/1/kept", "created team/tool/1/lost")
+	var backup bytes.Buffer
+	if err := w.MetadataStore.(store.Journaled).ReadJournal(t.Context(), 0, 1, &backup); err != nil {
+		t.Fatal(err)
+	}
+	id := w.ID()
+	w.stop()
+	w.place = memory.NewMetadata()
+	if err := w.place.ImportJournal(t.Context(), "", id, &backup, slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	}
+	w.begin()
+	if err := w.MetadataStore.(store.Changes).SaveBookmarks(t.Context(), map[string]store.Bookmark{hookTo(r, "team").ID(): {}}); err != nil {
+		t.Fatal(err)
+	}
+	w.SetHooks([]webhook.Hook{hookTo(r, "team")})
+	w.publish("team", "1", "other")
+	w.wants(r, "created team/tool/1/kept", "created team/tool/1/lost", "created team/tool/1/kept", "created team/tool/1/other")
+	ids := make([]string, 0, len(r.taken))
+	for _, request := range r.taken {
+		ids = append(ids, request.header.Get("X-Gitea-Delivery"))
+	}
+	if ids[2] != ids[0] || ids[3] == ids[1] {
+		t.Errorf("the IDs are %q, want one ID for the change that was restored, and another one for the other change", ids)
 	}
 }
