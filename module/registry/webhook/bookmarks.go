@@ -96,9 +96,16 @@ func (d *Deliverer) save(ctx context.Context) {
 }
 
 // collect notes where all hooks are, and returns after which change they need all, and whether
-// there is something to save.
+// there is something to save. Requires d.setting.
 func (d *Deliverer) collect() (held uint64, moved bool) {
 	held = store.NoHold
+	d.mu.Lock()
+	for id, bookmark := range d.bookmarks {
+		if d.hooks[id] != nil && d.runs[id] == nil {
+			held = min(held, bookmark.After) // it has not begun yet
+		}
+	}
+	d.mu.Unlock()
 	for _, r := range d.all() {
 		d.mu.Lock()
 		before, known := d.bookmarks[r.id]
@@ -119,7 +126,7 @@ func (d *Deliverer) collect() (held uint64, moved bool) {
 func (d *Deliverer) store(ctx context.Context) error {
 	d.mu.Lock()
 	maps.DeleteFunc(d.bookmarks, func(id string, bookmark store.Bookmark) bool {
-		return d.runs[id] == nil && time.Since(bookmark.Saved) > forgetAfter
+		return d.hooks[id] == nil && time.Since(bookmark.Saved) > forgetAfter
 	})
 	bookmarks := maps.Clone(d.bookmarks)
 	d.mu.Unlock()
