@@ -174,10 +174,6 @@ type Snapshot interface {
 
 // Shared is implemented by a MetadataStore that several processes may have open at once.
 type Shared interface {
-	// BindBlobs ties the metadata to the blob store of an ID, for ever. ErrMismatch when it
-	// is tied to another: to a process with other blobs every file would be missing.
-	BindBlobs(ctx context.Context, blobsID string) error
-
 	// Position asks how many changes there were. Condition may not know yet of the last ones
 	// that other processes made.
 	Position(ctx context.Context) (Position, error)

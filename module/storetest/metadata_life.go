@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/binding"
 )
 
 func reopened(f *metadataFixture) {
@@ -67,8 +68,8 @@ func closedStore(f *metadataFixture) {
 		"SaveScrub":     f.SaveScrub(ctx, store.Scrub{Started: epoch}),
 	}
 	errs["Admit"] = f.Admit(ctx)
-	if shared, ok := f.MetadataStore.(store.Shared); ok {
-		errs["BindBlobs"] = shared.BindBlobs(ctx, "blobs")
+	if knowing, ok := f.MetadataStore.(binding.Metadata); ok {
+		errs["BindBlobs"] = knowing.BindBlobs(ctx, "blobs")
 	}
 	_, _, errs["Publish"] = f.Publish(ctx, p)
 	_, errs["Lookup"] = f.Lookup(ctx, ref("a", "p", "1", "f"))

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/binding"
 )
 
 // Shared runs what registries promise that have the same two stores open.
@@ -72,7 +73,7 @@ func bindBoth(metadata store.MetadataStore, blobs store.BlobStore) error {
 	if err != nil {
 		return err
 	}
-	return metadata.(store.Shared).BindBlobs(context.Background(), id)
+	return metadata.(binding.Metadata).BindBlobs(context.Background(), id)
 }
 
 // sharedOpening has a place of its own: that of the fixture is bound. What is a state, such as

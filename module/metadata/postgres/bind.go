@@ -6,9 +6,10 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/postgres/database"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/binding"
 )
 
-// BindBlobs implements store.Shared.
+// BindBlobs implements binding.Metadata.
 func (s *Store) BindBlobs(ctx context.Context, blobsID string) error {
 	var bound string
 	err := s.db.WriteRow(ctx, &bound, `UPDATE {s}.store SET blobs = COALESCE(blobs, $1) RETURNING blobs`, blobsID)
@@ -34,6 +35,7 @@ func (s *Store) Position(ctx context.Context) (store.Position, error) {
 func (s *Store) Reconnected() <-chan struct{} { return s.db.Reconnected() }
 
 var (
-	_ store.Shared  = (*Store)(nil)
-	_ store.Checked = (*Store)(nil)
+	_ store.Shared     = (*Store)(nil)
+	_ binding.Metadata = (*Store)(nil)
+	_ store.Checked    = (*Store)(nil)
 )
