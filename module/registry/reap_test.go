@@ -124,13 +124,16 @@ func TestManualDoesNothingByItself(t *testing.T) {
 type recoveringStores struct {
 	stubbornStores
 	recovered []store.Locator
+	lasts     bool // Delete fails each time
 }
 
 func (s *recoveringStores) Recovered() []store.Locator { return s.recovered }
 
-// Delete fails once.
+// Delete fails once, or each time.
 func (s *recoveringStores) Delete(ctx context.Context, locator store.Locator) error {
-	defer func() { s.stubborn = "" }()
+	if !s.lasts {
+		defer func() { s.stubborn = "" }()
+	}
 	return s.stubbornStores.Delete(ctx, locator)
 }
 
@@ -153,6 +156,8 @@ func TestWhatACrashBroughtBack(t *testing.T) {
 		{"one that cannot be deleted at first", []store.Locator{"a", "b"}, "a", nil, 2},
 		{"very much", many, "", nil, 0},
 		{"some, and metadata that is older than the blobs", []store.Locator{"a"}, "", store.ErrBehind, 0},
+		{"some, and nobody knows whether the metadata is older", []store.Locator{"a"}, "", errors.New("the disk does not give the position"), 0},
+		{"some, and no room to keep the position", []store.Locator{"a"}, "", store.ErrNoSpace, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -171,6 +176,22 @@ func TestWhatACrashBroughtBack(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestWhatACrashBroughtBackKeepsNoOther from being deleted.
+// Seen to fail with a reaper that ends at the first error.
+func TestWhatACrashBroughtBackKeepsNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &recoveringStores{stubbornStores: stubbornStores{condemned: []store.Locator{"c"}, stubborn: "a"}, recovered: []store.Locator{"a"}, lasts: true}
+		r := New(s, s, Options{})
+		synctest.Wait()
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+		if got := s.deleted; !slices.Contains(got, "c") {
+			t.Errorf("deleted %v, want c", got)
+		}
+	})
 }
 
 // remoteStores keep what is condemned for a while, and delete in one request.

@@ -36,26 +36,28 @@ func (r *Remover) Reap(ctx context.Context) (removed int, err error) {
 	case <-ctx.Done():
 		return 0, ctx.Err()
 	}
-	if removed, err = r.reapRecovered(ctx); err != nil {
-		return removed, err
-	}
+	removed, recoveredErr := r.reapRecovered(ctx) // which does not keep the others
 	for {
 		n, err := r.reapBatch(ctx)
 		removed += n
 		if n == 0 || err != nil {
-			return removed, err
+			return removed, errors.Join(recoveredErr, err)
 		}
 	}
 }
 
 // reapRecovered deletes what the blob store wrote again, when it was opened, and nothing
-// names. More than a crash leaves is left to the sweep, which is careful.
+// names, unless the metadata may be older than the blobs. More than a crash leaves is left to
+// the sweep, which is careful.
 func (r *Remover) reapRecovered(ctx context.Context) (removed int, err error) {
 	recovered := r.recovered.Load()
 	if recovered == nil || !r.hold.begin() {
 		return 0, nil
 	}
 	defer r.hold.end()
+	if err := r.KeepPosition(ctx, false); err != nil && !errors.Is(err, store.ErrNoSpace) {
+		return 0, err
+	}
 	unnamed, err := r.unnamed(ctx, *recovered)
 	if err != nil {
 		return 0, fmt.Errorf("looking for unnamed blobs: %w", err)
