@@ -26,9 +26,10 @@ when two files have the same name (upper and lower case are the same), or when a
 not allowed.
 
 The command skips a file that the version contains already with the same bytes, and fails
-when the published file has other bytes. The server compares each file with its SHA-256.
-Where the server has resumable uploads, large files are sent in pieces. These uploads go on
-where they were cut, and pass proxies that limit the size of a request.
+when the published file has other bytes. When the server does not tell the SHA-256 of a
+published file, the command reads that file. The server compares each file that is sent with
+its SHA-256. Where the server has resumable uploads, large files are sent in pieces. These
+uploads go on where they were cut, and pass proxies that limit the size of a request.
 
 With --draft, the files go into a draft, which only writers of the package see. With
 --publish, the command then publishes the draft: all files become visible together, when the

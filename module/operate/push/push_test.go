@@ -42,9 +42,11 @@ func TestPushToAServerThatOnlyHasTheAPI(t *testing.T) {
 	if string(s.Files["c"]) != "dist/b/c" && string(s.Files["c"]) != "b/c" || !bytes.Equal(s.Files["large"], large) || len(s.Files["empty"]) != 0 {
 		t.Errorf("the server has other bytes: %q", s.Files["c"])
 	}
-	s.Files["a"] = []byte("another one")
-	if text, err = push("dist", place); err == nil || !strings.Contains(err.Error(), "a: the version has a file of that name, with other bytes") {
-		t.Errorf("a file that differs: %v\n%s", err, text)
+	for _, other := range []string{"another one", "other!"} { // of another size, and of the same
+		s.Files["a"] = []byte(other)
+		if text, err = push("dist", place); err == nil || !strings.Contains(err.Error(), "a: the version has a file of that name, with other bytes") {
+			t.Errorf("a file that differs: %v\n%s", err, text)
+		}
 	}
 }
 

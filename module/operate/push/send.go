@@ -2,6 +2,7 @@ package push
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -22,6 +23,7 @@ type sender struct {
 	version client.VersionURL
 	draft   bool
 	meter   *terminal.Meter
+	listing listing
 }
 
 // outcome is what became of a file.
@@ -31,13 +33,8 @@ type outcome struct {
 	there bool
 }
 
-// errDiffers: the version has a file of that name with other bytes. errUntold: nothing tells
-// which bytes it has. errNoDrafts: a file that was to go into a draft is published.
-var (
-	errDiffers  = client.Final("the version has a file of that name, with other bytes; published files do not change")
-	errUntold   = client.Final("the version has a file of that name, and the server tells neither its digest nor its size")
-	errNoDrafts = client.Final("the server has no drafts, and has published this file at once; no other was sent")
-)
+// errNoDrafts: a file that was to go into a draft is published.
+var errNoDrafts = client.Final("the server has no drafts, and has published this file at once; no other was sent")
 
 // send publishes one file, unless the version has it already.
 func (s *sender) send(ctx context.Context, file local) (sent outcome, err error) {
@@ -67,9 +64,12 @@ func (s *sender) send(ctx context.Context, file local) (sent outcome, err error)
 	}
 	way := plain{s, opened, file, place, sent.digest, exists}
 	if exists {
-		if compare(existing, sent.digest, file.size) == nil {
+		switch err := way.compare(ctx, existing); {
+		case err == nil:
 			sent.there = true
 			return sent, nil
+		case !errors.Is(err, errDiffers) && !errors.Is(err, errUntold):
+			return sent, err
 		}
 		return sent, way.send(ctx)
 	}
@@ -77,37 +77,6 @@ func (s *sender) send(ctx context.Context, file local) (sent outcome, err error)
 		return sent, (&resumed{plain: way, limits: limits}).send(ctx)
 	}
 	return sent, way.send(ctx)
-}
-
-// head asks what the server has of a file, until it answers. Nil when there is no such file.
-func (s *sender) head(ctx context.Context, place *url.URL) (response *http.Response, err error) {
-	err = s.Patiently(ctx, "asking for "+place.Path, func() (bool, error) {
-		response, err = s.ask(ctx, place)
-		return false, err
-	})
-	return response, err
-}
-
-// ask asks what the server has of a file. Nil when there is no such file: one of another
-// version, for which the name of this one stands, such as latest, is none.
-func (s *sender) ask(ctx context.Context, place *url.URL) (*http.Response, error) {
-	request, err := s.Request(ctx, http.MethodHead, place, nil)
-	if err != nil {
-		return nil, err
-	}
-	response, err := s.Answer(request)
-	switch {
-	case client.Status(err) == http.StatusNotFound:
-		return nil, nil
-	case err != nil:
-		return nil, err
-	}
-	if location := response.Header.Get("Content-Location"); location != "" {
-		if exact, err := place.Parse(location); err == nil && exact.EscapedPath() != place.EscapedPath() {
-			return nil, nil
-		}
-	}
-	return response, nil
 }
 
 // limits asks whether the server offers resumable uploads, and of what size.
@@ -128,19 +97,6 @@ func (s *sender) limits(ctx context.Context, place *url.URL) (limits uploadLimit
 		return false, nil
 	})
 	return limits, offered, err
-}
-
-// compare holds that the server has the file of which a HEAD tells. One that tells no digest
-// has at least its size.
-func compare(response *http.Response, digest store.Digest, size int64) error {
-	got, told := client.DigestOf(response.Header)
-	switch {
-	case told && got != digest, response.ContentLength >= 0 && response.ContentLength != size:
-		return errDiffers
-	case !told && response.ContentLength < 0:
-		return errUntold
-	}
-	return nil
 }
 
 // expect holds that an answer has the status that tells of success. What answers everything
@@ -185,7 +141,7 @@ func (p *plain) arrived(ctx context.Context) (bool, error) {
 	if response == nil || err != nil {
 		return false, err
 	}
-	return true, compare(response, p.digest, p.file.size)
+	return true, p.same(ctx, response)
 }
 
 func (p *plain) put(ctx context.Context) error {
