@@ -2,6 +2,7 @@ package push
 
 import (
 	"bytes"
+	"errors"
 	"net/http"
 	"os"
 	"strings"
@@ -97,6 +98,27 @@ func TestPushGoesOnAfterFaults(t *testing.T) {
 				t.Errorf("%d were published, %v\n%s", s.Puts, err, text)
 			}
 		})
+	}
+}
+
+// TestPushNoFileThatIsBeingWritten: a part of it would be published for good.
+// Seen to fail when only a file that has become shorter is noticed.
+func TestPushNoFileThatIsBeingWritten(t *testing.T) {
+	for name, content := range map[string]string{"longer": "a, and more", "shorter": ""} {
+		s, place := clienttest.NewServer(t)
+		t.Chdir(newFolder(t, "a"))
+		var once sync.Once
+		s.Before = func(http.ResponseWriter, *http.Request) bool {
+			once.Do(func() {
+				if err := os.WriteFile("a", []byte(content), 0o600); err != nil {
+					t.Error(err)
+				}
+			})
+			return false
+		}
+		if text, err := push("a", place); !errors.Is(err, client.ErrLocal) || s.Puts != 0 {
+			t.Errorf("a file has become %s: %v, %d were published, want none\n%s", name, err, s.Puts, text)
+		}
 	}
 }
 
