@@ -215,8 +215,12 @@ func (c *copyCommand) finish(ctx context.Context, copied *moving.Copy, from movi
 	if err != nil {
 		return directory.OrPermission(err)
 	}
-	_, err = fmt.Fprintf(c.out, "copied registry %s as of change %d: %s, %s, %s; source and target are equal\nthe source had to be stopped for %s\n",
-		pass.Store, pass.Position.Sequence, terminal.Counted(sums.Versions, "version"), terminal.Amount(sums.Files, "file", sums.Bytes), terminal.Counted(sums.Tokens, "token"), terminal.Elapsed(began))
+	lacks := ""
+	if n := len(pass.Lacking); n > 0 {
+		lacks = fmt.Sprintf(", but %s damaged in the source and missing in the target: publish the same content there again", areDamaged(n))
+	}
+	_, err = fmt.Fprintf(c.out, "copied registry %s as of change %d: %s, %s, %s; source and target are equal%s\nthe source had to be stopped for %s\n",
+		pass.Store, pass.Position.Sequence, terminal.Counted(sums.Versions, "version"), terminal.Amount(sums.Files, "file", sums.Bytes), terminal.Counted(sums.Tokens, "token"), lacks, terminal.Elapsed(began))
 	return err
 }
 

@@ -268,7 +268,7 @@ func storeBytes(ctx context.Context, blobs store.BlobStore, blob store.Blob, con
 }
 
 // Check opens the new stores, which makes the database out of the journal, and looks
-// for the bytes of every blob.
+// for the bytes of every blob. What is missing is damage that the new metadata knows.
 func (r *restoring) Check(ctx context.Context) (summary RestoreSummary, err error) {
 	summary = RestoreSummary{Store: r.head.Store, Position: r.head.Position, Created: r.head.Created}
 	metadata, err := r.target.Metadata.OpenMetadata(ctx, r.target.Root, r.target.Log)
@@ -314,6 +314,10 @@ func (r *restoring) Check(ctx context.Context) (summary RestoreSummary, err erro
 			return fmt.Errorf("%w: no backup has the bytes of %s", store.ErrDamaged, blob.Digest)
 		}
 		summary.Missing = append(summary.Missing, missing)
+		// Health tells it from the beginning, and not when somebody wants the bytes.
+		if _, err := metadata.MarkDamage(ctx, blob, store.DamageMissing); err != nil {
+			return fmt.Errorf("taking note of the missing bytes: %w", err)
+		}
 		return nil
 	})
 	return summary, err
