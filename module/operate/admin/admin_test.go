@@ -125,6 +125,24 @@ func TestAdminRefusesBackupsBeforeTheyBegin(t *testing.T) {
 }
 
 // TestAdminCutsAFailedBackup: with what it had to say before.
+// TestARegistryThatIsNotOpenIsUnavailable, so that a command asks again. Seen
+// to fail where the refusal had no code.
+func TestARegistryThatIsNotOpenIsUnavailable(t *testing.T) {
+	a := newAdminTest(t)
+	faulty := memory.NewBackend()
+	faulty.Fail(store.ErrNoSpace)
+	pooltest.Start(t, "/srv/full", faulty)
+	query := url.Values{"root": {"/srv/full"}, ParameterDigest: {store.Digest{}.String()}}
+	status, _, body, err := a.ask(http.MethodGet, BlobPath, query)
+	var refused Refused
+	if err == nil {
+		err = json.Unmarshal(body, &refused)
+	}
+	if err != nil || status != http.StatusServiceUnavailable || refused.Code != CodeUnavailable {
+		t.Errorf("got %d, %s (%v), want 503 with the code %s", status, body, err, CodeUnavailable)
+	}
+}
+
 func TestAdminCutsAFailedBackup(t *testing.T) {
 	a := newAdminTest(t)
 	a.publish("sound", strings.Repeat("sound", 500_000))

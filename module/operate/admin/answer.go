@@ -23,7 +23,7 @@ func withRegistry(r *http.Request, do func(pool.Opened) error) error {
 	case errors.Is(err, pool.ErrNoRegistry):
 		return refuse(http.StatusNotFound, err)
 	case errors.As(err, &closed):
-		return refuse(http.StatusServiceUnavailable, err)
+		return &refusal{http.StatusServiceUnavailable, Refused{Text: err.Error(), Code: CodeUnavailable}}
 	}
 	return err
 }
@@ -42,7 +42,7 @@ func storeError(err error) error {
 		{store.ErrNotContinued, http.StatusConflict, CodeNotContinued},
 		{store.ErrBlobNotFound, http.StatusNotFound, CodeNoBlob},
 		{store.ErrDamaged, http.StatusInternalServerError, CodeDamaged},
-		{store.ErrUnavailable, http.StatusServiceUnavailable, "unavailable"},
+		{store.ErrUnavailable, http.StatusServiceUnavailable, CodeUnavailable},
 	} {
 		if errors.Is(err, known.err) {
 			return &refusal{known.status, Refused{Text: err.Error(), Code: known.code}}
@@ -51,12 +51,13 @@ func storeError(err error) error {
 	return refuse(http.StatusInternalServerError, err)
 }
 
-// Codes of errors that commands tell apart: store.ErrNotContinued, store.ErrBlobNotFound and
-// store.ErrDamaged.
+// Codes of errors that commands tell apart: store.ErrNotContinued, store.ErrBlobNotFound,
+// store.ErrDamaged and store.ErrUnavailable.
 const (
 	CodeNotContinued = "not_continued"
 	CodeNoBlob       = "blob_not_found"
 	CodeDamaged      = "damaged"
+	CodeUnavailable  = "unavailable"
 )
 
 // refusal is an error that the admin endpoint answers.

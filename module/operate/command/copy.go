@@ -248,12 +248,27 @@ func (r remoteSource) Open(ctx context.Context, digest store.Digest) (io.ReadClo
 	var refused *admin.Refused
 	if errors.As(err, &refused) {
 		known := map[string]error{admin.CodeNoBlob: store.ErrBlobNotFound, admin.CodeDamaged: store.ErrDamaged}[refused.Code]
+		if refused.Code == admin.CodeUnavailable {
+			known = fmt.Errorf("%w: the source says: %w", store.ErrUnavailable, err)
+		}
 		return nil, cmp.Or(known, err)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return response.Body, nil
+	return answered{response.Body}, nil
+}
+
+// answered is content that a server sends. The server cuts it where its store cannot be read,
+// which may pass.
+type answered struct{ io.ReadCloser }
+
+func (a answered) Read(p []byte) (int, error) {
+	n, err := a.ReadCloser.Read(p)
+	if err != nil && err != io.EOF {
+		err = fmt.Errorf("%w: the source cut its answer: %w", store.ErrUnavailable, err)
+	}
+	return n, err
 }
 
 // isNotContinued tells whether there are no changes since a position.

@@ -18,7 +18,8 @@ type Source interface {
 	Lines(ctx context.Context, since store.Position) (io.ReadCloser, error)
 
 	// Open opens the bytes of a digest. ErrBlobNotFound when no file has it any more,
-	// ErrDamaged when the bytes are not there. Several goroutines may call it at once.
+	// ErrDamaged when the bytes are not there, ErrUnavailable, of its Read too, when they may be
+	// there later. Several goroutines may call it at once.
 	Open(ctx context.Context, digest store.Digest) (io.ReadCloser, error)
 }
 
