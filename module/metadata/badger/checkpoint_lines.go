@@ -2,6 +2,7 @@ package badger
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -70,18 +71,27 @@ func (t *teller) next(ctx context.Context, r reader) (done bool, err error) {
 	return true, nil
 }
 
-// filesOf begins to read files, of one version after the other: an iterator for each
-// costs more than reading it.
-func filesOf(r reader) *badger.Iterator {
+// withFiles has files read, of one version after the other: an iterator for each costs more
+// than reading it. Its errors are those of scan.
+func withFiles(r reader, read func(*badger.Iterator) error) error {
 	options := badger.DefaultIteratorOptions
 	options.Prefix = []byte(filePrefix)
 	options.PrefetchValues = false
-	return r.txn.NewIterator(options)
+	var ended error
+	err := r.db.touch(func() error {
+		files := r.txn.NewIterator(options)
+		defer files.Close()
+		ended = read(files)
+		return nil
+	})
+	return cmp.Or(ended, err)
 }
 
 func (t *teller) versions(ctx context.Context, r reader) error {
-	files := filesOf(r)
-	defer files.Close()
+	return withFiles(r, func(files *badger.Iterator) error { return t.versionsWith(ctx, r, files) })
+}
+
+func (t *teller) versionsWith(ctx context.Context, r reader, files *badger.Iterator) error {
 	tombs := graveCursor{reader: r, prefix: tombPrefix}
 	return r.scan([]byte(versionPrefix), t.version, func(key, value []byte) error {
 		var version versionRecord
@@ -178,14 +188,14 @@ func (t *teller) tokens(ctx context.Context, r reader) error {
 
 // graves tells nothing: a checkpoint has no deleted versions. Their files are counted.
 func (t *teller) graves(ctx context.Context, r reader) error {
-	files := filesOf(r)
-	defer files.Close()
-	return r.scan([]byte(gravePrefix), nil, func(key, _ []byte) error {
-		id, err := keyID(gravePrefix, key)
-		if err != nil {
-			return err
-		}
-		return t.countFiles(ctx, files, id)
+	return withFiles(r, func(files *badger.Iterator) error {
+		return r.scan([]byte(gravePrefix), nil, func(key, _ []byte) error {
+			id, err := keyID(gravePrefix, key)
+			if err != nil {
+				return err
+			}
+			return t.countFiles(ctx, files, id)
+		})
 	})
 }
 

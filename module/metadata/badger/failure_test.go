@@ -15,7 +15,9 @@ import (
 
 // TestAMemtableThatCannotBeMade fails the rotation of memtables in Badger itself, which
 // leaves it with a nil pointer for all who read. Whoever reads, changes, reaps or has a
-// snapshot then gets an answer, the process lives, and the store heals itself.
+// snapshot then gets an answer, the process lives, and the store heals itself. An export that
+// began before ends.
+// Seen to fail with an export that begins to read files outside touch.
 func TestAMemtableThatCannotBeMade(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "metadata")
 	s, err := openTuned(path, discard, disk.OS{}, func(p *home) { p.retry, p.delay = time.Millisecond, 0 })
@@ -35,6 +37,20 @@ func TestAMemtableThatCannotBeMade(t *testing.T) {
 	}
 	defer kept.Close()
 	before := s.database()
+	begun, failed, exported := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	go func() {
+		_, err := s.Export(t.Context(), heldWriter(sync.OnceFunc(func() {
+			close(begun)
+			<-failed
+		})))
+		exported <- err
+	}()
+	<-begun
+	// The failed database stays open, and the snapshot of the export, while the disk takes no writes.
+	inTheWay := filepath.Join(path, probeFile+".new", "in the way") // the probe removes the directory once it is empty
+	if err := os.MkdirAll(inTheWay, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	blockNextMemtable(t, s)
 	for i := 0; !before.hasFailed(); i++ {
 		err := s.submit(t.Context(), 1, func(b *batch) error {
@@ -45,6 +61,7 @@ func TestAMemtableThatCannotBeMade(t *testing.T) {
 			t.Fatalf("the memtable is not full, %v", err)
 		}
 	}
+	close(failed)
 	var all sync.WaitGroup
 	for name, use := range map[string]func() error{
 		"a read":     func() error { _, err := s.Lookup(t.Context(), numberedRef("o", 1<<30)); return err },
@@ -62,6 +79,12 @@ func TestAMemtableThatCannotBeMade(t *testing.T) {
 		})
 	}
 	all.Wait()
+	if err := <-exported; !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("the export says %v, want %v", err, store.ErrUnavailable)
+	}
+	if err := os.Remove(inTheWay); err != nil {
+		t.Fatal(err)
+	}
 	if err := before.touch(func() error { t.Error("the failed database is touched"); return nil }); !errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("touching the failed database says %v", err)
 	}
@@ -78,6 +101,14 @@ func TestAMemtableThatCannotBeMade(t *testing.T) {
 	if aside, err := filepath.Glob(filepath.Join(path, "damaged-*")); err != nil || len(aside) > 0 {
 		t.Errorf("a database that only failed was put aside: %v, %v", aside, err)
 	}
+}
+
+// heldWriter is called before each write.
+type heldWriter func()
+
+func (w heldWriter) Write(p []byte) (int, error) {
+	w()
+	return len(p), nil
 }
 
 // blockNextMemtable puts a directory where the logs of the next memtables would be.
