@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/compactions"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -96,11 +97,11 @@ func (s *Store) checkCompaction() error {
 // awaitCompactions waits for compactions in progress, as long as they show that they are, up
 // to a limit. errSlow.
 func (s *Store) awaitCompactions() (all bool, err error) {
-	var last [2]int64
+	var last compactions.Count
 	began, wait := time.Now(), s.compactions.wait(s.home)
 	since := began
 	err = poll(context.Background(), func() (bool, error) {
-		var at [2]int64
+		var at compactions.Count
 		var err error
 		if all, at, err = s.opened.ledger.Accounted(); err != nil || all {
 			return all, err

@@ -63,7 +63,7 @@ func planned(t *testing.T, s *Store) int64 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return at[0]
+	return at.Planned
 }
 
 // flatten compacts, and holds that something was.

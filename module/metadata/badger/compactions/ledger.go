@@ -24,16 +24,19 @@ import (
 // Everything but Begin and WriteChecked may run concurrently.
 type Ledger struct {
 	path    string                // of the database
-	planned atomic.Int64          // tables that compactions were about to make
 	failure atomic.Pointer[error] // of the first compaction that failed
 
-	mu     sync.Mutex
+	mu      sync.Mutex
+	planned int64         // tables that compactions were about to make
+	running map[any]int64 // those of compactions in progress, by their compactors
+
 	info   fs.FileInfo // nil before there is a manifest
 	offset int64       // how far it was read
 	sum    hash.Hash   // of what was read
 	made   int64       // tables of compactions, by the manifest
+	ended  int64       // compactions, by the manifest
 
-	open     bool  // a compaction ended and is not accounted for
+	settled  int64 // of those that ended, the first so many are accounted for
 	accepted int64 // the difference when the records were last compared: no loss
 	unknown  bool  // only comparing them tells whether any is lost
 
@@ -41,15 +44,19 @@ type Ledger struct {
 }
 
 // What Badger logs for each table before a compaction makes it (compactor, records in the
-// table, records left out, time), and when a compaction failed (compactor, error, what
-// it was of).
+// table, records left out, time), when a compaction is over, with its tables in the manifest
+// (compactor, level), and when one failed (compactor, error, what it was of). A compactor has
+// one compaction at a time, whose parts have its number.
 const (
 	tableMessage  = "[%d] LOG Compact. Added %d keys. Skipped %d keys. Iteration took: %v"
+	doneMessage   = "[Compactor: %d] Compaction for level: %d DONE"
 	failedMessage = "[Compactor: %d] LOG Compact FAILED with error: %+v: %+v"
 )
 
 // New is the ledger of the database in a directory, which is not open yet.
-func New(path string) *Ledger { return &Ledger{path: path, sum: sha256.New()} }
+func New(path string) *Ledger {
+	return &Ledger{path: path, sum: sha256.New(), running: make(map[any]int64)}
+}
 
 // Begin reads the manifest of a database that is not open yet, if there is one, and
 // what is known of it. Logs is how many memtables are in logs.
@@ -57,22 +64,41 @@ func (l *Ledger) Begin(logs int) error {
 	if err := l.read(); err != nil {
 		return err
 	}
-	l.made, l.open = 0, false
+	l.made, l.settled = 0, l.ended
 	l.unknown = !l.wasChecked(logs)
 	return nil
 }
 
 // Hear takes a message of Badger's log.
 func (l *Ledger) Hear(format string, args []any) {
-	switch {
-	case format == tableMessage && len(args) > 1:
+	if len(args) < 2 {
+		return
+	}
+	switch format {
+	case tableMessage:
 		if records, ok := args[1].(uint64); ok && records > 0 {
-			l.planned.Add(1)
+			l.plan(args[0])
 		}
-	case format == failedMessage && len(args) > 1:
+	case doneMessage:
+		l.end(args[0])
+	case failedMessage:
+		l.end(args[0])
 		failure := fmt.Errorf("a compaction failed: %v", args[1])
 		l.failure.CompareAndSwap(nil, &failure)
 	}
+}
+
+func (l *Ledger) plan(compactor any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.planned++
+	l.running[compactor]++
+}
+
+func (l *Ledger) end(compactor any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.running, compactor)
 }
 
 // Failure is why a compaction failed, nil when none did. Badger goes on after it, with
@@ -86,33 +112,42 @@ func (l *Ledger) Failure() error {
 	return nil
 }
 
+// Count is what was counted at one moment.
+type Count struct {
+	Planned int64 // tables that compactions were about to make
+	lacking int64 // those that compactions which are over have not made
+	ended   int64 // compactions
+}
+
 // Accounted tells whether every compaction that ended is accounted for, and where the
-// count stands: it moves while one is in progress. The manifest is read before the
-// tables planned are counted, so that there are never more made.
-func (l *Ledger) Accounted() (all bool, at [2]int64, err error) {
+// count stands: it moves while one is in progress. Badger's messages wait meanwhile, so that
+// there are never more tables made than planned.
+func (l *Ledger) Accounted() (all bool, at Count, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.account()
 }
 
 // account is Accounted. Requires l.mu.
-func (l *Ledger) account() (all bool, at [2]int64, err error) {
+func (l *Ledger) account() (all bool, at Count, err error) {
 	if err := l.read(); err != nil {
 		return false, at, err
 	}
-	planned := l.planned.Load()
-	if planned-l.made == l.accepted {
-		l.open = false
+	if l.planned-l.made == l.accepted {
+		l.settled = l.ended
 	}
-	return !l.open && !l.unknown, [2]int64{planned, l.made}, nil
+	at = Count{Planned: l.planned, lacking: l.planned - l.made, ended: l.ended}
+	for _, tables := range l.running {
+		at.lacking -= tables // what becomes of them is not known yet
+	}
+	return l.settled == l.ended && !l.unknown, at, nil
 }
 
 // Accept says that nothing was lost when the count stood there.
-func (l *Ledger) Accept(at [2]int64) {
+func (l *Ledger) Accept(at Count) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.accepted = at[0] - at[1]
-	l.open, l.unknown = false, false
+	l.accepted, l.settled, l.unknown = at.lacking, max(l.settled, at.ended), false
 }
 
 // IsWorthWaiting tells whether a compaction in progress may yet even the count.

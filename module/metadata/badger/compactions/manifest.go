@@ -91,7 +91,7 @@ func (l *Ledger) enter(changes []*pb.ManifestChange) {
 	}
 	if compaction {
 		l.made += created
-		l.open = true
+		l.ended++
 	}
 }
 
