@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -150,5 +151,31 @@ func TestConfirmingAnOrdinarySweepIsOne(t *testing.T) {
 		if removed, err := s.ConfirmSweep(t.Context()); removed != want || err != nil {
 			t.Errorf("%d are deleted, %v; want %d", removed, err, want)
 		}
+	}
+}
+
+// TestASweepIsNotConfirmedDuringABackup: what was withheld still is, and is deleted when the
+// sweep is confirmed after the backup.
+//
+// Seen to fail with a sweep that deletes nothing, and says that all is well.
+func TestASweepIsNotConfirmedDuringABackup(t *testing.T) {
+	const unnamed = removal.Usual + 1
+	s := newSweepTest(t, unnamed)
+	s.clock = fakeTime.Add(2 * store.SweepAfter)
+	s.wantSwept(0)
+	s.wantSwept(0)
+	_, release, err := s.Hold(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if removed, err := s.ConfirmSweep(t.Context()); removed != 0 || !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("during a backup %d are deleted, %v; want none, and ErrUnavailable", removed, err)
+	}
+	if withheld := s.Swept().Withheld; withheld != unnamed || len(s.stores.deleted) > 0 {
+		t.Errorf("during a backup health says %d, and %d are deleted", withheld, len(s.stores.deleted))
+	}
+	release()
+	if removed, err := s.ConfirmSweep(t.Context()); removed != unnamed || err != nil {
+		t.Errorf("after the backup %d are deleted, %v; want %d", removed, err, unnamed)
 	}
 }

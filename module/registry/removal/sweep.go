@@ -64,7 +64,7 @@ func (r *Remover) Sweep(ctx context.Context) (removed int, err error) {
 
 // ConfirmSweep says that the metadata is right: it deletes what sweeps withheld because
 // it was unusually much, and takes metadata that is older than the blobs. Otherwise it
-// is an ordinary sweep.
+// is an ordinary sweep. ErrUnavailable when a backup that is being made keeps it from that.
 func (r *Remover) ConfirmSweep(ctx context.Context) (removed int, err error) {
 	if err := r.KeepPosition(ctx, true); err != nil {
 		return 0, err
@@ -209,8 +209,14 @@ func (p *sweepPass) end(ctx context.Context) error {
 // remove deletes bytes, unless a backup reads some. No publish can name them any
 // more: they are too old.
 func (p *sweepPass) remove(ctx context.Context, locators []store.Locator) error {
-	if len(locators) == 0 || !p.remover.hold.begin() {
+	switch {
+	case len(locators) == 0:
 		return nil
+	case p.remover.hold.begin():
+	case p.confirmed:
+		return fmt.Errorf("%w: a backup is being made, and nothing is deleted meanwhile", store.ErrUnavailable)
+	default:
+		return nil // the next sweep does
 	}
 	defer p.remover.hold.end()
 	deleted, err := p.remover.remove(ctx, locators)
