@@ -64,6 +64,10 @@
 // that does not pass its checksum is therefore damage: it stays, and its pack with it,
 // until the blob is deleted or put aside.
 //
+// A block of a table that the disk cannot read costs the blobs of its slots, for as long as it
+// cannot. All of its slots are taken for those of blobs, and the pack is given up. A table of
+// which no block can be read is the fault of more than a sector: the store is not opened.
+//
 // Blocks that belong to no blob, because of a power cut after a deletion, are given back
 // when the store opens, if the file takes more of the disk than its blobs do.
 //

@@ -29,6 +29,8 @@ type Options struct {
 
 	// Layout of the packs. Zero means the usual one.
 	Layout Layout
+
+	reader func(*os.File) io.ReaderAt // reads packs; nil: the file does
 }
 
 // Open reads the tables of all packs in a directory, which is there and is nobody else's.
@@ -40,7 +42,10 @@ func Open(path string, options Options) (*Store, error) {
 	if s.layout.Slots == 0 {
 		s.layout = usual
 	}
-	s.opened.most = s.layout.Open
+	s.opened.most, s.opened.reader = s.layout.Open, options.reader
+	if options.reader == nil {
+		s.opened.reader = func(file *os.File) io.ReaderAt { return file }
+	}
 	s.rounds = rounds.New(0, s.work)
 	entries, err := os.ReadDir(path)
 	if options.ReadOnly && errors.Is(err, fs.ErrNotExist) {
@@ -101,12 +106,35 @@ func (s *Store) load(p *pack, table []byte, readOnly bool) error {
 		return fmt.Errorf("opening a pack: %w", directory.Full(err))
 	}
 	defer file.Close()
-	n, err := file.ReadAt(table, 0)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return fmt.Errorf("reading the table of a pack: %w", err)
+	n, lost, err := readTable(s.opened.reader(file), table, 0)
+	if len(lost)*blockSize >= len(table) {
+		return fmt.Errorf("reading the table of a pack: %w", err) // it is not one sector that is at fault
 	}
-	var slots []slot
-	for i := range n / slotSize {
+	slots := p.list(table[:n])
+	if len(lost) > 0 {
+		s.log.Error("a part of a pack cannot be read; its blobs cannot be either", slog.String("pack", p.path), slog.Int("slots", len(lost)*slotsPerBlock), slog.Any("error", err))
+		p.lose(lost)
+	}
+	if len(p.damaged) > 0 {
+		s.log.Error("slots of a pack do not have their checksums; their blobs are damaged", slog.String("pack", p.path), slog.Int("slots", len(p.damaged)))
+	}
+	info, err := file.Stat()
+	if err != nil {
+		return fmt.Errorf("asking for the size of a pack: %w", err)
+	}
+	p.nextBlock = max(0, int((info.Size()-s.layout.table()+blockSize-1)/blockSize))
+	for _, one := range slots { // a slot may be there although the file ends before its blob
+		p.nextBlock = max(p.nextBlock, one.block+blocks(one.length))
+	}
+	if readOnly || len(slots) == 0 || len(p.damaged) > 0 || len(lost) > 0 {
+		return nil
+	}
+	return s.tidy(p, file, info.Size(), slots)
+}
+
+// list notes which slots of a table have a blob, and returns them.
+func (p *pack) list(table []byte) (slots []slot) {
+	for i := range len(table) / slotSize {
 		raw := table[i*slotSize : (i+1)*slotSize]
 		if isEmpty(raw) {
 			continue
@@ -123,21 +151,19 @@ func (s *Store) load(p *pack, table []byte, readOnly bool) error {
 		p.set(i)
 		slots = append(slots, one)
 	}
-	if len(p.damaged) > 0 {
-		s.log.Error("slots of a pack do not have their checksums; their blobs are damaged", slog.String("pack", p.path), slog.Int("slots", len(p.damaged)))
+	return slots
+}
+
+// lose takes each slot of the blocks of a table that cannot be read for that of a blob, and
+// gives the pack up. Who wants such a blob finds that the disk cannot read its slot, or can.
+func (p *pack) lose(lost []int) {
+	p.givenUp = true
+	for _, first := range lost {
+		for i := range min(slotsPerBlock, p.layout.Slots-first/slotSize) {
+			p.set(first/slotSize + i)
+			p.nextSlot = max(p.nextSlot, first/slotSize+i+1)
+		}
 	}
-	info, err := file.Stat()
-	if err != nil {
-		return fmt.Errorf("asking for the size of a pack: %w", err)
-	}
-	p.nextBlock = max(0, int((info.Size()-s.layout.table()+blockSize-1)/blockSize))
-	for _, one := range slots { // a slot may be there although the file ends before its blob
-		p.nextBlock = max(p.nextBlock, one.block+blocks(one.length))
-	}
-	if readOnly || len(slots) == 0 || len(p.damaged) > 0 {
-		return nil
-	}
-	return s.tidy(p, file, info.Size(), slots)
 }
 
 // excess is how much more than its blobs a pack may take: the file system has blocks of

@@ -3,6 +3,7 @@ package packs
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"sync"
@@ -14,7 +15,7 @@ import (
 
 // acquire opens the file to read it, if it is not open, and holds p.mu for reading until
 // release is called. ErrBlobNotFound when the pack was removed.
-func (p *pack) acquire(opened *openPacks) (file *os.File, release func(), err error) {
+func (p *pack) acquire(opened *openPacks) (file io.ReaderAt, release func(), err error) {
 	for {
 		p.mu.RLock()
 		if p.removed {
@@ -22,7 +23,7 @@ func (p *pack) acquire(opened *openPacks) (file *os.File, release func(), err er
 			return nil, nil, store.ErrBlobNotFound
 		}
 		if p.file != nil {
-			return p.file, p.mu.RUnlock, nil
+			return opened.reader(p.file), p.mu.RUnlock, nil
 		}
 		p.mu.RUnlock()
 		if err := p.open(opened); err != nil {
@@ -61,7 +62,8 @@ func (p *pack) close() {
 
 // openPacks keeps the number of packs that are open to be read small.
 type openPacks struct {
-	most int
+	most   int
+	reader func(*os.File) io.ReaderAt
 
 	mu    sync.Mutex
 	packs []*pack // the one that was opened first is first

@@ -3,9 +3,8 @@ package packs
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"os"
+	"log/slog"
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
@@ -13,7 +12,7 @@ import (
 
 // reading calls fn with an open pack that has an address, and that nothing is deleted from
 // meanwhile. ErrBlobNotFound.
-func (s *Store) reading(locator store.Locator, fn func(p *pack, file *os.File, at address) error) error {
+func (s *Store) reading(locator store.Locator, fn func(p *pack, file io.ReaderAt, at address) error) error {
 	at, err := find(locator)
 	if err != nil {
 		return err
@@ -32,7 +31,7 @@ func (s *Store) reading(locator store.Locator, fn func(p *pack, file *os.File, a
 
 // Read returns a blob of a size. ErrBlobNotFound, ErrDamaged.
 func (s *Store) Read(locator store.Locator, size int64) (content []byte, err error) {
-	err = s.reading(locator, func(p *pack, file *os.File, at address) error {
+	err = s.reading(locator, func(p *pack, file io.ReaderAt, at address) error {
 		content, err = p.read(file, at, size)
 		return err
 	})
@@ -41,7 +40,7 @@ func (s *Store) Read(locator store.Locator, size int64) (content []byte, err err
 
 // Stat returns the size of a blob. ErrBlobNotFound, ErrDamaged.
 func (s *Store) Stat(locator store.Locator) (size int64, err error) {
-	err = s.reading(locator, func(p *pack, file *os.File, at address) error {
+	err = s.reading(locator, func(p *pack, file io.ReaderAt, at address) error {
 		one, err := p.readSlot(file, at)
 		size = int64(one.length)
 		return err
@@ -52,7 +51,7 @@ func (s *Store) Stat(locator store.Locator) (size int64, err error) {
 // Raw returns what is there of a blob that may be damaged: its content, or its slot where
 // that does not say where the content is. ErrBlobNotFound.
 func (s *Store) Raw(locator store.Locator) (content []byte, err error) {
-	err = s.reading(locator, func(p *pack, file *os.File, at address) error {
+	err = s.reading(locator, func(p *pack, file io.ReaderAt, at address) error {
 		one, err := p.readSlot(file, at)
 		if err == nil {
 			content, err = p.readContent(file, one)
@@ -107,16 +106,17 @@ type listed struct {
 	at address
 }
 
-// listed returns the blobs of walkStep slots from the first on.
+// listed returns the blobs of walkStep slots from the first on, but for those whose slots the
+// disk cannot read: they are neither deleted nor missed.
 func (s *Store) listed(p *pack, first int, buffer []byte) (blobs []listed, err error) {
 	file, release, err := p.acquire(&s.opened)
 	if err != nil {
 		return nil, err
 	}
 	defer release()
-	n, err := file.ReadAt(buffer[:min(walkStep, s.layout.Slots-first)*slotSize], int64(first)*slotSize)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("reading the table of a pack: %w", err)
+	n, lost, err := readTable(file, buffer[:min(walkStep, s.layout.Slots-first)*slotSize], int64(first)*slotSize)
+	if len(lost) > 0 {
+		s.log.Warn("a part of a pack cannot be read, and is left out", slog.String("pack", p.path), slog.Int("slots", len(lost)*slotsPerBlock), slog.Any("error", err))
 	}
 	for i := range n / slotSize {
 		if !p.has(first + i) {
@@ -127,4 +127,25 @@ func (s *Store) listed(p *pack, first int, buffer []byte) (blobs []listed, err e
 		}
 	}
 	return blobs, nil
+}
+
+// readTable reads a part of a table, one block after the other where the disk cannot read all
+// of it. Those that it cannot read are zeros, and lost is where in the buffer they begin.
+func readTable(file io.ReaderAt, buffer []byte, from int64) (n int, lost []int, err error) {
+	n, err = file.ReadAt(buffer, from)
+	if err == nil || errors.Is(err, io.EOF) {
+		return n, nil, nil
+	}
+	for start := 0; start < len(buffer); start += blockSize {
+		block := buffer[start:min(start+blockSize, len(buffer))]
+		got, blockErr := file.ReadAt(block, from+int64(start))
+		if errors.Is(blockErr, io.EOF) {
+			return start + got, lost, err
+		}
+		if blockErr != nil {
+			clear(block)
+			lost = append(lost, start)
+		}
+	}
+	return len(buffer), lost, err
 }
