@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
@@ -14,7 +15,9 @@ import (
 // there, with content or without, and can be deleted again.
 func (s *Store) Delete(locator store.Locator) error {
 	return s.remove(locator, func(file disk.File, p *pack, at address, one slot) error {
-		if err := p.punch(file, one); err != nil {
+		// A full disk may have no room to take note of a hole: the blocks come back with the
+		// whole file, or when the store is opened.
+		if err := p.punch(file, one); err != nil && !disk.IsFull(err) {
 			return err
 		}
 		return s.empty(file, p, at)
@@ -40,7 +43,10 @@ func (s *Store) Drop(locator store.Locator) error {
 			s.giveUp(p)
 			return errors.Join(err, undoing, file.Sync())
 		}
-		return p.punch(file, one)
+		if err := p.punch(file, one); err != nil { // it is deleted all the same
+			s.log.Warn("taking the blocks of a small file out of a pack", slog.String("pack", p.path), slog.Any("error", err))
+		}
+		return nil
 	})
 }
 
@@ -75,7 +81,10 @@ func (s *Store) remove(locator store.Locator, away func(disk.File, *pack, addres
 	}
 	file, err := s.fsys.Edit(p.path)
 	if err == nil {
-		err = errors.Join(away(file, p, at, one), file.Close())
+		err = away(file, p, at, one)
+		if closing := file.Close(); closing != nil { // what has to be durable is
+			s.log.Warn("closing a pack", slog.String("pack", p.path), slog.Any("error", closing))
+		}
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		restore()
@@ -142,7 +151,9 @@ func (s *Store) empty(file disk.File, p *pack, at address) error {
 	defer p.table.Unlock()
 	first := at.slot / slotsPerBlock * slotsPerBlock
 	if !s.isLast(p) && p.isVacant(first) {
-		return file.Punch(int64(first)*slotSize, blockSize)
+		if err := file.Punch(int64(first)*slotSize, blockSize); !disk.IsFull(err) {
+			return err
+		}
 	}
 	_, err := file.WriteAt(deletedSlot[:], int64(at.slot)*slotSize)
 	return err

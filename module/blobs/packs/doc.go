@@ -39,8 +39,9 @@
 // First nobody can read it any more, then its blocks are taken out of the file, then its
 // slot is marked. None of it is synced: what a power cut brings back nobody names, and the
 // sweep removes it, with content or without. A kill between two steps leaves a slot with
-// zeros for content, and whoever asked for the deletion asks again. A pack that is not
-// being written, and has no blob left, is removed; so is a block of its table without one.
+// zeros for content, and whoever asked for the deletion asks again. A disk that is full may
+// have no room to take note of a hole: the blocks stay, and the slot is marked. A pack that is
+// not being written, and has no blob left, is removed; so is a block of its table without one.
 // Nothing is moved.
 //
 // A blob that is put aside is kept from others first (Drop): its slot is marked and synced
@@ -68,8 +69,8 @@
 // cannot. All of its slots are taken for those of blobs, and the pack is given up. A table of
 // which no block can be read is the fault of more than a sector: the store is not opened.
 //
-// Blocks that belong to no blob, because of a power cut after a deletion, are given back
-// when the store opens, if the file takes more of the disk than its blobs do.
+// Blocks that belong to no blob, because of a power cut or a full disk, are given back when
+// the store opens, if the file takes more of the disk than its blobs do.
 //
 // # A write or a sync that fails
 //

@@ -129,7 +129,10 @@ func (s *Store) load(p *pack, table []byte, readOnly bool) error {
 	if readOnly || len(slots) == 0 || len(p.damaged) > 0 || len(lost) > 0 {
 		return nil
 	}
-	return s.tidy(p, file, info.Size(), slots)
+	if err := s.tidy(p, file, info.Size(), slots); err != nil {
+		s.log.Warn("giving blocks of a pack back", slog.String("pack", p.path), slog.Any("error", err))
+	}
+	return nil
 }
 
 // list notes which slots of a table have a blob, and returns them.
@@ -187,7 +190,7 @@ func (s *Store) tidy(p *pack, file *os.File, size int64, slots []slot) error {
 	slices.SortFunc(slots, func(a, b slot) int { return cmp.Compare(a.block, b.block) })
 	editing, err := s.fsys.Edit(p.path)
 	if err != nil {
-		return fmt.Errorf("opening a pack: %w", directory.Full(err))
+		return err
 	}
 	err = editing.Truncate(size)
 	next := 0
@@ -197,10 +200,7 @@ func (s *Store) tidy(p *pack, file *os.File, size int64, slots []slot) error {
 		}
 		next = max(next, one.block+blocks(one.length))
 	}
-	if err = errors.Join(err, editing.Close()); err != nil {
-		return fmt.Errorf("giving blocks of a pack back: %w", directory.Full(err))
-	}
-	return nil
+	return errors.Join(err, editing.Close())
 }
 
 // Recovered returns the blobs of the pack that is being written. Of those a crash may have
