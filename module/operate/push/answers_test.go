@@ -134,3 +134,36 @@ func TestPushComparesBytesWhereHeadTellsNoDigest(t *testing.T) {
 		})
 	}
 }
+
+// TestAnUploadWhoseNameIsTaken succeeds when the file that took it has the same bytes, whether
+// the server says so when the upload begins or when it ends.
+// Seen to fail, at each, when the refusal is the end.
+func TestAnUploadWhoseNameIsTaken(t *testing.T) {
+	for _, at := range []string{http.MethodPut, http.MethodPatch} {
+		for taken, want := range map[string]string{"a": "", "b": "other bytes"} {
+			s, place := clienttest.NewServer(t)
+			t.Chdir(t.TempDir())
+			if err := os.WriteFile("a", bytes.Repeat([]byte("a"), resumeFrom), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			s.Before = func(w http.ResponseWriter, r *http.Request) bool {
+				w.Header().Set(fieldInterop, interopVersion)
+				w.Header().Set(fieldLimit, "min-size=0")
+				switch {
+				case r.Method == at:
+					s.Files["a"] = bytes.Repeat([]byte(taken), resumeFrom)
+					w.Header().Set(fieldComplete, "?1")
+					w.WriteHeader(http.StatusConflict)
+				case r.Method == http.MethodPut:
+					w.Header().Set("Location", "/upload")
+					w.WriteHeader(http.StatusCreated)
+				}
+				return r.Method != http.MethodHead && r.Method != http.MethodGet
+			}
+			text, err := push("a", place)
+			if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+				t.Errorf("%s is refused, and the file has %s: error is %v, want %q\n%s", at, taken, err, want, text)
+			}
+		}
+	}
+}

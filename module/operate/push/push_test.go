@@ -64,7 +64,8 @@ func TestPushADraftToAServerWithoutDrafts(t *testing.T) {
 }
 
 // TestPushGoesOnAfterFaults that pass, and does not publish twice.
-// Seen to fail with a second request that does not ask first whether the file has arrived.
+// Seen to fail with a second request that does not ask first whether the file has arrived, and
+// when a 409 fails the push although the file is there.
 func TestPushGoesOnAfterFaults(t *testing.T) {
 	for name, fault := range map[string]func(s *clienttest.Server, w http.ResponseWriter, r *http.Request){
 		"503": func(_ *clienttest.Server, w http.ResponseWriter, _ *http.Request) {
@@ -78,6 +79,14 @@ func TestPushGoesOnAfterFaults(t *testing.T) {
 		"a proxy answers for it": func(s *clienttest.Server, w http.ResponseWriter, r *http.Request) {
 			s.ServeSilently(r)
 			w.WriteHeader(http.StatusBadGateway)
+		},
+		"another one was faster with the same bytes": func(s *clienttest.Server, w http.ResponseWriter, r *http.Request) {
+			s.ServeSilently(r)
+			w.WriteHeader(http.StatusConflict)
+		},
+		"and the condition fails": func(s *clienttest.Server, w http.ResponseWriter, r *http.Request) {
+			s.ServeSilently(r)
+			w.WriteHeader(http.StatusPreconditionFailed)
 		},
 		"429 with a time to wait": func(_ *clienttest.Server, w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Retry-After", "0")

@@ -37,7 +37,7 @@ func (r *resumed) send(ctx context.Context) error {
 					return false, errForgotten
 				}
 				if err := r.begin(ctx); err != nil {
-					return false, err
+					return false, r.taken(ctx, err)
 				}
 			}
 			done, err := r.step(ctx)
@@ -138,25 +138,28 @@ func (r *resumed) step(ctx context.Context) (done bool, err error) {
 		return false, err
 	}
 	defer client.Finish(response)
-	switch {
-	case response.StatusCode == http.StatusConflict && !booleanOf(response.Header, fieldComplete):
+	if response.StatusCode >= 400 {
 		body.Undo()
-		offset, told := integerOf(response.Header, fieldOffset)
-		if !told || offset == r.offset || offset > r.file.size {
-			return false, client.RefusedBy(response)
-		}
-		r.Stand(offset)
-		return false, nil
-	case response.StatusCode >= 400:
-		body.Undo()
-		err := client.RefusedBy(response)
-		return booleanOf(response.Header, fieldComplete), err
-	case complete:
-		r.offset += size
-		return true, r.published(response)
+		return r.refused(ctx, response)
 	}
 	r.offset += size
+	if complete {
+		return true, r.published(response)
+	}
 	return false, nil
+}
+
+// refused judges the refusal of a step. The server may stand elsewhere, and the file may be
+// there.
+func (r *resumed) refused(ctx context.Context, response *http.Response) (done bool, err error) {
+	ended := booleanOf(response.Header, fieldComplete)
+	offset, told := integerOf(response.Header, fieldOffset)
+	if response.StatusCode == http.StatusConflict && !ended && told && offset != r.offset && offset <= r.file.size {
+		r.Stand(offset)
+		return false, nil
+	}
+	err = r.taken(ctx, client.RefusedBy(response))
+	return ended || err == nil, err
 }
 
 // Ask asks where the upload stands.

@@ -131,8 +131,20 @@ func (p *plain) send(ctx context.Context) error {
 			}
 		}
 		first = false
-		return false, p.put(ctx)
+		return false, p.taken(ctx, p.put(ctx))
 	})
+}
+
+// taken judges the error of an upload: where the name is taken (409, 412), it may be by the
+// same bytes, which another client sent, or an earlier request whose answer was lost.
+func (p *plain) taken(ctx context.Context, refusal error) error {
+	if code := client.Status(refusal); code != http.StatusConflict && code != http.StatusPreconditionFailed {
+		return refusal
+	}
+	if done, err := p.arrived(ctx); done || err != nil {
+		return err
+	}
+	return refusal
 }
 
 // arrived tells whether the server has the file by now.
@@ -160,11 +172,6 @@ func (p *plain) put(ctx context.Context) error {
 	response, err := p.Answer(request)
 	if err != nil {
 		body.Undo()
-	}
-	if code := client.Status(err); p.other && (code == http.StatusConflict || code == http.StatusPreconditionFailed) {
-		return errDiffers
-	}
-	if err != nil {
 		return err
 	}
 	return p.published(response)
