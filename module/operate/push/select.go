@@ -43,19 +43,23 @@ func collect(arguments []string, chosen client.Filter, names naming.FileNames) (
 	return unique(files, names)
 }
 
-// expand returns what an argument means: itself when it is there, else what matches it.
+// expand returns what an argument means: itself when it is there, else what matches it. A
+// pattern need not be a name that the system takes: Windows takes no * in names.
 func expand(argument string) ([]string, error) {
-	if _, err := os.Stat(argument); err == nil || !errors.Is(err, fs.ErrNotExist) {
-		return []string{argument}, err
+	_, missing := os.Stat(argument)
+	if missing == nil {
+		return []string{argument}, nil
 	}
 	paths, err := filepath.Glob(argument)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, fmt.Errorf("the pattern %q: %w", argument, err)
-	}
-	if len(paths) == 0 {
+	case len(paths) > 0:
+		return paths, nil
+	case errors.Is(missing, fs.ErrNotExist):
 		return nil, fmt.Errorf("there is no file or folder %s", argument)
 	}
-	return paths, nil
+	return nil, missing
 }
 
 // below finds the files in a folder, or the file itself. Links to files are followed, and

@@ -27,6 +27,8 @@ func newFolder(t *testing.T, paths ...string) string {
 	return root
 }
 
+// TestWhichFilesArePushed: arguments are files, folders and patterns.
+// Seen to fail when a pattern is none that the system does not take for a name.
 func TestWhichFilesArePushed(t *testing.T) {
 	for _, test := range []struct {
 		name   string
@@ -42,6 +44,8 @@ func TestWhichFilesArePushed(t *testing.T) {
 		{name: "files and folders", Files: []string{"a", "b/c"}, args: []string{"a", "b"}, want: []string{"a", "c"}},
 		{name: "a file named twice", Files: []string{"b/c"}, args: []string{"b/c", "b"}, want: []string{"c"}},
 		{name: "a pattern", Files: []string{"a.txt", "b.txt", "c"}, args: []string{"*.txt"}, want: []string{"a.txt", "b.txt"}},
+		{name: "a pattern that is too long for a name", Files: []string{"a.txt", "b"}, args: []string{strings.Repeat("*", 300) + ".txt"}, want: []string{"a.txt"}},
+		{name: "a name that is too long", args: []string{strings.Repeat("a", 300)}, err: "name too long"},
 		{name: "a name that is a pattern", Files: []string{"[a]", "a"}, args: []string{"[a]"}, names: naming.Gitea, want: []string{"[a]"}},
 		{name: "included by name", Files: []string{"a.txt", "b/c.txt", "d"}, args: []string{"."}, Chosen: client.Filter{Include: []string{"*.txt"}}, want: []string{"a.txt", "c.txt"}},
 		{name: "excluded by path", Files: []string{"a", "b/c", "b/d"}, args: []string{"."}, Chosen: client.Filter{Exclude: []string{"b/c"}}, want: []string{"a", "d"}},
