@@ -160,6 +160,35 @@ func TestConcurrentUploadsAreLimited(t *testing.T) {
 	s.want(201, http.MethodPut, filePath("carol", "p", "busy", "f"), "carol", []byte("x"))
 }
 
+// TestListsOfChecksumsAreUploads too, which are limited, and a request without a list is none.
+// Seen to fail with lists that take no slot.
+func TestListsOfChecksumsAreUploads(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, "max_user_uploads 1")
+	s.put(filePath("alice", "p", "1", "f"), []byte("x"))
+	publish, sums := versionPath("alice", "p", "1")+"?publish", sumsOf(map[string]string{"f": "x"})
+	body := newSlowBody(t, sums)
+	held := make(chan answer, 1)
+	go func() {
+		got, err := s.try(http.MethodPost, publish, "alice", body)
+		if err != nil {
+			t.Error(err)
+		}
+		held <- got
+	}()
+	<-body.half
+	s.eventually("bytes of the list came", func() bool { return s.metric("uploads") == 1 })
+	if got := s.want(503, http.MethodPost, publish, "alice", sums); got.header.Get("Retry-After") == "" {
+		t.Errorf("no Retry-After: %v", got.header)
+	}
+	s.want(200, http.MethodPost, publish, "alice", nil)
+	close(body.goOn)
+	if got := <-held; got.status != 200 {
+		t.Errorf("the list that was held: %d %s", got.status, got.text())
+	}
+	s.want(200, http.MethodPost, publish, "alice", sums)
+}
+
 // arrived counts the uploads in progress of which bytes are on disk.
 func (s *server) arrived() (count int) {
 	s.Helper()

@@ -149,13 +149,17 @@ type appending struct {
 
 // append receives the body of a request. What is saved counts.
 func (a *appending) append(ctx context.Context, request Append) error {
-	content, counted, err := a.checkQuota(ctx, a.Ref, Content{Body: request.Body, Size: a.left(request.Size), SHA256: a.SHA256}, a.Offset, a.limits)
+	left := request.Size
+	if a.Length >= 0 {
+		left = a.Length - a.Offset
+	}
+	content, counted, err := a.checkQuota(ctx, a.Ref, Content{Body: request.Body, Size: left, SHA256: a.SHA256}, a.Offset, a.limits)
 	if err != nil {
 		return err
 	}
 	a.counted = counted
 	defer counted.End()
-	body, release, err := a.slots.Admit(a.Creator, a.limits.most(), content.Body)
+	body, release, err := a.Admit(a.Creator, a.limits, content.Body)
 	if err != nil {
 		return err
 	}
@@ -191,12 +195,10 @@ func (a *appending) append(ctx context.Context, request Append) error {
 	return errors.Join(err, writer.Close())
 }
 
-// left is how many bytes are to come in all, or of a request when that is not known.
-func (a *appending) left(size int64) int64 {
-	if a.Length >= 0 {
-		return a.Length - a.Offset
-	}
-	return size
+// Admit has a body count as an upload of a user, from its first byte until the function is
+// called. ErrBusy when there are too many, now or when it is read; there is a body then too.
+func (r *Registry) Admit(user string, limits Limits, body io.Reader) (io.Reader, func(), error) {
+	return r.slots.Admit(user, admission.Most{All: limits.Uploads, User: limits.UserUploads}, body)
 }
 
 // hashAt returns SHA-256 in a state.

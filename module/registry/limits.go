@@ -36,9 +36,6 @@ func (l Limits) Duplicate() store.OnDuplicate {
 	return l.OnDuplicate
 }
 
-// most is how many uploads may be in progress at once.
-func (l Limits) most() admission.Most { return admission.Most{All: l.Uploads, User: l.UserUploads} }
-
 // checkQuota refuses, before the body, what the publish would refuse after it. It returns the
 // content with a body that ends where the quota does, and what counts the bytes that come. Of
 // the file, so many bytes came already.

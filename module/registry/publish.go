@@ -37,7 +37,7 @@ func (r *Registry) Publish(ctx context.Context, ref store.Ref, creator string, c
 		return store.File{}, err
 	}
 	defer counted.End()
-	body, release, err := r.slots.Admit(creator, limits.most(), content.Body)
+	body, release, err := r.Admit(creator, limits, content.Body)
 	if err != nil {
 		return store.File{}, err
 	}

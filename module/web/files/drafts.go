@@ -1,12 +1,8 @@
 package files
 
 import (
-	"bufio"
-	"bytes"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -17,7 +13,6 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
-	"github.com/generic-registry/caddy-generic-registry/module/transfer"
 	"github.com/generic-registry/caddy-generic-registry/module/web/receive"
 	"github.com/generic-registry/caddy-generic-registry/module/web/send"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
@@ -106,9 +101,6 @@ func (f *Files) asksFor(word string, r *http.Request) (bool, error) {
 	return true, nil
 }
 
-// maxSums is how many bytes a list of checksums may have.
-const maxSums = 16 << 20
-
 // publishDraft makes a draft visible. A body says which files it must have.
 func (f *Files) publishDraft(w http.ResponseWriter, r *http.Request, v *visit.Visit) error {
 	if err := v.May(grant.Write, v.About.Owner, v.About.Package); err != nil {
@@ -133,7 +125,14 @@ func (f *Files) publishDraft(w http.ResponseWriter, r *http.Request, v *visit.Vi
 		if !isDraft {
 			v.Untold()
 		}
-		expected, err := parseSums(transfer.LimitBody(body, maxSums, store.ErrTooLarge))
+		counted := &list{body: body}
+		defer counted.forget()
+		admitted, release, err := reg.Admit(v.User(), v.Limits(), counted)
+		if err != nil && r.ContentLength != 0 {
+			return err
+		}
+		defer release()
+		expected, err := parseSums(admitted)
 		if errors.Is(err, store.ErrDigest) {
 			return errors.Join(receive.Mismatch(r.Header), err)
 		}
@@ -178,49 +177,4 @@ func describe(differences []store.Difference) string {
 		fmt.Fprintf(&text, "\nand %d more", more)
 	}
 	return text.String()
-}
-
-// parseSums reads a list of checksums as sha256sum writes it: on each line a SHA-256, a
-// space, a space or a star, and a name. Nil when there is none.
-func parseSums(body io.Reader) (expected map[string]store.Digest, err error) {
-	lines := bufio.NewScanner(body)
-	digests := make(map[string]store.Digest) // by names as the registry compares them
-	for number := 1; lines.Scan(); number++ {
-		line := bytes.TrimSuffix(lines.Bytes(), []byte("\r"))
-		if len(line) == 0 {
-			continue
-		}
-		digest, name, err := parseSum(line)
-		if err != nil {
-			return nil, visit.Tell(err, "%v: line %d", err, number)
-		}
-		known, twice := digests[store.Fold(name)]
-		if twice && known != digest {
-			return nil, visit.Tell(errSums, "%v: line %d has another checksum for a file of an earlier line", errSums, number)
-		}
-		if expected == nil {
-			expected = make(map[string]store.Digest)
-		}
-		if !twice {
-			digests[store.Fold(name)], expected[name] = digest, digest
-		}
-	}
-	if errors.Is(lines.Err(), bufio.ErrTooLong) {
-		return nil, errSums
-	}
-	if err := lines.Err(); err != nil {
-		return nil, &store.BodyError{Err: err}
-	}
-	return expected, nil
-}
-
-func parseSum(line []byte) (digest store.Digest, name string, err error) {
-	const sum = 2 * len(digest)
-	if len(line) <= sum+2 || line[sum] != ' ' || line[sum+1] != ' ' && line[sum+1] != '*' {
-		return digest, "", errSums
-	}
-	if _, err := hex.Decode(digest[:], line[:sum]); err != nil {
-		return digest, "", errSums
-	}
-	return digest, string(line[sum+2:]), nil
 }
