@@ -23,6 +23,17 @@ func DigestOf(header http.Header) (digest store.Digest, found bool) {
 	return digest, err == nil
 }
 
+// IsPublished tells whether an answer is a file that somebody published, and not one that the
+// registry computed, which has no digest. The digest may be that of a redirect.
+func IsPublished(answer *http.Response) bool {
+	for ; answer != nil; answer = answer.Request.Response {
+		if answer.Header.Get("Repr-Digest") != "" || answer.Header.Get("X-Checksum-Sha256") != "" {
+			return true
+		}
+	}
+	return false
+}
+
 // reprDigest reads the SHA-256 of a Repr-Digest (RFC 9530 section 3).
 func reprDigest(header http.Header) (digest store.Digest, found bool) {
 	dictionary, err := httpsfv.UnmarshalDictionary(header.Values("Repr-Digest"))

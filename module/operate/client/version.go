@@ -3,7 +3,9 @@ package client
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
+	"path"
 	"strings"
 )
 
@@ -64,6 +66,29 @@ func (u VersionURL) File(name string) *url.URL {
 
 // Folder returns the URL at which a server lists the files of the version, if it has folders.
 func (u VersionURL) Folder() *url.URL { return withPath(u.Base, u.Base.EscapedPath()+"/") }
+
+// Exact returns the URL of the version whose file an answer has, by its Content-Location. False
+// where the answer names no other version of the package. The header may be that of a redirect.
+func (u VersionURL) Exact(answer *http.Response) (exact VersionURL, other bool) {
+	for ; answer != nil; answer = answer.Request.Response {
+		location := answer.Header.Get("Content-Location")
+		if location == "" {
+			continue
+		}
+		place, err := answer.Request.URL.Parse(location)
+		if err != nil {
+			return u, false
+		}
+		version := path.Dir(place.EscapedPath())
+		exact, err := ParseVersionURL((&url.URL{Scheme: u.Base.Scheme, Host: u.Base.Host}).String() + version)
+		if err != nil || path.Dir(version) != path.Dir(u.Base.EscapedPath()) {
+			return u, false
+		}
+		exact.user = u.user
+		return exact, exact.version != u.version
+	}
+	return u, false
+}
 
 // escape writes a name as one element of a path. Dots alone would be another path.
 func escape(name string) string {

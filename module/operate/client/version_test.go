@@ -1,6 +1,8 @@
 package client
 
 import (
+	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 )
@@ -45,5 +47,32 @@ func TestTheURLOfAVersion(t *testing.T) {
 	got, err := ParseVersionURL("https://h/o/generic/p/1")
 	if err != nil || got.File("..").String() != "https://h/o/generic/p/1/%2E%2E" {
 		t.Errorf("a file of dots is at %s, %v", got.File(".."), err)
+	}
+}
+
+// TestTheExactVersion that an answer names, only where it is one of the same package.
+// Seen to fail when the header of a redirect is not looked at.
+func TestTheExactVersion(t *testing.T) {
+	of, err := ParseVersionURL("https://alice@h/x/o%20o/generic/p/%5E1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for location, want := range map[string]string{
+		"":                                      "",
+		"../1.0/SHA256SUMS":                     "https://h/x/o%20o/generic/p/1.0",
+		"../1%2F0/SHA256SUMS":                   "https://h/x/o%20o/generic/p/1%2F0",
+		"/x/o%20o/generic/p/%5E1/SHA256SUMS":    "",
+		"/x/o%20o/generic/q/1.0/SHA256SUMS":     "",
+		"https://other/x/o%20o/generic/p/2.0/f": "https://h/x/o%20o/generic/p/2.0",
+		"%":                                     "",
+	} {
+		answer := &http.Response{Header: http.Header{"Content-Location": {location}}, Request: &http.Request{URL: of.File("SHA256SUMS")}}
+		elsewhere := &http.Response{Request: &http.Request{URL: &url.URL{Scheme: "https", Host: "s3", Path: "/f"}, Response: answer}}
+		for _, got := range []*http.Response{answer, elsewhere} {
+			exact, other := of.Exact(got)
+			if other != (want != "") || other && (exact.Base.String() != want || exact.user != "alice") {
+				t.Errorf("%q names %s of %s, %t; want %q", location, exact.Base, exact.user, other, want)
+			}
+		}
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"path/filepath"
@@ -42,14 +41,31 @@ func isFileName(name string) bool {
 // lister asks a server which files a version has.
 type lister struct {
 	*client.Client
+	// version is the exact one once the files are listed.
 	version client.VersionURL
 }
 
-// list asks the JSON API, else the version's SHA256SUMS, else its folder.
+var (
+	errNoListing = client.Final("the answer is no listing")
+	// errPublished: somebody wrote the list, who may have left files out.
+	errPublished = fmt.Errorf("%w of all files: somebody published that SHA256SUMS", errNoListing)
+	// errOther: the version stands for another one, such as latest.
+	errOther = client.Final("the version stands for another one")
+)
+
+// list returns the files of a version, or of the one that it stands for.
 func (l *lister) list(ctx context.Context) (files []remote, err error) {
-	ways := []func(context.Context) ([]remote, error){l.listAPI, l.listSums, l.listFolder}
-	var problems []error
-	for _, way := range ways {
+	files, err = l.listVersion(ctx)
+	if errors.Is(err, errOther) {
+		return l.listVersion(ctx)
+	}
+	return files, err
+}
+
+// listVersion asks the JSON API, else the version's SHA256SUMS, else its folder.
+func (l *lister) listVersion(ctx context.Context) (files []remote, err error) {
+	var problem error
+	for _, way := range []func(context.Context) ([]remote, error){l.listAPI, l.listSums, l.listFolder} {
 		err := l.Patiently(ctx, "asking for the files", func() (bool, error) {
 			files, err = way(ctx)
 			return false, err
@@ -60,12 +76,12 @@ func (l *lister) list(ctx context.Context) (files []remote, err error) {
 		if client.Status(err) == 0 && !errors.Is(err, errNoListing) || client.Status(err) == http.StatusUnauthorized {
 			return nil, err
 		}
-		problems = append(problems, err)
+		if problem == nil || errors.Is(err, errPublished) {
+			problem = err
+		}
 	}
-	return nil, fmt.Errorf("the server does not say which files %s has: %w", l.version.Base, problems[0])
+	return nil, fmt.Errorf("the server does not say which files %s has: %w", l.version.Base, problem)
 }
-
-var errNoListing = client.Final("the answer is no listing")
 
 // get asks for a text and gives it to read.
 func (l *lister) get(ctx context.Context, place *url.URL, accept string, read func(*http.Response) error) error {
@@ -82,6 +98,7 @@ func (l *lister) get(ctx context.Context, place *url.URL, accept string, read fu
 	if response.StatusCode != http.StatusOK {
 		return client.RefusedBy(response)
 	}
+	response.Body = http.MaxBytesReader(nil, response.Body, maxListing)
 	return read(response)
 }
 
@@ -110,7 +127,7 @@ func readListing(response *http.Response) (files []remote, err error) {
 	if !strings.HasPrefix(response.Header.Get("Content-Type"), "application/json") {
 		return nil, errNoListing
 	}
-	if err := json.NewDecoder(io.LimitReader(response.Body, maxListing)).Decode(&files); err != nil {
+	if err := json.NewDecoder(response.Body).Decode(&files); err != nil {
 		return nil, readingError(err)
 	}
 	kept := files[:0]
@@ -127,17 +144,26 @@ func readListing(response *http.Response) (files []remote, err error) {
 func readingError(err error) error {
 	var syntax *json.SyntaxError
 	var kind *json.UnmarshalTypeError
-	if errors.As(err, &syntax) || errors.As(err, &kind) || errors.Is(err, bufio.ErrTooLong) {
+	var size *http.MaxBytesError
+	if errors.As(err, &syntax) || errors.As(err, &kind) || errors.As(err, &size) || errors.Is(err, bufio.ErrTooLong) {
 		return fmt.Errorf("%w: %w", errNoListing, err)
 	}
 	return fmt.Errorf("reading the listing: %w", err)
 }
 
-// listSums reads the names and digests of SHA256SUMS, which tells no sizes.
+// listSums reads the names and digests of the SHA256SUMS that the server computes, which tells
+// no sizes. A published one may leave files out.
 func (l *lister) listSums(ctx context.Context) (files []remote, err error) {
 	err = l.get(ctx, l.version.File("SHA256SUMS"), "text/plain", func(response *http.Response) error {
+		if exact, other := l.version.Exact(response); other {
+			l.version = exact
+			return errOther
+		}
+		if client.IsPublished(response) {
+			return errPublished
+		}
 		files = nil
-		lines := bufio.NewScanner(io.LimitReader(response.Body, maxListing))
+		lines := bufio.NewScanner(response.Body)
 		for lines.Scan() {
 			sum, name, found := strings.Cut(lines.Text(), "  ")
 			if _, err := store.ParseDigest(sum); err != nil || !found {

@@ -25,7 +25,8 @@ func NewCommand() *cobra.Command {
 Downloads the files of a version of a package into a folder (default: the current one),
 several at a time, and compares each with its SHA-256. A file gets its name only after the
 comparison. A download that was cut goes on where it was, in the next run too. The command
-skips a file that exists already with the right bytes.
+skips a file that exists already with the right bytes. What stands in place of a version,
+such as latest, is looked up once, so that all files are of one version.
 
 The command works with every server that has Gitea's API of generic packages. The exit
 status is 0 when all files are in the folder, and 1 otherwise.`,
@@ -71,6 +72,7 @@ func runCommand(command *cobra.Command, place, folder string, o client.Options) 
 	if err != nil {
 		return err
 	}
+	from = listing.version
 	if files, err = choose(files, o.Chosen); err != nil {
 		return err
 	}

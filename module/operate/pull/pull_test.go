@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -120,5 +121,32 @@ func TestPullDoesNotAskAgainForAMalformedListing(t *testing.T) {
 	text, err := pull(place)
 	if err == nil || asked != 1 || !strings.Contains(err.Error(), "the answer is no listing") {
 		t.Errorf("the server was asked %d times, error is %v\n%s", asked, err, text)
+	}
+}
+
+// TestPullDoesNotTrustAPublishedList, which leaves a file out. It is known by its digest, also
+// where that is the header of a redirect.
+// Seen to fail when the digest, and when that of the redirect, is not looked at.
+func TestPullDoesNotTrustAPublishedList(t *testing.T) {
+	for _, redirected := range []bool{false, true} {
+		s, place := clienttest.NewServer(t)
+		s.Unlisted = true
+		s.Files["a"], s.Files["b"] = []byte("content"), []byte("left out")
+		s.Files["SHA256SUMS"] = fmt.Appendf(nil, "%x  a\n", sha256.Sum256(s.Files["a"]))
+		s.Before = func(w http.ResponseWriter, r *http.Request) bool {
+			if !strings.HasSuffix(r.URL.Path, "/1.0/SHA256SUMS") {
+				return false
+			}
+			w.Header().Set("X-Checksum-Sha256", fmt.Sprintf("%x", sha256.Sum256(s.Files["SHA256SUMS"])))
+			if redirected {
+				http.Redirect(w, r, "/elsewhere/SHA256SUMS", http.StatusTemporaryRedirect)
+			}
+			return redirected
+		}
+		t.Chdir(t.TempDir())
+		text, err := pull(place)
+		if err == nil || !strings.Contains(err.Error(), "somebody published that SHA256SUMS") {
+			t.Errorf("redirected: %t: error is %v\n%s", redirected, err, text)
+		}
 	}
 }
