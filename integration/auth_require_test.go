@@ -5,13 +5,15 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
 
 // TestRequireLetsATokenPassToItsRegistryOnly, wherever the registry stands in the site.
 //
-// Seen to fail with a token passing wherever its path is one of a registry's.
+// Seen to fail with a token passing wherever its path is one of a registry's, and where the
+// health and the addresses of Gitea's pages do not count as the registry's.
 func TestRequireLetsATokenPassToItsRegistryOnly(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
@@ -26,6 +28,7 @@ func TestRequireLetsATokenPassToItsRegistryOnly(t *testing.T) {
 	}
 	const (
 		registry = "generic_registry {\n\t\troot ROOT\n\t}"
+		withAll  = "generic_registry {\n\t\troot ROOT\n\t\tbrowse\n\t\thealth /healthz\n\t}"
 		atTop    = "generic_registry {\n\t\troot ROOT\n\t\tprefix /\n\t}"
 		file     = "/alice/generic/p/1/f"
 		ours     = "/api/packages" + file
@@ -34,15 +37,17 @@ func TestRequireLetsATokenPassToItsRegistryOnly(t *testing.T) {
 		name, block string
 		of          string   // the registry's: the path of a file in it
 		not         []string // paths of files that are not the registry's
+		besides     []string // what the registry answers besides files
 	}{
-		{"handle_path and a registry at the top", "handle_path /files/* {\n" + atTop + "\n}\nhandle {\nfile_server\n}", "/files" + file, []string{"/page.html", "/private/page.html", "/api/packages/page.html"}},
-		{"handle_path and the default prefix", "handle_path /pkg/* {\n" + registry + "\n}\nhandle {\nfile_server\n}", "/pkg" + ours, []string{"/page.html", "/api/packages/page.html"}},
-		{"the default prefix, and files behind it", registry + "\nfile_server", ours, []string{"/page.html", "/api/v1/version"}},
-		{"files in a handle in front of a registry at the top", "handle /private/* {\nfile_server\n}\nhandle {\n" + atTop + "\n}", file, []string{"/private/page.html"}},
-		{"a registry for other methods", "@put method PUT\nhandle @put {\n" + registry + "\n}\nhandle {\nfile_server\n}", "", []string{"/page.html", "/api/packages/page.html"}},
-		{"a registry in another site", "file_server", "", []string{"/page.html", "/api/packages/page.html"}},
-		{"a registry whose prefix is written in front", "route {\nAUTH\nrewrite * /api/packages{path}\n" + registry + "\n}", file, nil},
-		{"a registry in a named route", "invoke registry", ours, nil},
+		{"handle_path and a registry at the top", "handle_path /files/* {\n" + atTop + "\n}\nhandle {\nfile_server\n}", "/files" + file, []string{"/page.html", "/private/page.html", "/api/packages/page.html"}, nil},
+		{"handle_path and the default prefix", "handle_path /pkg/* {\n" + registry + "\n}\nhandle {\nfile_server\n}", "/pkg" + ours, []string{"/page.html", "/api/packages/page.html"}, nil},
+		{"the default prefix, and files behind it", registry + "\nfile_server", ours, []string{"/page.html", "/api/v1/version"}, nil},
+		{"files in a handle in front of a registry at the top", "handle /private/* {\nfile_server\n}\nhandle {\n" + atTop + "\n}", file, []string{"/private/page.html"}, nil},
+		{"a registry for other methods", "@put method PUT\nhandle @put {\n" + registry + "\n}\nhandle {\nfile_server\n}", "", []string{"/page.html", "/api/packages/page.html"}, nil},
+		{"a registry in another site", "file_server", "", []string{"/page.html", "/api/packages/page.html"}, nil},
+		{"a registry whose prefix is written in front", "route {\nAUTH\nrewrite * /api/packages{path}\n" + registry + "\n}", file, nil, nil},
+		{"a registry in a named route", "invoke registry", ours, nil, nil},
+		{"a registry with health and pages", withAll, ours, []string{"/healthz", "/healthz/dead", "/alice/-/projects"}, []string{"/healthz/live", "/alice/-/packages", "/api/v1/version"}},
 	}
 	text := s.global() + "&(registry) {\n" + registry + "\n}\n"
 	ports := make([]int, len(sites))
@@ -72,9 +77,14 @@ func TestRequireLetsATokenPassToItsRegistryOnly(t *testing.T) {
 					t.Errorf("with a token, %s is %d %s", site.of, got.status, got.text())
 				}
 			}
-			for _, path := range append(site.not, site.of) {
+			for _, path := range slices.Concat(site.not, site.besides, []string{site.of}) {
 				if got := get("/" + strings.TrimPrefix(path, "/")); got.status != http.StatusUnauthorized {
 					t.Errorf("without credentials, %s is %d %s", path, got.status, got.text())
+				}
+			}
+			for _, path := range site.besides {
+				if got := get(path, token); got.status != http.StatusOK {
+					t.Errorf("with a token, %s is %d %s", path, got.status, got.text())
 				}
 			}
 			for _, path := range site.not {

@@ -148,6 +148,8 @@ func TestCredentialsCanBeRequired(t *testing.T) {
 		h := &Handler{Root: root, Prefix: prefix, Releases: root == a.Root, log: zap.NewNop()}
 		if root != a.Root {
 			h.API = "/other/v1"
+		} else {
+			h.Health, h.Browse = "/health", new(Browse)
 		}
 		if err := h.provisionSettings(); err != nil {
 			t.Fatal(err)
@@ -172,6 +174,10 @@ func TestCredentialsCanBeRequired(t *testing.T) {
 		{"a token, in the releases", "/api/v1/repos/team/p/releases", []string{"Bearer " + token}, "", true},
 		{"a token, where the SDK of Gitea begins", "/api/v1/version", []string{"Bearer " + token}, "", true},
 		{"a token, where it asks who it is", "/api/v1/user", []string{"Bearer " + token}, "", true},
+		{"a token, where the health is", "/health/live", []string{"Bearer " + token}, "", true},
+		{"a token, beside the health", "/health/dead", []string{"Bearer " + token}, "", false},
+		{"a token, where Gitea has pages", "/team/-/packages", []string{"Bearer " + token}, "", true},
+		{"a token, beside these", "/team/-/projects", []string{"Bearer " + token}, "", false},
 		{"a token, beside the JSON API", "/api/v1/users", []string{"Bearer " + token}, "", false},
 		{"a token, in the JSON API of another root", "/other/v1/packages/team", []string{"Bearer " + token}, "", false},
 		{"a token, in a registry of another root", "/other/packages/team", []string{"Bearer " + token}, "", false},

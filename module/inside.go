@@ -7,7 +7,6 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
 
 	"github.com/generic-registry/caddy-generic-registry/module/web/routes"
-	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
 // findPlaces returns where the servers have the authenticator, which is known once all of the
@@ -55,11 +54,9 @@ func (a *Authenticator) answersBehind(place routes.Place, r *http.Request) bool 
 		if !ok {
 			return false
 		}
-		path := visit.ParsePath(r.URL.EscapedPath())
-		wing, _ := h.wing(r, path)
-		offer, _ := h.api.Offer(path)
-		offered = offered || offer != nil && h.Root == a.Root
-		return wing != nil
+		always, otherwise := h.answers(r)
+		offered = offered || otherwise && h.Root == a.Root
+		return always
 	})
 	if err != nil {
 		return false

@@ -24,6 +24,15 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	return h.pass(w, r, next, path)
 }
 
+// answers tells whether the registry answers a request, and whether it does when nobody behind
+// it does. It is what ServeHTTP and pass do.
+func (h *Handler) answers(r *http.Request) (always, otherwise bool) {
+	path := visit.ParsePath(r.URL.EscapedPath())
+	wing, _ := h.wing(r, path)
+	offer, _ := h.api.Offer(path)
+	return h.probes.Has(r) || wing != nil, h.pages.Leads(r, h.site.Prefix) || offer != nil
+}
+
 // wing returns what answers a path, and what of the path is below. Nil when the path is not
 // the registry's.
 func (h *Handler) wing(r *http.Request, path visit.Path) (visit.Wing, visit.Path) {

@@ -49,14 +49,26 @@ func (p *Probes) Meet(isOthers func(path []string) bool) bool {
 	return false
 }
 
-// Serve answers a probe of the registry of a key, and tells whether the request is one.
-func (p *Probes) Serve(w http.ResponseWriter, r *http.Request, key pool.Key) bool {
+// Has tells whether a request is for a probe.
+func (p *Probes) Has(r *http.Request) bool { return p.find(r) != nil }
+
+// find returns what a request asks of the health, nil when it is for no probe.
+func (p *Probes) find(r *http.Request) func(registry.Health) bool {
 	if p == nil {
-		return false
+		return nil
 	}
 	below, inside := visit.ParsePath(r.URL.EscapedPath()).Under(p.top)
 	segments, err := below.Segments()
-	if !inside || err != nil || len(segments) != 1 || p.passes[segments[0]] == nil {
+	if !inside || err != nil || len(segments) != 1 {
+		return nil
+	}
+	return p.passes[segments[0]]
+}
+
+// Serve answers a probe of the registry of a key, and tells whether the request is one.
+func (p *Probes) Serve(w http.ResponseWriter, r *http.Request, key pool.Key) bool {
+	passes := p.find(r)
+	if passes == nil {
 		return false
 	}
 	header := w.Header()
@@ -66,7 +78,7 @@ func (p *Probes) Serve(w http.ResponseWriter, r *http.Request, key pool.Key) boo
 		return true
 	}
 	status, text := http.StatusOK, "ok"
-	if health, err := pool.Registries.HealthOf(key); err != nil || !p.passes[segments[0]](health) {
+	if health, err := pool.Registries.HealthOf(key); err != nil || !passes(health) {
 		status, text = http.StatusServiceUnavailable, "unavailable"
 	}
 	header.Set("Content-Type", "text/plain; charset=utf-8")

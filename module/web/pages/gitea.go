@@ -12,22 +12,32 @@ import (
 // Lead answers a request for a page that Gitea has, at {owner}/-/packages and below, with
 // where it is here: 302. It tells whether it has answered. What is there is not looked at.
 func (p *Pages) Lead(w http.ResponseWriter, r *http.Request, prefix []string) bool {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return false
-	}
-	path := visit.ParsePath(r.URL.EscapedPath())
-	below, inside := path.Under(siteOf(prefix))
-	names, err := below.Segments()
-	if !inside || err != nil {
-		return false
-	}
-	names, known := fromGitea(names)
+	names, known := leadsTo(r, prefix)
 	if !known {
 		return false
 	}
 	root := strings.Repeat("../", strings.Count(r.URL.EscapedPath(), "/")-1)
 	_ = redirect(w, http.StatusFound, "./"+root+joined(prefix)+joined(names))
 	return true
+}
+
+// Leads tells whether Lead answers a request.
+func (p *Pages) Leads(r *http.Request, prefix []string) bool {
+	_, known := leadsTo(r, prefix)
+	return p != nil && known
+}
+
+// leadsTo returns the folder, below the prefix, that a request for a page of Gitea means.
+func leadsTo(r *http.Request, prefix []string) (folder []string, known bool) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return nil, false
+	}
+	below, inside := visit.ParsePath(r.URL.EscapedPath()).Under(siteOf(prefix))
+	names, err := below.Segments()
+	if !inside || err != nil {
+		return nil, false
+	}
+	return fromGitea(names)
 }
 
 // siteOf is where Gitea's own pages would be, whose API is at api/packages below it.
