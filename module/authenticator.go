@@ -47,8 +47,8 @@ type Authenticator struct {
 	// when the config is loaded. Default: the default root of the handler.
 	Root string `json:"root,omitempty"`
 
-	// Users with passwords, as in Caddy's `http_basic` provider. No two names may differ
-	// only in case. Caddy hashes few passwords at a time; a request that waits longer than
+	// Users with passwords, as in Caddy's `http_basic` provider, without its `realm`. No two
+	// names may differ only in case. Caddy hashes few passwords at a time; a request that waits longer than
 	// ten seconds for its hash is answered 503. Default: none; only tokens are accepted.
 	Basic *caddyauth.HTTPBasicAuth `json:"basic,omitempty"`
 

@@ -3,7 +3,9 @@ package module
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -25,18 +27,22 @@ var errHashesBusy = errors.New("too many passwords are being checked")
 // provisionBasic checks the names of users with passwords, and bounds how many of the
 // passwords are hashed at once. What is in the cache of hashes waits for nothing.
 func (a *Authenticator) provisionBasic(ctx caddy.Context) error {
-	names := make(map[string]string)
-	for _, account := range a.Basic.AccountList {
-		if err := access.CheckBasicUser(account.Username); err != nil {
-			return err
-		}
-		if other, twice := names[store.Fold(account.Username)]; twice {
-			return fmt.Errorf("users %s and %s are one, because case does not count: keep one of them", other, account.Username)
-		}
-		names[store.Fold(account.Username)] = account.Username
+	if a.Basic.Realm != "" {
+		return fmt.Errorf("realm is %q, and every 401 of a registry is for one realm, which cannot be chosen: leave it out", a.Basic.Realm)
 	}
+	// Afterwards the names have values in place of placeholders.
 	if err := a.Basic.Provision(ctx); err != nil {
 		return err
+	}
+	names := make(map[string]string)
+	for _, name := range slices.Sorted(maps.Keys(a.Basic.Accounts)) {
+		if err := access.CheckBasicUser(name); err != nil {
+			return err
+		}
+		if other, twice := names[store.Fold(name)]; twice {
+			return fmt.Errorf("users %s and %s are one, because case does not count: keep one of them", other, name)
+		}
+		names[store.Fold(name)] = name
 	}
 	a.Basic.Hash = &boundedHash{Comparer: a.Basic.Hash, places: hashing, wait: hashWait}
 	return nil

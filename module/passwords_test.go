@@ -1,13 +1,13 @@
 package module
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
-
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp/caddyauth"
 
 	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
@@ -74,20 +74,33 @@ func TestAPasswordThatCannotBeCheckedIsNotRefused(t *testing.T) {
 	}
 }
 
-// TestUsersOfPasswordsAreComparedFolded: two accounts that rules take for one user
-// would have two passwords.
-func TestUsersOfPasswordsAreComparedFolded(t *testing.T) {
-	for name, users := range map[string][]string{
-		"other case":      {"kim", "Kim"},
-		"the Kelvin sign": {"\u212Aim"},
-		"a token's form":  {"grt_x"},
+// TestSettingsOfPasswordsThatCannotBe: two accounts that rules take for one user would have two
+// passwords, and the realm of a registry is always the same.
+//
+// Seen to fail with names that are compared before their placeholders are replaced, and
+// without the refusal of a realm.
+func TestSettingsOfPasswordsThatCannotBe(t *testing.T) {
+	t.Setenv("A", "ops")
+	t.Setenv("B", "OPS")
+	t.Setenv("TOKEN", "grt_x")
+	for _, test := range []struct{ name, settings, want string }{
+		{"two users", `"accounts": [{"username": "kim", "password": "eA=="}, {"username": "{env.A}", "password": "eA=="}]`, ""},
+		{"other case", `"accounts": [{"username": "kim", "password": "eA=="}, {"username": "Kim", "password": "eA=="}]`, "users Kim and kim are one"},
+		{"other case, of placeholders", `"accounts": [{"username": "{env.A}", "password": "eA=="}, {"username": "{env.B}", "password": "eA=="}]`, "users OPS and ops are one"},
+		{"the Kelvin sign", `"accounts": [{"username": "\u212Aim", "password": "eA=="}]`, "cannot be a user"},
+		{"a token's form", `"accounts": [{"username": "grt_x", "password": "eA=="}]`, "cannot be a user"},
+		{"a token's form, of a placeholder", `"accounts": [{"username": "{env.TOKEN}", "password": "eA=="}]`, "cannot be a user"},
+		{"a realm", `"realm": "X", "accounts": [{"username": "kim", "password": "eA=="}]`, `realm is "X"`},
 	} {
-		a := &Authenticator{Basic: new(caddyauth.HTTPBasicAuth)}
-		for _, user := range users {
-			a.Basic.AccountList = append(a.Basic.AccountList, caddyauth.Account{Username: user, Password: "x"})
-		}
-		if err := a.provisionBasic(caddyContext(t)); err == nil {
-			t.Errorf("%s: %q are accepted", name, users)
-		}
+		t.Run(test.name, func(t *testing.T) {
+			a := new(Authenticator)
+			if err := json.Unmarshal([]byte(`{"basic": {`+test.settings+`}}`), a); err != nil {
+				t.Fatal(err)
+			}
+			err := a.provisionBasic(caddyContext(t))
+			if err == nil != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, want %q", err, test.want)
+			}
+		})
 	}
 }
