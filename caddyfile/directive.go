@@ -12,7 +12,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module"
 	"github.com/generic-registry/caddy-generic-registry/module/access"
-	"github.com/generic-registry/caddy-generic-registry/module/operate/health"
+	"github.com/generic-registry/caddy-generic-registry/module/web/api"
 )
 
 const directiveName = "generic_registry"
@@ -176,24 +176,28 @@ func parse(dispenser *caddyfile.Dispenser, handler *module.Handler) error {
 	return d.checkPaths()
 }
 
-// checkPaths holds the paths beside the prefix against the prefix, which may come after
-// them. What depends on placeholders is not judged.
+// checkPaths holds the paths beside the prefix against the prefix and each other, which may come
+// in any order. What depends on placeholders is not judged.
 func (d *directive) checkPaths() error {
-	probes, prefix := d.handler.Health, cmp.Or(d.handler.Prefix, module.DefaultPrefix)
-	if probes != "" && !strings.Contains(probes+prefix, "{") {
-		if _, err := health.NewProbes(probes, prefix); err != nil {
-			return d.atHealth.WrapErr(err)
-		}
-	}
-	if strings.Contains(d.handler.API+prefix, "{") || d.handler.API == "" && !d.handler.Releases {
+	h, prefix := d.handler, cmp.Or(d.handler.Prefix, module.DefaultPrefix)
+	if strings.Contains(prefix, "{") {
 		return nil
 	}
-	api, err := module.CheckAPI(d.handler.API, prefix)
-	if err != nil {
-		return d.atAPI.WrapErr(err)
+	var apiPath []string
+	if !strings.Contains(h.API, "{") {
+		var err error
+		if apiPath, err = api.CheckPath(h.API, prefix); err != nil {
+			return d.atAPI.WrapErr(err)
+		}
+		if apiPath == nil && h.Releases {
+			return d.atReleases.WrapErr(api.ErrReleases)
+		}
 	}
-	if api == nil && d.handler.Releases {
-		return d.atReleases.WrapErr(module.ErrReleases)
+	if strings.Contains(h.Health, "{") {
+		return nil
+	}
+	if err := module.CheckHealth(h.Health, prefix, apiPath, h.Releases); err != nil {
+		return d.atHealth.WrapErr(err)
 	}
 	return nil
 }

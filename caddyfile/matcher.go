@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/generic-registry/caddy-generic-registry/module"
+	"github.com/generic-registry/caddy-generic-registry/module/web/api"
 )
 
 // missedPaths returns the path matcher's patterns if no path of the registry matches
@@ -23,7 +24,7 @@ func missedPaths(matchers caddy.ModuleMap, handler *module.Handler) (paths []str
 	if handler.Health != "" {
 		tops = append(tops, handler.Health)
 	}
-	if handler.API != "" && handler.API != module.APIOff {
+	if handler.API != "" && handler.API != api.Off {
 		tops = append(tops, handler.API)
 	}
 	if strings.Contains(strings.Join(append(tops, paths...), ""), "{") {

@@ -12,6 +12,7 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module"
 	"github.com/generic-registry/caddy-generic-registry/module/access"
 	"github.com/generic-registry/caddy-generic-registry/module/store/naming"
+	"github.com/generic-registry/caddy-generic-registry/module/web/api"
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
@@ -32,7 +33,7 @@ func (d *directive) health() (err error) {
 }
 
 func (d *directive) api() (err error) {
-	d.handler.API, err = d.path(module.APIOff)
+	d.handler.API, err = d.path(api.Off)
 	d.atAPI = *d.Dispenser
 	return err
 }

@@ -41,7 +41,7 @@ var rooms = []room{
 	{folder: "integration/*", is: "benches and helpers of the stories", imports: belowIntegration},
 	{folder: "integration/bench/stock", is: "stock Caddy, to be compared with"},
 	{folder: ".", is: "the module path as a plug-in", imports: []string{"caddyfile"}},
-	{folder: "caddyfile", is: "tokens in, a configured handler or authenticator out", imports: []string{"module", "module/operate/health", "module/web/computed", "module/web/files", "module/web/visit", "module/access", "module/store", "module/store/*"}},
+	{folder: "caddyfile", is: "tokens in, a configured handler or authenticator out", imports: []string{"module", "module/web/api", "module/web/computed", "module/web/files", "module/web/visit", "module/access", "module/store", "module/store/*"}},
 	{folder: "module", is: "settings, provisioning, and which wing answers", imports: []string{"module/web/*", "module/web/pages/view", "module/access", "module/operate/*", "module/pool", "module/metadata/*", "module/blobs/*", "module/directory", "module/disk", "module/registry", "module/registry/*", "module/journal", "module/store", "module/store/*"}, tests: suites},
 	{folder: "module/web/api", is: "Gitea's JSON API", imports: []string{"module/gitea", "module/web/computed", "module/web/send", "module/web/visit", "module/registry", "module/registry/hashing", "module/registry/versions", "module/store", "module/store/*"}, tests: slices.Concat([]string{"module/access"}, suites)},
 	{folder: "module/web/computed", is: "sums, sidecars, archives", imports: []string{"module/web/send", "module/web/visit", "module/registry", "module/registry/hashing", "module/store", "module/store/*"}, tests: suites},

@@ -124,9 +124,9 @@ type Handler struct {
 
 	// The path under which `live` tells anyone whether files can be downloaded, and
 	// `ready` whether files can be published too: 200 `ok` or 503 `unavailable`. Upper and
-	// lower case differ. The path is not under the prefix. Placeholders are replaced when
-	// the config is loaded. Default: none. The admin endpoint says more, at
-	// `/generic_registry/health`.
+	// lower case differ. The path is not under the prefix, and not one of the JSON API.
+	// Placeholders are replaced when the config is loaded. Default: none. The admin
+	// endpoint says more, at `/generic_registry/health`.
 	Health string `json:"health,omitempty"`
 
 	// Pages for people, and lists for programs, at the folders under the prefix. Default:

@@ -21,7 +21,7 @@ import (
 // probed is a handler of a registry of the process's pool.
 func probed(t *testing.T, key pool.Key) *Handler {
 	t.Helper()
-	h := &Handler{Prefix: "/api/packages", API: APIOff, Health: "/health", store: key}
+	h := &Handler{Prefix: "/api/packages", API: "off", Health: "/health", store: key}
 	var err error
 	h.site.Prefix, err = visit.ParsePrefix("prefix", h.Prefix)
 	if err := errors.Join(err, h.provisionHealth(), h.provisionAPI()); err != nil {
@@ -151,6 +151,19 @@ func TestHealthPathsThatCannotBe(t *testing.T) {
 		h := &Handler{Health: test.health, Prefix: test.prefix}
 		if err := h.provisionHealth(); (err == nil) != test.ok {
 			t.Errorf("health %q beside prefix %q: %v", test.health, test.prefix, err)
+		}
+	}
+}
+
+// TestHealthBesideTheJSONAPI: what placeholders stand for is known when the config is loaded.
+//
+// Seen to fail without CheckHealth in provisionAPI.
+func TestHealthBesideTheJSONAPI(t *testing.T) {
+	t.Setenv("HEALTH", "/api/v1/packages")
+	for path, ok := range map[string]bool{"{env.HEALTH}": false, "{env.HEALTH}/team": false, "/api/v1/health": true} {
+		h := &Handler{Root: t.TempDir(), Health: path, log: zap.NewNop()}
+		if err := h.provisionSettings(); (err == nil) != ok {
+			t.Errorf("health %q: %v", path, err)
 		}
 	}
 }

@@ -1,12 +1,45 @@
 package api
 
 import (
+	"errors"
+	"fmt"
 	"slices"
+
+	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
-// DefaultPath returns the path of the API that belongs to a prefix: its sibling /api/v1
+// Off in place of the path of the API turns it off.
+const Off = "off"
+
+// ErrReleases: releases are wanted and there is no API.
+var ErrReleases = errors.New("releases are a part of the JSON API, which this site does not have: write api /api/v1, or another path")
+
+// CheckPath returns the segments of the path of the API, nil when there is none. A path that
+// meets the prefix, or that is none, is an error.
+func CheckPath(path, prefix string) ([]string, error) {
+	top, err := visit.ParsePrefix("prefix", prefix)
+	if err != nil {
+		return nil, err
+	}
+	switch path {
+	case Off:
+		return nil, nil
+	case "":
+		return defaultPath(top), nil
+	}
+	found, err := visit.ParsePrefix("api", path)
+	if err != nil {
+		return nil, err
+	}
+	if New(top, found, Options{Releases: true}).Meets(top) {
+		return nil, fmt.Errorf("api is %q: its paths and those under the prefix %q are the same; write a path outside of the prefix", path, prefix)
+	}
+	return found, nil
+}
+
+// defaultPath returns the path of the API that belongs to a prefix: its sibling /api/v1
 // when it ends in /api/packages, as Gitea has both. Otherwise nil.
-func DefaultPath(prefix []string) []string {
+func defaultPath(prefix []string) []string {
 	above := len(prefix) - 1
 	if above < 1 || prefix[above] != "packages" || prefix[above-1] != "api" {
 		return nil
