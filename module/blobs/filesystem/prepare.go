@@ -68,7 +68,7 @@ func (s *Store) makePacks() error {
 
 func (s *Store) openPacks(log *slog.Logger, layout packs.Layout, readOnly bool) (err error) {
 	s.packs, err = packs.Open(filepath.Join(s.path, packDirectory), packs.Options{
-		FS: s.fsys, Log: log, ReadOnly: readOnly, Layout: layout,
+		FS: s.fsys, Log: log, ReadOnly: readOnly, Layout: layout, IsThere: s.claim.Check,
 		HasRoom: func(bytes int64) bool { return s.space.check(bytes) == nil },
 	})
 	return err

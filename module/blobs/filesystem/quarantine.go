@@ -106,7 +106,7 @@ func (s *Store) putAside(name string, locator store.Locator) error {
 	s.quarantining.Lock() // the name that is found vacant stays so
 	defer s.quarantining.Unlock()
 	if _, err := os.Lstat(name); err != nil {
-		return fmt.Errorf("looking for file: %w", notFound(err))
+		return fmt.Errorf("looking for file: %w", s.notFound(err))
 	}
 	if err := s.entries.MakeDirectory(filepath.Join(s.path, quarantineDirectory)); err != nil {
 		return err
@@ -116,7 +116,7 @@ func (s *Store) putAside(name string, locator store.Locator) error {
 		return err
 	}
 	if err := s.fsys.Rename(name, aside); err != nil {
-		return fmt.Errorf("renaming file: %w", notFound(directory.Full(err))) // it may be deleted meanwhile
+		return fmt.Errorf("renaming file: %w", s.notFound(directory.Full(err))) // it may be deleted meanwhile
 	}
 	return nil
 }

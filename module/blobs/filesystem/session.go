@@ -159,11 +159,14 @@ func (s *Store) Sessions(ctx context.Context) (sessions []store.Session, err err
 			continue
 		}
 		session, err := s.readSession(id)
-		if err != nil && !errors.Is(err, store.ErrDamaged) {
-			if errors.Is(err, store.ErrSessionNotFound) {
-				continue // ended meanwhile
-			}
+		if errors.Is(err, store.ErrSessionNotFound) {
+			continue // ended meanwhile
+		}
+		if err = directory.Full(err); errors.Is(err, store.ErrUnavailable) {
 			return nil, err
+		}
+		if err != nil {
+			session = store.Session{ID: id} // one bad sector keeps no others
 		}
 		sessions = append(sessions, session)
 	}

@@ -67,12 +67,12 @@ func (w *smallWriter) Commit(context.Context) (store.Locator, error) {
 	if err := w.usable(); err != nil {
 		return "", errors.Join(err, w.Abort())
 	}
-	content := w.content
 	defer w.end()
 	if w.locator != "" {
-		return w.locator, w.store.packs.PutAt(w.locator, content)
+		return w.locator, w.store.judge(w.store.packs.PutAt(w.locator, w.content))
 	}
-	return w.store.packs.Put(content)
+	locator, err := w.store.packs.Put(w.content)
+	return locator, w.store.judge(err)
 }
 
 // Abort implements store.BlobWriter.

@@ -2,6 +2,7 @@ package filesystem
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -135,7 +136,7 @@ func (s *Store) Open(ctx context.Context, locator store.Locator, size int64) (io
 	}
 	file, err := disk.Open(name)
 	if err != nil {
-		return nil, fmt.Errorf("opening file: %w", notFound(err))
+		return nil, fmt.Errorf("opening file: %w", s.notFound(err))
 	}
 	info, err := file.Stat()
 	if err == nil && info.Size() != size {
@@ -164,7 +165,7 @@ func (s *Store) Stat(ctx context.Context, locator store.Locator) (int64, error) 
 	}
 	info, err := os.Stat(name)
 	if err != nil {
-		return 0, fmt.Errorf("asking for file: %w", notFound(err))
+		return 0, fmt.Errorf("asking for file: %w", s.notFound(err))
 	}
 	return info.Size(), nil
 }
@@ -178,7 +179,11 @@ func (s *Store) Delete(ctx context.Context, locator store.Locator) error {
 	if packs.Owns(locator) {
 		return s.packs.Delete(locator)
 	}
-	if err := s.fsys.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	err = s.fsys.Remove(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s.claim.Check()
+	}
+	if err != nil {
 		return fmt.Errorf("removing file: %w", directory.Full(err))
 	}
 	return nil
@@ -195,6 +200,9 @@ func (s *Store) Condition() store.Condition {
 		condition.Fault = fmt.Errorf("asking for free space: %w", err)
 	}
 	condition.Space = directory.Space(free, s.space.reserve.Load())
+	if err := s.claim.Check(); err != nil {
+		condition.Fault = err
+	}
 	return condition
 }
 
@@ -216,11 +224,21 @@ func (s *Store) closePacks() error {
 // Recovered implements store.Recoverer.
 func (s *Store) Recovered() []store.Locator { return s.packs.Recovered() }
 
-func notFound(err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
+// notFound makes ErrBlobNotFound of the error that a file is missing.
+func (s *Store) notFound(err error) error {
+	if err = s.judge(err); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w: %w", store.ErrBlobNotFound, err)
 	}
 	return err
+}
+
+// judge makes ErrUnavailable of the error that a file is missing, when the directory of the
+// store was removed, or is not mounted any more: then that says nothing of the file.
+func (s *Store) judge(err error) error {
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return cmp.Or(s.claim.Check(), err)
 }
 
 var (

@@ -68,7 +68,7 @@ func (s *Store) CreateAt(ctx context.Context, locator store.Locator, size int64)
 	}
 	if w.file, err = s.fsys.Create(w.temporary); err != nil {
 		allowance.end()
-		return nil, fmt.Errorf("creating file: %w", directory.NotWritten(err))
+		return nil, fmt.Errorf("creating file: %w", directory.NotWritten(s.judge(err)))
 	}
 	if size >= allocateFrom {
 		w.announced = size

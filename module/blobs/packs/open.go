@@ -24,6 +24,9 @@ type Options struct {
 	Log *slog.Logger
 	// HasRoom tells whether so many bytes may be prepared in advance.
 	HasRoom func(bytes int64) bool
+	// IsThere returns an error when the directory is not the one that was opened, where a
+	// missing file says nothing. Nil: nobody looks.
+	IsThere func() error
 	// ReadOnly has opening change nothing.
 	ReadOnly bool
 
@@ -42,7 +45,7 @@ func Open(path string, options Options) (*Store, error) {
 	if s.layout.Slots == 0 {
 		s.layout = usual
 	}
-	s.opened.most, s.opened.reader = s.layout.Open, options.reader
+	s.opened.most, s.opened.reader, s.opened.isThere = s.layout.Open, options.reader, options.IsThere
 	if options.reader == nil {
 		s.opened.reader = func(file *os.File) io.ReaderAt { return file }
 	}

@@ -39,6 +39,11 @@ func (p *pack) open(opened *openPacks) error {
 		return nil
 	}
 	file, err := disk.Open(p.path)
+	if errors.Is(err, fs.ErrNotExist) && opened.isThere != nil {
+		if err := opened.isThere(); err != nil {
+			return err
+		}
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w: its pack is gone: %w", store.ErrBlobNotFound, err)
 	}
@@ -62,8 +67,9 @@ func (p *pack) close() {
 
 // openPacks keeps the number of packs that are open to be read small.
 type openPacks struct {
-	most   int
-	reader func(*os.File) io.ReaderAt
+	most    int
+	reader  func(*os.File) io.ReaderAt
+	isThere func() error // as in Options
 
 	mu    sync.Mutex
 	packs []*pack // the one that was opened first is first
