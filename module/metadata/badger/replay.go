@@ -74,7 +74,7 @@ func (r *replay) flush() error {
 	r.batch, r.count = nil, 0
 	return firstError(
 		func() error { return r.opened.persistBatch(b) },
-		func() error { return r.opened.cleanUp(b.waiting) },
+		func() error { return r.opened.cleanUp((*opened).newReplayed, b.waiting) },
 	)
 }
 
@@ -189,7 +189,8 @@ func (b *batch) reapplyRenewal(ref store.Ref, change store.Change) error {
 }
 
 // cleanUpLeft releases the files of versions, and the versions of packages, that were
-// deleted before a replay.
+// deleted before a replay. The reaper gets their bytes, which nobody has deleted yet: the
+// database would say so.
 func (o *opened) cleanUpLeft(ctx context.Context) error {
 	for _, prefix := range []string{tombPrefix, gravePrefix} {
 		left := backlog{prefix: prefix}
@@ -207,7 +208,7 @@ func (o *opened) cleanUpLeft(ctx context.Context) error {
 				keys[i] = prefix + suffix
 				left.remove(suffix)
 			}
-			if err := firstError(ctx.Err, func() error { return o.cleanUp(keys) }); err != nil {
+			if err := firstError(ctx.Err, func() error { return o.cleanUp(newBatch, keys) }); err != nil {
 				return err
 			}
 		}
@@ -215,10 +216,11 @@ func (o *opened) cleanUpLeft(ctx context.Context) error {
 	return nil
 }
 
-// cleanUp releases the files of deleted versions and the versions of deleted packages.
-func (o *opened) cleanUp(keys []string) error {
+// cleanUp releases the files of deleted versions and the versions of deleted packages, in
+// batches that are begun by a function.
+func (o *opened) cleanUp(begin func(*opened) *batch, keys []string) error {
 	for len(keys) > 0 {
-		b := o.newReplayed()
+		b := begin(o)
 		for len(keys) > 0 && !b.isFull() {
 			emptied, err := b.cleanUp(keys[0])
 			if err != nil {
@@ -229,7 +231,11 @@ func (o *opened) cleanUp(keys []string) error {
 				keys = keys[1:]
 			}
 		}
-		keys = append(keys, b.waiting...)
+		for _, key := range b.waiting {
+			if !strings.HasPrefix(key, condemnedPrefix) { // else the reaper's
+				keys = append(keys, key)
+			}
+		}
 		if err := o.persistBatch(b); err != nil {
 			return err
 		}
