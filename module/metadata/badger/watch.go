@@ -78,10 +78,11 @@ func (s *Store) lookAtFiles() {
 	case err == nil && before != nil:
 		s.log.Info("the files of the store are back; changes are taken")
 	}
-	s.astray.Store(nil)
+	var astray *error
 	if err != nil {
-		s.astray.Store(&err)
+		astray = &err
 	}
+	s.astray.Store(astray)
 }
 
 func (s *Store) checkJournalFile() error {
