@@ -84,6 +84,9 @@ func (h *home) open(ctx context.Context) (*opened, error) {
 	if errors.Is(err, errDatabase) && j != nil && ctx.Err() == nil && !h.stuck.Load() {
 		o, err = h.remake(ctx, j, err)
 	}
+	if err != nil && j != nil {
+		err = errors.Join(err, j.Close())
+	}
 	if err != nil {
 		return nil, directory.OpenFault(err)
 	}
@@ -108,10 +111,14 @@ func (h *home) openOver(ctx context.Context, j *journal.Journal) (*opened, error
 		return nil, err
 	}
 	o.journal = j
-	if err := h.reconcile(ctx, o); err != nil {
-		return nil, errors.Join(err, o.closeDatabase(ctx))
+	if err = h.reconcile(ctx, o); err == nil {
+		return o, nil
 	}
-	return o, nil
+	err = errors.Join(err, o.closeDatabase(ctx))
+	if j == nil && o.journal != nil { // just created
+		err = errors.Join(err, o.journal.Close())
+	}
+	return nil, err
 }
 
 // reconcile makes sure that database and journal belong together and are at one

@@ -21,8 +21,10 @@ const (
 	busyInterval = 20 * time.Millisecond
 	idleInterval = time.Second
 
-	// A store that failed is tried again at this interval.
+	// A store that failed is tried again at this interval. Opening reads much: when it fails,
+	// each time doubles the interval, up to the longest.
 	retryInterval = time.Second
+	longestRetry  = time.Minute
 
 	// A disk that fails takes a write now and then. It must take so many in a row.
 	probeWrites = 8
@@ -116,16 +118,16 @@ func (s *Store) wakeWatch() { signal(s.wake) }
 // recover opens again what failed, once the disk takes writes: the journal then says
 // what was stored. While only the journal failed, reads go on.
 func (s *Store) recover() {
-	if !s.failed.Load() {
+	if !s.failed.Load() || time.Since(s.tried) < s.pause {
 		return
 	}
 	var err error
 	switch {
 	case s.opened == nil || s.opened.db.hasFailed():
 		s.flushing = false
-		err = firstError(s.space.forOpening, s.probe, s.reopen)
+		err = s.openAgain(s.space.forOpening, s.reopen)
 	case !s.flushing:
-		err = firstError(s.space.forChange, s.probe, s.reopenJournal)
+		err = s.openAgain(s.space.forChange, s.reopenJournal)
 	}
 	if err == nil {
 		err = s.resume()
@@ -139,9 +141,22 @@ func (s *Store) recover() {
 	default:
 		s.fault.Store(&err)
 		if s.told.IsNews(err.Error()) {
-			s.log.Warn("the store cannot be opened again yet", slog.Duration("every", s.retry), slog.Any("error", err))
+			s.log.Warn("the store cannot be opened again yet", slog.Duration("retry", max(s.retry, s.pause)), slog.Any("error", err))
 		}
 	}
+}
+
+// openAgain opens again what failed, once the disk takes writes, which costs little to ask.
+func (s *Store) openAgain(room, reopen func() error) error {
+	if err := firstError(room, s.probe); err != nil {
+		return err
+	}
+	err := reopen()
+	s.tried, s.pause = time.Now(), min(max(s.retry, 2*s.pause), longestRetry)
+	if err == nil {
+		s.pause = 0
+	}
+	return err
 }
 
 // resume takes changes again, once what the store holds is durable. Reads go on until
