@@ -55,8 +55,8 @@ type File interface {
 	io.WriterAt
 
 	// Punch takes bytes out of a file that Edit has opened: they read as zeros from now on,
-	// and the file system has their blocks back, if it can. As a write, it is durable with
-	// the next Sync.
+	// and the file system has their blocks back. As a write, it is durable with the next
+	// Sync. errors.ErrUnsupported where the file system cannot do it: the bytes stay.
 	Punch(from, bytes int64) error
 
 	// Sync makes the bytes written so far durable, and what is needed to read them. The time

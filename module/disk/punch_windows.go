@@ -2,6 +2,7 @@ package disk
 
 import (
 	"encoding/binary"
+	"errors"
 	"os"
 
 	"golang.org/x/sys/windows"
@@ -19,7 +20,7 @@ func punch(file *os.File, from, bytes int64) error {
 		err = windows.DeviceIoControl(handle, windows.FSCTL_SET_ZERO_DATA, &hole[0], uint32(len(hole)), nil, 0, &returned, nil)
 	}
 	if err != nil {
-		return zero(file, from, bytes)
+		return errors.Join(errors.ErrUnsupported, err)
 	}
 	return nil
 }

@@ -138,7 +138,7 @@ func (p *pack) punch(file disk.File, one slot) error {
 	if one.length == 0 {
 		return nil
 	}
-	return file.Punch(p.layout.at(one.block), int64(blocks(one.length))*blockSize)
+	return disk.Clear(file, p.layout.at(one.block), int64(blocks(one.length))*blockSize)
 }
 
 // slotsPerBlock is how many slots a block of the table has.
@@ -151,7 +151,7 @@ func (s *Store) empty(file disk.File, p *pack, at address) error {
 	defer p.table.Unlock()
 	first := at.slot / slotsPerBlock * slotsPerBlock
 	if !s.isLast(p) && p.isVacant(first) {
-		if err := file.Punch(int64(first)*slotSize, blockSize); !disk.IsFull(err) {
+		if err := disk.Clear(file, int64(first)*slotSize, blockSize); !disk.IsFull(err) {
 			return err
 		}
 	}

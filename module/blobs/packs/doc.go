@@ -40,9 +40,10 @@
 // slot is marked. None of it is synced: what a power cut brings back nobody names, and the
 // sweep removes it, with content or without. A kill between two steps leaves a slot with
 // zeros for content, and whoever asked for the deletion asks again. A disk that is full may
-// have no room to take note of a hole: the blocks stay, and the slot is marked. A pack that is
-// not being written, and has no blob left, is removed; so is a block of its table without one.
-// Nothing is moved.
+// have no room to take note of a hole: the blocks stay, and the slot is marked. A file system
+// that takes no blocks out of a file has zeros written there, once. A pack that is not being
+// written, and has no blob left, is removed; so is a block of its table without one. Nothing
+// is moved.
 //
 // A blob that is put aside is kept from others first (Drop): its slot is marked and synced
 // before its blocks are taken out.

@@ -129,10 +129,15 @@ func (s *Store) load(p *pack, table []byte, readOnly bool) error {
 	for _, one := range slots { // a slot may be there although the file ends before its blob
 		p.nextBlock = max(p.nextBlock, one.block+blocks(one.length))
 	}
-	if readOnly || len(slots) == 0 || len(p.damaged) > 0 || len(lost) > 0 {
+	if readOnly || s.noHoles || len(slots) == 0 || len(p.damaged) > 0 || len(lost) > 0 {
 		return nil
 	}
-	if err := s.tidy(p, file, info.Size(), slots); err != nil {
+	err = s.tidy(p, file, info.Size(), slots)
+	if s.noHoles = errors.Is(err, errors.ErrUnsupported); s.noHoles {
+		s.log.Info("the file system takes no blocks out of a file; those of deleted small files come back with their whole pack")
+		return nil
+	}
+	if err != nil {
 		s.log.Warn("giving blocks of a pack back", slog.String("pack", p.path), slog.Any("error", err))
 	}
 	return nil

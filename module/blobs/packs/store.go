@@ -25,6 +25,7 @@ type Store struct {
 	// hasRoom tells whether so many bytes may be prepared, for more than was asked for.
 	hasRoom func(bytes int64) bool
 
+	noHoles   bool // opening found that the file system takes no blocks out of a file
 	opened    openPacks
 	recovered []store.Locator
 
