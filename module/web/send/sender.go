@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,7 +28,8 @@ type Source struct {
 	// caller's, and once more while it is closed.
 	Open func(want remote.Section) (io.ReadSeekCloser, error)
 	// Elsewhere returns a link to the bytes, for answers that would have some of them. An
-	// empty one has them sent. Nil for none.
+	// empty one has them sent. Nil for none. A request is sent elsewhere only when it has no
+	// condition that would mean another thing there.
 	Elsewhere func() (link string, err error)
 	// Begun is called when the answer has bytes from the first one on. Nil for nothing.
 	Begun func()
@@ -47,6 +49,9 @@ func Serve(w http.ResponseWriter, r *http.Request, source Source) error {
 		elsewhere:             source.Elsewhere,
 		public:                source.Public,
 		content:               content{size: source.Size},
+	}
+	if comparesVersions(r.Header) {
+		s.elsewhere = nil
 	}
 	defer s.content.close()
 	http.ServeContent(s, trimRanges(r, source.Size), "", source.Modified, &s.content)
@@ -71,6 +76,15 @@ type sender struct {
 
 	elsewhere  func() (link string, err error) // may be nil
 	redirected bool                            // the answer is a link, and has no bytes
+}
+
+// comparesVersions tells whether a request has a condition or range that holds for one version of
+// the bytes. Its client repeats the header where a link leads, and that server has other tags
+// and dates. If-None-Match is none: no tag from here is one of there.
+func comparesVersions(header http.Header) bool {
+	return slices.ContainsFunc([]string{"If-Match", "If-Unmodified-Since", "If-Modified-Since", "If-Range"}, func(name string) bool {
+		return header[name] != nil
+	})
 }
 
 // errRedirected: the bytes are to be fetched elsewhere.
