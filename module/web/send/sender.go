@@ -31,7 +31,8 @@ type Source struct {
 	// empty one has them sent. Nil for none. A request is sent elsewhere only when it has no
 	// condition that would mean another thing there.
 	Elsewhere func() (link string, err error)
-	// Begun is called when the answer has bytes from the first one on. Nil for nothing.
+	// Begun is called when the answer has bytes from the first one on, or the link to them.
+	// Nil for nothing.
 	Begun func()
 	// Public is the Cache-Control of a 200, 206 or 304. Empty is what the caller has set.
 	Public string
@@ -93,13 +94,14 @@ var errRedirected = errors.New("the bytes are elsewhere")
 // WriteHeader implements http.ResponseWriter.
 func (s *sender) WriteHeader(status int) {
 	if s.request.Method != http.MethodHead && (status == http.StatusOK || status == http.StatusPartialContent) {
+		fromFirst := status == http.StatusOK || strings.HasPrefix(s.Header().Get("Content-Range"), "bytes 0-") // which a link does not have
 		if s.refused = s.find(status); s.refused != nil {
 			return
 		}
 		if s.redirected {
 			status = http.StatusFound
 		}
-		if s.begun != nil && (status == http.StatusOK || strings.HasPrefix(s.Header().Get("Content-Range"), "bytes 0-")) {
+		if s.begun != nil && fromFirst {
 			s.begun()
 		}
 	}
