@@ -108,7 +108,18 @@ func (s *sender) WriteHeader(status int) {
 	if s.public != "" && (status == http.StatusOK || status == http.StatusPartialContent || status == http.StatusNotModified) {
 		s.Header().Set("Cache-Control", s.public)
 	}
+	if status >= http.StatusBadRequest {
+		disown(s.Header())
+	}
 	s.ResponseWriterWrapper.WriteHeader(status)
+}
+
+// disown takes out of the header what would be said of the text of an error, and is of the
+// bytes, as RFC 9530 shows for error responses. The entity tag stays with a 412, which is about it.
+func disown(header http.Header) {
+	for _, name := range []string{"Content-Disposition", "Digest", "Repr-Digest", "X-Checksum-Sha256"} {
+		header.Del(name)
+	}
 }
 
 // find opens the bytes, or has the client fetch them elsewhere.
@@ -146,9 +157,8 @@ func (s *sender) section(status int) remote.Section {
 // redirect makes the header of an answer that of a link. What it said was of the bytes, and
 // nobody may keep the link, in which the permission to read is.
 func redirect(header http.Header, link string) {
-	for _, name := range []string{
-		"Accept-Ranges", "Content-Disposition", "Content-Range", "Content-Type", "Digest", "Etag", "Last-Modified", "Repr-Digest",
-	} {
+	disown(header)
+	for _, name := range []string{"Accept-Ranges", "Content-Range", "Content-Type", "Etag", "Last-Modified"} {
 		header.Del(name)
 	}
 	header.Set("Cache-Control", "private, no-store")
