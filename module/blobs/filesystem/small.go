@@ -63,15 +63,15 @@ func (w *smallWriter) Write(p []byte) (int, error) {
 
 // Commit implements store.BlobWriter: the bytes are written to a pack, durable. As with a
 // large one, no step may be tried twice.
-func (w *smallWriter) Commit(context.Context) (store.Locator, error) {
+func (w *smallWriter) Commit(ctx context.Context) (store.Locator, error) {
 	if err := w.usable(); err != nil {
 		return "", errors.Join(err, w.Abort())
 	}
 	defer w.end()
 	if w.locator != "" {
-		return w.locator, w.store.judge(w.store.packs.PutAt(w.locator, w.content))
+		return w.locator, w.store.judge(w.store.packs.PutAt(ctx, w.locator, w.content))
 	}
-	locator, err := w.store.packs.Put(w.content)
+	locator, err := w.store.packs.Put(ctx, w.content)
 	return locator, w.store.judge(err)
 }
 

@@ -43,6 +43,7 @@ type Store struct {
 	path    string
 	claim   *directory.Claim
 	fsys    disk.FS
+	log     *slog.Logger
 	space   *space
 	entries *entries.Entries
 	packs   *packs.Store
@@ -80,6 +81,7 @@ func open(take func() (*directory.Claim, error), reserve int64, log *slog.Logger
 		path:    claim.Path,
 		claim:   claim,
 		fsys:    fsys,
+		log:     log,
 		space:   &space{path: claim.Path, fsys: fsys},
 		entries: entries.New(fsys, claim.Path),
 		now:     time.Now,

@@ -10,6 +10,7 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/blobs/packs"
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
 const (
@@ -131,19 +132,31 @@ func (w *writer) append(p []byte) (int, error) {
 
 // Commit implements store.BlobWriter: the bytes are synced, then their name.
 // It ends the writer even when it fails, because no step may be tried twice:
-// after a failed sync the next one may succeed although the data is lost.
-func (w *writer) Commit(context.Context) (store.Locator, error) {
+// after a failed sync the next one may succeed although the data is lost. When the disk does
+// not answer in time, the sweep removes what comes of it.
+func (w *writer) Commit(ctx context.Context) (store.Locator, error) {
 	if w.ended {
 		return "", errClosed
 	}
+	work := *w
+	w.ended = true
+	if err := waiting.Until(ctx, work.commit); err != nil {
+		return "", err
+	}
+	return w.locator, nil
+}
+
+// commit is the work of Commit. It may go on when nobody waits any more.
+func (w *writer) commit() error {
+	defer waiting.Attend(w.store.log, "making a file durable")()
 	err := w.finish()
 	if err == nil {
 		err = w.store.entries.Give(w.rename, w.directory)
 	}
 	if err != nil {
-		return "", errors.Join(err, w.Abort())
+		return errors.Join(err, w.Abort())
 	}
-	return w.locator, nil
+	return nil
 }
 
 // finish makes the bytes durable, and the directory that they are to be in.

@@ -149,13 +149,13 @@ func (m *machine) start() {
 func (m *machine) put() {
 	m.seed++
 	content := contentOf(m.seed, rapid.IntRange(0, 12000).Draw(m.T, "size"))
-	locator, err := m.store.Put(content)
+	locator, err := m.store.Put(context.Background(), content)
 	if err == nil {
 		m.named[locator] = content
 		return
 	}
 	m.wantFault(err)
-	if locator, err = m.store.Put(content); err != nil {
+	if locator, err = m.store.Put(context.Background(), content); err != nil {
 		m.Fatalf("putting it once more: %v", err)
 	}
 	m.named[locator] = content

@@ -2,6 +2,7 @@ package packs
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -96,7 +97,7 @@ func TestADamagedSlotKeepsItsPack(t *testing.T) {
 	}
 	_, err := s.Stat(damaged)
 	wantError(t, err, store.ErrDamaged)
-	wantError(t, s.PutAt(damaged, nil), os.ErrExist)
+	wantError(t, s.PutAt(context.Background(), damaged, nil), os.ErrExist)
 	mustPut(t, s, nil) // to the last pack
 	must(t, s.Delete(damaged))
 	if got := files(t, path); len(got) != 1 || got[0] != "0000002" {

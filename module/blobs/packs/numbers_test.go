@@ -1,6 +1,7 @@
 package packs
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"testing"
@@ -58,7 +59,7 @@ func TestNoSlotIsUsedTwiceAfterAPackThatGotNone(t *testing.T) {
 		slots := make(given)
 		locators := slots.fill(t, s)
 		full.full = true
-		_, err := s.Put(nil)
+		_, err := s.Put(context.Background(), nil)
 		wantError(t, err, store.ErrNoSpace)
 		full.full = false
 		for _, locator := range locators[kept:] {
@@ -104,7 +105,7 @@ func TestAPackThatWasRemovedIsNotWritten(t *testing.T) {
 	path := t.TempDir()
 	s := mustOpen(t, path, disk.OS{}, little)
 	only := mustPut(t, s, []byte("only"))
-	must(t, s.PutAt(address{7, 3, newNonce()}.locator(), nil))
+	must(t, s.PutAt(context.Background(), address{7, 3, newNonce()}.locator(), nil))
 	must(t, s.Delete(only))
 	wantContent(t, s, mustPut(t, s, []byte("next")), []byte("next"))
 	if got := files(t, path); !slices.Equal(got, []string{"0000007", "0000008"}) {

@@ -2,6 +2,7 @@ package packs
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -40,7 +41,7 @@ func mustOpen(t testing.TB, path string, fsys disk.FS, layout Layout) *Store {
 
 func mustPut(t testing.TB, s *Store, content []byte) store.Locator {
 	t.Helper()
-	locator, err := s.Put(content)
+	locator, err := s.Put(context.Background(), content)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,18 +138,18 @@ func TestABlobIsPutWhereItWas(t *testing.T) {
 	var running sync.WaitGroup
 	for locator, content := range contents {
 		running.Go(func() {
-			if err := s.PutAt(locator, content); err != nil {
+			if err := s.PutAt(context.Background(), locator, content); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 	running.Wait()
 	for locator, content := range contents {
-		wantError(t, s.PutAt(locator, content), fs.ErrExist)
+		wantError(t, s.PutAt(context.Background(), locator, content), fs.ErrExist)
 		at, err := find(locator)
 		must(t, err)
 		at.nonce[0]++
-		wantError(t, s.PutAt(at.locator(), content), fs.ErrExist)
+		wantError(t, s.PutAt(context.Background(), at.locator(), content), fs.ErrExist)
 		if _, err := s.Read(at.locator(), int64(len(content))); !errors.Is(err, store.ErrBlobNotFound) {
 			t.Errorf("another locator of the slot: %v", err)
 		}
@@ -162,7 +163,7 @@ func TestABlobIsPutWhereItWas(t *testing.T) {
 	}
 	wantContent(t, s, fresh, []byte("fresh"))
 	for _, locator := range []store.Locator{address{1, little.Slots, nonce{}}.locator(), address{1, 65535, nonce{}}.locator()} {
-		wantError(t, s.PutAt(locator, nil), store.ErrDamaged)
+		wantError(t, s.PutAt(context.Background(), locator, nil), store.ErrDamaged)
 		_, err := s.Stat(locator)
 		wantError(t, err, store.ErrBlobNotFound)
 	}
@@ -178,7 +179,7 @@ func TestBlobsOfOneMomentShareASync(t *testing.T) {
 	var running sync.WaitGroup
 	locators := make([]store.Locator, 50)
 	for i := range locators {
-		running.Go(func() { locators[i], _ = s.Put(contentOf(i, 100*i)) })
+		running.Go(func() { locators[i], _ = s.Put(context.Background(), contentOf(i, 100*i)) })
 	}
 	for gathered, deadline := 0, time.Now().Add(time.Minute); gathered < len(locators); {
 		if time.Now().After(deadline) {
@@ -232,7 +233,7 @@ func TestARoundChangesBytesAlone(t *testing.T) {
 func TestPreparingSparesSlots(t *testing.T) {
 	s := mustOpen(t, t.TempDir(), disk.OS{}, little)
 	empty := mustPut(t, s, nil)
-	must(t, s.PutAt(address{7, 3, newNonce()}.locator(), []byte("elsewhere"))) // which leaves the pack
+	must(t, s.PutAt(context.Background(), address{7, 3, newNonce()}.locator(), []byte("elsewhere"))) // which leaves the pack
 	next := mustPut(t, s, []byte("next"))
 	wantContent(t, s, empty, nil)
 	wantContent(t, s, next, []byte("next"))
@@ -290,7 +291,7 @@ func TestAFailedSyncCostsItsRoundOnly(t *testing.T) {
 					var locators []store.Locator
 					var failures []error
 					for i := range 3 {
-						locator, err := s.Put(contentOf(i, 10))
+						locator, err := s.Put(context.Background(), contentOf(i, 10))
 						locators, failures = append(locators, locator), append(failures, err)
 					}
 					return fsys, s, path, locators, failures
@@ -334,7 +335,7 @@ func TestAFullDiskCostsNoPack(t *testing.T) {
 	first := mustPut(t, s, contentOf(1, 10))
 	for range 10 {
 		full.full = true
-		_, err := s.Put(contentOf(2, 10))
+		_, err := s.Put(context.Background(), contentOf(2, 10))
 		wantError(t, err, store.ErrNoSpace)
 		full.full = false
 	}
@@ -425,7 +426,7 @@ func TestAClosedStoreWritesNothing(t *testing.T) {
 	mustPut(t, s, []byte("x"))
 	must(t, s.Close())
 	must(t, s.Close())
-	_, err := s.Put([]byte("y"))
+	_, err := s.Put(context.Background(), []byte("y"))
 	wantError(t, err, store.ErrUnavailable)
 }
 

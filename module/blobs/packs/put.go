@@ -1,6 +1,7 @@
 package packs
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -19,17 +20,18 @@ type blob struct {
 var errClosed = fmt.Errorf("%w: the store is closed", store.ErrUnavailable)
 
 // Put writes a blob of at most Largest bytes. When it returns nil the blob survives a power
-// cut. ErrNoSpace, ErrUnavailable after Close. After any error nobody has the blob.
-func (s *Store) Put(content []byte) (store.Locator, error) {
+// cut. ErrNoSpace, ErrUnavailable after Close. After any error nobody has the blob; after one of
+// the context it may be written all the same, and is nobody's.
+func (s *Store) Put(ctx context.Context, content []byte) (store.Locator, error) {
 	b := &blob{content: content}
-	if err := s.write(b); err != nil {
+	if err := s.write(ctx, b); err != nil {
 		return "", err
 	}
 	return b.at.locator(), nil
 }
 
 // PutAt is Put under a locator that Owns knows. fs.ErrExist when its slot has a blob.
-func (s *Store) PutAt(locator store.Locator, content []byte) error {
+func (s *Store) PutAt(ctx context.Context, locator store.Locator, content []byte) error {
 	at, err := find(locator)
 	if err != nil {
 		return err
@@ -37,15 +39,15 @@ func (s *Store) PutAt(locator store.Locator, content []byte) error {
 	if at.slot >= s.layout.Slots {
 		return fmt.Errorf("no pack has the slot of locator %q: %w", string(locator), store.ErrDamaged)
 	}
-	return s.write(&blob{content: content, at: at, addressed: true})
+	return s.write(ctx, &blob{content: content, at: at, addressed: true})
 }
 
 // write returns when a blob was written, in one round with those that came meanwhile.
-func (s *Store) write(b *blob) error {
+func (s *Store) write(ctx context.Context, b *blob) error {
 	if len(b.content) > Largest {
 		return errors.New("a blob is too large for a pack")
 	}
-	if err := s.rounds.Join(b); err != nil {
+	if err := s.rounds.Join(ctx, b); err != nil {
 		return err
 	}
 	return b.err

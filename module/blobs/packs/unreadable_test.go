@@ -1,6 +1,7 @@
 package packs
 
 import (
+	"context"
 	"errors"
 	"io"
 	"os"
@@ -64,7 +65,7 @@ func TestASectorThatCannotBeReadCostsItsBlobsOnly(t *testing.T) {
 	for _, i := range []int{0, 205} {
 		_, err = s.Read(locators[i], 10)
 		wantError(t, err, syscall.EIO)
-		wantError(t, s.PutAt(locators[i], nil), os.ErrExist)
+		wantError(t, s.PutAt(context.Background(), locators[i], nil), os.ErrExist)
 	}
 	later := mustPut(t, s, []byte("later"))
 	wantContent(t, s, later, []byte("later"))

@@ -1,6 +1,7 @@
 package entries
 
 import (
+	"context"
 	"sync"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store/rounds"
@@ -32,7 +33,7 @@ func newDirectorySync(sync func(string) error) *directorySync {
 func (d *directorySync) wait(path string) error {
 	directory := d.enter(path)
 	defer d.leave(path, directory)
-	return directory.Join(struct{}{})
+	return directory.Join(context.Background(), struct{}{})
 }
 
 func (d *directorySync) enter(path string) *syncedDirectory {

@@ -536,7 +536,12 @@ func TestAfterARestoreNoOtherChangeHasTheIDOfAnEarlierOne(t *testing.T) {
 	w.publish("team", "1", "lost")
 	w.wants(r, "created team/tool/1/kept", "created team/tool/1/lost")
 	var backup bytes.Buffer
-	if err := w.MetadataStore.(store.Journaled).ReadJournal(t.Context(), 0, 1, &backup); err != nil {
+	snapshot, err := w.MetadataStore.(store.Journaled).Snapshot(t.Context())
+	if err == nil {
+		defer snapshot.Close()
+		err = snapshot.ReadJournal(t.Context(), 0, 1, &backup)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	id := w.ID()

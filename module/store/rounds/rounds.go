@@ -44,19 +44,8 @@ type round[T any] struct {
 }
 
 // Join adds an item to the round that gathers, and returns the error of the round when that
-// has ended. The caller may do the work itself.
-func (r *Rounds[T]) Join(item T) error {
-	joined, leads := r.join(item)
-	if leads {
-		r.lead(joined)
-	}
-	<-joined.done
-	return joined.err
-}
-
-// JoinUntil is Join for a caller that waits no longer than its context. The item stays in
-// its round when the context ends.
-func (r *Rounds[T]) JoinUntil(ctx context.Context, item T) error {
+// has ended, or that of the context. The item stays in its round when the context ends.
+func (r *Rounds[T]) Join(ctx context.Context, item T) error {
 	joined, leads := r.join(item)
 	if leads {
 		go r.lead(joined)

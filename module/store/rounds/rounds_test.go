@@ -24,7 +24,7 @@ func TestThoseWhoWaitShareARound(t *testing.T) {
 		})
 		errs := make([]error, 4)
 		join := func(item int) {
-			go func() { errs[item] = shared.Join(item) }()
+			go func() { errs[item] = shared.Join(context.Background(), item) }()
 			synctest.Wait()
 		}
 		join(0)
@@ -64,12 +64,12 @@ func TestARoundHasAtMostSoManyItems(t *testing.T) {
 		})
 		resume := shared.Pause()
 		for item := range 5 {
-			go shared.Join(item)
+			go shared.Join(context.Background(), item)
 			synctest.Wait()
 		}
 		resume()
 		synctest.Wait()
-		go shared.Join(5)
+		go shared.Join(context.Background(), 5)
 		synctest.Wait()
 		close(end)
 		synctest.Wait()
@@ -92,7 +92,7 @@ func TestAContextThatEnds(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		gone := make(chan error, 2)
 		for item := range 2 {
-			go func() { gone <- shared.JoinUntil(ctx, item) }()
+			go func() { gone <- shared.Join(ctx, item) }()
 			synctest.Wait()
 		}
 		cancel()

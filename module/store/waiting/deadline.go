@@ -25,6 +25,19 @@ func Finishing(ctx context.Context) (context.Context, context.CancelFunc) {
 	return Bounded(context.WithoutCancel(ctx))
 }
 
+// Until runs a call that does not heed its context, and waits for it no longer than the context
+// lasts. The call goes on: what it uses is its own.
+func Until(ctx context.Context, call func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- call() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
 // Committing is the context in which bytes become durable.
 func Committing(ctx context.Context, size int64) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, Timeout+time.Duration(size/commitRate)*time.Second)

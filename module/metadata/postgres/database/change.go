@@ -50,7 +50,7 @@ func (d *Database) Submit(ctx context.Context, c *Change) error {
 		return err
 	}
 	c.ctx = ctx
-	if err := d.rounds.JoinUntil(ctx, c); err != nil {
+	if err := d.rounds.Join(ctx, c); err != nil {
 		return err
 	}
 	return c.err
