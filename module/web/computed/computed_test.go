@@ -191,6 +191,42 @@ func TestAZipHasAllFiles(t *testing.T) {
 	}
 }
 
+// TestConditionsOfArchives: a zip has no entity tag and no date that could hold.
+// Seen to fail with a zip that is sent whatever the condition.
+func TestConditionsOfArchives(t *testing.T) {
+	reg, _ := filled(t)
+	tag := ask(t, http.MethodHead, nil, archive(reg, Tar, false)).Header().Get("ETag")
+	for _, test := range []struct {
+		name, value string
+		tar, zip    int
+	}{
+		{"If-Match", `"x"`, 412, 412},
+		{"If-Match", tag, 200, 412},
+		{"If-Match", "*", 200, 200},
+		{"If-None-Match", `"x"`, 200, 200},
+		{"If-None-Match", tag, 304, 200},
+		{"If-None-Match", "*", 304, 304},
+		{"If-Modified-Since", "Sun, 01 Mar 2026 12:00:00 GMT", 200, 200},
+		{"If-Unmodified-Since", "Sun, 01 Mar 2026 12:00:00 GMT", 200, 200},
+	} {
+		for form, want := range map[Archive]int{Tar: test.tar, Zip: test.zip} {
+			for _, method := range []string{http.MethodGet, http.MethodHead} {
+				r := httptest.NewRequestWithContext(t.Context(), method, "/", nil)
+				r.Header.Set(test.name, test.value)
+				w := httptest.NewRecorder()
+				err := archive(reg, form, false)(w, r)
+				status := w.Code
+				if refused := new(visit.Refusal); errors.As(err, &refused) {
+					status = refused.Status
+				}
+				if status != want || want == http.StatusNotModified && (w.Body.Len() > 0 || w.Header().Get("Content-Type") != "") {
+					t.Errorf("%s of a %s with %s %s: %d with %d bytes, want %d", method, form, test.name, test.value, status, w.Body.Len(), want)
+				}
+			}
+		}
+	}
+}
+
 // TestSumsOfAVersion: names with white space come last.
 func TestSumsOfAVersion(t *testing.T) {
 	reg := newRegistry(t)

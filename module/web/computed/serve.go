@@ -95,12 +95,21 @@ func serveParts(w http.ResponseWriter, r *http.Request, p parts, open opener) er
 
 // serveZip answers with a zip, whose errors are found while it is written.
 func serveZip(w http.ResponseWriter, r *http.Request, v *version, open opener) error {
+	known, err := send.IsKnown(r.Header)
+	if err != nil {
+		return err
+	}
+	if known {
+		w.Header().Del("Content-Type")
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
 	if r.Method == http.MethodHead {
 		w.WriteHeader(http.StatusOK)
 		return nil
 	}
 	counted := &countingWriter{Writer: w}
-	err := writeZip(r.Context(), counted, v, open)
+	err = writeZip(r.Context(), counted, v, open)
 	switch {
 	case counted.failed != nil:
 		return nil // the client is gone

@@ -25,7 +25,16 @@ func CheckConditions(header http.Header, exists bool, file store.File) error {
 	return nil
 }
 
-// failedPrecondition evaluates the conditions of a change in the order of RFC 9110
+// IsKnown evaluates the conditions of a GET or HEAD of what is there, and has no entity tag and
+// no date: whether the answer is 304, or 412.
+func IsKnown(header http.Header) (bool, error) {
+	if failedPrecondition(header, true, store.File{}) == "If-None-Match" {
+		return true, nil
+	}
+	return false, CheckConditions(header, true, store.File{})
+}
+
+// failedPrecondition evaluates the conditions of a request in the order of RFC 9110
 // section 13.2.2: If-Match, else If-Unmodified-Since; then If-None-Match. It returns the
 // header of the one that does not hold, empty when all do.
 func failedPrecondition(header http.Header, exists bool, file store.File) string {
