@@ -118,6 +118,8 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 		headers            []header
 	}{
 		{201, "PUT", filePath("alice", "tool", "4.0.0", "g") + "?draft=1", "alice", nil},
+		{200, "GET", filePath("alice", "tool", "4.0.0", "f"), "alice", nil},
+		{200, "HEAD", filePath("alice", "tool", "4.0.0", "f"), "alice", nil},
 		{400, "POST", versionPath("alice", "tool", "4.0.0") + "?publish=", "alice", nil}, // x is no list of checksums
 		{401, "POST", versionPath("alice", "tool", "4.0.0") + "?publish=true", "", nil},
 		{200, "GET", versionPath("alice", "tool", "1.0.0") + "?archive=tar", "", nil},

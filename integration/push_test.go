@@ -112,7 +112,8 @@ func TestPushSaysWhatIsWrong(t *testing.T) {
 // were pushed.
 // A file named as the checksums that the server computes is a file like others.
 // Seen to fail when what the server computes counts as a file of the version, and when a draft
-// is published though a file did not come.
+// is published though a file did not come. Seen to fail when nothing tells that a file which
+// is there is a draft's.
 func TestPushADraft(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -129,12 +130,15 @@ func TestPushADraft(t *testing.T) {
 	push(0, "would put into a draft", "--publish", "--dry-run", folder, url)
 	s.want(http.StatusNotFound, http.MethodGet, version+"/small.txt", "alice", nil)
 	push(0, "not published yet, in a draft: 3 files", "--draft", folder, url)
+	push(0, "not published yet, in a draft: 3 files", "--draft", folder, url) // all are there
+	push(1, "the version is a draft", folder, url)
 	s.want(http.StatusNotFound, http.MethodGet, version+"/small.txt", "", nil)
 	push(1, "extra SHA256SUMS", "--publish", folder+"/large.bin", folder+"/small.txt", url)
 	s.want(http.StatusNotFound, http.MethodGet, version+"/small.txt", "", nil)
 	for range 2 { // the second time it is published already
 		push(0, "published 3 files", "--publish", folder, url)
 	}
+	push(0, "published already, and in no draft: 3 files", "--draft", folder, url)
 	s.wantBytes(version+"/large.bin", pattern(1, 5<<20))
 	s.wantBytes(version+"/SHA256SUMS", []byte("mine"))
 	s.put(versionPath("alice", "app", "2.0")+"/other", []byte("other"))

@@ -16,11 +16,30 @@ import (
 )
 
 // errDiffers: the version has a file of that name with other bytes. errUntold: nothing tells
-// which bytes it has.
+// which bytes it has. errNoDrafts, errPublished: a file that was to go into a draft is
+// published. errInDraft: one that was to be published is in a draft.
 var (
-	errDiffers = client.Final("the version has a file of that name, with other bytes; published files do not change")
-	errUntold  = client.Final("the version has a file of that name, and the server tells neither its digest nor its size")
+	errDiffers   = client.Final("the version has a file of that name, with other bytes; published files do not change")
+	errUntold    = client.Final("the version has a file of that name, and the server tells neither its digest nor its size")
+	errNoDrafts  = client.Final("the server has no drafts, and has published this file at once; no other was sent")
+	errPublished = client.Final("this file is published, and not in a draft: the server has no drafts, or somebody has published the draft meanwhile")
+	errInDraft   = client.Final("the version is a draft, which only writers of the package see: --publish publishes it")
 )
+
+// isDraft tells whether an answer says that a file is a draft's. Servers without drafts never
+// say so.
+func isDraft(response *http.Response) bool { return response.Header.Get("X-Publish") == "draft" }
+
+// placed holds that a file that the server has is where it was to go: errPublished, errInDraft.
+func (s *sender) placed(existing *http.Response) error {
+	switch is := isDraft(existing); {
+	case s.draft && !is:
+		return errPublished
+	case !s.draft && is:
+		return errInDraft
+	}
+	return nil
+}
 
 // head asks what the server has of a file, until it answers. Nil when there is no such file.
 func (s *sender) head(ctx context.Context, place *url.URL) (response *http.Response, err error) {

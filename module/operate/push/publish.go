@@ -21,6 +21,7 @@ type publishing struct {
 	mu      sync.Mutex
 	sent    bool                    // at least one file
 	digests map[string]store.Digest // of the files that are there
+	before  int                     // how many of them were published before, in place of a draft
 }
 
 // all sends all files, several at once, and publishes the draft that they are in if that is
@@ -47,6 +48,8 @@ func (p *publishing) one(ctx context.Context, file local) error {
 	}
 	text := "published "
 	switch {
+	case sent.published:
+		text = "already published: "
 	case sent.there:
 		text = "already there: "
 	case p.draft:
@@ -57,6 +60,9 @@ func (p *publishing) one(ctx context.Context, file local) error {
 	defer p.mu.Unlock()
 	p.digests[file.name] = sent.digest
 	p.sent = p.sent || !sent.there
+	if sent.published {
+		p.before++
+	}
 	return nil
 }
 

@@ -34,7 +34,8 @@ uploads go on where they were cut, and pass proxies that limit the size of a req
 With --draft, the files go into a draft, which only writers of the package see. With
 --publish, the command then publishes the draft: all files become visible together, when the
 draft contains exactly these files with these SHA-256. Both flags need a server that has
-drafts.
+drafts. The command says which files were published before. Without these flags, the command
+fails when the version is a draft.
 
 The command works with every server that has Gitea's API of generic packages. It takes the
 token or password from --token-file or from the environment variable
@@ -112,7 +113,7 @@ func runCommand(command *cobra.Command, arguments []string, place string, o push
 	p := &publishing{sender: &sender{Client: c, version: to, meter: shown, draft: o.draft || o.publish}, publish: o.publish, digests: make(map[string]store.Digest)}
 	err = p.all(command.Context(), o.Parallel, files)
 	shown.End()
-	return client.Summary(out, err, o.Quiet, o.did(), len(files), total, to)
+	return client.Summary(out, err, o.Quiet, o.did(p.before, len(files)), len(files), total, to)
 }
 
 // would says what would become of a file.
@@ -123,10 +124,16 @@ func (o pushOptions) would() string {
 	return "publish"
 }
 
-// did says what became of the files, in the last line.
-func (o pushOptions) did() string {
-	if o.draft && !o.publish {
-		return "not published yet, in a draft:"
+// did says what became of the files, in the last line. Of those that were to go into a draft,
+// some may have been published before.
+func (o pushOptions) did(before, files int) string {
+	switch {
+	case !o.draft || o.publish:
+		return "published"
+	case before == files:
+		return "published already, and in no draft:"
+	case before > 0:
+		return fmt.Sprintf("%d published already, the others not published yet, in a draft:", before)
 	}
-	return "published"
+	return "not published yet, in a draft:"
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"os"
+	"path"
 	"strings"
 	"sync"
 	"testing"
@@ -60,6 +61,53 @@ func TestPushADraftToAServerWithoutDrafts(t *testing.T) {
 	text, err := push("--publish", "dist", place)
 	if err == nil || !strings.Contains(err.Error(), "b: the server has no drafts, and has published this file at once; no other was sent") || s.Puts != 1 {
 		t.Errorf("%d files were published, %v; want one\n%s", s.Puts, err, text)
+	}
+}
+
+// TestPushADraftThatAServerWithoutDraftsPublishes silently: the answer is lost, and no other
+// file follows. Seen to fail when a file that arrived counts as one of a draft.
+func TestPushADraftThatAServerWithoutDraftsPublishes(t *testing.T) {
+	s, place := clienttest.NewServer(t)
+	t.Chdir(newFolder(t, "a", "b", "c"))
+	var once sync.Once
+	s.Before = func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodPut {
+			once.Do(func() { s.ServeSilently(r); panic(http.ErrAbortHandler) })
+		}
+		return false
+	}
+	text, err := push("--draft", ".", place)
+	if err == nil || !strings.Contains(err.Error(), "a: this file is published, and not in a draft") || s.Puts != 1 {
+		t.Errorf("%d files were published, %v; want one\n%s", s.Puts, err, text)
+	}
+}
+
+// TestPushSaysWhatIsPublishedAndWhatIsADraft when the server has the files already.
+// Seen to fail when a file that is there counts as one that is where it was to go.
+func TestPushSaysWhatIsPublishedAndWhatIsADraft(t *testing.T) {
+	for _, test := range []struct {
+		flag, drafts    string // the names of files that are in a draft
+		want, wantError string
+	}{
+		{"--draft", "", "published already, and in no draft: 2 files", ""},
+		{"--draft", "a", "1 published already, the others not published yet, in a draft: 2 files", ""},
+		{"--draft", "ab", "not published yet, in a draft: 2 files", ""},
+		{"--quiet=false", "", "published 2 files", ""},
+		{"--quiet=false", "b", "already there: a", "b: the version is a draft"},
+	} {
+		s, place := clienttest.NewServer(t)
+		t.Chdir(newFolder(t, "a", "b"))
+		s.Files["a"], s.Files["b"] = []byte("a"), []byte("b")
+		s.Before = func(w http.ResponseWriter, r *http.Request) bool {
+			if strings.Contains(test.drafts, path.Base(r.URL.Path)) {
+				w.Header().Set("X-Publish", "draft")
+			}
+			return false
+		}
+		text, err := push(".", place, test.flag)
+		if !strings.Contains("\n"+text, "\n"+test.want) || (err == nil) != (test.wantError == "") || err != nil && !strings.Contains(err.Error(), test.wantError) || s.Puts > 0 {
+			t.Errorf("%s, and %q are in a draft: %v, want %q and %q\n%s", test.flag, test.drafts, err, test.want, test.wantError, text)
+		}
 	}
 }
 

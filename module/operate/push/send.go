@@ -31,10 +31,9 @@ type outcome struct {
 	digest store.Digest
 	// there: the server had it already, and nothing was sent.
 	there bool
+	// published: and it is in no draft, although it was to go into one.
+	published bool
 }
-
-// errNoDrafts: a file that was to go into a draft is published.
-var errNoDrafts = client.Final("the server has no drafts, and has published this file at once; no other was sent")
 
 // send publishes one file, unless the version has it already.
 func (s *sender) send(ctx context.Context, file local) (sent outcome, err error) {
@@ -64,14 +63,17 @@ func (s *sender) send(ctx context.Context, file local) (sent outcome, err error)
 	}
 	way := plain{s, opened, file, place, sent.digest, exists}
 	if exists {
-		switch err := way.compare(ctx, existing); {
-		case err == nil:
-			sent.there = true
-			return sent, nil
-		case !errors.Is(err, errDiffers) && !errors.Is(err, errUntold):
-			return sent, err
+		err := way.compare(ctx, existing)
+		if errors.Is(err, errDiffers) || errors.Is(err, errUntold) {
+			return sent, way.send(ctx)
 		}
-		return sent, way.send(ctx)
+		if err == nil {
+			err = s.placed(existing)
+		}
+		if sent.there, sent.published = true, errors.Is(err, errPublished); sent.published {
+			err = nil // before this push
+		}
+		return sent, err
 	}
 	if resumable && file.size >= limits.minSize {
 		return sent, (&resumed{plain: way, limits: limits}).send(ctx)
@@ -153,7 +155,10 @@ func (p *plain) arrived(ctx context.Context) (bool, error) {
 	if response == nil || err != nil {
 		return false, err
 	}
-	return true, p.same(ctx, response)
+	if err := p.same(ctx, response); err != nil {
+		return true, err
+	}
+	return true, p.placed(response)
 }
 
 func (p *plain) put(ctx context.Context) error {
@@ -206,7 +211,7 @@ func (p *plain) published(response *http.Response) error {
 	if err := expect(response, http.StatusCreated); err != nil {
 		return err
 	}
-	if p.draft && response.Header.Get("X-Publish") != "draft" {
+	if p.draft && !isDraft(response) {
 		return errNoDrafts
 	}
 	if got, told := client.DigestOf(response.Header); told && got != p.digest {

@@ -78,8 +78,7 @@ func (f *Files) LimitsOf(v *visit.Visit, draft bool) registry.Limits {
 	return limits
 }
 
-// SayDraft says in an answer that a file was published into a draft, which a Gitea would
-// not have done.
+// SayDraft says in an answer that a file is a draft's: a Gitea would have published it.
 func SayDraft(header http.Header) { header.Set("X-Publish", draftWord) }
 
 // asksFor tells whether the query of a request has a word. What is not clear is refused: a

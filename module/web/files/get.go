@@ -53,11 +53,15 @@ type download struct {
 	location     string    // its exact path, where another one was asked for
 }
 
-// restart drops the header of an answer that is not given, but for where the file is.
+// restart drops the header of an answer that is not given, but for where the file is, and
+// that it is a draft's.
 func (d *download) restart() {
 	d.v.Restart(d.w)
 	if d.location != "" {
 		d.w.Header().Set("Content-Location", d.location)
+	}
+	if d.draft {
+		SayDraft(d.w.Header())
 	}
 }
 
@@ -65,6 +69,7 @@ func (d *download) restart() {
 func (d *download) answerDraft(missing error) error {
 	draft := *d
 	draft.draft, draft.cacheControl = true, computed.CacheControl
+	draft.restart()
 	err := draft.answer()
 	if errors.Is(err, store.ErrPackageNotFound) {
 		return missing
