@@ -15,7 +15,7 @@ var versionedKey = []byte("k")
 
 func mustOpenDatabase(t *testing.T, path string) *database {
 	t.Helper()
-	options := databaseOptions(path, databaseLog{slog.New(slog.DiscardHandler), compactions.New(path), new(atomic.Int64)}).
+	options := databaseOptions(path, databaseLog{slog.New(slog.DiscardHandler), compactions.New(path), new(atomic.Int64), new(told)}).
 		WithMemTableSize(256 << 10).WithValueThreshold(1 << 10). // many tables soon
 		WithSyncWrites(false)
 	db, err := openBadger(options, compactions.New(path))

@@ -84,7 +84,7 @@
 // After a compaction that failed, as when a table that was merged cannot be removed, Badger
 // goes on with tables in memory that its manifest does not have. No compaction merges them
 // any more, and what was deleted in newer tables shows again. So such a compaction fails
-// the database.
+// the database, which is closed at once: Badger would try the same compaction for ever.
 //
 // Badger writes to mapped files, where a block that is missing kills the process. So
 // memtables get their blocks before Badger gets them, and no change is taken below 48 MiB

@@ -23,7 +23,7 @@ func TestBadgerDoesNotEndTheProcess(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(path, discardFile), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	options := databaseOptions(path, databaseLog{discard, compactions.New(path), new(atomic.Int64)})
+	options := databaseOptions(path, databaseLog{discard, compactions.New(path), new(atomic.Int64), new(told)})
 	_, err := openBadger(options, compactions.New(path))
 	if !errors.Is(err, exit.Err) || !errors.Is(err, store.ErrUnavailable) || errors.Is(err, errStuck) {
 		t.Errorf("opening says %v", err)

@@ -24,6 +24,7 @@ type home struct {
 	log   *slog.Logger
 	fsys  disk.FS
 	signs atomic.Int64 // that Badger gets on
+	told  told         // what Badger said
 	stuck atomic.Bool  // Badger may write on, whatever becomes of this store
 
 	readOnly bool // the file system takes no writes

@@ -163,7 +163,7 @@ func (h *home) reconcile(ctx context.Context, o *opened) error {
 // durable once it is flushed.
 func (h *home) openDatabase(ctx context.Context) (*opened, error) {
 	o := &opened{home: h, ledger: compactions.New(h.path())}
-	options := databaseOptions(h.path(), databaseLog{h.log, o.ledger, &h.signs})
+	options := databaseOptions(h.path(), databaseLog{h.log, o.ledger, &h.signs, &h.told})
 	waiting.ReportProgress(ctx, waiting.Progress{Doing: "looking at the files of the database"})
 	err := firstError(
 		func() error { return h.descriptors.ForOpening(h.path()) },

@@ -79,7 +79,7 @@ func isThere(name string) bool {
 }
 
 func (o *opened) openTables() error {
-	options := databaseOptions(o.links, databaseLog{o.home.log, o.ledger, &o.home.signs}).WithReadOnly(true)
+	options := databaseOptions(o.links, databaseLog{o.home.log, o.ledger, &o.home.signs, &o.home.told}).WithReadOnly(true)
 	if _, err := checkTables(o.links, options); err != nil {
 		return err
 	}

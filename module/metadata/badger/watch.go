@@ -118,7 +118,11 @@ func (s *Store) wakeWatch() { signal(s.wake) }
 // recover opens again what failed, once the disk takes writes: the journal then says
 // what was stored. While only the journal failed, reads go on.
 func (s *Store) recover() {
-	if !s.failed.Load() || time.Since(s.tried) < s.pause {
+	if !s.failed.Load() {
+		return
+	}
+	s.endCompactions()
+	if time.Since(s.tried) < s.pause {
 		return
 	}
 	var err error
@@ -178,7 +182,7 @@ func (s *Store) resume() error {
 	return nil
 }
 
-// probe finds out whether the disk takes durable writes, before anything is closed
+// probe finds out whether the disk takes durable writes, before anything else is closed
 // for it: reads that can go on do until then.
 func (s *Store) probe() error {
 	name := filepath.Join(s.path(), probeFile)
@@ -226,14 +230,8 @@ func (s *Store) reopenJournal() error {
 func (s *Store) reopen() error {
 	defer s.progress.Store(nil)
 	ctx := waiting.WithProgress(s.life, func(p waiting.Progress) { s.progress.Store(&p) })
-	old, err := s.takeAway(ctx)
-	if err != nil {
+	if err := s.closeFailed(ctx); err != nil {
 		return err
-	}
-	if old != nil {
-		if err := old.close(ctx); err != nil {
-			s.log.Warn("closing a store that failed", slog.Any("error", err))
-		}
 	}
 	o, err := s.open(ctx)
 	if err != nil {
@@ -249,6 +247,25 @@ func (s *Store) reopen() error {
 	s.load()
 	s.opened = o
 	s.Announce(o.state.position.Sequence)
+	return nil
+}
+
+// endCompactions closes a database with a compaction that failed, whether the disk takes
+// writes or not: Badger would merge the same tables again and again. Reads go without it.
+func (s *Store) endCompactions() {
+	if s.opened != nil && s.opened.ledger.Failure() != nil {
+		_ = s.closeFailed(s.life) // only the end of the store's life
+	}
+}
+
+func (s *Store) closeFailed(ctx context.Context) error {
+	old, err := s.takeAway(ctx)
+	if err != nil || old == nil {
+		return err
+	}
+	if err := old.close(ctx); err != nil {
+		s.log.Warn("closing a store that failed", slog.Any("error", err))
+	}
 	return nil
 }
 
