@@ -99,10 +99,12 @@ func (l *Lists) Find(owner string, seen uint64) (packages []Package, known bool)
 		}
 	}
 	kept.commit = seen
+	packages = kept.packages
 	if len(changed) > 0 {
-		l.keep(owner, seen, apply(kept.packages, changed))
+		packages = apply(packages, changed)
+		l.keep(owner, seen, packages)
 	}
-	return l.kept[owner].packages, true
+	return packages, true
 }
 
 // Add adds a package to a list that is to be kept. One that has too many stays as it is.
@@ -118,14 +120,17 @@ func Add(packages []Package, p Package) []Package {
 func (l *Lists) Keep(owner string, seen uint64, packages []Package) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if kept := l.kept[owner]; len(packages) <= MostPackages && (kept == nil || kept.commit < seen) {
+	if kept := l.kept[owner]; kept == nil || kept.commit < seen {
 		l.keep(owner, seen, packages)
 	}
 }
 
-// keep requires l.mu.
+// keep keeps a list in place of the last, unless it is too large. Requires l.mu.
 func (l *Lists) keep(owner string, seen uint64, packages []Package) {
 	l.drop(owner)
+	if len(packages) > MostPackages {
+		return
+	}
 	kept := &list{packages, seen, sizeOf(owner, packages)}
 	if l.bytes += kept.bytes; l.kept == nil || l.bytes > mostBytes {
 		l.kept, l.bytes = make(map[string]*list), kept.bytes

@@ -96,3 +96,24 @@ func TestListsAreBounded(t *testing.T) {
 		t.Error("an owner is known whose changes were forgotten")
 	}
 }
+
+// TestAListThatGrows beyond what is kept is told once more, and then read anew.
+// Seen to fail with lists that are kept however large they become.
+func TestAListThatGrows(t *testing.T) {
+	lists := new(Lists)
+	packages := make([]Package, MostPackages-1)
+	for i := range packages {
+		packages[i] = Package{fmt.Sprint(i), 1, 1}
+	}
+	lists.Keep("o", 0, packages)
+	for commit := uint64(1); commit <= 2; commit++ {
+		lists.Note(commit, []Change{{"o", Package{fmt.Sprint("more", commit), 1, 1}}})
+		found, known := lists.Find("o", commit)
+		if want := len(packages) + int(commit); !known || len(found) != want {
+			t.Errorf("%d packages, known: %v, want %d", len(found), known, want)
+		}
+	}
+	if found, known := lists.Find("o", 2); known || lists.bytes != 0 {
+		t.Errorf("%d packages are known, in %d bytes, want none", len(found), lists.bytes)
+	}
+}
