@@ -8,20 +8,19 @@ import (
 
 // MarkDamage implements store.MetadataStore.
 func (s *Store) MarkDamage(ctx context.Context, blob store.Blob, kind store.DamageKind) (news bool, err error) {
-	err = s.submit(ctx, operationWeight, func(b *batch) error {
+	return ask(ctx, s, operationWeight, func(b *batch) (news bool, err error) {
 		key := blobKey(blob.Digest)
 		var record blobRecord
 		found, err := b.get(key, &record)
 		if err != nil || !found || record.locator != blob.Locator {
-			return orNotFound(err, store.ErrBlobNotFound)
+			return false, orNotFound(err, store.ErrBlobNotFound)
 		}
 		if news = (record.damage == "") != (kind == ""); news {
 			b.setDamage(key, &record, kind)
 			b.put(key, &record)
 		}
-		return nil
+		return news, nil
 	})
-	return news, err
 }
 
 // setDamage changes what is wrong with a blob, whose record the caller writes or deletes.

@@ -36,20 +36,28 @@ type operation struct {
 }
 
 // submit queues an operation and waits for its batch to be committed. Once it is
-// queued it will happen: when ctx ends before, its outcome is unknown.
+// queued it will happen: when ctx ends before, its outcome is unknown, and it may be applied
+// after submit has returned. So it writes nothing that its caller reads.
 func (s *Store) submit(ctx context.Context, weight int, apply func(b *batch) error) error {
-	if err := ctx.Err(); err != nil {
+	_, err := ask(ctx, s, weight, func(b *batch) (struct{}, error) { return struct{}{}, apply(b) })
+	return err
+}
+
+// ask is submit for an operation with a result, which is zero when the outcome is unknown.
+func ask[T any](ctx context.Context, s *Store, weight int, apply func(b *batch) (T, error)) (T, error) {
+	var result, unknown T
+	o := &operation{weight: weight, done: make(chan struct{}), apply: func(b *batch) (err error) {
+		result, err = apply(b)
 		return err
-	}
-	o := &operation{weight: weight, apply: apply, done: make(chan struct{})}
-	if err := s.enqueue(ctx, o); err != nil {
-		return err
+	}}
+	if err := firstError(ctx.Err, func() error { return s.enqueue(ctx, o) }); err != nil {
+		return unknown, err
 	}
 	select {
 	case <-o.done:
-		return o.err
+		return result, o.err
 	case <-ctx.Done():
-		return fmt.Errorf("waiting for a change that is being stored: %w", ctx.Err())
+		return unknown, fmt.Errorf("waiting for a change that is being stored: %w", ctx.Err())
 	}
 }
 

@@ -17,9 +17,7 @@ func (s *Store) AddDownloads(ctx context.Context, all []store.Download) error {
 	if len(all) > store.MaxDownloads {
 		return fmt.Errorf("counting downloads of %d files at once", len(all))
 	}
-	var lost []error
-	err := s.submit(ctx, downloadWeight*len(all), func(b *batch) error {
-		lost = nil
+	lost, err := ask(ctx, s, downloadWeight*len(all), func(b *batch) (lost []error, err error) {
 		for _, d := range all {
 			err := b.addDownloads(d.Ref, func(version *versionRecord, file *fileRecord) {
 				if file.id == uint64(d.ID) && !version.draft {
@@ -32,10 +30,10 @@ func (s *Store) AddDownloads(ctx context.Context, all []store.Download) error {
 				continue
 			}
 			if err != nil {
-				return err
+				return nil, err
 			}
 		}
-		return nil
+		return lost, nil
 	})
 	if err != nil {
 		return fmt.Errorf("counting downloads: %w", err)

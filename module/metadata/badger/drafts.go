@@ -13,31 +13,30 @@ import (
 )
 
 // PublishDraft implements store.Drafts.
-func (s *Store) PublishDraft(ctx context.Context, ref store.VersionRef, expected map[string]store.Digest, act store.Act) (differences []store.Difference, err error) {
-	err = s.submit(ctx, operationWeight, func(b *batch) (err error) {
+func (s *Store) PublishDraft(ctx context.Context, ref store.VersionRef, expected map[string]store.Digest, act store.Act) ([]store.Difference, error) {
+	return ask(ctx, s, operationWeight, func(b *batch) (differences []store.Difference, err error) {
 		k, err := b.known(ref)
 		if err != nil || !k.exists {
-			return orNotFound(err, store.ErrPackageNotFound)
+			return nil, orNotFound(err, store.ErrPackageNotFound)
 		}
 		if expected != nil {
 			if differences, err = b.compare(k.version.id, expected); err != nil {
-				return err
+				return differences, err
 			}
 			if len(differences) > 0 {
-				return store.ErrDifferent
+				return differences, store.ErrDifferent
 			}
 		}
 		if !k.version.draft {
-			return nil
+			return differences, nil
 		}
 		released := b.nextID
 		b.announce(&k, released, act.Time)
 		change := store.PublishDraftChange(ref, int64(released), act)
 		change.VersionID = int64(k.version.id)
 		b.record(change)
-		return nil
+		return differences, nil
 	})
-	return differences, err
 }
 
 // compare returns how the files of a version differ from those that are expected.

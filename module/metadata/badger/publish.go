@@ -10,26 +10,23 @@ import (
 
 // Publish implements store.MetadataStore.
 func (s *Store) Publish(ctx context.Context, p store.Publication) (file store.File, condemned bool, err error) {
-	err = s.submit(ctx, operationWeight, func(b *batch) (err error) {
+	made, err := ask(ctx, s, operationWeight, func(b *batch) (made publishedFile, err error) {
 		if err := p.CheckAge(s.Clock()); err != nil {
-			return err
+			return made, err
 		}
 		isMade := false
-		if file, isMade, err = b.isMade(p); err != nil || isMade {
-			return err
+		if made.file, isMade, err = b.isMade(p); err != nil || isMade {
+			return made, err
 		}
-		made, err := b.publishFile(p, 0, 0)
-		file, condemned = made.file, made.condemned
-		if err != nil {
-			return err
+		if made, err = b.publishFile(p, 0, 0); err == nil {
+			b.record(made.change)
 		}
-		b.record(made.change)
-		return nil
+		return made, err
 	})
 	if err != nil && !store.IsRefusal(err) {
 		return store.File{}, false, err
 	}
-	return file, condemned, err
+	return made.file, made.condemned, err
 }
 
 // isMade tells whether a publication was made already, and of which file. ErrUnavailable
