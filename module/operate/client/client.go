@@ -32,15 +32,16 @@ type Client struct {
 }
 
 // newClient returns a client that keeps a connection for each of its parallel requests.
-func newClient(parallel int) *Client {
+func newClient(parallel int, patience time.Duration) *Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxIdleConnsPerHost = parallel
-	transport.ExpectContinueTimeout = expectWait
+	transport.ExpectContinueTimeout = min(expectWait, patience/2)
 	transport.ResponseHeaderTimeout = answerWait
 	transport.DisableCompression = true // the bytes as they are
 	return &Client{
-		http: &http.Client{Transport: transport, CheckRedirect: checkRedirect},
-		Note: func(string, ...any) {},
+		http:     &http.Client{Transport: transport, CheckRedirect: checkRedirect},
+		patience: patience,
+		Note:     func(string, ...any) {},
 	}
 }
 
@@ -60,12 +61,17 @@ func (c *Client) Request(ctx context.Context, method string, target *url.URL, bo
 	return request, nil
 }
 
-// Do sends a request and returns the answer, whose body the caller closes.
+// Do sends a request and returns the answer, whose body the caller closes. Both end when the
+// server does nothing for as long as the client is patient.
 func (c *Client) Do(request *http.Request) (*http.Response, error) {
-	response, err := c.http.Do(request)
+	dog := watch(request.Context(), c.patience)
+	response, err := c.http.Do(dog.over(request))
 	if err != nil {
-		return nil, err
+		dog.end()
+		return nil, dog.why(err)
 	}
+	dog.timer.Stop()
+	response.Body = &receivedBody{response.Body, dog}
 	if response.StatusCode >= 300 && response.StatusCode < 400 && response.StatusCode != http.StatusNotModified {
 		defer Finish(response)
 		return nil, &answerError{status: response.StatusCode, text: "the server sends us to " + response.Header.Get("Location") + ": write that URL"}

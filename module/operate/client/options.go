@@ -33,7 +33,7 @@ func (o *Options) Flags(command *cobra.Command) {
 	flags.StringArrayVar(&o.Chosen.Include, "include", nil, "Only files that match the pattern, such as '*.tar.gz'; may be repeated")
 	flags.StringArrayVar(&o.Chosen.Exclude, "exclude", nil, "No files that match the pattern; may be repeated")
 	flags.IntVar(&o.Parallel, "parallel", 4, "How many files are transferred at a time")
-	flags.DurationVar(&o.patience, "patience", 5*time.Minute, "How long to try again without any progress")
+	flags.DurationVar(&o.patience, "patience", 5*time.Minute, "How long to wait for a server that does nothing, and to try again without any progress")
 	flags.BoolVar(&o.DryRun, "dry-run", false, "Print what the command would do, and do nothing")
 	flags.BoolVarP(&o.Quiet, "quiet", "q", false, "Print only errors")
 }
@@ -43,7 +43,7 @@ func (o *Options) Check() error {
 	if o.Parallel < 1 || o.Parallel > 64 {
 		return fmt.Errorf("--parallel is %d: write a number from 1 to 64", o.Parallel)
 	}
-	if o.patience < 0 {
+	if o.patience <= 0 {
 		return fmt.Errorf("--patience is %s: write a duration above zero", o.patience)
 	}
 	return o.Chosen.Check()
@@ -66,8 +66,8 @@ func (o *Options) Connect(command *cobra.Command, to VersionURL) (*Client, error
 	if authorization != "" && to.Base.Scheme == "http" && !isLocal(to.Base.Hostname()) {
 		fmt.Fprintf(command.ErrOrStderr(), "warning: the token goes to %s without encryption; write https\n", to.Base.Host)
 	}
-	c := newClient(o.Parallel)
-	c.Authorization, c.patience = authorization, o.patience
+	c := newClient(o.Parallel, o.patience)
+	c.Authorization = authorization
 	return c, nil
 }
 

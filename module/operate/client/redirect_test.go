@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"testing"
+	"time"
 )
 
 // TestTheTokenStaysWithItsServer: another port of the same host does not see it, and neither
@@ -30,7 +31,7 @@ func TestTheTokenStaysWithItsServer(t *testing.T) {
 		http.Redirect(w, r, first.URL+"/chosen", http.StatusFound)
 	}))
 	defer second.Close()
-	c := newClient(1)
+	c := newClient(1, time.Minute)
 	defer c.Close()
 	c.Authorization = "Bearer secret"
 	for _, path := range []string{"/near", "/far"} {

@@ -14,7 +14,7 @@ func Run(command *cobra.Command, arguments ...string) (text string, err error) {
 	command.SetOut(&out)
 	command.SetErr(&out)
 	command.SetIn(strings.NewReader(""))
-	command.SetArgs(append(arguments, "--patience", "3s"))
+	command.SetArgs(append([]string{"--patience", "3s"}, arguments...))
 	command.SilenceErrors = true
 	err = command.Execute()
 	return out.String(), err
