@@ -162,6 +162,9 @@ func (c recorded) compare(got answer) (differences []string) {
 	if want := wanted("content-range"); want != "" && got.header.Get("Content-Range") != want {
 		differ("Content-Range %q, want %q", got.header.Get("Content-Range"), want)
 	}
+	if want := wanted("cache-control"); strings.HasPrefix(c.Path, "/api/v1/") && want != "" && got.header.Get("Cache-Control") != want {
+		differ("Cache-Control %q, want %q", got.header.Get("Cache-Control"), want)
+	}
 	if got.status == http.StatusUnauthorized && got.header.Get("WWW-Authenticate") == "" {
 		differ("401 without WWW-Authenticate")
 	}

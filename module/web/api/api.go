@@ -29,7 +29,7 @@ type wing func(w http.ResponseWriter, r *http.Request, v *visit.Visit) error
 
 // Serve implements visit.Wing.
 func (serve wing) Serve(w http.ResponseWriter, r *http.Request, v *visit.Visit) error {
-	v.Form = errorForm(v)
+	v.Form = errorForm(w, v)
 	return serve(w, r, v)
 }
 

@@ -45,6 +45,7 @@ func remove(w http.ResponseWriter, v *visit.Visit, do func(*registry.Registry) e
 	if err := v.Use(do); err != nil {
 		return err
 	}
+	w.Header().Set("Cache-Control", cacheControl)
 	w.WriteHeader(http.StatusNoContent)
 	return nil
 }

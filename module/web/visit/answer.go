@@ -49,6 +49,9 @@ func deny(w http.ResponseWriter, r *http.Request, body *requestBody, d denial, f
 	}
 	d.status = status
 	d.contentType, d.text = form(status, text)
+	if header.Get("Cache-Control") == "" { // caches keep some refusals otherwise (RFC 9111 section 4.2.2)
+		header.Set("Cache-Control", "private, no-store")
+	}
 	d.answer(w, r, body)
 }
 
