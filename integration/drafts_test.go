@@ -176,8 +176,21 @@ func TestWhoEndsADraft(t *testing.T) {
 	s.want(204, http.MethodDelete, released, "carol", nil)
 	// What has drafts alone is no package to who deletes packages.
 	s.want(201, http.MethodPut, draft+"/a?draft=1", "alice", []byte("a"))
-	s.want(404, http.MethodDelete, "/api/v1/packages/team/generic/tool", "carol", nil)
+	pkg := "/api/v1/packages/team/generic/tool"
+	s.want(404, http.MethodDelete, pkg, "carol", nil)
 	s.want(200, http.MethodGet, draft+"/a", "alice", nil)
+	// The drafts of a package are deleted with it by who may write too. Seen to fail with a
+	// package that is deleted whole.
+	for _, version := range []string{"3", "4"} {
+		s.want(201, http.MethodPut, versionPath("team", "tool", version)+"/a", "alice", []byte("a"))
+	}
+	s.want(204, http.MethodDelete, pkg, "carol", nil)
+	s.want(404, http.MethodGet, pkg, "alice", nil)
+	s.want(200, http.MethodGet, draft+"/a", "alice", nil)
+	s.want(201, http.MethodPut, versionPath("team", "tool", "3")+"/a", "alice", []byte("a"))
+	s.mustReload(s.site("owner team {", "\twrite alice", "\tdelete alice", "}"))
+	s.want(204, http.MethodDelete, pkg, "alice", nil)
+	s.want(404, http.MethodGet, draft+"/a", "alice", nil)
 }
 
 // TestWordsOfDrafts: what is not clear is refused, and never a plain publish.

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"context"
+	"errors"
 	"net/http"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
@@ -24,18 +26,40 @@ func removeVersion(w http.ResponseWriter, r *http.Request, v *visit.Visit) error
 }
 
 // removePackage deletes a package with all its versions. One that has drafts alone does not
-// exist here.
+// exist here, and drafts stay where the user may not write.
 func removePackage(w http.ResponseWriter, r *http.Request, v *visit.Visit) error {
 	return remove(w, v, func(reg *registry.Registry) error {
-		found, err := reg.Versions(r.Context(), store.VersionQuery{Owner: v.About.Owner, Package: v.About.Package, Limit: 1})
+		query := store.VersionQuery{Owner: v.About.Owner, Package: v.About.Package, Limit: 1}
+		found, err := reg.Versions(r.Context(), query)
 		if err != nil || len(found.Versions) == 0 {
 			return orNotFound(err)
 		}
 		if err := send.CheckConditions(r.Header, true, store.File{}); err != nil {
 			return err
 		}
-		return reg.DeletePackage(r.Context(), v.About.Owner, v.About.Package, v.User())
+		if !v.Can(grant.Write, query.Owner, query.Package) {
+			query.Limit = store.MaxPage
+			return removePublished(r.Context(), reg, query, v.User())
+		}
+		return reg.DeletePackage(r.Context(), query.Owner, query.Package, v.User())
 	})
+}
+
+// removePublished deletes the published versions of a package one after the other: the store
+// deletes a package with its drafts.
+func removePublished(ctx context.Context, reg *registry.Registry, query store.VersionQuery, user string) error {
+	for {
+		found, err := reg.Versions(ctx, query)
+		if err != nil || len(found.Versions) == 0 {
+			return err
+		}
+		for _, version := range found.Versions {
+			err := reg.DeleteVersion(ctx, version.VersionRef, store.Act{User: user, Only: store.Published})
+			if err != nil && !errors.Is(err, store.ErrPackageNotFound) { // deleted meanwhile
+				return err
+			}
+		}
+	}
 }
 
 func remove(w http.ResponseWriter, v *visit.Visit, do func(*registry.Registry) error) error {
