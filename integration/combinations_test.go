@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -138,6 +139,25 @@ func wantStyled(t *testing.T, s *server) {
 	}
 	if got := s.do(http.MethodHead, path, "", nil); got.status != http.StatusNotFound || len(got.body) != 0 {
 		t.Errorf("HEAD: %d with %d bytes, want 404 and none", got.status, len(got.body))
+	}
+}
+
+// TestErrorRoutesGetNoMarkup: an error route may write its message into HTML or a template, also
+// where a publisher chose a name in it. Seen to fail with the text that other clients get.
+func TestErrorRoutesGetNoMarkup(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	site := strings.TrimSuffix(s.site("errors route"), "}\n")
+	s.start(site + "\thandle_errors {\n\t\theader Content-Type text/html\n\t\trespond \"<p>{err.message}</p>\"\n\t}\n}\n")
+	for pkg, version := range map[string]string{"html": "1<img src=x onerror=window.ran=1>", "template": `1{{env "HOME"}}`, "plain": "1"} {
+		s.put(filePath("alice", pkg, url.PathEscape(version), "f"), []byte("f"))
+		want := "<p>package file does not exist</p>"
+		if pkg == "plain" {
+			want = "<p>package file does not exist in version 1, which latest means</p>"
+		}
+		if got := s.want(http.StatusNotFound, http.MethodGet, filePath("alice", pkg, "latest", "absent"), "", nil); got.text() != want {
+			t.Errorf("of the version %s the page is %q, want %q", version, got.text(), want)
+		}
 	}
 }
 

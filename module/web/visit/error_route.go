@@ -1,6 +1,7 @@
 package visit
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 
@@ -10,13 +11,13 @@ import (
 // routed is the form of refusals that the site's error routes (handle_errors) word, where
 // they word them. The status stays the refusal's, and so do its header lines. Refusals for
 // programs, such as those in JSON, stay as they are.
-func (s *Site) routed(w http.ResponseWriter, r *http.Request, otherwise Form) Form {
+func (s *Site) routed(w http.ResponseWriter, r *http.Request, otherwise Form, err error) Form {
 	return func(status int, text string) (contentType, body string) {
 		contentType, body = otherwise(status, text)
 		if !strings.HasPrefix(contentType, "text/") {
 			return contentType, body
 		}
-		header, page := routes.Error(r, status, text)
+		header, page := routes.Error(r, status, plain(text, err))
 		if page == "" {
 			return contentType, body
 		}
@@ -27,4 +28,17 @@ func (s *Site) routed(w http.ResponseWriter, r *http.Request, otherwise Form) Fo
 		}
 		return header.Get("Content-Type"), page
 	}
+}
+
+// plain returns a refusal's text, or what the error itself says when the text has characters
+// that are something else in HTML or a template: names that people chose are in texts.
+func plain(text string, err error) string {
+	if !strings.ContainsAny(text, "<>&\"'`{}") {
+		return text
+	}
+	for told := new(toldError); errors.As(err, &told); {
+		err = told.error
+	}
+	_, text, _ = statusOf(err)
+	return text
 }

@@ -97,7 +97,7 @@ func (s *Site) Serve(w http.ResponseWriter, r *http.Request, path Path, wing Win
 	v.Restart(w)
 	form := v.Form
 	if s.RouteErrors {
-		form = s.routed(w, r, form)
+		form = s.routed(w, r, form, v.err)
 	}
 	deny(w, r, body, denial{mayWrite: v.mayWrite()}, form, v.err)
 }
