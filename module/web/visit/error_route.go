@@ -8,11 +8,14 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/web/routes"
 )
 
+const policyName = "Content-Security-Policy"
+
 // routed is the form of refusals that the site's error routes (handle_errors) word, where
 // they word them. The status stays the refusal's, and so do its header lines. Refusals for
 // programs, such as those in JSON, stay as they are.
 func (s *Site) routed(w http.ResponseWriter, r *http.Request, otherwise Form, err error) Form {
 	return func(status int, text string) (contentType, body string) {
+		policy, hasPolicy := w.Header()[policyName]
 		contentType, body = otherwise(status, text)
 		if !strings.HasPrefix(contentType, "text/") {
 			return contentType, body
@@ -20,6 +23,10 @@ func (s *Site) routed(w http.ResponseWriter, r *http.Request, otherwise Form, er
 		header, page := routes.Error(r, status, plain(text, err))
 		if page == "" {
 			return contentType, body
+		}
+		// That of the registry's page is for that page alone.
+		if delete(w.Header(), policyName); hasPolicy {
+			w.Header()[policyName] = policy
 		}
 		for name, values := range header {
 			if _, ours := w.Header()[name]; !ours {
