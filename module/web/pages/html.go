@@ -101,7 +101,7 @@ func (q *request) packages(rows int) (page *view.Packages, err error) {
 		}
 		page.Rows = append(page.Rows, row)
 	}
-	if page.Drafts, err = q.drafts(folder); err != nil {
+	if page.Drafts, err = q.drafts(folder, rows); err != nil {
 		return nil, err
 	}
 	if len(page.Rows) == 0 && search == "" && q.value("after") == "" {
@@ -145,7 +145,7 @@ func (q *request) versions(rows int) (*view.Versions, error) {
 	if err != nil {
 		return nil, err
 	}
-	drafts, err := q.drafts("")
+	drafts, err := q.drafts("", rows)
 	if err != nil {
 		return nil, err
 	}

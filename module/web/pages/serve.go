@@ -229,7 +229,7 @@ const (
 // page answers with a page.
 func (q *request) page(w http.ResponseWriter) error {
 	for share := 1; ; share *= 2 {
-		name, page, err := q.make(view.MaxRows/share, maxTexts/share)
+		name, page, err := q.make(max(1, view.MaxRows/share), maxTexts/share)
 		if err != nil {
 			return err
 		}

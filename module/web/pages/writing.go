@@ -78,15 +78,15 @@ func (q *request) editing(rows int) (*view.Edit, error) {
 // maxDrafts is how many drafts a page lists at most.
 const maxDrafts = 20
 
-// drafts lists the drafts that the reader may publish in, of an owner or a package. The
-// folder is that of the owner's packages or the package, relative to the page.
-func (q *request) drafts(folder string) (rows []view.VersionRow, err error) {
+// drafts lists the drafts that the reader may publish in, of an owner or a package, at most so
+// many. The folder is that of the owner's packages or the package, relative to the page.
+func (q *request) drafts(folder string, most int) (rows []view.VersionRow, err error) {
 	if !q.mayUpload() || q.value("after") != "" {
 		return nil, nil
 	}
 	found, err := q.reg.Versions(q.r.Context(), store.VersionQuery{
 		Selection: store.Selection{Select: func(owner, pkg string) bool { return q.visit.Can(grant.Write, owner, pkg) }},
-		Owner:     q.at.Owner, Package: q.at.Package, Drafts: true, Limit: maxDrafts,
+		Owner:     q.at.Owner, Package: q.at.Package, Drafts: true, Limit: min(most, maxDrafts),
 	})
 	if err != nil {
 		return nil, err
