@@ -210,6 +210,11 @@ func TestPagesInChromium(t *testing.T) {
 			eval[bool](tab, `navigator.clipboard.writeText = async text => { window.copied = text }, true`)
 			act(tab, chromedp.Click(".commands div:nth-child(4) .copy"))
 			act(tab, chromedp.WaitVisible(`//button[text()="Copied"]`))
+			// Screen readers say the name of the button, and what comes into a status. Seen to fail
+			// with a button whose text alone changes.
+			if heard := eval[string](tab, `document.querySelector("[role=status].said").textContent + ", " + document.activeElement.ariaLabel`); !strings.HasPrefix(heard, "Copied, Copied the command for ") {
+				t.Errorf("screen readers say %q", heard)
+			}
 			copied, shown := eval[string](tab, "copied"), act(tab, chromedp.Text(".commands div:nth-child(4) code"))
 			if copied != shown || !strings.Contains(copied, "  tool.tar.gz' | sha256sum --check") {
 				t.Errorf("copied %q, want the command %q", copied, shown)
