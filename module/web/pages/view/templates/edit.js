@@ -34,7 +34,7 @@
 	// the server ends them.
 	const memory = {
 		all: () => { try { return Object.entries(localStorage).filter(([key]) => key.startsWith("upload ")).map(([key, text]) => ({ key, ...JSON.parse(text) })).filter(one => one.until > Date.now() || memory.drop(one.key.slice(7))); } catch { return []; } },
-		keep: item => { try { localStorage["upload " + item.url] = JSON.stringify({ session: item.session, size: item.file.size, modified: item.file.lastModified, offset: item.offset, draft: item.draft, until: item.until }); } catch { } },
+		keep: item => { try { localStorage["upload " + item.url] = JSON.stringify({ session: item.session, size: item.file.size, modified: item.file.lastModified, offset: item.offset, draft: item.draft, before: item.before, until: item.until }); } catch { } },
 		drop: url => { try { delete localStorage["upload " + url]; } catch { } },
 	};
 
@@ -42,6 +42,7 @@
 	const step = async item => {
 		const file = item.file;
 		await file.slice(0, 1).arrayBuffer().catch(() => refuse("the file has changed, or cannot be read"));
+		item.before ??= tagOf(await there(item));
 		if (!item.session && item.sent && await arrived(item)) return true;
 		const target = item.url + (item.draft ? "?draft" : "");
 		if (!("resumable" in place.dataset)) {
@@ -85,10 +86,17 @@
 		item.offset = 0;
 		return false;
 	};
+	const there = async item => {
+		const found = await send("HEAD", item.url, {}, null, item);
+		return found.status > 404 ? judge(found) : found;
+	};
+	const tagOf = found => found.status == 200 ? found.getResponseHeader("ETag") : "";
+	// arrived tells whether the file is there whose answer was lost, and not the one that it is to
+	// replace.
 	const arrived = async item => {
-		const there = await send("HEAD", item.url, {}, null, item);
+		const found = await there(item);
 		item.sent = false;
-		return there.status == 200 && Number(there.getResponseHeader("Content-Length")) == item.file.size;
+		return found.status == 200 && Number(found.getResponseHeader("Content-Length")) == item.file.size && tagOf(found) != item.before;
 	};
 
 	// run sends a file until it is there, refused, paused or cancelled.
@@ -236,7 +244,7 @@
 			item.url = at + escape(item.file.name);
 			item.draft = form.elements.draft?.checked ?? "draft" in place.dataset;
 			const begun = memory.all().find(one => one.key == "upload " + item.url);
-			if (begun && begun.size == item.file.size && begun.modified == item.file.lastModified && !begun.draft == !item.draft) Object.assign(item, { session: begun.session, sent: true });
+			if (begun && begun.size == item.file.size && begun.modified == item.file.lastModified && !begun.draft == !item.draft) Object.assign(item, { session: begun.session, sent: true, before: begun.before });
 			else if (begun) giveUp(begun); // of another file, which has this name too
 			become(item, "queued");
 		}
