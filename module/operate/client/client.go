@@ -18,6 +18,9 @@ const (
 	answerWait = 5 * time.Minute
 	// expectWait is how long a body waits to be asked for.
 	expectWait = 2 * time.Second
+	// pingWait is how long a connection of HTTP/2 is silent before it is tested, and then how long
+	// the test takes.
+	pingWait = 30 * time.Second
 )
 
 // Client asks one server.
@@ -37,6 +40,8 @@ func newClient(parallel int, patience time.Duration) *Client {
 	transport.MaxIdleConnsPerHost = parallel
 	transport.ExpectContinueTimeout = min(expectWait, patience/2)
 	transport.ResponseHeaderTimeout = answerWait
+	// A connection of HTTP/2 that leads nowhere would be used for each further try.
+	transport.HTTP2 = &http.HTTP2Config{SendPingTimeout: min(pingWait, patience/4), PingTimeout: min(pingWait, patience/4)}
 	transport.DisableCompression = true // the bytes as they are
 	return &Client{
 		http:     &http.Client{Transport: transport, CheckRedirect: checkRedirect},

@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -73,4 +77,62 @@ func TestTheWatchdog(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestADeadConnectionIsLeft, though HTTP/2 would send all further requests over it too.
+// Seen to fail without pings.
+func TestADeadConnectionIsLeft(t *testing.T) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	defer server.Close()
+	c := newClient(1, 2*time.Second)
+	defer c.Close()
+	transport := c.http.Transport.(*http.Transport)
+	transport.TLSClientConfig = server.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+	transport.TLSClientConfig.NextProtos = nil
+	var dialed []*deadly
+	transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		connection, err := new(net.Dialer).DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		dialed = append(dialed, &deadly{Conn: connection})
+		return dialed[len(dialed)-1], nil
+	}
+	place, err := url.Parse(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := func() (bool, error) {
+		request, err := c.Request(t.Context(), http.MethodGet, place, nil)
+		if err != nil {
+			return false, err
+		}
+		response, err := c.Answer(request)
+		if err == nil && response.ProtoMajor != 2 {
+			t.Errorf("the answer is of %s", response.Proto)
+		}
+		return false, err
+	}
+	if _, err := ask(); err != nil {
+		t.Fatal(err)
+	}
+	dialed[0].dead.Store(true)
+	if err := c.Patiently(t.Context(), "asking", ask); err != nil || len(dialed) != 2 {
+		t.Errorf("%d connections were made, and %v; want 2 and no error", len(dialed), err)
+	}
+}
+
+// deadly is a connection that can swallow what is sent.
+type deadly struct {
+	net.Conn
+	dead atomic.Bool
+}
+
+func (d *deadly) Write(p []byte) (int, error) {
+	if d.dead.Load() {
+		return len(p), nil
+	}
+	return d.Conn.Write(p)
 }
