@@ -33,7 +33,7 @@ func Full(err error) error {
 // ErrUnavailable where the system refuses, such as a disk that fails or was made read-only.
 func NotWritten(err error) error {
 	err = Full(err)
-	if errors.Is(err, store.ErrNoSpace) || errors.Is(err, store.ErrUnavailable) || !IsRefusal(err) {
+	if errors.Is(err, store.ErrNoSpace) || errors.Is(err, store.ErrUnavailable) || !disk.IsRefusal(err) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
@@ -75,13 +75,6 @@ func Space(free disk.Space, reserve int64) store.Space {
 		space.FreeFiles, space.ReserveFiles = 0, 0
 	}
 	return space
-}
-
-// IsRefusal tells what the system refuses, such as a disk that fails, from what was
-// found in a file.
-func IsRefusal(err error) bool {
-	var refusal syscall.Errno
-	return errors.As(err, &refusal) && refusal != syscall.ENOENT
 }
 
 // OpenFault judges an error of opening a store: whatever may pass while the configuration

@@ -35,6 +35,7 @@
 // not written. Nobody was told of them, and Begin removes them. A
 // bad line elsewhere is damage: each line says up to which change the journal was synced
 // when it was written (synced), so a later line tells damage from the remains of a crash.
+// What the disk does not read is not taken for the remains of a crash.
 // The last segment is written anew whenever a journal is opened: the sync of its last lines
 // may have failed, and a later sync would not tell.
 //

@@ -10,13 +10,14 @@ import (
 	"log/slog"
 	"os"
 
+	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/journal/jsonl"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // Open opens the journal in a directory and reads its last segment. fs.ErrNotExist
-// when there is none. ErrDamaged when lines are missing or are not what was
-// written, except that the remains of an append which a crash cut are passed over,
+// when there is none. ErrDamaged when lines are missing, are not what was written or
+// cannot be read, except that the remains of an append which a crash cut are passed over,
 // until Begin removes them.
 func Open(path string, options Options) (*Journal, error) {
 	segments, err := segmentsIn(path)
@@ -89,7 +90,7 @@ func (s *source) toEnd() (end int64, err error) {
 		if err == io.EOF {
 			return end, nil
 		}
-		if errors.Is(err, store.ErrDamaged) {
+		if errors.Is(err, store.ErrDamaged) && !disk.IsRefusal(err) {
 			return end, s.checkRemains(line, err)
 		}
 		if err != nil {
@@ -112,7 +113,10 @@ func (s *source) checkRemains(line []byte, damage error) error {
 			return damage
 		}
 		var err error
-		if line, err = s.line(); err != nil {
+		if line, err = s.line(); disk.IsRefusal(err) {
+			return err // what follows may be good
+		}
+		if err != nil {
 			return nil
 		}
 	}
