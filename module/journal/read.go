@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 
@@ -263,6 +264,20 @@ func (j *Journal) find(sequence uint64) (*source, error) {
 		}
 		return s, err
 	}
+}
+
+// HoleEnd returns the last of the changes after a number that no segment has.
+func (j *Journal) HoleEnd(after uint64) (uint64, error) {
+	segments, err := segmentsIn(j.path)
+	if err != nil {
+		return 0, err
+	}
+	for _, s := range segments {
+		if s.first > after+1 {
+			return s.first - 1, nil
+		}
+	}
+	return math.MaxUint64, nil
 }
 
 // lacks tells a change that was removed, which a checkpoint stands for, from one that is

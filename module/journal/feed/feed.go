@@ -167,7 +167,7 @@ func (r *follower) Next(ctx context.Context, limit int) ([]store.Change, error) 
 	return changes, err
 }
 
-// read returns the changes after those that were told.
+// read returns the changes after those that were told, up to what cannot be read.
 func (r *follower) read(ctx context.Context, j *journal.Journal, last uint64, limit int) (changes []store.Change, err error) {
 	at := r.at
 	r.at = nil // after an error it is not known
@@ -178,15 +178,19 @@ func (r *follower) read(ctx context.Context, j *journal.Journal, last uint64, li
 		changes = append(changes, change)
 		return nil
 	})
-	if err != nil {
+	switch {
+	case err == nil:
+		r.after, r.at = at.Sequence, at
+	case len(changes) > 0:
+		r.after = changes[len(changes)-1].Sequence // the next reading meets the error again
+	default:
 		return nil, err
 	}
-	r.after, r.at = at.Sequence, at
 	return changes, nil
 }
 
-// leap goes on where the journal does, behind changes that it has no more: the oldest
-// checkpoint after them stands for them.
+// leap goes on where the journal does, behind changes that it has no more: at the oldest
+// checkpoint after them, which stands for them, or where the next segment begins before it.
 func (r *follower) leap(j *journal.Journal) error {
 	checkpoints, err := j.Checkpoints()
 	if err != nil {
@@ -201,7 +205,11 @@ func (r *follower) leap(j *journal.Journal) error {
 	if next == r.after {
 		return fmt.Errorf("%w: the journal lacks the changes after %d", store.ErrDamaged, r.after)
 	}
-	r.after, r.at = next, nil
+	hole, err := j.HoleEnd(r.after)
+	if err != nil {
+		return err
+	}
+	r.after, r.at = min(next, hole), nil
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -142,8 +143,10 @@ func TestChangesThatAreHeldStay(t *testing.T) {
 	for len(changes) == 0 {
 		changes = nextChanges(t, follower, 1)
 	}
-	if got, want := changes[0].Sequence, lastChange(t, s)-19; got != want {
-		t.Errorf("with nothing held, the change after 10 is %d, want %d, which follows the older checkpoint", got, want)
+	segments := mustGlob(t, filepath.Join(s.journalPath(), "0*.jsonl*"))
+	want, _ := segmentRange(t, slices.Min(segments))
+	if got := changes[0].Sequence; got != want || want > lastChange(t, s)-19 {
+		t.Errorf("with nothing held, the change after 10 is %d, want %d, with which the oldest segment begins that the older checkpoint needs", got, want)
 	}
 }
 
@@ -214,4 +217,44 @@ func TestAChangeThatNobodyWaitsFor(t *testing.T) {
 		count, _, err := s.Damaged(t.Context(), 1)
 		return unpublished == nil && missing == nil && count == 1 && err == nil
 	})
+}
+
+// TestAFollowerLosesTheDamagedChangesAlone: when a segment in the middle was put aside, a
+// follower is told all changes before it and all after it, up to the checkpoint that stands for
+// it too.
+// Seen to fail with what was read before the hole left out, and with a follower that goes on
+// behind the checkpoint.
+func TestAFollowerLosesTheDamagedChangesAlone(t *testing.T) {
+	s := openSegmented(t, t.TempDir())
+	defer s.Close()
+	hold(t, s, 0)
+	publishMany(t, s, "f", 40)
+	segments := mustGlob(t, filepath.Join(s.journalPath(), "0*.jsonl.gz"))
+	slices.Sort(segments)
+	first, last := segmentRange(t, segments[1])
+	damage(t, segments[1])
+	if err := s.ScrubJournal(t.Context(), func(int) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	publishMany(t, s, "later", 1)
+	for follower, next := s.Follow(0), uint64(1); next <= lastChange(t, s); {
+		for _, change := range nextChanges(t, follower, 100) {
+			if next == first {
+				next = last + 1
+			}
+			if change.Sequence != next {
+				t.Fatalf("told change %d, want %d: the changes %d to %d are lost", change.Sequence, next, first, last)
+			}
+			next++
+		}
+	}
+}
+
+// segmentRange returns the first and the last change of a compressed segment.
+func segmentRange(t *testing.T, name string) (first, last uint64) {
+	t.Helper()
+	if _, err := fmt.Sscanf(filepath.Base(name), "%d-%d.jsonl.gz", &first, &last); err != nil {
+		t.Fatal(err)
+	}
+	return first, last
 }
