@@ -49,6 +49,7 @@ func (j *Journal) Verify(ctx context.Context, name string, spend func(bytes int)
 		_, err = j.ReadCheckpoint(ctx, c, func(line []byte, _ store.Change) error { return each(line) })
 		return damageOf(name, c.Sequence, false, err)
 	}
+	durable := j.Position().Sequence // before the active segment can be another one
 	segments, err := segmentsIn(j.path)
 	if err != nil {
 		return nil, err
@@ -60,7 +61,7 @@ func (j *Journal) Verify(ctx context.Context, name string, spend func(bytes int)
 	of, active := segments[at], segments[at].last == 0
 	to := of.last
 	if active {
-		to = j.Position().Sequence
+		to = durable
 	}
 	err = j.verifySegment(of, to, each, segments[at+1:])
 	return damageOf(name, to, active, err)
