@@ -248,17 +248,26 @@ func (j *Journal) rotate() error {
 	j.active = next
 	j.mu.Unlock()
 	j.file, j.size = file, next.header
-	j.compress(sealed)
+	if next.first > sealed.first {
+		j.compress(sealed)
+	}
 	return nil
 }
 
-// Seal ends the active segment, if it has a change, and begins the next one. It is for the
-// goroutine of Append.
+// Seal ends the active segment and begins the next one, which replaces one without a
+// change. It is for the goroutine of Append.
 func (j *Journal) Seal() error {
-	if j.broken || j.size == j.active.header {
-		return nil
+	if j.broken {
+		return ErrUnclear
 	}
 	return j.rotate()
+}
+
+// IsActive tells whether the journal is written to a file.
+func (j *Journal) IsActive(name string) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return name == j.active.name()
 }
 
 // Close ends what runs beside and closes the file, without its filler. What was appended

@@ -49,7 +49,7 @@ func (j *Journal) Verify(ctx context.Context, name string, spend func(bytes int)
 		_, err = j.ReadCheckpoint(ctx, c, func(line []byte, _ store.Change) error { return each(line) })
 		return damageOf(name, c.Sequence, false, err)
 	}
-	durable := j.Position().Sequence // before the active segment can be another one
+	durable := j.Position() // before the active segment can be another one
 	segments, err := segmentsIn(j.path)
 	if err != nil {
 		return nil, err
@@ -59,12 +59,12 @@ func (j *Journal) Verify(ctx context.Context, name string, spend func(bytes int)
 		return nil, nil // compressed or removed meanwhile
 	}
 	of, active := segments[at], segments[at].last == 0
-	to := of.last
+	to := store.Position{Sequence: of.last}
 	if active {
 		to = durable
 	}
 	err = j.verifySegment(of, to, each, segments[at+1:])
-	return damageOf(name, to, active, err)
+	return damageOf(name, to.Sequence, active, err)
 }
 
 func damageOf(name string, last uint64, active bool, err error) (*Damage, error) {
@@ -77,14 +77,15 @@ func damageOf(name string, last uint64, active bool, err error) (*Damage, error)
 	return nil, err
 }
 
-// verifySegment reads a segment up to a change, which the next one must follow.
-func (j *Journal) verifySegment(of segment, to uint64, each func(line []byte) error, next []segment) error {
+// verifySegment reads a segment up to a change, which the next one must follow, and which has
+// the chain that is given of the active one.
+func (j *Journal) verifySegment(of segment, to store.Position, each func(line []byte) error, next []segment) error {
 	s, err := openSegment(j.path, j.store, of)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	for s.position.Sequence < to {
+	for s.position.Sequence < to.Sequence {
 		line, _, err := s.next()
 		if err == io.EOF {
 			err = fmt.Errorf("%w: it ends after change %d", store.ErrDamaged, s.position.Sequence)
@@ -97,11 +98,14 @@ func (j *Journal) verifySegment(of segment, to uint64, each func(line []byte) er
 		}
 	}
 	if of.last == 0 {
+		if s.position != to {
+			return fmt.Errorf("%w: segment %s of the journal has another change %d", store.ErrDamaged, of.name(), to.Sequence)
+		}
 		return nil
 	}
 	// The checksum of a compressed segment is behind its last line.
 	if _, err := s.line(); err != io.EOF {
-		return fmt.Errorf("%w: segment %s of the journal does not end after change %d", store.ErrDamaged, of.name(), to)
+		return fmt.Errorf("%w: segment %s of the journal does not end after change %d", store.ErrDamaged, of.name(), to.Sequence)
 	}
 	if len(next) == 0 || next[0].first != of.last+1 {
 		return nil // a hole, which CheckWhole knows of
@@ -112,6 +116,9 @@ func (j *Journal) verifySegment(of segment, to uint64, each func(line []byte) er
 	}
 	defer following.Close()
 	if following.position != s.position {
+		if _, _, err := following.next(); err != nil && err != io.EOF || s.position == j.Position() {
+			return nil // of its header
+		}
 		return fmt.Errorf("%w: segment %s of the journal does not end where the next begins", store.ErrDamaged, of.name())
 	}
 	return nil

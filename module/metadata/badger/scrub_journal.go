@@ -106,7 +106,7 @@ func (s *Store) seal(j *journal.Journal) error {
 func (s *Store) putFilesAside(j *journal.Journal, made journal.Checkpoint, damaged []journal.Damage) error {
 	var aside string
 	for _, damage := range damaged {
-		if damage.Name == made.Name() {
+		if damage.Name == made.Name() || j.IsActive(damage.Name) {
 			continue // it was replaced
 		}
 		if aside == "" {
