@@ -180,24 +180,34 @@ func firstError(err error, then func() error) error {
 
 // Start returns the newest checkpoint that is whole and stands for no change after a
 // number, or none when there is none, and all changes must be read. What is damaged is
-// logged.
+// logged. When the disk does not read one that is needed, its error is returned.
 func (j *Journal) Start(ctx context.Context, to uint64) (c Checkpoint, found bool, err error) {
 	all, err := j.Checkpoints()
 	if err != nil {
 		return c, false, err
 	}
+	var unread error
 	for _, c := range all {
 		if c.Sequence > to {
 			continue
 		}
 		_, err := j.ReadCheckpoint(ctx, c, func([]byte, store.Change) error { return nil })
+		if err == nil && unread != nil {
+			err = j.checkAfter(c.Sequence)
+		}
 		if err == nil {
 			return c, true, nil
 		}
 		if ctx.Err() != nil {
 			return c, false, ctx.Err()
 		}
+		if disk.IsRefusal(err) {
+			unread = errors.Join(unread, err)
+		}
 		j.options.Log.Error("a checkpoint of the journal cannot be used; the one before it is", slog.Any("error", err))
+	}
+	if unread != nil && j.checkAfter(0) != nil {
+		return c, false, fmt.Errorf("reading the checkpoints of the journal: %w", unread)
 	}
 	return c, false, nil
 }

@@ -148,10 +148,15 @@ func (j *Journal) CheckWhole() error {
 	if err != nil {
 		return err
 	}
-	next := uint64(1)
-	if len(checkpoints) > 0 {
-		next = checkpoints[0].Sequence + 1
+	if len(checkpoints) == 0 {
+		return j.checkAfter(0)
 	}
+	return j.checkAfter(checkpoints[0].Sequence)
+}
+
+// checkAfter reports a hole after a change. ErrDamaged.
+func (j *Journal) checkAfter(sequence uint64) error {
+	next := sequence + 1
 	segments, err := segmentsIn(j.path)
 	if err != nil {
 		return err

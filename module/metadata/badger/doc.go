@@ -44,7 +44,8 @@
 //   - A database with positive evidence of damage: a table that does not pass its checksum, a
 //     cut manifest (preflight.go), sums that do not hold, or a damaged record in the way of
 //     a replay. The journal is read whole, and then Badger's files are moved to
-//     damaged-<time> and a new database is made from the journal (rebuild.go).
+//     damaged-<time> and a new database is made from the journal (rebuild.go). While the
+//     disk does not read the journal, that is tried again.
 //   - A database that Badger does not open, without such evidence: Badger's errors do not
 //     tell damage from a file that cannot be opened now. It is tried again, ever more
 //     seldom; nothing is moved.

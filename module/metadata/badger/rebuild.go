@@ -21,7 +21,7 @@ import (
 func (h *home) remake(ctx context.Context, j *journal.Journal, damage error) (*opened, error) {
 	waiting.ReportProgress(ctx, waiting.Progress{Doing: "reading the journal, to see whether it can replace a damaged database"})
 	if err := h.verifyOnce(ctx, j); err != nil {
-		if !errors.Is(err, store.ErrDamaged) || ctx.Err() != nil {
+		if !errors.Is(err, store.ErrDamaged) || disk.IsRefusal(err) || ctx.Err() != nil {
 			return nil, fmt.Errorf("%w: reading the journal to replace a damaged database: %w", store.ErrUnavailable, err)
 		}
 		return nil, fmt.Errorf("%w; the journal cannot replace it: %w; restore a backup", damage, err)
@@ -92,7 +92,7 @@ func (h *home) verifyOnce(ctx context.Context, j *journal.Journal) error {
 		return known.(unreadableJournal).err
 	}
 	err = verifyStart(ctx, j)
-	if errors.Is(err, store.ErrDamaged) {
+	if errors.Is(err, store.ErrDamaged) && !disk.IsRefusal(err) {
 		unreadable.Store(h.journalPath(), unreadableJournal{files, err})
 	} else {
 		unreadable.Delete(h.journalPath())
