@@ -70,17 +70,19 @@
 //     TestAStopDoesNotWaitForAnOpeningThatHangs, TestACallThatHangsInTheBackgroundIsTold;
 //     mounts: TestSystemCallsOfOpening, TestSystemCallsOfRunning.
 //   - D10: files that are removed under a server are noticed, and a directory stays claimed.
-//     TestFilesRemovedUnderAServer.
+//     TestFilesRemovedUnderAServer. So are blobs that are not mounted, which are no blobs that
+//     are lost: TestBlobsThatAreNotMounted, TestADirectoryThatIsGoneSaysNothingOfBlobs.
 //   - D11: what was put aside goes away. TestQuarantineIsBoundedByAgeAndNumber,
 //     TestWhatWasPutAsideGoesAway, TestAKillBringsNothingBack.
 //   - D12: shortage is 503, lasting states are told on change and once a minute, and
 //     Retry-After is the real interval. TestRetryAfterIsWhenTheStoreIsTriedAgain,
-//     TestAMemtableWithoutRoomIsToldOnce; mounts:
+//     TestAMemtableWithoutRoomIsToldOnce, TestAStoreThatDoesNotOpenIsTriedEverMoreSeldom; mounts:
 //     TestEIO, TestEIOAtStart, TestAReadOnlyRootServesReads.
 //   - F3: 408 is for bodies only. TestATimeoutIsThatOfTheClientOrOfTheStore.
 //   - F4: each call of a store has a deadline, or is told when it hangs, and work ends when
 //     nobody wants it. TestNoRequestWaitsForEverForAStore,
-//     TestACallThatHangsInTheBackgroundIsTold, TestWorkEndsWhenNobodyWantsIt.
+//     TestACallThatHangsInTheBackgroundIsTold, TestNobodyWaitsForADiskThatDoesNotAnswer,
+//     TestWorkEndsWhenNobodyWantsIt.
 //
 // # Several nodes
 //
@@ -129,9 +131,13 @@
 //     TestAccessByPackageGroupAndAction, TestScopesOfTokens, FuzzAccess.
 //   - A full disk, endless or stalled uploads, ranges without number:
 //     TestAStoreWithoutRoomDoesNotStopCaddy, TestQuotaIsExact,
-//     TestConcurrentUploadsAreLimited, TestAStalledUploadIsEnded, FuzzRange.
+//     TestConcurrentUploadsAreLimited, TestAStalledUploadIsEnded,
+//     TestMemoryOfListsOfChecksums, FuzzRange.
 //   - A published page that acts in the registry's origin: TestHeadersOfADownload,
-//     TestEncodeLeavesArtifactsAlone. A name that acts in a page: TestNoNameRunsInChromium.
+//     TestEncodeLeavesArtifactsAlone. A name that acts in a page: TestNoNameRunsInChromium,
+//     TestErrorRoutesGetNoMarkup.
+//   - Credentials of a client that follow a redirect to another server:
+//     TestTheTokenStaysWithItsServer.
 //   - Bytes for those who know their digest: TestADigestOpensNothing.
 //   - Names that exist told from those that do not: TestPrivateOwnersTellNothing,
 //     TestJSONAPITellsNothingPrivate.

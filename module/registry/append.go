@@ -195,12 +195,6 @@ func (a *appending) append(ctx context.Context, request Append) error {
 	return errors.Join(err, writer.Close())
 }
 
-// Admit has a body count as an upload of a user, from its first byte until the function is
-// called. ErrBusy when there are too many, now or when it is read; there is a body then too.
-func (r *Registry) Admit(user string, limits Limits, body io.Reader) (io.Reader, func(), error) {
-	return r.slots.Admit(user, admission.Most{All: limits.Uploads, User: limits.UserUploads}, body)
-}
-
 // hashAt returns SHA-256 in a state.
 func hashAt(state []byte) (hash.Hash, error) {
 	h := sha256.New()
@@ -256,7 +250,7 @@ func (a *appending) save(ctx context.Context, writer store.SessionWriter, offset
 	}
 	saved := *a.Session
 	saved.Offset, saved.Hash = offset, state
-	ctx, cancel := waiting.Committing(context.WithoutCancel(ctx), offset-a.Offset)
+	ctx, cancel := waiting.Committing(ctx, offset-a.Offset)
 	defer cancel()
 	if err := writer.Save(ctx, saved); err != nil {
 		return fmt.Errorf("saving an upload: %w", err)

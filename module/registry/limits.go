@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"io"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry/admission"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
@@ -46,4 +47,10 @@ func (r *Registry) checkQuota(ctx context.Context, ref store.Ref, content Conten
 	}, content.Body)
 	content.Body = body
 	return content, counted, err
+}
+
+// Admit has a body count as an upload of a user, from its first byte until the function is
+// called. ErrBusy when there are too many, now or when it is read; there is a body then too.
+func (r *Registry) Admit(user string, limits Limits, body io.Reader) (io.Reader, func(), error) {
+	return r.slots.Admit(user, admission.Most{All: limits.Uploads, User: limits.UserUploads}, body)
 }

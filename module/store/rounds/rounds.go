@@ -17,11 +17,12 @@ package rounds
 import (
 	"context"
 	"runtime"
+	"slices"
 	"sync"
 )
 
 // Rounds are the rounds of one kind of work.
-type Rounds[T any] struct {
+type Rounds[T comparable] struct {
 	work func(items []T) error
 	most int
 	turn chan struct{} // semaphore of the leader
@@ -32,28 +33,34 @@ type Rounds[T any] struct {
 
 // New returns rounds of at most so many items, or without a limit for zero. What only some
 // of the items of a round meet the work tells in the items.
-func New[T any](most int, work func(items []T) error) *Rounds[T] {
+func New[T comparable](most int, work func(items []T) error) *Rounds[T] {
 	return &Rounds[T]{work: work, most: most, turn: make(chan struct{}, 1)}
 }
 
 // round is the items that share the work.
-type round[T any] struct {
-	items []T
-	done  chan struct{}
-	err   error // valid once done is closed
+type round[T comparable] struct {
+	items    []T
+	departed bool // nobody joins or leaves any more
+	done     chan struct{}
+	err      error // valid once done is closed
 }
 
 // Join adds an item to the round that gathers, and returns the error of the round when that
-// has ended, or that of the context. The item stays in its round when the context ends.
+// has ended, or that of the context. When the context ends the item leaves its round, unless
+// that has begun: then the work is done with it, and nobody is told.
 func (r *Rounds[T]) Join(ctx context.Context, item T) error {
 	joined, leads := r.join(item)
-	if leads {
+	switch {
+	case leads && ctx.Done() == nil:
+		r.lead(joined)
+	case leads:
 		go r.lead(joined)
 	}
 	select {
 	case <-joined.done:
 		return joined.err
 	case <-ctx.Done():
+		r.leave(joined, item)
 		return context.Cause(ctx)
 	}
 }
@@ -73,14 +80,25 @@ func (r *Rounds[T]) lead(led *round[T]) {
 	defer r.Pause()()
 	defer close(led.done)
 	runtime.Gosched() // lets others join the round
-	r.depart(led)
-	led.err = r.work(led.items)
+	if r.depart(led); len(led.items) > 0 {
+		led.err = r.work(led.items)
+	}
+}
+
+// leave takes an item out of a round that has not begun.
+func (r *Rounds[T]) leave(joined *round[T], item T) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if i := slices.Index(joined.items, item); i >= 0 && !joined.departed {
+		joined.items = slices.Delete(joined.items, i, i+1)
+	}
 }
 
 // depart closes a round.
 func (r *Rounds[T]) depart(led *round[T]) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	led.departed = true
 	if r.gathering == led {
 		r.gathering = nil
 	}

@@ -38,7 +38,8 @@ func Until(ctx context.Context, call func() error) error {
 	}
 }
 
-// Committing is the context in which bytes become durable.
+// Committing is the context in which bytes become durable, even if the client has gone: what
+// was received costs less to finish than to sweep.
 func Committing(ctx context.Context, size int64) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, Timeout+time.Duration(size/commitRate)*time.Second)
+	return context.WithTimeout(context.WithoutCancel(ctx), Timeout+time.Duration(size/commitRate)*time.Second)
 }
