@@ -1,0 +1,104 @@
+package packs
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+
+	"github.com/generic-registry/caddy-generic-registry/module/directory"
+)
+
+// begin makes a pack, of which the name is durable.
+func (s *Store) begin(number uint64) (*pack, error) {
+	if err := s.leave(); err != nil {
+		s.log.Warn("closing a pack", slog.Any("error", err)) // what is in it is durable
+	}
+	p := newPack(number, s.path, s.layout)
+	file, err := s.fsys.Create(p.path)
+	if err == nil {
+		err = file.Close()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("making a pack: %w", directory.NotWritten(err))
+	}
+	if err = s.fsys.SyncDirectory(s.path); err == nil {
+		err = s.edit(p)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("making a pack: %w", directory.NotWritten(err)), s.fsys.Remove(p.path))
+	}
+	s.prepared = 0 // its table too
+	s.add(p)
+	return p, nil
+}
+
+// enter opens a pack to write to it.
+func (s *Store) enter(p *pack) error {
+	if s.pack == p {
+		return nil
+	}
+	if err := s.leave(); err != nil {
+		s.log.Warn("closing a pack", slog.Any("error", err))
+	}
+	if err := s.edit(p); err != nil {
+		return fmt.Errorf("opening a pack: %w", directory.NotWritten(err))
+	}
+	return nil
+}
+
+func (s *Store) edit(p *pack) error {
+	p.table.Lock()
+	defer p.table.Unlock()
+	file, err := s.fsys.Edit(p.path)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.removed {
+		return errors.Join(fs.ErrNotExist, file.Close())
+	}
+	p.written = true
+	s.pack, s.file, s.prepared = p, file, p.layout.at(p.nextBlock)
+	return nil
+}
+
+// leave closes the pack that is open to be written, and gives back what was prepared for
+// more. It may be removed from now on.
+func (s *Store) leave() error {
+	p, file := s.pack, s.file
+	if p == nil {
+		return nil
+	}
+	s.pack, s.file = nil, nil
+	var err error
+	if end := p.layout.at(p.nextBlock); s.prepared > end {
+		err = file.Truncate(end)
+	}
+	err = errors.Join(err, file.Close())
+	p.mu.Lock()
+	p.written = false
+	p.mu.Unlock()
+	return errors.Join(directory.Full(err), s.removeEmpty(p))
+}
+
+// raise notes the number of a pack that has a durable slot, and removes the packs that were
+// kept until then although they are empty.
+func (s *Store) raise(number uint64) {
+	s.mu.Lock()
+	before := s.top
+	s.top = max(before, number)
+	s.mu.Unlock()
+	if number <= before {
+		return
+	}
+	for _, p := range s.all() {
+		if p.number < before {
+			continue
+		}
+		if err := s.removeEmpty(p); err != nil {
+			s.log.Warn("removing a pack without blobs", slog.Any("error", err))
+		}
+	}
+}
