@@ -114,7 +114,7 @@ func (l *Ledger) Failure() error {
 
 // Count is what was counted at one moment.
 type Count struct {
-	Planned int64 // tables that compactions were about to make
+	planned int64 // tables that compactions were about to make
 	lacking int64 // those that compactions which are over have not made
 	ended   int64 // compactions
 }
@@ -136,7 +136,7 @@ func (l *Ledger) account() (all bool, at Count, err error) {
 	if l.planned-l.made == l.accepted {
 		l.settled = l.ended
 	}
-	at = Count{Planned: l.planned, lacking: l.planned - l.made, ended: l.ended}
+	at = Count{planned: l.planned, lacking: l.planned - l.made, ended: l.ended}
 	for _, tables := range l.running {
 		at.lacking -= tables // what becomes of them is not known yet
 	}
