@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // probes tells each time that a probe of the disk has ended.
@@ -116,5 +117,42 @@ func TestAnOpeningThatFailsLeavesNoFileOpen(t *testing.T) {
 	}
 	if files.begun == 0 || files.open > 0 {
 		t.Errorf("of %d files of the journal, %d are open, want none of some", files.begun, files.open)
+	}
+}
+
+// TestAStoreThatFailsAgainIsOpenedEverMoreSeldom: it opens each time, and then a compaction
+// fails.
+// Seen to fail with a store that forgets its failures once it is opened.
+func TestAStoreThatFailsAgainIsOpenedEverMoreSeldom(t *testing.T) {
+	root := t.TempDir()
+	mustClose(t, compactible(t, root))
+	ended := make(chan time.Time, 1_000)
+	const retry = 100 * time.Millisecond
+	s, err := openTuned(filepath.Join(root, "metadata"), discard, probes{disk.OS{}, ended}, func(p *home) { p.retry = retry })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mustClose(t, s)
+	var last time.Time
+	for round, pause := 0, time.Duration(0); pause <= 8*retry; round++ {
+		// It becomes a table when the database is closed, to be compacted in the next round.
+		if err := errors.Join(publishNumbered(s, "o", compactedFiles+round), s.awaitPersisted(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		inTheWay := failCompaction(t, s)
+		if _, err := s.Lookup(t.Context(), numberedRef("o", 7)); !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("looking up: %v, want %v", err, store.ErrUnavailable)
+		}
+		for _, name := range inTheWay {
+			if err := os.RemoveAll(name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		next := <-ended
+		if after := next.Sub(last); after < pause {
+			t.Errorf("opened again after %v, want no sooner than %v", after, pause)
+		}
+		eventually(t, "changes are taken again", func() bool { return s.Condition().Fault == nil })
+		last, pause = next, max(retry, 2*pause)
 	}
 }

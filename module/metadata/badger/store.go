@@ -48,8 +48,8 @@ type Store struct {
 	urgent      chan struct{}   // and somebody waits
 	failed      atomic.Bool     // a commit failed: what is stored is unknown
 	flushing    bool            // it is opened again, and not durable yet; for watch
-	tried       time.Time       // when that failed; for watch
-	pause       time.Duration   // how long it is not tried after that; for watch
+	tried       time.Time       // when it was opened again last, or tried in vain; for watch
+	pause       time.Duration   // how long it is not opened after that; for watch
 	told        waiting.Lasting // why it cannot be opened again; for watch
 
 	// The two steps of making a change durable. Tests put faults in their place.

@@ -21,8 +21,9 @@ const (
 	busyInterval = 20 * time.Millisecond
 	idleInterval = time.Second
 
-	// A store that failed is tried again at this interval. Opening reads much: when it fails,
-	// each time doubles the interval, up to the longest.
+	// A store that failed is opened again at once, and then at this interval. Opening reads
+	// much, and a store that opens may fail again: each time doubles the interval, up to the
+	// longest. A store that stays good for so long is opened again at once.
 	retryInterval = time.Second
 	longestRetry  = time.Minute
 
@@ -119,16 +120,18 @@ func (s *Store) wakeWatch() { signal(s.wake) }
 // what was stored. While only the journal failed, reads go on.
 func (s *Store) recover() {
 	if !s.failed.Load() {
+		s.calm()
 		return
 	}
 	s.endCompactions()
-	if time.Since(s.tried) < s.pause {
+	broken := s.opened == nil || s.opened.db.hasFailed()
+	s.flushing = s.flushing && !broken
+	if !s.flushing && time.Since(s.tried) < s.pause {
 		return
 	}
 	var err error
 	switch {
-	case s.opened == nil || s.opened.db.hasFailed():
-		s.flushing = false
+	case broken:
 		err = s.openAgain(s.space.forOpening, s.reopen)
 	case !s.flushing:
 		err = s.openAgain(s.space.forChange, s.reopenJournal)
@@ -140,13 +143,20 @@ func (s *Store) recover() {
 	case s.flushing || s.life.Err() != nil:
 	case err == nil:
 		s.fault.Store(nil)
-		s.told = waiting.Lasting{}
+		s.tried = time.Now()
 		s.log.Info("the store is opened again and checked; changes are taken")
 	default:
 		s.fault.Store(&err)
 		if s.told.IsNews(err.Error()) {
 			s.log.Warn("the store cannot be opened again yet", slog.Duration("retry", max(s.retry, s.pause)), slog.Any("error", err))
 		}
+	}
+}
+
+// calm forgets the failures of a store that has stayed good since.
+func (s *Store) calm() {
+	if time.Since(s.tried) >= longestRetry {
+		s.pause, s.told = 0, waiting.Lasting{}
 	}
 }
 
@@ -157,9 +167,6 @@ func (s *Store) openAgain(room, reopen func() error) error {
 	}
 	err := reopen()
 	s.tried, s.pause = time.Now(), min(max(s.retry, 2*s.pause), longestRetry)
-	if err == nil {
-		s.pause = 0
-	}
 	return err
 }
 
@@ -172,8 +179,8 @@ func (s *Store) resume() error {
 	}
 	s.committer.Lock()
 	defer s.committer.Unlock()
-	if failure := s.opened.db.failure.Load(); failure != nil {
-		return *failure // a read has met it meanwhile
+	if err := s.opened.db.good(); err != nil {
+		return err // it has failed meanwhile
 	}
 	s.flushing = !flushed
 	if flushed {
