@@ -475,7 +475,8 @@ func deletes(t tab, s *server) {
 }
 
 // TestCutUploadReplaces: a file of the same size is there already, and the attempts to send
-// another one are cut until the page, and not Chromium itself, looks what became of them. Seen to fail with a page that takes any file of that size for its own.
+// another one are cut until the page, and not Chromium itself, looks what became of them.
+// Seen to fail with a page that takes any file of that size for its own.
 func TestCutUploadReplaces(t *testing.T) {
 	t.Parallel()
 	s := startServer(t, "browse", "resumable off", "on_duplicate replace")

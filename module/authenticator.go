@@ -48,8 +48,9 @@ type Authenticator struct {
 	Root string `json:"root,omitempty"`
 
 	// Users with passwords, as in Caddy's `http_basic` provider, without its `realm`. No two
-	// names may differ only in case. Caddy hashes few passwords at a time; a request that waits longer than
-	// ten seconds for its hash is answered 503. Default: none; only tokens are accepted.
+	// names may differ only in case. Caddy hashes few passwords at a time; a request that
+	// waits longer than ten seconds for its hash is answered 503. Default: none; only tokens
+	// are accepted.
 	Basic *caddyauth.HTTPBasicAuth `json:"basic,omitempty"`
 
 	// Whether a request without credentials is answered 401, as by `http_basic`. A request

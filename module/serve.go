@@ -30,7 +30,7 @@ func (h *Handler) answers(r *http.Request) (always, otherwise bool) {
 	path := visit.ParsePath(r.URL.EscapedPath())
 	wing, _ := h.wing(r, path)
 	offer, _ := h.api.Offer(path)
-	return h.probes.Has(r) || wing != nil, h.pages.Leads(r, h.site.Prefix) || offer != nil
+	return h.probes.Has(r) || wing != nil, h.pages.IsOfGitea(r, h.site.Prefix) || offer != nil
 }
 
 // wing returns what answers a path, and what of the path is below. Nil when the path is not
@@ -66,7 +66,7 @@ func (h *Handler) pass(w http.ResponseWriter, r *http.Request, next caddyhttp.Ha
 		return nil
 	}
 	caddyhttp.SetVar(r.Context(), unhandledVariable, false)
-	if h.pages != nil && h.pages.Lead(w, r, h.site.Prefix) {
+	if h.pages != nil && h.pages.RedirectGitea(w, r, h.site.Prefix) {
 		return nil
 	}
 	if wing, below := h.api.Offer(path); wing != nil {

@@ -82,7 +82,7 @@ func (s *Store) remove(locator store.Locator, away func(disk.File, *pack, addres
 	file, err := s.fsys.Edit(p.path)
 	if err == nil {
 		err = away(file, p, at, one)
-		if closing := file.Close(); closing != nil { // what has to be durable is
+		if closing := file.Close(); closing != nil { // away has synced what has to be durable
 			s.log.Warn("closing a pack", slog.String("pack", p.path), slog.Any("error", closing))
 		}
 	}

@@ -189,8 +189,8 @@ func (b *batch) reapplyRenewal(ref store.Ref, change store.Change) error {
 }
 
 // cleanUpLeft releases the files of versions, and the versions of packages, that were
-// deleted before a replay. The reaper gets their bytes, which nobody has deleted yet: the
-// database would say so.
+// deleted before a replay. The reaper gets their bytes. Nobody has deleted those yet: before
+// bytes are deleted, the database says that they are condemned.
 func (o *opened) cleanUpLeft(ctx context.Context) error {
 	for _, prefix := range []string{tombPrefix, gravePrefix} {
 		left := backlog{prefix: prefix}

@@ -9,9 +9,9 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/web/visit"
 )
 
-// Lead answers a request for a page that Gitea has, at {owner}/-/packages and below, with
-// where it is here: 302. It tells whether it has answered. What is there is not looked at.
-func (p *Pages) Lead(w http.ResponseWriter, r *http.Request, prefix []string) bool {
+// RedirectGitea answers a request for a page that Gitea has, at {owner}/-/packages and below,
+// with where it is here: 302. It tells whether it has answered. What is there is not looked at.
+func (p *Pages) RedirectGitea(w http.ResponseWriter, r *http.Request, prefix []string) bool {
 	names, known := leadsTo(r, prefix)
 	if !known {
 		return false
@@ -21,8 +21,8 @@ func (p *Pages) Lead(w http.ResponseWriter, r *http.Request, prefix []string) bo
 	return true
 }
 
-// Leads tells whether Lead answers a request.
-func (p *Pages) Leads(r *http.Request, prefix []string) bool {
+// IsOfGitea tells whether a request is for a page of Gitea, which RedirectGitea answers.
+func (p *Pages) IsOfGitea(r *http.Request, prefix []string) bool {
 	_, known := leadsTo(r, prefix)
 	return p != nil && known
 }
