@@ -14,7 +14,8 @@ import (
 )
 
 // TestRefusalsTouchNoStore: whoever may not read an owner learns nothing, and the time that
-// an answer takes cannot tell either. Seen to fail when the store was asked before v.May.
+// an answer takes cannot tell either. Seen to fail when the store was asked before v.May. The
+// header of refusals is Gitea's: seen to fail with that of other wings.
 func TestRefusalsTouchNoStore(t *testing.T) {
 	rules, err := access.Compile([]access.OwnerRule{{Owner: "private", Permissions: access.Permissions{Read: []string{"alice"}}}}, nil, access.Republishing{})
 	if err != nil {
@@ -43,6 +44,9 @@ func TestRefusalsTouchNoStore(t *testing.T) {
 				}
 				if got := w.Header().Get("Content-Type"); got != mediaType {
 					t.Errorf("got %s, want %s", got, mediaType)
+				}
+				if got := w.Header().Get("Cache-Control"); got != cacheControl {
+					t.Errorf("Cache-Control is %q, want %q", got, cacheControl)
 				}
 			})
 		}

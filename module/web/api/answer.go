@@ -23,9 +23,8 @@ type errorBody struct {
 }
 
 // errorForm words refusals in JSON.
-func errorForm(w http.ResponseWriter, v *visit.Visit) visit.Form {
+func errorForm(v *visit.Visit) visit.Form {
 	return func(_ int, text string) (contentType, body string) {
-		w.Header().Set("Cache-Control", cacheControl)
 		encoded, _ := json.Marshal(errorBody{text, v.URL(documentPath...)}) // strings do not fail
 		return mediaType, string(encoded) + "\n"
 	}

@@ -29,7 +29,7 @@ type wing func(w http.ResponseWriter, r *http.Request, v *visit.Visit) error
 
 // Serve implements visit.Wing.
 func (serve wing) Serve(w http.ResponseWriter, r *http.Request, v *visit.Visit) error {
-	v.Form = errorForm(w, v)
+	v.Form, v.CacheControl = errorForm(v), cacheControl
 	return serve(w, r, v)
 }
 

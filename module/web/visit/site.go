@@ -99,7 +99,7 @@ func (s *Site) Serve(w http.ResponseWriter, r *http.Request, path Path, wing Win
 	if s.RouteErrors {
 		form = s.routed(w, r, form, v.err)
 	}
-	deny(w, r, body, denial{mayWrite: v.mayWrite()}, form, v.err)
+	deny(w, r, body, denial{mayWrite: v.mayWrite(), cacheControl: v.CacheControl}, form, v.err)
 }
 
 // receive makes the visit of a request.

@@ -22,6 +22,8 @@ type Visit struct {
 	About store.Ref
 	// Form writes refusals. The default is Text.
 	Form Form
+	// CacheControl is that of refusals which have none of their own. Empty is uncached.
+	CacheControl string
 
 	site    *Site
 	request *http.Request
