@@ -37,15 +37,24 @@ func (s *Site) routed(w http.ResponseWriter, r *http.Request, otherwise Form, er
 	}
 }
 
-// plain returns a refusal's text, or what the error itself says when the text has characters
-// that are something else in HTML or a template: names that people chose are in texts.
+// markup has the characters that are something else in HTML or a template.
+const markup = "<>&\"'`{}"
+
+// plain returns a refusal's text, or what the error itself says when the text has markup: names
+// that people chose are in texts. Markup in what the error says is left out.
 func plain(text string, err error) string {
-	if !strings.ContainsAny(text, "<>&\"'`{}") {
+	if !strings.ContainsAny(text, markup) {
 		return text
 	}
-	for told := new(toldError); errors.As(err, &told); {
+	var told *toldError
+	for errors.As(err, &told) {
 		err = told.error
 	}
 	_, text, _ = statusOf(err)
-	return text
+	return strings.Map(func(r rune) rune {
+		if strings.ContainsRune(markup, r) {
+			return -1
+		}
+		return r
+	}, text)
 }

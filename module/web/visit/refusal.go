@@ -32,7 +32,7 @@ func MethodNotAllowed(allow string) error {
 var (
 	ErrUnauthenticated = Refuse(http.StatusUnauthorized, "authentication required")
 	ErrForbidden       = Refuse(http.StatusForbidden, "this user may not do this")
-	ErrScope           = Refuse(http.StatusForbidden, "the token's scope does not cover this")
+	ErrScope           = Refuse(http.StatusForbidden, "the scope of the token does not cover this")
 	ErrCrossSite       = Refuse(http.StatusForbidden, "cross-site request refused")
 )
 
