@@ -108,10 +108,11 @@ func (f *Files) publishDraft(w http.ResponseWriter, r *http.Request, v *visit.Vi
 	if _, err := f.asksFor(publishWord, r); err != nil {
 		return err
 	}
-	body, err := f.Upload.Verified(w, r)
+	body, done, err := f.Upload.Verified(w, r)
 	if err != nil {
 		return err
 	}
+	defer done()
 	err = v.Use(func(reg *registry.Registry) error {
 		isDraft, err := f.exists(r, v, reg)
 		if err != nil {

@@ -87,7 +87,8 @@ func (p *publish) publish() (unread bool, err error) {
 }
 
 func (p *publish) receive() (*store.File, error) {
-	content, err := p.Upload.Content(p.w, p.r, p.said)
+	content, done, err := p.Upload.Content(p.w, p.r, p.said)
+	defer done()
 	if err != nil {
 		return nil, err
 	}

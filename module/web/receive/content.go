@@ -26,9 +26,11 @@ type Limits struct {
 // Content returns the bytes that a request publishes: its body as sent, or the file part of
 // a multipart form (RFC 7578). Every digest that the client named is verified before the
 // bytes are accepted, and everything else that the request said of them. The body ends when
-// it stalls, or comes too slowly.
-func (l Limits) Content(w http.ResponseWriter, r *http.Request, said Declaration) (registry.Content, error) {
-	return l.content(r, l.pace(w, r, &declaredBody{ReadCloser: r.Body, request: r, length: said.length}), said.digests)
+// it stalls, or comes too slowly. Whoever has read it calls done, also after an error.
+func (l Limits) Content(w http.ResponseWriter, r *http.Request, said Declaration) (content registry.Content, done func(), err error) {
+	body, done := l.pace(w, r, &declaredBody{ReadCloser: r.Body, request: r, length: said.length})
+	content, err = l.content(r, body, said.digests)
+	return content, done, err
 }
 
 func (l Limits) content(r *http.Request, body io.Reader, wanted digests) (registry.Content, error) {

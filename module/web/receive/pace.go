@@ -28,31 +28,34 @@ const (
 // errTooSlow is answered as a stall is.
 var errTooSlow = fmt.Errorf("%w: the upload is below the least rate", os.ErrDeadlineExceeded)
 
-// pace returns the body of an upload, which ends when it stalls, or drips.
-func (l Limits) pace(w http.ResponseWriter, r *http.Request, body io.ReadCloser) io.ReadCloser {
-	window := rateWindow
+// pace returns the body of an upload, which ends when it stalls, or drips. Whoever has read the
+// body calls done.
+func (l Limits) pace(w http.ResponseWriter, r *http.Request, body io.ReadCloser) (paced io.ReadCloser, done func()) {
+	window, done := rateWindow, func() {}
 	if l.StallTimeout > 0 {
-		body = l.impatient(w, r, body)
+		body, done = l.impatient(w, r, body)
 		window = l.StallTimeout // a line may be away for so long
 	}
 	if l.LeastRate == RateOff {
-		return body
+		return body, done
 	}
-	return &pacedBody{ReadCloser: body, least: l.LeastRate, window: window, now: time.Now}
+	return &pacedBody{ReadCloser: body, least: l.LeastRate, window: window, now: time.Now}, done
 }
 
 // impatient returns a body that ends when it stalls. Caddy takes no deadline that is later than
-// that of its own timeout, so the timeout is replaced. A server that has none gets one.
-func (l Limits) impatient(w http.ResponseWriter, r *http.Request, body io.ReadCloser) io.ReadCloser {
+// that of its own timeout, so the timeout is replaced until done is called. The server's least
+// rate is replaced too: with one, bytes that came fast let the upload stall for longer. A server
+// that has no timeout gets one.
+func (l Limits) impatient(w http.ResponseWriter, r *http.Request, body io.ReadCloser) (timed io.ReadCloser, done func()) {
 	if reader, _ := caddyhttp.IdleTimeoutsFromContext(r.Context()); reader != nil {
-		reader.Override(l.StallTimeout, 0)
-		return body
+		return body, reader.Override(l.StallTimeout, 0)
 	}
-	return &caddyhttp.IdleTimeoutReader{
+	reader := &caddyhttp.IdleTimeoutReader{
 		ReadCloser: body, Ctrl: http.NewResponseController(w), Logger: zap.NewNop(),
 		Deadline:      caddyhttp.IdleDeadline{Timeout: l.StallTimeout},
-		DrainDeadline: r.ProtoMajor == 1, ClearBetweenReads: r.ProtoMajor == 2,
+		DrainDeadline: r.ProtoMajor == 1 && r.ContentLength != 0, ClearBetweenReads: r.ProtoMajor == 2,
 	}
+	return reader, reader.HandlerDone
 }
 
 // pacedBody ends an upload that comes too slowly. Only the time counts in which a read

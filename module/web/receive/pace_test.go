@@ -9,6 +9,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
 )
 
 // drip is a body of which each read takes a time and gives some bytes.
@@ -85,10 +88,68 @@ func TestAPauseWithinTheStallTimeoutIsNoDrip(t *testing.T) {
 	var clock time.Time
 	limits := Limits{StallTimeout: 5 * time.Minute, LeastRate: DefaultLeastRate}
 	r := httptest.NewRequest(http.MethodPut, "/", nil)
-	body := limits.pace(httptest.NewRecorder(), r, io.NopCloser(&drip{&clock, 90 * time.Second, 1, 1})).(*pacedBody)
+	paced, done := limits.pace(httptest.NewRecorder(), r, io.NopCloser(&drip{&clock, 90 * time.Second, 1, 1}))
+	defer done()
+	body := paced.(*pacedBody)
 	body.now = func() time.Time { return clock }
 	if _, err := body.Read(make([]byte, 1)); err != nil {
 		t.Error(err)
+	}
+}
+
+// deadlines is a writer that keeps the read deadlines it is given.
+type deadlines struct {
+	http.ResponseWriter
+	set []time.Time
+}
+
+func (d *deadlines) SetReadDeadline(deadline time.Time) error {
+	d.set = append(d.set, deadline)
+	return nil
+}
+
+// TestTheTimeoutIsTheServersAgain once an upload is read: the server bounds what it reads of the
+// body afterwards by its own timeout and rate.
+//
+// Seen to fail without the end of the override.
+func TestTheTimeoutIsTheServersAgain(t *testing.T) {
+	const own, ownRate = time.Minute, 1 << 10
+	r := httptest.NewRequest(http.MethodPut, "/", strings.NewReader("body"))
+	w := &deadlines{ResponseWriter: httptest.NewRecorder()}
+	server := &caddyhttp.IdleTimeoutReader{
+		ReadCloser: r.Body, Ctrl: http.NewResponseController(w), Logger: zap.NewNop(),
+		Deadline: caddyhttp.IdleDeadline{Start: time.Now(), Timeout: own, MinRate: ownRate}, DrainDeadline: true,
+	}
+	r.Body = server
+	r = r.WithContext(caddyhttp.ContextWithIdleTimeouts(r.Context(), server, nil))
+	body, done := Limits{StallTimeout: time.Hour, LeastRate: RateOff}.Paced(w, r)
+	if _, err := body.Read(make([]byte, 1)); err != nil || time.Until(w.set[len(w.set)-1]) <= own {
+		t.Errorf("%v: the upload may pause until %v", err, w.set)
+	}
+	done()
+	if server.Deadline.Timeout != own || server.Deadline.MinRate != ownRate {
+		t.Errorf("afterwards the server's deadline is %+v", &server.Deadline)
+	}
+	server.HandlerDone()
+	if time.Until(w.set[len(w.set)-1]) > 2*own {
+		t.Errorf("the rest of the body may come until %v", w.set)
+	}
+}
+
+// TestAServerWithoutATimeoutIsLeftAlone once an upload is read: its connection may bring the next
+// request at that time.
+//
+// Seen to fail where the reader is not told that the upload is over.
+func TestAServerWithoutATimeoutIsLeftAlone(t *testing.T) {
+	r := httptest.NewRequest(http.MethodPut, "/", strings.NewReader("body"))
+	w := &deadlines{ResponseWriter: httptest.NewRecorder()}
+	body, done := Limits{StallTimeout: time.Hour, LeastRate: RateOff}.Paced(w, r)
+	if _, err := body.Read(make([]byte, 1)); err != nil || len(w.set) != 1 {
+		t.Fatalf("%v, deadlines %v", err, w.set)
+	}
+	done()
+	if _, err := io.ReadAll(body); err != nil || len(w.set) != 1 {
+		t.Errorf("%v, afterwards it sets %v", err, w.set)
 	}
 }
 
@@ -99,7 +160,8 @@ func TestASlowRegistryIsNoStall(t *testing.T) {
 	const timeout = 100 * time.Millisecond
 	sent, send := io.Pipe()
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body := Limits{StallTimeout: timeout, LeastRate: RateOff}.Paced(w, r)
+		body, done := Limits{StallTimeout: timeout, LeastRate: RateOff}.Paced(w, r)
+		defer done()
 		if _, err := io.ReadFull(body, make([]byte, 1)); err != nil {
 			t.Error(err)
 		}

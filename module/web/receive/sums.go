@@ -54,18 +54,26 @@ func CheckCoding(r *http.Request) error {
 
 // Verified returns the body of a request that publishes no file. It ends as that of Paced, and
 // fails with ErrDigest at its end when it has another digest than the request names. What
-// CheckCoding refuses and a digest that cannot be read are refusals.
-func (l Limits) Verified(w http.ResponseWriter, r *http.Request) (io.Reader, error) {
+// CheckCoding refuses and a digest that cannot be read are refusals. Whoever has read the body
+// calls done, unless there is an error.
+func (l Limits) Verified(w http.ResponseWriter, r *http.Request) (body io.Reader, done func(), err error) {
 	if err := CheckCoding(r); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	wanted, err := parseDigests(r.Header)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	all, err := wanted.together()
-	return verify(l.Paced(w, r), all), err
+	if err != nil {
+		return nil, nil, err
+	}
+	body, done = l.Paced(w, r)
+	return verify(body, all), done, nil
 }
 
-// Paced returns the body of a request, which ends when it stalls, or comes too slowly.
-func (l Limits) Paced(w http.ResponseWriter, r *http.Request) io.Reader { return l.pace(w, r, r.Body) }
+// Paced returns the body of a request, which ends when it stalls, or comes too slowly. Whoever
+// has read it calls done.
+func (l Limits) Paced(w http.ResponseWriter, r *http.Request) (body io.Reader, done func()) {
+	return l.pace(w, r, r.Body)
+}

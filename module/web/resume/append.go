@@ -3,7 +3,6 @@ package resume
 import (
 	"errors"
 	"fmt"
-	"io"
 	"mime"
 	"net/http"
 	"net/url"
@@ -14,7 +13,6 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/store/grant"
-	"github.com/generic-registry/caddy-generic-registry/module/transfer"
 	"github.com/generic-registry/caddy-generic-registry/module/web/files"
 	"github.com/generic-registry/caddy-generic-registry/module/web/receive"
 	"github.com/generic-registry/caddy-generic-registry/module/web/send"
@@ -63,8 +61,10 @@ func (e *exchange) begin() error {
 			Ref: v.About, Creator: v.User(), Length: length, SHA256: sums.Stored, Age: e.Age, Most: e.Most, UserMost: e.UserMost,
 			Announce: func(session store.Session) { e.announce(session, reg.Now()) },
 		}
+		body, done := e.body(0, complete)
+		defer done()
 		request := registry.Append{
-			Content:  registry.Content{Body: e.body(0, complete), Size: r.ContentLength, SHA256: sums.Body},
+			Content:  registry.Content{Body: body, Size: r.ContentLength, SHA256: sums.Body},
 			Complete: complete, Length: length,
 		}
 		return e.receive(reg, request, func(request registry.Append) (registry.Upload, error) {
@@ -173,8 +173,10 @@ func (e *exchange) append(id store.SessionID) error {
 		length = -1
 	}
 	return v.Use(func(reg *registry.Registry) error {
+		body, done := e.body(offset, false)
+		defer done()
 		request := registry.Append{
-			Content: registry.Content{Body: e.body(offset, false), Size: r.ContentLength, SHA256: sums.Body},
+			Content: registry.Content{Body: body, Size: r.ContentLength, SHA256: sums.Body},
 			Stored:  sums.Stored, Offset: offset, Complete: complete, Length: length,
 		}
 		return e.receive(reg, request, func(request registry.Append) (registry.Upload, error) {
@@ -232,21 +234,4 @@ func (e *exchange) receive(reg *registry.Registry, request registry.Append, give
 		w.WriteHeader(http.StatusNoContent)
 	}
 	return nil
-}
-
-// body returns the bytes of a request, up to what one may bring, and a file may have. One
-// that brings the whole file is an ordinary upload, of any size.
-func (e *exchange) body(offset int64, whole bool) io.Reader {
-	body := e.Files.Upload.Paced(e.w, e.r)
-	if e.MaxAppend > 0 && !whole {
-		body = transfer.LimitBody(body, e.MaxAppend, e.tooLarge(e.appendText()))
-	}
-	if largest := e.Files.Upload.FileSize; largest > 0 {
-		body = transfer.LimitBody(body, max(0, largest-offset), e.tooLarge(fmt.Sprintf("file too large: max_file_size is %d bytes", largest)))
-	}
-	return body
-}
-
-func (e *exchange) appendText() string {
-	return fmt.Sprintf("request too large: it may append %d bytes at most; send the rest in further requests", e.MaxAppend)
 }
