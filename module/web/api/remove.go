@@ -46,11 +46,12 @@ func removePackage(w http.ResponseWriter, r *http.Request, v *visit.Visit) error
 }
 
 // removePublished deletes the published versions of a package one after the other: the store
-// deletes a package with its drafts.
+// deletes a package with its drafts. It goes from the newest to the oldest, so what is published
+// meanwhile stays. An error leaves the older versions there; a further request deletes them.
 func removePublished(ctx context.Context, reg *registry.Registry, query store.VersionQuery, user string) error {
 	for {
 		found, err := reg.Versions(ctx, query)
-		if err != nil || len(found.Versions) == 0 {
+		if err != nil {
 			return err
 		}
 		for _, version := range found.Versions {
@@ -58,6 +59,9 @@ func removePublished(ctx context.Context, reg *registry.Registry, query store.Ve
 			if err != nil && !errors.Is(err, store.ErrPackageNotFound) { // deleted meanwhile
 				return err
 			}
+		}
+		if query.After = found.Next; query.After == "" {
+			return nil
 		}
 	}
 }
