@@ -16,9 +16,6 @@ import (
 // Challenge is the WWW-Authenticate of every 401 (RFC 7617).
 const Challenge = `Basic realm="Package registry", charset="UTF-8"`
 
-// uncached is the Cache-Control of refusals: caches keep some otherwise (RFC 9111 section 4.2.2).
-const uncached = "private, no-store"
-
 // Form writes the body of a refusal.
 type Form func(status int, text string) (contentType, body string)
 
@@ -53,8 +50,8 @@ func deny(w http.ResponseWriter, r *http.Request, body *requestBody, d denial, f
 	}
 	d.status = status
 	d.contentType, d.text = form(status, text)
-	if header.Get("Cache-Control") == "" {
-		header.Set("Cache-Control", cmp.Or(d.cacheControl, uncached))
+	if header.Get("Cache-Control") == "" { // caches keep some refusals otherwise (RFC 9111 section 4.2.2)
+		header.Set("Cache-Control", cmp.Or(d.cacheControl, "private, no-store"))
 	}
 	d.answer(w, r, body)
 }

@@ -51,10 +51,5 @@ func plain(text string, err error) string {
 		err = told.error
 	}
 	_, text, _ = statusOf(err)
-	return strings.Map(func(r rune) rune {
-		if strings.ContainsRune(markup, r) {
-			return -1
-		}
-		return r
-	}, text)
+	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(markup, r) }), "")
 }

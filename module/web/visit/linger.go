@@ -52,7 +52,7 @@ var strangers atomic.Int64
 type denial struct {
 	status            int
 	contentType, text string
-	cacheControl      string // empty is uncached
+	cacheControl      string // empty keeps caches away
 	// mayWrite tells that the client may write here: it is given more patience.
 	mayWrite bool
 	// late tells that the client may have begun to send the body, although it was to wait

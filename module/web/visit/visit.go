@@ -22,7 +22,7 @@ type Visit struct {
 	About store.Ref
 	// Form writes refusals. The default is Text.
 	Form Form
-	// CacheControl is that of refusals which have none of their own. Empty is uncached.
+	// CacheControl is that of refusals which have none of their own. Empty keeps caches away.
 	CacheControl string
 
 	site    *Site
