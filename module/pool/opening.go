@@ -52,7 +52,7 @@ func (e *entry) open(ctx context.Context, o *opening) {
 			}
 			return
 		}
-		e.setFault(&Retried{err, interval})
+		e.setFault(&waiting.Retried{Err: err, Interval: interval})
 		if !returned && told.IsNews(err.Error()) {
 			e.log.logger().Error("the store is not available; trying again", slog.Duration("in", interval), slog.Any("error", err))
 		}
@@ -110,16 +110,6 @@ func (e *entry) awaitPrevious(ctx context.Context) {
 	case <-ctx.Done():
 	}
 }
-
-// Retried is why a registry could not be opened, which is tried again.
-type Retried struct {
-	Err      error
-	Interval time.Duration // between this try and the next
-}
-
-func (r *Retried) Error() string { return r.Err.Error() }
-
-func (r *Retried) Unwrap() error { return r.Err }
 
 // tryOpen opens both halves, with the settings of the configuration that started last.
 func (e *entry) tryOpen(ctx context.Context) error {

@@ -48,7 +48,7 @@
 //     disk does not read the journal, that is tried again.
 //   - A database that Badger does not open, without such evidence: Badger's errors do not
 //     tell damage from a file that cannot be opened now. It is tried again, ever more
-//     seldom; nothing is moved.
+//     seldom: a store that was open, every ten seconds at least. Nothing is moved.
 //   - A database that is ahead of its journal, or of another history, or a journal with a
 //     hole: ErrDamaged, which says what was found and which command helps.
 //

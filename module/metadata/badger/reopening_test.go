@@ -10,6 +10,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
 // probes tells each time that a probe of the disk has ended.
@@ -26,8 +27,8 @@ func (p probes) Remove(name string) error {
 	return err
 }
 
-// TestAStoreThatDoesNotOpenIsTriedEverMoreSeldom, and opens at last.
-// Seen to fail with a store that is opened at each interval.
+// TestAStoreThatDoesNotOpenIsTriedEverMoreSeldom, tells how seldom, and opens at last.
+// Seen to fail with a store that is opened at each interval, and with one that tells another.
 func TestAStoreThatDoesNotOpenIsTriedEverMoreSeldom(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "metadata")
 	ended := make(chan time.Time, 1_000)
@@ -50,6 +51,10 @@ func TestAStoreThatDoesNotOpenIsTriedEverMoreSeldom(t *testing.T) {
 		}
 		last = next
 	}
+	var retried *waiting.Retried
+	eventually(t, "it is told how seldom", func() bool {
+		return errors.As(s.Condition().Fault, &retried) && retried.Interval >= 100*retry
+	})
 	if err := os.RemoveAll(inTheWay); err != nil {
 		t.Fatal(err)
 	}

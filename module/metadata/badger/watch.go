@@ -25,7 +25,7 @@ const (
 	// much, and a store that opens may fail again: each time doubles the interval, up to the
 	// longest. A store that stays good for so long is opened again at once.
 	retryInterval = time.Second
-	longestRetry  = time.Minute
+	longestRetry  = 10 * time.Second
 
 	// A disk that fails takes a write now and then. It must take so many in a row.
 	probeWrites = 8
@@ -146,10 +146,12 @@ func (s *Store) recover() {
 		s.tried = time.Now()
 		s.log.Info("the store is opened again and checked; changes are taken")
 	default:
-		s.fault.Store(&err)
+		interval := max(s.retry, s.pause)
 		if s.told.IsNews(err.Error()) {
-			s.log.Warn("the store cannot be opened again yet", slog.Duration("retry", max(s.retry, s.pause)), slog.Any("error", err))
+			s.log.Warn("the store cannot be opened again yet", slog.Duration("retry", interval), slog.Any("error", err))
 		}
+		err = &waiting.Retried{Err: err, Interval: interval}
+		s.fault.Store(&err)
 	}
 }
 

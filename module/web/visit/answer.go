@@ -11,6 +11,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
 // Challenge is the WWW-Authenticate of every 401 (RFC 7617).
@@ -60,7 +61,7 @@ func deny(w http.ResponseWriter, r *http.Request, body *requestBody, d denial, f
 // at its interval, which grows, and all else at the shortest.
 func retryAfter(err error) string {
 	interval := pool.RetryInterval
-	var waits *pool.Retried
+	var waits *waiting.Retried
 	if errors.As(err, &waits) {
 		interval = waits.Interval
 	}

@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
 // TestRetryAfterIsWhenTheStoreIsTriedAgain: it grows with the interval.
@@ -16,8 +16,8 @@ func TestRetryAfterIsWhenTheStoreIsTriedAgain(t *testing.T) {
 		want string
 	}{
 		{store.ErrUnavailable, "2"},
-		{&pool.Retried{Err: store.ErrDamaged, Interval: time.Minute}, "60"},
-		{fmt.Errorf("opening: %w", &pool.Retried{Err: store.ErrNoSpace, Interval: 4500 * time.Millisecond}), "5"},
+		{&waiting.Retried{Err: store.ErrDamaged, Interval: time.Minute}, "60"},
+		{fmt.Errorf("opening: %w", &waiting.Retried{Err: store.ErrNoSpace, Interval: 4500 * time.Millisecond}), "5"},
 	} {
 		if got := retryAfter(test.err); got != test.want {
 			t.Errorf("%v: Retry-After is %s, want %s", test.err, got, test.want)
