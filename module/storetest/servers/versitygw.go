@@ -3,7 +3,9 @@
 package servers
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -197,6 +199,9 @@ func (s *S3) Objects(t testing.TB) map[string]int64 {
 	objects := make(map[string]int64)
 	root := filepath.Join(s.Dir, Bucket)
 	err := filepath.Walk(root, func(name string, info os.FileInfo, err error) error {
+		if errors.Is(err, fs.ErrNotExist) && name != root {
+			return nil // deleted meanwhile
+		}
 		if err != nil {
 			return err
 		}
