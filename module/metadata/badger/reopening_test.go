@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
@@ -159,5 +160,29 @@ func TestAStoreThatFailsAgainIsOpenedEverMoreSeldom(t *testing.T) {
 		}
 		eventually(t, "changes are taken again", func() bool { return s.Condition().Fault == nil })
 		last, pause = next, max(retry, 2*pause)
+	}
+}
+
+// TestAnotherErrorIsTriedSoon: a disk that fails now and then has another call fail each time,
+// and is soon used when it works. What stays in the way is tried ever more seldom.
+// Seen to fail with pauses that grow with each error.
+func TestAnotherErrorIsTriedSoon(t *testing.T) {
+	const retry = time.Second
+	s := &Store{home: &home{claim: &directory.Claim{Path: t.TempDir()}, fsys: disk.OS{}, retry: retry}}
+	for i, try := range []struct {
+		err  error
+		want time.Duration
+	}{
+		{errors.New("syncing a table"), retry},
+		{errors.New("renewing a segment"), retry},
+		{errors.New("renewing a segment"), 2 * retry},
+		{errors.New("renewing a segment"), 4 * retry},
+		{errors.New("syncing a table"), retry},
+		{nil, 2 * retry}, // and it fails again
+	} {
+		_ = s.openAgain(func() error { return nil }, func() error { return try.err })
+		if s.pause != try.want {
+			t.Errorf("try %d, %v: a pause of %v, want %v", i, try.err, s.pause, try.want)
+		}
 	}
 }

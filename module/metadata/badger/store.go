@@ -50,6 +50,7 @@ type Store struct {
 	flushing    bool            // it is opened again, and not durable yet; for watch
 	tried       time.Time       // when it was opened again last, or tried in vain; for watch
 	pause       time.Duration   // how long it is not opened after that; for watch
+	obstacle    string          // why it did not open the last time; for watch
 	told        waiting.Lasting // why it cannot be opened again; for watch
 
 	// The two steps of making a change durable. Tests put faults in their place.

@@ -23,7 +23,8 @@ const (
 
 	// A store that failed is opened again at once, and then at this interval. Opening reads
 	// much, and a store that opens may fail again: each time doubles the interval, up to the
-	// longest. A store that stays good for so long is opened again at once.
+	// longest, unless another error is in the way than before. A store that stays good for so
+	// long is opened again at once.
 	retryInterval = time.Second
 	longestRetry  = 10 * time.Second
 
@@ -169,6 +170,9 @@ func (s *Store) openAgain(room, reopen func() error) error {
 	}
 	err := reopen()
 	s.tried, s.pause = time.Now(), min(max(s.retry, 2*s.pause), longestRetry)
+	if err != nil && err.Error() != s.obstacle {
+		s.obstacle, s.pause = err.Error(), s.retry // it got further, or the disk fails now and then
+	}
 	return err
 }
 
