@@ -21,11 +21,11 @@ const (
 	busyInterval = 20 * time.Millisecond
 	idleInterval = time.Second
 
-	// A store that failed is opened again at once, and then at this interval. Opening reads
-	// much, and a store that opens may fail again: each time doubles the interval, up to the
-	// longest, unless another error is in the way than before. A store that stays good for so
-	// long is opened again at once.
-	retryInterval = time.Second
+	// A store that failed is opened again at once, and then at this interval: so often the
+	// disk is asked while it takes no writes. Opening reads much, and a store that opens may
+	// fail again: each opening doubles the interval, up to the longest, unless another error
+	// is in its way than before. A store that stays good for so long is opened again at once.
+	retryInterval = time.Second / 4
 	longestRetry  = 10 * time.Second
 
 	// A disk that fails takes a write now and then. It must take so many in a row.
