@@ -18,12 +18,11 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
-// TestBackupsGoOnAcrossACheckpoint while the journal has the changes, and say that the
-// next must be a full one when it has not. A full one is of a checkpoint and what follows.
-func TestBackupsGoOnAcrossACheckpoint(t *testing.T) {
+// segmented returns a registry whose journal has small segments, with its metadata.
+func segmented(t *testing.T) (*Store, *registry.Registry) {
+	t.Helper()
 	root := t.TempDir()
-	backend := &smallSegments{Backend{Reserve: smallestReserve}}
-	metadata, err := backend.OpenMetadata(t.Context(), root, discard)
+	metadata, err := (&smallSegments{Backend{Reserve: smallestReserve}}).OpenMetadata(t.Context(), root, discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,10 +32,17 @@ func TestBackupsGoOnAcrossACheckpoint(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := registry.New(s, blobs, registry.Options{Idle: true})
-	defer r.Close()
+	t.Cleanup(func() { _ = r.Close() })
 	if err := blobs.Bind(t.Context(), s.ID()); err != nil {
 		t.Fatal(err)
 	}
+	return s, r
+}
+
+// TestBackupsGoOnAcrossACheckpoint while the journal has the changes, and say that the
+// next must be a full one when it has not. A full one is of a checkpoint and what follows.
+func TestBackupsGoOnAcrossACheckpoint(t *testing.T) {
+	s, r := segmented(t)
 	count := 0
 	churn := func(checkpoint bool) {
 		t.Helper()
@@ -101,21 +107,7 @@ func TestBackupsGoOnAcrossACheckpoint(t *testing.T) {
 // the blobs in the order of the lines only. Seen to fail where the second reading begins with
 // the newest checkpoint: no line named the second blob, or not in this order.
 func TestABackupReadsTheSameLinesTwice(t *testing.T) {
-	root := t.TempDir()
-	metadata, err := (&smallSegments{Backend{Reserve: smallestReserve}}).OpenMetadata(t.Context(), root, discard)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := metadata.(*Store)
-	blobs, err := filesystem.Open(filepath.Join(root, "blobs"), 1, discard, disk.OS{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := registry.New(s, blobs, registry.Options{Idle: true})
-	defer r.Close()
-	if err := blobs.Bind(t.Context(), s.ID()); err != nil {
-		t.Fatal(err)
-	}
+	s, r := segmented(t)
 	for _, version := range []string{"2", "1"} {
 		ref := store.Ref{VersionRef: store.VersionRef{Owner: "o", Package: "p", Version: version}, File: "f"}
 		if _, err := r.Publish(t.Context(), ref, "u", registry.Content{Body: strings.NewReader(version), Size: 1}, registry.Limits{}); err != nil {

@@ -75,7 +75,7 @@ func (c *Client) Do(request *http.Request) (*http.Response, error) {
 		dog.end()
 		return nil, dog.why(err)
 	}
-	dog.timer.Stop()
+	dog.Rest()
 	response.Body = &receivedBody{response.Body, dog}
 	if response.StatusCode >= 300 && response.StatusCode < 400 && response.StatusCode != http.StatusNotModified {
 		defer Finish(response)

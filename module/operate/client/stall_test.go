@@ -71,7 +71,7 @@ func TestTheWatchdog(t *testing.T) {
 				defer w.end()
 				err := test.reads(w)
 				synctest.Wait()
-				if cause := context.Cause(w.ctx); errors.Is(cause, errSilent) != test.silent || err != nil && !test.silent {
+				if cause := context.Cause(w.Ctx); errors.Is(cause, errSilent) != test.silent || err != nil && !test.silent {
 					t.Errorf("the request ends with %v, and reading with %v; silent: %t", cause, err, test.silent)
 				}
 			})

@@ -84,7 +84,7 @@ func (c *streamContent) Append(p []byte) error {
 
 // Commit implements Content.
 func (c *streamContent) Commit(ctx context.Context) error {
-	leave := c.stream.dog.follow(ctx)
+	leave := c.stream.dog.Follow(ctx)
 	defer leave()
 	if err := c.stream.write(c.last); err != nil {
 		return err

@@ -98,13 +98,13 @@ func (m *multipart) put(ctx context.Context, content []byte) error {
 		return fmt.Errorf("%w: an upload has no more than %d parts: write a larger part_size", store.ErrTooLarge, mostParts)
 	}
 	dog := watch(ctx, m.bucket.timeout())
-	defer dog.end()
-	if err := m.begin(dog.ctx); err != nil {
+	defer dog.End(errStopped)
+	if err := m.begin(dog.Ctx); err != nil {
 		return err
 	}
 	body := lend(content)
 	defer body.takeBack()
-	err := m.send(dog.ctx, m.bucket.client(), &watchedBody{body, dog}, int64(len(content)))
+	err := m.send(dog.Ctx, m.bucket.client(), dog.Body(body), int64(len(content)))
 	return m.bucket.answered(dog, "writing a part", err)
 }
 

@@ -31,10 +31,10 @@ func (b *Bucket) List(ctx context.Context, prefix string, most int) iter.Seq2[Ob
 			return
 		}
 		dog := watch(ctx, b.timeout())
-		defer dog.end()
+		defer dog.End(errStopped)
 		options := minio.ListObjectsOptions{Prefix: prefix, Recursive: true, MaxKeys: most}
-		for found := range b.client().ListObjectsIter(dog.ctx, b.name, options) {
-			dog.rest()
+		for found := range b.client().ListObjectsIter(dog.Ctx, b.name, options) {
+			dog.Rest()
 			if err := b.answered(dog, "listing objects", found.Err); err != nil {
 				yield(Object{}, err)
 				return
@@ -42,9 +42,9 @@ func (b *Bucket) List(ctx context.Context, prefix string, most int) iter.Seq2[Ob
 			if !yield(Object{found.Key, found.Size, found.LastModified}, nil) {
 				return
 			}
-			dog.expect()
+			dog.Expect()
 		}
-		if err := b.answered(dog, "listing objects", context.Cause(dog.ctx)); err != nil {
+		if err := b.answered(dog, "listing objects", context.Cause(dog.Ctx)); err != nil {
 			yield(Object{}, err)
 		}
 	}

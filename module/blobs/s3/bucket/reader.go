@@ -13,6 +13,7 @@ import (
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/store/remote"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
 // reader reads an object by ranges. It belongs to one goroutine.
@@ -30,12 +31,12 @@ type reader struct {
 // answer is the bytes of one request.
 type answer struct {
 	body    io.ReadCloser
-	dog     *watchdog
+	dog     *waiting.Watchdog
 	at, end int64
 }
 
 func (a *answer) close() {
-	a.dog.end()
+	a.dog.End(errStopped)
 	_ = a.body.Close() // it was only read
 }
 
@@ -73,18 +74,18 @@ func otherSize(key string, found, size int64) error {
 // until the answer begins.
 func (b *Bucket) get(ctx context.Context, key string, size, from, to int64) (*answer, error) {
 	dog := watch(context.WithoutCancel(ctx), b.timeout())
-	leave := dog.follow(ctx)
+	leave := dog.Follow(ctx)
 	a, err := b.ranged(dog, key, size, from, to)
 	leave()
 	if err != nil {
-		dog.end()
+		dog.End(errStopped)
 		return nil, b.missing(ctx, key, err)
 	}
-	dog.rest()
+	dog.Rest()
 	return a, nil
 }
 
-func (b *Bucket) ranged(dog *watchdog, key string, size, from, to int64) (*answer, error) {
+func (b *Bucket) ranged(dog *waiting.Watchdog, key string, size, from, to int64) (*answer, error) {
 	var options minio.GetObjectOptions
 	whole := from == 0 && to == size
 	if !whole {
@@ -92,7 +93,7 @@ func (b *Bucket) ranged(dog *watchdog, key string, size, from, to int64) (*answe
 			return nil, fmt.Errorf("asking for a range: %w", err)
 		}
 	}
-	body, info, header, err := b.client().GetObject(dog.ctx, b.name, key, options)
+	body, info, header, err := b.client().GetObject(dog.Ctx, b.name, key, options)
 	err = b.answered(dog, "reading an object", err)
 	if errors.Is(err, errOtherRange) {
 		return nil, fmt.Errorf("%w: object %s has not all of %d bytes: %v", store.ErrDamaged, key, size, err)
@@ -190,9 +191,9 @@ func (r *reader) Read(p []byte) (int, error) {
 // readStream reads what the answer has. Its end before its last byte is an error.
 func (r *reader) readStream(p []byte) (int, error) {
 	a := r.stream
-	a.dog.expect()
+	a.dog.Expect()
 	n, err := a.body.Read(p[:min(int64(len(p)), a.end-a.at)])
-	a.dog.rest()
+	a.dog.Rest()
 	a.at += int64(n)
 	r.at += int64(n)
 	if err == io.EOF && a.at < a.end {

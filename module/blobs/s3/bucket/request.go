@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/minio/minio-go/v7"
+
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
 // request makes a request that has an answer and no body, or a small one.
@@ -26,13 +28,13 @@ func (b *Bucket) requestFor(ctx context.Context, timeout time.Duration, doing st
 		return err
 	}
 	dog := watch(ctx, timeout)
-	defer dog.end()
-	return b.answered(dog, doing, call(dog.ctx, b.client()))
+	defer dog.End(errStopped)
+	return b.answered(dog, doing, call(dog.Ctx, b.client()))
 }
 
 // answered tells what the end of a request means, and what it says of the server.
-func (b *Bucket) answered(dog *watchdog, doing string, err error) error {
-	err = translate(dog.ctx, doing, err)
+func (b *Bucket) answered(dog *waiting.Watchdog, doing string, err error) error {
+	err = translate(dog.Ctx, doing, err)
 	b.health.note(err)
 	return err
 }

@@ -8,11 +8,12 @@ import (
 	"github.com/minio/minio-go/v7"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
 // stream is a request whose body comes piece by piece.
 type stream struct {
-	dog  *watchdog
+	dog  *waiting.Watchdog
 	pipe *io.PipeWriter
 	done chan struct{} // closed when the request has ended
 	err  error         // of the request, after done
@@ -24,9 +25,9 @@ func (b *Bucket) newStream(send func(ctx context.Context, client *minio.Core, bo
 	st := &stream{dog: watch(b.open, b.timeout()), pipe: write, done: make(chan struct{})}
 	go func() {
 		defer close(st.done)
-		err := send(st.dog.ctx, b.client(), &watchedBody{read, st.dog})
+		err := send(st.dog.Ctx, b.client(), st.dog.Body(read))
 		st.err = b.answered(st.dog, "writing an object", err)
-		st.dog.end()
+		st.dog.End(errStopped)
 		// Who still writes hears of it.
 		err = st.err
 		if err == nil {
@@ -57,7 +58,7 @@ func (s *stream) end() error {
 
 // drop ends the request without an answer.
 func (s *stream) drop() {
-	s.dog.cancel(errStopped)
+	s.dog.End(errStopped)
 	s.pipe.CloseWithError(errStopped)
 	<-s.done
 }
