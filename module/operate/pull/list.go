@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"path/filepath"
 	"strings"
 
@@ -15,9 +14,6 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/store/naming"
 )
-
-// maxListing bounds what is read of a listing.
-const maxListing = 256 << 20
 
 // remote is a file of a version, as a listing tells it.
 type remote struct {
@@ -83,31 +79,12 @@ func (l *lister) listVersion(ctx context.Context) (files []remote, err error) {
 	return nil, fmt.Errorf("the server does not say which files %s has: %w", l.version.Base, problem)
 }
 
-// get asks for a text and gives it to read.
-func (l *lister) get(ctx context.Context, place *url.URL, accept string, read func(*http.Response) error) error {
-	request, err := l.Request(ctx, http.MethodGet, place, nil)
-	if err != nil {
-		return err
-	}
-	request.Header.Set("Accept", accept)
-	response, err := l.Do(request)
-	if err != nil {
-		return err
-	}
-	defer client.Finish(response)
-	if response.StatusCode != http.StatusOK {
-		return client.RefusedBy(response)
-	}
-	response.Body = http.MaxBytesReader(nil, response.Body, maxListing)
-	return read(response)
-}
-
 func (l *lister) listAPI(ctx context.Context) (files []remote, err error) {
 	place := l.version.Listing()
 	if place == nil {
 		return nil, errNoListing
 	}
-	err = l.get(ctx, place, "application/json", func(response *http.Response) error {
+	err = l.ReadText(ctx, place, "application/json", func(response *http.Response) error {
 		files, err = readListing(response)
 		return err
 	})
@@ -115,7 +92,7 @@ func (l *lister) listAPI(ctx context.Context) (files []remote, err error) {
 }
 
 func (l *lister) listFolder(ctx context.Context) (files []remote, err error) {
-	err = l.get(ctx, l.version.Folder(), "application/json", func(response *http.Response) error {
+	err = l.ReadText(ctx, l.version.Folder(), "application/json", func(response *http.Response) error {
 		files, err = readListing(response)
 		return err
 	})
@@ -154,7 +131,7 @@ func readingError(err error) error {
 // listSums reads the names and digests of the SHA256SUMS that the server computes, which tells
 // no sizes. A published one may leave files out.
 func (l *lister) listSums(ctx context.Context) (files []remote, err error) {
-	err = l.get(ctx, l.version.File("SHA256SUMS"), "text/plain", func(response *http.Response) error {
+	err = l.ReadText(ctx, l.version.File("SHA256SUMS"), "text/plain", func(response *http.Response) error {
 		if exact, other := l.version.Exact(response); other {
 			l.version = exact
 			return errOther

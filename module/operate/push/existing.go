@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -127,9 +128,6 @@ func (p *plain) read(ctx context.Context) (digest store.Digest, err error) {
 	return digest, nil
 }
 
-// maxListing bounds what is read of a listing.
-const maxListing = 256 << 20
-
 // listing is what the JSON API last said of the version's files.
 type listing struct {
 	sync.Mutex
@@ -159,22 +157,16 @@ func (s *sender) list(ctx context.Context) (digests map[string]store.Digest, err
 	if place == nil {
 		return nil, nil
 	}
-	request, err := s.Request(ctx, http.MethodGet, place, nil)
+	var text []byte
+	err = s.ReadText(ctx, place, "application/json", func(response *http.Response) error {
+		var size *http.MaxBytesError
+		if text, err = io.ReadAll(response.Body); err != nil && !errors.As(err, &size) {
+			return fmt.Errorf("reading the listing: %w", err)
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, err
-	}
-	request.Header.Set("Accept", "application/json")
-	response, err := s.Do(request)
-	if err != nil {
-		return nil, err
-	}
-	defer client.Finish(response)
-	if response.StatusCode != http.StatusOK {
-		return nil, client.RefusedBy(response)
-	}
-	text, err := io.ReadAll(io.LimitReader(response.Body, maxListing))
-	if err != nil {
-		return nil, fmt.Errorf("reading the listing: %w", err)
 	}
 	var files []struct{ Name, SHA256 string }
 	if json.Unmarshal(text, &files) != nil {
