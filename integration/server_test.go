@@ -6,13 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -20,6 +18,7 @@ import (
 	// with the cached result of code that has changed since.
 	_ "github.com/generic-registry/caddy-generic-registry"
 	"github.com/generic-registry/caddy-generic-registry/module/disk/tempdir"
+	"github.com/generic-registry/caddy-generic-registry/module/storetest/ports"
 )
 
 const (
@@ -109,25 +108,13 @@ func startServer(t testing.TB, settings ...string) *server {
 	return s
 }
 
-// ports were given out. The kernel may name one again while its server is just
-// restarting.
-var ports sync.Map
-
 func freePort(t testing.TB) int {
 	t.Helper()
-	for {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		port := listener.Addr().(*net.TCPAddr).Port
-		if err := listener.Close(); err != nil {
-			t.Fatal(err)
-		}
-		if _, taken := ports.LoadOrStore(port, true); !taken {
-			return port
-		}
+	port, err := ports.Free()
+	if err != nil {
+		t.Fatal(err)
 	}
+	return port
 }
 
 // caddy runs a command of the binary to its end.

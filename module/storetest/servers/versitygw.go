@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -16,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/generic-registry/caddy-generic-registry/module/storetest/ports"
 )
 
 // gateway is the S3 server: Versity's gateway, over plain files.
@@ -79,12 +80,11 @@ var build = sync.OnceValues(func() (string, error) {
 // StartS3 starts a server with an empty bucket, which ends with the test.
 func StartS3(t testing.TB) *S3 {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := ports.Free()
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &S3{Address: listener.Addr().String(), Dir: t.TempDir()}
-	listener.Close()
+	s := &S3{Address: fmt.Sprintf("127.0.0.1:%d", port), Dir: t.TempDir()}
 	if err := os.Mkdir(filepath.Join(s.Dir, Bucket), 0o755); err != nil {
 		t.Fatal(err)
 	}

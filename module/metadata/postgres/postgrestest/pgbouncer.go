@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/generic-registry/caddy-generic-registry/module/storetest/ports"
 )
 
 // PgBouncer is a PgBouncer in front of a server.
@@ -32,7 +34,7 @@ func (s *Server) NewPgBouncer() (*PgBouncer, error) {
 		program = "/usr/sbin/pgbouncer" // Debian's place, which not every PATH has
 	}
 	b := &PgBouncer{ended: make(chan error, 1)}
-	if b.port, err = freePort(); err != nil {
+	if b.port, err = ports.Free(); err != nil {
 		return nil, err
 	}
 	if b.dir, err = os.MkdirTemp(s.dir, "pgbouncer"); err != nil {

@@ -4,7 +4,6 @@ package postgrestest
 
 import (
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -15,6 +14,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
+
+	"github.com/generic-registry/caddy-generic-registry/module/storetest/ports"
 )
 
 // Password of the user postgres, for connections over TCP. The socket needs none.
@@ -49,7 +50,7 @@ func (s *Server) make() (err error) {
 	if s.user, err = owner(); err != nil {
 		return err
 	}
-	if s.Port, err = freePort(); err != nil {
+	if s.Port, err = ports.Free(); err != nil {
 		return err
 	}
 	secret := filepath.Join(s.dir, "secret")
@@ -103,14 +104,6 @@ func owner() (*syscall.Credential, error) {
 	}
 	gid, err := strconv.ParseUint(account.Gid, 10, 32)
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, err
-}
-
-func freePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	return listener.Addr().(*net.TCPAddr).Port, listener.Close()
 }
 
 func (s *Server) data() string { return filepath.Join(s.dir, "data") }

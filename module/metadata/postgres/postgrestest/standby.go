@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+
+	"github.com/generic-registry/caddy-generic-registry/module/storetest/ports"
 )
 
 // NewStandby makes a server that follows this one, under a name, and starts it at a port. It
@@ -26,7 +28,7 @@ func (s *Server) NewStandby(name string, port, following int) (*Server, error) {
 // copy makes the data of a standby out of those of the server that a port leads to.
 func (s *Server) copy(name string, following int) (err error) {
 	if s.Port == 0 {
-		if s.Port, err = freePort(); err != nil {
+		if s.Port, err = ports.Free(); err != nil {
 			return err
 		}
 	}
