@@ -73,7 +73,7 @@ func (r *Remover) reapRecovered(ctx context.Context) (removed int, err error) {
 }
 
 func (r *Remover) reapBatch(ctx context.Context) (removed int, err error) {
-	if !r.hold.begin() {
+	if !r.graces.mayBeDue(r.now(), r.grace()) || !r.hold.begin() {
 		return 0, nil
 	}
 	defer r.hold.end()
@@ -123,11 +123,24 @@ func (r *Remover) grace() time.Duration {
 	return 0
 }
 
+// graceLooks is how often in a grace condemned blobs are listed. There may be as many as were
+// deleted and published again in a whole grace, and the reaper is woken by each of them.
+const graceLooks = 16
+
 // graces are since when blobs are known to be condemned, where they have a grace. It begins
 // anew with the process: what is condemned stays so until its bytes are gone.
 type graces struct {
-	mu    sync.Mutex
-	since map[store.Locator]time.Time
+	mu     sync.Mutex
+	since  map[store.Locator]time.Time
+	looked time.Time // when no more were due than were deleted; zero when more may be due
+}
+
+// mayBeDue tells whether it is time to list what is condemned.
+func (g *graces) mayBeDue(now time.Time, grace time.Duration) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	ago := now.Sub(g.looked)
+	return ago < 0 || ago >= grace/graceLooks // a clock may be set back
 }
 
 // due returns those of all condemned blobs whose grace is over, at most reapBatch.
@@ -148,7 +161,9 @@ func (g *graces) due(condemned []store.Locator, now time.Time, grace time.Durati
 			due = append(due, locator)
 		}
 	}
-	g.since = since
+	if g.since, g.looked = since, now; len(due) == reapBatch {
+		g.looked = time.Time{}
+	}
 	return due
 }
 
