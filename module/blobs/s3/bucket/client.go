@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/minio/minio-go/v7"
-	"github.com/minio/minio-go/v7/pkg/credentials"
 )
 
 const (
@@ -66,16 +65,4 @@ func (u unclosed) RoundTrip(r *http.Request) (*http.Response, error) {
 		r.Body = io.NopCloser(r.Body)
 	}
 	return u.RoundTripper.RoundTrip(r)
-}
-
-// credentials are those of the settings, or else what the machine has.
-func (s *Settings) credentials(transport http.RoundTripper) *credentials.Credentials {
-	if s.Key != "" {
-		return credentials.NewStaticV4(s.Key, s.Secret, "")
-	}
-	return credentials.NewChainCredentials([]credentials.Provider{
-		&credentials.EnvAWS{},
-		&credentials.FileAWSCredentials{},
-		&credentials.IAM{Client: &http.Client{Transport: transport, Timeout: dialTimeout}},
-	})
 }
