@@ -102,3 +102,75 @@ func TestBytesOfAnUploadCountOnce(t *testing.T) {
 		t.Errorf("%d bytes count after the end", left)
 	}
 }
+
+// TestTheSameBytesCountWhileTheyCome: the bytes that a file has already may come again at a full
+// quota, and no more bytes are on their way than the quota has.
+// Seen to fail when such bytes do not count, when they are compared with the quota only before
+// the body, and when no more of them may come than the quota has left.
+func TestTheSameBytesCountWhileTheyCome(t *testing.T) {
+	content := bytes.Repeat([]byte("x"), 3<<20)
+	size, sum, ref := int64(len(content)), store.Digest(sha256.Sum256(content)), fileRef("1", "f")
+	for _, kind := range []struct {
+		name        string
+		onDuplicate store.OnDuplicate
+		sum         *store.Digest
+	}{{"same", store.Same, nil}, {"replace, of which the digest is known", store.Replace, &sum}} {
+		t.Run(kind.name, func(t *testing.T) {
+			r, _, _ := inMemory(t, Options{Idle: true})
+			defer mustClose(t, r)
+			mustPublish(t, r, ref, string(content), Limits{})
+			limits := Limits{OnDuplicate: kind.onDuplicate, Quota: store.Quota{Bytes: size}}
+			begin := func(part []byte) (Upload, error) {
+				return r.BeginUpload(t.Context(), NewUpload{Ref: ref, Creator: "u", Length: size, SHA256: kind.sum, Age: time.Hour, Most: 9, UserMost: 9, Announce: func(store.Session) {}},
+					Append{Content: Content{Body: bytes.NewReader(part), Size: int64(len(part))}, Length: -1, Interrupt: func() {}}, limits)
+			}
+			appendTo := func(upload Upload, part []byte) error {
+				_, err := r.AppendUpload(t.Context(), ref, upload.ID, "u", Append{
+					Content: Content{Body: bytes.NewReader(part), Size: int64(len(part))}, Offset: upload.Offset, Complete: true, Length: -1, Interrupt: func() {},
+				}, limits)
+				return err
+			}
+			put := func(body io.Reader) error {
+				_, err := r.Publish(t.Context(), ref, "u", Content{Body: body, Size: size, SHA256: kind.sum}, limits)
+				return err
+			}
+			refused := func(what string, err error) {
+				t.Helper()
+				if !errors.Is(err, store.ErrQuotaBytes) {
+					t.Errorf("%s: error is %v, want %v", what, err, store.ErrQuotaBytes)
+				}
+			}
+			announced, err := begin(nil)
+			if err != nil {
+				t.Fatalf("the first upload: %v", err)
+			}
+			kept, err := begin(content[:size-1])
+			if err != nil || kept.Offset != size-1 {
+				t.Fatalf("the second upload, while the first has no bytes: %d bytes, %v; want %d", kept.Offset, err, size-1)
+			}
+			_, err = begin(nil)
+			refused("a third upload", err)
+			refused("going on with the first upload", appendTo(announced, content))
+			refused("a PUT", put(bytes.NewReader(content)))
+			if err := appendTo(kept, content[size-1:]); err != nil {
+				t.Errorf("the last byte of the second upload: %v", err)
+			}
+			inTheMiddle := func(do func()) io.Reader {
+				hook := readerFunc(func([]byte) (int, error) { do(); return 0, io.EOF })
+				return io.MultiReader(bytes.NewReader(content[:size/2]), hook, bytes.NewReader(content[size/2:]))
+			}
+			if err := put(inTheMiddle(func() { refused("a PUT in the middle of another one", put(bytes.NewReader(content))) })); err != nil {
+				t.Errorf("a PUT while nothing else comes: %v", err)
+			}
+			refused("a PUT, once another upload has as much", put(inTheMiddle(func() { r.quotas.Add("o", size) })))
+			if left := r.quotas.Add("o", -size); left != 0 {
+				t.Errorf("%d bytes count after the end", left)
+			}
+			mustPublish(t, r, fileRef("1", "g"), string(content), Limits{})
+			limits.Quota.Bytes = 2 * size
+			if outer := put(inTheMiddle(func() { err = put(bytes.NewReader(content)) })); outer != nil || err != nil {
+				t.Errorf("two PUTs at once, at a quota that is used up by two files: %v, %v", outer, err)
+			}
+		})
+	}
+}

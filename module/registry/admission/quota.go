@@ -75,18 +75,23 @@ func (q *Quotas) Check(ctx context.Context, p Publish, body io.Reader) (io.Reade
 	if err != nil {
 		return body, nil, err
 	}
-	if refusal := c.ifNotSame(at); refusal != nil {
-		// The same bytes once more take nothing, whatever the owner has.
-		return transfer.LimitBody(body, max(0, at.existing.Size-p.Came), refusal), nil, nil
-	}
 	if err := q.load(ctx); err != nil {
 		return body, nil, err
 	}
-	more := max(0, p.Size) + q.Add(store.Fold(p.Ref.Owner), 0)
-	if err := c.check(at, more); err != nil || c.Quota.Bytes == 0 {
+	more, limit, refusal := max(0, p.Size), at.room, store.ErrQuotaBytes
+	if at.notSame != nil {
+		more = max(0, at.existing.Size-p.Came)
+		limit, refusal = more, at.notSame
+	} else if err := c.check(at); err != nil {
 		return body, nil, err
 	}
-	counted := &Counted{ctx: ctx, claim: c, body: transfer.LimitBody(body, c.Quota.Bytes-at.usage.Bytes, store.ErrQuotaBytes)}
+	if c.Quota.Bytes == 0 {
+		return body, nil, nil
+	}
+	if more > at.room-q.Add(store.Fold(p.Ref.Owner), 0) {
+		return body, nil, store.ErrQuotaBytes
+	}
+	counted := &Counted{ctx: ctx, claim: c, body: transfer.LimitBody(body, limit, refusal)}
 	return counted, counted, nil
 }
 
@@ -101,6 +106,8 @@ type standing struct {
 	usage      store.Usage // without what the publish replaces
 	existing   *store.File // of that name, where the publish may take its place
 	newVersion bool        // one more version would be too many, and the publish makes one
+	notSame    error       // what the publish is refused with unless its bytes are those of existing
+	room       int64       // what the owner's uploads in progress may have together
 }
 
 // standing asks for the usage of the owner, and for what a publish replaces.
@@ -112,6 +119,7 @@ func (c claim) standing(ctx context.Context) (at standing, err error) {
 	}
 	quota := c.Quota
 	isFull := quota.Versions > 0 && at.usage.Versions >= quota.Versions || quota.Drafts > 0 && at.usage.Drafts >= quota.Drafts
+	at.room = quota.Bytes - at.usage.Bytes
 	if c.OnDuplicate == store.Reject && !isFull {
 		return at, nil
 	}
@@ -131,7 +139,12 @@ func (c claim) standing(ctx context.Context) (at standing, err error) {
 	}
 	if at.existing != nil && c.OnDuplicate == store.Replace {
 		at.usage.Files--
-		at.usage.Bytes -= existing.Size
+		at.room += existing.Size
+	}
+	if at.notSame = c.ifNotSame(at); at.notSame != nil {
+		// The same bytes once more take nothing in the end: of all that the owner has, as much
+		// may come again, and of a file that is larger than the quota, this file.
+		at.room = max(quota.Bytes, existing.Size)
 	}
 	return at, nil
 }
@@ -150,8 +163,8 @@ func (c claim) ifNotSame(at standing) error {
 	return nil
 }
 
-// check compares what the owner would have with its quota, as the store will.
-func (c claim) check(at standing, bytes int64) error {
+// check compares all but the bytes with the owner's quota, as the store will.
+func (c claim) check(at standing) error {
 	wanted, quota := at.usage, c.Quota
 	if at.newVersion && quota.Drafts > 0 && wanted.Drafts >= quota.Drafts {
 		return store.ErrQuotaDrafts
@@ -160,7 +173,7 @@ func (c claim) check(at standing, bytes int64) error {
 		wanted.Versions++
 	}
 	wanted.Files++
-	wanted.Bytes += bytes
+	quota.Bytes = 0
 	return quota.Check(wanted)
 }
 
@@ -187,7 +200,7 @@ func (c *Counted) Read(p []byte) (int, error) {
 	if failed != nil {
 		return 0, fmt.Errorf("%w: %w", store.ErrUnavailable, failed)
 	}
-	if at.usage.Bytes+all > c.claim.Quota.Bytes {
+	if all > at.room {
 		return 0, store.ErrQuotaBytes
 	}
 	return n, err
