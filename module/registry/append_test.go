@@ -24,11 +24,12 @@ import (
 type uploadFixture struct {
 	testing.TB
 	*registry.Registry
-	metadata *memory.Metadata
-	blobs    *memory.Blobs
-	now      time.Time
-	limits   registry.Limits
-	wrap     func(store.MetadataStore) store.MetadataStore // what is opened
+	metadata  *memory.Metadata
+	blobs     *memory.Blobs
+	now       time.Time
+	limits    registry.Limits
+	wrap      func(store.MetadataStore) store.MetadataStore // what is opened
+	wrapBlobs func(store.BlobStore) store.BlobStore         // the same
 }
 
 func newUploadFixture(t testing.TB) *uploadFixture {
@@ -54,6 +55,9 @@ func (f *uploadFixture) open() {
 	}
 	if f.wrap != nil {
 		metadata = f.wrap(metadata)
+	}
+	if f.wrapBlobs != nil {
+		blobs = f.wrapBlobs(blobs)
 	}
 	f.Registry = registry.New(metadata, blobs, registry.Options{Now: func() time.Time { return f.now }, Idle: true})
 }

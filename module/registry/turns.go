@@ -79,12 +79,12 @@ func (r *Registry) takeTurn(ctx context.Context, u *upload, id store.SessionID) 
 	return session, nil
 }
 
-// meetUpload learns of an upload that another process began.
+// meetUpload learns of an upload that another process began, or that could not be read before.
 func (r *Registry) meetUpload(ctx context.Context, id store.SessionID) error {
 	r.uploads.mu.Lock()
-	_, known := r.uploads.known[id]
+	u := r.uploads.known[id]
 	r.uploads.mu.Unlock()
-	if known || r.turns == nil {
+	if u == nil && r.turns == nil || u != nil && !u.expires.IsZero() {
 		return nil
 	}
 	ctx, cancel := waiting.Bounded(ctx)
@@ -95,7 +95,7 @@ func (r *Registry) meetUpload(ctx context.Context, id store.SessionID) error {
 	}
 	r.uploads.mu.Lock()
 	defer r.uploads.mu.Unlock()
-	if r.uploads.known[id] == nil {
+	if r.uploads.known[id] == u {
 		r.knowUpload(session)
 	}
 	return nil

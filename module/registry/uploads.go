@@ -36,15 +36,13 @@ type uploads struct {
 
 // upload is what is known of one session. The registry's mutex guards it.
 type upload struct {
-	ref     store.Ref // folded
-	creator string    // folded
-	counted int64     // bytes that count against the owner's quota
-	expires time.Time
+	ref     store.Ref   // folded
+	creator string      // folded
+	counted int64       // bytes that count against the owner's quota
+	expires time.Time   // zero when the session could not be read
 	draft   bool        // the file is one of a draft
 	file    *store.File // once it is published
-
-	// doubtful: the session is of another process, which may have published it. Who has
-	// the turn finds out.
+	// doubtful: an earlier process, or another one, may have published it. Who has the turn asks.
 	doubtful bool
 
 	// held: the process has the upload to itself, in a turn of store.Turns, as it was told at a
@@ -85,8 +83,7 @@ func (r *Registry) loadUploads(ctx context.Context) error {
 	defer r.uploads.mu.Unlock()
 	r.uploads.known = make(map[store.SessionID]*upload, len(sessions))
 	for _, session := range sessions {
-		u := r.knowUpload(session)
-		u.doubtful = session.Length < 0 || session.Length == session.Offset
+		r.knowUpload(session)
 	}
 	return nil
 }
@@ -98,9 +95,12 @@ func (u *uploads) isLoaded() bool {
 	return u.known != nil
 }
 
-// knowUpload requires r.uploads.mu.
+// knowUpload requires r.uploads.mu. What is begun here has no locator yet.
 func (r *Registry) knowUpload(session store.Session) *upload {
-	u := &upload{ref: session.Ref.Key(), creator: store.Fold(session.Creator), expires: session.Expires, draft: session.Draft, turn: make(chan struct{}, 1)}
+	u := &upload{
+		ref: session.Ref.Key(), creator: store.Fold(session.Creator), expires: session.Expires, draft: session.Draft,
+		doubtful: session.Locator != "", turn: make(chan struct{}, 1),
+	}
 	r.uploads.known[session.ID] = u
 	r.countUpload(u, session.Offset)
 	return u
@@ -224,15 +224,14 @@ func (r *Registry) EndExpired(ctx context.Context) (ended int, err error) {
 			return 0, err
 		}
 	}
-	var problems []error
 	for id, u := range r.expiredUploads() {
-		if err := r.expire(ctx, id, u); err != nil {
-			problems = append(problems, err)
+		if problem := r.expire(ctx, id, u); problem != nil {
+			err = errors.Join(err, problem)
 			continue
 		}
 		ended++
 	}
-	return ended, errors.Join(problems...)
+	return ended, err
 }
 
 // forgetReplays forgets what became of uploads that were published long ago.
@@ -277,6 +276,8 @@ func (r *Registry) expire(ctx context.Context, id store.SessionID, u *upload) er
 		session = store.Session{ID: id}
 	case err != nil:
 		return err
+	case u.expires.IsZero(): // it can be read again
+		return r.meetUpload(ctx, id)
 	}
 	r.log.Info("an upload expired", slog.String("owner", session.Ref.Owner), slog.String("package", session.Ref.Package),
 		slog.String("version", session.Ref.Version), slog.String("file", session.Ref.File), slog.Int64("bytes", session.Offset))

@@ -63,7 +63,10 @@ func (r *Remover) uploads(ctx context.Context) (map[store.Locator]bool, error) {
 	}
 	locators := make(map[store.Locator]bool, len(sessions))
 	for _, session := range sessions {
-		if !session.Expires.IsZero() && r.now().Sub(session.Expires) > store.SweepAfter {
+		if session.Locator == "" {
+			return nil, fmt.Errorf("%w: upload %s cannot be read, and nothing else says where its bytes are", store.ErrUnavailable, session.ID)
+		}
+		if r.now().Sub(session.Expires) > store.SweepAfter {
 			if err := r.blobs.EndSession(ctx, session.ID); err != nil {
 				return nil, fmt.Errorf("ending an upload that expired: %w", err)
 			}
