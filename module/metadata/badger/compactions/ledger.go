@@ -116,7 +116,7 @@ func (l *Ledger) Failure() error {
 type Count struct {
 	planned int64 // tables that compactions were about to make
 	lacking int64 // those that compactions which are over have not made
-	ended   int64 // compactions
+	ended   int64 // compactions that are over, at least: the manifest may have those in progress too
 }
 
 // Accounted tells whether every compaction that ended is accounted for, and where the
@@ -136,7 +136,7 @@ func (l *Ledger) account() (all bool, at Count, err error) {
 	if l.planned-l.made == l.accepted {
 		l.settled = l.ended
 	}
-	at = Count{planned: l.planned, lacking: l.planned - l.made, ended: l.ended}
+	at = Count{planned: l.planned, lacking: l.planned - l.made, ended: l.ended - int64(len(l.running))}
 	for _, tables := range l.running {
 		at.lacking -= tables // what becomes of them is not known yet
 	}

@@ -1,14 +1,18 @@
 package compactions
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/pb"
 	"github.com/dgraph-io/badger/v4/table"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/coding"
 )
@@ -191,6 +195,45 @@ func TestATableThatIsLostDuringAComparison(t *testing.T) {
 	ledger.Accept(began)
 	if all, _, err := ledger.Accounted(); err != nil || all {
 		t.Errorf("all accounted for: %v, %v; want a loss", all, err)
+	}
+}
+
+// TestATableThatIsLostWhileAComparisonEnds: the manifest has the compaction, and its compactor has
+// not said that it is over, so that a comparison still reads the tables that it merged.
+// Seen to fail with a comparison that accounts for compactions in progress.
+func TestATableThatIsLostWhileAComparisonEnds(t *testing.T) {
+	ledger := New(t.TempDir())
+	for range 2 {
+		ledger.Hear(tableMessage, []any{1, uint64(1)})
+	}
+	writeManifest(t, ledger.path, pb.ManifestChange_CREATE, pb.ManifestChange_DELETE)
+	_, at, err := ledger.Accounted()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ledger.Accept(at)
+	ledger.Hear(doneMessage, []any{1, 0})
+	if all, _, err := ledger.Accounted(); err != nil || all {
+		t.Errorf("all accounted for: got %v, %v; want a loss", all, err)
+	}
+}
+
+// writeManifest writes a manifest with one set of changes.
+func writeManifest(t *testing.T, path string, operations ...pb.ManifestChange_Operation) {
+	t.Helper()
+	var set pb.ManifestChangeSet
+	for _, operation := range operations {
+		set.Changes = append(set.Changes, &pb.ManifestChange{Op: operation})
+	}
+	body, err := proto.Marshal(&set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	written := make([]byte, 8, 16)
+	written = binary.BigEndian.AppendUint32(written, uint32(len(body)))
+	written = binary.BigEndian.AppendUint32(written, crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)))
+	if err := os.WriteFile(filepath.Join(path, badger.ManifestFilename), append(written, body...), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 
