@@ -62,7 +62,7 @@ func (s *Store) BeginSession(ctx context.Context, session store.Session) (store.
 	if !session.ID.IsValid() {
 		return session, fmt.Errorf("malformed session %q", string(session.ID))
 	}
-	if err := s.checkLength(session, bucket.Sent{}); err != nil {
+	if err := cmp.Or(s.checkLength(session, bucket.Sent{}), s.bucket.Writable(ctx)); err != nil {
 		return session, err
 	}
 	session.Locator = store.NewLocator(s.sequence.Add(1))

@@ -12,7 +12,7 @@ import (
 
 // Create implements store.BlobStore. It asks the server for nothing.
 func (s *Store) Create(ctx context.Context, size int64) (store.BlobWriter, error) {
-	if err := s.bucket.Usable(ctx); err != nil {
+	if err := s.bucket.Writable(ctx); err != nil {
 		return nil, err
 	}
 	return s.newWriter(store.NewLocator(s.sequence.Add(1)), size)

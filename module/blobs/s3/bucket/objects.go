@@ -74,12 +74,8 @@ func (b *Bucket) missing(ctx context.Context, key string, err error) error {
 	case key == b.mark:
 		return fmt.Errorf("%w: %v", store.ErrBlobNotFound, err)
 	}
-	marked, listErr := b.isListed(ctx, b.mark)
-	switch {
-	case listErr != nil:
-		return listErr
-	case !marked:
-		return fmt.Errorf("%w: the bucket does not have %s, which is always there: %v", store.ErrUnavailable, b.mark, err)
+	if markErr := b.checkMark(ctx); markErr != nil {
+		return fmt.Errorf("%w: %v", markErr, err)
 	}
 	return fmt.Errorf("%w: %v", store.ErrBlobNotFound, err)
 }
