@@ -160,6 +160,40 @@ func TestConcurrentUploadsAreLimited(t *testing.T) {
 	s.want(201, http.MethodPut, filePath("carol", "p", "busy", "f"), "carol", []byte("x"))
 }
 
+// TestBusyBeginsLeaveNoUploads, of which a user may have 100. A begin without bytes needs no slot.
+// Seen to fail with an upload that stays when its first request is refused: the last begin was 503.
+func TestBusyBeginsLeaveNoUploads(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, "max_user_uploads 1")
+	body := newSlowBody(t, pattern(1, 100_000))
+	held := make(chan error, 1)
+	go func() {
+		got, err := s.try(http.MethodPut, filePath("alice", "p", "1", "held"), "alice", body)
+		if err == nil && got.status != http.StatusCreated {
+			err = fmt.Errorf("the answer is %d %s", got.status, got.text())
+		}
+		held <- err
+	}()
+	<-body.half
+	s.eventually("bytes of the upload came", func() bool { return s.arrived() == 1 })
+	path := filePath("alice", "p", "1", "f")
+	s.beginUpload(path)
+	for range 101 {
+		got := s.want(http.StatusServiceUnavailable, http.MethodPut, path, "alice", []byte("bytes"), interop, incomplete)
+		if got.header.Get("Retry-After") == "" || got.header.Get("Location") != "" {
+			t.Fatalf("a busy begin is answered %v, want Retry-After and no Location", got.header)
+		}
+	}
+	close(body.goOn)
+	if err := <-held; err != nil {
+		t.Errorf("the upload that was held: %v", err)
+	}
+	s.want(http.StatusCreated, http.MethodPut, path, "alice", []byte("bytes"), interop, incomplete)
+	if left := s.sessions(); len(left) != 2 {
+		t.Errorf("the uploads are %q, want the first and the last one", left)
+	}
+}
+
 // TestListsOfChecksumsAreUploads too, which are limited, and a request without a list is none.
 // Seen to fail with lists that take no slot.
 func TestListsOfChecksumsAreUploads(t *testing.T) {

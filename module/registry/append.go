@@ -45,6 +45,8 @@ type Append struct {
 	// upload. It may be called at any time until AppendUpload or BeginUpload returns, and
 	// more than once.
 	Interrupt func()
+
+	begins bool // the upload
 }
 
 // OffsetError says that a request does not go on where the upload stands. It is ErrOffset.
@@ -83,20 +85,26 @@ func (r *Registry) AppendUpload(ctx context.Context, ref store.Ref, id store.Ses
 
 // goOn has what a request brings come into an upload that is taken.
 func (r *Registry) goOn(ctx context.Context, u *upload, found Upload, request Append, limits Limits) (Upload, error) {
-	if err := check(&found.Session, request); err != nil {
-		return found, err
-	}
-	if request.CompleteAtLength && request.Size >= 0 && found.Length == request.Offset+request.Size {
-		request.Complete = true
-	}
 	limits.Draft, limits.Current = found.Draft, found.Current // as the upload was begun
 	a := appending{Registry: r, upload: u, Session: &found.Session, limits: limits}
-	if err := a.append(ctx, request); err != nil || !request.Complete {
+	err := check(a.Session, &request)
+	if err == nil {
+		err = a.append(ctx, request)
+	}
+	switch {
+	case err != nil && request.begins && a.Offset == 0 && !isCut(err): // the client may not know of it
+		return Upload{}, errors.Join(err, a.dropUpload(ctx, *a.Session, u))
+	case err != nil || !request.Complete:
 		return found, err
 	}
-	var err error
 	found.File, err = a.publish(ctx)
 	return found, err
+}
+
+// isCut tells whether an error ended the body of a request, and is no refusal of it.
+func isCut(err error) bool {
+	var body *store.BodyError
+	return errors.As(err, &body) && !errors.Is(err, store.ErrBusy) && !store.IsRefusal(err)
 }
 
 // repeats says ErrEnded, unless a request is the last one of the upload once more.
@@ -107,8 +115,9 @@ func repeats(request Append, file store.File) error {
 	return store.ErrEnded
 }
 
-// check compares a request with how the upload stands, and learns the file's length and digest.
-func check(session *store.Session, request Append) error {
+// check compares a request with how the upload stands, and learns the file's length and digest,
+// and whether the request completes it.
+func check(session *store.Session, request *Append) error {
 	if request.Offset != session.Offset {
 		return &OffsetError{Want: session.Offset, Got: request.Offset}
 	}
@@ -134,6 +143,7 @@ func check(session *store.Session, request Append) error {
 		return fmt.Errorf("%w: %d bytes, and %d would come", store.ErrLength, session.Length, session.Offset+request.Size)
 	}
 	session.SHA256 = cmp.Or(request.Stored, session.SHA256)
+	request.Complete = request.Complete || request.CompleteAtLength && request.Size >= 0 && session.Length == session.Offset+request.Size
 	return nil
 }
 
@@ -159,7 +169,7 @@ func (a *appending) append(ctx context.Context, request Append) error {
 	}
 	a.counted = counted
 	defer counted.End()
-	body, release, err := a.Admit(a.Creator, a.limits, content.Body)
+	body, release, err := a.Admit(a.Creator, a.limits, Content{Body: content.Body, Size: request.Size})
 	if err != nil {
 		return err
 	}

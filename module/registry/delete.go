@@ -12,44 +12,32 @@ import (
 // ErrPackageNotFound, ErrFileNotFound, ErrChanged, ErrNoSpace, ErrUnavailable.
 func (r *Registry) DeleteFile(ctx context.Context, ref store.Ref, act store.Act) error {
 	act.Time = r.now()
-	ctx, cancel := waiting.Finishing(ctx)
-	defer cancel()
-	if err := r.IsBehind(); err != nil {
-		return err
-	}
-	if err := r.metadata.DeleteFile(ctx, ref, act); err != nil {
-		return fmt.Errorf("deleting file: %w", err)
-	}
-	r.WakeReaper()
-	return nil
+	return r.delete(ctx, "file", func(ctx context.Context) error { return r.metadata.DeleteFile(ctx, ref, act) })
 }
 
 // DeleteVersion deletes a version with all its files. The act happens now.
 // ErrPackageNotFound, ErrNoSpace, ErrUnavailable.
 func (r *Registry) DeleteVersion(ctx context.Context, ref store.VersionRef, act store.Act) error {
 	act.Time = r.now()
-	ctx, cancel := waiting.Finishing(ctx)
-	defer cancel()
-	if err := r.IsBehind(); err != nil {
-		return err
-	}
-	if err := r.metadata.DeleteVersion(ctx, ref, act); err != nil {
-		return fmt.Errorf("deleting version: %w", err)
-	}
-	r.WakeReaper()
-	return nil
+	return r.delete(ctx, "version", func(ctx context.Context) error { return r.metadata.DeleteVersion(ctx, ref, act) })
 }
 
 // DeletePackage deletes a package with all its versions. ErrPackageNotFound, ErrNoSpace,
 // ErrUnavailable.
 func (r *Registry) DeletePackage(ctx context.Context, owner, pkg, user string) error {
+	act := store.Act{User: user, Time: r.now()}
+	return r.delete(ctx, "package", func(ctx context.Context) error { return r.metadata.DeletePackage(ctx, owner, pkg, act) })
+}
+
+// delete has the metadata forget something, and then its bytes deleted.
+func (r *Registry) delete(ctx context.Context, what string, forget func(context.Context) error) error {
 	ctx, cancel := waiting.Finishing(ctx)
 	defer cancel()
 	if err := r.IsBehind(); err != nil {
 		return err
 	}
-	if err := r.metadata.DeletePackage(ctx, owner, pkg, store.Act{User: user, Time: r.now()}); err != nil {
-		return fmt.Errorf("deleting package: %w", err)
+	if err := forget(ctx); err != nil {
+		return fmt.Errorf("deleting %s: %w", what, err)
 	}
 	r.WakeReaper()
 	return nil

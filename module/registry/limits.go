@@ -50,7 +50,11 @@ func (r *Registry) checkQuota(ctx context.Context, ref store.Ref, content Conten
 }
 
 // Admit has a body count as an upload of a user, from its first byte until the function is
-// called. ErrBusy when there are too many, now or when it is read; there is a body then too.
-func (r *Registry) Admit(user string, limits Limits, body io.Reader) (io.Reader, func(), error) {
-	return r.slots.Admit(user, admission.Most{All: limits.Uploads, User: limits.UserUploads}, body)
+// called. ErrBusy when there are too many, now or when it is read. An empty body needs no room.
+func (r *Registry) Admit(user string, limits Limits, content Content) (io.Reader, func(), error) {
+	body, release, err := r.slots.Admit(user, admission.Most{All: limits.Uploads, User: limits.UserUploads}, content.Body)
+	if content.Size == 0 {
+		err = nil
+	}
+	return body, release, err
 }

@@ -37,7 +37,7 @@ func (r *Registry) Publish(ctx context.Context, ref store.Ref, creator string, c
 		return store.File{}, err
 	}
 	defer counted.End()
-	body, release, err := r.Admit(creator, limits, content.Body)
+	body, release, err := r.Admit(creator, limits, content)
 	if err != nil {
 		return store.File{}, err
 	}
@@ -110,23 +110,12 @@ func (r *Registry) drop(ctx context.Context, locator store.Locator) error {
 	return r.blobs.Delete(ctx, locator)
 }
 
-// create begins to write bytes.
-func (r *Registry) create(ctx context.Context, size int64) (store.BlobWriter, error) {
-	ctx, cancel := waiting.Bounded(ctx)
-	defer cancel()
-	writer, err := r.blobs.Create(ctx, size)
-	if err != nil {
-		return nil, fmt.Errorf("creating blob: %w", err)
-	}
-	return writer, nil
-}
-
 // writeBlob writes the content to the blob store and returns what was written, durable,
 // and when its last byte was. Otherwise, and when the body panics, it leaves nothing.
 func (r *Registry) writeBlob(ctx context.Context, content Content) (blob store.Blob, stored time.Time, err error) {
-	writer, err := r.create(ctx, content.Size)
+	writer, err := ask(ctx, r.blobs.Create, content.Size)
 	if err != nil {
-		return store.Blob{}, stored, err
+		return store.Blob{}, stored, fmt.Errorf("creating blob: %w", err)
 	}
 	committed := false
 	defer func() {

@@ -32,9 +32,8 @@ type NewUpload struct {
 // does. Until it returns, a request that knows the upload from Announce is a later request,
 // and ends the reading of this one. The caller has looked for an existing file already.
 //
-// An Upload without an ID was not begun: ErrBusy when there are too many; ErrNoSpace,
-// ErrUnavailable, ErrTooLarge, ErrQuotaBytes, ErrQuotaVersions, ErrQuotaFiles. With an ID, the errors are
-// those of AppendUpload.
+// An Upload without an ID was not begun, or has ended, with nothing of it kept: ErrBusy when
+// there are too many; or an error of AppendUpload. With an ID, the errors are those of AppendUpload.
 func (r *Registry) BeginUpload(ctx context.Context, begin NewUpload, request Append, limits Limits) (Upload, error) {
 	if err := r.loadUploads(ctx); err != nil {
 		return Upload{}, err
@@ -43,6 +42,9 @@ func (r *Registry) BeginUpload(ctx context.Context, begin NewUpload, request App
 		return Upload{}, err
 	}
 	if err := r.admit(ctx); err != nil {
+		return Upload{}, err
+	}
+	if _, _, err := r.Admit(begin.Creator, limits, request.Content); err != nil {
 		return Upload{}, err
 	}
 	now := r.now()
@@ -65,6 +67,7 @@ func (r *Registry) BeginUpload(ctx context.Context, begin NewUpload, request App
 	}
 	r.holdUpload(u, 0, alive)
 	begin.Announce(begun)
+	request.begins = true
 	return r.goOn(ctx, u, Upload{Session: begun}, request, limits)
 }
 

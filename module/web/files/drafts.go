@@ -127,8 +127,8 @@ func (f *Files) publishDraft(w http.ResponseWriter, r *http.Request, v *visit.Vi
 		}
 		counted := &list{body: body}
 		defer counted.forget()
-		admitted, release, err := reg.Admit(v.User(), v.Limits(), counted)
-		if err != nil && r.ContentLength != 0 {
+		admitted, release, err := reg.Admit(v.User(), v.Limits(), registry.Content{Body: counted, Size: r.ContentLength})
+		if err != nil {
 			return err
 		}
 		defer release()
