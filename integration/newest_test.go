@@ -5,8 +5,10 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"fmt"
+	"html"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 )
@@ -71,6 +73,42 @@ func TestTheNewestVersion(t *testing.T) {
 	s.want(404, http.MethodGet, filePath("alice", "tool", "v1.2.0", "SHA256SUMS"), "", nil)
 	s.want(404, http.MethodGet, filePath("alice", "tool", "v1.2.0", "tool.sha256"), "", nil)
 	s.want(405, http.MethodGet, versionPath("alice", "tool", "v1.2.0")+"?archive=tar", "", nil)
+}
+
+// TestAStoredNameHasTheMarkOfAVersion: a file of the very name comes before the one that the
+// mark stands for, and the page of the version leads to it.
+// Seen to fail with the mark that always stands for the version, and with a page that puts a
+// second mark into such a name.
+func TestAStoredNameHasTheMarkOfAVersion(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, "file_names gitea", "browse")
+	files := map[string]string{"notes@version.txt": "literal", "notes1.0.txt": "of the version", "a@version-1.0.txt": "literal and version", "b1.0": "b"}
+	for name, content := range files {
+		s.put(filePath("alice", "tool", "1.0", name), []byte(content))
+	}
+	for asked, want := range map[string]struct{ is, in string }{
+		"notes@version.txt":        {"literal", "notes@version.txt"},
+		"a@version-1.0.txt":        {"literal and version", "a@version-1.0.txt"},
+		"b@version":                {"b", "b1.0"},
+		"notes@version.txt.sha256": {fmt.Sprintf("%x  notes@version.txt\n", sha256.Sum256([]byte("literal"))), "notes@version.txt.sha256"},
+		"b@version.sha256":         {fmt.Sprintf("%x  b1.0\n", sha256.Sum256([]byte("b"))), "b1.0.sha256"},
+	} {
+		for _, version := range []string{"latest", "1.x"} {
+			got := s.want(http.StatusOK, http.MethodGet, filePath("alice", "tool", version, asked), "", nil)
+			if location := got.header.Get("Content-Location"); string(got.body) != want.is || location != "../1.0/"+want.in {
+				t.Errorf("%s of %s: got %q at %s, want %q at ../1.0/%s", asked, version, got.body, location, want.is, want.in)
+			}
+		}
+	}
+	for _, name := range []string{"notes@version.txt", "a@version-1.0.txt", "b1.0"} {
+		page := s.want(http.StatusOK, http.MethodGet, versionPath("alice", "tool", "1.0")+"/?file="+url.QueryEscape(name), "", nil, header{"Accept", acceptPage})
+		_, link, _ := strings.Cut(html.UnescapeString(page.text()), "/tool/latest/")
+		link, _, _ = strings.Cut(link, "'")
+		got := s.want(http.StatusOK, http.MethodGet, versionPath("alice", "tool", "latest")+"/"+link, "", nil)
+		if string(got.body) != files[name] {
+			t.Errorf("the page links latest/%s for %s: got %q, want %q", link, name, got.body, files[name])
+		}
+	}
 }
 
 // TestComputedFilesArePrivateToo: who may not read a package gets none of what is made of it.

@@ -103,15 +103,16 @@ func (d *download) answerSelected() error {
 // versionWord stands for the version in the name of a file of a version that is chosen.
 const versionWord = "@version"
 
-// namesIn returns the names that a file may have in a version: versionWord is the version as
-// it is spelled or, where there is no such file, without the v that it begins with.
+// namesIn returns the names that a file may have in a version: its own or, where there is no
+// such file, one in which versionWord is the version as it is spelled, or without the v that it
+// begins with.
 func namesIn(version, file string) []string {
-	if !strings.Contains(file, versionWord) {
-		return []string{file}
-	}
-	names := []string{strings.ReplaceAll(file, versionWord, version)}
-	if short, cut := strings.CutPrefix(version, "v"); cut {
-		names = append(names, strings.ReplaceAll(file, versionWord, short))
+	names := []string{file}
+	if strings.Contains(file, versionWord) {
+		names = append(names, strings.ReplaceAll(file, versionWord, version))
+		if short, cut := strings.CutPrefix(version, "v"); cut {
+			names = append(names, strings.ReplaceAll(file, versionWord, short))
+		}
 	}
 	return names
 }

@@ -272,8 +272,11 @@ func (q *request) get(page *view.Version) (*view.Get, error) {
 }
 
 // ofAnyVersion is the segment of a file's path below latest: what the name has of the
-// version is put as @version.
+// version is put as @version, unless the name has that word itself.
 func ofAnyVersion(file, version string) string {
+	if strings.Contains(file, "@version") {
+		return view.Segment(file)
+	}
 	for _, spelled := range []string{version, strings.TrimPrefix(version, "v")} {
 		if before, after, found := strings.Cut(file, spelled); found && spelled != "" {
 			return view.Segment(before) + "@version" + view.Segment(after)
