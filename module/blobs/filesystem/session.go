@@ -1,6 +1,7 @@
 package filesystem
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -39,7 +40,7 @@ func (s *Store) prepareSessions() error {
 // BeginSession implements store.BlobStore. The bytes lie in their place from the
 // beginning, so that the end of the upload moves nothing.
 func (s *Store) BeginSession(ctx context.Context, session store.Session) (store.Session, error) {
-	if err := s.usable(ctx); err != nil {
+	if err := cmp.Or(s.usable(ctx), s.claim.Check()); err != nil {
 		return session, err
 	}
 	if !session.ID.IsValid() {
@@ -129,11 +130,11 @@ func (s *Store) readSession(id store.SessionID) (session store.Session, err erro
 		return session, fmt.Errorf("%w: malformed ID", store.ErrSessionNotFound)
 	}
 	text, err := os.ReadFile(s.sessionFile(id))
-	if errors.Is(err, fs.ErrNotExist) {
+	if err = s.judge(err); errors.Is(err, fs.ErrNotExist) {
 		return session, store.ErrSessionNotFound
 	}
 	if err != nil {
-		return session, fmt.Errorf("reading session: %w", err)
+		return session, fmt.Errorf("reading session: %w", directory.Full(err))
 	}
 	if err := json.Unmarshal(text, &session); err != nil {
 		return store.Session{ID: id}, fmt.Errorf("%w: session: %w", store.ErrDamaged, err)
@@ -150,8 +151,8 @@ func (s *Store) Sessions(ctx context.Context) (sessions []store.Session, err err
 		return nil, err
 	}
 	entries, err := os.ReadDir(filepath.Join(s.path, sessionDirectory))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("reading sessions: %w", err)
+	if err = s.judge(err); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("reading sessions: %w", directory.Full(err))
 	}
 	for _, entry := range entries {
 		id := store.SessionID(entry.Name())
@@ -162,7 +163,7 @@ func (s *Store) Sessions(ctx context.Context) (sessions []store.Session, err err
 		if errors.Is(err, store.ErrSessionNotFound) {
 			continue // ended meanwhile
 		}
-		if err = directory.Full(err); errors.Is(err, store.ErrUnavailable) {
+		if errors.Is(err, store.ErrUnavailable) {
 			return nil, err
 		}
 		if err != nil {
@@ -181,7 +182,7 @@ func (s *Store) EndSession(ctx context.Context, id store.SessionID) error {
 	if !id.IsValid() {
 		return nil
 	}
-	if err := s.fsys.Remove(s.sessionFile(id)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := s.judge(s.fsys.Remove(s.sessionFile(id))); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("removing session: %w", directory.Full(err))
 	}
 	s.doubtful.Delete(id)

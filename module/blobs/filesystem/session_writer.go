@@ -28,7 +28,7 @@ func (s *Store) ContinueSession(ctx context.Context, session store.Session) (sto
 		return nil, err
 	}
 	info, err := os.Stat(place)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() < session.Offset {
+	if err = s.judge(err); errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() < session.Offset {
 		return nil, fmt.Errorf("%w: the upload has fewer than %d bytes", store.ErrDamaged, session.Offset)
 	}
 	if err != nil {

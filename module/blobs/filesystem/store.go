@@ -181,11 +181,7 @@ func (s *Store) Delete(ctx context.Context, locator store.Locator) error {
 	if packs.Owns(locator) {
 		return s.packs.Delete(locator)
 	}
-	err = s.fsys.Remove(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return s.claim.Check()
-	}
-	if err != nil {
+	if err := s.judge(s.fsys.Remove(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("removing file: %w", directory.Full(err))
 	}
 	return nil
@@ -202,9 +198,7 @@ func (s *Store) Condition() store.Condition {
 		condition.Fault = fmt.Errorf("asking for free space: %w", err)
 	}
 	condition.Space = directory.Space(free, s.space.reserve.Load())
-	if err := s.claim.Check(); err != nil {
-		condition.Fault = err
-	}
+	condition.Fault = cmp.Or(s.claim.Check(), condition.Fault)
 	return condition
 }
 

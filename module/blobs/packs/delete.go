@@ -86,7 +86,10 @@ func (s *Store) remove(locator store.Locator, away func(disk.File, *pack, addres
 			s.log.Warn("closing a pack", slog.String("pack", p.path), slog.Any("error", closing))
 		}
 	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) {
+		err = s.opened.isThere() // the pack is gone, and its blobs with it
+	}
+	if err != nil {
 		restore()
 		return fmt.Errorf("removing a small file: %w", directory.Full(err))
 	}

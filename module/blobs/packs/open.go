@@ -25,7 +25,7 @@ type Options struct {
 	// HasRoom tells whether so many bytes may be prepared in advance.
 	HasRoom func(bytes int64) bool
 	// IsThere returns an error when the directory is not the one that was opened, where a
-	// missing file says nothing. Nil: nobody looks.
+	// missing file says nothing.
 	IsThere func() error
 	// ReadOnly has opening change nothing.
 	ReadOnly bool

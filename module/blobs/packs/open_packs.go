@@ -1,6 +1,7 @@
 package packs
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -39,13 +40,8 @@ func (p *pack) open(opened *openPacks) error {
 		return nil
 	}
 	file, err := disk.Open(p.path)
-	if errors.Is(err, fs.ErrNotExist) && opened.isThere != nil {
-		if err := opened.isThere(); err != nil {
-			return err
-		}
-	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: its pack is gone: %w", store.ErrBlobNotFound, err)
+		return cmp.Or(opened.isThere(), fmt.Errorf("%w: its pack is gone: %w", store.ErrBlobNotFound, err))
 	}
 	if err != nil {
 		return fmt.Errorf("opening a pack: %w", directory.Full(err))

@@ -25,8 +25,10 @@ var discard = slog.New(slog.DiscardHandler)
 // little is packs of which four blobs of a block fill one.
 var little = Layout{Slots: 200, Blocks: 4, Step: 8 << 10, Open: 2}
 
+func isThere() error { return nil }
+
 func open(path string, fsys disk.FS, layout Layout) (*Store, error) {
-	return Open(path, Options{FS: fsys, Log: discard, HasRoom: func(int64) bool { return true }, Layout: layout})
+	return Open(path, Options{FS: fsys, Log: discard, IsThere: isThere, HasRoom: func(int64) bool { return true }, Layout: layout})
 }
 
 func mustOpen(t testing.TB, path string, fsys disk.FS, layout Layout) *Store {
@@ -242,7 +244,7 @@ func TestPreparingSparesSlots(t *testing.T) {
 // TestNothingIsPreparedWithoutRoom but what is written.
 func TestNothingIsPreparedWithoutRoom(t *testing.T) {
 	path := t.TempDir()
-	s, err := Open(path, Options{FS: disk.OS{}, Log: discard, HasRoom: func(int64) bool { return false }, Layout: little})
+	s, err := Open(path, Options{FS: disk.OS{}, Log: discard, IsThere: isThere, HasRoom: func(int64) bool { return false }, Layout: little})
 	must(t, err)
 	for i := range 3 {
 		wantContent(t, s, mustPut(t, s, contentOf(i, 4096)), contentOf(i, 4096))
@@ -443,14 +445,14 @@ func TestOpeningReadOnlyChangesNothing(t *testing.T) {
 	must(t, s.Close())
 	must(t, os.WriteFile(filepath.Join(path, "0000007"), nil, 0o600))
 	before := files(t, path)
-	s, err := Open(path, Options{FS: disktest.New(path, disktest.Fault{Operation: 1, Mode: disktest.CrashBefore}), Log: discard, Layout: little, ReadOnly: true})
+	s, err := Open(path, Options{FS: disktest.New(path, disktest.Fault{Operation: 1, Mode: disktest.CrashBefore}), Log: discard, IsThere: isThere, Layout: little, ReadOnly: true})
 	must(t, err)
 	wantContent(t, s, locators[0], contentOf(0, 4096))
 	must(t, s.Close())
 	if after := files(t, path); !slices.Equal(after, before) {
 		t.Errorf("there was %v, and is %v", before, after)
 	}
-	s, err = Open(filepath.Join(path, "missing"), Options{FS: disk.OS{}, Log: discard, ReadOnly: true})
+	s, err = Open(filepath.Join(path, "missing"), Options{FS: disk.OS{}, Log: discard, IsThere: isThere, ReadOnly: true})
 	must(t, err)
 	must(t, s.Close())
 }

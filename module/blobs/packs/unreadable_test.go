@@ -43,7 +43,7 @@ func TestASectorThatCannotBeReadCostsItsBlobsOnly(t *testing.T) {
 	layout := Layout{Slots: 200, Blocks: 200, Step: 8 << 10, Open: 2}
 	bad := make(badSectors)
 	reopen := func() (*Store, error) {
-		return Open(path, Options{FS: quick{}, Log: discard, HasRoom: func(int64) bool { return true }, Layout: layout, reader: bad.reader})
+		return Open(path, Options{FS: quick{}, Log: discard, IsThere: isThere, HasRoom: func(int64) bool { return true }, Layout: layout, reader: bad.reader})
 	}
 	s, err := reopen()
 	must(t, err)
