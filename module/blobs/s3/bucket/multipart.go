@@ -97,15 +97,12 @@ func (m *multipart) put(ctx context.Context, content []byte) error {
 	if m.sent.Last >= mostParts {
 		return fmt.Errorf("%w: an upload has no more than %d parts: write a larger part_size", store.ErrTooLarge, mostParts)
 	}
-	dog := watch(ctx, m.bucket.timeout())
-	defer dog.End(errStopped)
-	if err := m.begin(dog.Ctx); err != nil {
+	if err := m.begin(ctx); err != nil {
 		return err
 	}
-	body := lend(content)
-	defer body.takeBack()
-	err := m.send(dog.Ctx, m.bucket.client(), dog.Body(body), int64(len(content)))
-	return m.bucket.answered(dog, "writing a part", err)
+	return m.bucket.send(ctx, "writing a part", content, func(ctx context.Context, client *minio.Core, body io.Reader) error {
+		return m.send(ctx, client, body, int64(len(content)))
+	})
 }
 
 // send adds a part of a size.

@@ -13,6 +13,7 @@ import (
 	"github.com/minio/minio-go/v7"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
 // Object is what a list says of an object.
@@ -90,20 +91,28 @@ func (b *Bucket) Size(ctx context.Context, key string) (size int64, err error) {
 	return size, b.missing(ctx, key, err)
 }
 
-// Read reads a small object.
-func (b *Bucket) Read(ctx context.Context, key string) (content []byte, err error) {
-	err = b.request(ctx, "reading an object", func(ctx context.Context, client *minio.Core) error {
-		body, info, _, err := client.GetObject(ctx, b.name, key, minio.GetObjectOptions{})
-		if err != nil {
-			return err
-		}
-		defer body.Close()
-		if content, err = io.ReadAll(body); err == nil && int64(len(content)) != info.Size {
-			err = io.ErrUnexpectedEOF
-		}
-		return err
-	})
-	return content, b.missing(ctx, key, err)
+// Read reads an object that has a place in memory.
+func (b *Bucket) Read(ctx context.Context, key string) ([]byte, error) {
+	if err := b.Usable(ctx); err != nil {
+		return nil, err
+	}
+	dog := watch(ctx, b.timeout())
+	defer dog.End(errStopped)
+	content, err := b.read(dog, key)
+	return content, b.missing(ctx, key, b.answered(dog, "reading an object", err))
+}
+
+func (b *Bucket) read(dog *waiting.Watchdog, key string) ([]byte, error) {
+	body, info, _, err := b.client().GetObject(dog.Ctx, b.name, key, minio.GetObjectOptions{})
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	content, err := io.ReadAll(expected{body, dog})
+	if err == nil && int64(len(content)) != info.Size {
+		err = io.ErrUnexpectedEOF
+	}
+	return content, err
 }
 
 // Put makes an object of bytes that are in memory.
@@ -124,9 +133,7 @@ func (b *Bucket) PutNew(ctx context.Context, key string, content []byte) error {
 func (b *Bucket) put(ctx context.Context, key string, content []byte, options minio.PutObjectOptions) error {
 	digest := sha256.Sum256(content)
 	options.DisableContentSha256 = true
-	body := lend(content)
-	defer body.takeBack()
-	return b.request(ctx, "writing an object", func(ctx context.Context, client *minio.Core) error {
+	return b.send(ctx, "writing an object", content, func(ctx context.Context, client *minio.Core, body io.Reader) error {
 		_, err := client.PutObject(ctx, b.name, key, body, int64(len(content)), "", hex.EncodeToString(digest[:]), options)
 		return err
 	})

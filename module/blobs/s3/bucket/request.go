@@ -2,6 +2,7 @@ package bucket
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"github.com/minio/minio-go/v7"
@@ -12,6 +13,19 @@ import (
 // request makes a request that has an answer and no body, or a small one.
 func (b *Bucket) request(ctx context.Context, doing string, call func(ctx context.Context, client *minio.Core) error) error {
 	return b.requestFor(ctx, b.timeout(), doing, call)
+}
+
+// send makes a request that has bytes in memory as its body. They may take longer than the
+// timeout, as long as the server takes some.
+func (b *Bucket) send(ctx context.Context, doing string, content []byte, call func(ctx context.Context, client *minio.Core, body io.Reader) error) error {
+	if err := b.Usable(ctx); err != nil {
+		return err
+	}
+	dog := watch(ctx, b.timeout())
+	defer dog.End(errStopped)
+	body := lend(content)
+	defer body.takeBack()
+	return b.answered(dog, doing, call(dog.Ctx, b.client(), dog.Body(body)))
 }
 
 // longTimeouts is how much longer a server may work that moves the bytes of an object itself:

@@ -3,6 +3,7 @@ package bucket
 import (
 	"context"
 	"errors"
+	"io"
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
@@ -19,4 +20,16 @@ var (
 // for the server.
 func watch(parent context.Context, limit time.Duration) *waiting.Watchdog {
 	return waiting.Watch(parent, limit, errSilent)
+}
+
+// expected is the body of an answer. The server is waited for anew with each read.
+type expected struct {
+	body io.Reader
+	dog  *waiting.Watchdog
+}
+
+// Read implements io.Reader.
+func (e expected) Read(p []byte) (int, error) {
+	e.dog.Expect()
+	return e.body.Read(p)
 }
