@@ -27,16 +27,13 @@ type health struct {
 	marked time.Time // when it last had the mark
 }
 
-// note says how a request ended.
+// note says how a request ended, which whoever asked for it did not end.
 func (h *health) note(err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	switch {
-	case errors.Is(err, errStopped), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-	case errors.Is(err, store.ErrUnavailable) && !isDecision(err):
+	h.wrong = nil
+	if errors.Is(err, store.ErrUnavailable) && !isDecision(err) {
 		h.wrong = err
-	default:
-		h.wrong = nil
 	}
 }
 

@@ -2,6 +2,7 @@ package bucket
 
 import (
 	"context"
+	"errors"
 	"io"
 	"time"
 
@@ -49,6 +50,8 @@ func (b *Bucket) requestFor(ctx context.Context, timeout time.Duration, doing st
 // answered tells what the end of a request means, and what it says of the server.
 func (b *Bucket) answered(dog *waiting.Watchdog, doing string, err error) error {
 	err = translate(dog.Ctx, doing, err)
-	b.health.note(err)
+	if ended := context.Cause(dog.Ctx); err == nil || ended == nil || errors.Is(ended, errSilent) {
+		b.health.note(err)
+	}
 	return err
 }
