@@ -72,12 +72,13 @@ type Backend struct {
 
 	// How many bytes a part of an upload has whose length is not known, from 5 MiB on. Zero
 	// means the default, 16777216 (16 MiB). An upload has no more than 10,000 parts. It takes
-	// effect on a reload.
+	// effect on a reload, up to the upload_memory of the open store.
 	PartSize int64 `json:"part_size,omitempty"`
 
 	// How many bytes of memory the uploads have together whose length is not known, and
 	// those in several requests. Whoever gets none waits, for a minute at most. Zero means
-	// the default, 268435456 (256 MiB). It is no less than a part.
+	// the default, 268435456 (256 MiB). It is no less than a part. It takes effect when the store
+	// is opened.
 	UploadMemory int64 `json:"upload_memory,omitempty"`
 
 	// For how long bytes stay after their file was deleted: a download that was cut goes on,

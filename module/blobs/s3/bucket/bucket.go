@@ -87,6 +87,10 @@ func (b *Bucket) Adjust(settings Settings) (err error) {
 
 func (b *Bucket) client() *minio.Core { return b.connected.Load().client }
 
+// partSize is how many bytes a part has that is gathered now: the memory stays as large as it was
+// when the bucket was opened.
+func (b *Bucket) partSize() int64 { return min(b.connected.Load().PartSize, b.memory.size) }
+
 func (b *Bucket) timeout() time.Duration { return b.connected.Load().Timeout }
 
 // Usable is nil while the bucket is open and the context has not ended.

@@ -17,7 +17,7 @@ type Gathering struct {
 // Gather goes on with an object after the parts that the server has, of which there may be
 // none. It asks the server for nothing.
 func (b *Bucket) Gather(key string, sent Sent) *Gathering {
-	return &Gathering{multipart{b, key, sent}, buffer{bucket: b, size: b.connected.Load().PartSize}}
+	return &Gathering{multipart{b, key, sent}, buffer{bucket: b, size: b.partSize()}}
 }
 
 // IsThere tells whether the server still has the parts.

@@ -19,9 +19,12 @@ const smallObject = 256 << 10
 // memory bounds the buffers of uploads whose length is not known. Who gets none waits. The
 // garbage collector does not know of them, where the system allows it: it would let the
 // process have as much garbage as there are buffers.
-type memory struct{ bytes *semaphore.Weighted }
+type memory struct {
+	bytes *semaphore.Weighted
+	size  int64
+}
 
-func newMemory(size int64) *memory { return &memory{semaphore.NewWeighted(size)} }
+func newMemory(size int64) *memory { return &memory{semaphore.NewWeighted(size), size} }
 
 // take waits for a buffer. ErrUnavailable when there is none for long.
 func (m *memory) take(ctx context.Context, size int64) ([]byte, error) {

@@ -67,7 +67,7 @@ func least(sent, partSize int64) int64 {
 // MostGathered is how large an object can certainly become after what the server has of it,
 // however often it is flushed.
 func (b *Bucket) MostGathered(sent Sent) int64 {
-	size, partSize := sent.Size(), b.connected.Load().PartSize
+	size, partSize := sent.Size(), b.partSize()
 	for range mostParts - sent.Last {
 		size += least(size, partSize)
 	}
