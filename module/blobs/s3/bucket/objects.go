@@ -1,6 +1,7 @@
 package bucket
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -151,27 +152,34 @@ func (b *Bucket) Remove(ctx context.Context, key string) error {
 }
 
 // RemoveAll deletes objects, a thousand in a request, and returns the keys of those that are
-// gone, with an error too.
+// gone, with an error too. Without an error all are: where each is a request of its own, on
+// Google, the library says nothing of those that are absent.
 func (b *Bucket) RemoveAll(ctx context.Context, keys []string) (gone []string, err error) {
-	err = b.request(ctx, "deleting objects", func(ctx context.Context, client *minio.Core) error {
-		results, err := client.RemoveObjectsWithIter(ctx, b.name, func(yield func(minio.ObjectInfo) bool) {
-			for _, key := range keys {
-				if !yield(minio.ObjectInfo{Key: key}) {
-					return
-				}
+	if err := b.Usable(ctx); err != nil {
+		return nil, err
+	}
+	dog := watch(ctx, b.timeout())
+	defer dog.End(errStopped)
+	results, err := b.client().RemoveObjectsWithIter(dog.Ctx, b.name, func(yield func(minio.ObjectInfo) bool) {
+		for _, key := range keys {
+			dog.Expect() // the request comes after this key, or after one of the next
+			if !yield(minio.ObjectInfo{Key: key}) {
+				return
 			}
-		}, minio.RemoveObjectsOptions{})
-		if err != nil {
-			return err
 		}
-		for result := range results {
-			if result.Err != nil && minio.ToErrorResponse(result.Err).Code != minio.NoSuchKey {
-				err = result.Err
-				continue
-			}
-			gone = append(gone, result.ObjectName)
+	}, minio.RemoveObjectsOptions{})
+	if err != nil {
+		return nil, b.answered(dog, "deleting objects", err)
+	}
+	for result := range results {
+		if result.Err != nil && minio.ToErrorResponse(result.Err).Code != minio.NoSuchKey {
+			err = result.Err
+			continue
 		}
-		return err
-	})
+		gone = append(gone, result.ObjectName)
+	}
+	if err = b.answered(dog, "deleting objects", cmp.Or(err, context.Cause(dog.Ctx))); err == nil {
+		gone = keys
+	}
 	return gone, err
 }
