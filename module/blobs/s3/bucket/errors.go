@@ -27,6 +27,9 @@ var ErrOtherParts = errors.New("the multipart upload has other parts")
 // errOtherRange: the object ends before the range that was asked for.
 var errOtherRange = errors.New("the object does not have the range")
 
+// errArchived: the object must be restored before it can be read.
+var errArchived = errors.New("the object is archived: restore it from its storage class")
+
 // ErrTaken: an object is there that was to be made.
 var ErrTaken = errors.New("there is such an object already")
 
@@ -37,6 +40,7 @@ var decisions = map[string]error{
 	minio.NoSuchUpload:   errNoUpload,
 	"InvalidPart":        ErrOtherParts,
 	"InvalidRange":       errOtherRange,
+	"InvalidObjectState": errArchived,
 	"PreconditionFailed": ErrTaken,
 }
 
