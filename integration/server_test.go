@@ -158,18 +158,20 @@ func (s *server) start(text string) {
 	}
 }
 
-// starts is start for a server that may end instead.
+// starts is start for a server that may end instead. Caddy starts apps and opens ports in any
+// order, so that an answer at one port says nothing of the others.
 func (s *server) starts(text string) (ended error) {
 	s.Helper()
+	before := len(s.logText())
 	s.launch(text)
-	s.eventually("the server answers", func() bool {
+	s.eventually("the server serves its configuration", func() bool {
 		select {
 		case err := <-s.exited:
 			s.exited <- err
 			ended = fmt.Errorf("caddy ended: %w", err)
 			return true
 		default:
-			return s.answers()
+			return strings.Contains(s.logFrom(before), "serving initial configuration")
 		}
 	})
 	return ended
@@ -192,26 +194,16 @@ func (s *server) ends(text string) (ended error) {
 	return ended
 }
 
-// answers tells whether the server answers a request. That a connection can be
-// made is not enough: a process that another test is just starting has, until its
-// exec, a copy of the socket that found the free port.
-func (s *server) answers() bool {
-	s.Helper()
-	request, err := http.NewRequest(http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/", s.port), nil)
-	if err != nil {
-		s.Fatal(err)
-	}
-	request.Close = true
-	response, err := s.client.Do(request)
-	if err != nil {
-		return false
-	}
-	return response.Body.Close() == nil
-}
-
 // eventually polls until a state is reached.
 func (s *server) eventually(what string, reached func() bool) {
 	s.Helper()
+	if !eventuallyTrue(reached) {
+		s.Fatalf("never: %s\n%s", what, s.logTail())
+	}
+}
+
+// eventuallyTrue is eventually for what may never be.
+func eventuallyTrue(reached func() bool) bool {
 	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -220,9 +212,10 @@ func (s *server) eventually(what string, reached func() bool) {
 		select {
 		case <-tick.C:
 		case <-deadline.C:
-			s.Fatalf("never: %s\n%s", what, s.logTail())
+			return false
 		}
 	}
+	return true
 }
 
 func (s *server) signal(signal os.Signal) {
@@ -256,9 +249,20 @@ func (s *server) kill() {
 
 func (s *server) logName() string { return filepath.Join(s.dir, "caddy.log") }
 
-func (s *server) logText() string {
-	text, err := os.ReadFile(s.logName())
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
+func (s *server) logText() string { return s.logFrom(0) }
+
+// logFrom is the log from a byte on.
+func (s *server) logFrom(offset int) string {
+	file, err := os.Open(s.logName())
+	if errors.Is(err, os.ErrNotExist) {
+		return ""
+	}
+	var text []byte
+	if err == nil {
+		defer file.Close()
+		text, err = io.ReadAll(io.NewSectionReader(file, int64(offset), 1<<40))
+	}
+	if err != nil {
 		s.Error(err)
 	}
 	return string(text)
