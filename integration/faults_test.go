@@ -128,7 +128,7 @@ func TestAFaultAtStartSaysWhatToDo(t *testing.T) {
 // not served as if it were whole, and publishing them again brings it back.
 func TestLostBytesAreAnErrorAndHeal(t *testing.T) {
 	t.Parallel()
-	s := startServer(t)
+	s := startServer(t, "scrub off") // which may find the damage first
 	s.faults = []string{"request failed", "blob is damaged"}
 	content := pattern(1, 5000)
 	for i := range 2 {
