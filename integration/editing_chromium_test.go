@@ -267,7 +267,7 @@ func goesOnInAnotherTab(t testing.TB, open func(testing.TB, func(tab)), s *serve
 	open(t, func(t tab) {
 		t.signIn(s.port)
 		t.goTo(s.port, page)
-		t.slow(1 << 20)
+		t.slow(1 << 18)
 		act(t, chromedp.SetUploadFiles("input[multiple]", places))
 		t.tells("2 ready")
 		t.press("Upload 2 files")
@@ -283,7 +283,7 @@ func goesOnInAnotherTab(t testing.TB, open func(testing.TB, func(tab)), s *serve
 			t.Errorf("afterwards the page says %q", said)
 		}
 		came := eval[float64](t, kept("large.bin")+".offset")
-		t.slow(1 << 20)
+		t.slow(1 << 18)
 		act(t, chromedp.SetUploadFiles("input[multiple]", places))
 		t.press("Upload 2 files")
 		t.until(fmt.Sprintf(`document.querySelector("#interrupted").hidden && %s.offset > %f && %s.offset > 0`, kept("large.bin"), came, kept("other.bin")))
@@ -324,7 +324,7 @@ func pausesAndCancels(t tab, s *server) {
 	contents := map[string][]byte{"kept.bin": pattern(1, 1<<20), "dropped.bin": pattern(2, 1<<20)}
 	t.goTo(s.port, api+"alice/generic/paused/?edit")
 	act(t, chromedp.SendKeys("[name=version]", "1"))
-	t.slow(1 << 20)
+	t.slow(1 << 18)
 	t.drop(folderWith(t, contents))
 	t.tells("2 ready")
 	eval[bool](t, watched)
@@ -550,7 +550,7 @@ func TestAxeOfWriters(t *testing.T) {
 		t.tells("3 cannot be published, and nothing is sent until you leave them out")
 		t.passesAxe("names that cannot be published")
 		t.press("Leave them out")
-		t.slow(1 << 20)
+		t.slow(1 << 16)
 		t.drop(good)
 		t.tells("2 ready")
 		t.press("Upload 2 files")
