@@ -187,7 +187,7 @@ func TestAChangeThatNobodyWaitsFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	blob := store.Blob{Digest: draft.Digest, Locator: draft.Locator}
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second) // in which all are queued
 	defer cancel()
 	var all sync.WaitGroup
 	s.committer.Lock()

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/journal"
@@ -28,7 +29,10 @@ func withDescriptors(free *atomic.Int64) func(*home) {
 func TestDescriptorsAreRoom(t *testing.T) {
 	var free atomic.Int64
 	free.Store(1000)
-	s, err := openTuned(filepath.Join(t.TempDir(), "metadata"), discard, disk.OS{}, withDescriptors(&free))
+	s, err := openTuned(filepath.Join(t.TempDir(), "metadata"), discard, disk.OS{}, func(p *home) {
+		withDescriptors(&free)(p)
+		p.idle = time.Hour // the test holds
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -466,8 +466,8 @@ func BenchmarkLookup(b *testing.B) {
 func TestAChangeThatTakesTooLong(t *testing.T) {
 	s := publishedStore(t, t.TempDir(), 1)
 	defer mustClose(t, s)
-	s.committer.Lock() // as a disk that does not answer keeps it
-	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	s.committer.Lock()                                           // as a disk that does not answer keeps it
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second) // in which it is queued
 	defer cancel()
 	err := s.DeleteFile(ctx, numberedRef("o", 0), testAct)
 	s.committer.Unlock()
