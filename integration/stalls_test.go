@@ -75,8 +75,13 @@ func TestAStalledUploadIsEnded(t *testing.T) {
 	for name, idle := range map[string]string{"Caddy's own timeout is later": "1m", "Caddy has no timeout of its own": "-1s"} {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t)
-			s.start(inServers(s.site("upload_stall_timeout 200ms"), "\t\ttimeouts {\n\t\t\tread_body_idle "+idle+"\n\t\t}\n"))
+			site := func(settings ...string) string {
+				return inServers(s.site(settings...), "\t\ttimeouts {\n\t\t\tread_body_idle "+idle+"\n\t\t}\n")
+			}
+			s.start(site("upload_stall_timeout 200ms"))
 			wantStallEnded(s)
+			s.mustReload(site()) // with time enough
+			s.put(filePath("alice", "p", "1", "f"), pattern(1, 100_000))
 		})
 	}
 }
@@ -102,5 +107,4 @@ func wantStallEnded(s *server) {
 		committed, uploads := s.blobs()
 		return len(committed)+len(uploads) == 0
 	})
-	s.put(filePath("alice", "p", "1", "f"), pattern(1, 100_000))
 }
