@@ -345,7 +345,7 @@ func (s *server) bytesOfUploads() (bytes int64) {
 // TestAnUploadExpires and leaves nothing, also when the server was down then.
 func TestAnUploadExpires(t *testing.T) {
 	t.Parallel()
-	settings := "resumable {\n\t\t\tttl 1s\n\t\t\tmax 1\n\t\t}"
+	settings := "resumable {\n\t\t\tttl 5s\n\t\t\tmax 1\n\t\t}"
 	s := startServer(t, settings)
 	upload := s.beginUpload(filePath("alice", "app", "1.0", "f"))
 	s.want(http.StatusServiceUnavailable, http.MethodPut, filePath("alice", "app", "1.0", "g"), "alice", nil, interop, incomplete)
