@@ -157,7 +157,7 @@ func TestAServerWithoutATimeoutIsLeftAlone(t *testing.T) {
 //
 // Seen to fail with a deadline that is left between two reads.
 func TestASlowRegistryIsNoStall(t *testing.T) {
-	const timeout = 100 * time.Millisecond
+	const timeout = time.Second
 	sent, send := io.Pipe()
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, done := Limits{StallTimeout: timeout, LeastRate: RateOff}.Paced(w, r)
