@@ -19,6 +19,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // benchmarkLine is what benchstat takes: a name, a count, values with their units.
@@ -67,11 +68,11 @@ func bench(t *testing.T, arguments ...string) (stdout, stderr string, err error)
 			t.Fatal(err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*patience) // it is compiled first
 	defer cancel()
 	command := exec.CommandContext(ctx, "go", append([]string{"run", "./bench", "-quick", "-dir", t.TempDir(), "-caddy", caddyBinary}, arguments...)...)
 	var out, complaint strings.Builder
-	command.Stdout, command.Stderr = &out, &complaint
+	command.Stdout, command.Stderr, command.WaitDelay = &out, &complaint, time.Second // for what go run has started
 	err = command.Run()
 	return out.String(), complaint.String(), err
 }

@@ -84,7 +84,7 @@ func startFronted(t *testing.T, directives ...string) frontedServer {
 // what that upload wants.
 func sees(t *testing.T, uploads []upload, input []byte, name string, arguments ...string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*patience)
 	defer cancel()
 	command := exec.CommandContext(ctx, name, arguments...)
 	var problems bytes.Buffer
