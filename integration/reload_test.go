@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"math"
 	"net/http"
+	"net/http/httptrace"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,9 +17,9 @@ import (
 
 // TestReloadsUnderLoad: 32 clients go on while rules, limits and roots change. Every reload
 // is accepted, no request gets a 5xx, no acknowledged publish is lost, and what the process
-// holds is as much as before. Each client publishes and asks a stock respond route in turn,
-// so that both have as many requests at the same moments: of the publishes no larger share
-// is reset.
+// holds is as much as before. Caddy swaps sockets, which resets some connections with any
+// handler; but no publish is reset once the registry reads its body.
+// Seen to fail with a handler that ends the connection of one publish in a hundred.
 func TestReloadsUnderLoad(t *testing.T) {
 	t.Parallel()
 	const clients = 32
@@ -30,11 +30,10 @@ func TestReloadsUnderLoad(t *testing.T) {
 	s := newServer(t)
 	roots := []string{s.root, s.root + "-second"}
 	site := func(i int) string {
-		text := s.global() + s.siteAt(s.port, roots[i/3%2],
+		return s.global() + s.siteAt(s.port, roots[i/3%2],
 			fmt.Sprintf("max_file_size %dMiB", i+1), fmt.Sprintf("max_uploads %d", 100+i), fmt.Sprintf("max_user_uploads %d", 100+i),
 			"owner alice {", fmt.Sprintf("\twrite alice user%d", i), "}",
 			"blobs filesystem {", fmt.Sprintf("\treserve %dMiB", 100+i), "}")
-		return strings.Replace(text, "\tgeneric_registry {", "\t@stock path /stock/*\n\trespond @stock 201\n\tgeneric_registry {", 1)
 	}
 	s.start(site(3)) // so that the second root is made before anything is counted
 	s.put(filePath("alice", "warm", "1", "up"), []byte("x"))
@@ -45,39 +44,28 @@ func TestReloadsUnderLoad(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
-	ours, stock := new(loaded), new(loaded)
+	load := new(loaded)
 	for i := range clients {
 		running.Go(func() {
 			for n := 0; ctx.Err() == nil; n++ {
-				ours.publish(s, api+"alice/generic/load%d/%d/f", i, n)
-				stock.publish(s, "/stock/load%d/%d/f", i, n)
+				load.publish(s, i, n)
 			}
 		})
 	}
 	for i := range reloads {
-		had := ours.count()
-		s.eventually("the clients go on", func() bool { return ours.count() >= had+20 })
+		had := load.count()
+		s.eventually("the clients go on", func() bool { return load.count() >= had+20 })
 		if err := s.reload(site(i)); err != nil {
 			t.Errorf("reload %d: %v", i, err)
 		}
 	}
 	cancel()
 	running.Wait()
-	t.Logf("%d reloads: %d publishes, of which %.2f %% were reset, and %d requests of respond, of which %.2f %% were",
-		reloads, ours.requests.Load(), 100*ours.rate(), stock.requests.Load(), 100*stock.rate())
-	for _, load := range []*loaded{ours, stock} {
-		for _, bad := range load.bad {
-			t.Error(bad)
-		}
+	t.Logf("%d reloads: %d publishes were answered, %d were reset before the registry read them", reloads, load.count(), load.resets)
+	for _, bad := range load.bad {
+		t.Error(bad)
 	}
-	// What is reset depends on the moment: four standard deviations of two shares of as many
-	// requests are chance.
-	n := float64(ours.requests.Load())
-	all := (ours.rate() + stock.rate()) / 2
-	if got, most := ours.rate(), stock.rate()+4*math.Sqrt(2*all*(1-all)/n); got > most {
-		t.Errorf("%.3f %% of the publishes were reset, want at most %.3f %%: of respond %.3f %% were", 100*got, 100*most, 100*stock.rate())
-	}
-	s.wantAcknowledged(ours.acknowledged, func() { s.mustReload(site(0)) }, func() { s.mustReload(site(3)) })
+	s.wantAcknowledged(load.acknowledged, func() { s.mustReload(site(0)) }, func() { s.mustReload(site(3)) })
 	s.mustReload(site(0))
 	s.wantHolds(before)
 }
@@ -87,12 +75,8 @@ type loaded struct {
 	mu           sync.Mutex
 	acknowledged map[string][]byte // by path
 	bad          []string
-	requests     atomic.Int64
-	resets       atomic.Int64 // Caddy swaps sockets: some connections are reset
+	resets       int // before a body was read
 }
-
-// rate is the share of the requests that were reset.
-func (l *loaded) rate() float64 { return float64(l.resets.Load()) / float64(max(1, l.requests.Load())) }
 
 func (l *loaded) count() int {
 	l.mu.Lock()
@@ -100,24 +84,27 @@ func (l *loaded) count() int {
 	return len(l.acknowledged)
 }
 
-func (l *loaded) publish(s *server, path string, client, n int) {
-	path = fmt.Sprintf(path, client, n)
+func (l *loaded) publish(s *server, client, n int) {
+	path := filePath("alice", fmt.Sprint("load", client), fmt.Sprint(n), "f")
 	content := pattern(client*100_000+n, 3000)
-	got, err := s.try(http.MethodPut, path, "alice", bytes.NewReader(content))
-	l.requests.Add(1)
-	if err != nil {
-		l.resets.Add(1)
-		return
-	}
+	var read, again atomic.Bool // the registry reads the body; net/http tries again after that
+	ctx := httptrace.WithClientTrace(context.Background(), &httptrace.ClientTrace{
+		GetConn:        func(string) { again.Store(read.Load()) },
+		Got100Continue: func() { read.Store(true) },
+	})
+	got, err := s.tryAt(ctx, s.port, http.MethodPut, path, "alice", bytes.NewReader(content), header{"Expect", "100-continue"})
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if got.status == http.StatusCreated {
+	switch {
+	case err != nil && !read.Load():
+		l.resets++
+	case err != nil || again.Load() || got.status != http.StatusCreated:
+		l.bad = append(l.bad, fmt.Sprintf("%s: %d %q, %v, tried again: %t; want 201 at the first try", path, got.status, got.text(), err, again.Load()))
+	default:
 		if l.acknowledged == nil {
 			l.acknowledged = make(map[string][]byte)
 		}
 		l.acknowledged[path] = content
-	} else if got.status != http.StatusConflict { // tried again by net/http after a reset
-		l.bad = append(l.bad, fmt.Sprintf("%s: %d %s", path, got.status, got.text()))
 	}
 }
 
