@@ -4,9 +4,7 @@ package integration
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
-	"strings"
 	"sync/atomic"
 	"testing"
 )
@@ -110,20 +108,6 @@ func (r *rig) cutStart() error {
 	})
 	r.fall()
 	return r.rise()
-}
-
-// hasOpen tells whether a process has a file below a directory open.
-func hasOpen(process int, directory string) bool {
-	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", process))
-	if err != nil {
-		return false
-	}
-	for _, file := range files {
-		if target, err := os.Readlink(file); err == nil && strings.HasPrefix(target, directory+"/") {
-			return true
-		}
-	}
-	return false
 }
 
 // TestPowerCutLosesNothing cuts the power of the disks under 8 clients that publish
