@@ -220,7 +220,7 @@ func newTarget(t *testing.T, pair string) (s *server, site string, s3 *servers.S
 	}
 	if strings.HasSuffix(pair, "S3") {
 		s3 = servers.StartS3(t)
-		stores = append(stores, strings.Replace(onS3(s3), "timeout 2s", "timeout 1m", 1))
+		stores = append(stores, onS3(s3, "timeout 1m"))
 	}
 	site = s.movedSite(stores)
 	s.writeConfig(site)

@@ -48,6 +48,7 @@ func TestSeveralNodes(t *testing.T) {
 	t.Run("with other rules", func(t *testing.T) { newCluster(t, binary, 2, everything...).notAlike() })
 	t.Run("under faults", func(t *testing.T) {
 		c := newServers(t)
+		c.impatient = true
 		c.follow(0)
 		c.startNodes(binary, 3, everything...)
 		c.underFaults()
@@ -63,6 +64,7 @@ type cluster struct {
 	s3       *servers.S3
 	nodes    []*node
 
+	impatient bool  // with an S3 server that is silent for two seconds
 	following *wire // of the standby to the server that it follows
 }
 
@@ -92,6 +94,9 @@ func (c *cluster) startNodes(binary string, size int, settings ...string) {
 		n.binary = binary
 		n.config = n.onBoth(&postgrestest.Server{Port: n.names[0].port()}, &servers.S3{Address: n.bytes.address()}, settings...)
 		n.config = strings.Replace(n.config, n.names[0].address(), n.names.hosts(), 1)
+		if c.impatient {
+			n.config = strings.Replace(n.config, "insecure\n", "insecure\n\t\t\ttimeout 2s\n", 1)
+		}
 		c.nodes = append(c.nodes, n)
 		n.start(n.config)
 	}

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -28,7 +27,7 @@ func BenchmarkS3(b *testing.B) {
 	s3 := servers.StartS3(b)
 	s := newS3Server(b)
 	proxy := freePort(b)
-	s.start(s.site(strings.Replace(onS3(s3), "timeout 2s", "timeout 1m", 1)) +
+	s.start(s.site(onS3(s3, "timeout 1m")) +
 		fmt.Sprintf("http://127.0.0.1:%d {\n\treverse_proxy %s {\n\t\theader_up Host %[2]s\n\t}\n}\n", proxy, s3.Address))
 	client, err := minio.New(s3.Address, &minio.Options{Creds: credentials.NewStaticV4(servers.Key, servers.Secret, ""), Region: "us-east-1", MaxRetries: 1})
 	if err != nil {

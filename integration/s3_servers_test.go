@@ -20,8 +20,7 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/storetest/servers"
 )
 
-// onS3 has the bytes on a server that may be silent for two seconds. The secret is in the
-// environment.
+// onS3 has the bytes on a server. The secret is in the environment.
 func onS3(s3 *servers.S3, more ...string) string {
 	return fmt.Sprintf(`blobs s3 {
 			endpoint %s
@@ -29,7 +28,6 @@ func onS3(s3 *servers.S3, more ...string) string {
 			bucket %s
 			key %s
 			secret {env.TEST_S3_SECRET}
-			timeout 2s
 			%s
 		}`, s3.Endpoint(), servers.Bucket, servers.Key, strings.Join(more, "\n\t\t\t"))
 }
@@ -197,7 +195,7 @@ func TestS3ThatDoesNotAnswer(t *testing.T) {
 			s3 := servers.StartS3(t)
 			s := newS3Server(t)
 			other := freePort(t)
-			config := s.site(onS3(s3), "health /health") + fmt.Sprintf("http://127.0.0.1:%d {\n\trespond other\n}\n", other)
+			config := s.site(onS3(s3, "timeout 2s"), "health /health") + fmt.Sprintf("http://127.0.0.1:%d {\n\trespond other\n}\n", other)
 			s.start(config)
 			there := filePath("alice", "app", "1", "there")
 			s.put(there, pattern(1, 900_000))
@@ -405,7 +403,7 @@ func TestMemoryOfUploadsToS3(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			s3 := servers.StartS3(t)
 			s := newS3Server(t)
-			s.start(s.site(strings.Replace(onS3(s3, "upload_memory 64MiB"), "timeout 2s", "timeout 1m", 1)))
+			s.start(s.site(onS3(s3, "upload_memory 64MiB", "timeout 1m")))
 			s.put(filePath("alice", "warm", "1", "up"), []byte("x"))
 			idle := s.resident("VmRSS")
 			content := pattern(1, size)
