@@ -41,8 +41,8 @@ func storeError(err error) error {
 		{store.ErrNoJournal, http.StatusNotImplemented, "no_journal"},
 		{store.ErrNotContinued, http.StatusConflict, CodeNotContinued},
 		{store.ErrBlobNotFound, http.StatusNotFound, CodeNoBlob},
+		{store.ErrUnavailable, http.StatusServiceUnavailable, CodeUnavailable}, // damage may be the cause
 		{store.ErrDamaged, http.StatusInternalServerError, CodeDamaged},
-		{store.ErrUnavailable, http.StatusServiceUnavailable, CodeUnavailable},
 	} {
 		if errors.Is(err, known.err) {
 			return &refusal{known.status, Refused{Text: err.Error(), Code: known.code}}
