@@ -73,11 +73,6 @@ func (s *sender) ask(ctx context.Context, place *url.URL) (*http.Response, error
 	return response, nil
 }
 
-// compare is same, until the server answers.
-func (p *plain) compare(ctx context.Context, existing *http.Response) error {
-	return p.Patiently(ctx, "comparing "+p.file.name, func() (bool, error) { return false, p.same(ctx, existing) })
-}
-
 // same holds that a file of which a HEAD tells has the bytes that are to be published:
 // errDiffers, errUntold. Gitea's HEAD tells no digest, and its listing does. A file of which
 // nothing tells the digest is read.

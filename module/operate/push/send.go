@@ -63,7 +63,7 @@ func (s *sender) send(ctx context.Context, file local) (sent outcome, err error)
 	}
 	way := plain{s, opened, file, place, sent.digest, exists}
 	if exists {
-		err := way.compare(ctx, existing)
+		err := s.Patiently(ctx, "comparing "+file.name, func() (bool, error) { return false, way.same(ctx, existing) })
 		if errors.Is(err, errDiffers) || errors.Is(err, errUntold) {
 			return sent, way.send(ctx)
 		}

@@ -127,19 +127,20 @@ func readHead(path string) (head folderHead, whole bool, err error) {
 // Unpack writes a backup into the directory: a full one beside what is there, an
 // increment into it. Nothing counts before its head is there.
 func (d *Folder) Unpack(ctx context.Context, reader *backup.Reader, count func(size int64)) error {
-	head, into := reader.Head(), d.path
+	head := reader.Head()
+	u := &unpacking{fsys: d.fsys, into: d.path, made: make(map[string]bool), lacking: make(map[store.Digest]backup.DamagedBlob)}
+	var before backup.Totals // there already
 	switch {
 	case head.Since == (store.Position{}):
-		into = filepath.Join(d.path, unfinished)
-		if err := os.RemoveAll(into); err != nil {
+		u.into = filepath.Join(d.path, unfinished)
+		if err := os.RemoveAll(u.into); err != nil {
 			return fmt.Errorf("removing an unfinished backup: %w", err)
 		}
 	case !d.whole || head.Store != d.head.Store || head.Since != d.head.Position:
 		return fmt.Errorf("%w: the server sent changes since %d", store.ErrNotContinued, head.Since.Sequence)
-	}
-	u := &unpacking{fsys: d.fsys, into: into, made: make(map[string]bool), lacking: make(map[store.Digest]backup.DamagedBlob)}
-	if head.Since != (store.Position{}) {
+	default:
 		u.lack(d.head.Damaged)
+		before = d.head.Expected
 	}
 	lines, err := u.writeLines(reader)
 	if err != nil {
@@ -155,18 +156,14 @@ func (d *Folder) Unpack(ctx context.Context, reader *backup.Reader, count func(s
 	if err := u.sync(); err != nil {
 		return err
 	}
-	expected := reader.Head().Expected
-	if head.Since != (store.Position{}) {
-		expected = expected.Plus(d.head.Expected)
-	}
 	u.lack(reader.Damaged())
 	d.head = folderHead{Head: head, Whole: true, Damaged: slices.SortedFunc(maps.Values(u.lacking), func(a, b backup.DamagedBlob) int {
 		return bytes.Compare(a.Digest[:], b.Digest[:])
 	})}
 	d.head.Since, d.head.Incomplete = store.Position{}, len(d.head.Damaged) > 0
-	d.head.Expected = expected
+	d.head.Expected = head.Expected.Plus(before)
 	d.head.Head = d.head.Seal()
-	if err := d.writeHead(into); err != nil {
+	if err := d.writeHead(u.into); err != nil {
 		return err
 	}
 	d.whole = true
