@@ -51,9 +51,10 @@ type MetadataStore interface {
 	// ErrDraft or ErrNotDraft when p.Draft says other than the version; ErrQuotaBytes,
 	// ErrQuotaVersions, ErrQuotaFiles or ErrQuotaDrafts when the owner would have more than
 	// p.Quota with it. p.Locator is then condemned. A publication that was made already is
-	// made once: what it returned is returned again. One of which the bytes are a blob's
-	// already, or condemned, never condemns them: of condemned ones it is refused with
-	// ErrUnavailable. After ErrNoSpace and ErrUnavailable nothing
+	// made once: what it returned is returned again. Bytes that are condemned already, or that
+	// the blob of p.Digest or the file there has, are never condemned by it. Of condemned ones it
+	// is refused with ErrUnavailable. It is refused too when the file there has them under another
+	// digest. After ErrNoSpace and ErrUnavailable nothing
 	// refers to p.Locator, and the caller deletes its bytes. ErrUnavailable too when
 	// the bytes were stored more than PublishWithin ago: a sweep may take them
 	// soon. After any other error the outcome is unknown and the caller must leave

@@ -31,6 +31,7 @@ func Metadata(t *testing.T, place MetadataPlace) {
 		"content published again has its new bytes, under every name":     replaced,
 		"a publish long after its bytes were stored is refused":           tooLate,
 		"a publish that is tried again is made once":                      publishedAgain,
+		"bytes that a file has are not condemned under another digest":    otherBytesAgain,
 		"bytes that are condemned are not published":                      condemnedAgain,
 		"bytes are condemned with their last file":                        lastReference,
 		"a version goes with its last file and can be published again":    lastFile,

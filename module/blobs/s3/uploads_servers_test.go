@@ -231,6 +231,42 @@ func finish(t *testing.T, s *Store, session store.Session) {
 	}
 }
 
+// TestABlobIsWrittenOnce: who is overtaken makes a blob of an upload, and the other one goes on.
+// What that one has is no blob, however many bytes it is, and the first one's bytes stay.
+// Seen to fail with a PUT, and with a multipart upload, that take the place of an object.
+func TestABlobIsWrittenOnce(t *testing.T) {
+	s := openAt(t, backendAt(t, servers.StartS3(t).Endpoint(), smallParts))
+	ctx := t.Context()
+	for what, more := range map[string][]byte{"a PUT": []byte(" and more"), "a multipart upload": sent} {
+		former := proceed(t, s, begin(t, s), []byte("first"))
+		latter, err := s.TakeSession(ctx, former.ID, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := s.ContinueSession(ctx, latter)
+		if err != nil {
+			t.Fatal(err)
+		}
+		finish(t, s, former)
+		if _, err := w.Write(more); err != nil {
+			t.Fatal(err)
+		}
+		latter.Offset += int64(len(more))
+		if err := w.Save(ctx, latter); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Commit(ctx); !errors.Is(err, store.ErrDamaged) {
+			t.Errorf("%s: error is %v, want %v", what, err, store.ErrDamaged)
+		}
+		if err := w.Close(); err != nil {
+			t.Error(err)
+		}
+		if size, err := s.Stat(ctx, former.Locator); err != nil || size != former.Offset {
+			t.Errorf("%s: the blob has %d bytes, %v; want %d", what, size, err, former.Offset)
+		}
+	}
+}
+
 // TestPartsOfWhoWasOvertaken: what another writer still sends takes no part's place. Seen to
 // fail with numbers that follow each other.
 func TestPartsOfWhoWasOvertaken(t *testing.T) {

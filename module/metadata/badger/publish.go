@@ -65,41 +65,42 @@ func (b *batch) publishFile(p store.Publication, versionID, fileID uint64) (made
 		return made, err
 	}
 	var old fileRecord
+	var oldBlob blobRecord
 	var taken bool
 	if k.exists {
 		if taken, err = b.get(fileKey(k.version.id, p.Ref.File), &old); err != nil {
 			return made, err
 		}
 	}
+	if taken {
+		if oldBlob, err = b.referredBlob(old); err != nil {
+			return made, err
+		}
+	}
 	if p.Current != nil && *p.Current != int64(old.id) {
-		return b.refuse(p.Blob, store.ErrChanged)
+		return b.refuse(p.Blob, oldBlob, store.ErrChanged)
 	}
 	if k.exists {
 		if err := p.CheckState(k.version.draft); err != nil {
-			return b.refuse(p.Blob, err)
+			return b.refuse(p.Blob, oldBlob, err)
 		}
 		if taken && p.OnDuplicate != store.Reject && old.digest == p.Digest {
-			return b.renew(k, old, p)
+			return b.renew(k, old, oldBlob, p)
 		}
-		if taken && p.OnDuplicate != store.Replace {
-			return b.refuse(p.Blob, store.ErrExists)
+		if taken && (p.OnDuplicate != store.Replace || oldBlob.locator == p.Locator) {
+			return b.refuse(p.Blob, oldBlob, store.ErrExists)
 		}
 		if versionID != 0 && versionID != k.version.id {
 			return made, fmt.Errorf("%w: the journal says version %d of %q, the database %d", errDatabase, versionID, p.Ref.VersionRef, k.version.id)
 		}
 	}
 	bKey := blobKey(p.Digest)
-	var blob, oldBlob blobRecord
+	var blob blobRecord
 	if _, err := b.get(bKey, &blob); err != nil {
 		return made, err
 	}
-	if taken {
-		if oldBlob, err = b.referredBlob(old); err != nil {
-			return made, err
-		}
-	}
 	if err := k.checkQuota(p, old); err != nil {
-		return b.refuse(p.Blob, err)
+		return b.refuse(p.Blob, oldBlob, err)
 	}
 
 	made.condemned = b.refer(bKey, &blob, p)
@@ -150,11 +151,7 @@ func (k *known) checkQuota(p store.Publication, replaced fileRecord) error {
 }
 
 // renew has a file of the same digest rest on the bytes of a publication.
-func (b *batch) renew(k known, file fileRecord, p store.Publication) (made publishedFile, err error) {
-	blob, err := b.referredBlob(file)
-	if err != nil {
-		return made, err
-	}
+func (b *batch) renew(k known, file fileRecord, blob blobRecord, p store.Publication) (made publishedFile, err error) {
 	blob.references--
 	made.condemned = b.refer(blobKey(p.Digest), &blob, p)
 	made.file = published(k.version, file, blob)
@@ -164,10 +161,10 @@ func (b *batch) renew(k known, file fileRecord, p store.Publication) (made publi
 }
 
 // refuse condemns the bytes of a publish that is decided against, unless they are those of
-// the blob.
-func (b *batch) refuse(own store.Blob, why error) (publishedFile, error) {
+// the blob, or of the file that is there.
+func (b *batch) refuse(own store.Blob, there blobRecord, why error) (publishedFile, error) {
 	var blob blobRecord
-	if known, err := b.get(blobKey(own.Digest), &blob); err != nil || known && blob.locator == own.Locator {
+	if _, err := b.get(blobKey(own.Digest), &blob); err != nil || blob.locator == own.Locator || there.locator == own.Locator {
 		return publishedFile{}, cmp.Or(err, why)
 	}
 	b.condemn(own.Locator)

@@ -184,7 +184,10 @@ func (b *batch) reapplyRenewal(ref store.Ref, change store.Change) error {
 	if file.digest != blob.Digest {
 		return fmt.Errorf("%w: a renewal of other bytes", errLine)
 	}
-	_, err = b.renew(k, file, store.Publication{Ref: ref, Blob: blob})
+	rests, err := b.referredBlob(file)
+	if err == nil {
+		_, err = b.renew(k, file, rests, store.Publication{Ref: ref, Blob: blob})
+	}
 	return err
 }
 

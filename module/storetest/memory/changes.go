@@ -25,26 +25,25 @@ func (s *metadataStore) Publish(ctx context.Context, p store.Publication) (store
 	if m.condemned[p.Locator] {
 		return store.File{}, false, fmt.Errorf("%w: the bytes are condemned", store.ErrUnavailable)
 	}
-	b := m.blobs[p.Digest]
-	isBlob := b != nil && b.locator == p.Locator
-	if v := m.versions[p.Ref.VersionRef.Key()]; v != nil && isBlob {
+	v := m.versions[p.Ref.VersionRef.Key()]
+	of, isNamed := m.digestAt(p.Locator)
+	if v != nil && isNamed && of == p.Digest {
 		if made, found := v.files[store.Fold(p.Ref.File)]; found && made.Digest == p.Digest {
 			return m.shown(v, made), false, nil
 		}
 	}
-	if err := m.refusal(m.versions[p.Ref.VersionRef.Key()], p); err != nil {
-		if !isBlob {
+	if err := m.refusal(v, p); err != nil {
+		if !isNamed {
 			m.condemned[p.Locator] = true
 		}
-		return store.File{}, !isBlob, err
+		return store.File{}, !isNamed, err
 	}
 	_, replaces := m.blobs[p.Digest]
-	if v := m.versions[p.Ref.VersionRef.Key()]; v != nil {
+	if v != nil {
 		if old, exists := v.files[store.Fold(p.Ref.File)]; exists {
 			return m.republish(p, v, old)
 		}
 	}
-	v := m.versions[p.Ref.VersionRef.Key()]
 	file := store.File{Blob: p.Blob, Creator: p.Creator, Created: p.Created}
 	change := store.PublishChange(p.Ref, file)
 	if v == nil {
@@ -60,6 +59,16 @@ func (s *metadataStore) Publish(ctx context.Context, p store.Publication) (store
 	}
 	v = m.versions[p.Ref.VersionRef.Key()]
 	return m.shown(v, v.files[store.Fold(p.Ref.File)]), replaces, nil
+}
+
+// digestAt finds the digest of the blob that has the bytes at a locator.
+func (m *Metadata) digestAt(locator store.Locator) (of store.Digest, found bool) {
+	for of, b := range m.blobs {
+		if b.locator == locator {
+			return of, true
+		}
+	}
+	return of, false
 }
 
 // republish has new bytes take the place of a file's.

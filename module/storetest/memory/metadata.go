@@ -137,7 +137,7 @@ func (m *Metadata) refusal(v *version, p store.Publication) error {
 	switch {
 	case exists && p.OnDuplicate != store.Reject && old.Digest == p.Digest:
 		return nil
-	case exists && p.OnDuplicate != store.Replace:
+	case exists && (p.OnDuplicate != store.Replace || m.blobs[old.Digest].locator == p.Locator):
 		return store.ErrExists
 	case exists:
 		usage.Bytes -= old.Size

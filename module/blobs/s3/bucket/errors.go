@@ -21,7 +21,7 @@ var errAbsent = errors.New("the server says that there is no such object")
 // errNoUpload: there is no such multipart upload, or not any more.
 var errNoUpload = errors.New("there is no such multipart upload")
 
-// ErrOtherParts: the server has other parts than were sent.
+// ErrOtherParts: the server has other parts than were sent, or an object of other ones.
 var ErrOtherParts = errors.New("the multipart upload has other parts")
 
 // errOtherRange: the object ends before the range that was asked for.

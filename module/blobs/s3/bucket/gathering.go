@@ -76,7 +76,7 @@ func (g *Gathering) Commit(ctx context.Context) error {
 
 func (g *Gathering) finish(ctx context.Context) error {
 	if len(g.sent.Parts) == 0 {
-		return g.bucket.Put(ctx, g.key, g.buffer.bytes)
+		return g.made(ctx, int64(len(g.buffer.bytes)), g.bucket.PutNew(ctx, g.key, g.buffer.bytes))
 	}
 	if len(g.buffer.bytes) > 0 {
 		if err := g.put(ctx, g.buffer.bytes); err != nil {

@@ -2,6 +2,7 @@ package bucket
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -114,22 +115,32 @@ func (m *multipart) send(ctx context.Context, client *minio.Core, body io.Reader
 	return err
 }
 
-// complete makes the object of the parts. When nobody knows whether that happened, the object
-// tells.
+// complete makes the object of the parts.
 func (m *multipart) complete(ctx context.Context) error {
 	parts := make([]minio.CompletePart, len(m.sent.Parts))
 	for i, p := range m.sent.Parts {
 		parts[i] = minio.CompletePart{PartNumber: p.Number, ETag: p.ETag}
 	}
 	err := m.bucket.longRequest(ctx, "completing a multipart upload", func(ctx context.Context, client *minio.Core) error {
-		_, err := client.CompleteMultipartUpload(ctx, m.bucket.name, m.key, m.sent.Upload, parts, minio.PutObjectOptions{})
+		_, err := client.CompleteMultipartUpload(ctx, m.bucket.name, m.key, m.sent.Upload, parts, onlyNew())
 		return err
 	})
+	return m.made(ctx, m.sent.Size(), err)
+}
+
+// made tells whether a request made the object, of a size. After an error the object tells: the
+// request may have been made twice, or the answer was lost. An object of another size is
+// that of somebody else, who went on with the upload too (ErrOtherParts).
+func (m *multipart) made(ctx context.Context, size int64, err error) error {
 	if err == nil {
 		return nil
 	}
-	if size, sizeErr := m.bucket.Size(ctx, m.key); sizeErr == nil && size == m.sent.Size() {
+	there, sizeErr := m.bucket.Size(ctx, m.key)
+	switch {
+	case sizeErr == nil && there == size:
 		return nil
+	case sizeErr == nil && errors.Is(err, ErrTaken):
+		return fmt.Errorf("%w: the object has %d bytes, not %d", ErrOtherParts, there, size)
 	}
 	return err
 }

@@ -123,9 +123,13 @@ func (b *Bucket) Put(ctx context.Context, key string, content []byte) error {
 
 // PutNew is Put of an object that is not there yet, or else ErrTaken.
 func (b *Bucket) PutNew(ctx context.Context, key string, content []byte) error {
-	var options minio.PutObjectOptions
+	return b.put(ctx, key, content, onlyNew())
+}
+
+// onlyNew has the server make no object in the place of one that is there: ErrTaken.
+func onlyNew() (options minio.PutObjectOptions) {
 	options.SetMatchETagExcept("*")
-	return b.put(ctx, key, content, options)
+	return options
 }
 
 // put signs the bytes as a whole. Signed in pieces, as the library does when it is not told

@@ -239,7 +239,8 @@ BEGIN
 END $$;
 
 -- publish decides about a file, as store.MetadataStore says. The outcome is done, late,
--- condemned, or why it is refused; then the bytes are condemned, unless they are a blob's.
+-- condemned, or why it is refused; then the bytes are condemned, unless they are a blob's, of
+-- this digest or of another one.
 CREATE FUNCTION {s}.publish_1(
 	p_owner text, p_package text, p_version text, p_file text,
 	p_owner_name text, p_package_name text, p_version_name text, p_file_name text,
@@ -256,7 +257,8 @@ DECLARE
 	v {s}.version;
 	f {s}.file;
 	v_new boolean;
-	v_is_blob boolean; -- the bytes are those of the blob already
+	v_of bytea;        -- the digest of the blob that has the bytes already
+	v_is_blob boolean; -- it is this one
 	v_bytes bigint;
 	v_files bigint;
 	v_versions bigint;
@@ -271,7 +273,8 @@ BEGIN
 		outcome := 'condemned';
 		RETURN;
 	END IF;
-	v_is_blob := EXISTS (SELECT FROM {s}.blob t WHERE t.digest = p_digest AND t.locator = p_locator);
+	SELECT t.digest INTO v_of FROM {s}.blob t WHERE t.locator = p_locator;
+	v_is_blob := COALESCE(v_of = p_digest, false);
 	SELECT * INTO p FROM {s}.package t WHERE t.owner_id = o.id AND t.key = p_package;
 	IF FOUND THEN
 		SELECT * INTO v FROM {s}.version t WHERE t.package_id = p.id AND t.key = p_version;
@@ -292,7 +295,7 @@ BEGIN
 			RETURN;
 		END IF;
 		outcome := CASE WHEN p_current <> COALESCE(f.id, 0) THEN 'changed' WHEN v.draft AND NOT p_draft THEN 'draft' WHEN p_draft AND NOT v.draft THEN 'not_draft'
-			WHEN f.id IS NOT NULL AND NOT p_replace THEN 'exists' END;
+			WHEN f.id IS NOT NULL AND (NOT p_replace OR v_of = f.digest) THEN 'exists' END;
 	ELSIF p_current <> 0 THEN
 		outcome := 'changed';
 	ELSIF p_draft AND q_drafts > 0 AND o.draft_versions >= q_drafts THEN
@@ -309,7 +312,7 @@ BEGIN
 		END;
 	END IF;
 	IF outcome IS NOT NULL THEN
-		condemned := NOT v_is_blob;
+		condemned := v_of IS NULL;
 		IF condemned THEN
 			PERFORM {s}.condemn_1(p_locator);
 		END IF;
