@@ -89,7 +89,10 @@ func (r *Rounds[T]) lead(led *round[T]) {
 func (r *Rounds[T]) leave(joined *round[T], item T) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if i := slices.Index(joined.items, item); i >= 0 && !joined.departed {
+	if joined.departed {
+		return // the items are the work's
+	}
+	if i := slices.Index(joined.items, item); i >= 0 {
 		joined.items = slices.Delete(joined.items, i, i+1)
 	}
 }

@@ -3,7 +3,9 @@ package rounds_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 
@@ -124,4 +126,41 @@ func TestAContextThatEnds(t *testing.T) {
 			t.Errorf("work was done in %d rounds, want none for a round that everybody has left", len(done))
 		}
 	})
+}
+
+// TestAContextThatEndsDuringTheWork: the work may put its items into another order, and nobody
+// else looks at them meanwhile. Seen to fail, with the race detector, with a caller that looks
+// for its item before it looks whether the round has begun.
+func TestAContextThatEndsDuringTheWork(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	began, gone := make(chan struct{}), make(chan struct{})
+	shared := rounds.New(0, func(items []int) error {
+		close(began)
+		for {
+			select {
+			case <-gone:
+				return nil
+			default:
+				slices.Reverse(items)
+			}
+		}
+	})
+	resume := shared.Pause()
+	var callers sync.WaitGroup
+	for item := range 2 {
+		callers.Go(func() {
+			if err := shared.Join(ctx, item); !errors.Is(err, context.Canceled) {
+				t.Errorf("a caller whose context has ended gets %v, want %v", err, context.Canceled)
+			}
+		})
+	}
+	for shared.Waiting() < 2 {
+		runtime.Gosched()
+	}
+	resume()
+	<-began
+	cancel()
+	callers.Wait()
+	close(gone)
+	shared.Pause()() // the round has ended
 }

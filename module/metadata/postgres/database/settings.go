@@ -1,6 +1,7 @@
 package database
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,18 +37,14 @@ type Settings struct {
 // parseDSN reads a connection string. Its errors do not have it.
 func parseDSN(dsn string) (*pgxpool.Config, error) {
 	config, err := pgxpool.ParseConfig(dsn)
-	if err != nil {
-		var parsing *pgconn.ParseConfigError
-		if errors.As(err, &parsing) && parsing.Unwrap() != nil {
-			err = parsing.Unwrap()
-		}
-		reason := err.Error()
-		if strings.Contains(reason, dsn) {
-			reason = "it is no URL and no list of key=value"
-		}
-		return nil, errors.New(reason)
+	if err == nil {
+		return config, nil
 	}
-	return config, nil
+	// What the library does not understand may be a part of a password, and it says that part.
+	if reason := err.Error(); strings.Contains(reason, "failed to parse as ") || strings.Contains(reason, dsn) {
+		return nil, errors.New("it is no URL and no list of key=value")
+	}
+	return nil, errors.New(cmp.Or(errors.Unwrap(err), err).Error())
 }
 
 // NewSettings completes what a connection string says. Its errors do not have it.
