@@ -50,11 +50,11 @@ func CheckClaim(c Claim) (key string, err error) {
 // isVerified tells whether Caddy fills a placeholder with what Caddy has verified. The
 // client can choose the value of all others: headers, and variables, matches of expressions
 // and maps that depend on headers.
-func isVerified(key string) bool { return IsOfAuthentication(key) || IsOfCertificate(key) }
+func isVerified(key string) bool { return isOfAuthentication(key) || IsOfCertificate(key) }
 
-// IsOfAuthentication tells whether a placeholder, by its key, is one that an
+// isOfAuthentication tells whether a placeholder, by its key, is one that an
 // authentication handler sets.
-func IsOfAuthentication(key string) bool { return strings.HasPrefix(key, authPlaceholders) }
+func isOfAuthentication(key string) bool { return strings.HasPrefix(key, authPlaceholders) }
 
 // IsOfCertificate tells whether a placeholder, by its key, is what a client's certificate
 // says. Caddy fills these for any certificate, and with the modes `request` and `require`

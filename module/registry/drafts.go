@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/generic-registry/caddy-generic-registry/module/registry/admission"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
@@ -47,31 +48,7 @@ func (r *Registry) PublishDraft(ctx context.Context, ref store.VersionRef, expec
 // CheckPublish says before the body what Publish would refuse after it: ErrExists,
 // ErrDraft, ErrNotDraft. It returns the file that has the name already, if any.
 func (r *Registry) CheckPublish(ctx context.Context, ref store.Ref, limits Limits) (existing store.File, exists bool, err error) {
-	ctx, cancel := waiting.Bounded(ctx)
-	defer cancel()
-	asked := store.Publication{Draft: limits.Draft}
-	for _, draft := range []bool{false, true} {
-		lookup := r.metadata.Lookup
-		if draft {
-			lookup = r.metadata.LookupDraft
-		}
-		existing, err = lookup(ctx, ref)
-		if errors.Is(err, store.ErrPackageNotFound) {
-			continue
-		}
-		exists = err == nil
-		if err != nil && !errors.Is(err, store.ErrFileNotFound) {
-			return store.File{}, false, fmt.Errorf("looking up file: %w", err)
-		}
-		if err := asked.CheckState(draft); err != nil {
-			return store.File{}, false, err
-		}
-		if exists && limits.Duplicate() == store.Reject {
-			return existing, true, store.ErrExists
-		}
-		return existing, exists, nil
-	}
-	return store.File{}, false, nil
+	return admission.CheckName(ctx, r.metadata, ref, limits.Draft, limits.Duplicate())
 }
 
 // EndDrafts deletes drafts that were begun too long ago, and returns how many. One that

@@ -128,7 +128,7 @@ func New(metadata store.MetadataStore, blobs store.BlobStore, options Options) *
 	r.Remover = removal.New(metadata, blobs, r.age, r.log, r.RecountDamage)
 	r.Nodes = nodes.New(metadata, options.Node, r.log)
 	r.ScrubAlone(func(ctx context.Context) (bool, error) { return r.Has(ctx, "scrub", scrubLease) })
-	r.Deliverer = webhook.New(ctx, metadata, r.webhookDuty(), r.log)
+	r.Deliverer = webhook.New(ctx, metadata, r.Duty("webhooks"), r.log)
 	if options.Idle {
 		return r
 	}
@@ -181,15 +181,6 @@ func (r *Registry) startBackground(ctx context.Context, sweepInterval time.Durat
 		}
 	})
 	r.background.Go(func() { r.Deliverer.Run(ctx) })
-}
-
-// webhookDuty is how it is decided which of several processes delivers webhooks. Nil when there
-// can be no other.
-func (r *Registry) webhookDuty() webhook.Duty {
-	if _, shared := r.metadata.(store.Nodes); !shared {
-		return nil
-	}
-	return func(ctx context.Context, lease time.Duration) (bool, error) { return r.Has(ctx, "webhooks", lease) }
 }
 
 // repeat runs work at once, then at each interval and each wake-up, until ctx

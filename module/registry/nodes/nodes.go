@@ -145,3 +145,11 @@ func (n *Nodes) Has(ctx context.Context, duty string, lease time.Duration) (bool
 	}
 	return has, nil
 }
+
+// Duty is Has for one duty. Nil when no other process can have it.
+func (n *Nodes) Duty(duty string) func(ctx context.Context, lease time.Duration) (bool, error) {
+	if n.shared == nil {
+		return nil
+	}
+	return func(ctx context.Context, lease time.Duration) (bool, error) { return n.Has(ctx, duty, lease) }
+}
