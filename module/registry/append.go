@@ -283,12 +283,14 @@ func (a *appending) publish(ctx context.Context) (*store.File, error) {
 		err := &store.BodyError{Err: fmt.Errorf("%w: SHA-256 is %s", store.ErrDigest, blob.Digest)}
 		return nil, errors.Join(err, a.dropUpload(ctx, *a.Session, a.upload))
 	}
+	a.noteUpload(a.upload, store.Session{}) // the store counts it from now on, in its transaction
 	file, err := a.record(ctx, a.Ref, a.Creator, blob, a.safeUntil(), a.limits)
 	switch {
 	case err == nil:
 		// If it fails, the session is found to be published later.
 		return &file, a.forgotten(ctx, &file)
 	case errors.Is(err, store.ErrNoSpace) || errors.Is(err, store.ErrUnavailable):
+		a.noteUpload(a.upload, *a.Session)
 		return nil, err // nothing refers to the bytes
 	}
 	// Refused, and the bytes are condemned; or nobody knows, and nobody may touch them.
