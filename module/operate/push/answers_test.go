@@ -191,3 +191,31 @@ func TestPushTriesAFileAgainWhoseNameIsComputed(t *testing.T) {
 		t.Errorf("%d were published, %v; want one\n%s", s.Puts, err, text)
 	}
 }
+
+// TestPushIsPatientWithAnUploadThatDoesNotBegin: only what the server has forgotten counts as
+// forgotten. Seen to fail when each request to begin counts.
+func TestPushIsPatientWithAnUploadThatDoesNotBegin(t *testing.T) {
+	s, place := clienttest.NewServer(t)
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("a", bytes.Repeat([]byte("a"), resumeFrom), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	asked := 0
+	s.Before = func(w http.ResponseWriter, r *http.Request) bool {
+		w.Header().Set(fieldInterop, interopVersion)
+		w.Header().Set(fieldLimit, "min-size=0")
+		status := map[string]int{"HEAD": 404, "OPTIONS": 204, "PUT": 201, "PATCH": 201}[r.Method]
+		if r.Method == http.MethodPut {
+			if asked++; asked <= begins {
+				w.Header().Set("Retry-After", "0")
+				status = http.StatusServiceUnavailable
+			}
+			w.Header().Set("Location", "/upload")
+		}
+		w.WriteHeader(status)
+		return true
+	}
+	if text, err := push("a", place, "--patience", "1m"); err != nil || asked != begins+1 {
+		t.Errorf("asked %d times for an upload, error is %v; want %d times and none\n%s", asked, err, begins+1, text)
+	}
+}

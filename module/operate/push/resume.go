@@ -33,12 +33,13 @@ func (r *resumed) send(ctx context.Context) error {
 		before := r.offset
 		for {
 			if r.upload == nil {
-				if begun++; begun > begins {
+				if begun == begins {
 					return false, errForgotten
 				}
 				if err := r.begin(ctx); err != nil {
 					return false, r.taken(ctx, err)
 				}
+				begun++
 			}
 			done, err := r.step(ctx)
 			switch {
