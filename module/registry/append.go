@@ -59,13 +59,16 @@ func (e *OffsetError) Error() string {
 // Unwrap returns ErrOffset.
 func (e *OffsetError) Unwrap() error { return store.ErrOffset }
 
+// ErrRequestDigest is ErrDigest of one request, without which the upload goes on.
+var ErrRequestDigest = fmt.Errorf("%w", store.ErrDigest)
+
 // AppendUpload goes on with an upload of a user to a file, and publishes it when the
 // request says that it is complete. What came of the body before an error is kept, and
 // durable. It returns how the upload stands, with an error too, once it is known.
 //
-// The error is ErrSessionNotFound, ErrOvertaken, *OffsetError, ErrLength, ErrTooLarge, ErrEnded,
-// or one that Publish returns. After ErrExists, ErrDraft, ErrNotDraft, ErrDigest of the whole file and a quota that Publish has
-// found exceeded the upload is gone.
+// The error is ErrSessionNotFound, ErrOvertaken, *OffsetError, ErrLength, ErrRequestDigest,
+// ErrTooLarge, ErrEnded, or one that Publish returns. After ErrExists, ErrDraft, ErrNotDraft,
+// another ErrDigest and a quota that Publish has found exceeded the upload is gone.
 func (r *Registry) AppendUpload(ctx context.Context, ref store.Ref, id store.SessionID, user string, request Append, limits Limits) (Upload, error) {
 	u, err := r.takeUpload(ctx, ref, id, user, request.Interrupt)
 	if err != nil {
@@ -122,7 +125,7 @@ func check(session *store.Session, request *Append) error {
 		return &OffsetError{Want: session.Offset, Got: request.Offset}
 	}
 	if request.Stored != nil && session.SHA256 != nil && *request.Stored != *session.SHA256 {
-		return fmt.Errorf("%w: SHA-256 of the file was another one in an earlier request", store.ErrDigest)
+		return fmt.Errorf("%w: SHA-256 of the file was another one in an earlier request", ErrRequestDigest)
 	}
 	lengths := []int64{request.Length}
 	if request.Complete && request.Size >= 0 {
@@ -237,7 +240,7 @@ func (a *appending) receive(ctx context.Context, writer store.SessionWriter, bod
 			continue // nothing counts before all of it is compared
 		}
 		if own != nil && (step.End != io.EOF || store.Digest(own.Sum(nil)) != *request.SHA256) {
-			return step.Fault(fmt.Errorf("%w: SHA-256 of the request's content", store.ErrDigest))
+			return step.Fault(fmt.Errorf("%w: SHA-256 of the request's content", ErrRequestDigest))
 		}
 		if err := a.save(ctx, writer, offset); err != nil {
 			return err

@@ -57,8 +57,10 @@ func (e *exchange) refuse(upload registry.Upload, err error) error {
 		e.v.Form = problem(map[string]any{"type": typeOffset, "expected-offset": offset.Want, "provided-offset": offset.Got})
 		setInteger(header, fieldOffset, offset.Want)
 		return refusal(http.StatusConflict, err, header)
-	case errors.Is(err, store.ErrLength):
-		e.v.Form = problem(map[string]any{"type": typeLength})
+	case errors.Is(err, store.ErrLength), errors.Is(err, registry.ErrRequestDigest):
+		if errors.Is(err, store.ErrLength) {
+			e.v.Form = problem(map[string]any{"type": typeLength})
+		}
 		if upload.ID != "" {
 			setInteger(header, fieldOffset, upload.Offset)
 		}
