@@ -28,7 +28,7 @@ type Limits struct {
 // bytes are accepted, and everything else that the request said of them. The body ends when
 // it stalls, or comes too slowly. Whoever has read it calls done, also after an error.
 func (l Limits) Content(w http.ResponseWriter, r *http.Request, said Declaration) (content registry.Content, done func(), err error) {
-	body, done := l.pace(w, r, &declaredBody{ReadCloser: r.Body, request: r, length: said.length})
+	body, done := l.pace(w, r, &declaredBody{ReadCloser: r.Body, request: r, whole: true, length: said.length})
 	content, err = l.content(r, body, said.digests)
 	return content, done, err
 }

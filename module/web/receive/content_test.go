@@ -121,3 +121,17 @@ func FuzzForm(f *testing.F) {
 		}
 	})
 }
+
+// TestABodyThatIsNotThere over HTTP/3, which says so at its end, is no file. Other requests need
+// none. Seen to fail with an upload whose only request has no body.
+func TestABodyThatIsNotThere(t *testing.T) {
+	for whole, want := range map[bool]error{true: errNoLength, false: nil} {
+		r := httptest.NewRequest(http.MethodPut, "/", http.NoBody)
+		r.ProtoMajor, r.ContentLength = 3, -1
+		body, done := Limits{LeastRate: RateOff}.Paced(httptest.NewRecorder(), r, whole)
+		if _, err := io.ReadAll(body); !errors.Is(err, want) {
+			t.Errorf("a file that comes whole: %v; error is %v, want %v", whole, err, want)
+		}
+		done()
+	}
+}

@@ -115,6 +115,7 @@ func checkTrailers(r *http.Request) error {
 type declaredBody struct {
 	io.ReadCloser
 	request *http.Request
+	whole   bool  // it is a file
 	length  int64 // -1 when the head does not say
 	read    int64
 }
@@ -126,7 +127,7 @@ func (b *declaredBody) Read(p []byte) (int, error) {
 		return n, err
 	}
 	// HTTP/3 says only now that there is no body.
-	if b.read == 0 && b.request.ProtoMajor == 3 && len(b.request.Header["Content-Length"]) == 0 {
+	if b.whole && b.read == 0 && b.request.ProtoMajor == 3 && len(b.request.Header["Content-Length"]) == 0 {
 		return n, errNoLength
 	}
 	if b.length >= 0 && b.read != b.length {

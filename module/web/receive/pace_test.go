@@ -122,7 +122,7 @@ func TestTheTimeoutIsTheServersAgain(t *testing.T) {
 	}
 	r.Body = server
 	r = r.WithContext(caddyhttp.ContextWithIdleTimeouts(r.Context(), server, nil))
-	body, done := Limits{StallTimeout: time.Hour, LeastRate: RateOff}.Paced(w, r)
+	body, done := Limits{StallTimeout: time.Hour, LeastRate: RateOff}.Paced(w, r, true)
 	if _, err := body.Read(make([]byte, 1)); err != nil || time.Until(w.set[len(w.set)-1]) <= own {
 		t.Errorf("%v: the upload may pause until %v", err, w.set)
 	}
@@ -143,7 +143,7 @@ func TestTheTimeoutIsTheServersAgain(t *testing.T) {
 func TestAServerWithoutATimeoutIsLeftAlone(t *testing.T) {
 	r := httptest.NewRequest(http.MethodPut, "/", strings.NewReader("body"))
 	w := &deadlines{ResponseWriter: httptest.NewRecorder()}
-	body, done := Limits{StallTimeout: time.Hour, LeastRate: RateOff}.Paced(w, r)
+	body, done := Limits{StallTimeout: time.Hour, LeastRate: RateOff}.Paced(w, r, true)
 	if _, err := body.Read(make([]byte, 1)); err != nil || len(w.set) != 1 {
 		t.Fatalf("%v, deadlines %v", err, w.set)
 	}
@@ -160,7 +160,7 @@ func TestASlowRegistryIsNoStall(t *testing.T) {
 	const timeout = time.Second
 	sent, send := io.Pipe()
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, done := Limits{StallTimeout: timeout, LeastRate: RateOff}.Paced(w, r)
+		body, done := Limits{StallTimeout: timeout, LeastRate: RateOff}.Paced(w, r, true)
 		defer done()
 		if _, err := io.ReadFull(body, make([]byte, 1)); err != nil {
 			t.Error(err)

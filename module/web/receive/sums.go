@@ -68,12 +68,13 @@ func (l Limits) Verified(w http.ResponseWriter, r *http.Request) (body io.Reader
 	if err != nil {
 		return nil, nil, err
 	}
-	body, done = l.Paced(w, r)
+	body, done = l.Paced(w, r, false)
 	return verify(body, all), done, nil
 }
 
-// Paced returns the body of a request, which ends when it stalls, or comes too slowly. Whoever
-// has read it calls done.
-func (l Limits) Paced(w http.ResponseWriter, r *http.Request) (body io.Reader, done func()) {
-	return l.pace(w, r, r.Body)
+// Paced returns the body of a request, which ends when it stalls, or comes too slowly, and fails
+// at its end with a digest in a trailer, or when it is not there and is the whole of a file.
+// Whoever has read it calls done.
+func (l Limits) Paced(w http.ResponseWriter, r *http.Request, whole bool) (body io.Reader, done func()) {
+	return l.pace(w, r, &declaredBody{ReadCloser: r.Body, request: r, whole: whole, length: -1})
 }

@@ -10,7 +10,7 @@ import (
 // body returns the bytes of a request, up to what one may bring, and a file may have. One
 // that brings the whole file is an ordinary upload, of any size. Whoever has read them calls done.
 func (e *exchange) body(offset int64, whole bool) (body io.Reader, done func()) {
-	body, done = e.Files.Upload.Paced(e.w, e.r)
+	body, done = e.Files.Upload.Paced(e.w, e.r, whole)
 	if e.MaxAppend > 0 && !whole {
 		body = transfer.LimitBody(body, e.MaxAppend, e.tooLarge(e.appendText()))
 	}
