@@ -240,9 +240,13 @@ func (h *history) look(s *server) (all map[string]string, unavailable error) {
 }
 
 // check is look after the server was started anew: what it has is what is known
-// from then on.
-func (h *history) check(s *server) error {
-	found, err := h.look(s)
+// from then on. A server that makes its database again may have it later than it answers.
+func (h *history) check(s *server) (err error) {
+	var found map[string]string
+	eventuallyTrue(func() bool {
+		found, err = h.look(s)
+		return !errors.Is(err, errUnavailable)
+	})
 	if err != nil {
 		return err
 	}
