@@ -140,7 +140,11 @@ func TestOnlyTheServersWordMakesABlobMissing(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			server := httptest.NewServer(test.server)
 			defer server.Close()
-			s := storeAt(t, server.URL, 200*time.Millisecond)
+			timeout := 10 * time.Second
+			if test.server.silent {
+				timeout = 200 * time.Millisecond
+			}
+			s := storeAt(t, server.URL, timeout)
 			_, err := s.Open(t.Context(), locator, 4)
 			wantKind(t, "reading", err, test.get)
 			wantFault := errors.Is(test.get, store.ErrUnavailable) && test.server.body != archived

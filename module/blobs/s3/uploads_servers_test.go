@@ -123,7 +123,7 @@ func TestUploadsOfAnotherSize(t *testing.T) {
 // with success when the server goes on.
 func TestUploadsToAServerThatIsFrozen(t *testing.T) {
 	server := servers.StartS3(t)
-	s := openAt(t, backendAt(t, server.Endpoint(), func(b *Backend) { smallParts(b); b.Timeout = caddy.Duration(time.Second) }))
+	s := openAt(t, backendAt(t, server.Endpoint(), func(b *Backend) { smallParts(b); b.Timeout = caddy.Duration(5 * time.Second) }))
 	session := proceed(t, s, begin(t, s), sent)
 	locator := func() store.Locator {
 		w, err := s.Create(t.Context(), 9)
