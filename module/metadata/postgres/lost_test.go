@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -183,6 +184,36 @@ func TestACommitInProgress(t *testing.T) {
 	}
 	waitFor(t, "changes to be taken", func() bool { return s.Admit(t.Context()) == nil })
 	wantWhole(t, s)
+}
+
+// TestReadsWhileWritesWaitForAStandby: writes that wait leave connections to reads, however many
+// they are. Seen to fail with writes that may have all connections.
+func TestReadsWhileWritesWaitForAStandby(t *testing.T) {
+	own := newServer(t)
+	s := opened(t, provisioned(t, &Backend{DSN: own.Socket("postgres"), Connections: 4}))
+	file, _, err := s.Publish(t.Context(), publication(s, "o", "f"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	setStandby(t, own, "nobody")
+	ctx, cancel := context.WithCancel(t.Context())
+	var writes sync.WaitGroup
+	for range 8 {
+		writes.Go(func() { _, _ = s.TakeTurn(ctx, store.NewSessionID(), time.Now().Add(time.Hour)) })
+	}
+	watching := connection(t, provisioned(t, &Backend{DSN: own.Socket("postgres")}))
+	waitFor(t, "a write to wait for the standby", func() (is bool) {
+		err := watching.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND query LIKE '%turn%')`).Scan(&is)
+		return err == nil && is
+	})
+	for range 20 {
+		if _, err := s.Lookup(t.Context(), file.Ref); err != nil {
+			t.Fatalf("a look-up gets %v", err)
+		}
+	}
+	cancel()
+	writes.Wait()
+	setStandby(t, own, "")
 }
 
 // setStandby has commits wait for a standby of a name.

@@ -32,6 +32,7 @@ const (
 type Settings struct {
 	pool   *pgxpool.Config
 	schema migrations.Schema
+	writes chan struct{} // has a place for each write at a time
 }
 
 // parseDSN reads a connection string. Its errors do not have it.
@@ -57,7 +58,7 @@ func NewSettings(dsn, password, schema string, connections int) (*Settings, erro
 	if password != "" {
 		connection.Password = password
 	}
-	made := &Settings{config, migrations.Named(schema)}
+	made := &Settings{config, migrations.Named(schema), make(chan struct{}, max(1, connections/4))}
 	if connection.ConnectTimeout == 0 {
 		connection.ConnectTimeout = connectTimeout
 		if len(made.hosts()) > 1 {

@@ -57,7 +57,7 @@ func (d *Database) ViewWithin(ctx context.Context, limit time.Duration, fn func(
 
 // Write makes a change that harms nobody when it is made twice, in a transaction of its own.
 func (d *Database) Write(ctx context.Context, sql string, args ...any) error {
-	return d.use(ctx, writeTimeout, func(ctx context.Context, conn *pgx.Conn) error {
+	return d.write(ctx, func(ctx context.Context, conn *pgx.Conn) error {
 		_, err := conn.Exec(ctx, d.schema().SQL(sql), args...)
 		return err
 	})
@@ -65,9 +65,22 @@ func (d *Database) Write(ctx context.Context, sql string, args ...any) error {
 
 // WriteRow is Write for a statement with one row as its answer, which is scanned into a value.
 func (d *Database) WriteRow(ctx context.Context, into any, sql string, args ...any) error {
-	return d.use(ctx, writeTimeout, func(ctx context.Context, conn *pgx.Conn) error {
+	return d.write(ctx, func(ctx context.Context, conn *pgx.Conn) error {
 		return conn.QueryRow(ctx, d.schema().SQL(sql), args...).Scan(into)
 	})
+}
+
+// write has a function make a change. Changes have a quarter of the connections: while a standby
+// is lost each waits for long, and reads go on.
+func (d *Database) write(ctx context.Context, fn func(ctx context.Context, conn *pgx.Conn) error) error {
+	places := d.settings.Load().writes
+	select {
+	case places <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	defer func() { <-places }()
+	return d.use(ctx, writeTimeout, fn)
 }
 
 // use gives a function a connection of the pool for so long.
