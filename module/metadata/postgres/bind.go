@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/generic-registry/caddy-generic-registry/module/metadata/postgres/database"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/store/binding"
 )
@@ -23,13 +22,7 @@ func (s *Store) BindBlobs(ctx context.Context, blobsID string) error {
 }
 
 // Position implements store.Shared.
-func (s *Store) Position(ctx context.Context) (store.Position, error) {
-	var changes int64
-	err := s.db.Read(ctx, func(ctx context.Context, from database.Reader) error {
-		return from.QueryRow(ctx, database.CountChanges).Scan(&changes)
-	})
-	return store.Position{Sequence: uint64(changes)}, err
-}
+func (s *Store) Position(ctx context.Context) (store.Position, error) { return s.db.Position(ctx) }
 
 // Reconnected implements store.Shared.
 func (s *Store) Reconnected() <-chan struct{} { return s.db.Reconnected() }

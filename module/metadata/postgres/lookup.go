@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/jackc/pgx/v5"
@@ -46,7 +47,7 @@ func (s *Store) lookup(ctx context.Context, ref store.Ref, draft bool) (store.Fi
 		return nil
 	})
 	if err != nil || missing != nil {
-		return store.File{}, firstOf(err, missing)
+		return store.File{}, cmp.Or(err, missing)
 	}
 	return row.file(), nil
 }

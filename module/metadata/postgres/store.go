@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -41,16 +42,7 @@ func (s *Store) Close() error {
 
 // absent is the error of a call for a name that nothing can have.
 func (s *Store) absent(ctx context.Context, what error) error {
-	return firstOf(s.db.Ready(ctx), what)
-}
-
-func firstOf(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return cmp.Or(s.db.Ready(ctx), what)
 }
 
 // isNone tells whether a query has no row.

@@ -28,12 +28,7 @@ func Export(ctx context.Context, db *database.Database, w io.Writer) (at store.P
 		}
 		at = head.At
 		_, err = jsonl.WriteCheckpoint(out, head, func(tell func(store.Change) error) error {
-			e.tell = func(change store.Change) error {
-				if err := tell(change); err != nil && e.failed == nil {
-					e.failed = err // of the writer: nothing of PostgreSQL
-				}
-				return e.failed
-			}
+			e.tell = tell
 			if err := e.versions(ctx); err != nil {
 				return err
 			}
@@ -49,9 +44,8 @@ func Export(ctx context.Context, db *database.Database, w io.Writer) (at store.P
 
 // exporter tells what there is, as of one moment.
 type exporter struct {
-	from   database.Transaction
-	tell   func(store.Change) error
-	failed error
+	from database.Transaction
+	tell func(store.Change) error
 }
 
 // head is what a checkpoint says of all. A store that only has tokens counts no change.

@@ -37,7 +37,7 @@ type Database struct {
 	reconnected chan struct{} // holds one token after the watch has connected anew
 
 	clock    atomic.Pointer[reading]
-	position atomic.Uint64 // how many changes there were, as far as that is known
+	position atomic.Uint64 // how many changes there were when Position was asked last
 
 	rounds    *rounds.Rounds[*Change]
 	committer committer
@@ -80,6 +80,9 @@ func open(ctx context.Context, with *Settings, conn *pgx.Conn, log *slog.Logger)
 	d.settings.Store(with)
 	watching := &watch{db: d, conn: conn}
 	if err := watching.look(ctx); err != nil {
+		return nil, err
+	}
+	if _, err := d.count(ctx, Reader{conn, with.schema}); err != nil {
 		return nil, err
 	}
 	working, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -182,6 +185,27 @@ func (d *Database) Admit(ctx context.Context) error {
 		return err
 	}
 	return faultOf(&d.inDoubt)
+}
+
+// CountChanges is a query for the number of changes that there ever were.
+const CountChanges = `SELECT (SELECT changes FROM {s}.store) + COALESCE(sum(changes), 0)::bigint FROM {s}.owner`
+
+// Position counts the changes that there ever were. Condition tells what was counted last.
+func (d *Database) Position(ctx context.Context) (at store.Position, err error) {
+	err = d.Read(ctx, func(ctx context.Context, from Reader) (err error) {
+		at, err = d.count(ctx, from)
+		return err
+	})
+	return at, err
+}
+
+func (d *Database) count(ctx context.Context, from Reader) (at store.Position, err error) {
+	var changes int64
+	if err = from.QueryRow(ctx, CountChanges).Scan(&changes); err == nil {
+		at.Sequence = uint64(changes)
+		d.position.Store(at.Sequence)
+	}
+	return at, err
 }
 
 // Condition tells how the database is.

@@ -19,20 +19,14 @@ const (
 	downInterval  = 250 * time.Millisecond
 	// watchTimeout is how long it may take to answer.
 	watchTimeout = 5 * time.Second
-	// positionInterval is how often changes are counted.
-	positionInterval = 15 * time.Second
 )
-
-// CountChanges is a query for the number of changes that there ever were.
-const CountChanges = `SELECT (SELECT changes FROM {s}.store) + COALESCE(sum(changes), 0)::bigint FROM {s}.owner`
 
 // watch asks the server how it is, on a connection of its own.
 type watch struct {
-	db      *Database
-	conn    *pgx.Conn // nil when it was lost
-	isNew   bool      // nothing was asked on the connection yet
-	counted time.Time // when changes were counted
-	told    waiting.Lasting
+	db    *Database
+	conn  *pgx.Conn // nil when it was lost
+	isNew bool      // nothing was asked on the connection yet
+	told  waiting.Lasting
 }
 
 // run asks until the database is closed.
@@ -92,7 +86,7 @@ func (w *watch) goOn() {
 	}
 }
 
-// look asks the server for its time, and now and then for the number of changes.
+// look asks the server for its time.
 func (w *watch) look(ctx context.Context) (err error) {
 	with := w.db.settings.Load()
 	if w.conn == nil {
@@ -118,15 +112,6 @@ func (w *watch) look(ctx context.Context) (err error) {
 		return fmt.Errorf("%w: the server is a standby", store.ErrUnavailable)
 	}
 	w.db.clock.Store(&reading{server: now, heard: time.Now()})
-	if time.Since(w.counted) < positionInterval {
-		return nil
-	}
-	var changes int64
-	if err := w.conn.QueryRow(ctx, with.schema.SQL(CountChanges)).Scan(&changes); err != nil {
-		return err
-	}
-	w.counted = time.Now()
-	w.db.position.Store(uint64(changes))
 	return nil
 }
 
