@@ -95,7 +95,7 @@ func (r *Registry) goOn(ctx context.Context, u *upload, found Upload, request Ap
 		err = a.append(ctx, request)
 	}
 	switch {
-	case err != nil && request.begins && a.Offset == 0 && !isCut(err): // the client may not know of it
+	case err != nil && request.begins && a.Offset == 0 && isRefused(err): // the client may not know of it
 		return Upload{}, errors.Join(err, a.dropUpload(ctx, *a.Session, u))
 	case err != nil || !request.Complete:
 		return found, err
@@ -104,10 +104,15 @@ func (r *Registry) goOn(ctx context.Context, u *upload, found Upload, request Ap
 	return found, err
 }
 
-// isCut tells whether an error ended the body of a request, and is no refusal of it.
-func isCut(err error) bool {
-	var body *store.BodyError
-	return errors.As(err, &body) && !errors.Is(err, store.ErrBusy) && !store.IsRefusal(err)
+// isRefused tells whether an error is a decision against a request, and neither a fault nor the
+// end of a connection.
+func isRefused(err error) bool {
+	for _, refusal := range []error{store.ErrBusy, store.ErrLength, store.ErrDigest, store.ErrTooLarge} {
+		if errors.Is(err, refusal) {
+			return true
+		}
+	}
+	return store.IsRefusal(err)
 }
 
 // repeats says ErrEnded, unless a request is the last one of the upload once more.
