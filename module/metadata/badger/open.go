@@ -12,6 +12,7 @@ import (
 	"github.com/dgraph-io/badger/v4/options"
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
+	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/journal"
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/compactions"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
@@ -96,12 +97,15 @@ func (h *home) open(ctx context.Context) (*opened, error) {
 	return o, nil
 }
 
-// journalFault says what helps against a damaged journal.
+// journalFault says what helps against a journal that is damaged, or cannot be read.
 func (h *home) journalFault(err error) error {
-	if errors.Is(err, store.ErrDamaged) {
-		return fmt.Errorf("%w: run `caddy generic-registry rebuild --journal` to rebuild the journal from the database, or restore a backup", err)
+	if !errors.Is(err, store.ErrDamaged) {
+		return fmt.Errorf("opening journal: %w", err)
 	}
-	return fmt.Errorf("opening journal: %w", err)
+	if disk.IsRefusal(err) {
+		return fmt.Errorf("%w: the journal cannot be read now: %w: try again; if it stays so, `caddy generic-registry rebuild --journal` leaves out what cannot be read", store.ErrUnavailable, err)
+	}
+	return fmt.Errorf("%w: run `caddy generic-registry rebuild --journal` to rebuild the journal from the database, or restore a backup", err)
 }
 
 // openOver opens the database with its journal, nil for a store that has none yet.

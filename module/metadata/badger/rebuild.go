@@ -58,7 +58,7 @@ func (h *home) replace(ctx context.Context, j *journal.Journal, damage error) (*
 	return o, nil
 }
 
-// errAsked: an administrator wants the database made anew.
+// errAsked: an administrator wants the database made anew, or the journal.
 var errAsked = errors.New("asked for")
 
 // removeDatabase removes a database that has nothing of its own, the manifest first: what
@@ -198,7 +198,7 @@ func (b *Backend) Rebuild(ctx context.Context, root string, log *slog.Logger) er
 
 // RebuildJournal implements store.JournalBackend.
 func (b *Backend) RebuildJournal(ctx context.Context, root string, log *slog.Logger) error {
-	return b.offline(root, log, func(h *home) error { return h.remakeJournal(ctx, h.takeFromOld) })
+	return b.offline(root, log, func(h *home) error { return h.remakeJournal(ctx, errAsked) })
 }
 
 // offline claims a store and does something with it that no server may see.

@@ -14,12 +14,12 @@ import (
 )
 
 // remakeJournal makes the journal anew from the database, beside the old one first.
-func (h *home) remakeJournal(ctx context.Context, before func(context.Context, *opened) error) error {
+func (h *home) remakeJournal(ctx context.Context, damage error) error {
 	o, err := h.openDatabase(ctx)
 	if err != nil {
 		return err
 	}
-	err = h.writeJournal(ctx, o, before)
+	err = h.writeJournal(ctx, o, damage)
 	if err = errors.Join(err, o.closeDatabase(ctx)); err != nil {
 		return fmt.Errorf("rebuilding the journal: %w", err)
 	}
@@ -27,8 +27,8 @@ func (h *home) remakeJournal(ctx context.Context, before func(context.Context, *
 }
 
 // writeJournal makes a journal of a checkpoint of what there is, at the position that the
-// database has, after something else is done with a database that is good.
-func (h *home) writeJournal(ctx context.Context, o *opened, before func(context.Context, *opened) error) error {
+// database has once it has taken the changes that the old journal has.
+func (h *home) writeJournal(ctx context.Context, o *opened, damage error) error {
 	known, err := o.read()
 	if err != nil {
 		return err
@@ -44,7 +44,7 @@ func (h *home) writeJournal(ctx context.Context, o *opened, before func(context.
 			return err
 		}
 	}
-	if err := before(ctx, o); err != nil {
+	if err := h.takeFromOld(ctx, o, damage); err != nil {
 		return err
 	}
 	unfinished := disk.Temporary(h.journalPath())
@@ -71,8 +71,9 @@ func (o *opened) checkpointHead() store.CheckpointHead {
 }
 
 // takeFromOld brings the database to where the old journal is, as far as that is whole:
-// a crash leaves the database behind it.
-func (h *home) takeFromOld(ctx context.Context, o *opened) error {
+// a crash leaves the database behind it. What cannot be read now may be whole, and is left out
+// only when an administrator asks for that.
+func (h *home) takeFromOld(ctx context.Context, o *opened, damage error) error {
 	r := replay{opened: o}
 	from := o.state.position
 	_, left, err := journal.Salvage(h.journalPath(), o.id, from, func(line []byte, change store.Change, chain store.Digest) error {
@@ -84,7 +85,11 @@ func (h *home) takeFromOld(ctx context.Context, o *opened) error {
 	if taken := o.state.position.Sequence - from.Sequence; taken > 0 {
 		h.log.Warn("the database was behind its journal; the changes it lacked are made again", slog.Uint64("changes", taken))
 	}
-	if err = errors.Join(err, left); err != nil {
+	err = errors.Join(err, left)
+	if disk.IsRefusal(err) && !errors.Is(damage, errAsked) {
+		return fmt.Errorf("%w: taking changes from the old journal: %w", store.ErrUnavailable, err)
+	}
+	if err != nil {
 		h.log.Error("the old journal may have changes that cannot be taken from it: keep it",
 			slog.Uint64("after", o.state.position.Sequence), slog.Any("error", err))
 	}
@@ -119,7 +124,7 @@ func (h *home) replaceJournal(by string) error {
 // rescueJournal makes the journal anew that cannot make the database anew.
 func (h *home) rescueJournal(ctx context.Context, damage error) error {
 	h.log.Error("the journal cannot make the database anew; making it anew from the database, if that is whole", slog.Any("error", damage))
-	if err := h.remakeJournal(ctx, h.takeFromOld); err != nil {
+	if err := h.remakeJournal(ctx, damage); err != nil {
 		return fmt.Errorf("%w; the database cannot make the journal anew either: %w", damage, err)
 	}
 	return nil
