@@ -25,6 +25,10 @@ const transactionSize = 512 << 10
 // it takes and what a start after a crash replays.
 const maxAhead = 4 * transactionSize
 
+// mostUnmerged is with how many tables on level 0 Badger gets nothing until a compaction has
+// merged some: each read looks at all of them.
+const mostUnmerged = 15
+
 // database puts committed layers in front of Badger: a read sees all of them, and Badger
 // gets several of them at once, later. Badger's transactions are numbered here: with
 // Badger's own numbers a read that begins would wait for the transaction in progress, and
@@ -208,6 +212,9 @@ func (d *database) persist() ([]*layer, error) {
 	if len(layers) == 0 {
 		return nil, nil
 	}
+	if err := d.awaitMerged(); err != nil {
+		return nil, err
+	}
 	d.last++
 	if err := d.touch(func() error { return d.write(layers) }); err != nil {
 		return nil, err
@@ -224,6 +231,18 @@ func (d *database) persist() ([]*layer, error) {
 	}
 	d.release()
 	return layers, nil
+}
+
+// awaitMerged waits while too many tables are on level 0, or until the database fails. Badger
+// would wait for ever, and so would its Close, for a compaction that failed. ErrUnavailable.
+func (d *database) awaitMerged() error {
+	return poll(context.Background(), func() (merged bool, err error) {
+		err = d.touch(func() error {
+			merged = d.badger.Levels()[0].NumTables < mostUnmerged
+			return nil
+		})
+		return merged, err
+	})
 }
 
 // write has Badger take layers in one transaction.

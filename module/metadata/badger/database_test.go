@@ -1,14 +1,20 @@
 package badger
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/table"
 
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/compactions"
+	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 var versionedKey = []byte("k")
@@ -154,5 +160,50 @@ func TestReadsSeeWhatIsCommitted(t *testing.T) {
 	}
 	if db.stored != stored || db.last == stored || len(db.ahead) != 1 {
 		t.Errorf("transaction %d of %d is stored, and %d layers are ahead after one that failed", db.stored, db.last, len(db.ahead))
+	}
+}
+
+// TestNobodyWaitsForACompactionThatFailed: while there are too many tables on level 0, the database
+// takes nothing. Badger wakes nobody when the compaction fails that is waited for, not even its Close.
+// Seen to fail with Badger's own limit of tables on level 0.
+func TestNobodyWaitsForACompactionThatFailed(t *testing.T) {
+	path := t.TempDir()
+	ledger := compactions.New(path)
+	options := databaseOptions(path, databaseLog{slog.New(slog.DiscardHandler), ledger, new(atomic.Int64), new(told)}).
+		WithMemTableSize(256 << 10).WithValueThreshold(1 << 10).WithSyncWrites(false).WithNumCompactors(0)
+	db, err := openBadger(options, ledger)
+	if err != nil {
+		t.Fatal(err)
+	}
+	persisted := make(chan error, 1)
+	go func() {
+		var err error
+		for i := 0; err == nil && i < 20_000; i++ { // more than there may be on level 0
+			l := newLayer()
+			l.write(fmt.Appendf(nil, "much/%d", i), make([]byte, 900))
+			db.commit(l)
+			err = db.persistAll()
+		}
+		persisted <- err
+	}()
+	eventually(t, "too many tables are on level 0", func() bool { return db.badger.Levels()[0].NumTables >= mostUnmerged })
+	for _, known := range db.badger.Tables() {
+		name := table.NewFilename(known.ID, path)
+		if err := errors.Join(os.Remove(name), os.MkdirAll(filepath.Join(name, "in the way"), 0o700)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := db.badger.Flatten(1); err == nil {
+		t.Fatal("the compaction succeeded, want an error of it")
+	}
+	closed := make(chan error, 1)
+	go func() { closed <- errors.Join(<-persisted, closeBadger(db)) }()
+	select {
+	case err := <-closed:
+		if !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("persisting and closing: got %v, want %v", err, store.ErrUnavailable)
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatal("the database neither gives up nor closes")
 	}
 }

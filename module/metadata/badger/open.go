@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"math"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -48,6 +49,7 @@ func databaseOptions(path string, log databaseLog) badger.Options {
 		WithDetectConflicts(false).
 		WithMemTableSize(memTableSize).
 		WithNumMemtables(2).
+		WithNumLevelZeroTablesStall(math.MaxInt). // awaitMerged waits in its place
 		WithNumCompactors(2).
 		WithCompression(options.None).
 		// The claim locks the directory as Badger would.

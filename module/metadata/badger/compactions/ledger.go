@@ -103,8 +103,8 @@ func (l *Ledger) end(compactor any) {
 
 // Failure is why a compaction failed, nil when none did. Badger goes on after it, with
 // tables in its memory that are not in its manifest: it merges those with no others any
-// more, and so older records in them show again once newer ones are dropped. A goroutine
-// that waits for room on level 0 is not woken either. Opening the database again mends both.
+// more, and so older records in them show again once newer ones are dropped. Opening the
+// database again mends that.
 func (l *Ledger) Failure() error {
 	if failure := l.failure.Load(); failure != nil {
 		return *failure
