@@ -189,3 +189,28 @@ func TestAnotherErrorIsTriedSoon(t *testing.T) {
 		}
 	}
 }
+
+// TestTheIntervalThatIsToldIsTheOneThatIsUsed: while the disk takes no writes it is asked at the
+// shortest interval, however long the pause before was; and a store that fails again soon after it
+// was opened tells what is left of the pause.
+// Seen to fail with the pause told in each case, and with nothing told before it is over.
+func TestTheIntervalThatIsToldIsTheOneThatIsUsed(t *testing.T) {
+	const retry, pause = time.Hour, 10 * time.Hour
+	for name, test := range map[string]struct{ tried, want time.Duration }{
+		"the disk takes no writes": {2 * pause, retry},
+		"it fails again":           {pause / 10, pause - pause/10},
+	} {
+		gone := filepath.Join(t.TempDir(), "gone")
+		s := &Store{home: &home{claim: &directory.Claim{Path: gone}, fsys: disk.OS{}, log: discard, retry: retry}}
+		s.space = &space{path: gone, fsys: s.fsys, log: discard}
+		s.life, s.pause, s.tried = t.Context(), pause, time.Now().Add(-test.tried)
+		s.failed.Store(true)
+		s.recover()
+		retried := new(waiting.Retried)
+		err := s.unavailable()
+		errors.As(err, &retried)
+		if got := retried.Interval.Round(time.Hour); got != test.want {
+			t.Errorf("%s: got an interval of %v, want %v: %v", name, got, test.want, err)
+		}
+	}
+}

@@ -128,6 +128,9 @@ func (s *Store) recover() {
 	broken := s.opened == nil || s.opened.db.hasFailed()
 	s.flushing = s.flushing && !broken
 	if !s.flushing && time.Since(s.tried) < s.pause {
+		if s.fault.Load() == nil {
+			s.explain(errAgain)
+		}
 		return
 	}
 	var err error
@@ -147,13 +150,20 @@ func (s *Store) recover() {
 		s.tried = time.Now()
 		s.log.Info("the store is opened again and checked; changes are taken")
 	default:
-		interval := max(s.retry, s.pause)
-		if s.told.IsNews(err.Error()) {
-			s.log.Warn("the store cannot be opened again yet", slog.Duration("retry", interval), slog.Any("error", err))
-		}
-		err = &waiting.Retried{Err: err, Interval: interval}
-		s.fault.Store(&err)
+		s.explain(err)
 	}
+}
+
+var errAgain = errors.New("it failed again soon after it was opened")
+
+// explain says why the store is not open, and when it is tried again.
+func (s *Store) explain(err error) {
+	interval := max(s.retry, (s.pause - time.Since(s.tried)).Round(time.Millisecond))
+	if s.told.IsNews(err.Error()) {
+		s.log.Warn("the store cannot be opened again yet", slog.Duration("retry", interval), slog.Any("error", err))
+	}
+	err = &waiting.Retried{Err: err, Interval: interval}
+	s.fault.Store(&err)
 }
 
 // calm forgets the failures of a store that has stayed good since.
