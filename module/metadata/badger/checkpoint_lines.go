@@ -88,40 +88,38 @@ func withFiles(r reader, read func(*badger.Iterator) error) error {
 }
 
 func (t *teller) versions(ctx context.Context, r reader) error {
-	return withFiles(r, func(files *badger.Iterator) error { return t.versionsWith(ctx, r, files) })
-}
-
-func (t *teller) versionsWith(ctx context.Context, r reader, files *badger.Iterator) error {
 	tombs := graveCursor{reader: r, prefix: tombPrefix}
-	return r.scan([]byte(versionPrefix), t.version, func(key, value []byte) error {
-		var version versionRecord
-		if err := firstError(ctx.Err, func() error { return coding.Decode(key, value, &version) }); err != nil {
-			return err
-		}
-		if !bytes.Equal(key, t.version) { // else it was begun in the page before
-			t.version, t.file = bytes.Clone(key), nil
-		}
-		dead, err := tombs.hasKey(versionPrefix, key)
-		if err != nil {
-			return err
-		}
-		if t.file == nil {
-			t.told.versions += scatter(version.id)
-		}
-		if dead {
-			return t.countFiles(ctx, files, version.id)
-		}
-		if t.file == nil {
-			change := version.change()
-			packageID, _ := keyID(versionPrefix, key) // hasKey has read it
-			change.PackageID = int64(packageID)
-			t.page = append(t.page, change)
-		}
-		if err := t.files(r, files, version); err != nil {
-			return err
-		}
-		t.version, t.file = append(t.version, 0), nil
-		return t.enough()
+	return withFiles(r, func(files *badger.Iterator) error {
+		return r.scan([]byte(versionPrefix), t.version, func(key, value []byte) error {
+			var version versionRecord
+			if err := firstError(ctx.Err, func() error { return coding.Decode(key, value, &version) }); err != nil {
+				return err
+			}
+			if !bytes.Equal(key, t.version) { // else it was begun in the page before
+				t.version, t.file = bytes.Clone(key), nil
+			}
+			dead, err := tombs.hasKey(versionPrefix, key)
+			if err != nil {
+				return err
+			}
+			if t.file == nil {
+				t.told.versions += scatter(version.id)
+			}
+			if dead {
+				return t.countFiles(ctx, files, version.id)
+			}
+			if t.file == nil {
+				change := version.change()
+				packageID, _ := keyID(versionPrefix, key) // hasKey has read it
+				change.PackageID = int64(packageID)
+				t.page = append(t.page, change)
+			}
+			if err := t.files(r, files, version); err != nil {
+				return err
+			}
+			t.version, t.file = append(t.version, 0), nil
+			return t.enough()
+		})
 	})
 }
 
