@@ -3,6 +3,7 @@ package s3
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -13,8 +14,11 @@ import (
 // Quarantine implements store.BlobStore: S3 cannot rename. Between its two steps the bytes
 // are in both places, and the call can be made again.
 func (s *Store) Quarantine(ctx context.Context, locator store.Locator) error {
-	s.quarantining.Lock() // two who copy one object are in each other's way
-	defer s.quarantining.Unlock()
+	// Two who copy one object are in each other's way.
+	if err := s.quarantining.Acquire(ctx, 1); err != nil {
+		return fmt.Errorf("waiting for another blob to be put aside: %w", err)
+	}
+	defer s.quarantining.Release(1)
 	size, err := s.Stat(ctx, locator)
 	if errors.Is(err, store.ErrBlobNotFound) {
 		return nil

@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	"github.com/generic-registry/caddy-generic-registry/module/blobs/s3/bucket"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/store/remote"
@@ -31,9 +33,9 @@ type Store struct {
 	log      *slog.Logger
 	tuned    atomic.Pointer[tuning]
 
-	sequence     atomic.Uint64 // spreads locators over directories
-	positioning  sync.Mutex    // guards the object of the position
-	quarantining sync.Mutex
+	sequence     atomic.Uint64       // spreads locators over directories
+	positioning  sync.Mutex          // guards the object of the position
+	quarantining *semaphore.Weighted // of one at a time
 }
 
 // open opens the prefix, and makes it one of ours when it is empty. ErrRefused, ErrFormat,
@@ -58,7 +60,7 @@ func newStore(b *Backend, log *slog.Logger) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{identity: b.Identity(""), prefix: prefix, bucket: at, log: log}
+	s := &Store{identity: b.Identity(""), prefix: prefix, bucket: at, log: log, quarantining: semaphore.NewWeighted(1)}
 	s.sequence.Store(rand.Uint64())
 	s.tuned.Store(b.tuning())
 	return s, nil

@@ -142,8 +142,8 @@ func (k *Keeper) NoteDamage(ctx context.Context, blob store.Blob, err error) {
 	if ctx.Err() != nil {
 		return
 	}
-	// Whether the client stays does not matter to the blob.
-	ctx, cancel := waiting.Finishing(ctx)
+	// Whether the client stays does not matter to the blob, which may be put aside.
+	ctx, cancel := waiting.Committing(ctx, blob.Size)
 	defer cancel()
 	damage, err := k.Judge(ctx, blob, err)
 	if err == nil {

@@ -26,7 +26,8 @@ type brittleBlobs struct {
 	mu          sync.Mutex
 	flipped     map[store.Locator]int // the byte whose lowest bit is another
 	unreadable  map[store.Locator]error
-	stubborn    error // why nothing can be put aside
+	stubborn    error         // why nothing can be put aside
+	aside       time.Duration // for how long a blob is put aside
 	opened      []store.Locator
 	quarantined []store.Locator
 	reads       []read
@@ -80,6 +81,11 @@ func (b *brittleBlobs) Quarantine(ctx context.Context, locator store.Locator) er
 	defer b.mu.Unlock()
 	if b.stubborn != nil {
 		return b.stubborn
+	}
+	select {
+	case <-time.After(b.aside):
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 	b.quarantined = append(b.quarantined, locator)
 	return b.BlobStore.Quarantine(ctx, locator)

@@ -159,7 +159,7 @@ func (k *Keeper) Compare(ctx context.Context, blob store.Blob, digest store.Dige
 	}
 	damage := WrongDigest(blob, digest)
 	err := fmt.Errorf("%w: blob %s has %s", store.ErrDamaged, blob.Locator, damage.Found)
-	ctx, cancel := waiting.Finishing(ctx)
+	ctx, cancel := waiting.Committing(ctx, blob.Size) // bytes are put aside
 	defer cancel()
 	if _, reportErr := k.Report(ctx, damage); reportErr != nil {
 		err = errors.Join(err, reportErr)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"testing"
+	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
@@ -155,6 +156,20 @@ func TestVerifyContent(t *testing.T) {
 			}
 			f.wantDamage(file.Digest)
 			f.publish(name+" again", contentOf(i, size))
+		}
+	})
+}
+
+// TestALargeBlobIsPutAside however long a server copies it, at the rate at which bytes become durable.
+// Seen to fail with the minute that a change of the metadata has.
+func TestALargeBlobIsPutAside(t *testing.T) {
+	inBubble(t, func(f *fixture) {
+		blob := f.publish("f", contentOf(1, 8)).Blob
+		blob.Size = 5 << 30
+		f.blobs.set(func() { f.blobs.aside = time.Hour })
+		damage := f.Compare(f.Context(), blob, store.Digest{})
+		if _, quarantined := f.blobs.seen(); !errors.Is(damage, store.ErrDamaged) || len(quarantined) != 1 {
+			f.Errorf("%d blobs are put aside, %v; want one", len(quarantined), damage)
 		}
 	})
 }
