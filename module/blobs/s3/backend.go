@@ -212,15 +212,19 @@ func parseEndpoint(word, text string, insecure bool) (server bucket.Server, err 
 	if text == "" {
 		return server, fmt.Errorf("%s is missing: write the URL of the server, such as https://s3.example.com", word)
 	}
+	shown := fmt.Sprintf("%s %q", word, text)
+	if strings.Contains(text, "@") {
+		shown = word // it may have a secret
+	}
 	at, err := url.Parse(text)
 	if err != nil || at.Host == "" || at.Scheme != "https" && at.Scheme != "http" {
-		return server, fmt.Errorf("%s %q is not the URL of a server: write one such as https://s3.example.com", word, text)
+		return server, fmt.Errorf("%s is not the URL of a server: write one such as https://s3.example.com", shown)
 	}
 	if at.Path != "" && at.Path != "/" || at.RawQuery != "" || at.User != nil || at.Fragment != "" {
-		return server, fmt.Errorf("%s %q has more than a host: the bucket, the prefix and the key have words of their own", word, text)
+		return server, fmt.Errorf("%s has more than a host: the bucket, the prefix and the key have words of their own", shown)
 	}
 	if at.Scheme == "http" && !insecure {
-		return server, fmt.Errorf("%s %q is not encrypted: write https, or the word insecure besides", word, text)
+		return server, fmt.Errorf("%s is not encrypted: write https, or the word insecure besides", shown)
 	}
 	return bucket.Server{Host: at.Host, Secure: at.Scheme == "https"}, nil
 }
