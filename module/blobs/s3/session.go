@@ -85,19 +85,28 @@ func (s *Store) FindSession(ctx context.Context, id store.SessionID) (store.Sess
 
 // findUpload finds what was saved in the latest turn.
 func (s *Store) findUpload(ctx context.Context, id store.SessionID) (u upload, err error) {
-	if !id.IsValid() {
-		return u, fmt.Errorf("%w: malformed ID", store.ErrSessionNotFound)
+	_, latest, err := s.objects(ctx, id)
+	if err != nil {
+		return u, err
 	}
-	var latest int64
-	for object, err := range s.bucket.List(ctx, s.folder(id)+sessionObject, 0) {
+	return s.readUpload(ctx, id, latest)
+}
+
+// objects lists the objects of an upload, and the latest turn that a session of it is of.
+func (s *Store) objects(ctx context.Context, id store.SessionID) (keys []string, latest int64, err error) {
+	if !id.IsValid() {
+		return nil, 0, fmt.Errorf("%w: malformed ID", store.ErrSessionNotFound)
+	}
+	for object, err := range s.bucket.List(ctx, s.folder(id), 0) {
 		if err != nil {
-			return u, err
+			return nil, 0, err
 		}
+		keys = append(keys, object.Key)
 		if turn, isSession := turnOf(object.Key); isSession {
 			latest = max(latest, turn)
 		}
 	}
-	return s.readUpload(ctx, id, latest)
+	return keys, latest, nil
 }
 
 func (s *Store) readUpload(ctx context.Context, id store.SessionID, turn int64) (u upload, err error) {
@@ -176,7 +185,11 @@ func (s *Store) latestTurns(ctx context.Context) (map[store.SessionID]int64, err
 // EndSession implements store.Sessions. The session goes last, that of the latest turn after the
 // others: until then the call can be made again.
 func (s *Store) EndSession(ctx context.Context, id store.SessionID) error {
-	u, err := s.findUpload(ctx, id)
+	var u upload
+	keys, latest, err := s.objects(ctx, id)
+	if err == nil {
+		u, err = s.readUpload(ctx, id, latest)
+	}
 	switch {
 	case errors.Is(err, store.ErrSessionNotFound):
 		return nil
@@ -191,13 +204,6 @@ func (s *Store) EndSession(ctx context.Context, id store.SessionID) error {
 		if err := s.bucket.Drop(ctx, bucket.Multipart{Key: key, Upload: u.Upload}); err != nil {
 			return err
 		}
-	}
-	var keys []string
-	for object, err := range s.bucket.List(ctx, s.folder(id), 0) {
-		if err != nil {
-			return err
-		}
-		keys = append(keys, object.Key)
 	}
 	slices.SortFunc(keys, func(a, b string) int { return cmp.Compare(order(a), order(b)) })
 	for _, key := range keys {
