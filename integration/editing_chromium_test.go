@@ -414,6 +414,7 @@ func publishesWhatCame(t tab, s *server) {
 	t.press("Publish this version")
 	t.until(`document.querySelector("#publish [role=alert]").textContent == "Its files are still being uploaded."`)
 	s.want(http.StatusNotFound, http.MethodGet, version+"/there", "", nil)
+	t.until(fmt.Sprintf(`localStorage["upload %s/coming.bin"] != null`, version)) // or the page could not end it
 	t.slow(-1)
 	t.press("Cancel all")
 	s.eventually("the upload has ended", func() bool { return len(s.sessions()) == 0 })
