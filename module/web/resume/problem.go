@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"net/http"
+	"strings"
 
 	"github.com/generic-registry/caddy-generic-registry/module/registry"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
@@ -99,8 +100,11 @@ func (e *exchange) refuseEnd(upload registry.Upload, err error) error {
 	return err
 }
 
+// refusal tells why a request is refused. What failed besides, on the following lines of an error,
+// may have a path.
 func refusal(status int, err error, header http.Header) error {
-	return errors.Join(&visit.Refusal{Status: status, Text: err.Error(), Header: header}, err)
+	text, _, _ := strings.Cut(err.Error(), "\n")
+	return errors.Join(&visit.Refusal{Status: status, Text: text, Header: header}, err)
 }
 
 // tooLarge refuses what is larger than a limit, and tells the limits.
