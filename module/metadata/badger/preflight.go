@@ -12,9 +12,6 @@ import (
 	"slices"
 
 	"github.com/dgraph-io/badger/v4"
-	checksums "github.com/dgraph-io/badger/v4/options"
-	"github.com/dgraph-io/badger/v4/table"
-	"github.com/dgraph-io/ristretto/v2/z"
 )
 
 // databasePatterns are the files of a Badger database.
@@ -38,23 +35,6 @@ func checkFiles(path string, options badger.Options, log *slog.Logger) error {
 		return err
 	}
 	return removeOldLogs(path, newest, log)
-}
-
-// checkTables looks at the manifest and the tables, and returns the last transaction that
-// those have.
-func checkTables(path string, options badger.Options) (newest uint64, err error) {
-	tables, err := checkManifest(path, options)
-	if err != nil {
-		return 0, err
-	}
-	for id, manifest := range tables {
-		last, err := checkTable(table.NewFilename(id, path), options, manifest)
-		if err != nil {
-			return 0, err
-		}
-		newest = max(newest, last)
-	}
-	return newest, nil
 }
 
 // checkManifest reads the list of tables. Without it Badger would take the database
@@ -108,53 +88,6 @@ func databaseFiles(path string) (names []string, err error) {
 		names = append(names, found...)
 	}
 	return names, nil
-}
-
-// checkTable opens a table, which compares its checksums, and returns the last transaction
-// that it has. A damaged footer panics.
-func checkTable(name string, options badger.Options, manifest badger.TableManifest) (last uint64, err error) {
-	damage := func(what any) (uint64, error) {
-		return 0, fmt.Errorf("%w: table %s: %v", errDatabase, filepath.Base(name), what)
-	}
-	info, err := os.Stat(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return damage("it is missing")
-	}
-	if err == nil && info.Size() == 0 {
-		// Badger empties a file before it removes it, and either can fail.
-		return damage("it is empty")
-	}
-	if err != nil {
-		return 0, fmt.Errorf("asking for table: %w", err)
-	}
-	file, err := z.OpenMmapFile(name, os.O_RDONLY, 0)
-	if err != nil && err != z.NewFile {
-		return 0, fmt.Errorf("opening table: %w", err)
-	}
-	var opened *table.Table
-	err = guard(func() (err error) {
-		opened, err = table.OpenTable(file, table.Options{
-			ReadOnly:    true,
-			BlockSize:   options.BlockSize,
-			Compression: manifest.Compression,
-			ChkMode:     checksums.OnTableRead,
-		})
-		return err
-	})
-	if err != nil {
-		// What the disk did not give says nothing about what was written.
-		if _, reading := os.ReadFile(name); reading != nil {
-			err = fmt.Errorf("reading table: %w", reading)
-		} else {
-			_, err = damage(err)
-		}
-		return 0, errors.Join(err, file.Close(-1))
-	}
-	last = opened.MaxVersion()
-	if err := opened.Close(-1); err != nil {
-		return 0, fmt.Errorf("closing table: %w", err)
-	}
-	return last, nil
 }
 
 // checkLogs looks at the beginning of memtables and value logs, which names the key
