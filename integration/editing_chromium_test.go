@@ -179,6 +179,7 @@ func TestWritersInChromium(t *testing.T) {
 		"nobody is asked for a password on a public page": signsIn,
 		"names are told before anything is sent":          tellsNames,
 		"uploads are paused and cancelled":                pausesAndCancels,
+		"nothing is sent of what is cancelled":            sendsNothingMore,
 		"a draft is published":                            publishesADraft,
 		"what is deleted has its name typed in":           deletes,
 		"what the server refuses is told":                 tellsRefusals,
@@ -346,6 +347,38 @@ func pausesAndCancels(t tab, s *server) {
 	t.tells("1 done")
 	s.wantBytes(filePath("alice", "paused", "1", "kept.bin"), contents["kept.bin"])
 	s.want(http.StatusNotFound, http.MethodGet, filePath("alice", "paused", "1", "dropped.bin"), "alice", nil)
+}
+
+// heldReads has reads of files wait until goOn.
+const heldReads = `{
+	window.reads = [];
+	const read = Blob.prototype.arrayBuffer;
+	Blob.prototype.arrayBuffer = function () { return new Promise(go => reads.push(() => go(read.call(this)))) };
+	window.goOn = async () => { for (const go of reads) await go(), await fetch("./?edit"); };
+	true;
+}`
+
+// sendsNothingMore: the page is reading the files when they are paused or cancelled, and others
+// wait behind them. Seen to fail with a page that begins what waits while it cancels, and with
+// one that sends what it was reading.
+func sendsNothingMore(t tab, s *server) {
+	contents := make(map[string][]byte)
+	for i := range 5 {
+		contents[fmt.Sprint("file-", i)] = pattern(i, 1000)
+	}
+	t.goTo(s.port, versionPath("alice", "stopped", "1")+"/?edit")
+	t.drop(folderWith(t, contents))
+	t.tells("5 ready")
+	eval[bool](t, watched+heldReads)
+	t.press("Upload 5 files")
+	t.until(`reads.length == 3`)
+	act(t, chromedp.Click(`[aria-label^="Pause"]`)) // the first, so that a fourth begins
+	t.until(`reads.length == 4`)
+	t.press("Cancel all")
+	if reads, sent := eval[int](t, `reads.length`), eval[int](t, `goOn().then(() => sent)`); reads != 4 || sent != 0 {
+		t.Errorf("%d files are read, want 4, and %d requests are sent after all is cancelled", reads, sent)
+	}
+	t.tells("")
 }
 
 // hasFocus holds that the keyboard is at an element.

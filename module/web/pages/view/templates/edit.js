@@ -41,7 +41,6 @@
 	// step does the next request of an upload, and tells whether the file is there.
 	const step = async item => {
 		const file = item.file;
-		await file.slice(0, 1).arrayBuffer().catch(() => refuse("the file has changed, or cannot be read"));
 		item.before ??= tagOf(await there(item));
 		if (!item.session && item.sent && await arrived(item)) return true;
 		const target = item.url + (item.draft ? "?draft" : "");
@@ -106,6 +105,8 @@
 		become(item, "sending");
 		for (let wait = 500; mine();) {
 			try {
+				await item.file.slice(0, 1).arrayBuffer().catch(() => refuse("the file has changed, or cannot be read"));
+				if (!mine()) break;
 				if (await step(item) && mine()) {
 					memory.drop(item.url);
 					show(item, item.file.size);
@@ -150,19 +151,24 @@
 			button.setAttribute("aria-label", label + " " + item.path);
 		}
 	};
-	const pause = item => {
-		become(item, "paused");
-		item.sure = false;
-		item.request?.abort();
+	const pause = some => {
+		for (const item of some) {
+			become(item, "paused");
+			item.sure = false;
+			item.request?.abort();
+		}
+		pump();
 	};
 	const again = item => { become(item, "queued"); pump(); };
-	const end = item => {
-		const was = item.state;
-		become(item, "cancelled");
-		item.request?.abort();
-		if (item.session) send("DELETE", item.session, interop).catch(() => { });
-		memory.drop(item.url);
-		if (["ready", "bad", "failed"].includes(was)) remove(item);
+	const end = some => {
+		for (const item of some) {
+			const was = item.state;
+			become(item, "cancelled");
+			item.request?.abort();
+			if (item.session) send("DELETE", item.session, interop).catch(() => { });
+			memory.drop(item.url);
+			if (["ready", "bad", "failed"].includes(was)) remove(item);
+		}
 		check();
 		pump();
 	};
@@ -211,8 +217,8 @@
 	const add = (file, path, unread = false) => {
 		const item = { file, unread, path: path || file.name, offset: 0, sure: false, row: make("li"), text: make("span", "", "state"), bar: Object.assign(make("progress"), { value: 0 }), act: make("button", "", "plain"), end: make("button", "", "plain") };
 		item.act.type = item.end.type = "button";
-		item.act.addEventListener("click", () => ["paused", "failed"].includes(item.state) ? again(item) : pause(item));
-		item.end.addEventListener("click", () => end(item));
+		item.act.addEventListener("click", () => ["paused", "failed"].includes(item.state) ? again(item) : pause([item]));
+		item.end.addEventListener("click", () => end([item]));
 		item.bar.setAttribute("aria-label", "Progress of " + item.path);
 		item.row.append(make("span", item.path, "name"), item.bar, item.text, item.act, item.end);
 		items.push(item);
@@ -297,10 +303,10 @@
 			check();
 			place.scrollIntoView({ block: "nearest" });
 		});
-		find("#leave").addEventListener("click", () => { for (const item of items.filter(item => item.state == "bad")) remove(item); check(); });
-		find("#pause").addEventListener("click", () => { for (const item of items) if (["queued", "sending"].includes(item.state)) pause(item); tell(); });
+		find("#leave").addEventListener("click", () => end(items.filter(item => item.state == "bad")));
+		find("#pause").addEventListener("click", () => pause(items.filter(item => ["queued", "sending"].includes(item.state))));
 		find("#resume").addEventListener("click", () => { for (const item of items) if (item.state == "paused") become(item, "queued"); pump(); });
-		find("#end").addEventListener("click", () => { for (const item of items.filter(item => !item.bar.hidden)) end(item); });
+		find("#end").addEventListener("click", () => end(items.filter(item => !item.bar.hidden)));
 		addEventListener("beforeunload", event => { if (count("queued", "sending")) event.preventDefault(); });
 		interrupted();
 	}
