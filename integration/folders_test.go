@@ -423,7 +423,7 @@ func TestPagesOfGiteaLeadToTheFolders(t *testing.T) {
 
 func TestAnEmptyRegistrySaysHowToPublish(t *testing.T) {
 	t.Parallel()
-	s := startServer(t, "browse")
+	s := startServer(t, "browse", "owner team {\n\t\t\twrite alice\n\t\t}")
 	list := s.want(http.StatusOK, http.MethodGet, api, "", nil)
 	if entries := entriesOf(t, list); entries != nil {
 		t.Errorf("an empty registry lists %q", entries)
@@ -437,6 +437,11 @@ func TestAnEmptyRegistrySaysHowToPublish(t *testing.T) {
 	page = s.want(http.StatusOK, http.MethodGet, api+"alice/", "alice", nil, header{"Accept", acceptPage}).text()
 	if !strings.Contains(page, "alice has no packages yet") {
 		t.Errorf("the page of a user without packages is\n%s", page)
+	}
+	// Seen to fail with a page that has the owner log in.
+	page = s.want(http.StatusOK, http.MethodGet, api+"team/", "alice", nil, header{"Accept", acceptPage}).text()
+	if command = strings.Replace(command, "/alice/", "/team/", 1); !strings.Contains(page, command) {
+		t.Errorf("the page of an owner without packages does not say %q:\n%s", command, page)
 	}
 	s.want(http.StatusNotFound, http.MethodGet, api+"alice/", "", nil, header{"Accept", acceptPage})
 }

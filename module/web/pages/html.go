@@ -67,7 +67,7 @@ func (q *request) owners(rows int) (*view.Owners, error) {
 		})
 	}
 	if len(page.Rows) == 0 && q.value("after") == "" {
-		page.Publish = view.Publishing(q.visit.URL()+"/", q.visit.User())
+		page.Publish = view.Publishing(q.visit.URL()+"/", "", q.visit.User())
 	}
 	return page, nil
 }
@@ -108,7 +108,7 @@ func (q *request) packages(rows int) (page *view.Packages, err error) {
 		if q.visit.Extent(grant.Write, q.at.Owner) == grant.ExtentNone {
 			return nil, store.ErrPackageNotFound
 		}
-		page.Publish = view.Publishing(q.visit.URL()+"/", q.at.Owner)
+		page.Publish = view.Publishing(q.visit.URL()+"/", q.at.Owner, q.visit.User())
 	}
 	return page, nil
 }

@@ -1,6 +1,7 @@
 package view
 
 import (
+	"cmp"
 	"strings"
 )
 
@@ -31,16 +32,15 @@ func Downloads(url, file, digest, user string) []Command {
 		{"wget", wget + " --output-document=" + posixQuote(local) + " " + posixQuote(url)},
 		{"PowerShell", powershell + " -OutFile " + powershellQuote(local) + " -Uri " + powershellQuote(url)},
 		{"Checksum", "echo " + posixQuote(digest+"  "+local) + " | sha256sum --check"},
-		{"Checksum, PowerShell", "(Get-FileHash " + powershellQuote(local) + ").Hash -eq " + powershellQuote(digest)},
+		{"Checksum, PowerShell", "(Get-FileHash -LiteralPath " + powershellQuote(local) + ").Hash -eq '" + digest + "'"},
 	}
 }
 
-// Publishing returns the commands that publish a first file under the prefix.
-func Publishing(prefix, user string) []Command {
-	if user == "" {
-		user = "NAME"
-	}
-	url := prefix + Segment(user) + "/generic/tool/1.0.0/tool.tar.gz"
+// Publishing returns the commands with which a user publishes a first file of an owner, or of
+// their own without one, under the prefix.
+func Publishing(prefix, owner, user string) []Command {
+	user = cmp.Or(user, "NAME")
+	url := prefix + Segment(cmp.Or(owner, user)) + "/generic/tool/1.0.0/tool.tar.gz"
 	return []Command{
 		{"curl", "curl --fail-with-body --user " + posixQuote(user) + " --upload-file tool.tar.gz " + posixQuote(url)},
 		{"PowerShell", "Invoke-WebRequest -Method Put -Credential " + powershellQuote(user) + " -InFile tool.tar.gz -Uri " + powershellQuote(url)},

@@ -104,6 +104,9 @@ func TestPowershellQuote(t *testing.T) {
 	}
 }
 
+// TestCommands: seen to fail with a digest for PowerShell without quotes, which is no value
+// behind an operator, with a name for PowerShell whose brackets are a pattern, and with the
+// owner in the place of the user.
 func TestCommands(t *testing.T) {
 	const digest = "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"
 	for _, test := range []struct {
@@ -115,22 +118,26 @@ func TestCommands(t *testing.T) {
 			{"wget", "wget --output-document=f.bin https://example.com/p/a/generic/t/1/f.bin"},
 			{"PowerShell", "Invoke-WebRequest -OutFile f.bin -Uri https://example.com/p/a/generic/t/1/f.bin"},
 			{"Checksum", "echo '" + digest + "  f.bin' | sha256sum --check"},
-			{"Checksum, PowerShell", "(Get-FileHash f.bin).Hash -eq " + digest},
+			{"Checksum, PowerShell", "(Get-FileHash -LiteralPath f.bin).Hash -eq '" + digest + "'"},
 		}},
 		{"a private file of a name like an option", Downloads("https://example.com/%2D%20f", "- f", digest, "alice"), []Command{
 			{"curl", "curl --fail --location --user alice --output './- f' 'https://example.com/%2D%20f'"},
 			{"wget", "wget --user alice --ask-password --output-document='./- f' 'https://example.com/%2D%20f'"},
 			{"PowerShell", "Invoke-WebRequest -Credential alice -OutFile './- f' -Uri 'https://example.com/%2D%20f'"},
 			{"Checksum", "echo '" + digest + "  ./- f' | sha256sum --check"},
-			{"Checksum, PowerShell", "(Get-FileHash './- f').Hash -eq " + digest},
+			{"Checksum, PowerShell", "(Get-FileHash -LiteralPath './- f').Hash -eq '" + digest + "'"},
 		}},
-		{"a first file of nobody in particular", Publishing("https://example.com/p/", ""), []Command{
+		{"a first file of nobody in particular", Publishing("https://example.com/p/", "", ""), []Command{
 			{"curl", "curl --fail-with-body --user NAME --upload-file tool.tar.gz https://example.com/p/NAME/generic/tool/1.0.0/tool.tar.gz"},
 			{"PowerShell", "Invoke-WebRequest -Method Put -Credential NAME -InFile tool.tar.gz -Uri https://example.com/p/NAME/generic/tool/1.0.0/tool.tar.gz"},
 		}},
-		{"a first file of a user", Publishing("https://example.com/p/", "bo b"), []Command{
+		{"a first file of a user", Publishing("https://example.com/p/", "", "bo b"), []Command{
 			{"curl", "curl --fail-with-body --user 'bo b' --upload-file tool.tar.gz 'https://example.com/p/bo%20b/generic/tool/1.0.0/tool.tar.gz'"},
 			{"PowerShell", "Invoke-WebRequest -Method Put -Credential 'bo b' -InFile tool.tar.gz -Uri 'https://example.com/p/bo%20b/generic/tool/1.0.0/tool.tar.gz'"},
+		}},
+		{"a first file of an owner", Publishing("https://example.com/p/", "te am", "bob"), []Command{
+			{"curl", "curl --fail-with-body --user bob --upload-file tool.tar.gz 'https://example.com/p/te%20am/generic/tool/1.0.0/tool.tar.gz'"},
+			{"PowerShell", "Invoke-WebRequest -Method Put -Credential bob -InFile tool.tar.gz -Uri 'https://example.com/p/te%20am/generic/tool/1.0.0/tool.tar.gz'"},
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
