@@ -82,6 +82,10 @@
 // stays readable. The next round begins another pack, with a name of its own. The slots of
 // the failed round are marked as deleted as far as possible; nobody names them.
 //
+// A round is written only while the open file is the pack that its name finds. Where another
+// file has its name, as after a mount over the directory, blobs are refused until the pack is
+// back. A pack that was removed is given up, and another one is begun.
+//
 // A write of content that fails changes nothing: there is no slot. So a full disk refuses
 // blobs, and costs no pack.
 package packs

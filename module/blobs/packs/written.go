@@ -1,12 +1,14 @@
 package packs
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
+	"github.com/generic-registry/caddy-generic-registry/module/disk"
 )
 
 // begin makes a pack, of which the name is durable.
@@ -33,10 +35,15 @@ func (s *Store) begin(number uint64) (*pack, error) {
 	return p, nil
 }
 
-// enter opens a pack to write to it.
+// enter opens a pack to write to it. fs.ErrNotExist when it was removed, ErrUnavailable when
+// it or the directory was replaced: what is written to the open file then nobody finds again.
 func (s *Store) enter(p *pack) error {
 	if s.pack == p {
-		return nil
+		err := disk.StillNamed(s.file, p.path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return cmp.Or(s.opened.isThere(), fs.ErrNotExist)
+		}
+		return err
 	}
 	if err := s.leave(); err != nil {
 		s.log.Warn("closing a pack", slog.Any("error", err))
@@ -50,6 +57,9 @@ func (s *Store) enter(p *pack) error {
 func (s *Store) edit(p *pack) error {
 	p.table.Lock()
 	defer p.table.Unlock()
+	if err := s.opened.isThere(); err != nil {
+		return err
+	}
 	file, err := s.fsys.Edit(p.path)
 	if err != nil {
 		return err
