@@ -32,6 +32,18 @@ func (d *deafStores) Reclaim(ctx context.Context, limit int) ([]store.Locator, e
 	return d.stubbornStores.Reclaim(ctx, limit)
 }
 
+func (d *deafStores) Grace() time.Duration {
+	if d.call == "cleaning up after deletes" { // which only happens where bytes have a grace
+		return time.Minute
+	}
+	return 0
+}
+
+func (d *deafStores) CleanUp(context.Context) (more bool, err error) {
+	d.wait("cleaning up after deletes")
+	return false, nil
+}
+
 func (d *deafStores) Bury(ctx context.Context, locators []store.Locator) error {
 	d.wait("recording deleted blobs")
 	return d.stubbornStores.Bury(ctx, locators)
@@ -77,7 +89,7 @@ func (d *deafStores) Damaged(context.Context, int) (int64, []store.Digest, error
 func TestACallThatHangsInTheBackgroundIsTold(t *testing.T) {
 	for _, call := range []string{
 		"listing condemned blobs", "recording deleted blobs", "deleting a blob", "looking for unnamed blobs",
-		"walking blobs", "reading uploads", "deleting from the quarantine", "listing blobs", "counting damaged blobs",
+		"cleaning up after deletes", "walking blobs", "reading uploads", "deleting from the quarantine", "listing blobs", "counting damaged blobs",
 	} {
 		t.Run(call, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

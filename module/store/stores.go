@@ -122,6 +122,10 @@ type MetadataStore interface {
 	// deleted too: it is that of the clean-up.
 	Reclaim(ctx context.Context, limit int) ([]Locator, error)
 
+	// CleanUp cleans up a bounded amount of what earlier deletes left, and tells whether more is
+	// left. ErrNoSpace, ErrUnavailable.
+	CleanUp(ctx context.Context) (more bool, err error)
+
 	// Bury says that the bytes of condemned locators are gone. Locators that are not
 	// condemned are ignored. After a crash, buried locators may be condemned again.
 	Bury(ctx context.Context, locators []Locator) error

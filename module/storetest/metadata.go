@@ -39,6 +39,7 @@ func Metadata(t *testing.T, place MetadataPlace) {
 		"a version published again survives the clean-up of the old":      republishBeforeCleanup,
 		"content published again after it was condemned stays":            republishAfterCondemn,
 		"deleted versions are cleaned up while bytes stay condemned":      cleanedUpMeanwhile,
+		"deleted versions are cleaned up without a list":                  cleanedUpUnlisted,
 		"forgetting locators that are not condemned changes nothing":      buryUnknown,
 		"unnamed are those that no record has":                            unnamedLocators,
 		"all of it survives closing and opening":                          reopened,

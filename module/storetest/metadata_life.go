@@ -79,6 +79,7 @@ func closedStore(f *metadataFixture) {
 	_, errs["Blobs"] = f.Blobs(ctx, store.Digest{}, 1)
 	_, errs["LastScrub"] = f.LastScrub(ctx)
 	_, errs["Reclaim"] = f.Reclaim(ctx, 1)
+	_, errs["CleanUp"] = f.CleanUp(ctx)
 	_, errs["Unnamed"] = f.Unnamed(ctx, []store.Locator{p.Locator})
 	for method, err := range errs {
 		if err == nil {

@@ -17,7 +17,7 @@ const (
 	cleanupFiles  = 300
 	cleanupWeight = 3*cleanupFiles + 2
 
-	// cleanupSteps is how many such operations a call makes when there are locators.
+	// cleanupSteps is how many such operations a call makes, of Reclaim when there are locators.
 	cleanupSteps = 200
 
 	// cleanupVersions of a deleted package are deleted in one operation, with five records
@@ -50,6 +50,17 @@ func (s *Store) Reclaim(ctx context.Context, limit int) ([]store.Locator, error)
 		}
 		steps += made
 	}
+}
+
+// CleanUp implements store.MetadataStore.
+func (s *Store) CleanUp(ctx context.Context) (more bool, err error) {
+	s.reaping.Lock()
+	defer s.reaping.Unlock()
+	if err := firstError(func() error { return s.usable(ctx) }, func() error { return s.awaitPersisted(ctx) }); err != nil {
+		return false, err
+	}
+	made, err := s.emptySome(ctx, cleanupSteps, func(read func(reader) error) error { return s.view(ctx, read) })
+	return made > 0, err
 }
 
 // emptySome empties at most so many deleted versions, or else a deleted package, and tells how

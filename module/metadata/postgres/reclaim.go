@@ -12,8 +12,8 @@ import (
 const (
 	// cleanUpFiles of a deleted version are released in one transaction.
 	cleanUpFiles = 1000
-	// cleanUpSteps is how many such transactions a call makes when there are locators: they take
-	// about a second.
+	// cleanUpSteps is how many such transactions a call makes, of Reclaim when there are locators:
+	// they take about a second.
 	cleanUpSteps = 200
 )
 
@@ -34,6 +34,12 @@ func (s *Store) Reclaim(ctx context.Context, limit int) (locators []store.Locato
 		}
 		steps += taken
 	}
+}
+
+// CleanUp implements store.MetadataStore.
+func (s *Store) CleanUp(ctx context.Context) (more bool, err error) {
+	taken, err := s.cleanUp(ctx, cleanUpSteps)
+	return taken == cleanUpSteps, err
 }
 
 func (s *Store) condemned(ctx context.Context, limit int) (locators []store.Locator, err error) {

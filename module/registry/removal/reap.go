@@ -36,14 +36,14 @@ func (r *Remover) Reap(ctx context.Context) (removed int, err error) {
 	case <-ctx.Done():
 		return 0, ctx.Err()
 	}
-	removed, recoveredErr := r.reapRecovered(ctx) // which does not keep the others
-	for {
-		n, err := r.reapBatch(ctx)
+	removed, err = r.reapRecovered(ctx) // which does not keep the others
+	for more := true; more; {
+		n, left, batchErr := r.reapBatch(ctx)
 		removed += n
-		if n == 0 || err != nil {
-			return removed, errors.Join(recoveredErr, err)
-		}
+		err = errors.Join(err, batchErr)
+		more = batchErr == nil && (left || n > 0)
 	}
+	return removed, err
 }
 
 // reapRecovered deletes what the blob store wrote again, when it was opened, and nothing
@@ -72,47 +72,62 @@ func (r *Remover) reapRecovered(ctx context.Context) (removed int, err error) {
 	return len(deleted), err
 }
 
-func (r *Remover) reapBatch(ctx context.Context) (removed int, err error) {
-	if !r.graces.mayBeDue(r.now(), r.grace()) || !r.hold.begin() {
-		return 0, nil
+// reapBatch also tells whether there is more to do although nothing was deleted.
+func (r *Remover) reapBatch(ctx context.Context) (removed int, more bool, err error) {
+	if !r.hold.begin() {
+		return 0, false, nil
 	}
 	defer r.hold.end()
-	end := waiting.Attend(r.log, "listing condemned blobs")
-	locators, err := r.metadata.Reclaim(ctx, r.condemnedAtOnce())
-	end()
-	if err != nil {
-		err = fmt.Errorf("listing condemned blobs: %w", err)
-	}
-	if err != nil && len(locators) == 0 {
-		return 0, err // and all keep what has passed of their graces
-	}
+	locators, more, err := r.due(ctx)
 	r.changed(ctx)
-	if locators = r.graces.due(locators, r.now(), r.grace()); len(locators) == 0 {
-		return 0, err
+	if len(locators) == 0 {
+		return 0, more, err
 	}
 	slices.Sort(locators) // what lies together is deleted together, in an order that a test can repeat
 	deleted, removeErr := r.remove(ctx, locators)
 	err = errors.Join(err, removeErr)
 	// Only now: a crash in between reaps the same locators again.
-	end = waiting.Attend(r.log, "recording deleted blobs")
+	end := waiting.Attend(r.log, "recording deleted blobs")
 	buryErr := r.metadata.Bury(ctx, deleted)
 	end()
 	if buryErr != nil {
-		return 0, errors.Join(err, fmt.Errorf("recording deleted blobs: %w", buryErr))
+		return 0, false, errors.Join(err, fmt.Errorf("recording deleted blobs: %w", buryErr))
 	}
 	r.graces.forget(deleted)
-	return len(deleted), err
+	return len(deleted), more, err
 }
 
 // graceful is how many condemned blobs are listed at once where there is a grace: those that
 // are not due yet may stand before those that are.
 const graceful = 100_000
 
-func (r *Remover) condemnedAtOnce() int {
-	if r.grace() > 0 {
-		return graceful
+// due returns condemned locators whose bytes may go now, and tells whether deletes have left
+// more to clean up. Where there is a grace it cleans up each time, and lists seldom: the graces
+// of bytes begin once they are condemned. An error of the clean-up does not keep the others.
+func (r *Remover) due(ctx context.Context) (locators []store.Locator, more bool, err error) {
+	grace, limit := r.grace(), reapBatch
+	if grace > 0 {
+		limit = graceful
+		end := waiting.Attend(r.log, "cleaning up after deletes")
+		more, err = r.metadata.CleanUp(ctx)
+		end()
+		if err != nil {
+			err = fmt.Errorf("cleaning up after deletes: %w", err)
+		}
+		if !r.graces.mayBeDue(r.now(), grace) {
+			return nil, more, err
+		}
 	}
-	return reapBatch
+	end := waiting.Attend(r.log, "listing condemned blobs")
+	locators, listErr := r.metadata.Reclaim(ctx, limit)
+	end()
+	if listErr != nil {
+		err = errors.Join(err, fmt.Errorf("listing condemned blobs: %w", listErr))
+	}
+	if listErr != nil && len(locators) == 0 {
+		return nil, more, err // and all keep what has passed of their graces
+	}
+	return r.graces.due(locators, r.now(), grace), more, err
 }
 
 // grace is for how long the bytes of condemned blobs stay.
@@ -132,7 +147,7 @@ const graceLooks = 16
 type graces struct {
 	mu     sync.Mutex
 	since  map[store.Locator]time.Time
-	looked time.Time // when no more were due than were deleted; zero when more may be due
+	looked time.Time // when none was due; zero when one was, which may not be deleted yet
 }
 
 // mayBeDue tells whether it is time to list what is condemned.
@@ -161,7 +176,7 @@ func (g *graces) due(condemned []store.Locator, now time.Time, grace time.Durati
 			due = append(due, locator)
 		}
 	}
-	if g.since, g.looked = since, now; len(due) == reapBatch {
+	if g.since, g.looked = since, now; len(due) > 0 {
 		g.looked = time.Time{}
 	}
 	return due

@@ -221,6 +221,14 @@ func (s *metadataStore) FindBlob(ctx context.Context, digest store.Digest) (stor
 	return b.of(digest), nil
 }
 
+// emptyGrave releases the files of a deleted version.
+func (m *state) emptyGrave() {
+	for _, file := range m.graves[0].files {
+		m.release(file.Digest)
+	}
+	m.graves = m.graves[1:]
+}
+
 func (s *metadataStore) Reclaim(ctx context.Context, limit int) ([]store.Locator, error) {
 	m, leave, err := s.enter(ctx)
 	if err != nil {
@@ -228,10 +236,7 @@ func (s *metadataStore) Reclaim(ctx context.Context, limit int) ([]store.Locator
 	}
 	defer leave()
 	for len(m.condemned) < limit && len(m.graves) > 0 {
-		for _, file := range m.graves[0].files {
-			m.release(file.Digest)
-		}
-		m.graves = m.graves[1:]
+		m.emptyGrave()
 	}
 	var locators []store.Locator
 	for locator := range m.condemned {
@@ -241,6 +246,18 @@ func (s *metadataStore) Reclaim(ctx context.Context, limit int) ([]store.Locator
 		locators = append(locators, locator)
 	}
 	return locators, nil
+}
+
+func (s *metadataStore) CleanUp(ctx context.Context) (more bool, err error) {
+	m, leave, err := s.enter(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer leave()
+	if len(m.graves) > 0 {
+		m.emptyGrave()
+	}
+	return len(m.graves) > 0, nil
 }
 
 func (s *metadataStore) Bury(ctx context.Context, locators []store.Locator) error {
