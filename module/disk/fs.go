@@ -64,10 +64,10 @@ type File interface {
 	// retried: the next call may succeed though the bytes are lost.
 	Sync() error
 
-	// Flush begins to write to the disk some bytes that were written, so that a later
-	// Sync has less to do. It makes nothing durable. Where the system cannot do it,
-	// nothing happens.
-	Flush(from, bytes int64) error
+	// Flush begins to sync what was written, in the background and unless that is in
+	// progress, so that a later Sync has less to do. It promises nothing. What fails is the
+	// error of a later Flush, Sync or Close, and the file is as after a Sync that failed.
+	Flush() error
 
 	// Truncate cuts the file to a size.
 	Truncate(size int64) error
@@ -99,7 +99,7 @@ func wrap(file *os.File, err error) (File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return osFile{file}, nil
+	return &osFile{File: file}, nil
 }
 
 // Edit implements FS.
@@ -120,22 +120,14 @@ func (OS) SyncDirectory(name string) error { return syncDirectory(name) }
 // Free implements FS.
 func (OS) Free(name string) (Space, error) { return Free(name) }
 
-type osFile struct{ *os.File }
-
-// Sync implements File.
-func (f osFile) Sync() error { return syncBytes(f.File) }
-
 // Allocate implements File.
-func (f osFile) Allocate(from, bytes int64) error { return allocate(f.File, from, bytes) }
+func (f *osFile) Allocate(from, bytes int64) error { return allocate(f.File, from, bytes) }
 
 // Punch implements File.
-func (f osFile) Punch(from, bytes int64) error { return punch(f.File, from, bytes) }
-
-// Flush implements File.
-func (f osFile) Flush(from, bytes int64) error { return flush(f.File, from, bytes) }
+func (f *osFile) Punch(from, bytes int64) error { return punch(f.File, from, bytes) }
 
 // Allocated implements File.
-func (f osFile) Allocated() (int64, error) { return Allocated(f.File) }
+func (f *osFile) Allocated() (int64, error) { return Allocated(f.File) }
 
 // Open opens a file for reading. fs.ErrNotExist when there is none.
 func Open(name string) (*os.File, error) { return openFile(name, os.O_RDONLY) }

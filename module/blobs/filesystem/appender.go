@@ -7,16 +7,18 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 )
 
-// flushStep is after how many bytes the disk begins to work on them. Else it would
-// be idle until the sync, and what is not written yet would fill the memory.
-const flushStep = 8 << 20
+// flushStep is after how many bytes a sync in the background begins. Else the disk would be
+// idle until the end, with all bytes to write then, and what is not written yet would fill
+// the memory. To have the kernel begin with the writing (sync_file_range) is not enough:
+// the disk has a cache, and to empty it takes a third of the time of an upload of 1 GiB.
+const flushStep = 16 << 20
 
 // appender writes at the end of a file, as far as there is room for it.
 type appender struct {
 	file      disk.File
 	allowance *allowance
 	size      int64
-	flushed   int64 // of size: the disk was told to write them
+	flushed   int64 // of size: a sync of them began
 }
 
 // append writes bytes. After an error nobody knows what is in the file.
@@ -35,11 +37,10 @@ func (a *appender) append(p []byte) (int, error) {
 
 // flush has the disk begin with what is there, once it is enough.
 func (a *appender) flush() error {
-	bytes := a.size - a.flushed
-	if bytes < flushStep {
+	if a.size-a.flushed < flushStep {
 		return nil
 	}
-	if err := a.file.Flush(a.flushed, bytes); err != nil {
+	if err := a.file.Flush(); err != nil {
 		return fmt.Errorf("flushing file: %w", directory.NotWritten(err))
 	}
 	a.flushed = a.size

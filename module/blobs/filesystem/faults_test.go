@@ -21,9 +21,7 @@ type faultyFile struct {
 	allocate, write, flush, sync, close error
 }
 
-func (f *faultyFile) Flush(from, bytes int64) error {
-	return errors.Join(f.flush, f.File.Flush(from, bytes))
-}
+func (f *faultyFile) Flush() error { return errors.Join(f.flush, f.File.Flush()) }
 
 func (f *faultyFile) Allocate(from, bytes int64) error {
 	if f.allocate != nil {

@@ -139,7 +139,7 @@ func TestEveryOperationFails(t *testing.T) {
 		{disktest.Punch, func(b *bench) error { return b.edit("d/old").Punch(1, 1) }, "d/ d/old=o\x00d empty/", start, false},
 		{disktest.Write, onFile(func(f disk.File) error { _, err := io.WriteString(f, "1234"); return err }), "d/ d/old=old1234 empty/", "d/ d/old=old12 empty/", false},
 		{disktest.Sync, onFile(disk.File.Sync), start, start, true},
-		{disktest.Flush, onFile(func(f disk.File) error { return f.Flush(0, 1) }), start, start, true},
+		{disktest.Flush, onFile(func(f disk.File) error { return f.Flush() }), start, start, true},
 		{disktest.Truncate, onFile(func(f disk.File) error { return f.Truncate(1) }), "d/ d/old=o empty/", start, false},
 		{disktest.Allocate, onFile(func(f disk.File) error { return f.Allocate(0, 4096) }), start, start, true},
 		{disktest.Allocated, onFile(func(f disk.File) error { _, err := f.Allocated(); return err }), start, start, true},

@@ -81,8 +81,8 @@ func (f *file) Punch(from, bytes int64) error {
 }
 
 // Flush implements disk.File. Nothing is durable by it.
-func (f *file) Flush(from, bytes int64) error {
-	return f.fsys.run(f.operation(Flush, bytes), action{do: func() error { return nil }})
+func (f *file) Flush() error {
+	return f.fsys.run(f.operation(Flush, 0), action{do: func() error { return nil }})
 }
 
 // Truncate implements disk.File.

@@ -65,7 +65,7 @@ type Operation struct {
 	Name string
 	// To is the new name of a Rename.
 	To string
-	// Bytes of a Write, WriteAt, Punch, Flush, Truncate or Allocate.
+	// Bytes of a Write, WriteAt, Punch, Truncate or Allocate.
 	Bytes int64
 	// From is the place of a WriteAt, a Punch or an Allocate.
 	From int64
@@ -79,7 +79,7 @@ func (o Operation) String() string {
 	switch o.Kind {
 	case Rename:
 		text += " to " + o.To
-	case Write, Flush, Truncate, Allocate:
+	case Write, Truncate, Allocate:
 		text += fmt.Sprintf(", %d bytes", o.Bytes)
 	case WriteAt, Punch:
 		text += fmt.Sprintf(" %d, %d bytes", o.From, o.Bytes)
