@@ -1,20 +1,51 @@
 package transfer
 
-import "io"
+import (
+	"hash"
+	"io"
+)
 
-// queued is how many buffers wait to be written, at most. With the one that is being
-// filled and the one that is being written an upload has two more.
+// queued is how many buffers wait to be written, at most. With those that are being filled,
+// hashed and written an upload has three more.
 const queued = 1
 
-// pipe writes pieces in their order, in a goroutine that ends with the first error.
+// line hashes pieces and then writes them, each in a goroutine of its own.
+type line struct{ hashing, writing *pipe }
+
+func newLine(hash hash.Hash, writer io.Writer) *line {
+	writing := newPipe(queued, func(p piece) error {
+		defer p.release()
+		return write(writer, p.bytes)
+	})
+	hashing := newPipe(0, func(p piece) error {
+		hash.Write(p.bytes)
+		writing.put(p)
+		return nil
+	})
+	return &line{hashing, writing}
+}
+
+// put hands a piece over, as that of a pipe.
+func (l *line) put(next piece) { l.hashing.put(next) }
+
+// failed tells whether nothing is written any more. There may be no line.
+func (l *line) failed() bool { return l != nil && l.writing.failed() }
+
+// close returns when all is hashed and written, or with the first error of the writer.
+func (l *line) close() error {
+	_ = l.hashing.close() // a hash has no errors
+	return l.writing.close()
+}
+
+// pipe works on pieces in their order, in a goroutine that ends with the first error.
 type pipe struct {
-	writer io.Writer
+	work   func(piece) error // gives the piece back
 	pieces chan piece
 	done   chan struct{}
 
 	// Valid once done is closed.
 	err   error
-	panic any // what the writer panicked with
+	panic any // what the work panicked with
 }
 
 type piece struct {
@@ -22,8 +53,8 @@ type piece struct {
 	release func()
 }
 
-func newPipe(writer io.Writer) *pipe {
-	p := &pipe{writer: writer, pieces: make(chan piece, queued), done: make(chan struct{})}
+func newPipe(queued int, work func(piece) error) *pipe {
+	p := &pipe{work: work, pieces: make(chan piece, queued), done: make(chan struct{})}
 	go p.run()
 	return p
 }
@@ -32,16 +63,11 @@ func (p *pipe) run() {
 	defer close(p.done)
 	defer func() { p.panic = recover() }()
 	for next := range p.pieces {
-		p.err = p.writeOne(next)
+		p.err = p.work(next)
 		if p.err != nil {
 			return
 		}
 	}
-}
-
-func (p *pipe) writeOne(next piece) error {
-	defer next.release()
-	return write(p.writer, next.bytes)
 }
 
 // put hands a piece over. It waits while enough others do, unless the pipe has
@@ -54,11 +80,8 @@ func (p *pipe) put(next piece) {
 	}
 }
 
-// failed tells whether nothing is written any more. There may be no pipe.
+// failed tells whether nothing is worked on any more.
 func (p *pipe) failed() bool {
-	if p == nil {
-		return false
-	}
 	select {
 	case <-p.done:
 		return true
@@ -67,8 +90,8 @@ func (p *pipe) failed() bool {
 	}
 }
 
-// close returns when all is written, or with the first error. A panic of the writer
-// goes on in the caller, who can deal with it.
+// close returns when all is done, or with the first error. A panic of the work goes on in
+// the caller, who can deal with it.
 func (p *pipe) close() error {
 	close(p.pieces)
 	<-p.done

@@ -19,10 +19,10 @@ const longBody = 4 << 20
 // slowReads is after how many reads in vain a body gives its large buffer back.
 const slowReads = 8
 
-// Copy copies a body, of which so many bytes are announced (-1 when that is not known), and returns its digest and size. Of a body that
-// comes fast a goroutine of its own writes what this one reads and hashes; of any
-// other there is one small buffer in memory. Nothing is written once it has
-// returned.
+// Copy copies a body, of which so many bytes are announced (-1 when that is not known), and
+// returns its digest and size. Of a body that comes fast two goroutines hash and write what
+// this one reads; of any other there is one small buffer in memory. Nothing is written once
+// it has returned.
 //
 // An error of the writer comes before one of the body: it happened to earlier bytes,
 // or to the same.
@@ -63,7 +63,7 @@ type intake struct {
 	hash   hash.Hash
 
 	announced int64 // size, -1 when unknown
-	size      int64 // read and hashed
+	size      int64 // read
 	end       error // of the body; nil while there is more
 }
 
@@ -74,6 +74,7 @@ func (t *intake) copySlow() error {
 	for quick := false; t.end == nil && !quick; {
 		var n int
 		n, quick = t.fill(buffer, nil)
+		t.hash.Write(buffer[:n])
 		if err := write(t.writer, buffer[:n]); err != nil {
 			return err
 		}
@@ -82,10 +83,10 @@ func (t *intake) copySlow() error {
 }
 
 // copyFast copies until the body ends or no longer comes fast, or the pool has no
-// large buffer. The goroutine starts once there are two buffers to deal with. The
+// large buffer. The goroutines start once there are two buffers to deal with. The
 // error is the writer's.
 func (t *intake) copyFast() (err error) {
-	var behind *pipe
+	var behind *line
 	nothing := func() {}
 	giveBack := nothing // what is being filled
 	defer func() {
@@ -104,10 +105,11 @@ func (t *intake) copyFast() (err error) {
 		var n int
 		n, quick = t.fill(buffer, stop)
 		if behind == nil && (t.end != nil || !quick) {
+			t.hash.Write(buffer[:n])
 			return write(t.writer, buffer[:n])
 		}
 		if behind == nil {
-			behind = newPipe(t.writer)
+			behind = newLine(t.hash, t.writer)
 		}
 		giveBack = nothing
 		behind.put(piece{buffer[:n], release})
@@ -124,15 +126,13 @@ func (t *intake) take() (buffer []byte, release func(), ok bool) {
 	return t.pool.takeHuge()
 }
 
-// fill reads and hashes until the buffer is full, the body ends, or stop, which may
-// be nil, says so on hearing how many bytes came in how many reads. It tells whether
-// the body came fast.
+// fill reads until the buffer is full, the body ends, or stop, which may be nil, says so on
+// hearing how many bytes came in how many reads. It tells whether the body came fast.
 func (t *intake) fill(buffer []byte, stop func(n, reads int) bool) (n int, quick bool) {
 	reads := 0
 	for n < len(buffer) && t.end == nil && (stop == nil || !stop(n, reads)) {
 		var read int
 		read, t.end = t.body.Read(buffer[n:])
-		t.hash.Write(buffer[n : n+read]) // at once, while the processor has it at hand
 		n += read
 		reads++
 	}

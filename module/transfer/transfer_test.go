@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"errors"
+	"hash"
 	"io"
 	"runtime"
 	"strings"
@@ -187,18 +188,27 @@ type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
-// TestALargeBodyIsReadWhileItIsWritten: the first write in a goroutine waits until
-// there is nothing left that may be read beside it. Seen to fail, for 1 MiB, with huge
-// buffers from the start.
-func TestALargeBodyIsReadWhileItIsWritten(t *testing.T) {
+// TestALargeBodyIsReadWhileItIsHashedAndWritten: the first hash, or the first write, in a
+// goroutine waits until there is nothing left that may be read beside it. Seen to fail, for
+// 1 MiB, with huge buffers from the start, and with bodies that are hashed as they are read.
+func TestALargeBodyIsReadWhileItIsHashedAndWritten(t *testing.T) {
 	for name, size := range map[string]int{"1 MiB": 1 << 20, "16 MiB": 16 << 20} {
-		t.Run(name, func(t *testing.T) { isReadWhileItIsWritten(t, size) })
+		for work, ahead := range map[string]int{"hashed": 2 * LargeBuffer, "written": (2 + queued) * LargeBuffer} {
+			t.Run(name+", while it is "+work, func(t *testing.T) { isReadMeanwhile(t, size, SmallBuffer+ahead, work == "hashed") })
+		}
 	}
 }
 
-func isReadWhileItIsWritten(t *testing.T, size int) {
-	const ahead = SmallBuffer + (1+queued)*LargeBuffer
-	read, written := 0, 0
+// slowHash is a hash whose Write is another one.
+type slowHash struct {
+	hash.Hash
+	write writerFunc
+}
+
+func (h slowHash) Write(p []byte) (int, error) { return h.write(p) }
+
+func isReadMeanwhile(t *testing.T, size, ahead int, hashed bool) {
+	read, worked := 0, 0
 	far := make(chan struct{})
 	body := readerFunc(func(p []byte) (int, error) {
 		if read == size {
@@ -210,19 +220,24 @@ func isReadWhileItIsWritten(t *testing.T, size int) {
 		}
 		return n, nil
 	})
-	writer := writerFunc(func(p []byte) (int, error) {
-		if written >= SmallBuffer {
+	work := writerFunc(func(p []byte) (int, error) {
+		if worked >= SmallBuffer {
 			select {
 			case <-far:
 			case <-time.After(patience):
-				return 0, errors.New("nothing is read meanwhile")
+				t.Error("nothing is read meanwhile")
+				return 0, errWriter
 			}
 		}
-		written += len(p)
+		worked += len(p)
 		return len(p), nil
 	})
-	if _, n, err := Copy(UploadBuffers, writer, body, int64(size)); err != nil || n != int64(size) || written != size {
-		t.Errorf("%d bytes read, %d written, %v", n, written, err)
+	writer, sum := io.Writer(work), hash.Hash(sha256.New())
+	if hashed {
+		writer, sum = io.Discard, slowHash{sum, work}
+	}
+	if n, err := CopyHashed(UploadBuffers, writer, body, int64(size), sum); err != nil || n != int64(size) || worked != size {
+		t.Errorf("%d bytes read, %d worked on, %v; want %d", n, worked, err, size)
 	}
 }
 
@@ -272,7 +287,7 @@ func TestASlowBodyHoldsNoLargeBuffer(t *testing.T) {
 
 // TestNoMoreIsReadThanCanBeWritten: once the writer has failed, reading ends.
 func TestNoMoreIsReadThanCanBeWritten(t *testing.T) {
-	const held = SmallBuffer + (2+queued)*HugeBuffer
+	const held = SmallBuffer + (3+queued)*HugeBuffer
 	for _, failsAt := range []int{0, SmallBuffer, 5 << 20} {
 		body := bytes.NewReader(make([]byte, 64<<20))
 		_, read, err := Copy(NewBufferPool(bufferBudget), &drawnWriter{failsAt: failsAt}, body, 64<<20)
