@@ -66,8 +66,7 @@ func databaseOptions(path string, log databaseLog) badger.Options {
 }
 
 // open opens the journal and the database, and brings the database to where the
-// journal is: by replaying what it lacks, or all of it when it is damaged. Without
-// room it does not even try: Badger would kill the process.
+// journal is: by replaying what it lacks, or all of it when it is damaged.
 func (h *home) open(ctx context.Context) (*opened, error) {
 	if h.stuck.Load() {
 		return nil, errStuck
@@ -75,9 +74,6 @@ func (h *home) open(ctx context.Context) (*opened, error) {
 	if h.readOnly {
 		o, err := h.openReadOnly(ctx)
 		return o, directory.OpenFault(err)
-	}
-	if err := h.space.forOpening(); err != nil {
-		return nil, err
 	}
 	j, err := journal.Open(h.journalPath(), h.journalOptions())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -166,12 +162,13 @@ func (h *home) reconcile(ctx context.Context, o *opened) error {
 }
 
 // openDatabase opens Badger's files, once they have been looked at. What it holds is
-// durable once it is flushed.
+// durable once it is flushed. Without room it does not even try: Badger would kill the process.
 func (h *home) openDatabase(ctx context.Context) (*opened, error) {
 	o := &opened{home: h, ledger: compactions.New(h.path())}
 	options := databaseOptions(h.path(), databaseLog{h.log, o.ledger, &h.signs, &h.told})
 	waiting.ReportProgress(ctx, waiting.Progress{Doing: "looking at the files of the database"})
 	err := firstError(
+		h.space.forOpening,
 		func() error { return h.descriptors.ForOpening(h.path()) },
 		func() error { return checkFiles(h.path(), options, h.log) },
 		h.space.makeDiscard, o.beginLedger,

@@ -86,7 +86,7 @@ func (h *home) takeFromOld(ctx context.Context, o *opened, damage error) error {
 		h.log.Warn("the database was behind its journal; the changes it lacked are made again", slog.Uint64("changes", taken))
 	}
 	err = errors.Join(err, left)
-	if disk.IsRefusal(err) && !errors.Is(damage, errAsked) {
+	if errors.Is(err, store.ErrNoSpace) || disk.IsRefusal(err) && !errors.Is(damage, errAsked) {
 		return fmt.Errorf("%w: taking changes from the old journal: %w", store.ErrUnavailable, err)
 	}
 	if err != nil {

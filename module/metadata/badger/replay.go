@@ -85,7 +85,8 @@ func (o *opened) newReplayed() *batch {
 	return b
 }
 
-// persistBatch ends a batch, and has the database take it.
+// persistBatch ends a batch, and has the database take it. ErrNoSpace: Badger does not survive
+// a full disk.
 func (o *opened) persistBatch(b *batch) error {
 	defer b.end()
 	b.commit(o)
@@ -93,7 +94,7 @@ func (o *opened) persistBatch(b *batch) error {
 		o.db.followed([]*layer{b.layer}) // nobody waits for what stays in memory
 		return nil
 	}
-	if err := o.db.persistAll(); err != nil {
+	if err := firstError(o.home.space.forChange, o.db.persistAll); err != nil {
 		return fmt.Errorf("committing replayed changes: %w", err)
 	}
 	return nil
