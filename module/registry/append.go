@@ -267,7 +267,7 @@ func (a *appending) save(ctx context.Context, writer store.SessionWriter, offset
 		return fmt.Errorf("telling the state of the hash: %w", err)
 	}
 	saved := *a.Session
-	saved.Offset, saved.Hash = offset, state
+	saved.Offset, saved.Hash, saved.Again = offset, state, a.counted.IsAgain()
 	ctx, cancel := waiting.Committing(ctx, offset-a.Offset)
 	defer cancel()
 	if err := writer.Save(ctx, saved); err != nil {

@@ -18,6 +18,11 @@ import (
 func inMemory(t *testing.T, options Options) (*Registry, *memory.Metadata, *memory.Blobs) {
 	t.Helper()
 	names, bytes := memory.NewMetadata(), memory.NewBlobs()
+	return over(t, names, bytes, options), names, bytes
+}
+
+func over(t *testing.T, names *memory.Metadata, bytes *memory.Blobs, options Options) *Registry {
+	t.Helper()
 	metadata, err := names.Open()
 	if err != nil {
 		t.Fatal(err)
@@ -26,7 +31,7 @@ func inMemory(t *testing.T, options Options) (*Registry, *memory.Metadata, *memo
 	if err != nil {
 		t.Fatal(err)
 	}
-	return New(metadata, blobs, options), names, bytes
+	return New(metadata, blobs, options)
 }
 
 func fileRef(version, file string) store.Ref {

@@ -65,7 +65,7 @@ func TestQuotasOfWhatTakesAName(t *testing.T) {
 			if test.unread && body.read > 0 {
 				t.Errorf("%s: %d bytes were read before it was refused", test.name, body.read)
 			}
-			if left := r.quotas.Add("o", 0); left != 0 {
+			if left := r.quotas.Add("o", false, 0) + r.quotas.Add("o", true, 0); left != 0 {
 				t.Errorf("%s: %d bytes count after the end", test.name, left)
 			}
 			mustClose(t, r)
@@ -98,7 +98,7 @@ func TestBytesOfAnUploadCountOnce(t *testing.T) {
 	if err != nil || done.File == nil {
 		t.Fatalf("an upload of all bytes of the quota: %v", err)
 	}
-	if left := r.quotas.Add("o", 0); left != 0 {
+	if left := r.quotas.Add("o", false, 0) + r.quotas.Add("o", true, 0); left != 0 {
 		t.Errorf("%d bytes count after the end", left)
 	}
 }
@@ -162,8 +162,8 @@ func TestTheSameBytesCountWhileTheyCome(t *testing.T) {
 			if err := put(inTheMiddle(func() { refused("a PUT in the middle of another one", put(bytes.NewReader(content))) })); err != nil {
 				t.Errorf("a PUT while nothing else comes: %v", err)
 			}
-			refused("a PUT, once another upload has as much", put(inTheMiddle(func() { r.quotas.Add("o", size) })))
-			if left := r.quotas.Add("o", -size); left != 0 {
+			refused("a PUT, once another upload has as much", put(inTheMiddle(func() { r.quotas.Add("o", true, size) })))
+			if left := r.quotas.Add("o", true, -size); left != 0 {
 				t.Errorf("%d bytes count after the end", left)
 			}
 			mustPublish(t, r, fileRef("1", "g"), string(content), Limits{})
@@ -172,5 +172,67 @@ func TestTheSameBytesCountWhileTheyCome(t *testing.T) {
 				t.Errorf("two PUTs at once, at a quota that is used up by two files: %v, %v", outer, err)
 			}
 		})
+	}
+}
+
+// TestBytesThatComeAgainLeaveRoomForOthers: bytes that a file has already take no room in the end,
+// so that uploads which fit are not refused for them, also after a restart. Once the file is
+// deleted, they take room as others do.
+// Seen to fail when both kinds count as one, when a session does not say of which kind its bytes
+// are, and when bytes stay of the kind that they were before the body.
+func TestBytesThatComeAgainLeaveRoomForOthers(t *testing.T) {
+	content := bytes.Repeat([]byte("x"), 3<<20)
+	size, ref := int64(len(content)), fileRef("1", "f")
+	limits := Limits{OnDuplicate: store.Same, Quota: store.Quota{Bytes: 2 * size}}
+	r, names, blobs := inMemory(t, Options{Idle: true})
+	defer func() { mustClose(t, r) }()
+	mustPublish(t, r, ref, string(content), Limits{})
+	put := func(ref store.Ref, body io.Reader) error {
+		_, err := r.Publish(t.Context(), ref, "u", Content{Body: body, Size: size}, limits)
+		return err
+	}
+	inTheMiddle := func(do func()) io.Reader {
+		hook := readerFunc(func([]byte) (int, error) { do(); return 0, io.EOF })
+		return io.MultiReader(bytes.NewReader(content[:size/2]), hook, bytes.NewReader(content[size/2:]))
+	}
+	for again := range 2 {
+		upload, err := r.BeginUpload(t.Context(), NewUpload{Ref: ref, Creator: "u", Length: size, Age: time.Hour, Most: 9, UserMost: 9, Announce: func(store.Session) {}},
+			Append{Content: Content{Body: bytes.NewReader(content[:size-1]), Size: size - 1}, Length: -1, Interrupt: func() {}}, limits)
+		if err != nil || upload.Offset != size-1 {
+			t.Fatalf("an upload of a file that is there: %d bytes, %v", upload.Offset, err)
+		}
+		if again > 0 {
+			mustClose(t, r)
+			r = over(t, names, blobs, Options{Idle: true})
+		}
+		if err := put(fileRef("1", "g"), bytes.NewReader(content)); err != nil {
+			t.Errorf("another file that fits: %v", err)
+		}
+		for _, act := range []error{r.DeleteFile(t.Context(), fileRef("1", "g"), store.Act{User: "u"}), r.CancelUpload(t.Context(), ref, upload.ID, "u")} {
+			if act != nil {
+				t.Fatal(act)
+			}
+		}
+	}
+	if err := put(fileRef("1", "g"), inTheMiddle(func() {
+		if err := put(ref, bytes.NewReader(content)); err != nil {
+			t.Errorf("the same bytes while another file comes: %v", err)
+		}
+	})); err != nil {
+		t.Errorf("another file that fits, while the same bytes came: %v", err)
+	}
+	err := put(ref, inTheMiddle(func() {
+		if err := r.DeleteFile(t.Context(), ref, store.Act{User: "u"}); err != nil {
+			t.Fatal(err)
+		}
+		r.quotas.Add("o", false, size)
+	}))
+	if !errors.Is(err, store.ErrQuotaBytes) {
+		t.Errorf("the same bytes, of a file that somebody deleted: error is %v, want %v", err, store.ErrQuotaBytes)
+	}
+	for _, again := range []bool{false, true} {
+		if left := r.quotas.Add("o", again, 0); left != 0 && (again || left != size) {
+			t.Errorf("%d bytes count after the end", left)
+		}
 	}
 }

@@ -116,7 +116,7 @@ func (r *Registry) refreshUploads(ctx context.Context) error {
 		case u == nil:
 			r.knowUpload(session)
 		case u.file == nil && (!u.held || session.Turn > u.number):
-			r.countUpload(u, session.Offset)
+			r.countUpload(u, session)
 		}
 	}
 	for id, u := range r.uploads.known {
@@ -125,7 +125,7 @@ func (r *Registry) refreshUploads(ctx context.Context) error {
 		}
 		select {
 		case u.turn <- struct{}{}: // nobody uses it
-			r.countUpload(u, 0)
+			r.countUpload(u, store.Session{})
 			delete(r.uploads.known, id)
 			<-u.turn
 		default:

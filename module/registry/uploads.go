@@ -39,6 +39,7 @@ type upload struct {
 	ref     store.Ref   // folded
 	creator string      // folded
 	counted int64       // bytes that count against the owner's quota
+	again   bool        // they are those of a file that is there
 	expires time.Time   // zero when the session could not be read
 	draft   bool        // the file is one of a draft
 	file    *store.File // once it is published
@@ -102,23 +103,22 @@ func (r *Registry) knowUpload(session store.Session) *upload {
 		doubtful: session.Locator != "", turn: make(chan struct{}, 1),
 	}
 	r.uploads.known[session.ID] = u
-	r.countUpload(u, session.Offset)
+	r.countUpload(u, session)
 	return u
 }
 
-// countUpload has so many bytes of an upload count. Requires r.uploads.mu.
-func (r *Registry) countUpload(u *upload, bytes int64) {
-	if bytes != u.counted {
-		r.quotas.Add(u.ref.Owner, bytes-u.counted)
-		u.counted = bytes
-	}
+// countUpload has the bytes of an upload's session count. Requires r.uploads.mu.
+func (r *Registry) countUpload(u *upload, session store.Session) {
+	r.quotas.Add(u.ref.Owner, session.Again, session.Offset)
+	r.quotas.Add(u.ref.Owner, u.again, -u.counted)
+	u.counted, u.again = session.Offset, session.Again
 }
 
 // noteUpload has the saved bytes of a session count.
 func (r *Registry) noteUpload(u *upload, session store.Session) {
 	r.uploads.mu.Lock()
 	defer r.uploads.mu.Unlock()
-	r.countUpload(u, session.Offset)
+	r.countUpload(u, session)
 }
 
 // noteEnded keeps what an upload became, for a client that asks again. Without a file
@@ -126,7 +126,7 @@ func (r *Registry) noteUpload(u *upload, session store.Session) {
 func (r *Registry) noteEnded(id store.SessionID, u *upload, file *store.File) {
 	r.uploads.mu.Lock()
 	defer r.uploads.mu.Unlock()
-	r.countUpload(u, 0)
+	r.countUpload(u, store.Session{})
 	if u.file != nil {
 		return
 	}

@@ -47,6 +47,8 @@ type Session struct {
 	Locator Locator `json:"locator"`
 	// Offset is how many bytes are durable.
 	Offset int64 `json:"offset"`
+	// Again tells that the bytes seem to be those of a file that is there: they count apart.
+	Again bool `json:"again,omitempty"`
 	// Hash is the state of SHA-256 after these bytes, by its encoding.BinaryMarshaler.
 	// Empty stands for the state before the first byte.
 	Hash []byte `json:"hash,omitempty"`

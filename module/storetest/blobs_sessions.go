@@ -26,7 +26,7 @@ func (f *blobFixture) proceed(session store.Session, content []byte) store.Sessi
 	w := f.resume(session)
 	f.fillSession(w, content)
 	session.Offset += int64(len(content))
-	session.Hash = []byte{1, 2, byte(session.Offset)}
+	session.Hash, session.Again = []byte{1, 2, byte(session.Offset)}, true
 	f.noError(w.Save(context.Background(), session))
 	f.noError(w.Close())
 	return session
@@ -73,7 +73,7 @@ func (f *blobFixture) wantSession(want store.Session) {
 	for _, session := range []store.Session{got, all[0]} {
 		same := session.ID == want.ID && session.Ref == want.Ref && session.Creator == want.Creator && session.Length == want.Length &&
 			session.Created.Equal(want.Created) && session.Expires.Equal(want.Expires) && *session.SHA256 == *want.SHA256 &&
-			session.Locator == want.Locator && session.Offset == want.Offset && string(session.Hash) == string(want.Hash)
+			session.Locator == want.Locator && session.Offset == want.Offset && session.Again == want.Again && string(session.Hash) == string(want.Hash)
 		if !same {
 			f.Fatalf("the session is %+v, want %+v", session, want)
 		}

@@ -22,23 +22,30 @@ type Quotas struct {
 	load     func(context.Context) error
 
 	mu      sync.Mutex
-	arrived map[string]int64 // by folded owner
+	arrived map[kind]int64
+}
+
+// kind is of bytes in progress that are compared together.
+type kind struct {
+	owner string // folded
+	again bool   // they are those of a file that is there, and will take no room
 }
 
 // NewQuotas returns the quotas of a metadata store. The function load counts, with Add, the
 // bytes of the uploads that an earlier process began. Quotas calls it before bytes matter.
 func NewQuotas(metadata store.MetadataStore, load func(context.Context) error) *Quotas {
-	return &Quotas{metadata: metadata, load: load, arrived: make(map[string]int64)}
+	return &Quotas{metadata: metadata, load: load, arrived: make(map[kind]int64)}
 }
 
 // Add counts bytes of uploads in progress more, or less, and returns how many there are of
-// the folded owner.
-func (q *Quotas) Add(owner string, bytes int64) (all int64) {
+// the folded owner. Those of files that are there come again, and count apart.
+func (q *Quotas) Add(owner string, again bool, bytes int64) (all int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.arrived[owner] += bytes
-	if all = q.arrived[owner]; all == 0 {
-		delete(q.arrived, owner)
+	of := kind{owner, again}
+	q.arrived[of] += bytes
+	if all = q.arrived[of]; all == 0 {
+		delete(q.arrived, of)
 	}
 	return all
 }
@@ -88,10 +95,10 @@ func (q *Quotas) Check(ctx context.Context, p Publish, body io.Reader) (io.Reade
 	if c.Quota.Bytes == 0 {
 		return body, nil, nil
 	}
-	if more > at.room-q.Add(store.Fold(p.Ref.Owner), 0) {
+	counted := &Counted{ctx: ctx, claim: c, body: transfer.LimitBody(body, limit, refusal), again: at.notSame != nil}
+	if more > at.room-counted.count(0) {
 		return body, nil, store.ErrQuotaBytes
 	}
-	counted := &Counted{ctx: ctx, claim: c, body: transfer.LimitBody(body, limit, refusal)}
 	return counted, counted, nil
 }
 
@@ -107,7 +114,7 @@ type standing struct {
 	existing   *store.File // of that name, where the publish may take its place
 	newVersion bool        // one more version would be too many, and the publish makes one
 	notSame    error       // what the publish is refused with unless its bytes are those of existing
-	room       int64       // what the owner's uploads in progress may have together
+	room       int64       // what the owner's uploads in progress of this kind may have together
 }
 
 // standing asks for the usage of the owner, and for what a publish replaces.
@@ -142,8 +149,8 @@ func (c claim) standing(ctx context.Context) (at standing, err error) {
 		at.room += existing.Size
 	}
 	if at.notSame = c.ifNotSame(at); at.notSame != nil {
-		// The same bytes once more take nothing in the end: of all that the owner has, as much
-		// may come again, and of a file that is larger than the quota, this file.
+		// The same bytes once more take nothing in the end: of these, as many as the quota may
+		// come at once, and of a file that is larger than the quota, this file.
 		at.room = max(quota.Bytes, existing.Size)
 	}
 	return at, nil
@@ -184,6 +191,7 @@ type Counted struct {
 	claim claim
 	body  io.Reader
 
+	again     bool  // the kind that they count as
 	counted   int64 // bytes that came, and count
 	unchecked int64 // bytes that came since the quota was compared
 }
@@ -191,7 +199,7 @@ type Counted struct {
 // Read implements io.Reader. ErrQuotaBytes, ErrUnavailable.
 func (c *Counted) Read(p []byte) (int, error) {
 	n, err := c.body.Read(p)
-	all := c.count(int64(n))
+	c.count(int64(n))
 	if c.unchecked += int64(n); c.unchecked < quotaStep {
 		return n, err
 	}
@@ -200,16 +208,25 @@ func (c *Counted) Read(p []byte) (int, error) {
 	if failed != nil {
 		return 0, fmt.Errorf("%w: %w", store.ErrUnavailable, failed)
 	}
-	if all > at.room {
+	if now := at.notSame != nil; now != c.again { // somebody deleted the file, or published it
+		bytes := c.counted
+		c.End()
+		c.again = now
+		c.count(bytes)
+	}
+	if c.count(0) > at.room {
 		return 0, store.ErrQuotaBytes
 	}
 	return n, err
 }
 
-// count counts bytes more, and returns all that came of the owner.
+// IsAgain tells whether the bytes are those of a file that is there, as far as is known.
+func (c *Counted) IsAgain() bool { return c != nil && c.again }
+
+// count counts bytes more, and returns all of that kind that came of the owner.
 func (c *Counted) count(bytes int64) (all int64) {
 	c.counted += bytes
-	return c.claim.quotas.Add(store.Fold(c.claim.Ref.Owner), bytes)
+	return c.claim.quotas.Add(store.Fold(c.claim.Ref.Owner), c.again, bytes)
 }
 
 // End takes back what was counted: nobody reads the bytes any more, or something else counts
