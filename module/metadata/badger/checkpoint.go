@@ -147,6 +147,9 @@ func (s *Store) export(ctx context.Context, doing string, write func(*opened, st
 			func() error { _, err := r.get(nextIDKey, &ids); return err },
 		)
 	})
+	if err == nil && s.readOnly && state.position != taken.Position() {
+		err = fmt.Errorf("%w; only the journal has the last changes: make a backup in place of a copy", errReadOnly)
+	}
 	if err != nil || state.position.Sequence == 0 {
 		return err
 	}
