@@ -8,10 +8,10 @@ import (
 )
 
 // Each calls do for each item, several at once, and returns all errors. After the server has
-// refused the user (401 or 403), no further item is begun.
+// refused the user (401 or 403), no further item is begun. What was begun goes on to its end.
 func Each[T any](ctx context.Context, parallel int, items []T, do func(context.Context, T) error) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	more, enough := context.WithCancel(ctx)
+	defer enough()
 	queue := make(chan T)
 	var workers sync.WaitGroup
 	var mu sync.Mutex
@@ -27,18 +27,18 @@ func Each[T any](ctx context.Context, parallel int, items []T, do func(context.C
 				problems = append(problems, err)
 				mu.Unlock()
 				if code := Status(err); code == http.StatusUnauthorized || code == http.StatusForbidden {
-					cancel() // the others would hear the same
+					enough() // the others would hear the same
 				}
 			}
 		})
 	}
 	for _, item := range items {
-		if ctx.Err() != nil {
+		if more.Err() != nil {
 			break
 		}
 		select {
 		case queue <- item:
-		case <-ctx.Done():
+		case <-more.Done():
 		}
 	}
 	close(queue)
