@@ -79,15 +79,25 @@ func (u VersionURL) Exact(answer *http.Response) (exact VersionURL, other bool) 
 		if err != nil {
 			return u, false
 		}
-		version := path.Dir(place.EscapedPath())
-		exact, err := ParseVersionURL((&url.URL{Scheme: u.Base.Scheme, Host: u.Base.Host}).String() + version)
-		if err != nil || path.Dir(version) != path.Dir(u.Base.EscapedPath()) {
-			return u, false
-		}
-		exact.user = u.user
-		return exact, exact.version != u.version
+		return u.another(path.Dir(place.EscapedPath()))
 	}
 	return u, false
+}
+
+// ExactFolder is Exact of the answer for Folder, by where redirects have led.
+func (u VersionURL) ExactFolder(answer *http.Response) (exact VersionURL, other bool) {
+	return u.another(strings.TrimSuffix(answer.Request.URL.EscapedPath(), "/"))
+}
+
+// another returns the URL of the version at an escaped path. False where that is no other version
+// of the package.
+func (u VersionURL) another(version string) (exact VersionURL, other bool) {
+	exact, err := ParseVersionURL((&url.URL{Scheme: u.Base.Scheme, Host: u.Base.Host}).String() + version)
+	if err != nil || path.Dir(version) != path.Dir(u.Base.EscapedPath()) {
+		return u, false
+	}
+	exact.user = u.user
+	return exact, exact.version != u.version
 }
 
 // escape writes a name as one element of a path. Dots alone would be another path.

@@ -93,6 +93,7 @@ func (l *lister) listAPI(ctx context.Context) (files []remote, err error) {
 
 func (l *lister) listFolder(ctx context.Context) (files []remote, err error) {
 	err = l.ReadText(ctx, l.version.Folder(), "application/json", func(response *http.Response) error {
+		l.version, _ = l.version.ExactFolder(response)
 		files, err = readListing(response)
 		return err
 	})

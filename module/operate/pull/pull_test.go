@@ -150,3 +150,32 @@ func TestPullDoesNotTrustAPublishedList(t *testing.T) {
 		}
 	}
 }
+
+// TestPullOfLatestIsOfOneVersion where only the folder says which: what latest means may change
+// between two files. Seen to fail with files of latest.
+func TestPullOfLatestIsOfOneVersion(t *testing.T) {
+	s, place := clienttest.NewServer(t)
+	s.Unlisted = true
+	s.Files["a"] = []byte("content")
+	s.Before = func(w http.ResponseWriter, r *http.Request) bool {
+		switch {
+		case strings.HasSuffix(r.URL.Path, "/latest/"):
+			http.Redirect(w, r, "../1.0/", http.StatusFound)
+		case strings.HasSuffix(r.URL.Path, "/1.0/"):
+			w.Header().Set("Content-Type", "application/json")
+			fmt.Fprintf(w, `[{"name": "a", "size": 7, "sha256": "%x"}]`, sha256.Sum256(s.Files["a"]))
+		case strings.Contains(r.URL.Path, "/latest/"):
+			http.NotFound(w, r)
+		default:
+			return false
+		}
+		return true
+	}
+	t.Chdir(t.TempDir())
+	if text, err := pull(strings.TrimSuffix(place, "1.0") + "latest"); err != nil || !strings.Contains(text, "/1.0") {
+		t.Fatalf("%v, want files of 1.0\n%s", err, text)
+	}
+	if got, err := os.ReadFile("a"); err != nil || string(got) != "content" {
+		t.Errorf("a is %q, %v", got, err)
+	}
+}
