@@ -2,17 +2,21 @@ package admin
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
 
 	"github.com/generic-registry/caddy-generic-registry/module/pool"
 	"github.com/generic-registry/caddy-generic-registry/module/pool/pooltest"
@@ -124,7 +128,6 @@ func TestAdminRefusesBackupsBeforeTheyBegin(t *testing.T) {
 	}
 }
 
-// TestAdminCutsAFailedBackup: with what it had to say before.
 // TestARegistryThatIsNotOpenIsUnavailable, so that a command asks again. Seen
 // to fail where the refusal had no code.
 func TestARegistryThatIsNotOpenIsUnavailable(t *testing.T) {
@@ -143,6 +146,51 @@ func TestARegistryThatIsNotOpenIsUnavailable(t *testing.T) {
 	}
 }
 
+// unreadable are blobs of which no byte can be read.
+type unreadable struct{ *memory.Backend }
+
+func (u unreadable) OpenBlobs(ctx context.Context, root string, log *slog.Logger) (store.BlobStore, error) {
+	blobs, err := u.Backend.OpenBlobs(ctx, root, log)
+	return unreadableStore{blobs}, err
+}
+
+type unreadableStore struct{ store.BlobStore }
+
+func (u unreadableStore) Open(ctx context.Context, locator store.Locator, size int64) (io.ReadSeekCloser, error) {
+	content, err := u.BlobStore.Open(ctx, locator, size)
+	return unreadableContent{content}, err
+}
+
+type unreadableContent struct{ io.ReadSeekCloser }
+
+func (unreadableContent) Read([]byte) (int, error) { return 0, syscall.EIO }
+
+// TestAdminSaysWhyABlobCannotBeRead: the copy that asks lists it and goes on. Seen to fail with an
+// answer that is cut, and with one that keeps the length of the blob.
+func TestAdminSaysWhyABlobCannotBeRead(t *testing.T) {
+	a := newAdminTest(t)
+	backend := memory.NewBackend()
+	config := &pool.Config{Root: "/srv/unreadable", Metadata: backend, Blobs: unreadable{backend}, ScrubRate: -1, Log: zap.NewNop(), StoreLog: slog.New(slog.DiscardHandler)}
+	lease, err := pool.Registries.Take(config)
+	if err == nil {
+		t.Cleanup(lease.Return)
+		err = lease.Start(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := pooltest.Publish(t, config.Key(), "f", strings.Repeat("x", 1000))
+	status, _, body, err := a.ask(http.MethodGet, BlobPath, url.Values{"root": {config.Root}, ParameterDigest: {file.Digest.String()}})
+	var refused Refused
+	if err == nil {
+		err = json.Unmarshal(body, &refused)
+	}
+	if err != nil || status != http.StatusInternalServerError || refused.Code != CodeDamaged {
+		t.Errorf("got %d, %s (%v), want 500 with the code %s", status, body, err, CodeDamaged)
+	}
+}
+
+// TestAdminCutsAFailedBackup: with what it had to say before.
 func TestAdminCutsAFailedBackup(t *testing.T) {
 	a := newAdminTest(t)
 	a.publish("sound", strings.Repeat("sound", 500_000))

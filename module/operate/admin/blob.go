@@ -20,7 +20,7 @@ const (
 )
 
 // serveBlob streams the bytes of a digest as they are stored: who reads them compares. When
-// reading fails on its way the connection is cut.
+// reading fails on its way the connection is cut, and when it fails at once the answer says why.
 func serveBlob(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet {
 		return refuse(http.StatusMethodNotAllowed, errMethod)
@@ -41,6 +41,10 @@ func serveBlob(w http.ResponseWriter, r *http.Request) error {
 			_, err = out.Write(nil) // the header
 		} else {
 			_, err = io.CopyBuffer(struct{ io.Writer }{out}, struct{ io.Reader }{content}, make([]byte, min(size, streamBuffer)))
+		}
+		if err != nil && !out.begun {
+			w.Header().Del("Content-Length")
+			return storeError(err)
 		}
 		return out.end(r, err)
 	})

@@ -266,7 +266,7 @@ type answered struct{ io.ReadCloser }
 func (a answered) Read(p []byte) (int, error) {
 	n, err := a.ReadCloser.Read(p)
 	if err != nil && err != io.EOF {
-		err = fmt.Errorf("%w: the source cut its answer: %w", store.ErrUnavailable, err)
+		err = fmt.Errorf("%w: %w", moving.ErrCut, err)
 	}
 	return n, err
 }

@@ -237,7 +237,7 @@ func (w *passWork) copy(blob store.Blob) bool {
 		return true
 	case w.ctx.Err() != nil || errors.Is(err, store.ErrBlobNotFound): // deleted meanwhile
 		return false
-	case errors.Is(err, store.ErrDamaged) && !errors.Is(err, store.ErrUnavailable):
+	case errors.Is(err, store.ErrDamaged) && !errors.Is(err, store.ErrUnavailable), errors.Is(err, ErrCut): // and the source answers
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.lacking = append(w.lacking, backup.DamagedBlob{Digest: blob.Digest, Size: blob.Size, Locator: blob.Locator, Problem: err.Error()})

@@ -19,9 +19,13 @@ type Source interface {
 
 	// Open opens the bytes of a digest. ErrBlobNotFound when no file has it any more,
 	// ErrDamaged when the bytes are not there, ErrUnavailable, of its Read too, when they may be
-	// there later. Several goroutines may call it at once.
+	// there later, and ErrCut of its Read when a server does not say why it ends. Several goroutines
+	// may call it at once.
 	Open(ctx context.Context, digest store.Digest) (io.ReadCloser, error)
 }
+
+// ErrCut is store.ErrUnavailable of one content: the source ended it, for a reason that may pass.
+var ErrCut = fmt.Errorf("%w: the source cut its answer", store.ErrUnavailable)
 
 // Opened is a Source that this process has open.
 type Opened struct{ *registry.Registry }
