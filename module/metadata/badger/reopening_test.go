@@ -3,8 +3,10 @@ package badger
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -171,7 +173,12 @@ func TestAStoreThatFailsAgainIsOpenedEverMoreSeldom(t *testing.T) {
 // Seen to fail with pauses that grow with each error.
 func TestAnotherErrorIsTriedSoon(t *testing.T) {
 	const retry = time.Second
-	s := &Store{home: &home{claim: &directory.Claim{Path: t.TempDir()}, fsys: disk.OS{}, retry: retry}}
+	claim, err := directory.Take(t.TempDir(), layout, layoutVersion)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer claim.Release()
+	s := &Store{home: &home{claim: claim, fsys: disk.OS{}, retry: retry}}
 	for i, try := range []struct {
 		err  error
 		want time.Duration
@@ -213,4 +220,43 @@ func TestTheIntervalThatIsToldIsTheOneThatIsUsed(t *testing.T) {
 			t.Errorf("%s: got an interval of %v, want %v: %v", name, got, test.want, err)
 		}
 	}
+}
+
+// TestAnotherDirectoryIsNotOpenedAgain, nor written, when it took the place of the store's, as by
+// a mount over it. The store opens again once its own is back.
+// Seen to fail with a store that opens what lies at its path.
+func TestAnotherDirectoryIsNotOpenedAgain(t *testing.T) {
+	root := t.TempDir()
+	mustClose(t, publishedStore(t, root, 1))
+	path := filepath.Join(root, "metadata")
+	other := t.TempDir()
+	if err := copySparse(other, path); err != nil {
+		t.Fatal(err)
+	}
+	s, err := openTuned(path, discard, disk.OS{}, func(p *home) { p.retry = time.Millisecond })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mustClose(t, s)
+	if err := publishNumbered(s, "o", 1); err != nil {
+		t.Fatal(err)
+	}
+	exchange := func(from, to string) {
+		if err := errors.Join(os.Rename(path, from), os.Rename(to, path)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := filesIn(t, other)
+	exchange(path+"-away", other)
+	_ = s.database().fail(errors.New("a test"))
+	eventually(t, "it is told why the store stays closed", func() bool {
+		retried := new(waiting.Retried)
+		return errors.As(s.Condition().Fault, &retried) && strings.Contains(retried.Err.Error(), "removed or replaced")
+	})
+	exchange(other, path+"-away")
+	if got := filesIn(t, other); !maps.Equal(got, want) {
+		t.Error("the other directory was written")
+	}
+	eventually(t, "the store is opened", func() bool { return s.Condition().Fault == nil })
+	wantNumbered(t, s, 2, 0, 1)
 }

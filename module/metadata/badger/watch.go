@@ -174,8 +174,9 @@ func (s *Store) calm() {
 }
 
 // openAgain opens again what failed, once the disk takes writes, which costs little to ask.
+// Another directory in the place of the store's is neither opened nor written.
 func (s *Store) openAgain(room, reopen func() error) error {
-	if err := firstError(room, s.probe); err != nil {
+	if err := firstError(s.claim.Check, room, s.probe); err != nil {
 		return err
 	}
 	err := reopen()
