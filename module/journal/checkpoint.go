@@ -78,6 +78,9 @@ func (j *Journal) Checkpoints() ([]Checkpoint, error) { return checkpointsIn(j.p
 // concurrently with Append. After an error there is no new checkpoint.
 func (j *Journal) WriteCheckpoint(head store.CheckpointHead, tell func(func(store.Change) error) error) (Checkpoint, error) {
 	made := Checkpoint{Sequence: head.At.Sequence}
+	if err := j.roomForCheckpoint(); err != nil {
+		return made, fmt.Errorf("writing checkpoint: %w", err)
+	}
 	temporary := disk.Temporary(filepath.Join(j.path, checkpointPrefix))
 	err := disk.WriteDurably(j.options.FS, temporary, func(file io.Writer) (err error) {
 		made.Records, err = j.writeCheckpoint(file, head, tell)
@@ -90,6 +93,23 @@ func (j *Journal) WriteCheckpoint(head store.CheckpointHead, tell func(func(stor
 		return made, fmt.Errorf("writing checkpoint: %w", err)
 	}
 	return made, nil
+}
+
+// roomForCheckpoint asks for as much as the newest checkpoint takes.
+func (j *Journal) roomForCheckpoint() error {
+	all, err := j.Checkpoints()
+	if err != nil || j.options.Room == nil {
+		return err
+	}
+	var size int64
+	if len(all) > 0 {
+		info, err := os.Stat(all[0].path(j.path))
+		if err != nil {
+			return err
+		}
+		size = info.Size()
+	}
+	return j.options.Room(size)
 }
 
 // writeCheckpoint returns how many records there are, which is at least 1: no name has 0.

@@ -30,6 +30,8 @@ type Options struct {
 	Log *slog.Logger
 	// SegmentSize in bytes. Zero means DefaultSegmentSize.
 	SegmentSize int64
+	// Room returns an error where so many bytes may not be written at once. Nil asks for none.
+	Room func(bytes int64) error
 	// Inline has sealed segments compressed before Append returns, and not beside
 	// it.
 	Inline bool

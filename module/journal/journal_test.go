@@ -464,10 +464,14 @@ func TestWhatACrashLeftOfSealing(t *testing.T) {
 		plain.name() + ".new":        []byte("half"),
 		names(t, path)[0] + ".new":   []byte("half"),
 		"0000000000000010.jsonl.new": nil,
+		"checkpoint-.new":            []byte("half"),
 	} {
 		if err := os.WriteFile(filepath.Join(path, name), text, 0o600); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := errors.Join(os.MkdirAll(filepath.Join(path+".new", "half"), 0o700), RemoveUnfinished(path, disk.OS{})); err != nil {
+		t.Fatal(err)
 	}
 	again := mustOpen(t, path, options(2000))
 	if err := again.Begin(); err != nil {
@@ -481,6 +485,9 @@ func TestWhatACrashLeftOfSealing(t *testing.T) {
 		if strings.HasSuffix(name, ".new") || name == plain.name() {
 			t.Errorf("%s is left", name)
 		}
+	}
+	if _, err := os.Stat(path + ".new"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a journal that was not finished is left: %v", err)
 	}
 }
 

@@ -155,8 +155,30 @@ func (j *Journal) placeSegment(file disk.File, temporary, name string, text []by
 	return nil
 }
 
-// finishSealed does what an earlier process left undone: it removes what it had not
-// finished, and compresses what it had sealed.
+// RemoveUnfinished removes what nobody finished of a journal that is there: segments,
+// checkpoints, and a journal to replace it. Who opens the journal may need the room.
+func RemoveUnfinished(path string, fsys disk.FS) error {
+	entries, err := os.ReadDir(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	for _, entry := range entries {
+		name, unfinished := disk.IsTemporary(entry.Name())
+		if _, ok := parseSegment(name); err == nil && unfinished && (ok || name == checkpointPrefix) {
+			err = fsys.Remove(filepath.Join(path, entry.Name()))
+		}
+	}
+	if err == nil {
+		err = disk.RemoveAll(fsys, disk.Temporary(path))
+	}
+	if err != nil {
+		return fmt.Errorf("removing what is unfinished of the journal: %w", err)
+	}
+	return nil
+}
+
+// finishSealed does what an earlier process left undone: it compresses what that had sealed,
+// and removes the plain segments that have a compressed one.
 func (j *Journal) finishSealed() error {
 	segments, err := segmentsIn(j.path)
 	if err != nil {
@@ -167,16 +189,12 @@ func (j *Journal) finishSealed() error {
 		return fmt.Errorf("reading journal: %w", err)
 	}
 	for _, entry := range entries {
-		name := strings.TrimSuffix(entry.Name(), disk.Temporary(""))
-		s, ok := parseSegment(name)
-		if name == checkpointPrefix {
-			ok = true
-		}
+		s, ok := parseSegment(entry.Name())
 		if !ok || slices.ContainsFunc(segments, func(kept segment) bool { return kept.name() == entry.Name() }) {
 			continue
 		}
 		if err := j.options.FS.Remove(filepath.Join(j.path, entry.Name())); err != nil {
-			return fmt.Errorf("removing an unfinished segment of the journal, first change %d: %w", s.first, err)
+			return fmt.Errorf("removing a plain segment of the journal, first change %d: %w", s.first, err)
 		}
 	}
 	for _, s := range segments {

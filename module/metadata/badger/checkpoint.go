@@ -81,7 +81,7 @@ func (s *Store) isCheckpointDue() (bool, error) {
 }
 
 // Checkpoint makes a checkpoint of the journal now, and removes what no longer is needed
-// after it. ErrUnavailable. errDatabase when the database is not what was written: then
+// after it. ErrUnavailable, ErrNoSpace. errDatabase when the database is not what was written: then
 // the journal stays as it is.
 func (s *Store) Checkpoint(ctx context.Context) error {
 	s.checkpoints.Lock()
@@ -108,10 +108,7 @@ func (s *Store) writeCheckpoint(ctx context.Context) (o *opened, made journal.Ch
 		made, err = o.journal.WriteCheckpoint(head, tell)
 		return err
 	})
-	if err != nil {
-		return nil, journal.Checkpoint{}, fmt.Errorf("telling the journal what there is: %w", err)
-	}
-	return o, made, nil
+	return o, made, err
 }
 
 // Export implements told.Exporter.

@@ -51,7 +51,7 @@ func (h *home) keep() journal.Keep {
 }
 
 func (h *home) journalOptions() journal.Options {
-	return journal.Options{FS: h.fsys, Log: h.log, SegmentSize: h.segment, Inline: h.inline}
+	return journal.Options{FS: h.fsys, Log: h.log, SegmentSize: h.segment, Room: h.space.forMore, Inline: h.inline}
 }
 
 // take claims a directory. Nothing in it is opened yet.

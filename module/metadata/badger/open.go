@@ -72,8 +72,10 @@ func (h *home) open(ctx context.Context) (*opened, error) {
 		return nil, errStuck
 	}
 	if h.readOnly {
-		o, err := h.openReadOnly(ctx)
-		return o, directory.OpenFault(err)
+		return h.openReadOnly(ctx)
+	}
+	if err := journal.RemoveUnfinished(h.journalPath(), h.fsys); err != nil {
+		return nil, err
 	}
 	j, err := journal.Open(h.journalPath(), h.journalOptions())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -52,8 +52,11 @@ type space struct {
 	told    waiting.Lasting
 }
 
-// forUpload reports ErrNoSpace when an upload would begin within the reserve.
-func (r *space) forUpload() error { return r.check(r.reserve.Load(), directory.ReserveFiles) }
+// forMore reports ErrNoSpace when an upload would begin within the reserve, or so many bytes
+// would be written into it.
+func (r *space) forMore(bytes int64) error {
+	return r.check(r.reserve.Load()+bytes, directory.ReserveFiles)
+}
 
 // forChange reports ErrNoSpace when the disk is so full that not even a delete can
 // be taken, after giving up the ballast.
@@ -80,10 +83,9 @@ func (r *space) checkOrRelease(bytes int64) error {
 
 // find looks whether there is a ballast from an earlier run.
 func (r *space) find() {
-	_, err := os.Stat(filepath.Join(r.path, ballastDirectory))
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.ballast = err == nil
+	r.ballast = isThere(filepath.Join(r.path, ballastDirectory))
 }
 
 // release gives the ballast up and tells whether there was one.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -260,5 +261,80 @@ func TestADiskThatFillsWhileADatabaseIsMade(t *testing.T) {
 			wantNumbered(t, s, 3, 0, 1, 2)
 			mustClose(t, s)
 		}
+	}
+}
+
+// TestACheckpointLeavesTheReserve: while there is not the room that the one before takes, none
+// is made, and the one before stays.
+// Seen to fail with a checkpoint that nobody asks for room.
+func TestACheckpointLeavesTheReserve(t *testing.T) {
+	d := newFullDisk(1 << 40)
+	s, err := openOn(t, filepath.Join(t.TempDir(), "metadata"), d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mustClose(t, s)
+	var size int64
+	for i, want := range []error{nil, store.ErrNoSpace, nil} {
+		if err := publishNumbered(s, "o", i); err != nil {
+			t.Fatal(err)
+		}
+		if d.free.Store(smallestReserve + ballastSize + size); want != nil {
+			d.free.Add(-1)
+		}
+		if err := s.Checkpoint(t.Context()); !errors.Is(err, want) {
+			t.Errorf("checkpoint %d: got %v, want %v", i, err, want)
+		}
+		newest := slices.Max(mustGlob(t, filepath.Join(s.journalPath(), "checkpoint-*")))
+		info, err := os.Stat(newest)
+		if err != nil {
+			t.Fatal(err)
+		}
+		size = info.Size()
+	}
+}
+
+// hoggedDisk is full while a file is there.
+type hoggedDisk struct {
+	disk.OS
+	file string
+}
+
+func (d hoggedDisk) Free(path string) (disk.Space, error) {
+	if isThere(d.file) {
+		return disk.Space{}, nil
+	}
+	return d.OS.Free(path)
+}
+
+// TestWhatIsUnfinishedOfTheJournalTakesNoRoom of an opening: a checkpoint, and a journal. On a
+// read-only file system both stay, and so does a journal where there is no other.
+// Seen to fail with either removed too late.
+func TestWhatIsUnfinishedOfTheJournalTakesNoRoom(t *testing.T) {
+	root := t.TempDir()
+	mustClose(t, publishedStore(t, root, 2))
+	path := filepath.Join(root, "metadata")
+	for _, name := range []string{filepath.Join(path, journalDirectory, "checkpoint-.new"), filepath.Join(path, "journal.new", "00")} {
+		err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o700), os.WriteFile(name, []byte("half"), 0o600))
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustClose(t, openReadOnly(t, root))
+		if !isThere(name) {
+			t.Errorf("%s is removed of a read-only file system", name)
+		}
+		s, err := open(t.Context(), path, smallestReserve, discard, hoggedDisk{file: name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantNumbered(t, s, 2, 0, 1)
+		mustClose(t, s)
+	}
+	whole, unfinished := filepath.Join(path, journalDirectory), filepath.Join(path, "journal.new")
+	if err := os.Rename(whole, unfinished); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := open(t.Context(), path, smallestReserve, discard, disk.OS{}); !errors.Is(err, store.ErrDamaged) || !isThere(unfinished) {
+		t.Errorf("opening without a journal: %v", err)
 	}
 }

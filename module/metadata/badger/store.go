@@ -160,7 +160,7 @@ func (s *Store) Admit(ctx context.Context) error {
 	if err := s.usable(ctx); err != nil {
 		return err
 	}
-	return firstError(s.descriptors.ForUpload, s.space.forUpload)
+	return firstError(s.descriptors.ForUpload, func() error { return s.space.forMore(0) })
 }
 
 // Clock implements store.MetadataStore.
