@@ -77,7 +77,9 @@ func TestAPutThatCannotBeAWholeFileIsRefused(t *testing.T) {
 }
 
 // TestDigestsInTrailersOfUploads are refused where a request says at its end that it has one,
-// whatever the request is for. Seen to fail, each case, with a body whose end nobody judges.
+// whatever the request is for. An upload that begins so, and of which nothing came, is not kept.
+// Seen to fail, each case, with a body whose end nobody judges, and with a refusal that does not
+// tell the engine that it is one.
 func TestDigestsInTrailersOfUploads(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -87,13 +89,21 @@ func TestDigestsInTrailersOfUploads(t *testing.T) {
 	const begins = "Upload-Draft-Interop-Version: 8\r\nUpload-Complete: ?1\r\n"
 	for _, test := range []struct{ name, method, path, headers, body string }{
 		{"a file that begins as an upload", http.MethodPut, begun, begins, "abcd"},
+		{"an upload that begins with nothing", http.MethodPut, begun, begins, ""},
 		{"the end of an upload", http.MethodPatch, s.beginUpload(continued), begins + "Upload-Offset: 0\r\nContent-Type: application/partial-upload\r\n", "abcd"},
 		{"a list of checksums", http.MethodPost, versionPath("alice", "declared", "2") + "?publish", "", string(list)},
 	} {
 		head := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: %s\r\n%sTrailer: X-A\r\nTransfer-Encoding: chunked\r\n\r\n", test.method, test.path, basic("alice", password), test.headers)
-		got := s.exchange(head, fmt.Appendf(nil, "%x\r\n%s\r\n0\r\nX-A: b\r\nContent-Digest: sha-256=:AAAA:\r\n\r\n", len(test.body), test.body))
+		chunk, uploads := "", len(s.sessions())
+		if test.body != "" {
+			chunk = fmt.Sprintf("%x\r\n%s\r\n", len(test.body), test.body)
+		}
+		got := s.exchange(head, fmt.Appendf(nil, "%s0\r\nX-A: b\r\nContent-Digest: sha-256=:AAAA:\r\n\r\n", chunk))
 		if want := "Content-Digest in a trailer is not verified"; got.status != http.StatusBadRequest || !strings.Contains(got.text(), want) {
 			t.Errorf("%s: %d %s, want 400 and %q", test.name, got.status, got.text(), want)
+		}
+		if more := len(s.sessions()) - uploads; test.body == "" && more > 0 {
+			t.Errorf("%s: %d more files of uploads", test.name, more)
 		}
 	}
 	s.want(http.StatusNotFound, http.MethodGet, begun, "alice", nil)

@@ -47,6 +47,7 @@ type Append struct {
 	Interrupt func()
 
 	begins bool // the upload
+	untold bool // the client does not know the upload yet
 }
 
 // OffsetError says that a request does not go on where the upload stands. It is ErrOffset.
@@ -95,7 +96,8 @@ func (r *Registry) goOn(ctx context.Context, u *upload, found Upload, request Ap
 		err = a.append(ctx, request)
 	}
 	switch {
-	case err != nil && request.begins && a.Offset == 0 && isRefused(err): // the client may not know of it
+	case err != nil && (request.untold || request.begins && a.Offset == 0 && isRefused(err)): // the client does not go on with it
+		r.giveUp(u)
 		return Upload{}, errors.Join(err, a.dropUpload(ctx, *a.Session, u))
 	case err != nil || !request.Complete:
 		return found, err
@@ -112,7 +114,8 @@ func isRefused(err error) bool {
 			return true
 		}
 	}
-	return store.IsRefusal(err)
+	var ofBody interface{ Refuses() } // whoever gave the body knows what is wrong with it
+	return store.IsRefusal(err) || errors.As(err, &ofBody)
 }
 
 // repeats says ErrEnded, unless a request is the last one of the upload once more.

@@ -88,7 +88,7 @@ func (f *uploadFixture) beginAs(begin registry.NewUpload) store.SessionID {
 }
 
 func (f *uploadFixture) tryBegin(begin registry.NewUpload) (registry.Upload, error) {
-	begin.Ref, begin.Creator, begin.Announce = uploadRef, cmp.Or(begin.Creator, "alice"), func(store.Session) {}
+	begin.Ref, begin.Creator, begin.Announce = uploadRef, cmp.Or(begin.Creator, "alice"), func(store.Session) bool { return true }
 	nothing := registry.Append{Content: registry.Content{Body: strings.NewReader("")}, Length: -1, Interrupt: func() {}}
 	return f.BeginUpload(context.Background(), begin, nothing, f.limits)
 }
@@ -313,7 +313,7 @@ func TestALaterRequestEndsTheOneThatBegan(t *testing.T) {
 	f := newUploadFixture(t)
 	reader, writer := io.Pipe()
 	interrupted, told := make(chan struct{}), make(chan registry.Upload, 1)
-	announce := func(session store.Session) {
+	announce := func(session store.Session) bool {
 		go func() {
 			found, err := f.FindUpload(context.Background(), uploadRef, session.ID, "alice")
 			if err != nil {
@@ -329,6 +329,7 @@ func TestALaterRequestEndsTheOneThatBegan(t *testing.T) {
 			_ = writer.CloseWithError(errCut)
 		}
 		go func() { _, _ = writer.Write([]byte("came")) }()
+		return true
 	}
 	_, err := f.BeginUpload(context.Background(),
 		registry.NewUpload{Ref: uploadRef, Creator: "alice", Length: -1, Age: time.Hour, Most: 1, UserMost: 1, Announce: announce},

@@ -92,7 +92,7 @@ func TestBytesOfAnUploadCountOnce(t *testing.T) {
 	content := make([]byte, saveStep+1<<20)
 	limits := Limits{Quota: store.Quota{Bytes: int64(len(content))}}
 	ref := fileRef("1", "f")
-	begin := NewUpload{Ref: ref, Creator: "u", Length: -1, Age: time.Hour, Most: 1, UserMost: 1, Announce: func(store.Session) {}}
+	begin := NewUpload{Ref: ref, Creator: "u", Length: -1, Age: time.Hour, Most: 1, UserMost: 1, Announce: func(store.Session) bool { return true }}
 	request := Append{Content: Content{Body: bytes.NewReader(content), Size: -1}, Complete: true, Length: -1, Interrupt: func() {}}
 	done, err := r.BeginUpload(context.Background(), begin, request, limits)
 	if err != nil || done.File == nil {
@@ -121,7 +121,7 @@ func TestTheSameBytesCountWhileTheyCome(t *testing.T) {
 			mustPublish(t, r, ref, string(content), Limits{})
 			limits := Limits{OnDuplicate: kind.onDuplicate, Quota: store.Quota{Bytes: size}}
 			begin := func(part []byte) (Upload, error) {
-				return r.BeginUpload(t.Context(), NewUpload{Ref: ref, Creator: "u", Length: size, SHA256: kind.sum, Age: time.Hour, Most: 9, UserMost: 9, Announce: func(store.Session) {}},
+				return r.BeginUpload(t.Context(), NewUpload{Ref: ref, Creator: "u", Length: size, SHA256: kind.sum, Age: time.Hour, Most: 9, UserMost: 9, Announce: func(store.Session) bool { return true }},
 					Append{Content: Content{Body: bytes.NewReader(part), Size: int64(len(part))}, Length: -1, Interrupt: func() {}}, limits)
 			}
 			appendTo := func(upload Upload, part []byte) error {
@@ -196,7 +196,7 @@ func TestBytesThatComeAgainLeaveRoomForOthers(t *testing.T) {
 		return io.MultiReader(bytes.NewReader(content[:size/2]), hook, bytes.NewReader(content[size/2:]))
 	}
 	for again := range 2 {
-		upload, err := r.BeginUpload(t.Context(), NewUpload{Ref: ref, Creator: "u", Length: size, Age: time.Hour, Most: 9, UserMost: 9, Announce: func(store.Session) {}},
+		upload, err := r.BeginUpload(t.Context(), NewUpload{Ref: ref, Creator: "u", Length: size, Age: time.Hour, Most: 9, UserMost: 9, Announce: func(store.Session) bool { return true }},
 			Append{Content: Content{Body: bytes.NewReader(content[:size-1]), Size: size - 1}, Length: -1, Interrupt: func() {}}, limits)
 		if err != nil || upload.Offset != size-1 {
 			t.Fatalf("an upload of a file that is there: %d bytes, %v", upload.Offset, err)

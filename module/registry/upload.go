@@ -24,8 +24,8 @@ type NewUpload struct {
 	// registry, UserMost how many of them may be of one user; anonymous is a user here.
 	Most, UserMost int
 	// Announce is called with the upload once it survives a crash, before anything of it is
-	// read.
-	Announce func(store.Session)
+	// read. It tells whether the client hears of the upload now: if not, an error ends it.
+	Announce func(store.Session) (told bool)
 }
 
 // BeginUpload begins an upload that survives a crash, and appends to it as AppendUpload
@@ -66,8 +66,7 @@ func (r *Registry) BeginUpload(ctx context.Context, begin NewUpload, request App
 		return Upload{}, fmt.Errorf("beginning an upload: %w", err)
 	}
 	r.holdUpload(u, 0, alive)
-	begin.Announce(begun)
-	request.begins = true
+	request.begins, request.untold = true, !begin.Announce(begun)
 	return r.goOn(ctx, u, Upload{Session: begun}, request, limits)
 }
 

@@ -284,6 +284,13 @@ func (r *Registry) expire(ctx context.Context, id store.SessionID, u *upload) er
 	return r.dropUpload(ctx, session, u)
 }
 
+// giveUp has an upload expire now: if it cannot be dropped at once, it is dropped later.
+func (r *Registry) giveUp(u *upload) {
+	r.uploads.mu.Lock()
+	defer r.uploads.mu.Unlock()
+	u.expires = r.now()
+}
+
 // dropUpload ends an upload that is not published, and deletes its bytes unless they
 // have a name. Its turn is the caller's.
 func (r *Registry) dropUpload(ctx context.Context, session store.Session, u *upload) error {

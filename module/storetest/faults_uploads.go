@@ -25,8 +25,9 @@ func beginUploadStep(target store.Ref, content string) faultStep {
 	return faultStep{"begin an upload of " + target.File, func(r *faultRun) error {
 		begin := registry.NewUpload{
 			Ref: target, Creator: "alice", Length: int64(len(content)), Age: 1000 * 24 * time.Hour, Most: 100, UserMost: 100,
-			Announce: func(session store.Session) {
+			Announce: func(session store.Session) bool {
 				r.uploads[target] = &faultUpload{target: target, content: content, id: session.ID}
+				return true
 			},
 		}
 		nothing := registry.Append{Content: registry.Content{Body: strings.NewReader("")}, Length: -1, Interrupt: func() {}}

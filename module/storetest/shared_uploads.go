@@ -22,7 +22,7 @@ func ofUpload(offset int64, content string, complete bool) registry.Append {
 func (f *sharedFixture) begin(node *pairFixture, r store.Ref, age time.Duration) registry.Upload {
 	f.Helper()
 	begun, err := node.BeginUpload(context.Background(), registry.NewUpload{
-		Ref: r, Creator: "alice", Length: -1, Age: age, Most: 9, UserMost: 9, Announce: func(store.Session) {},
+		Ref: r, Creator: "alice", Length: -1, Age: age, Most: 9, UserMost: 9, Announce: func(store.Session) bool { return true },
 	}, ofUpload(0, "", false), registry.Limits{})
 	node.noError(err)
 	return begun

@@ -59,7 +59,7 @@ func (e *exchange) begin() error {
 		limits.Current = files.Current(r, existing)
 		begin := registry.NewUpload{
 			Ref: v.About, Creator: v.User(), Length: length, SHA256: sums.Stored, Age: e.Age, Most: e.Most, UserMost: e.UserMost,
-			Announce: func(session store.Session) { e.announce(session, reg.Now()) },
+			Announce: func(session store.Session) bool { return e.announce(session, reg.Now()) },
 		}
 		body, done := e.body(0, complete)
 		defer done()
@@ -117,10 +117,10 @@ func locationOf(r *http.Request, id store.SessionID) string {
 
 // announce tells where the upload is while its bytes are still coming. A request without
 // bytes hears it from the answer; HTTP/1.0 knows no interim answers.
-func (e *exchange) announce(session store.Session, now time.Time) {
+func (e *exchange) announce(session store.Session, now time.Time) (told bool) {
 	w, r := e.w, e.r
 	if r.ContentLength == 0 || !r.ProtoAtLeast(1, 1) {
-		return
+		return false
 	}
 	header := w.Header()
 	header.Set("Location", locationOf(r, session.ID))
@@ -130,6 +130,7 @@ func (e *exchange) announce(session store.Session, now time.Time) {
 	for _, name := range []string{"Location", fieldInterop, fieldLimit} {
 		header.Del(name)
 	}
+	return true
 }
 
 // checkConditions evaluates the conditions of a request to an upload, which has no entity tag

@@ -19,6 +19,9 @@ type Refusal struct {
 // Error returns the text.
 func (r *Refusal) Error() string { return r.Text }
 
+// Refuses tells the engine, which knows no status, that the error decides against the request.
+func (*Refusal) Refuses() {}
+
 // Refuse returns a refusal with a status and a text.
 func Refuse(status int, text string) error { return &Refusal{Status: status, Text: text} }
 
