@@ -116,7 +116,8 @@ var (
 		return nil
 	}}
 	leaveStep = faultStep{"leave an upload", func(r *faultRun) error {
-		_, err := r.beginUpload(-1)
+		// Of more than fits a pack, which has a file of its own.
+		_, err := r.beginUpload(1<<20 - 1)
 		if err == nil {
 			r.uploading++
 		}

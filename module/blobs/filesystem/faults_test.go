@@ -228,8 +228,11 @@ func wantNothingLeft(t *testing.T, s *Store) {
 func TestABlobIsNeverReplaced(t *testing.T) {
 	s := newStore(t, 1, nil)
 	locator := store.NewLocator(1)
-	w, err := s.CreateAt(t.Context(), locator, 10)
+	w, err := s.CreateAt(t.Context(), locator, 1)
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := write(w, 1); err != nil {
 		t.Fatal(err)
 	}
 	if err := writeBlob(s, locator, 20); !errors.Is(err, fs.ErrExist) {
@@ -241,8 +244,8 @@ func TestABlobIsNeverReplaced(t *testing.T) {
 	if err := writeBlob(s, locator, 20); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("a later writer: %v", err)
 	}
-	if size, err := s.Stat(t.Context(), locator); err != nil || size != 0 {
-		t.Errorf("the first blob has %d bytes, %v", size, err)
+	if size, err := s.Stat(t.Context(), locator); err != nil || size != 1 {
+		t.Errorf("the first blob has %d bytes, %v, want 1", size, err)
 	}
 	wantNothingLeft(t, s)
 }
@@ -250,7 +253,7 @@ func TestABlobIsNeverReplaced(t *testing.T) {
 func TestFaultsOfRemoving(t *testing.T) {
 	errDisk := errors.New("input/output error")
 	s := newStore(t, 1, func(o *steps) { o.remove = func(string) error { return errDisk } })
-	w := s.mustCreate(t, 1000)
+	w := s.mustBegin(t, 1000)
 	if err := w.Abort(); !errors.Is(err, errDisk) {
 		t.Errorf("aborting: %v", err)
 	}

@@ -86,11 +86,11 @@ func TestARestartGoesOnInTheDirectoryThatWasBeingFilled(t *testing.T) {
 	s = openStore(t, root, 1, nil)
 	var directories []string
 	for range 3 {
-		w, err := s.Create(t.Context(), -1)
+		w, err := s.Create(t.Context(), smallBlob+1)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := w.Write([]byte("bytes")); err != nil {
+		if _, err := w.Write(make([]byte, smallBlob+1)); err != nil {
 			t.Fatal(err)
 		}
 		locator, err := w.Commit(context.Background())

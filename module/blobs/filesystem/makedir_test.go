@@ -160,7 +160,7 @@ func withUpload(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.mustCreate(t, 100) // never ended
+	s.mustBegin(t, 100) // never ended
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}

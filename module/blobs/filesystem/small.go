@@ -19,7 +19,7 @@ type smallWriter struct {
 	ended     bool
 }
 
-func (s *Store) createSmall(ctx context.Context, locator store.Locator, size int64) (store.BlobWriter, error) {
+func (s *Store) createSmall(ctx context.Context, locator store.Locator, size int64) (*smallWriter, error) {
 	if err := s.usable(ctx); err != nil {
 		return nil, err
 	}

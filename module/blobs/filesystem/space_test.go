@@ -97,6 +97,16 @@ func (s *Store) mustCreate(t *testing.T, size int64) store.BlobWriter {
 	return w
 }
 
+// mustBegin is mustCreate, with the first byte.
+func (s *Store) mustBegin(t *testing.T, size int64) store.BlobWriter {
+	t.Helper()
+	w := s.mustCreate(t, size)
+	if err := write(w, 1); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
 func wantNoSpace(t *testing.T, s *Store, size int64) {
 	t.Helper()
 	before, err := os.ReadDir(filepath.Join(s.path, temporaryDirectory))
@@ -335,7 +345,7 @@ func TestOpeningTidiesUp(t *testing.T) {
 	if err := s.Delete(t.Context(), deleted); err != nil {
 		t.Fatal(err)
 	}
-	s.mustCreate(t, smallBlob+1) // never ended
+	s.mustBegin(t, smallBlob+1) // never ended
 	foreign := filepath.Join(s.path, "Not-Ours.txt")
 	if err := os.WriteFile(foreign, []byte("x"), 0o600); err != nil {
 		t.Fatal(err)

@@ -72,7 +72,7 @@ func TestSteps(t *testing.T) {
 			}
 			return errors.Join(write(w, 10), commit(w))
 		}},
-		{"drop a third", func() error { return s.mustCreate(t, smallBlob+1).Abort() }},
+		{"drop a third", func() error { return s.mustBegin(t, smallBlob+1).Abort() }},
 		{"quarantine one, the first", func() error { return s.Quarantine(ctx, first) }},
 		{"quarantine one that is absent", func() error { return s.Quarantine(ctx, first) }},
 		{"delete one", func() error { return s.Delete(ctx, second) }},
@@ -89,7 +89,7 @@ func TestSteps(t *testing.T) {
 		{"leave 5 bytes of it that are not saved", func() error { return saveBytes(s, &session, 0, 5) }},
 		{"cut them off, and save the rest", func() error { return saveBytes(s, &session, 10, 0) }},
 		{"end it", func() error { return errors.Join(s.EndSession(ctx, session.ID), s.Delete(ctx, session.Locator)) }},
-		{"close", func() error { s.mustCreate(t, smallBlob+1); return s.Close() }},
+		{"close", func() error { s.mustBegin(t, smallBlob+1); return s.Close() }},
 		{"open again, with an upload that never ended", func() (err error) { s, err = openSteps(root, fsys); return err }},
 		{"bind again", func() error { return s.Bind(ctx, "one") }},
 		{"write one", put(&third, 10)},

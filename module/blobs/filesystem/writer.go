@@ -24,6 +24,8 @@ const (
 )
 
 // writer writes one blob that is not small: into tmp first, then by a rename to its place.
+// Its file is made with the first byte: a client that only announces bytes takes neither an
+// inode nor a descriptor.
 type writer struct {
 	appender
 	store     *Store
@@ -40,9 +42,16 @@ type writer struct {
 
 // Create implements store.BlobStore.
 func (s *Store) Create(ctx context.Context, size int64) (store.BlobWriter, error) {
-	if size >= 0 && size <= smallBlob {
+	switch {
+	case size < 0:
+		return s.createGrowing(ctx)
+	case size <= smallBlob:
 		return s.createSmall(ctx, "", size)
 	}
+	return s.createLarge(ctx, size)
+}
+
+func (s *Store) createLarge(ctx context.Context, size int64) (store.BlobWriter, error) {
 	return s.CreateAt(ctx, store.NewLocator(s.sequence.Add(1)), size)
 }
 
@@ -67,14 +76,23 @@ func (s *Store) CreateAt(ctx context.Context, locator store.Locator, size int64)
 		place:     place,
 		appender:  appender{allowance: allowance},
 	}
-	if w.file, err = s.fsys.Create(w.temporary); err != nil {
-		allowance.end()
-		return nil, fmt.Errorf("creating file: %w", directory.NotWritten(s.judge(err)))
-	}
 	if size >= allocateFrom {
 		w.announced = size
 	}
 	return w, nil
+}
+
+// begin makes the file, unless there is one.
+func (w *writer) begin() error {
+	if w.file != nil {
+		return nil
+	}
+	file, err := w.store.fsys.Create(w.temporary)
+	if err != nil {
+		return fmt.Errorf("creating file: %w", directory.NotWritten(w.store.judge(err)))
+	}
+	w.file = file
+	return nil
 }
 
 // ahead sets blocks aside before so many bytes of the file are written, when there are
@@ -124,6 +142,9 @@ func (w *writer) Write(p []byte) (int, error) {
 }
 
 func (w *writer) append(p []byte) (int, error) {
+	if err := w.begin(); err != nil {
+		return 0, err
+	}
 	if err := w.ahead(w.size + int64(len(p))); err != nil {
 		return 0, err
 	}
@@ -162,6 +183,9 @@ func (w *writer) commit() error {
 // finish makes the bytes durable, and the directory that they are to be in.
 func (w *writer) finish() error {
 	if err := w.usable(); err != nil {
+		return err
+	}
+	if err := w.begin(); err != nil {
 		return err
 	}
 	if w.size < w.allocated {
@@ -212,6 +236,9 @@ func (w *writer) Abort() error {
 	}
 	w.ended = true
 	w.allowance.end()
+	if w.file == nil {
+		return nil
+	}
 	var closing error
 	if !w.closed {
 		closing = w.file.Close()
