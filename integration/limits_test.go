@@ -138,7 +138,7 @@ func TestConcurrentUploadsAreLimited(t *testing.T) {
 			}
 		})
 		<-body.half
-		s.eventually("bytes of the upload came", func() bool { return s.arrived() == len(under) })
+		s.eventually("bytes of the upload came", func() bool { return int(s.metric("uploads")) == len(under) })
 	}
 	busy := func(user string) {
 		t.Helper()
@@ -175,7 +175,7 @@ func TestBusyBeginsLeaveNoUploads(t *testing.T) {
 		held <- err
 	}()
 	<-body.half
-	s.eventually("bytes of the upload came", func() bool { return s.arrived() == 1 })
+	s.eventually("bytes of the upload came", func() bool { return s.metric("uploads") == 1 })
 	path := filePath("alice", "p", "1", "f")
 	s.beginUpload(path)
 	for range 101 {
@@ -223,34 +223,29 @@ func TestListsOfChecksumsAreUploads(t *testing.T) {
 	s.want(200, http.MethodPost, publish, "alice", sums)
 }
 
-// arrived counts the uploads in progress of which bytes are on disk.
-func (s *server) arrived() (count int) {
-	s.Helper()
-	uploads, err := filepath.Glob(filepath.Join(s.root, "blobs", "tmp", "*"))
-	if err != nil {
-		s.Fatal(err)
-	}
-	for _, name := range uploads {
-		if info, err := os.Stat(name); err == nil && info.Size() > 0 {
-			count++
-		}
-	}
-	return count
-}
-
 // announce begins an upload of which the given bytes come, and no more while the
-// connection is open.
+// connection is open. It waits until the server has heard of an upload without bytes.
 func (s *server) announce(path, user string, size int64, came []byte) net.Conn {
 	s.Helper()
 	conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", s.port))
 	if err != nil {
 		s.Fatal(err)
 	}
-	head := fmt.Sprintf("PUT %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAuthorization: %s\r\nContent-Length: %d\r\n\r\n", path, s.port, basic(user, password), size)
-	if _, err := conn.Write(append([]byte(head), came...)); err != nil {
+	s.Cleanup(func() { conn.Close() })
+	head := fmt.Sprintf("PUT %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAuthorization: %s\r\nContent-Length: %d\r\n", path, s.port, basic(user, password), size)
+	if len(came) == 0 {
+		head += "Expect: 100-continue\r\n"
+	}
+	if _, err := conn.Write(append([]byte(head+"\r\n"), came...)); err != nil {
 		s.Fatal(err)
 	}
-	s.Cleanup(func() { conn.Close() })
+	if len(came) == 0 {
+		const want = "HTTP/1.1 100 Continue\r\n\r\n"
+		got := make([]byte, len(want))
+		if _, err := io.ReadFull(conn, got); err != nil || string(got) != want {
+			s.Fatalf("the server says %q, %v; want %q", got, err, want)
+		}
+	}
 	return conn
 }
 
