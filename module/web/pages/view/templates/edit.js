@@ -20,10 +20,11 @@
 		if (request.getResponseHeader("Content-Type")?.includes("html")) return "the server answers " + request.status;
 		try { return JSON.parse(request.responseText).detail; } catch { return request.responseText.trim() || "the server answers " + request.status; }
 	};
-	// judge throws what an answer refuses. It is final unless the same may succeed later.
+	// judge throws what an answer refuses. It is final unless the same may succeed later. The
+	// server tells when the upload has ended with it.
 	const judge = request => {
 		const code = request.status, later = code == 408 || code == 429 || code > 501 && code != 507 || code == 500;
-		if (code >= 400) throw Object.assign(new Error(reason(request)), { final: !later });
+		if (code >= 400) throw Object.assign(new Error(reason(request)), { final: !later, ended: request.getResponseHeader("Upload-Complete") == "?1" });
 		return request;
 	};
 	const refuse = text => { throw Object.assign(new Error(text), { final: true }); };
@@ -33,7 +34,7 @@
 	// Sessions of uploads that were begun, by the URL of the file: what a reload leaves, until
 	// the server ends them.
 	const memory = {
-		all: () => { try { return Object.entries(localStorage).filter(([key]) => key.startsWith("upload ")).map(([key, text]) => ({ key, ...JSON.parse(text) })).filter(one => one.until > Date.now() || memory.drop(one.key.slice(7))); } catch { return []; } },
+		all: () => { try { return Object.entries(localStorage).filter(([key]) => key.startsWith("upload ")).map(([key, text]) => ({ url: key.slice(7), ...JSON.parse(text) })).filter(one => one.until > Date.now() || memory.drop(one.url)); } catch { return []; } },
 		keep: item => { try { localStorage["upload " + item.url] = JSON.stringify({ session: item.session, size: item.file.size, modified: item.file.lastModified, offset: item.offset, draft: item.draft, before: item.before, until: item.until }); } catch { } },
 		drop: url => { try { delete localStorage["upload " + url]; } catch { } },
 	};
@@ -117,8 +118,7 @@
 				if (!mine()) break;
 				item.sure = false;
 				if (problem.final) {
-					memory.drop(item.url);
-					item.session = null;
+					if (problem.ended) forget(item);
 					become(item, "failed", problem.message);
 					break;
 				}
@@ -159,14 +159,21 @@
 		}
 		pump();
 	};
-	const again = item => { become(item, "queued"); pump(); };
+	const again = item => {
+		if (item.state == "paused") become(item, "queued");
+		else if (form.reportValidity()) {
+			become(item, "ready");
+			check();
+			if (item.state == "ready") begin([item]);
+		}
+		pump();
+	};
 	const end = some => {
 		for (const item of some) {
 			const was = item.state;
 			become(item, "cancelled");
 			item.request?.abort();
-			if (item.session) send("DELETE", item.session, interop).catch(() => { });
-			memory.drop(item.url);
+			if (item.session) giveUp(item);
 			if (["ready", "bad", "failed"].includes(was)) remove(item);
 		}
 		check();
@@ -199,20 +206,21 @@
 	};
 
 	// check finds what cannot be published before anything is sent: names that the registry
-	// does not take, and names that are one, because upper and lower case are the same.
+	// does not take, and names that are one, because upper and lower case are the same. Files
+	// that are there, and those on their way into another version, are in nobody's way.
 	const check = () => {
-		const marks = place.dataset.marks, named = {};
+		const marks = place.dataset.marks, at = folder(), named = {};
+		const isNew = item => item.state == "ready" || item.state == "bad";
+		const same = item => ((isNew(item) ? at : item.at) + item.file.name).toLowerCase();
 		const mayBe = name => name.length <= 255 && name != "." && name != ".." && name.trim() == name && [...name].every(c => /[A-Za-z0-9]/.test(c) || marks.includes(c));
-		for (const item of items) if (!["cancelled", "failed"].includes(item.state)) (named[item.file.name.toLowerCase()] ??= []).push(item);
-		for (const item of items) {
-			if (item.state != "ready" && item.state != "bad") continue;
-			const others = named[item.file.name.toLowerCase()].filter(other => other != item);
+		for (const item of items) if (isNew(item) || !item.bar.hidden) (named[same(item)] ??= []).push(item);
+		for (const item of items.filter(isNew)) {
+			const others = named[same(item)].filter(other => other != item);
 			if (item.unread) become(item, "bad", "cannot be read");
 			else if (!mayBe(item.file.name)) become(item, "bad", "“" + item.file.name + "” is not a name that can be published: letters, digits and " + marks.trim() + " can");
 			else if (others.length) become(item, "bad", "would be the same file as " + others[0].path + ": versions have no folders, and upper and lower case are the same");
 			else become(item, "ready");
 		}
-		tell();
 	};
 	const add = (file, path, unread = false) => {
 		const item = { file, unread, path: path || file.name, offset: 0, sure: false, row: make("li"), text: make("span", "", "state"), bar: Object.assign(make("progress"), { value: 0 }), act: make("button", "", "plain"), end: make("button", "", "plain") };
@@ -241,16 +249,17 @@
 	const escape = name => encodeURIComponent(name).replace(/[!'()*]/g, c => "%" + c.charCodeAt(0).toString(16).toUpperCase());
 	const value = name => form.elements[name]?.value.trim() || place.dataset[name];
 	const folder = () => new URL(place.dataset.root + escape(value("owner")) + "/generic/" + escape(value("package")) + "/" + escape(value("version")) + "/", location).pathname;
-	const begin = event => {
-		event.preventDefault();
-		const at = folder();
-		find("#see").href = at;
-		for (const item of items) {
-			if (item.state != "ready") continue;
-			item.url = at + escape(item.file.name);
-			item.draft = form.elements.draft?.checked ?? "draft" in place.dataset;
-			const begun = memory.all().find(one => one.key == "upload " + item.url);
-			if (begun && begun.size == item.file.size && begun.modified == item.file.lastModified && !begun.draft == !item.draft) Object.assign(item, { session: begun.session, sent: true, before: begun.before });
+	// begin sends files to where the form says now, also those that were refused elsewhere.
+	const begin = some => {
+		const at = find("#see").href = folder(), draft = form.elements.draft?.checked ?? "draft" in place.dataset;
+		for (const item of some) {
+			const url = at + escape(item.file.name);
+			if (item.url != url || item.draft != draft) {
+				if (item.session) giveUp(item);
+				Object.assign(item, { at, url, draft, session: null, sent: false, before: undefined, offset: 0 });
+			}
+			const begun = memory.all().find(one => one.url == url);
+			if (begun && begun.size == item.file.size && begun.modified == item.file.lastModified && !begun.draft == !draft) Object.assign(item, { session: begun.session, sent: true, before: begun.before });
 			else if (begun) giveUp(begun); // of another file, which has this name too
 			become(item, "queued");
 		}
@@ -259,15 +268,15 @@
 	};
 	const giveUp = begun => {
 		send("DELETE", begun.session, interop).catch(() => { });
-		memory.drop(begun.key.slice(7));
+		memory.drop(begun.url);
 	};
 	// interrupted lists what an earlier visit of the page has begun, and fills in where it goes.
 	const interrupted = () => {
 		const here = new URL(place.dataset.version ? "./" : place.dataset.root + (value("owner") ? escape(value("owner")) + "/" : ""), location).pathname;
-		const left = memory.all().filter(one => one.key.startsWith("upload " + here) && !items.some(item => "upload " + item.url == one.key));
+		const left = memory.all().filter(one => one.url.startsWith(here) && !items.some(item => item.url == one.url));
 		find("#interrupted").hidden = !left.length;
 		find("#interrupted ul").replaceChildren(...left.map(one => {
-			const names = one.key.split("/").map(decodeURIComponent), row = make("li"), give = make("button", "Give up", "plain");
+			const names = one.url.split("/").map(decodeURIComponent), row = make("li"), give = make("button", "Give up", "plain");
 			for (const [name, back] of [["version", 2], ["package", 3], ["owner", 5]]) if (form.elements[name] && !form.elements[name].value) form.elements[name].value = names.at(-back);
 			if (form.elements.draft && one.draft) form.elements.draft.checked = true;
 			give.type = "button";
@@ -285,13 +294,18 @@
 
 	if (place) {
 		place.hidden = false;
-		form.addEventListener("submit", begin);
+		form.addEventListener("submit", event => {
+			event.preventDefault();
+			begin(items.filter(item => item.state == "ready"));
+		});
+		form.addEventListener("input", () => { check(); pump(); });
 		form.addEventListener("focusin", event => at = event.target);
 		form.addEventListener("focusout", event => { if (!event.target.hidden) at = null; });
 		for (const input of form.querySelectorAll("input[type=file]")) input.addEventListener("change", () => {
 			for (const file of input.files) add(file, file.webkitRelativePath);
 			input.value = "";
 			check();
+			pump();
 		});
 		for (const kind of ["dragover", "dragleave", "drop"]) addEventListener(kind, event => {
 			event.preventDefault();
@@ -301,6 +315,7 @@
 			const dropped = [...event.dataTransfer.items].filter(one => one.kind == "file").map(one => one.webkitGetAsEntry() ?? one.getAsFile());
 			for (const one of dropped) one instanceof File ? add(one) : await walk(one);
 			check();
+			pump();
 			place.scrollIntoView({ block: "nearest" });
 		});
 		find("#leave").addEventListener("click", () => end(items.filter(item => item.state == "bad")));
