@@ -101,13 +101,16 @@ func (s *Store) Checkpoint(ctx context.Context) error {
 }
 
 // writeCheckpoint makes a checkpoint of what the database has for certain. An empty store
-// has none.
+// has none. Of a damaged database all records are compared, if the journal can make it anew.
 func (s *Store) writeCheckpoint(ctx context.Context) (o *opened, made journal.Checkpoint, err error) {
 	err = s.export(ctx, "writing a checkpoint", func(now *opened, head store.CheckpointHead, tell func(func(store.Change) error) error) (err error) {
 		o = now
 		made, err = o.journal.WriteCheckpoint(head, tell)
 		return err
 	})
+	if o != nil && errors.Is(err, store.ErrDamaged) && !errors.Is(err, store.ErrUnavailable) && s.verifyOnce(ctx, o.journal) == nil {
+		err = errors.Join(err, o.ledger.Doubt())
+	}
 	return o, made, err
 }
 

@@ -70,10 +70,10 @@ func (o *opened) checkUnlessKnown(ctx context.Context, log *slog.Logger) error {
 // What is logged before all records are compared: it takes seconds for a million files.
 const (
 	comparing   = "comparing all records: it is not known whether the last start or stop came to its end"
-	unaccounted = "comparing all records: a compaction was in progress, or a table of it is missing"
+	unaccounted = "comparing all records: a compaction was in progress, a table of it is missing, or a checkpoint met damage"
 )
 
-// checkCompaction makes sure that no compaction lost anything. With something missing
+// checkCompaction makes sure that nothing is lost or damaged, unless that is known. Otherwise
 // the store fails, to be rebuilt from the journal. The committer's.
 func (s *Store) checkCompaction() error {
 	o := s.opened
@@ -91,7 +91,7 @@ func (s *Store) checkCompaction() error {
 	if err = o.checkAll(context.Background()); err == nil {
 		return nil
 	}
-	return o.db.fail(fmt.Errorf("it lost records in a compaction: %w", err))
+	return o.db.fail(fmt.Errorf("it lost records: %w", err))
 }
 
 // awaitCompactions waits for compactions in progress, as long as they show that they are, up

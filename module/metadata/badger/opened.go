@@ -140,7 +140,7 @@ func (o *opened) close(ctx context.Context) error {
 // settle keeps, of a database that is closed, whether all compactions are accounted for.
 func (o *opened) settle() {
 	if all, _, err := o.ledger.Accounted(); err == nil && !all {
-		o.home.log.Warn("the database may have lost records in a compaction; they are compared when it opens again")
+		o.home.log.Warn("the database may have lost records; they are compared when it opens again")
 	}
 	_ = o.ledger.WriteChecked() // without it the next start only takes longer
 }

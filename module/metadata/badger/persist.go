@@ -137,7 +137,7 @@ func (s *Store) awaitRoom(l *limit) error {
 // refuse has changes refused until the store is opened again.
 func (s *Store) refuse() {
 	s.failed.Store(true)
-	s.wakeWatch()
+	signal(s.wake)
 }
 
 // onFailure has the store opened again. A next sync of the database may succeed

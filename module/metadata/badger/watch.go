@@ -115,8 +115,6 @@ func (s *Store) writeChecked() {
 	}
 }
 
-func (s *Store) wakeWatch() { signal(s.wake) }
-
 // recover opens again what failed, once the disk takes writes: the journal then says
 // what was stored. While only the journal failed, reads go on.
 func (s *Store) recover() {

@@ -6,9 +6,12 @@ package compactions
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"hash"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 )
@@ -148,6 +151,18 @@ func (l *Ledger) Accept(at Count) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.accepted, l.settled, l.unknown = at.lacking, max(l.settled, at.ended), false
+}
+
+// Doubt says that there is evidence of a loss: only comparing all records tells, now and
+// after the next start too.
+func (l *Ledger) Doubt() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.unknown = true
+	if err := os.Remove(filepath.Join(l.path, CheckedFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("removing file %s: %w", CheckedFile, err)
+	}
+	return nil
 }
 
 // IsWorthWaiting tells whether a compaction in progress may yet even the count.
