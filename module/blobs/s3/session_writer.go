@@ -78,7 +78,7 @@ func (w *sessionWriter) usable() error {
 	if w.closed {
 		return errEnded
 	}
-	return cmp.Or(w.store.bucket.Usable(context.Background()), w.failed)
+	return cmp.Or(w.store.bucket.Writable(context.Background()), w.failed)
 }
 
 // Write implements io.Writer.

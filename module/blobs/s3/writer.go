@@ -54,7 +54,7 @@ func (w *writer) usable() error {
 	if w.ended {
 		return errEnded
 	}
-	return cmp.Or(w.bucket.Usable(context.Background()), w.failed)
+	return cmp.Or(w.bucket.Writable(context.Background()), w.failed)
 }
 
 // Write implements io.Writer. After an error the blob can only be dropped.
