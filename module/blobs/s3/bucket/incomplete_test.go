@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -51,28 +52,42 @@ func TestUploadsThatAreWritten(t *testing.T) {
 	}
 }
 
-// TestACopyThatFailsLeavesNoParts: nobody would go on with them. Seen to fail with a copy that
-// leaves them when the server refuses to make an object of them.
-func TestACopyThatFailsLeavesNoParts(t *testing.T) {
-	var dropped atomic.Int64
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		switch query := r.URL.Query(); {
-		case r.Method == http.MethodPost && query.Has("uploads"):
-			fmt.Fprint(w, "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>")
-		case r.Method == http.MethodPut:
-			fmt.Fprint(w, `<CopyPartResult><ETag>"tag"</ETag></CopyPartResult>`)
-		case r.Method == http.MethodDelete && query.Get("uploadId") == "u":
-			dropped.Add(1)
-			w.WriteHeader(http.StatusNoContent)
-		default:
-			w.WriteHeader(http.StatusBadRequest)
-			fmt.Fprint(w, "<Error><Code>InvalidPart</Code></Error>")
-		}
-	}))
-	defer server.Close()
-	err := bucketAt(t, server.URL).Copy(t.Context(), "to", "from", largestPut+1)
-	if !errors.Is(err, ErrOtherParts) || dropped.Load() != 1 {
-		t.Errorf("error is %v, and the upload is dropped %d times, want %v and once", err, dropped.Load(), ErrOtherParts)
+// TestACopyLeavesNoParts when it fails, and when the object is there already: nobody would go on
+// with them. Seen to fail, each for itself, with a copy that leaves them.
+func TestACopyLeavesNoParts(t *testing.T) {
+	for _, test := range []struct {
+		name, code string
+		status     int
+		want       error
+	}{
+		{"the server refuses to make an object of them", "InvalidPart", http.StatusBadRequest, ErrOtherParts},
+		{"the object is there", "PreconditionFailed", http.StatusPreconditionFailed, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var dropped atomic.Int64
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body)
+				switch query := r.URL.Query(); {
+				case r.Method == http.MethodPost && query.Has("uploads"):
+					fmt.Fprint(w, "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>")
+				case r.Method == http.MethodPut:
+					fmt.Fprint(w, `<CopyPartResult><ETag>"tag"</ETag></CopyPartResult>`)
+				case r.Method == http.MethodDelete && query.Get("uploadId") == "u":
+					dropped.Add(1)
+					w.WriteHeader(http.StatusNoContent)
+				case r.Method == http.MethodHead && test.want == nil:
+					w.Header().Set("Content-Length", strconv.Itoa(largestPut+1))
+					w.Header().Set("Last-Modified", time.Now().UTC().Format(http.TimeFormat))
+				default:
+					w.WriteHeader(test.status)
+					fmt.Fprintf(w, "<Error><Code>%s</Code></Error>", test.code)
+				}
+			}))
+			defer server.Close()
+			err := bucketAt(t, server.URL).Copy(t.Context(), "to", "from", largestPut+1)
+			if !errors.Is(err, test.want) || dropped.Load() != 1 {
+				t.Errorf("error is %v, and the upload is dropped %d times, want %v and once", err, dropped.Load(), test.want)
+			}
+		})
 	}
 }

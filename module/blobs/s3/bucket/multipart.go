@@ -130,7 +130,8 @@ func (m *multipart) complete(ctx context.Context) error {
 
 // made tells whether a request made the object, of a size. After an error the object tells: the
 // request may have been made twice, or the answer was lost. An object of another size is
-// that of somebody else, who went on with the upload too (ErrOtherParts).
+// that of somebody else, who went on with the upload too (ErrOtherParts). Parts that the object
+// was not made of go.
 func (m *multipart) made(ctx context.Context, size int64, err error) error {
 	if err == nil {
 		return nil
@@ -138,6 +139,7 @@ func (m *multipart) made(ctx context.Context, size int64, err error) error {
 	there, sizeErr := m.bucket.Size(ctx, m.key)
 	switch {
 	case sizeErr == nil && there == size:
+		m.drop()
 		return nil
 	case sizeErr == nil && errors.Is(err, ErrTaken):
 		return fmt.Errorf("%w: the object has %d bytes, not %d", ErrOtherParts, there, size)
