@@ -83,8 +83,9 @@ func (r *Registry) takeTurn(ctx context.Context, u *upload, id store.SessionID) 
 func (r *Registry) meetUpload(ctx context.Context, id store.SessionID) error {
 	r.uploads.mu.Lock()
 	u := r.uploads.known[id]
+	met := u == nil && r.turns == nil || u != nil && !u.expires.IsZero()
 	r.uploads.mu.Unlock()
-	if u == nil && r.turns == nil || u != nil && !u.expires.IsZero() {
+	if met {
 		return nil
 	}
 	ctx, cancel := waiting.Bounded(ctx)
