@@ -4,7 +4,6 @@ import (
 	"errors"
 	"math"
 	"os"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -12,9 +11,19 @@ import (
 // openFiles has an entry for each descriptor of this process.
 const openFiles = "/proc/self/fd"
 
+var descriptors, counted memo[uint64]
+
 // FreeDescriptors returns how many more files this process may open. Unlimited where that
-// is not known.
+// is not known. Where there are plenty, it is as it was a moment ago.
 func FreeDescriptors() uint64 {
+	free, _ := descriptors.get(func() (uint64, time.Duration, error) {
+		free := freeDescriptors()
+		return free, goodFor(free >= plentyOfDescriptors), nil
+	})
+	return free
+}
+
+func freeDescriptors() uint64 {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || limit.Cur > math.MaxInt64 {
 		return Unlimited
@@ -39,25 +48,10 @@ func countDescriptors() (uint64, error) {
 	if open := info.Size(); open > 0 {
 		return uint64(open), nil
 	}
-	return counted.get()
+	return counted.get(readDescriptors)
 }
 
-// counted is what was counted last.
-var counted count
-
-type count struct {
-	mu   sync.Mutex
-	open uint64
-	err  error
-	at   time.Time
-}
-
-func (c *count) get() (uint64, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if time.Since(c.at) >= time.Second {
-		entries, err := os.ReadDir(openFiles)
-		c.open, c.err, c.at = uint64(len(entries)), err, time.Now()
-	}
-	return c.open, c.err
+func readDescriptors() (uint64, time.Duration, error) {
+	entries, err := os.ReadDir(openFiles)
+	return uint64(len(entries)), time.Second, err
 }

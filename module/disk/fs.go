@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"time"
 )
 
 // Permissions of what stores make: nobody else's business.
@@ -117,8 +119,17 @@ func (OS) MakeDirectory(name string) error { return os.Mkdir(name, DirectoryPerm
 // SyncDirectory implements FS.
 func (OS) SyncDirectory(name string) error { return syncDirectory(name) }
 
-// Free implements FS.
-func (OS) Free(name string) (Space, error) { return Free(name) }
+// spaces is what Free returned of each directory, as a *memo[Space].
+var spaces sync.Map
+
+// Free implements FS. Where there is plenty, it is as it was a moment ago.
+func (OS) Free(name string) (Space, error) {
+	kept, _ := spaces.LoadOrStore(name, new(memo[Space]))
+	return kept.(*memo[Space]).get(func() (Space, time.Duration, error) {
+		free, err := Free(name)
+		return free, goodFor(free.Bytes >= plentyOfBytes && free.Files >= plentyOfFiles), err
+	})
+}
 
 // Allocate implements File.
 func (f *osFile) Allocate(from, bytes int64) error { return allocate(f.File, from, bytes) }

@@ -1,0 +1,40 @@
+package disk
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestAMemoKeepsWhatIsGoodForAWhile: an answer is given again until its time is over. One that
+// is not to be kept, and an error, are not.
+// Seen to fail with an answer that is kept for twice its time, and with errors that are kept.
+func TestAMemoKeepsWhatIsGoodForAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var m memo[int]
+		asked := 0
+		for i, test := range []struct {
+			after time.Duration
+			keep  time.Duration
+			err   error
+			want  int
+		}{
+			{keep: 0, want: 1},
+			{keep: time.Second, want: 2},
+			{after: time.Second - 1, want: 2},
+			{after: 1, keep: time.Hour, err: errors.ErrUnsupported, want: 3},
+			{keep: time.Second, want: 4},
+			{want: 4},
+		} {
+			time.Sleep(test.after)
+			got, err := m.get(func() (int, time.Duration, error) {
+				asked++
+				return asked, test.keep, test.err
+			})
+			if got != test.want || !errors.Is(err, test.err) {
+				t.Errorf("call %d: answer %d, %v, want %d, %v", i, got, err, test.want, test.err)
+			}
+		}
+	})
+}
