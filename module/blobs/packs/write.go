@@ -25,9 +25,11 @@ type writing struct {
 	pack     *pack // that is open to be written; nil: none
 	file     disk.File
 	prepared int64 // the end of what was written with zeros, or with content
+
+	buffer []byte // of what is written at once
 }
 
-// writeStep bounds the buffer that content is gathered in.
+// writeStep bounds the buffer: it has no more than this and a blob.
 const writeStep = 1 << 20
 
 // writeRound writes blobs, each with those after it that go to the same pack.
@@ -177,10 +179,13 @@ func (s *Store) prepare(p *pack, end int64) error {
 	if !s.hasRoom(ahead - s.prepared) {
 		ahead = end
 	}
-	if _, err := s.file.WriteAt(make([]byte, ahead-s.prepared), s.prepared); err != nil {
-		return err
+	for s.prepared < ahead {
+		s.buffer = append(s.buffer[:0], make([]byte, min(ahead-s.prepared, writeStep))...)
+		if _, err := s.file.WriteAt(s.buffer, s.prepared); err != nil {
+			return err
+		}
+		s.prepared += int64(len(s.buffer))
 	}
-	s.prepared = ahead
 	return nil
 }
 
@@ -190,22 +195,22 @@ func (s *Store) writeContent(p *pack, blobs []*blob) (slots []byte, err error) {
 	// The sweep may not take a blob for older than it is.
 	now := time.Now().Add(time.Second)
 	block, from := p.nextBlock, p.nextBlock
-	var buffer []byte
+	s.buffer = s.buffer[:0]
 	for i, b := range blobs {
 		if !b.addressed {
 			b.at.nonce = newNonce()
 		}
 		slots = slot{b.at.nonce, block, len(b.content), now, crc32.Checksum(b.content, castagnoli)}.encode(slots)
-		buffer = append(buffer, b.content...)
+		s.buffer = append(s.buffer, b.content...)
 		block += blocks(len(b.content))
-		buffer = append(buffer, make([]byte, (block-from)*blockSize-len(buffer))...)
-		if len(buffer) == 0 || len(buffer) < writeStep && i < len(blobs)-1 {
+		s.buffer = append(s.buffer, make([]byte, (block-from)*blockSize-len(s.buffer))...)
+		if len(s.buffer) == 0 || len(s.buffer) < writeStep && i < len(blobs)-1 {
 			continue
 		}
-		if _, err := s.file.WriteAt(buffer, p.layout.at(from)); err != nil {
+		if _, err := s.file.WriteAt(s.buffer, p.layout.at(from)); err != nil {
 			return nil, err
 		}
-		from, buffer = block, buffer[:0]
+		from, s.buffer = block, s.buffer[:0]
 	}
 	return slots, nil
 }
