@@ -14,11 +14,10 @@ func (s *Store) Publish(ctx context.Context, p store.Publication) (file store.Fi
 		if err := p.CheckAge(s.Clock()); err != nil {
 			return made, err
 		}
-		isMade := false
-		if made.file, isMade, err = b.isMade(p); err != nil || isMade {
-			return made, err
+		if condemned, err := b.get(condemnedKey(p.Locator), &condemnedRecord{}); err != nil || condemned {
+			return made, orNotFound(err, fmt.Errorf("%w: the bytes at %s are to be deleted", store.ErrUnavailable, p.Locator))
 		}
-		if made, err = b.publishFile(p, 0, 0); err == nil {
+		if made, err = b.publishFile(p, 0, 0); err == nil && made.change.Operation != "" {
 			b.record(made.change)
 		}
 		return made, err
@@ -29,31 +28,10 @@ func (s *Store) Publish(ctx context.Context, p store.Publication) (file store.Fi
 	return made.file, made.condemned, err
 }
 
-// isMade tells whether a publication was made already, and of which file. ErrUnavailable
-// when its bytes are condemned.
-func (b *batch) isMade(p store.Publication) (file store.File, made bool, err error) {
-	if condemned, err := b.get(condemnedKey(p.Locator), &condemnedRecord{}); err != nil || condemned {
-		return file, false, orNotFound(err, fmt.Errorf("%w: the bytes at %s are to be deleted", store.ErrUnavailable, p.Locator))
-	}
-	var blob blobRecord
-	if known, err := b.get(blobKey(p.Digest), &blob); err != nil || !known || blob.locator != p.Locator {
-		return file, false, err
-	}
-	k, err := b.known(p.Ref.VersionRef)
-	if err != nil || !k.exists {
-		return file, false, err
-	}
-	var record fileRecord
-	if made, err = b.get(fileKey(k.version.id, p.Ref.File), &record); err != nil || !made || record.digest != p.Digest {
-		return file, false, err
-	}
-	return published(k.version, record, blob), true, nil
-}
-
 // publishedFile is a file that was published just now.
 type publishedFile struct {
 	file      store.File
-	change    store.Change // what the journal says of it
+	change    store.Change // what the journal says of it; nothing when it was published before
 	condemned bool         // there are bytes for the reaper
 }
 
@@ -76,6 +54,10 @@ func (b *batch) publishFile(p store.Publication, versionID, fileID uint64) (made
 		if oldBlob, err = b.referredBlob(old); err != nil {
 			return made, err
 		}
+	}
+	if versionID == 0 && taken && old.digest == p.Digest && oldBlob.locator == p.Locator {
+		made.file = published(k.version, old, oldBlob) // it was published before
+		return made, nil
 	}
 	if p.Current != nil && *p.Current != int64(old.id) {
 		return b.refuse(p.Blob, oldBlob, store.ErrChanged)
