@@ -32,6 +32,9 @@ func (s *Store) lookup(ctx context.Context, ref store.Ref, draft bool) (file sto
 		if found, err := r.get(pKey, pkg); err != nil || !found {
 			return orNotFound(err, store.ErrPackageNotFound)
 		}
+		if draft && pkg.drafts.versions == 0 {
+			return store.ErrPackageNotFound // as before most publishes, and found out without the version
+		}
 		vKey := versionKey(pkg.id, ref.Version)
 		if found, err := r.get(vKey, version); err != nil || !found || version.draft != draft {
 			return orNotFound(err, store.ErrPackageNotFound)
