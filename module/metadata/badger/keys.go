@@ -62,13 +62,16 @@ const (
 
 const separator = 0
 
+// begin begins a key, with room for most.
+func begin(prefix string) []byte { return append(make([]byte, 0, 64), prefix...) }
+
 func versionKey(packageID uint64, version string) []byte {
 	return appendName(idKey(versionPrefix, packageID), store.Fold(version))
 }
 
 // idKey begins the keys of what belongs to something with an id.
 func idKey(prefix string, id uint64) []byte {
-	return binary.BigEndian.AppendUint64([]byte(prefix), id)
+	return binary.BigEndian.AppendUint64(begin(prefix), id)
 }
 
 func packageKey(owner, pkg string) []byte {
@@ -77,23 +80,23 @@ func packageKey(owner, pkg string) []byte {
 
 // packagesKey is the prefix of an owner's packages.
 func packagesKey(owner string) []byte {
-	return appendName([]byte(packagePrefix), store.Fold(owner))
+	return appendName(begin(packagePrefix), store.Fold(owner))
 }
 
 func ownerKey(owner string) []byte {
-	return appendName([]byte(ownerPrefix), store.Fold(owner))
+	return appendName(begin(ownerPrefix), store.Fold(owner))
 }
 
 // timesKey is the prefix of an owner's versions by time.
-func timesKey(owner string) []byte { return appendName([]byte(timePrefix), store.Fold(owner)) }
+func timesKey(owner string) []byte { return appendName(begin(timePrefix), store.Fold(owner)) }
 
 // draftsKey is the prefix of an owner's drafts by time.
-func draftsKey(owner string) []byte { return appendName([]byte(ownDraftPrefix), store.Fold(owner)) }
+func draftsKey(owner string) []byte { return appendName(begin(ownDraftPrefix), store.Fold(owner)) }
 
 // newestFirst sorts by time and by id, both inverted. Times before 1970 have their sign in
 // the first bit.
 func newestFirst(created time.Time, id uint64) []byte {
-	key := binary.BigEndian.AppendUint64(nil, ^(uint64(created.UnixNano()) ^ 1<<63))
+	key := binary.BigEndian.AppendUint64(make([]byte, 0, orderSize), ^(uint64(created.UnixNano()) ^ 1<<63))
 	return binary.BigEndian.AppendUint64(key, ^id)
 }
 
@@ -101,7 +104,7 @@ func newestFirst(created time.Time, id uint64) []byte {
 const orderSize = 16
 
 func draftKey(created time.Time, id uint64) []byte {
-	key := binary.BigEndian.AppendUint64([]byte(draftPrefix), uint64(created.UnixNano())^1<<63)
+	key := binary.BigEndian.AppendUint64(begin(draftPrefix), uint64(created.UnixNano())^1<<63)
 	return binary.BigEndian.AppendUint64(key, id)
 }
 
@@ -121,28 +124,28 @@ func keyID(prefix string, key []byte) (uint64, error) {
 }
 
 func blobKey(digest store.Digest) []byte {
-	return append([]byte(blobPrefix), digest[:]...)
+	return append(begin(blobPrefix), digest[:]...)
 }
 
 func condemnedKey(locator store.Locator) []byte {
-	return append([]byte(condemnedPrefix), locator...)
+	return append(begin(condemnedPrefix), locator...)
 }
 
 func damagedKey(digest []byte) []byte {
-	return append([]byte(damagedPrefix), digest...)
+	return append(begin(damagedPrefix), digest...)
 }
 
 func graveKey(versionID uint64) []byte { return idKey(gravePrefix, versionID) }
 
 func tombKey(packageID uint64) []byte { return idKey(tombPrefix, packageID) }
 
-func tokenKey(id string) []byte { return append([]byte(tokenPrefix), id...) }
+func tokenKey(id string) []byte { return append(begin(tokenPrefix), id...) }
 
 func tokenNameKey(name string) []byte {
-	return appendName([]byte(tokenNamePrefix), store.Fold(name))
+	return appendName(begin(tokenNamePrefix), store.Fold(name))
 }
 
-func tokenUseKey(id string) []byte { return append([]byte(tokenUsePrefix), id...) }
+func tokenUseKey(id string) []byte { return append(begin(tokenUsePrefix), id...) }
 
 func appendName(key []byte, name string) []byte {
 	return append(append(key, name...), separator)

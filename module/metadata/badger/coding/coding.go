@@ -17,6 +17,8 @@ import (
 const (
 	recordFormat = 1
 	checksumSize = 4
+
+	usualSize = 128 // more than most records have
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -26,7 +28,7 @@ type Record interface{ Fields(f *Fields) }
 
 // Encode returns the value to store under a key.
 func Encode(key []byte, record Record) []byte {
-	f := Fields{writing: true, data: []byte{recordFormat}}
+	f := Fields{writing: true, data: append(make([]byte, 0, usualSize), recordFormat)}
 	record.Fields(&f)
 	return binary.BigEndian.AppendUint32(f.data, checksum(key, f.data))
 }
