@@ -491,28 +491,46 @@ func TestWhatACrashLeftOfSealing(t *testing.T) {
 	}
 }
 
-// TestBeginCompressesPlainSegments that an earlier run sealed and did not compress.
+// TestBeginCompressesPlainSegments that an earlier run sealed and did not compress. One that
+// is damaged stays as it is.
+// Seen to fail with lines whose chain is not checked.
 func TestBeginCompressesPlainSegments(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "journal")
-	o := options(1500)
-	o.FS = &faultyDisk{compressed: syscall.EIO}
-	j := mustCreate(t, path, o)
-	fill(t, j, 4, 1)
-	if err := j.rotate(); err != nil {
-		t.Fatal(err)
-	}
-	mustClose(t, j)
-	if all := names(t, path); strings.HasSuffix(all[0], compressedSuffix) {
-		t.Fatalf("segments: %v", all)
-	}
-	again := mustOpen(t, path, options(1500))
-	if err := again.Begin(); err != nil {
-		t.Fatal(err)
-	}
-	wantChanges(t, again, 0, 4)
-	mustClose(t, again)
-	if all := names(t, path); len(all) != 2 || !strings.HasSuffix(all[0], compressedSuffix) {
-		t.Errorf("segments: %v", all)
+	for _, damage := range []string{"", "changed", "gone"} {
+		path := filepath.Join(t.TempDir(), "journal")
+		o := options(1500)
+		o.FS = &faultyDisk{compressed: syscall.EIO}
+		j := mustCreate(t, path, o)
+		fill(t, j, 4, 1)
+		if err := j.rotate(); err != nil {
+			t.Fatal(err)
+		}
+		mustClose(t, j)
+		plain := segment{first: 1}.path(path)
+		text, err := os.ReadFile(plain)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := slices.Collect(bytes.Lines(text))
+		switch damage {
+		case "changed":
+			lines[2][60] ^= 1
+		case "gone":
+			lines[2] = nil
+		}
+		if err := os.WriteFile(plain, bytes.Join(lines, nil), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		again := mustOpen(t, path, options(1500))
+		if err := again.Begin(); err != nil {
+			t.Fatal(err)
+		}
+		if damage == "" {
+			wantChanges(t, again, 0, 4)
+		}
+		mustClose(t, again)
+		if all := names(t, path); len(all) != 2 || strings.HasSuffix(all[0], compressedSuffix) != (damage == "") {
+			t.Errorf("with a line %s: segments: %v", damage, all)
+		}
 	}
 }
 

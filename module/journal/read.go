@@ -126,6 +126,20 @@ func (s *source) next() (line []byte, change store.Change, err error) {
 	return line, change, nil
 }
 
+// follow returns the next line, which its chain proves, without reading its change. io.EOF at
+// the end.
+func (s *source) follow() (line []byte, err error) {
+	if line, err = s.line(); err != nil {
+		return line, err
+	}
+	_, chain, err := jsonl.Follow(line, s.position.Chain)
+	if err != nil {
+		return line, fmt.Errorf("change %d: %w", s.position.Sequence+1, err)
+	}
+	s.position = store.Position{Sequence: s.position.Sequence + 1, Chain: chain}
+	return line, nil
+}
+
 // Close closes the file.
 func (s *source) Close() error {
 	var errs []error
@@ -194,7 +208,7 @@ func (s *source) skip(ctx context.Context, to Place) error {
 		s.offset, s.position = to.offset, to.Position
 	}
 	for s.position.Sequence < to.Sequence {
-		if _, _, err := s.next(); err != nil {
+		if _, err := s.follow(); err != nil {
 			return err
 		}
 		if err := ctx.Err(); err != nil {

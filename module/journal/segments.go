@@ -268,7 +268,7 @@ func (s *source) copyTo(w io.Writer, last uint64) error {
 		return err
 	}
 	for s.position.Sequence < last {
-		line, _, err := s.next()
+		line, err := s.follow()
 		if err != nil {
 			return err
 		}

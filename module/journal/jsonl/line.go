@@ -59,16 +59,23 @@ func chainOf(previous store.Digest, body []byte) (chain store.Digest) {
 	return chain
 }
 
-// ParseLine reads a line that AppendLine wrote, with its newline, and returns its
-// change and chain. ErrDamaged when it is not what was written after the line of
-// the previous chain; ErrFormat when it is, by a release that knows more than this.
+// Follow returns the chain of a line that AppendLine wrote, with its newline, and what the
+// chain covers. ErrDamaged when it is not what was written after the line of the previous
+// chain.
+func Follow(line []byte, previous store.Digest) (body []byte, chain store.Digest, err error) {
+	body, chain, err = splitLine(line)
+	if err == nil && chain != chainOf(previous, body) {
+		err = fmt.Errorf("%w: the line does not follow the one before, or was changed", store.ErrDamaged)
+	}
+	return body, chain, err
+}
+
+// ParseLine reads a line that Follow has followed, and returns its change and chain.
+// ErrDamaged as Follow; ErrFormat when a release wrote it that knows more than this.
 func ParseLine(line []byte, previous store.Digest) (store.Change, store.Digest, error) {
-	body, chain, err := splitLine(line)
+	body, chain, err := Follow(line, previous)
 	if err != nil {
 		return store.Change{}, store.Digest{}, err
-	}
-	if chain != chainOf(previous, body) {
-		return store.Change{}, store.Digest{}, fmt.Errorf("%w: the line does not follow the one before, or was changed", store.ErrDamaged)
 	}
 	change, err := parseChange(body)
 	if err != nil {
