@@ -36,7 +36,10 @@ const (
 
 // Rank returns the rank of a version, empty for one that is no semantic version.
 func Rank(version string) string {
-	v, err := semver.NewVersion(version)
+	v, err := semver.StrictNewVersion(version) // most are, and it has no regular expression
+	if err != nil {
+		v, err = semver.NewVersion(version)
+	}
 	if err != nil {
 		return ""
 	}

@@ -10,6 +10,7 @@ import (
 
 var drawVersion = rapid.OneOf(
 	rapid.StringMatching(`v?[0-9]{1,2}(\.[0-9]{1,2}){0,2}(-[a-c0-9-]{1,3}(\.[a-c0-9-]{1,3}){0,2})?(\+[a-c0-9]{1,2})?`),
+	rapid.StringMatching(`[v0-9.+a-]{0,9}`),
 	rapid.SampledFrom([]string{
 		"1.0.0", "v1.0.0", "1", "v1.2", "2026.11", "1.0.0-rc.1", "1.0.0-rc.10", "1.0.0-rc.2", "1.0.0-RC1", "1.0.0-alpha",
 		"1.0.0-99999999999999999999", "1.0.0-18446744073709551615", "18446744073709551615.0.0", "18446744073709551616.0.0",
@@ -38,6 +39,8 @@ func TestRanksAreInTheOrderOfVersions(t *testing.T) {
 	})
 }
 
+// TestRanksAreOfVersionsAndBack: what has a rank, and which, is as NewVersion of the library says.
+// Seen to fail with versions that are only read strictly.
 func TestRanksAreOfVersionsAndBack(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		text := drawVersion.Draw(rt, "version")
