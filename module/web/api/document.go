@@ -23,6 +23,9 @@ var documentPath = []string{"-", "openapi.json"}
 
 // IsDocument tells whether a path, below the prefix, is the description's.
 func IsDocument(path visit.Path) bool {
+	if path.Depth() != len(documentPath) {
+		return false // as those of files, without a look at each segment
+	}
 	segments, err := path.Segments()
 	return err == nil && !path.IsFolder() && slices.Equal(segments, documentPath)
 }
