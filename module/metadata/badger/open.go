@@ -207,8 +207,6 @@ func (o *opened) awaitFlush(ctx context.Context) error {
 // poll asks until the answer is yes, or until the context ends: Badger tells nobody
 // when a memtable is written, or a compaction ends.
 func poll(ctx context.Context, ask func() (bool, error)) error {
-	ticker := time.NewTicker(pollInterval)
-	defer ticker.Stop()
 	for {
 		if yes, err := ask(); yes || err != nil {
 			return err
@@ -216,7 +214,7 @@ func poll(ctx context.Context, ask func() (bool, error)) error {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case <-ticker.C:
+		case <-time.After(pollInterval):
 		}
 	}
 }
