@@ -129,15 +129,10 @@ func (s *source) next() (line []byte, change store.Change, err error) {
 // follow returns the next line, which its chain proves, without reading its change. io.EOF at
 // the end.
 func (s *source) follow() (line []byte, err error) {
-	if line, err = s.line(); err != nil {
-		return line, err
+	if line, err = s.line(); err == nil {
+		s.position, err = jsonl.Follow(line, s.position)
 	}
-	_, chain, err := jsonl.Follow(line, s.position.Chain)
-	if err != nil {
-		return line, fmt.Errorf("change %d: %w", s.position.Sequence+1, err)
-	}
-	s.position = store.Position{Sequence: s.position.Sequence + 1, Chain: chain}
-	return line, nil
+	return line, err
 }
 
 // Close closes the file.

@@ -264,17 +264,13 @@ func compressed(file io.Writer, write func(io.Writer) error) error {
 
 // copyTo copies the header and every line up to a change.
 func (s *source) copyTo(w io.Writer, last uint64) error {
-	if _, err := w.Write(s.header); err != nil {
-		return err
-	}
-	for s.position.Sequence < last {
-		line, err := s.follow()
-		if err != nil {
+	for line := s.header; ; {
+		if _, err := w.Write(line); err != nil || s.position.Sequence >= last {
 			return err
 		}
-		if _, err := w.Write(line); err != nil {
+		var err error
+		if line, err = s.follow(); err != nil {
 			return err
 		}
 	}
-	return nil
 }

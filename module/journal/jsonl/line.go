@@ -59,10 +59,19 @@ func chainOf(previous store.Digest, body []byte) (chain store.Digest) {
 	return chain
 }
 
-// Follow returns the chain of a line that AppendLine wrote, with its newline, and what the
-// chain covers. ErrDamaged when it is not what was written after the line of the previous
-// chain.
-func Follow(line []byte, previous store.Digest) (body []byte, chain store.Digest, err error) {
+// Follow returns the position after a line that AppendLine wrote, with its newline, whose
+// chain proves it: the change is not read. ErrDamaged when it is not what was written after
+// the line of a position, which is returned then.
+func Follow(line []byte, after store.Position) (store.Position, error) {
+	_, chain, err := follow(line, after.Chain)
+	if err != nil {
+		return after, fmt.Errorf("change %d: %w", after.Sequence+1, err)
+	}
+	return store.Position{Sequence: after.Sequence + 1, Chain: chain}, nil
+}
+
+// follow returns what a line's chain covers, and the chain.
+func follow(line []byte, previous store.Digest) (body []byte, chain store.Digest, err error) {
 	body, chain, err = splitLine(line)
 	if err == nil && chain != chainOf(previous, body) {
 		err = fmt.Errorf("%w: the line does not follow the one before, or was changed", store.ErrDamaged)
@@ -70,10 +79,11 @@ func Follow(line []byte, previous store.Digest) (body []byte, chain store.Digest
 	return body, chain, err
 }
 
-// ParseLine reads a line that Follow has followed, and returns its change and chain.
-// ErrDamaged as Follow; ErrFormat when a release wrote it that knows more than this.
+// ParseLine reads a line that AppendLine wrote, with its newline, and returns its
+// change and chain. ErrDamaged when it is not what was written after the line of
+// the previous chain; ErrFormat when it is, by a release that knows more than this.
 func ParseLine(line []byte, previous store.Digest) (store.Change, store.Digest, error) {
-	body, chain, err := Follow(line, previous)
+	body, chain, err := follow(line, previous)
 	if err != nil {
 		return store.Change{}, store.Digest{}, err
 	}
