@@ -147,4 +147,5 @@ var smallTables = []edit{
 	{"module/metadata/badger/open.go", "WithBaseTableSize(4 << 20)", "WithBaseTableSize(32 << 10).WithBaseLevelSize(128 << 10)"},
 	{"module/metadata/badger/database.go", "transactionSize = 512 << 10", "transactionSize = 8 << 10"},
 	{"module/metadata/badger/commit.go", "batchWeight = 1024", "batchWeight = 64"}, // what one transaction takes
+	{"module/store/catalog.go", "MaxDownloads = 500", "MaxDownloads = 30"},         // which one operation counts
 }
