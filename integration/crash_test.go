@@ -30,7 +30,7 @@ func TestSigtermLetsAnUploadEnd(t *testing.T) {
 		done <- got
 	}()
 	<-body.half
-	s.eventually("the upload is in progress", func() bool { _, uploads := s.blobs(); return len(uploads) == 1 })
+	s.eventually("the upload is in progress", func() bool { return s.metric("uploads") == 1 })
 	s.signal(syscall.SIGTERM)
 	s.eventually("the server takes no more connections", func() bool {
 		_, err := newClient().Get(fmt.Sprintf("http://127.0.0.1:%d/", s.port))

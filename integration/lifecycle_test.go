@@ -17,7 +17,7 @@ import (
 func (s *server) slowUpload(path string, content []byte) (*slowBody, chan answer) {
 	s.Helper()
 	body, done := newSlowBody(s, content), make(chan answer, 1)
-	_, before := s.blobs()
+	before := s.metric("uploads")
 	go func() {
 		got, err := s.try(http.MethodPut, path, "alice", body)
 		if err != nil {
@@ -26,7 +26,7 @@ func (s *server) slowUpload(path string, content []byte) (*slowBody, chan answer
 		done <- got
 	}()
 	<-body.half
-	s.eventually("the upload is in progress", func() bool { _, uploads := s.blobs(); return len(uploads) > len(before) })
+	s.eventually("the upload is in progress", func() bool { return s.metric("uploads") > before })
 	return body, done
 }
 

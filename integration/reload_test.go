@@ -195,7 +195,7 @@ func TestChangedRoot(t *testing.T) {
 		done <- got
 	}()
 	<-body.half
-	s.eventually("the upload is in progress", func() bool { _, uploads := s.blobs(); return len(uploads) == 1 })
+	s.eventually("the upload is in progress", func() bool { return s.metric("uploads") == 1 })
 	s.mustReload(withSecond)
 	s.want(http.StatusNotFound, http.MethodGet, filePath("alice", "p", "1", "f"), "", nil)
 	s.put(filePath("alice", "p", "1", "f"), []byte("in the second"))
