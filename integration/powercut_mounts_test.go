@@ -158,7 +158,7 @@ func TestPowerCutFindsMissingSyncs(t *testing.T) {
 	const cycles = 10
 	const writer = "module/blobs/filesystem/writer.go"
 	database := edit{"module/metadata/badger/open.go", "WithSyncWrites(true)", "WithSyncWrites(false)"}
-	noneSmall := edit{writer, "size >= 0 && size <= smallBlob", "size < -1"}
+	noneSmall := edit{writer, "case size < 0:\n\t\treturn s.createGrowing(ctx)\n\tcase size <= smallBlob:", "case size < -1:"}
 	for _, missing := range []struct {
 		name  string
 		edits []edit
