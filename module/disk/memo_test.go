@@ -14,18 +14,19 @@ func TestAMemoKeepsWhatIsGoodForAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var m memo[int]
 		asked := 0
-		for i, test := range []struct {
+		for _, test := range []struct {
+			name  string
 			after time.Duration
 			keep  time.Duration
 			err   error
 			want  int
 		}{
-			{keep: 0, want: 1},
-			{keep: time.Second, want: 2},
-			{after: time.Second - 1, want: 2},
-			{after: 1, keep: time.Hour, err: errors.ErrUnsupported, want: 3},
-			{keep: time.Second, want: 4},
-			{want: 4},
+			{name: "an answer that is not kept", want: 1},
+			{name: "one that is kept for a second", keep: time.Second, want: 2},
+			{name: "just before the second is over", after: time.Second - 1, want: 2},
+			{name: "an error, which is not kept", after: 1, keep: time.Hour, err: errors.ErrUnsupported, want: 3},
+			{name: "after an error", keep: time.Second, want: 4},
+			{name: "at once after a kept answer", want: 4},
 		} {
 			time.Sleep(test.after)
 			got, err := m.get(func() (int, time.Duration, error) {
@@ -33,7 +34,7 @@ func TestAMemoKeepsWhatIsGoodForAWhile(t *testing.T) {
 				return asked, test.keep, test.err
 			})
 			if got != test.want || !errors.Is(err, test.err) {
-				t.Errorf("call %d: answer %d, %v, want %d, %v", i, got, err, test.want, test.err)
+				t.Errorf("%s: answer %d, %v, want %d, %v", test.name, got, err, test.want, test.err)
 			}
 		}
 	})
