@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -215,17 +216,26 @@ func TestANewFileIsThereForGoodOrNotAtAll(t *testing.T) {
 	}
 }
 
-// TestAPowerCutMayComeAfterSomeWrites: a disk writes what no sync followed in any order.
+// TestAPowerCutMayComeAfterSomeWrites: a disk writes what no sync followed in any order, and
+// each sector as it was after some write.
 func TestAPowerCutMayComeAfterSomeWrites(t *testing.T) {
-	for written, after := range map[int]string{0: "d/ d/old=Old empty/", 1: "d/ d/old=oLd empty/", 2: "d/ d/old=olD empty/"} {
+	for _, test := range []struct {
+		name    string
+		written int // of three changes; the first and the last are of one sector
+		want    string
+	}{
+		{"the first", 0, "Old"},
+		{"the second, in a sector of its own", 1, "old" + strings.Repeat("\x00", 1021) + "N"},
+		{"the third, and so the first", 2, "OlD"},
+	} {
 		b := newBench(t, disktest.Fault{})
 		file := b.edit("d/old")
-		for i, letter := range []string{"O", "L", "D"} {
-			b.put(file, letter, int64(i))
-		}
-		b.must(b.PowerCutAfter(func(change int) bool { return change == written }))
-		if got := b.tree(); got != after {
-			t.Errorf("after change %d there is %s; want %s", written, got, after)
+		b.put(file, "O", 0)
+		b.put(file, "N", 1024)
+		b.put(file, "D", 2)
+		b.must(b.PowerCutAfter(func(change int) bool { return change == test.written }))
+		if got, want := b.tree(), "d/ d/old="+test.want+" empty/"; got != want {
+			t.Errorf("after %s there is %q; want %q", test.name, got, want)
 		}
 	}
 }
