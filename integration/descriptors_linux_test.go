@@ -25,6 +25,8 @@ func TestAServerWithoutDescriptorsRefusesUploads(t *testing.T) {
 		t.Fatalf("%v descriptors are free without a limit", free)
 	}
 	before := s.limitDescriptors(uint64(s.descriptors() + 16))
+	// Where there were plenty, the registry takes them for there a few milliseconds longer.
+	s.eventually("the registry knows of the limit", func() bool { return s.metric("free_descriptors", `store="metadata"`) < 32 })
 	got := s.want(http.StatusServiceUnavailable, http.MethodPut, filePath("alice", "p", "1", "new"), "alice", []byte("new"))
 	if got.header.Get("Retry-After") == "" || strings.Contains(got.text(), s.root) {
 		t.Errorf("an upload hears %v %s", got.header, got.text())

@@ -60,12 +60,18 @@ func TestEIO(t *testing.T) {
 	r.strike(faults)
 }
 
-// TestEIOOfPacks is TestEIO for the packs of small blobs, which are soon full.
+// TestEIOOfPacks is TestEIO for the packs of small blobs, which are soon full. On one disk they
+// carry lines of the journal.
 func TestEIOOfPacks(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, "ext4", 2, 8)
-	r.binary = mutant(t, smallPacks)
-	r.strike(faultsOfPacks)
+	for disks := range 2 {
+		t.Run(fmt.Sprintf("on %d disks", disks+1), func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, "ext4", disks+1, 8)
+			r.binary = mutant(t, smallPacks)
+			r.strike(faultsOfPacks)
+		})
+	}
 }
 
 // strike starts the server and has it meet faults, at more and more positions.

@@ -42,7 +42,7 @@ func TestRefusedReloadsLeaveNothing(t *testing.T) {
 	for _, fault := range []struct{ name, text, message string }{
 		{"a file for a root", beside(file), "not a directory"},
 		{"a root in a file", beside(filepath.Join(file, "below")), "not a directory"},
-		{"a root of another process", beside(other.root), "in use by another process: " + filepath.Join(other.root, "metadata")},
+		{"a root of another process", beside(other.root), "in use by another process: " + filepath.Join(other.root, "blobs")},
 		{"somebody's directory", beside(foreign), filepath.Join(foreign, "blobs")},
 		{"the layout of a newer release", beside(newer), "version 99"},
 		{"two settings of one store", s.site() + s.siteAt(port, s.root, "blobs filesystem {", "\treserve 1GiB", "}"), "different settings"},

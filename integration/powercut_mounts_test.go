@@ -147,8 +147,9 @@ func TestPowerCutLosesNothing(t *testing.T) {
 	}
 }
 
-// smallPacks has packs that are soon full, with blocks prepared for few blobs.
-var smallPacks = edit{"module/blobs/packs/store.go", "Blocks: 16 << 10, Step: 1 << 20", "Blocks: 64, Step: 32 << 10"}
+// smallPacks has packs that are soon full of blobs, and sooner of lines, with blocks prepared for
+// few blobs.
+var smallPacks = edit{"module/blobs/packs/store.go", "Blocks: 16 << 10, Lines: 256 << 10, Step: 1 << 20", "Blocks: 64, Lines: 4 << 10, Step: 32 << 10"}
 
 // TestPowerCutFindsMissingSyncs: each sync that is taken out of the sources loses
 // something acknowledged, except those of the database alone, which the journal
@@ -163,17 +164,21 @@ func TestPowerCutFindsMissingSyncs(t *testing.T) {
 		name  string
 		edits []edit
 		loses bool
+		disks int
 	}{
-		{"the bytes of a blob", []edit{noneSmall, {writer, "err := w.file.Sync()", "err := error(nil)"}}, true},
-		{"the packs of small blobs", []edit{{"module/blobs/packs/write.go", "err = s.file.Sync()", "err = error(nil)"}}, true},
-		{"nothing, with packs that are soon full", []edit{smallPacks}, false},
-		{"the name of a blob", []edit{noneSmall, {"module/disk/sync_unix.go", "errors.Join(directory.Sync(), directory.Close())", "errors.Join(directory.Close())"}}, true},
-		{"the metadata", []edit{{"module/journal/journal.go", "if err := j.file.Sync(); err != nil {", "if err := error(nil); err != nil {"}, database}, true},
-		{"the database, with its journal synced", []edit{database}, false},
+		{"the bytes of a blob", []edit{noneSmall, {writer, "err := w.file.Sync()", "err := error(nil)"}}, true, 2},
+		{"the packs of small blobs", []edit{{"module/blobs/packs/write.go", "err = s.file.Sync()", "err = error(nil)"}}, true, 2},
+		{"nothing, with packs that are soon full", []edit{smallPacks}, false, 2},
+		{"the name of a blob", []edit{noneSmall, {"module/disk/sync_unix.go", "errors.Join(directory.Sync(), directory.Close())", "errors.Join(directory.Close())"}}, true, 2},
+		{"the metadata", []edit{{"module/journal/journal.go", "if err := j.file.Sync(); err != nil {", "if err := error(nil); err != nil {"}, database}, true, 2},
+		{"the database, with its journal synced", []edit{database}, false, 2},
+		{"small blobs, and the lines beside them", []edit{{"module/blobs/packs/carry.go", "err = c.file.Sync()", "err = error(nil)"}}, true, 1},
+		{"the lines that packs have, which the journal lacks", []edit{{"module/journal/carrier.go", "range bytes.Lines(lines)", "range bytes.Lines(lines[:0])"}}, true, 1},
+		{"nothing, with packs that are soon full of lines", []edit{smallPacks}, false, 1},
 	} {
 		t.Run(missing.name, func(t *testing.T) {
 			t.Parallel()
-			r := newRig(t, "ext4", 2, 2)
+			r := newRig(t, "ext4", missing.disks, 2)
 			r.binary = mutant(t, missing.edits...)
 			r.faults = []string{""} // whatever the loss leads to
 			r.start(r.config)

@@ -262,7 +262,7 @@ func TestTwoProcessesCannotShareARoot(t *testing.T) {
 		t.Error("the second process ended well")
 	}
 	log := second.logText()
-	for _, part := range []string{"in use by another process", filepath.Join(first.root, "metadata"), "give each its own root"} {
+	for _, part := range []string{"in use by another process", filepath.Join(first.root, "blobs"), "give each its own root"} {
 		if !strings.Contains(log, part) {
 			t.Errorf("the log does not say %q:\n%s", part, log)
 		}

@@ -23,6 +23,8 @@ type stored struct {
 
 const (
 	packSlots, packSlot = 16 << 10, 32
+	packLines           = 256 << 10 // lines of the journal, between the slots and the content
+	packHead            = packSlots*packSlot + packLines
 	packBlock           = 4096
 )
 
@@ -70,7 +72,7 @@ func blobsOfPack(path string) (blobs []stored, err error) {
 		raw := table[slot*packSlot : (slot+1)*packSlot]
 		if crc32.Checksum(raw[:28], crc32.MakeTable(crc32.Castagnoli)) == binary.LittleEndian.Uint32(raw[28:]) {
 			block, size := binary.LittleEndian.Uint16(raw[14:]), binary.LittleEndian.Uint32(raw[16:])
-			blobs = append(blobs, stored{path, int64(len(table)) + int64(block)*packBlock, int64(size), slot})
+			blobs = append(blobs, stored{path, packHead + int64(block)*packBlock, int64(size), slot})
 		}
 	}
 	return blobs, nil
@@ -187,7 +189,7 @@ func (b stored) repeat(t testing.TB) {
 			return err
 		}
 		raw[0] ^= 0xff
-		binary.LittleEndian.PutUint16(raw[14:], uint16((end-packSlots*packSlot)/packBlock))
+		binary.LittleEndian.PutUint16(raw[14:], uint16((end-packHead)/packBlock))
 		binary.LittleEndian.PutUint32(raw[28:], crc32.Checksum(raw[:28], crc32.MakeTable(crc32.Castagnoli)))
 		if _, err := file.WriteAt(content, end); err != nil {
 			return err

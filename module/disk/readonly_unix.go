@@ -13,3 +13,9 @@ import (
 func IsReadOnly(path string) bool {
 	return errors.Is(unix.Access(path, unix.W_OK), unix.EROFS)
 }
+
+// AreOnOne tells whether two directories are on one file system.
+func AreOnOne(a, b string) bool {
+	var first, second unix.Stat_t
+	return unix.Stat(a, &first) == nil && unix.Stat(b, &second) == nil && first.Dev == second.Dev
+}

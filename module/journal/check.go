@@ -9,7 +9,7 @@ import (
 // Check reports ErrUnavailable when the active segment was removed or replaced: what is
 // appended then goes into a file that nobody finds again. It must not run beside Append.
 func (j *Journal) Check() error {
-	if err := disk.StillNamed(j.file, j.active.path(j.path)); err != nil {
+	if err := disk.StillNamed(j.file, j.active.Path(j.path)); err != nil {
 		return fmt.Errorf("%w: changes of the last second may be in no other file", err)
 	}
 	return nil

@@ -1,7 +1,6 @@
 package journal
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,10 +8,9 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
+	"github.com/generic-registry/caddy-generic-registry/module/journal/files"
 	"github.com/generic-registry/caddy-generic-registry/module/journal/jsonl"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
@@ -21,57 +19,11 @@ import (
 // among themselves, in a file of its own. It stands for all changes up to there, so
 // that their segments can go.
 
-const checkpointPrefix = "checkpoint-"
-
 // Checkpoint is the file of one, as its name tells.
-type Checkpoint struct {
-	// Sequence of the last change that it stands for.
-	Sequence uint64
-	// Records that it has.
-	Records uint64
-}
-
-// Name is that of the file.
-func (c Checkpoint) Name() string {
-	return fmt.Sprintf("%s%0*d-%0*d%s", checkpointPrefix, sequenceWidth, c.Sequence, sequenceWidth, c.Records, compressedSuffix)
-}
-
-func (c Checkpoint) path(directory string) string { return filepath.Join(directory, c.Name()) }
-
-// parseCheckpoint reads the name of a file.
-func parseCheckpoint(name string) (c Checkpoint, ok bool) {
-	numbers, found := strings.CutPrefix(name, checkpointPrefix)
-	if !found {
-		return c, false
-	}
-	// Two numbers as those of a compressed segment, but in no order.
-	first, rest, _ := strings.Cut(numbers, "-")
-	last, found := strings.CutSuffix(rest, compressedSuffix)
-	if c.Sequence, ok = parseSequence(first); !ok || !found {
-		return c, false
-	}
-	c.Records, ok = parseSequence(last)
-	return c, ok
-}
-
-// checkpointsIn returns the checkpoints of a directory, the newest first.
-func checkpointsIn(directory string) ([]Checkpoint, error) {
-	entries, err := os.ReadDir(directory)
-	if err != nil {
-		return nil, fmt.Errorf("reading journal: %w", err)
-	}
-	var found []Checkpoint
-	for _, entry := range entries {
-		if c, ok := parseCheckpoint(entry.Name()); ok {
-			found = append(found, c)
-		}
-	}
-	slices.SortFunc(found, func(a, b Checkpoint) int { return cmp.Compare(b.Sequence, a.Sequence) })
-	return found, nil
-}
+type Checkpoint = files.Checkpoint
 
 // Checkpoints returns the checkpoints that there are, the newest first.
-func (j *Journal) Checkpoints() ([]Checkpoint, error) { return checkpointsIn(j.path) }
+func (j *Journal) Checkpoints() ([]Checkpoint, error) { return files.Checkpoints(j.path) }
 
 // WriteCheckpoint makes a checkpoint durable. Tell calls its argument for each version,
 // file and token that there was; an error of it ends the checkpoint. It may run
@@ -81,7 +33,7 @@ func (j *Journal) WriteCheckpoint(head store.CheckpointHead, tell func(func(stor
 	if err := j.roomForCheckpoint(); err != nil {
 		return made, fmt.Errorf("writing checkpoint: %w", err)
 	}
-	temporary := disk.Temporary(filepath.Join(j.path, checkpointPrefix))
+	temporary := disk.Temporary(filepath.Join(j.path, files.CheckpointPrefix))
 	err := disk.WriteDurably(j.options.FS, temporary, func(file io.Writer) (err error) {
 		made.Records, err = j.writeCheckpoint(file, head, tell)
 		return err
@@ -103,7 +55,7 @@ func (j *Journal) roomForCheckpoint() error {
 	}
 	var size int64
 	if len(all) > 0 {
-		info, err := os.Stat(all[0].path(j.path))
+		info, err := os.Stat(all[0].Path(j.path))
 		if err != nil {
 			return err
 		}
@@ -128,7 +80,7 @@ func (j *Journal) writeCheckpoint(file io.Writer, head store.CheckpointHead, tel
 func (j *Journal) nameCheckpoint(temporary string, made Checkpoint) error {
 	j.naming.Lock()
 	defer j.naming.Unlock()
-	if err := disk.PlaceNew(j.options.FS, temporary, made.path(j.path)); err != nil {
+	if err := disk.PlaceNew(j.options.FS, temporary, made.Path(j.path)); err != nil {
 		return fmt.Errorf("naming it: %w", err)
 	}
 	return nil
@@ -138,7 +90,7 @@ func (j *Journal) nameCheckpoint(temporary string, made Checkpoint) error {
 // too. The line is fn's to keep. It returns what the checkpoint stands for. ErrDamaged
 // when it is not what was written.
 func (j *Journal) ReadCheckpoint(ctx context.Context, c Checkpoint, fn func(line []byte, change store.Change) error) (head store.CheckpointHead, err error) {
-	s, err := openSource(c.path(j.path), j.store, segment{first: 1, compressed: true})
+	s, err := openSource(c.Path(j.path), j.store, files.Segment{First: 1, Compressed: true})
 	if err != nil {
 		return head, err
 	}
@@ -213,7 +165,7 @@ func (j *Journal) Start(ctx context.Context, to uint64) (c Checkpoint, found boo
 		}
 		_, err := j.ReadCheckpoint(ctx, c, func([]byte, store.Change) error { return nil })
 		if err == nil && unread != nil {
-			err = j.checkAfter(c.Sequence)
+			err = files.CheckAfter(j.path, c.Sequence)
 		}
 		if err == nil {
 			return c, true, nil
@@ -226,7 +178,7 @@ func (j *Journal) Start(ctx context.Context, to uint64) (c Checkpoint, found boo
 		}
 		j.options.Log.Error("a checkpoint of the journal cannot be used; the one before it is", slog.Any("error", err))
 	}
-	if unread != nil && j.checkAfter(0) != nil {
+	if unread != nil && files.CheckAfter(j.path, 0) != nil {
 		return c, false, fmt.Errorf("reading the checkpoints of the journal: %w", unread)
 	}
 	return c, false, nil
@@ -235,7 +187,7 @@ func (j *Journal) Start(ctx context.Context, to uint64) (c Checkpoint, found boo
 // StartAfter has a journal without a change go on after a position, for which it must
 // have a checkpoint.
 func (j *Journal) StartAfter(at store.Position) error {
-	empty, before := j.active.path(j.path), j.file
+	empty, before := j.active.Path(j.path), j.file
 	file, active, err := j.makeSegment(at, nil)
 	if err != nil {
 		return fmt.Errorf("beginning the journal after its checkpoint: %w", err)

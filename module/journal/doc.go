@@ -19,6 +19,10 @@
 // lines of the active segment are tabs, which the next lines are written over: then a sync
 // writes the lines and no more. JSON takes tabs for nothing, and closing cuts them off.
 //
+// A carrier (Carrier) may make lines durable together with the bytes that they name. Then they
+// are written here too, and not synced. The next sync of the journal makes them durable here:
+// it comes at the latest before the segment is sealed.
+//
 // A segment is complete under its own name, or not there: its head and first lines are
 // written to a temporary file and synced, the file gets its name, the directory is synced.
 // A full segment (4 MiB) is sealed when the next one has its name. It is compressed beside
@@ -31,8 +35,9 @@
 //
 // # What a crash leaves
 //
-// Lines of the last append may be cut, or have tabs or zeros where a sector of the disk was
-// not written. Nobody was told of them, and Begin removes them. A
+// Lines that were not synced may be cut, or have tabs or zeros where a sector of the disk was
+// not written. Begin removes them. Nobody was told of them, or the carrier has them: Open
+// adopts the lines that the carrier has and that go on where the journal ends. A
 // bad line elsewhere is damage: each line says up to which change the journal was synced
 // when it was written (synced), so a later line tells damage from the remains of a crash.
 // What the disk does not read is not taken for the remains of a crash.
@@ -43,6 +48,6 @@
 //
 // After a failed sync of an append, nobody knows what is on the disk. Append says
 // ErrUnclear, and the journal takes nothing until Reopen has read the last segment and
-// written it anew. A write that failed is cut off again; only if that fails too is the
-// outcome unclear.
+// written it anew. A write that failed is cut off again; only if that fails too, or if the
+// carrier has the lines, is the outcome unclear.
 package journal

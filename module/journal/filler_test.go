@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
+	"github.com/generic-registry/caddy-generic-registry/module/journal/files"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -21,7 +22,7 @@ import (
 // what a crash left, and with filler at which Salvage says that there may be more.
 func TestAnAppendChangesBytesAlone(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "journal")
-	name := filepath.Join(path, segment{first: 1}.name())
+	name := filepath.Join(path, files.Segment{First: 1}.Name())
 	read := func() []byte {
 		text, err := os.ReadFile(name)
 		if err != nil {
@@ -92,7 +93,7 @@ func TestFillerFollowsAWriteThatFailed(t *testing.T) {
 	}
 	*fault = faultyDisk{}
 	fill(t, j, 6, 1)
-	info, err := os.Stat(filepath.Join(path, segment{first: 1}.name()))
+	info, err := os.Stat(filepath.Join(path, files.Segment{First: 1}.Name()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +110,7 @@ func TestASegmentIsFilledToItsEnd(t *testing.T) {
 	o := Options{FS: disk.OS{}, Log: slog.New(slog.DiscardHandler), SegmentSize: 2000}
 	j := mustCreate(t, path, o)
 	fill(t, j, 1, 1)
-	info, err := os.Stat(filepath.Join(path, segment{first: 1}.name()))
+	info, err := os.Stat(filepath.Join(path, files.Segment{First: 1}.Name()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,7 +33,7 @@ func (j *Journal) Import(ctx context.Context, lines io.Reader) error {
 		}
 		chunk = append(chunk, line...)
 		if len(chunk) > 0 && (err == io.EOF || len(chunk) >= importChunk) {
-			if err := j.write(chunk, s.position); err != nil {
+			if err := j.write(chunk, nil, s.position); err != nil {
 				return fmt.Errorf("importing journal: %w", err)
 			}
 			chunk = chunk[:0]

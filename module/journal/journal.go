@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
+	"github.com/generic-registry/caddy-generic-registry/module/journal/files"
 	"github.com/generic-registry/caddy-generic-registry/module/journal/jsonl"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
@@ -32,6 +33,8 @@ type Options struct {
 	SegmentSize int64
 	// Room returns an error where so many bytes may not be written at once. Nil asks for none.
 	Room func(bytes int64) error
+	// Carrier may make lines durable in the place of the journal. Nil means there is none.
+	Carrier Carrier
 	// Inline has sealed segments compressed before Append returns, and not beside
 	// it.
 	Inline bool
@@ -50,6 +53,8 @@ type Journal struct {
 	active segment
 	file   disk.File // nil until Begin
 	size   int64     // of the active segment's good part: filler may follow
+	synced uint64    // the last change that needs no carrier
+	tail   []byte    // lines of the carrier that are not in the active segment yet
 	buffer []byte
 	broken bool
 
@@ -60,7 +65,7 @@ type Journal struct {
 // Store returns the ID of the metadata store whose journal it is.
 func (j *Journal) Store() string { return j.store }
 
-// Position returns the last change that is durable.
+// Position returns the last change that is durable, here or in the carrier.
 func (j *Journal) Position() store.Position {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -80,6 +85,9 @@ func Create(path, id string, options Options) (*Journal, error) {
 		return nil, fmt.Errorf("syncing directory of journal: %w", err)
 	}
 	j := &Journal{path: path, store: id, options: options}
+	if _, err := j.carried(); err != nil { // what is carried is of another journal
+		return nil, err
+	}
 	file, active, err := j.makeSegment(store.Position{}, nil)
 	if err != nil {
 		return nil, err
@@ -99,7 +107,7 @@ func removeTry(path string, fsys disk.FS) error {
 		return fmt.Errorf("looking for a journal: %w", err)
 	}
 	for _, entry := range entries {
-		if name := entry.Name(); name != disk.Temporary(segment{first: 1}.name()) {
+		if name := entry.Name(); name != disk.Temporary(files.Segment{First: 1}.Name()) {
 			return fmt.Errorf("creating journal: %w: %s has %s", fs.ErrExist, path, name)
 		}
 		if err := fsys.Remove(filepath.Join(path, entry.Name())); err != nil {
@@ -129,7 +137,7 @@ func (j *Journal) Renew() error {
 	if j.file != nil {
 		return nil
 	}
-	text, err := os.ReadFile(j.active.path(j.path))
+	text, err := os.ReadFile(j.active.Path(j.path))
 	if err != nil {
 		return fmt.Errorf("reading journal: %w", err)
 	}
@@ -137,7 +145,7 @@ func (j *Journal) Renew() error {
 		j.options.Log.Warn("cutting off what a crash left of a change that was never acknowledged",
 			slog.Uint64("after", j.position.Sequence), slog.Int("bytes", len(cut)))
 	}
-	s, err := openSegment(j.path, j.store, j.active)
+	s, err := openSegment(j.path, j.store, j.active.Segment)
 	if err != nil {
 		return err
 	}
@@ -145,13 +153,13 @@ func (j *Journal) Renew() error {
 	if err := s.Close(); err != nil {
 		return fmt.Errorf("closing journal: %w", err)
 	}
-	file, active, err := j.makeSegment(before, text[j.active.header:j.size])
+	file, active, err := j.makeSegment(before, append(text[j.active.header:j.size:j.size], j.tail...))
 	if err != nil {
 		return fmt.Errorf("renewing the last segment of the journal: %w", err)
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.file, j.active, j.size = file, active, active.size
+	j.file, j.active, j.size, j.synced, j.tail = file, active, active.size, j.position.Sequence, nil
 	return nil
 }
 
@@ -167,25 +175,27 @@ func (j *Journal) segmentSize() int64 {
 // none of them is in the journal, and it can be used on.
 func (j *Journal) Append(changes []store.Change) (store.Position, error) {
 	position := j.Position()
-	synced := position.Sequence
-	lines := j.buffer[:0]
+	lines, named := j.buffer[:0], []store.Locator(nil)
 	for _, change := range changes {
 		position.Sequence++
-		change.Sequence, change.Synced = position.Sequence, synced
+		change.Sequence, change.Synced = position.Sequence, j.synced
+		if change.Locator != "" {
+			named = append(named, change.Locator)
+		}
 		var err error
 		if lines, position.Chain, err = jsonl.AppendLine(lines, position.Chain, change); err != nil {
 			return store.Position{}, fmt.Errorf("encoding change: %w", err)
 		}
 	}
 	j.buffer = lines[:0]
-	if err := j.write(lines, position); err != nil {
+	if err := j.write(lines, named, position); err != nil {
 		return store.Position{}, err
 	}
 	return position, nil
 }
 
 // write makes whole lines durable, which lead to a position.
-func (j *Journal) write(lines []byte, position store.Position) error {
+func (j *Journal) write(lines []byte, named []store.Locator, position store.Position) error {
 	if j.broken {
 		return ErrUnclear
 	}
@@ -194,26 +204,45 @@ func (j *Journal) write(lines []byte, position store.Position) error {
 			return fmt.Errorf("beginning the next segment of the journal: %w", err)
 		}
 	}
+	carried, err := j.carry(lines, named)
+	if err != nil {
+		return err
+	}
 	end := j.size + int64(len(lines))
 	lines = j.fill(lines)
 	if _, err := j.file.WriteAt(lines, j.size); err != nil {
 		// What was written is not synced, and is cut off again.
-		if cutErr := j.file.Truncate(j.size); cutErr != nil {
+		cutErr := j.file.Truncate(j.size)
+		if carried || cutErr != nil {
 			j.broken = true
-			return fmt.Errorf("%w: writing: %w, cutting: %w", ErrUnclear, err, cutErr)
+			return fmt.Errorf("%w: writing: %w", ErrUnclear, errors.Join(err, cutErr))
 		}
 		j.active.size = j.size
 		return fmt.Errorf("writing to the journal: %w", err)
 	}
 	j.active.size = max(j.active.size, j.size+int64(len(lines)))
-	if err := j.file.Sync(); err != nil {
-		j.broken = true
-		return fmt.Errorf("%w: syncing: %w", ErrUnclear, err)
+	if !carried {
+		if err := j.sync(position); err != nil {
+			return err
+		}
 	}
 	j.size = end
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.position = position
+	return nil
+}
+
+// sync makes the lines durable that were written, up to a position.
+func (j *Journal) sync(position store.Position) error {
+	if j.synced == position.Sequence {
+		return nil
+	}
+	if err := j.file.Sync(); err != nil {
+		j.broken = true
+		return fmt.Errorf("%w: syncing: %w", ErrUnclear, err)
+	}
+	j.synced = position.Sequence
 	return nil
 }
 
@@ -236,12 +265,15 @@ func (j *Journal) fill(lines []byte) []byte {
 
 // rotate seals the active segment and begins the next one.
 func (j *Journal) rotate() error {
+	if err := j.sync(j.Position()); err != nil {
+		return err
+	}
 	file, next, err := j.makeSegment(j.Position(), nil)
 	if err != nil {
 		return err
 	}
-	sealed := j.active
-	sealed.last = next.first - 1
+	sealed := j.active.Segment
+	sealed.Last = next.First - 1
 	// All of it is synced; what closing says changes nothing.
 	if err := j.file.Close(); err != nil {
 		j.options.Log.Warn("closing a sealed segment of the journal", slog.Any("error", err))
@@ -250,7 +282,7 @@ func (j *Journal) rotate() error {
 	j.active = next
 	j.mu.Unlock()
 	j.file, j.size = file, next.header
-	if next.first > sealed.first {
+	if next.First > sealed.First {
 		j.compress(sealed)
 	}
 	return nil
@@ -259,7 +291,7 @@ func (j *Journal) rotate() error {
 // Seal ends the active segment and begins the next one, which replaces one without a
 // change. It is for the goroutine of Append.
 func (j *Journal) Seal() error {
-	if j.broken {
+	if j.broken || j.file == nil {
 		return ErrUnclear
 	}
 	return j.rotate()
@@ -269,11 +301,11 @@ func (j *Journal) Seal() error {
 func (j *Journal) IsActive(name string) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return name == j.active.name()
+	return name == j.active.Name()
 }
 
 // Close ends what runs beside and closes the file, without its filler. What was appended
-// is durable already.
+// is durable already, here or in the carrier.
 func (j *Journal) Close() error {
 	j.compressing.Wait()
 	if j.file == nil {
@@ -281,10 +313,10 @@ func (j *Journal) Close() error {
 	}
 	var err error
 	if !j.broken && j.active.size > j.size {
-		err = j.file.Truncate(j.size)
+		err = errors.Join(j.file.Truncate(j.size), j.sync(j.position))
 	}
 	if err = errors.Join(err, j.file.Close()); err != nil {
-		j.options.Log.Warn("closing the journal", slog.Any("error", err)) // all of it is synced
+		j.options.Log.Warn("closing the journal", slog.Any("error", err)) // all of it is durable
 	}
 	j.file, j.broken = nil, true
 	return nil

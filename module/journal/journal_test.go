@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
+	"github.com/generic-registry/caddy-generic-registry/module/journal/files"
 	"github.com/generic-registry/caddy-generic-registry/module/journal/jsonl"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
@@ -359,7 +360,7 @@ func (d *faultyDisk) Rename(from, to string) error {
 	if d.rename != nil {
 		return d.rename
 	}
-	if strings.HasSuffix(to, compressedSuffix) && d.compressed != nil {
+	if strings.HasSuffix(to, ".jsonl.gz") && d.compressed != nil {
 		return d.compressed
 	}
 	return d.OS.Rename(from, to)
@@ -456,12 +457,12 @@ func TestWhatACrashLeftOfSealing(t *testing.T) {
 	j := mustCreate(t, path, options(2000))
 	fill(t, j, 9, 1)
 	mustClose(t, j)
-	sealed, _ := parseSegment(names(t, path)[0])
-	plain := segment{first: 1}
-	lines := append(jsonl.AppendHeader(nil, jsonl.NewHeader(testStore, store.Position{})), wantChanges(t, j, 0, sealed.last)...)
+	sealed, _ := files.ParseSegment(names(t, path)[0])
+	plain := files.Segment{First: 1}
+	lines := append(jsonl.AppendHeader(nil, jsonl.NewHeader(testStore, store.Position{})), wantChanges(t, j, 0, sealed.Last)...)
 	for name, text := range map[string][]byte{
-		plain.name():                 lines,
-		plain.name() + ".new":        []byte("half"),
+		plain.Name():                 lines,
+		plain.Name() + ".new":        []byte("half"),
 		names(t, path)[0] + ".new":   []byte("half"),
 		"0000000000000010.jsonl.new": nil,
 		"checkpoint-.new":            []byte("half"),
@@ -482,7 +483,7 @@ func TestWhatACrashLeftOfSealing(t *testing.T) {
 	wantChanges(t, again, 0, 30)
 	mustClose(t, again)
 	for _, name := range names(t, path) {
-		if strings.HasSuffix(name, ".new") || name == plain.name() {
+		if strings.HasSuffix(name, ".new") || name == plain.Name() {
 			t.Errorf("%s is left", name)
 		}
 	}
@@ -505,7 +506,7 @@ func TestBeginCompressesPlainSegments(t *testing.T) {
 			t.Fatal(err)
 		}
 		mustClose(t, j)
-		plain := segment{first: 1}.path(path)
+		plain := files.Segment{First: 1}.Path(path)
 		text, err := os.ReadFile(plain)
 		if err != nil {
 			t.Fatal(err)
@@ -528,7 +529,7 @@ func TestBeginCompressesPlainSegments(t *testing.T) {
 			wantChanges(t, again, 0, 4)
 		}
 		mustClose(t, again)
-		if all := names(t, path); len(all) != 2 || strings.HasSuffix(all[0], compressedSuffix) != (damage == "") {
+		if all := names(t, path); len(all) != 2 || strings.HasSuffix(all[0], ".jsonl.gz") != (damage == "") {
 			t.Errorf("with a line %s: segments: %v", damage, all)
 		}
 	}

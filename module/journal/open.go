@@ -11,6 +11,7 @@ import (
 	"os"
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
+	"github.com/generic-registry/caddy-generic-registry/module/journal/files"
 	"github.com/generic-registry/caddy-generic-registry/module/journal/jsonl"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
@@ -20,23 +21,23 @@ import (
 // cannot be read, except that the remains of an append which a crash cut are passed over,
 // until Begin removes them.
 func Open(path string, options Options) (*Journal, error) {
-	segments, err := segmentsIn(path)
+	segments, err := files.Segments(path)
 	if err != nil {
 		return nil, err
 	}
 	if len(segments) == 0 {
-		checkpoints, err := checkpointsIn(path)
+		checkpoints, err := files.Checkpoints(path)
 		if err == nil && len(checkpoints) > 0 {
 			err = fmt.Errorf("%w: the journal in %s lacks the changes after %d", store.ErrDamaged, path, checkpoints[0].Sequence)
 		}
 		return nil, cmp.Or(err, fmt.Errorf("opening journal: %w in %s", fs.ErrNotExist, path))
 	}
 	last := segments[len(segments)-1]
-	if last.compressed {
+	if last.Compressed {
 		// The next one is made before it is compressed.
-		return nil, fmt.Errorf("%w: the journal in %s lacks the changes after %d", store.ErrDamaged, path, last.last)
+		return nil, fmt.Errorf("%w: the journal in %s lacks the changes after %d", store.ErrDamaged, path, last.Last)
 	}
-	info, err := os.Stat(last.path(path))
+	info, err := os.Stat(last.Path(path))
 	if err != nil {
 		return nil, fmt.Errorf("opening journal: %w", err)
 	}
@@ -45,12 +46,14 @@ func Open(path string, options Options) (*Journal, error) {
 		return nil, err
 	}
 	defer s.Close()
-	last.header, last.size = s.offset, info.Size()
-	j := &Journal{path: path, store: s.store, options: options, active: last}
+	j := &Journal{path: path, store: s.store, options: options, active: segment{last, s.offset, info.Size()}}
 	if j.size, err = s.toEnd(); err != nil {
-		return nil, fmt.Errorf("reading segment %s of journal: %w", last.name(), err)
+		return nil, fmt.Errorf("reading segment %s of journal: %w", last.Name(), err)
 	}
 	j.position = s.position
+	if err := j.adopt(); err != nil {
+		return nil, err
+	}
 	return j, nil
 }
 
@@ -73,7 +76,7 @@ func (j *Journal) Reopen() error {
 		}
 	}
 	j.mu.Lock()
-	j.file, j.active, j.size, j.position = nil, found.active, found.size, found.position
+	j.file, j.active, j.size, j.position, j.tail = nil, found.active, found.size, found.position, found.tail
 	j.mu.Unlock()
 	if err := j.Renew(); err != nil {
 		return err

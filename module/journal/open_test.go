@@ -9,6 +9,8 @@ import (
 	"slices"
 	"syscall"
 	"testing"
+
+	"github.com/generic-registry/caddy-generic-registry/module/journal/files"
 )
 
 // TestWhatCannotBeReadIsNoCrash: lines that the disk does not read now are not the remains of
@@ -31,7 +33,7 @@ func TestWhatCannotBeReadIsNoCrash(t *testing.T) {
 		"after half a line":                 append(slices.Clone(lines[:4]), lines[4][:40]),
 		"after a line that was not written": append(slices.Clone(lines[:4]), unwritten),
 	} {
-		s := &source{segment: segment{first: 1}}
+		s := &source{segment: files.Segment{First: 1}}
 		if err := s.begin(&failingOnce{Reader: bytes.NewReader(bytes.Join(readable, nil))}); err != nil {
 			t.Fatal(err)
 		}

@@ -1,12 +1,12 @@
 package journal
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/generic-registry/caddy-generic-registry/module/journal/files"
 )
 
 // Keep says which segments stay although a checkpoint stands for their changes, besides
@@ -31,54 +31,39 @@ func (j *Journal) Prune(keep Keep) error {
 		return err
 	}
 	for i := len(checkpoints) - 1; i >= checkpointsKept; i-- {
-		if err := j.options.FS.Remove(checkpoints[i].path(j.path)); err != nil {
+		if err := j.options.FS.Remove(checkpoints[i].Path(j.path)); err != nil {
 			return fmt.Errorf("removing an old checkpoint: %w", err)
 		}
 	}
-	segments, err := segmentsIn(j.path)
+	segments, err := files.Segments(j.path)
 	if err != nil {
 		return err
 	}
 	spare := checkpoints[checkpointsKept-1]
 	old := 0
-	for old < len(segments) && segments[old].last > 0 && segments[old].last <= spare.Sequence && (keep.From == 0 || segments[old].last < keep.From) {
+	for old < len(segments) && segments[old].Last > 0 && segments[old].Last <= spare.Sequence && (keep.From == 0 || segments[old].Last < keep.From) {
 		old++
 	}
 	for _, s := range segments[:max(old-keep.Segments, 0)] {
 		if young, err := j.isYoung(s, keep.Age); err != nil || young {
 			return err
 		}
-		if err := j.removeSegment(s); err != nil {
-			return fmt.Errorf("removing segment %s: %w", s.name(), err)
+		if err := s.Remove(j.options.FS, j.path); err != nil {
+			return fmt.Errorf("removing segment %s: %w", s.Name(), err)
 		}
 	}
 	return nil
 }
 
-func (j *Journal) isYoung(s segment, age time.Duration) (bool, error) {
+func (j *Journal) isYoung(s files.Segment, age time.Duration) (bool, error) {
 	if age <= 0 {
 		return false, nil
 	}
-	info, err := os.Stat(s.path(j.path))
+	info, err := os.Stat(s.Path(j.path))
 	if err != nil {
 		return false, fmt.Errorf("asking for the age of a segment: %w", err)
 	}
 	return time.Since(info.ModTime()) < age, nil
-}
-
-// removeSegment removes a segment, and one of both names that it has while it is
-// compressed.
-func (j *Journal) removeSegment(s segment) error {
-	compressed := s
-	compressed.compressed = true
-	plain := s
-	plain.compressed = false
-	for _, name := range []string{compressed.path(j.path), plain.path(j.path)} {
-		if err := j.options.FS.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-	}
-	return nil
 }
 
 // PutAside moves a damaged file out of the journal, into a directory.

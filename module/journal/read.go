@@ -9,10 +9,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"math"
 	"os"
 	"path/filepath"
 
+	"github.com/generic-registry/caddy-generic-registry/module/journal/files"
 	"github.com/generic-registry/caddy-generic-registry/module/journal/jsonl"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
@@ -22,7 +22,7 @@ const longestLine = 4 << 20
 
 // source reads the lines of one segment, each verified against the one before.
 type source struct {
-	segment  segment
+	segment  files.Segment
 	store    string // of the header
 	header   []byte
 	position store.Position // of the last line read
@@ -30,16 +30,17 @@ type source struct {
 
 	reader *bufio.Reader
 	close  []io.Closer
+	tailed bool // the reader goes on behind the file
 }
 
 // openSegment opens a segment of a store (any, when store is empty) and reads its
 // header. fs.ErrNotExist when there is none, ErrDamaged when the header is not what
 // was written.
-func openSegment(directory, id string, of segment) (*source, error) {
-	return openSource(of.path(directory), id, of)
+func openSegment(directory, id string, of files.Segment) (*source, error) {
+	return openSource(of.Path(directory), id, of)
 }
 
-func openSource(path, id string, of segment) (*source, error) {
+func openSource(path, id string, of files.Segment) (*source, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("opening segment of journal: %w", err)
@@ -56,7 +57,7 @@ func openSource(path, id string, of segment) (*source, error) {
 }
 
 func (s *source) begin(file io.Reader) error {
-	if s.segment.compressed {
+	if s.segment.Compressed {
 		zip, err := gzip.NewReader(bufio.NewReader(file))
 		if err != nil {
 			return fmt.Errorf("%w: %w", store.ErrDamaged, err)
@@ -74,10 +75,10 @@ func (s *source) begin(file io.Reader) error {
 		// A newer release would have said so in the store's own format.
 		return fmt.Errorf("%w: %w", store.ErrDamaged, err)
 	}
-	if s.segment.first == 1 && header.After() != (store.Position{}) {
+	if s.segment.First == 1 && header.After() != (store.Position{}) {
 		return fmt.Errorf("%w: its header says that changes come before the first", store.ErrDamaged)
 	}
-	if header.First != s.segment.first {
+	if header.First != s.segment.First {
 		return fmt.Errorf("%w: its header says that it begins with change %d", store.ErrDamaged, header.First)
 	}
 	s.header, s.store = line, header.Store
@@ -175,7 +176,7 @@ func (j *Journal) ReadOn(ctx context.Context, at *Place, to uint64, fn func(line
 			return err
 		}
 		if end != nil && s.position != *end {
-			return errors.Join(fmt.Errorf("%w: segment %s of the journal does not follow the one before", store.ErrDamaged, s.segment.name()), s.Close())
+			return errors.Join(fmt.Errorf("%w: segment %s of the journal does not follow the one before", store.ErrDamaged, s.segment.Name()), s.Close())
 		}
 		if end == nil {
 			err = s.skip(ctx, *at)
@@ -187,7 +188,7 @@ func (j *Journal) ReadOn(ctx context.Context, at *Place, to uint64, fn func(line
 		next = s.position.Sequence + 1
 		*at = Place{s.position, s.offset}
 		if err = errors.Join(err, s.Close()); err != nil {
-			return fmt.Errorf("reading segment %s of journal: %w", s.segment.name(), err)
+			return fmt.Errorf("reading segment %s of journal: %w", s.segment.Name(), err)
 		}
 	}
 	return nil
@@ -195,7 +196,7 @@ func (j *Journal) ReadOn(ctx context.Context, at *Place, to uint64, fn func(line
 
 // skip goes on to a place.
 func (s *source) skip(ctx context.Context, to Place) error {
-	if file, ok := s.close[0].(*os.File); ok && !s.segment.compressed && to.offset > 0 && s.segment.first <= to.Sequence {
+	if file, ok := s.close[0].(*os.File); ok && !s.segment.Compressed && !s.tailed && to.offset > 0 && s.segment.First <= to.Sequence {
 		if _, err := file.Seek(to.offset, io.SeekStart); err != nil {
 			return fmt.Errorf("going on in a segment: %w", err)
 		}
@@ -218,9 +219,9 @@ func (s *source) skip(ctx context.Context, to Place) error {
 
 // read goes on to the end of the segment or to a change.
 func (s *source) read(ctx context.Context, from, to uint64, fn func([]byte, store.Change, store.Digest) error) error {
-	sealed := s.segment.last > 0 && s.segment.last <= to
+	sealed := s.segment.Last > 0 && s.segment.Last <= to
 	if sealed {
-		to = s.segment.last
+		to = s.segment.Last
 	}
 	for s.position.Sequence < to {
 		line, change, err := s.next()
@@ -254,20 +255,20 @@ func (s *source) read(ctx context.Context, from, to uint64, fn func([]byte, stor
 // name was read.
 func (j *Journal) find(sequence uint64) (*source, error) {
 	for attempt := 0; ; attempt++ {
-		segments, err := segmentsIn(j.path)
+		segments, err := files.Segments(j.path)
 		if err != nil {
 			return nil, err
 		}
-		found := segment{}
+		found := files.Segment{}
 		for _, s := range segments {
-			if s.first <= sequence {
+			if s.First <= sequence {
 				found = s
 			}
 		}
-		if found.first == 0 || found.last > 0 && found.last < sequence {
+		if found.First == 0 || found.Last > 0 && found.Last < sequence {
 			return nil, j.lacks(sequence)
 		}
-		s, err := openSegment(j.path, j.store, found)
+		s, err := j.openSegment(found)
 		if errors.Is(err, fs.ErrNotExist) && attempt < 3 {
 			continue
 		}
@@ -276,18 +277,7 @@ func (j *Journal) find(sequence uint64) (*source, error) {
 }
 
 // HoleEnd returns the last of the changes after a number that no segment has.
-func (j *Journal) HoleEnd(after uint64) (uint64, error) {
-	segments, err := segmentsIn(j.path)
-	if err != nil {
-		return 0, err
-	}
-	for _, s := range segments {
-		if s.first > after+1 {
-			return s.first - 1, nil
-		}
-	}
-	return math.MaxUint64, nil
-}
+func (j *Journal) HoleEnd(after uint64) (uint64, error) { return files.HoleEnd(j.path, after) }
 
 // lacks tells a change that was removed, which a checkpoint stands for, from one that is
 // missing.

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/generic-registry/caddy-generic-registry/module/journal/files"
 	"github.com/generic-registry/caddy-generic-registry/module/journal/jsonl"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
@@ -18,13 +19,13 @@ import (
 // missing. It returns the last position that it got to, and what kept it from more, if
 // there may be more. A journal that is not there has nothing.
 func Salvage(path, id string, after store.Position, fn func(line []byte, change store.Change, chain store.Digest) error) (end store.Position, left, err error) {
-	segments, err := segmentsIn(path)
+	segments, err := files.Segments(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return after, nil, err
 	}
 	s := salvage{store: id, end: after, fn: fn}
 	for _, of := range segments {
-		if of.compressed && of.last <= after.Sequence {
+		if of.Compressed && of.Last <= after.Sequence {
 			continue
 		}
 		if err := s.segment(path, of); err != nil {
@@ -57,8 +58,8 @@ func (s *salvage) left() error {
 }
 
 // segment goes on in one segment.
-func (s *salvage) segment(path string, of segment) error {
-	file, err := os.Open(of.path(path))
+func (s *salvage) segment(path string, of files.Segment) error {
+	file, err := os.Open(of.Path(path))
 	if err != nil {
 		s.unread = errors.Join(s.unread, err)
 		return nil
@@ -75,15 +76,15 @@ func (s *salvage) segment(path string, of segment) error {
 		}
 	}
 	if err != io.EOF {
-		s.unread = errors.Join(s.unread, fmt.Errorf("segment %s: %w", of.name(), err))
+		s.unread = errors.Join(s.unread, fmt.Errorf("segment %s: %w", of.Name(), err))
 	}
 	return nil
 }
 
 // open reads the header, which may be damaged: that changes follow a position proves
 // whose they are. At the start of a journal only the header tells.
-func (s *salvage) open(file io.Reader, of segment) (*source, error) {
-	if of.compressed {
+func (s *salvage) open(file io.Reader, of files.Segment) (*source, error) {
+	if of.Compressed {
 		zip, err := gzip.NewReader(bufio.NewReader(file))
 		if err != nil {
 			return nil, err

@@ -2,7 +2,6 @@ package journal
 
 import (
 	"bufio"
-	"cmp"
 	"compress/gzip"
 	"errors"
 	"fmt"
@@ -12,106 +11,30 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
+	"github.com/generic-registry/caddy-generic-registry/module/journal/files"
 	"github.com/generic-registry/caddy-generic-registry/module/journal/jsonl"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
-// The names of segments: one that is written to, or not compressed yet, has its
-// first change in its name; a compressed one its last too.
-const (
-	plainSuffix      = ".jsonl"
-	compressedSuffix = ".jsonl.gz"
-	sequenceWidth    = 16
-)
-
-// segment is one file of a journal.
+// segment is one that is written to.
 type segment struct {
-	first, last uint64 // last is unknown (0) of a plain segment
-	compressed  bool
-	header      int64 // bytes of the header line; of the active one
-	size        int64 // of the file, with its filler; of the active one
-}
-
-func (s segment) name() string {
-	if s.compressed {
-		return fmt.Sprintf("%0*d-%0*d%s", sequenceWidth, s.first, sequenceWidth, s.last, compressedSuffix)
-	}
-	return fmt.Sprintf("%0*d%s", sequenceWidth, s.first, plainSuffix)
-}
-
-func (s segment) path(directory string) string { return filepath.Join(directory, s.name()) }
-
-// parseSegment reads the name of a file.
-func parseSegment(name string) (s segment, ok bool) {
-	if numbers, found := strings.CutSuffix(name, compressedSuffix); found {
-		first, last, _ := strings.Cut(numbers, "-")
-		s.compressed = true
-		s.last, ok = parseSequence(last)
-		if !ok {
-			return s, false
-		}
-		s.first, ok = parseSequence(first)
-		return s, ok && s.first <= s.last
-	}
-	first, found := strings.CutSuffix(name, plainSuffix)
-	if !found {
-		return s, false
-	}
-	s.first, ok = parseSequence(first)
-	return s, ok
-}
-
-func parseSequence(text string) (uint64, bool) {
-	if len(text) != sequenceWidth {
-		return 0, false
-	}
-	n, err := strconv.ParseUint(text, 10, 64)
-	return n, err == nil && n > 0
-}
-
-// segmentsIn returns the segments of a directory in order. Of one that is there both
-// plain and compressed it is the plain one: the name of the other may not be durable.
-// Changes may be missing between two: who reads them finds out.
-func segmentsIn(directory string) ([]segment, error) {
-	entries, err := os.ReadDir(directory)
-	if err != nil {
-		return nil, fmt.Errorf("reading journal: %w", err)
-	}
-	var segments []segment
-	for _, entry := range entries {
-		if s, ok := parseSegment(entry.Name()); ok {
-			segments = append(segments, s)
-		}
-	}
-	slices.SortFunc(segments, func(a, b segment) int {
-		if a.first == b.first && a.compressed != b.compressed {
-			return map[bool]int{true: 1, false: -1}[a.compressed]
-		}
-		return cmp.Compare(a.first, b.first)
-	})
-	segments = slices.CompactFunc(segments, func(a, b segment) bool { return a.first == b.first })
-	for i := range segments {
-		if s := &segments[i]; !s.compressed && i+1 < len(segments) {
-			s.last = segments[i+1].first - 1
-		}
-	}
-	return segments, nil
+	files.Segment
+	header int64 // bytes of the header line
+	size   int64 // of the file, with its filler
 }
 
 // makeSegment makes the segment after a position with lines that are good already:
 // complete under its own name, or not there. Once it has its name, an error leaves
 // open whether that is durable: ErrUnclear.
 func (j *Journal) makeSegment(after store.Position, lines []byte) (disk.File, segment, error) {
-	s := segment{first: after.Sequence + 1}
+	s := segment{Segment: files.Segment{First: after.Sequence + 1}}
 	text := jsonl.AppendHeader(nil, jsonl.NewHeader(j.store, after))
 	s.header = int64(len(text))
 	text = append(text, lines...)
 	s.size = int64(len(text))
-	temporary := disk.Temporary(s.path(j.path))
+	temporary := disk.Temporary(s.Path(j.path))
 	if err := j.options.FS.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, s, fmt.Errorf("removing an unfinished segment: %w", err)
 	}
@@ -125,7 +48,7 @@ func (j *Journal) makeSegment(after store.Position, lines []byte) (disk.File, se
 	if err != nil {
 		return nil, s, fmt.Errorf("creating segment: %w", err)
 	}
-	if err := j.placeSegment(file, temporary, s.path(j.path), text); err != nil {
+	if err := j.placeSegment(file, temporary, s.Path(j.path), text); err != nil {
 		return nil, s, errors.Join(err, file.Close())
 	}
 	return file, s, nil
@@ -164,7 +87,7 @@ func RemoveUnfinished(path string, fsys disk.FS) error {
 	}
 	for _, entry := range entries {
 		name, unfinished := disk.IsTemporary(entry.Name())
-		if _, ok := parseSegment(name); err == nil && unfinished && (ok || name == checkpointPrefix) {
+		if _, ok := files.ParseSegment(name); err == nil && unfinished && (ok || name == files.CheckpointPrefix) {
 			err = fsys.Remove(filepath.Join(path, entry.Name()))
 		}
 	}
@@ -180,7 +103,7 @@ func RemoveUnfinished(path string, fsys disk.FS) error {
 // finishSealed does what an earlier process left undone: it compresses what that had sealed,
 // and removes the plain segments that have a compressed one.
 func (j *Journal) finishSealed() error {
-	segments, err := segmentsIn(j.path)
+	segments, err := files.Segments(j.path)
 	if err != nil {
 		return err
 	}
@@ -189,16 +112,16 @@ func (j *Journal) finishSealed() error {
 		return fmt.Errorf("reading journal: %w", err)
 	}
 	for _, entry := range entries {
-		s, ok := parseSegment(entry.Name())
-		if !ok || slices.ContainsFunc(segments, func(kept segment) bool { return kept.name() == entry.Name() }) {
+		s, ok := files.ParseSegment(entry.Name())
+		if !ok || slices.ContainsFunc(segments, func(kept files.Segment) bool { return kept.Name() == entry.Name() }) {
 			continue
 		}
 		if err := j.options.FS.Remove(filepath.Join(j.path, entry.Name())); err != nil {
-			return fmt.Errorf("removing a plain segment of the journal, first change %d: %w", s.first, err)
+			return fmt.Errorf("removing a plain segment of the journal, first change %d: %w", s.First, err)
 		}
 	}
 	for _, s := range segments {
-		if !s.compressed && s.first != j.active.first {
+		if !s.Compressed && s.First != j.active.First {
 			j.compress(s)
 		}
 	}
@@ -207,11 +130,11 @@ func (j *Journal) finishSealed() error {
 
 // compress replaces a sealed segment by a compressed one, beside other work. One
 // that fails stays as it is, for the next start.
-func (j *Journal) compress(sealed segment) {
+func (j *Journal) compress(sealed files.Segment) {
 	work := func() {
 		if err := j.replace(sealed); err != nil {
 			j.options.Log.Error("compressing a sealed segment of the journal",
-				slog.String("name", sealed.name()), slog.Any("error", err))
+				slog.String("name", sealed.Name()), slog.Any("error", err))
 		}
 	}
 	if j.options.Inline {
@@ -221,19 +144,19 @@ func (j *Journal) compress(sealed segment) {
 	j.compressing.Go(work)
 }
 
-func (j *Journal) replace(sealed segment) error {
+func (j *Journal) replace(sealed files.Segment) error {
 	small := sealed
-	small.compressed = true
-	temporary := disk.Temporary(small.path(j.path))
+	small.Compressed = true
+	temporary := disk.Temporary(small.Path(j.path))
 	if err := j.writeCompressed(sealed, temporary); err != nil {
 		return fmt.Errorf("writing segment: %w", err)
 	}
 	j.naming.Lock()
 	defer j.naming.Unlock()
-	if err := disk.Place(j.options.FS, temporary, small.path(j.path)); err != nil {
+	if err := disk.Place(j.options.FS, temporary, small.Path(j.path)); err != nil {
 		return fmt.Errorf("naming segment: %w", err)
 	}
-	if err := j.options.FS.Remove(sealed.path(j.path)); err != nil {
+	if err := j.options.FS.Remove(sealed.Path(j.path)); err != nil {
 		return fmt.Errorf("removing the plain segment: %w", err)
 	}
 	return nil
@@ -241,14 +164,14 @@ func (j *Journal) replace(sealed segment) error {
 
 // writeCompressed writes a compressed copy, durable. Each line is verified on the
 // way: what is damaged must not be sealed as if it were good.
-func (j *Journal) writeCompressed(sealed segment, to string) error {
+func (j *Journal) writeCompressed(sealed files.Segment, to string) error {
 	source, err := openSegment(j.path, j.store, sealed)
 	if err != nil {
 		return err
 	}
 	defer source.Close()
 	return disk.WriteDurably(j.options.FS, to, func(file io.Writer) error {
-		return compressed(file, func(zip io.Writer) error { return source.copyTo(zip, sealed.last) })
+		return compressed(file, func(zip io.Writer) error { return source.copyTo(zip, sealed.Last) })
 	})
 }
 

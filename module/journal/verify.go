@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 
+	"github.com/generic-registry/caddy-generic-registry/module/journal/files"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -26,40 +27,27 @@ type Damage struct {
 
 // Files returns the names of all files of the journal: checkpoints, then segments in
 // their order.
-func (j *Journal) Files() (names []string, err error) {
-	checkpoints, err := j.Checkpoints()
-	if err != nil {
-		return nil, err
-	}
-	for _, c := range checkpoints {
-		names = append(names, c.Name())
-	}
-	segments, err := segmentsIn(j.path)
-	for _, s := range segments {
-		names = append(names, s.name())
-	}
-	return names, err
-}
+func (j *Journal) Files() (names []string, err error) { return files.Names(j.path) }
 
-// Verify reads one file, as far as it was durable when it began, and calls spend with
+// Verify reads one file, as far as changes were durable when it began, and calls spend with
 // the bytes that it has read. A file that is gone is not damaged.
 func (j *Journal) Verify(ctx context.Context, name string, spend func(bytes int) error) (damage *Damage, err error) {
 	each := func(line []byte) error { return firstError(ctx.Err(), func() error { return spend(len(line)) }) }
-	if c, ok := parseCheckpoint(name); ok {
+	if c, ok := files.ParseCheckpoint(name); ok {
 		_, err = j.ReadCheckpoint(ctx, c, func(line []byte, _ store.Change) error { return each(line) })
 		return damageOf(name, c.Sequence, false, err)
 	}
 	durable := j.Position() // before the active segment can be another one
-	segments, err := segmentsIn(j.path)
+	segments, err := files.Segments(j.path)
 	if err != nil {
 		return nil, err
 	}
-	at := slices.IndexFunc(segments, func(s segment) bool { return s.name() == name })
+	at := slices.IndexFunc(segments, func(s files.Segment) bool { return s.Name() == name })
 	if at < 0 {
 		return nil, nil // compressed or removed meanwhile
 	}
-	of, active := segments[at], segments[at].last == 0
-	to := store.Position{Sequence: of.last}
+	of, active := segments[at], segments[at].Last == 0
+	to := store.Position{Sequence: of.Last}
 	if active {
 		to = durable
 	}
@@ -79,8 +67,8 @@ func damageOf(name string, last uint64, active bool, err error) (*Damage, error)
 
 // verifySegment reads a segment up to a change, which the next one must follow, and which has
 // the chain that is given of the active one.
-func (j *Journal) verifySegment(of segment, to store.Position, each func(line []byte) error, next []segment) error {
-	s, err := openSegment(j.path, j.store, of)
+func (j *Journal) verifySegment(of files.Segment, to store.Position, each func(line []byte) error, next []files.Segment) error {
+	s, err := j.openSegment(of)
 	if err != nil {
 		return err
 	}
@@ -94,20 +82,20 @@ func (j *Journal) verifySegment(of segment, to store.Position, each func(line []
 			err = each(line)
 		}
 		if err != nil {
-			return fmt.Errorf("segment %s of the journal: %w", of.name(), err)
+			return fmt.Errorf("segment %s of the journal: %w", of.Name(), err)
 		}
 	}
-	if of.last == 0 {
+	if of.Last == 0 {
 		if s.position != to {
-			return fmt.Errorf("%w: segment %s of the journal has another change %d", store.ErrDamaged, of.name(), to.Sequence)
+			return fmt.Errorf("%w: segment %s of the journal has another change %d", store.ErrDamaged, of.Name(), to.Sequence)
 		}
 		return nil
 	}
 	// The checksum of a compressed segment is behind its last line.
 	if _, err := s.line(); err != io.EOF {
-		return fmt.Errorf("%w: segment %s of the journal does not end after change %d", store.ErrDamaged, of.name(), to.Sequence)
+		return fmt.Errorf("%w: segment %s of the journal does not end after change %d", store.ErrDamaged, of.Name(), to.Sequence)
 	}
-	if len(next) == 0 || next[0].first != of.last+1 {
+	if len(next) == 0 || next[0].First != of.Last+1 {
 		return nil // a hole, which CheckWhole knows of
 	}
 	following, err := openSegment(j.path, j.store, next[0])
@@ -119,7 +107,7 @@ func (j *Journal) verifySegment(of segment, to store.Position, each func(line []
 		if _, _, err := following.next(); err != nil && err != io.EOF || s.position == j.Position() {
 			return nil // of its header
 		}
-		return fmt.Errorf("%w: segment %s of the journal does not end where the next begins", store.ErrDamaged, of.name())
+		return fmt.Errorf("%w: segment %s of the journal does not end where the next begins", store.ErrDamaged, of.Name())
 	}
 	return nil
 }
@@ -149,30 +137,9 @@ func (j *Journal) CheckWhole() error {
 		return err
 	}
 	if len(checkpoints) == 0 {
-		return j.checkAfter(0)
+		return files.CheckAfter(j.path, 0)
 	}
-	return j.checkAfter(checkpoints[0].Sequence)
-}
-
-// checkAfter reports a hole after a change. ErrDamaged.
-func (j *Journal) checkAfter(sequence uint64) error {
-	next := sequence + 1
-	segments, err := segmentsIn(j.path)
-	if err != nil {
-		return err
-	}
-	for i, s := range segments {
-		if s.last > 0 && s.last < next {
-			continue
-		}
-		if s.first > next {
-			return fmt.Errorf("%w: the journal in %s lacks the changes %d to %d", store.ErrDamaged, j.path, next, s.first-1)
-		}
-		if i+1 < len(segments) {
-			next = s.last + 1
-		}
-	}
-	return nil
+	return files.CheckAfter(j.path, checkpoints[0].Sequence)
 }
 
 // Size is the name, the size and the time of the last write of each file: who has read

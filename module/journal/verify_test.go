@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"testing"
+
+	"github.com/generic-registry/caddy-generic-registry/module/journal/files"
 )
 
 // TestASegmentThatEndsWhileItIsVerifiedIsGood: the next segment has a change before the
@@ -28,7 +30,7 @@ func TestASegmentThatEndsWhileItIsVerifiedIsGood(t *testing.T) {
 	j.mu.Lock()
 	go func() {
 		var err error
-		damage, err = j.Verify(t.Context(), segment{first: 1}.name(), func(int) error { return nil })
+		damage, err = j.Verify(t.Context(), files.Segment{First: 1}.Name(), func(int) error { return nil })
 		ended <- err
 	}()
 	for stacks := make([]byte, 1<<20); !bytes.Contains(stacks[:runtime.Stack(stacks, true)], []byte("(*Journal).Position(")); {

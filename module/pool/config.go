@@ -99,14 +99,39 @@ func (c *Config) NotHalf() error {
 	return fmt.Errorf("%s has %w, which was interrupted or failed: delete what is in %s, and restore again", c.Root, store.ErrHalfRestored, places)
 }
 
+// besideBlobs is a store.MetadataBackend whose store may make what it writes durable together
+// with the bytes of an open blob store, which is opened first.
+type besideBlobs interface {
+	OpenBeside(ctx context.Context, root string, log *slog.Logger, blobs store.BlobStore) (store.MetadataStore, error)
+}
+
+// OpenMetadata opens the metadata beside a blob store.
+func (c *Config) OpenMetadata(ctx context.Context, blobs store.BlobStore, log *slog.Logger) (store.MetadataStore, error) {
+	if backend, ok := c.Metadata.(besideBlobs); ok {
+		return backend.OpenBeside(ctx, c.Root, log, blobs)
+	}
+	return c.Metadata.OpenMetadata(ctx, c.Root, log)
+}
+
 func (c *Config) openBoth(ctx context.Context, log *slog.Logger) (metadata store.MetadataStore, blobs store.BlobStore, err error) {
-	metadata, err = c.Metadata.OpenMetadata(ctx, c.Root, log)
-	if err != nil {
-		return nil, nil, fmt.Errorf("opening metadata: %w", err)
+	if _, ok := c.Metadata.(besideBlobs); !ok {
+		// Where the metadata is not to be had, as from a server that is gone, no blob store is read.
+		if metadata, err = c.Metadata.OpenMetadata(ctx, c.Root, log); err != nil {
+			return nil, nil, fmt.Errorf("opening metadata: %w", err)
+		}
 	}
 	blobs, err = c.Blobs.OpenBlobs(ctx, c.Root, log)
 	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("opening blobs: %w", err), metadata.Close())
+		err = fmt.Errorf("opening blobs: %w", err)
+		if metadata != nil {
+			err = errors.Join(err, metadata.Close())
+		}
+		return nil, nil, err
+	}
+	if metadata == nil {
+		if metadata, err = c.OpenMetadata(ctx, blobs, log); err != nil {
+			return nil, nil, errors.Join(fmt.Errorf("opening metadata: %w", err), blobs.Close())
+		}
 	}
 	if err := binding.Bind(ctx, metadata, blobs); err != nil {
 		return nil, nil, errors.Join(err, blobs.Close(), metadata.Close())

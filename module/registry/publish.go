@@ -59,7 +59,7 @@ func (r *Registry) Publish(ctx context.Context, ref store.Ref, creator string, c
 	return file, err
 }
 
-// record names bytes that are durable. The publish is finished even if the client has
+// record names bytes that are written. The publish is finished even if the client has
 // gone: its record costs less than sweeping the bytes.
 func (r *Registry) record(ctx context.Context, ref store.Ref, creator string, blob store.Blob, stored time.Time, limits Limits) (store.File, error) {
 	recording, cancel := waiting.Finishing(ctx)
@@ -110,7 +110,7 @@ func (r *Registry) drop(ctx context.Context, locator store.Locator) error {
 	return r.blobs.Delete(ctx, locator)
 }
 
-// writeBlob writes the content to the blob store and returns what was written, durable,
+// writeBlob writes the content to the blob store and returns what was committed,
 // and when its last byte was. Otherwise, and when the body panics, it leaves nothing.
 func (r *Registry) writeBlob(ctx context.Context, content Content) (blob store.Blob, stored time.Time, err error) {
 	writer, err := ask(ctx, r.blobs.Create, content.Size)

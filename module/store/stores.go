@@ -233,7 +233,8 @@ type BlobWriter interface {
 	io.Writer
 
 	// Commit makes the blob visible, and returns its locator, which is used for this blob
-	// and never again. When Commit returns nil, the bytes survive a crash and a power cut.
+	// and never again. When Commit returns nil, the bytes survive a crash and a power cut, or
+	// will when the metadata store beside it returns from a mutation that names the locator.
 	// After an error nothing is promised, and nothing may be retried: the bytes are gone,
 	// or stay until a sweep deletes them.
 	Commit(ctx context.Context) (Locator, error)

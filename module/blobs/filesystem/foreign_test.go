@@ -2,6 +2,7 @@ package filesystem
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -38,7 +39,7 @@ func TestWhatIsNotOfTheStoreIsLeftAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := os.WriteFile(filepath.Join(root, "FORMAT"), []byte(layout+" 3\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(root, "FORMAT"), fmt.Appendln(nil, layout, layoutVersion), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {

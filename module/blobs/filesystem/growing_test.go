@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/generic-registry/caddy-generic-registry/module/blobs/packs"
+	"github.com/generic-registry/caddy-generic-registry/module/blobs/packs/format"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -34,7 +34,7 @@ func TestBlobsOfUnknownSize(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if inPack := packs.Owns(locator); inPack != (size <= smallBlob) {
+				if inPack := format.Owns(locator); inPack != (size <= smallBlob) {
 					t.Errorf("in a pack: %t, want %t", inPack, size <= smallBlob)
 				}
 				reader, err := s.Open(t.Context(), locator, int64(size))

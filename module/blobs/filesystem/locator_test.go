@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/generic-registry/caddy-generic-registry/module/blobs/packs"
+	"github.com/generic-registry/caddy-generic-registry/module/blobs/packs/format"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
@@ -23,8 +23,8 @@ func FuzzLocatorsStayInside(f *testing.F) {
 	f.Cleanup(func() { _ = s.Close() })
 	f.Fuzz(func(t *testing.T, text string) {
 		locator := store.Locator(text)
-		if packs.Owns(locator) {
-			if _, _, err := locator.Split(); err != nil && packs.Check(locator) == nil {
+		if format.Owns(locator) {
+			if _, _, err := locator.Split(); err != nil && format.Check(locator) == nil {
 				t.Fatalf("%q is a locator of a pack", text)
 			}
 			return

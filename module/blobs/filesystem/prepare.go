@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/generic-registry/caddy-generic-registry/module/blobs/packs"
+	"github.com/generic-registry/caddy-generic-registry/module/blobs/packs/format"
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
@@ -17,7 +18,7 @@ import (
 
 // prepare leaves the directory as a store that just opened has it: nothing in tmp,
 // no directory or pack without blobs, all names durable, the reserve free.
-func (s *Store) prepare(log *slog.Logger, layout packs.Layout) error {
+func (s *Store) prepare(log *slog.Logger, layout format.Layout) error {
 	if disk.IsReadOnly(s.path) {
 		return s.openPacks(log, layout, true)
 	}
@@ -66,7 +67,7 @@ func (s *Store) makePacks() error {
 	return nil
 }
 
-func (s *Store) openPacks(log *slog.Logger, layout packs.Layout, readOnly bool) (err error) {
+func (s *Store) openPacks(log *slog.Logger, layout format.Layout, readOnly bool) (err error) {
 	s.packs, err = packs.Open(filepath.Join(s.path, packDirectory), packs.Options{
 		FS: s.fsys, Log: log, ReadOnly: readOnly, Layout: layout, IsThere: s.claim.Check,
 		HasRoom: func(bytes int64) bool { return s.space.check(bytes) == nil },

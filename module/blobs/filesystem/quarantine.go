@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/generic-registry/caddy-generic-registry/module/blobs/packs"
+	"github.com/generic-registry/caddy-generic-registry/module/blobs/packs/format"
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
@@ -26,7 +26,7 @@ func (s *Store) Quarantine(ctx context.Context, locator store.Locator) error {
 	if err != nil {
 		return err
 	}
-	if packs.Owns(locator) {
+	if format.Owns(locator) {
 		return s.copyAside(locator)
 	}
 	err = s.entries.Give(func() error { return s.putAside(name, locator) }, filepath.Join(s.path, quarantineDirectory), filepath.Dir(name))

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/generic-registry/caddy-generic-registry/module/blobs/packs"
+	"github.com/generic-registry/caddy-generic-registry/module/blobs/packs/format"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -24,7 +24,7 @@ func (s *Store) createSmall(ctx context.Context, locator store.Locator, size int
 		return nil, err
 	}
 	if locator != "" {
-		if err := packs.Check(locator); err != nil {
+		if err := format.Check(locator); err != nil {
 			return nil, err
 		}
 	}
@@ -61,8 +61,8 @@ func (w *smallWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Commit implements store.BlobWriter: the bytes are written to a pack, durable. As with a
-// large one, no step may be tried twice.
+// Commit implements store.BlobWriter: the bytes are written to a pack, durable, or staged until
+// Carry. As with a large one, no step may be tried twice.
 func (w *smallWriter) Commit(ctx context.Context) (store.Locator, error) {
 	if err := w.usable(); err != nil {
 		return "", errors.Join(err, w.Abort())
@@ -85,4 +85,17 @@ func (w *smallWriter) end() {
 	w.ended = true
 	w.allowance.end()
 	w.content = nil
+}
+
+// Carry implements journal.Carrier.
+func (s *Store) Carry(first, synced uint64, lines []byte, named []store.Locator) (carried bool, err error) {
+	return s.packs.Carry(first, synced, lines, named)
+}
+
+// ForgetLines takes lines that cannot be read out of packs: the journal was made without them.
+func (s *Store) ForgetLines() error { return s.packs.Forget() }
+
+// Carried implements journal.Carrier.
+func (s *Store) Carried(after uint64, journal string) ([]byte, error) {
+	return s.packs.Carried(after, journal)
 }

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/generic-registry/caddy-generic-registry/module/blobs/packs"
+	"github.com/generic-registry/caddy-generic-registry/module/blobs/packs/format"
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/disk/disktest"
@@ -109,7 +109,7 @@ func TestSteps(t *testing.T) {
 // openSteps opens a store of which two blobs of the largest size fill a pack.
 func openSteps(root string, fsys disk.FS) (*Store, error) {
 	take := func() (*directory.Claim, error) { return directory.Take(root, layout, layoutVersion) }
-	return open(take, 1, discard, fsys, packs.Layout{Slots: 200, Blocks: 20, Step: 32 << 10, Open: 2})
+	return open(take, 1, discard, fsys, format.Layout{Slots: 200, Blocks: 20, Step: 32 << 10, Open: 2})
 }
 
 // normalSteps leaves out what differs from run to run: random names, times, and the

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/generic-registry/caddy-generic-registry/module/blobs/packs"
+	"github.com/generic-registry/caddy-generic-registry/module/blobs/packs/format"
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 )
@@ -20,7 +20,7 @@ type steps struct {
 }
 
 // fewAtOnce is packs of which four blobs of a block fill one.
-var fewAtOnce = packs.Layout{Slots: 200, Blocks: 4, Step: 8 << 10, Open: 2}
+var fewAtOnce = format.Layout{Slots: 200, Blocks: 4, Step: 8 << 10, Open: 2}
 
 func openWith(path string, reserve int64, fsys disk.FS) (*Store, error) {
 	take := func() (*directory.Claim, error) { return directory.Take(path, layout, layoutVersion) }

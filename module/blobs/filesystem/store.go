@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/blobs/packs"
+	"github.com/generic-registry/caddy-generic-registry/module/blobs/packs/format"
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/directory/entries"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
@@ -24,8 +25,8 @@ import (
 
 const (
 	layout = "generic_registry blobs filesystem"
-	// layoutVersion is of small blobs in packs.
-	layoutVersion = 3
+	// layoutVersion is of packs with lines of a journal.
+	layoutVersion = 4
 
 	temporaryDirectory  = "tmp"
 	sessionDirectory    = "uploads"
@@ -34,7 +35,7 @@ const (
 )
 
 // smallBlob is the most bytes of a blob that goes into a pack.
-const smallBlob = packs.Largest
+const smallBlob = format.Largest
 
 // Store is an open directory of blobs: packs for small ones, <directory>/<random> for each
 // other one, tmp for those being written, uploads for sessions, and quarantine for those
@@ -69,10 +70,10 @@ type Store struct {
 // ErrLocked, ErrFormat; ErrNoSpace when less than the reserve is free.
 func Open(path string, reserve int64, log *slog.Logger, fsys disk.FS) (*Store, error) {
 	take := func() (*directory.Claim, error) { return directory.Take(path, layout, layoutVersion) }
-	return open(take, reserve, log, fsys, packs.Layout{})
+	return open(take, reserve, log, fsys, format.Layout{})
 }
 
-func open(take func() (*directory.Claim, error), reserve int64, log *slog.Logger, fsys disk.FS, layout packs.Layout) (*Store, error) {
+func open(take func() (*directory.Claim, error), reserve int64, log *slog.Logger, fsys disk.FS, layout format.Layout) (*Store, error) {
 	claim, err := take()
 	if err != nil {
 		return nil, directory.OpenFault(err)
@@ -129,7 +130,7 @@ func (s *Store) Open(ctx context.Context, locator store.Locator, size int64) (io
 	if err != nil {
 		return nil, err
 	}
-	if packs.Owns(locator) {
+	if format.Owns(locator) {
 		content, err := s.packs.Read(locator, size)
 		if err != nil {
 			return nil, err
@@ -162,7 +163,7 @@ func (s *Store) Stat(ctx context.Context, locator store.Locator) (int64, error) 
 	if err != nil {
 		return 0, err
 	}
-	if packs.Owns(locator) {
+	if format.Owns(locator) {
 		return s.packs.Stat(locator)
 	}
 	info, err := os.Stat(name)
@@ -178,7 +179,7 @@ func (s *Store) Delete(ctx context.Context, locator store.Locator) error {
 	if err != nil {
 		return err
 	}
-	if packs.Owns(locator) {
+	if format.Owns(locator) {
 		return s.packs.Delete(locator)
 	}
 	if err := s.judge(s.fsys.Remove(name)); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -7,7 +7,7 @@ import (
 	"io/fs"
 	"path/filepath"
 
-	"github.com/generic-registry/caddy-generic-registry/module/blobs/packs"
+	"github.com/generic-registry/caddy-generic-registry/module/blobs/packs/format"
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
@@ -57,7 +57,7 @@ func (s *Store) createLarge(ctx context.Context, size int64) (store.BlobWriter, 
 
 // CreateAt implements store.BlobStore.
 func (s *Store) CreateAt(ctx context.Context, locator store.Locator, size int64) (store.BlobWriter, error) {
-	if packs.Owns(locator) {
+	if format.Owns(locator) {
 		return s.createSmall(ctx, locator, size)
 	}
 	place, err := s.find(ctx, locator)

@@ -13,6 +13,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/generic-registry/caddy-generic-registry/module/blobs/packs/format"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/disk/disktest"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
@@ -28,7 +29,7 @@ func TestAPowerCutMayComeAfterAnyWrites(t *testing.T) {
 	for written := range 1 << 6 {
 		path := t.TempDir()
 		fsys := disktest.New(path, disktest.Fault{})
-		layout := Layout{Slots: 200, Blocks: 100, Step: 12 << 10, Open: 2}
+		layout := format.Layout{Slots: 200, Blocks: 100, Step: 12 << 10, Open: 2}
 		s := mustOpen(t, path, fsys, layout)
 		contents := make(map[store.Locator][]byte)
 		put := func(s *Store, seed, size int) store.Locator {
@@ -59,7 +60,7 @@ func TestAPowerCutMayComeAfterAnyWrites(t *testing.T) {
 			if contents[locator] != nil {
 				continue
 			}
-			if locator != deleted && locator != torn.at.locator() {
+			if locator != deleted && locator != torn.at.Locator() {
 				t.Errorf("%s came of nothing", locator)
 			}
 			must(t, s.Delete(locator))

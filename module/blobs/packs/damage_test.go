@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/generic-registry/caddy-generic-registry/module/blobs/packs/format"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
@@ -18,13 +19,13 @@ import (
 // Seen to fail without the checksum of the slot, and without that of the content.
 func TestAFlippedBitIsDamage(t *testing.T) {
 	const size = 8
-	for bit := range 8 * (slotSize + size) {
+	for bit := range 8 * (format.SlotSize + size) {
 		path := t.TempDir()
 		s := mustOpen(t, path, quick{}, little)
 		other, damaged, last := mustPut(t, s, contentOf(1, size)), mustPut(t, s, contentOf(2, size)), mustPut(t, s, contentOf(3, size))
-		offset := int64(slotSize + bit/8) // the second slot
-		if bit >= 8*slotSize {
-			offset = little.at(1) + int64(bit/8-slotSize)
+		offset := int64(format.SlotSize + bit/8) // the second slot
+		if bit >= 8*format.SlotSize {
+			offset = little.At(1) + int64(bit/8-format.SlotSize)
 		}
 		flip(t, filepath.Join(path, "0000001"), offset, bit%8)
 		for range 2 {
@@ -38,7 +39,7 @@ func TestAFlippedBitIsDamage(t *testing.T) {
 			s = mustOpen(t, path, quick{}, little)
 		}
 		raw, err := s.Raw(damaged)
-		if err != nil || len(raw) != size && len(raw) != slotSize {
+		if err != nil || len(raw) != size && len(raw) != format.SlotSize {
 			t.Errorf("bit %d: there are %d bytes to be put aside, %v", bit, len(raw), err)
 		}
 		must(t, s.Drop(damaged))
@@ -61,7 +62,7 @@ func TestAFlippedBitIsDamage(t *testing.T) {
 func (s *Store) inPack(t *testing.T, number uint64) (locators []store.Locator) {
 	t.Helper()
 	for _, locator := range walked(t, s) {
-		if at, err := find(locator); err == nil && at.pack == number {
+		if at, err := format.Find(locator); err == nil && at.Pack == number {
 			locators = append(locators, locator)
 		}
 	}
@@ -112,7 +113,7 @@ func TestAPackThatWasCutIsDamage(t *testing.T) {
 	s := mustOpen(t, path, disk.OS{}, little)
 	first, second := mustPut(t, s, contentOf(1, 100)), mustPut(t, s, contentOf(2, 5000))
 	must(t, s.Close())
-	must(t, os.Truncate(filepath.Join(path, "0000001"), little.at(1)+50))
+	must(t, os.Truncate(filepath.Join(path, "0000001"), little.At(1)+50))
 	s = mustOpen(t, path, disk.OS{}, little)
 	wantContent(t, s, first, contentOf(1, 100))
 	_, err := s.Read(second, 5000)

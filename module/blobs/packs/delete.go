@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"log/slog"
 
+	"github.com/generic-registry/caddy-generic-registry/module/blobs/packs/format"
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
@@ -14,7 +15,10 @@ import (
 // Delete deletes a blob. An absent one is not an error. After an error the blob may be
 // there, with content or without, and can be deleted again.
 func (s *Store) Delete(locator store.Locator) error {
-	return s.remove(locator, func(file disk.File, p *pack, at address, one slot) error {
+	if s.isNamedLast(locator) {
+		return s.Drop(locator)
+	}
+	return s.remove(locator, func(file disk.File, p *pack, at format.Address, one format.Slot) error {
 		// A full disk may have no room to take note of a hole: the blocks come back with the
 		// whole file, or when the store is opened.
 		if err := p.punch(file, one); err != nil && !disk.IsFull(err) {
@@ -28,18 +32,18 @@ func (s *Store) Delete(locator store.Locator) error {
 // error it is there as it was. No round is written meanwhile, so that no sync but this one
 // is told of an error that this one has to tell.
 func (s *Store) Drop(locator store.Locator) error {
-	defer s.rounds.Pause()()
-	return s.remove(locator, func(file disk.File, p *pack, at address, one slot) error {
+	defer s.hold()()
+	return s.remove(locator, func(file disk.File, p *pack, at format.Address, one format.Slot) error {
 		before, err := p.rawSlot(at)
 		if err != nil {
 			return err
 		}
-		_, err = file.WriteAt(deletedSlot[:], int64(at.slot)*slotSize)
+		_, err = file.WriteAt(format.DeletedSlot[:], int64(at.Slot)*format.SlotSize)
 		if err == nil {
 			err = file.Sync()
 		}
 		if err != nil {
-			_, undoing := file.WriteAt(before, int64(at.slot)*slotSize)
+			_, undoing := file.WriteAt(before, int64(at.Slot)*format.SlotSize)
 			s.giveUp(p)
 			return errors.Join(err, undoing, file.Sync())
 		}
@@ -50,25 +54,25 @@ func (s *Store) Drop(locator store.Locator) error {
 	})
 }
 
-func (p *pack) rawSlot(at address) ([]byte, error) {
-	raw := make([]byte, slotSize)
+func (p *pack) rawSlot(at format.Address) ([]byte, error) {
+	raw := make([]byte, format.SlotSize)
 	file, err := disk.Open(p.path)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
-	_, err = file.ReadAt(raw, int64(at.slot)*slotSize)
+	_, err = file.ReadAt(raw, int64(at.Slot)*format.SlotSize)
 	return raw, err
 }
 
 // remove keeps a blob from readers, and has its bytes taken away. If they cannot be, the
 // blob is there again.
-func (s *Store) remove(locator store.Locator, away func(disk.File, *pack, address, slot) error) error {
-	at, err := find(locator)
+func (s *Store) remove(locator store.Locator, away func(disk.File, *pack, format.Address, format.Slot) error) error {
+	at, err := format.Find(locator)
 	if err != nil {
 		return err
 	}
-	p := s.get(at.pack)
+	p := s.get(at.Pack)
 	if p == nil {
 		return nil
 	}
@@ -102,7 +106,7 @@ func (s *Store) remove(locator store.Locator, away func(disk.File, *pack, addres
 // keep keeps a blob from readers, when no one reads it. It returns the slot, of a damaged
 // one without its blocks, and what undoes that. ErrBlobNotFound. The disk is read before
 // readers have to wait.
-func (s *Store) keep(p *pack, at address) (one slot, restore func(), err error) {
+func (s *Store) keep(p *pack, at format.Address) (one format.Slot, restore func(), err error) {
 	file, release, err := p.acquire(&s.opened)
 	if err != nil {
 		return one, nil, err
@@ -110,55 +114,55 @@ func (s *Store) keep(p *pack, at address) (one slot, restore func(), err error) 
 	one, err = p.readSlot(file, at)
 	release()
 	if errors.Is(err, store.ErrDamaged) {
-		one, err = slot{}, nil
+		one, err = format.Slot{}, nil
 	}
 	if err != nil {
 		return one, nil, err
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	listed := p.damaged[at.slot]
-	if !listed && !p.has(at.slot) {
+	listed := p.damaged[at.Slot]
+	if !listed && !p.has(at.Slot) {
 		return one, nil, store.ErrBlobNotFound // deleted just now
 	}
 	p.busy++
-	p.clear(at.slot)
-	delete(p.damaged, at.slot)
+	p.clear(at.Slot)
+	delete(p.damaged, at.Slot)
 	return one, func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.busy--
 		if listed {
-			p.damaged[at.slot] = true
+			p.damaged[at.Slot] = true
 			return
 		}
-		p.set(at.slot)
+		p.set(at.Slot)
 	}, nil
 }
 
 // punch takes the blocks of a blob out of the file.
-func (p *pack) punch(file disk.File, one slot) error {
-	if one.length == 0 {
+func (p *pack) punch(file disk.File, one format.Slot) error {
+	if one.Length == 0 {
 		return nil
 	}
-	return disk.Clear(file, p.layout.at(one.block), int64(blocks(one.length))*blockSize)
+	return disk.Clear(file, p.layout.At(one.Block), int64(format.Blocks(one.Length))*format.BlockSize)
 }
 
 // slotsPerBlock is how many slots a block of the table has.
-const slotsPerBlock = blockSize / slotSize
+const slotsPerBlock = format.BlockSize / format.SlotSize
 
 // empty marks a slot. The last blob of a block of the table takes the block with it, of a
 // pack that is never written again.
-func (s *Store) empty(file disk.File, p *pack, at address) error {
+func (s *Store) empty(file disk.File, p *pack, at format.Address) error {
 	p.table.Lock()
 	defer p.table.Unlock()
-	first := at.slot / slotsPerBlock * slotsPerBlock
-	if !s.isLast(p) && p.isVacant(first) {
-		if err := disk.Clear(file, int64(first)*slotSize, blockSize); !disk.IsFull(err) {
+	first := at.Slot / slotsPerBlock * slotsPerBlock
+	if !s.isLast(p) && s.newest.Load() != p && p.isVacant(first) {
+		if err := disk.Clear(file, int64(first)*format.SlotSize, format.BlockSize); !disk.IsFull(err) {
 			return err
 		}
 	}
-	_, err := file.WriteAt(deletedSlot[:], int64(at.slot)*slotSize)
+	_, err := file.WriteAt(format.DeletedSlot[:], int64(at.Slot)*format.SlotSize)
 	return err
 }
 
@@ -182,15 +186,16 @@ func (s *Store) isLast(p *pack) bool {
 	return p.number >= s.top
 }
 
-// removeEmpty removes a pack that has no blob, and is not being written.
+// removeEmpty removes a pack that has no blob, is not being written, and does not have the
+// newest lines.
 func (s *Store) removeEmpty(p *pack) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.written || p.removed || p.busy > 0 || p.count() > 0 || s.isLast(p) {
+	if p.written || p.removed || p.busy > 0 || p.count() > 0 || s.isLast(p) || s.newest.Load() == p {
 		return nil
 	}
 	if p.file != nil {
-		s.opened.forget(p)
+		s.opened.Forget(p)
 		_ = p.file.Close() // it was only read
 		p.file = nil
 	}

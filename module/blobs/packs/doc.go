@@ -1,8 +1,8 @@
 // Package packs keeps small blobs, many in a file, each written once and where it stays:
 //
-//	<directory>/<number>   a pack: a table of slots, and then content
+//	<directory>/<number>   a pack: a table of slots, lines of a journal, and then content
 //
-// A slot has 32 bytes and describes one blob (slot.go). The content of a blob begins at a
+// A slot has 32 bytes and describes one blob (package format). The content of a blob begins at a
 // block of 4 KiB, so that a deletion gives whole blocks back. A pack takes 64 MiB of
 // content, and as many blobs as there are blocks. Nothing that a client sends becomes a
 // name, and the locator of a blob says its pack, its slot, and 112 random bits that are in
@@ -27,6 +27,28 @@
 // that ever belonged to a blob is written again. After a kill that leaves out what was
 // prepared, at most 1 MiB, and gives its blocks back.
 //
+// # How a publish takes one sync
+//
+// A small blob is durable together with the line of the journal that names it, where the
+// journal is on the same file system (journal.Carrier). Put stages a blob: it writes content and
+// slot. Where something has to be made first, such as a pack or prepared blocks, a round does
+// that, and the blob is durable when Put returns. Carry writes lines behind those that the pack
+// has, and syncs the pack. Where there is no place for them, it syncs the blobs alone, and the
+// journal is synced. Lines begin anew, there or in another pack, when the journal has all before.
+// The pack with the newest lines is not removed, even when all its blobs are deleted.
+//
+// After a power cut the journal adopts the lines that go on where it ends (Carried). The last
+// ones count only if all blobs that they name in that pack are whole, or deleted since. These
+// are written and synced once more: their sync may have failed, and the next one would not tell.
+// Lines before the last ones were synced before those were written.
+//
+// After a sync that failed, blobs and lines may be on the disk or not. The slots of the staged
+// blobs are emptied, so that the lines do not count, and no line is taken that names one of
+// these blobs. The journal takes no change until it has been opened again.
+//
+// A blob that the last lines name is deleted as one that is put aside: its slot is marked and
+// synced first. Else a hole without a mark would look like a blob that was never whole.
+//
 // # How a blob is read
 //
 // Slot and content are read from a pack that is open already, while nothing can take the
@@ -37,7 +59,7 @@
 // # How a blob is deleted
 //
 // First nobody can read it any more, then its blocks are taken out of the file, then its
-// slot is marked. None of it is synced: what a power cut brings back nobody names, and the
+// slot is marked. None of it is synced, unless the last lines of a journal name the blob: what a power cut brings back nobody names, and the
 // sweep removes it, with content or without. A kill between two steps leaves a slot with
 // zeros for content, and whoever asked for the deletion asks again. A disk that is full may
 // have no room to take note of a hole: the blocks stay, and the slot is marked. A file system

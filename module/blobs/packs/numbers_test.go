@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/generic-registry/caddy-generic-registry/module/blobs/packs/format"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/disk/disktest"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
@@ -18,9 +19,9 @@ type given map[string]bool
 func (g given) put(t *testing.T, s *Store) store.Locator {
 	t.Helper()
 	locator := mustPut(t, s, nil)
-	at, err := find(locator)
+	at, err := format.Find(locator)
 	must(t, err)
-	slot := fmt.Sprint(at.pack, at.slot)
+	slot := fmt.Sprint(at.Pack, at.Slot)
 	if g[slot] {
 		t.Fatalf("pack and slot %s are used again", slot)
 	}
@@ -87,7 +88,7 @@ func TestNoSlotIsUsedTwiceAfterAPowerCut(t *testing.T) {
 	_, err := s.begin(2)
 	must(t, err)
 	s.file = unsynced{s.file}
-	s.writeRound([]*blob{{at: address{2, 0, newNonce()}, addressed: true}})
+	s.writeRound([]*blob{{at: format.Address{Pack: 2, Nonce: format.NewNonce()}, addressed: true}})
 	resume()
 
 	s = mustOpen(t, path, fsys, little) // as after a kill
@@ -105,7 +106,7 @@ func TestAPackThatWasRemovedIsNotWritten(t *testing.T) {
 	path := t.TempDir()
 	s := mustOpen(t, path, disk.OS{}, little)
 	only := mustPut(t, s, []byte("only"))
-	must(t, s.PutAt(context.Background(), address{7, 3, newNonce()}.locator(), nil))
+	must(t, s.PutAt(context.Background(), format.Address{Pack: 7, Slot: 3, Nonce: format.NewNonce()}.Locator(), nil))
 	must(t, s.Delete(only))
 	wantContent(t, s, mustPut(t, s, []byte("next")), []byte("next"))
 	if got := files(t, path); !slices.Equal(got, []string{"0000007", "0000008"}) {

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/generic-registry/caddy-generic-registry/module/blobs/packs/format"
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
@@ -31,7 +32,7 @@ type Options struct {
 	ReadOnly bool
 
 	// Layout of the packs. Zero means the usual one.
-	Layout Layout
+	Layout format.Layout
 
 	reader func(*os.File) io.ReaderAt // reads packs; nil: the file does
 }
@@ -39,7 +40,7 @@ type Options struct {
 // Open reads the tables of all packs in a directory, which is there and is nobody else's.
 func Open(path string, options Options) (*Store, error) {
 	s := &Store{
-		path: path, layout: options.Layout, fsys: options.FS, log: options.Log, hasRoom: options.HasRoom,
+		path: path, layout: options.Layout, fsys: options.FS, log: options.Log, hasRoom: options.HasRoom, readOnly: options.ReadOnly,
 		packs: make(map[uint64]*pack),
 	}
 	if s.layout.Slots == 0 {
@@ -64,9 +65,9 @@ func Open(path string, options Options) (*Store, error) {
 }
 
 func (s *Store) loadAll(entries []fs.DirEntry, readOnly bool) error {
-	table := make([]byte, s.layout.table())
+	table := make([]byte, s.layout.Table())
 	for _, entry := range entries {
-		number, is := numberOf(entry.Name())
+		number, is := format.NumberOf(entry.Name())
 		if !is || !entry.Type().IsRegular() {
 			continue
 		}
@@ -83,6 +84,9 @@ func (s *Store) loadAll(entries []fs.DirEntry, readOnly bool) error {
 		if err := s.fsys.Remove(p.path); err != nil {
 			return fmt.Errorf("removing a pack that was never used: %w", directory.Full(err))
 		}
+	}
+	if s.layout.Lines > 0 {
+		s.findLines()
 	}
 	for _, p := range s.all() {
 		if readOnly {
@@ -110,7 +114,7 @@ func (s *Store) load(p *pack, table []byte, readOnly bool) error {
 	}
 	defer file.Close()
 	n, lost, err := readTable(s.opened.reader(file), table, 0)
-	if len(lost)*blockSize >= len(table) {
+	if len(lost)*format.BlockSize >= len(table) {
 		return fmt.Errorf("reading the table of a pack: %w", err) // it is not one sector that is at fault
 	}
 	slots := p.list(table[:n])
@@ -125,9 +129,9 @@ func (s *Store) load(p *pack, table []byte, readOnly bool) error {
 	if err != nil {
 		return fmt.Errorf("asking for the size of a pack: %w", err)
 	}
-	p.nextBlock = max(0, int((info.Size()-s.layout.table()+blockSize-1)/blockSize))
+	p.nextBlock = max(0, int((info.Size()-s.layout.Head()+format.BlockSize-1)/format.BlockSize))
 	for _, one := range slots { // a slot may be there although the file ends before its blob
-		p.nextBlock = max(p.nextBlock, one.block+blocks(one.length))
+		p.nextBlock = max(p.nextBlock, one.Block+format.Blocks(one.Length))
 	}
 	if readOnly || s.noHoles || len(slots) == 0 || len(p.damaged) > 0 || len(lost) > 0 {
 		return nil
@@ -144,17 +148,17 @@ func (s *Store) load(p *pack, table []byte, readOnly bool) error {
 }
 
 // list notes which slots of a table have a blob, and returns them.
-func (p *pack) list(table []byte) (slots []slot) {
-	for i := range len(table) / slotSize {
-		raw := table[i*slotSize : (i+1)*slotSize]
-		if isEmpty(raw) {
+func (p *pack) list(table []byte) (slots []format.Slot) {
+	for i := range len(table) / format.SlotSize {
+		raw := table[i*format.SlotSize : (i+1)*format.SlotSize]
+		if format.IsEmpty(raw) {
 			continue
 		}
 		p.nextSlot = i + 1
-		if isDeleted(raw) {
+		if format.IsDeleted(raw) {
 			continue
 		}
-		one, sound := decodeSlot(raw)
+		one, sound := format.DecodeSlot(raw)
 		if !sound {
 			p.damaged[i] = true
 			continue
@@ -170,9 +174,9 @@ func (p *pack) list(table []byte) (slots []slot) {
 func (p *pack) lose(lost []int) {
 	p.givenUp = true
 	for _, first := range lost {
-		for i := range min(slotsPerBlock, p.layout.Slots-first/slotSize) {
-			p.set(first/slotSize + i)
-			p.nextSlot = max(p.nextSlot, first/slotSize+i+1)
+		for i := range min(slotsPerBlock, p.layout.Slots-first/format.SlotSize) {
+			p.set(first/format.SlotSize + i)
+			p.nextSlot = max(p.nextSlot, first/format.SlotSize+i+1)
 		}
 	}
 }
@@ -183,30 +187,30 @@ const excess = 256 << 10
 
 // tidy gives the blocks back that belong to no blob: what a power cut after a deletion
 // leaves, or what was prepared for more.
-func (s *Store) tidy(p *pack, file *os.File, size int64, slots []slot) error {
+func (s *Store) tidy(p *pack, file *os.File, size int64, slots []format.Slot) error {
 	taken, err := disk.Allocated(file)
 	if err != nil {
 		return err
 	}
-	used := s.layout.table()
+	used := s.layout.Head()
 	for _, one := range slots {
-		used += int64(blocks(one.length)) * blockSize
+		used += int64(format.Blocks(one.Length)) * format.BlockSize
 	}
 	if taken <= used+excess {
 		return nil
 	}
-	slices.SortFunc(slots, func(a, b slot) int { return cmp.Compare(a.block, b.block) })
+	slices.SortFunc(slots, func(a, b format.Slot) int { return cmp.Compare(a.Block, b.Block) })
 	editing, err := s.fsys.Edit(p.path)
 	if err != nil {
 		return err
 	}
 	err = editing.Truncate(size)
 	next := 0
-	for _, one := range append(slots, slot{block: p.nextBlock}) {
-		if err == nil && one.block > next {
-			err = editing.Punch(s.layout.at(next), int64(one.block-next)*blockSize)
+	for _, one := range append(slots, format.Slot{Block: p.nextBlock}) {
+		if err == nil && one.Block > next {
+			err = editing.Punch(s.layout.At(next), int64(one.Block-next)*format.BlockSize)
 		}
-		next = max(next, one.block+blocks(one.length))
+		next = max(next, one.Block+format.Blocks(one.Length))
 	}
 	return errors.Join(err, editing.Close())
 }

@@ -7,8 +7,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"sync"
 
+	"github.com/generic-registry/caddy-generic-registry/module/blobs/packs/recent"
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
@@ -66,31 +66,13 @@ type openPacks struct {
 	most    int
 	reader  func(*os.File) io.ReaderAt
 	isThere func() error // as in Options
-
-	mu    sync.Mutex
-	packs []*pack // the one that was opened first is first
+	recent.List[*pack]
 }
 
 // add requires that the caller has the lock of p, and of no other pack: another one is
 // closed by a goroutine of its own.
 func (o *openPacks) add(p *pack) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.packs = append(o.packs, p)
-	if len(o.packs) > o.most {
-		first := o.packs[0]
-		o.packs = append(o.packs[:0], o.packs[1:]...)
+	if first, full := o.Add(p, o.most); full {
 		go first.close()
-	}
-}
-
-func (o *openPacks) forget(p *pack) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for i, one := range o.packs {
-		if one == p {
-			o.packs = append(o.packs[:i], o.packs[i+1:]...)
-			return
-		}
 	}
 }

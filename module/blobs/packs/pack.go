@@ -3,13 +3,13 @@ package packs
 import (
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"math/bits"
 	"os"
 	"path/filepath"
 	"sync"
 
+	"github.com/generic-registry/caddy-generic-registry/module/blobs/packs/format"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -17,7 +17,7 @@ import (
 type pack struct {
 	number uint64
 	path   string
-	layout Layout
+	layout format.Layout
 
 	// mu is held for reading while bytes are read, and for writing while a blob is kept
 	// from readers.
@@ -37,9 +37,9 @@ type pack struct {
 	givenUp             bool // nothing more is written to it
 }
 
-func newPack(number uint64, path string, layout Layout) *pack {
+func newPack(number uint64, path string, layout format.Layout) *pack {
 	return &pack{
-		number: number, path: filepath.Join(path, fileName(number)), layout: layout,
+		number: number, path: filepath.Join(path, format.FileName(number)), layout: layout,
 		live: make([]uint64, (layout.Slots+63)/64), damaged: make(map[int]bool),
 	}
 }
@@ -62,48 +62,48 @@ func (p *pack) count() (blobs int) {
 }
 
 // read returns a blob of a size.
-func (p *pack) read(file io.ReaderAt, at address, size int64) ([]byte, error) {
+func (p *pack) read(file io.ReaderAt, at format.Address, size int64) ([]byte, error) {
 	s, err := p.readSlot(file, at)
 	if err != nil {
 		return nil, err
 	}
-	if int64(s.length) != size {
-		return nil, fmt.Errorf("%w: blob %s has %d bytes, not %d", store.ErrDamaged, at.locator(), s.length, size)
+	if int64(s.Length) != size {
+		return nil, fmt.Errorf("%w: blob %s has %d bytes, not %d", store.ErrDamaged, at.Locator(), s.Length, size)
 	}
 	content, err := p.readContent(file, s)
-	if err == nil && crc32.Checksum(content, castagnoli) != s.sum {
-		err = fmt.Errorf("%w: blob %s does not have its checksum", store.ErrDamaged, at.locator())
+	if err == nil && format.Sum(content) != s.Sum {
+		err = fmt.Errorf("%w: blob %s does not have its checksum", store.ErrDamaged, at.Locator())
 	}
 	return content, err
 }
 
 // readSlot returns the slot of a blob that is there. ErrBlobNotFound, ErrDamaged. Requires
 // p.mu.
-func (p *pack) readSlot(file io.ReaderAt, at address) (s slot, err error) {
-	if p.damaged[at.slot] {
-		return s, fmt.Errorf("%w: the slot of blob %s does not have its checksum", store.ErrDamaged, at.locator())
+func (p *pack) readSlot(file io.ReaderAt, at format.Address) (s format.Slot, err error) {
+	if p.damaged[at.Slot] {
+		return s, fmt.Errorf("%w: the slot of blob %s does not have its checksum", store.ErrDamaged, at.Locator())
 	}
-	if !p.has(at.slot) {
+	if !p.has(at.Slot) {
 		return s, store.ErrBlobNotFound
 	}
-	var raw [slotSize]byte
-	if _, err := file.ReadAt(raw[:], int64(at.slot)*slotSize); err != nil && !errors.Is(err, io.EOF) {
+	var raw [format.SlotSize]byte
+	if _, err := file.ReadAt(raw[:], int64(at.Slot)*format.SlotSize); err != nil && !errors.Is(err, io.EOF) {
 		return s, fmt.Errorf("reading slot: %w", err)
 	}
-	s, sound := decodeSlot(raw[:])
+	s, sound := format.DecodeSlot(raw[:])
 	if !sound {
-		return s, fmt.Errorf("%w: the slot of blob %s does not have its checksum", store.ErrDamaged, at.locator())
+		return s, fmt.Errorf("%w: the slot of blob %s does not have its checksum", store.ErrDamaged, at.Locator())
 	}
-	if s.nonce != at.nonce {
+	if s.Nonce != at.Nonce {
 		return s, store.ErrBlobNotFound
 	}
 	return s, nil
 }
 
 // readContent returns the bytes that a slot describes.
-func (p *pack) readContent(file io.ReaderAt, s slot) ([]byte, error) {
-	content := make([]byte, s.length)
-	n, err := file.ReadAt(content, p.layout.at(s.block))
+func (p *pack) readContent(file io.ReaderAt, s format.Slot) ([]byte, error) {
+	content := make([]byte, s.Length)
+	n, err := file.ReadAt(content, p.layout.At(s.Block))
 	if errors.Is(err, io.EOF) && n < len(content) {
 		return nil, fmt.Errorf("%w: the file of a pack ends before the content of a blob", store.ErrDamaged)
 	}

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/generic-registry/caddy-generic-registry/module/blobs/packs/format"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/disk/disktest"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
@@ -23,15 +24,15 @@ import (
 var discard = slog.New(slog.DiscardHandler)
 
 // little is packs of which four blobs of a block fill one.
-var little = Layout{Slots: 200, Blocks: 4, Step: 8 << 10, Open: 2}
+var little = format.Layout{Slots: 200, Blocks: 4, Step: 8 << 10, Open: 2}
 
 func isThere() error { return nil }
 
-func open(path string, fsys disk.FS, layout Layout) (*Store, error) {
+func open(path string, fsys disk.FS, layout format.Layout) (*Store, error) {
 	return Open(path, Options{FS: fsys, Log: discard, IsThere: isThere, HasRoom: func(int64) bool { return true }, Layout: layout})
 }
 
-func mustOpen(t testing.TB, path string, fsys disk.FS, layout Layout) *Store {
+func mustOpen(t testing.TB, path string, fsys disk.FS, layout format.Layout) *Store {
 	t.Helper()
 	s, err := open(path, fsys, layout)
 	if err != nil {
@@ -148,14 +149,14 @@ func TestABlobIsPutWhereItWas(t *testing.T) {
 	running.Wait()
 	for locator, content := range contents {
 		wantError(t, s.PutAt(context.Background(), locator, content), fs.ErrExist)
-		at, err := find(locator)
+		at, err := format.Find(locator)
 		must(t, err)
-		at.nonce[0]++
-		wantError(t, s.PutAt(context.Background(), at.locator(), content), fs.ErrExist)
-		if _, err := s.Read(at.locator(), int64(len(content))); !errors.Is(err, store.ErrBlobNotFound) {
+		at.Nonce[0]++
+		wantError(t, s.PutAt(context.Background(), at.Locator(), content), fs.ErrExist)
+		if _, err := s.Read(at.Locator(), int64(len(content))); !errors.Is(err, store.ErrBlobNotFound) {
 			t.Errorf("another locator of the slot: %v", err)
 		}
-		must(t, s.Delete(at.locator()))
+		must(t, s.Delete(at.Locator()))
 	}
 	fresh := mustPut(t, s, []byte("fresh"))
 	must(t, s.Close())
@@ -164,7 +165,7 @@ func TestABlobIsPutWhereItWas(t *testing.T) {
 		wantContent(t, s, locator, content)
 	}
 	wantContent(t, s, fresh, []byte("fresh"))
-	for _, locator := range []store.Locator{address{1, little.Slots, nonce{}}.locator(), address{1, 65535, nonce{}}.locator()} {
+	for _, locator := range []store.Locator{format.Address{Pack: 1, Slot: little.Slots}.Locator(), format.Address{Pack: 1, Slot: 65535}.Locator()} {
 		wantError(t, s.PutAt(context.Background(), locator, nil), store.ErrDamaged)
 		_, err := s.Stat(locator)
 		wantError(t, err, store.ErrBlobNotFound)
@@ -175,7 +176,7 @@ func TestABlobIsPutWhereItWas(t *testing.T) {
 func TestBlobsOfOneMomentShareASync(t *testing.T) {
 	fsys := disktest.New(t.TempDir(), disktest.Fault{})
 	path := t.TempDir()
-	s := mustOpen(t, path, countingFS{fsys, disk.OS{}}, Layout{Slots: 1000, Blocks: 1000, Step: 1 << 20, Open: 2})
+	s := mustOpen(t, path, countingFS{fsys, disk.OS{}}, format.Layout{Slots: 1000, Blocks: 1000, Step: 1 << 20, Open: 2})
 	mustPut(t, s, []byte("first"))
 	resume := s.rounds.Pause()
 	var running sync.WaitGroup
@@ -206,7 +207,7 @@ func TestBlobsOfOneMomentShareASync(t *testing.T) {
 // ahead of what is written.
 func TestARoundChangesBytesAlone(t *testing.T) {
 	path := t.TempDir()
-	s := mustOpen(t, path, disk.OS{}, Layout{Slots: 1000, Blocks: 1000, Step: 1 << 20, Open: 2})
+	s := mustOpen(t, path, disk.OS{}, format.Layout{Slots: 1000, Blocks: 1000, Step: 1 << 20, Open: 2})
 	size := func() int64 {
 		info, err := os.Stat(filepath.Join(path, "0000001"))
 		must(t, err)
@@ -214,7 +215,7 @@ func TestARoundChangesBytesAlone(t *testing.T) {
 	}
 	mustPut(t, s, contentOf(0, 4096))
 	before := size()
-	for i := range 1 << 20 / blockSize {
+	for i := range 1 << 20 / format.BlockSize {
 		mustPut(t, s, contentOf(i, 4096))
 		if got := size(); got != before {
 			t.Fatalf("blob %d made the file %d bytes, which had %d", i, got, before)
@@ -225,7 +226,7 @@ func TestARoundChangesBytesAlone(t *testing.T) {
 		t.Errorf("the file has %d bytes, and had %d before the next step", got, before)
 	}
 	must(t, s.Close())
-	if got, want := size(), s.layout.at(1<<20/blockSize+2); got != want {
+	if got, want := size(), s.layout.At(1<<20/format.BlockSize+2); got != want {
 		t.Errorf("a pack that is closed has %d bytes, want %d", got, want)
 	}
 }
@@ -235,7 +236,7 @@ func TestARoundChangesBytesAlone(t *testing.T) {
 func TestPreparingSparesSlots(t *testing.T) {
 	s := mustOpen(t, t.TempDir(), disk.OS{}, little)
 	empty := mustPut(t, s, nil)
-	must(t, s.PutAt(context.Background(), address{7, 3, newNonce()}.locator(), []byte("elsewhere"))) // which leaves the pack
+	must(t, s.PutAt(context.Background(), format.Address{Pack: 7, Slot: 3, Nonce: format.NewNonce()}.Locator(), []byte("elsewhere"))) // which leaves the pack
 	next := mustPut(t, s, []byte("next"))
 	wantContent(t, s, empty, nil)
 	wantContent(t, s, next, []byte("next"))
@@ -250,7 +251,7 @@ func TestNothingIsPreparedWithoutRoom(t *testing.T) {
 		wantContent(t, s, mustPut(t, s, contentOf(i, 4096)), contentOf(i, 4096))
 		info, err := os.Stat(filepath.Join(path, "0000001"))
 		must(t, err)
-		if want := little.at(i + 1); info.Size() != want {
+		if want := little.At(i + 1); info.Size() != want {
 			t.Errorf("with %d blobs the file has %d bytes, want %d", i+1, info.Size(), want)
 		}
 	}
@@ -390,7 +391,7 @@ func TestFewPacksAreOpen(t *testing.T) {
 		})
 	}
 	running.Wait()
-	if open := len(s.opened.packs); open > little.Open {
+	if open := s.opened.Len(); open > little.Open {
 		t.Errorf("%d packs are open, want at most %d", open, little.Open)
 	}
 }
@@ -398,15 +399,15 @@ func TestFewPacksAreOpen(t *testing.T) {
 // TestAReaderGetsAllOrNothing of a blob that is deleted meanwhile.
 // Seen to fail with blocks that are taken out before readers are kept from the blob.
 func TestAReaderGetsAllOrNothing(t *testing.T) {
-	s := mustOpen(t, t.TempDir(), disk.OS{}, Layout{Slots: 4000, Blocks: 4000, Step: 1 << 20, Open: 8})
+	s := mustOpen(t, t.TempDir(), disk.OS{}, format.Layout{Slots: 4000, Blocks: 4000, Step: 1 << 20, Open: 8})
 	for round := range 200 {
-		content := contentOf(round, Largest)
+		content := contentOf(round, format.Largest)
 		locator := mustPut(t, s, content)
 		var running sync.WaitGroup
 		for range 4 {
 			running.Go(func() {
 				for {
-					got, err := s.Read(locator, Largest)
+					got, err := s.Read(locator, format.Largest)
 					if errors.Is(err, store.ErrBlobNotFound) {
 						return
 					}

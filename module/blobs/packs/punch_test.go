@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/generic-registry/caddy-generic-registry/module/blobs/packs/format"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
@@ -54,11 +55,11 @@ func (f stubbornFile) Close() error { return errors.Join(f.disk.close, f.File.Cl
 func TestAFullDiskGetsPacksBack(t *testing.T) {
 	path := t.TempDir()
 	full := &stubborn{}
-	layout := Layout{Slots: 200, Blocks: 8 * Largest / blockSize, Step: 1 << 20, Open: 2}
+	layout := format.Layout{Slots: 200, Blocks: 8 * format.Largest / format.BlockSize, Step: 1 << 20, Open: 2}
 	s := mustOpen(t, path, full, layout)
 	var locators []store.Locator
 	for i := range 10 {
-		locators = append(locators, mustPut(t, s, contentOf(i, Largest)))
+		locators = append(locators, mustPut(t, s, contentOf(i, format.Largest)))
 	}
 	full.punch = syscall.ENOSPC
 	for _, locator := range locators[:7] {
@@ -84,7 +85,7 @@ func TestWhatIsPutAsideIsGone(t *testing.T) {
 		s := mustOpen(t, path, disk.OS{}, little)
 		locator := mustPut(t, s, contentOf(1, 10))
 		must(t, s.Close())
-		flip(t, filepath.Join(path, "0000001"), little.at(0), 0)
+		flip(t, filepath.Join(path, "0000001"), little.At(0), 0)
 		s = mustOpen(t, path, failing, little)
 		must(t, s.Drop(locator))
 		_, err := s.Read(locator, 10)
@@ -98,11 +99,11 @@ func TestWhatIsPutAsideIsGone(t *testing.T) {
 func TestOpeningWritesNothingWithoutHoles(t *testing.T) {
 	path := t.TempDir()
 	plain := &stubborn{punch: syscall.EOPNOTSUPP}
-	layout := Layout{Slots: 200, Blocks: 8 * Largest / blockSize, Step: 1 << 20, Open: 2}
+	layout := format.Layout{Slots: 200, Blocks: 8 * format.Largest / format.BlockSize, Step: 1 << 20, Open: 2}
 	s := mustOpen(t, path, plain, layout)
 	var locators []store.Locator
 	for i := range 20 {
-		locators = append(locators, mustPut(t, s, contentOf(i, Largest)))
+		locators = append(locators, mustPut(t, s, contentOf(i, format.Largest)))
 	}
 	for i, locator := range locators[:16] {
 		if i%8 > 0 {
@@ -120,5 +121,5 @@ func TestOpeningWritesNothingWithoutHoles(t *testing.T) {
 	if plain.writes > 0 || plain.tries > 1 {
 		t.Errorf("opening wrote %d times, and tried %d times to take blocks out", plain.writes, plain.tries)
 	}
-	wantContent(t, s, locators[8], contentOf(8, Largest))
+	wantContent(t, s, locators[8], contentOf(8, format.Largest))
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/generic-registry/caddy-generic-registry/module/blobs/packs/format"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
@@ -12,31 +13,34 @@ import (
 // blob is one that is being written.
 type blob struct {
 	content   []byte
-	at        address
+	at        format.Address
 	addressed bool  // at says where it has to be
 	err       error // valid once its round has ended
 }
 
 var errClosed = fmt.Errorf("%w: the store is closed", store.ErrUnavailable)
 
-// Put writes a blob of at most Largest bytes. When it returns nil the blob survives a power
-// cut. ErrNoSpace, ErrUnavailable after Close. After any error nobody has the blob; after one of
+// Put writes a blob of at most format.Largest bytes. When it returns nil the blob survives a power
+// cut, or will once Carry has returned. ErrNoSpace, ErrUnavailable after Close. After any error nobody has the blob; after one of
 // the context it may be written all the same, and is nobody's.
 func (s *Store) Put(ctx context.Context, content []byte) (store.Locator, error) {
 	b := &blob{content: content}
+	if s.stage(b) {
+		return b.at.Locator(), nil
+	}
 	if err := s.write(ctx, b); err != nil {
 		return "", err
 	}
-	return b.at.locator(), nil
+	return b.at.Locator(), nil
 }
 
-// PutAt is Put under a locator that Owns knows. fs.ErrExist when its slot has a blob.
+// PutAt is Put under a locator that format.Owns knows. fs.ErrExist when its slot has a blob.
 func (s *Store) PutAt(ctx context.Context, locator store.Locator, content []byte) error {
-	at, err := find(locator)
+	at, err := format.Find(locator)
 	if err != nil {
 		return err
 	}
-	if at.slot >= s.layout.Slots {
+	if at.Slot >= s.layout.Slots {
 		return fmt.Errorf("no pack has the slot of locator %q: %w", string(locator), store.ErrDamaged)
 	}
 	return s.write(ctx, &blob{content: content, at: at, addressed: true})
@@ -44,7 +48,7 @@ func (s *Store) PutAt(ctx context.Context, locator store.Locator, content []byte
 
 // write returns when a blob was written, in one round with those that came meanwhile.
 func (s *Store) write(ctx context.Context, b *blob) error {
-	if len(b.content) > Largest {
+	if len(b.content) > format.Largest {
 		return errors.New("a blob is too large for a pack")
 	}
 	if err := s.rounds.Join(ctx, b); err != nil {
@@ -55,6 +59,7 @@ func (s *Store) write(ctx context.Context, b *blob) error {
 
 // work is the work of a round.
 func (s *Store) work(blobs []*blob) error {
+	defer s.hold()()
 	if s.closed {
 		return errClosed
 	}
@@ -71,7 +76,7 @@ func fail(blobs []*blob, err error) {
 
 // end lets no round be written any more.
 func (s *Store) end() error {
-	defer s.rounds.Pause()()
+	defer s.hold()()
 	s.closed = true
 	return s.leave()
 }

@@ -7,17 +7,18 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/generic-registry/caddy-generic-registry/module/blobs/packs/format"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
 // reading calls fn with an open pack that has an address, and that nothing is deleted from
 // meanwhile. ErrBlobNotFound.
-func (s *Store) reading(locator store.Locator, fn func(p *pack, file io.ReaderAt, at address) error) error {
-	at, err := find(locator)
+func (s *Store) reading(locator store.Locator, fn func(p *pack, file io.ReaderAt, at format.Address) error) error {
+	at, err := format.Find(locator)
 	if err != nil {
 		return err
 	}
-	p := s.get(at.pack)
+	p := s.get(at.Pack)
 	if p == nil {
 		return store.ErrBlobNotFound
 	}
@@ -31,7 +32,7 @@ func (s *Store) reading(locator store.Locator, fn func(p *pack, file io.ReaderAt
 
 // Read returns a blob of a size. ErrBlobNotFound, ErrDamaged.
 func (s *Store) Read(locator store.Locator, size int64) (content []byte, err error) {
-	err = s.reading(locator, func(p *pack, file io.ReaderAt, at address) error {
+	err = s.reading(locator, func(p *pack, file io.ReaderAt, at format.Address) error {
 		content, err = p.read(file, at, size)
 		return err
 	})
@@ -40,9 +41,9 @@ func (s *Store) Read(locator store.Locator, size int64) (content []byte, err err
 
 // Stat returns the size of a blob. ErrBlobNotFound, ErrDamaged.
 func (s *Store) Stat(locator store.Locator) (size int64, err error) {
-	err = s.reading(locator, func(p *pack, file io.ReaderAt, at address) error {
+	err = s.reading(locator, func(p *pack, file io.ReaderAt, at format.Address) error {
 		one, err := p.readSlot(file, at)
-		size = int64(one.length)
+		size = int64(one.Length)
 		return err
 	})
 	return size, err
@@ -51,7 +52,7 @@ func (s *Store) Stat(locator store.Locator) (size int64, err error) {
 // Raw returns what is there of a blob that may be damaged: its content, or its slot where
 // that does not say where the content is. ErrBlobNotFound.
 func (s *Store) Raw(locator store.Locator) (content []byte, err error) {
-	err = s.reading(locator, func(p *pack, file io.ReaderAt, at address) error {
+	err = s.reading(locator, func(p *pack, file io.ReaderAt, at format.Address) error {
 		one, err := p.readSlot(file, at)
 		if err == nil {
 			content, err = p.readContent(file, one)
@@ -59,8 +60,8 @@ func (s *Store) Raw(locator store.Locator) (content []byte, err error) {
 		if !errors.Is(err, store.ErrDamaged) {
 			return err
 		}
-		content = make([]byte, slotSize)
-		_, err = file.ReadAt(content, int64(at.slot)*slotSize)
+		content = make([]byte, format.SlotSize)
+		_, err = file.ReadAt(content, int64(at.Slot)*format.SlotSize)
 		return err
 	})
 	return content, err
@@ -80,7 +81,7 @@ func (s *Store) Walk(ctx context.Context, fn func(store.Locator, int64, time.Tim
 const walkStep = 1024
 
 func (s *Store) walkPack(ctx context.Context, p *pack, fn func(store.Locator, int64, time.Time) error) error {
-	buffer := make([]byte, walkStep*slotSize)
+	buffer := make([]byte, walkStep*format.SlotSize)
 	for first := 0; first < s.layout.Slots; first += walkStep {
 		blobs, err := s.listed(p, first, buffer)
 		if errors.Is(err, store.ErrBlobNotFound) {
@@ -93,7 +94,7 @@ func (s *Store) walkPack(ctx context.Context, p *pack, fn func(store.Locator, in
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			if err := fn(one.at.locator(), int64(one.length), one.written); err != nil {
+			if err := fn(one.at.Locator(), int64(one.Length), one.Written); err != nil {
 				return err
 			}
 		}
@@ -102,8 +103,8 @@ func (s *Store) walkPack(ctx context.Context, p *pack, fn func(store.Locator, in
 }
 
 type listed struct {
-	slot
-	at address
+	format.Slot
+	at format.Address
 }
 
 // listed returns the blobs of walkStep slots from the first on, but for those whose slots the
@@ -114,16 +115,16 @@ func (s *Store) listed(p *pack, first int, buffer []byte) (blobs []listed, err e
 		return nil, err
 	}
 	defer release()
-	n, lost, err := readTable(file, buffer[:min(walkStep, s.layout.Slots-first)*slotSize], int64(first)*slotSize)
+	n, lost, err := readTable(file, buffer[:min(walkStep, s.layout.Slots-first)*format.SlotSize], int64(first)*format.SlotSize)
 	if len(lost) > 0 {
 		s.log.Warn("a part of a pack cannot be read, and is left out", slog.String("pack", p.path), slog.Int("slots", len(lost)*slotsPerBlock), slog.Any("error", err))
 	}
-	for i := range n / slotSize {
+	for i := range n / format.SlotSize {
 		if !p.has(first + i) {
 			continue
 		}
-		if one, sound := decodeSlot(buffer[i*slotSize : (i+1)*slotSize]); sound {
-			blobs = append(blobs, listed{one, address{p.number, first + i, one.nonce}})
+		if one, sound := format.DecodeSlot(buffer[i*format.SlotSize : (i+1)*format.SlotSize]); sound {
+			blobs = append(blobs, listed{one, format.Address{Pack: p.number, Slot: first + i, Nonce: one.Nonce}})
 		}
 	}
 	return blobs, nil
@@ -136,8 +137,8 @@ func readTable(file io.ReaderAt, buffer []byte, from int64) (n int, lost []int, 
 	if err == nil || errors.Is(err, io.EOF) {
 		return n, nil, nil
 	}
-	for start := 0; start < len(buffer); start += blockSize {
-		block := buffer[start:min(start+blockSize, len(buffer))]
+	for start := 0; start < len(buffer); start += format.BlockSize {
+		block := buffer[start:min(start+format.BlockSize, len(buffer))]
 		got, blockErr := file.ReadAt(block, from+int64(start))
 		if errors.Is(blockErr, io.EOF) {
 			return start + got, lost, err

@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/generic-registry/caddy-generic-registry/module/blobs/packs/format"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
@@ -30,14 +31,14 @@ func TestDeletedBytesLeaveTheDisk(t *testing.T) {
 	s := mustOpen(t, path, quick{}, usual)
 	var locators []store.Locator
 	for i := range 2000 { // about two packs
-		locators = append(locators, mustPut(t, s, contentOf(i, Largest)))
+		locators = append(locators, mustPut(t, s, contentOf(i, format.Largest)))
 	}
 	random := rand.New(rand.NewPCG(1, 2))
 	random.Shuffle(len(locators), func(i, j int) { locators[i], locators[j] = locators[j], locators[i] })
 	for _, locator := range locators[20:] {
 		must(t, s.Delete(locator))
 	}
-	most := int64(20*Largest + 2*(usual.table()+excess) + usual.Step)
+	most := int64(20*format.Largest + 2*(usual.Table()+excess) + usual.Step)
 	if got := taken(t, path); got > most {
 		t.Errorf("%d bytes are taken, want at most %d", got, most)
 	}
@@ -45,7 +46,7 @@ func TestDeletedBytesLeaveTheDisk(t *testing.T) {
 	// As a power cut leaves it that came after the slots were written and before the holes.
 	file, err := disk.OS{}.Edit(filepath.Join(path, "0000001"))
 	must(t, err)
-	must(t, file.Allocate(0, usual.at(usual.Blocks)))
+	must(t, file.Allocate(0, usual.At(usual.Blocks)))
 	must(t, file.Close())
 	s = mustOpen(t, path, quick{}, usual)
 	if got := taken(t, path); got > most {

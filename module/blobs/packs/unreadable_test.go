@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/generic-registry/caddy-generic-registry/module/blobs/packs/format"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -27,7 +28,7 @@ type badFile struct {
 
 func (f badFile) ReadAt(p []byte, from int64) (int, error) {
 	for _, bad := range f.bad {
-		if from < bad+blockSize && from+int64(len(p)) > bad {
+		if from < bad+format.BlockSize && from+int64(len(p)) > bad {
 			return 0, syscall.EIO
 		}
 	}
@@ -40,7 +41,7 @@ func (f badFile) ReadAt(p []byte, from int64) (int, error) {
 // with a pack that is gone on with, and with slots that are taken for empty ones.
 func TestASectorThatCannotBeReadCostsItsBlobsOnly(t *testing.T) {
 	path := t.TempDir()
-	layout := Layout{Slots: 200, Blocks: 200, Step: 8 << 10, Open: 2}
+	layout := format.Layout{Slots: 200, Blocks: 200, Step: 8 << 10, Open: 2}
 	bad := make(badSectors)
 	reopen := func() (*Store, error) {
 		return Open(path, Options{FS: quick{}, Log: discard, IsThere: isThere, HasRoom: func(int64) bool { return true }, Layout: layout, reader: bad.reader})
@@ -81,7 +82,7 @@ func TestASectorThatCannotBeReadCostsItsBlobsOnly(t *testing.T) {
 	wantContent(t, s, locators[205], contentOf(205, 10))
 	must(t, s.Close())
 
-	bad["0000001"] = []int64{0, blockSize}
+	bad["0000001"] = []int64{0, format.BlockSize}
 	if s, err = reopen(); !errors.Is(err, syscall.EIO) {
 		t.Errorf("a table that cannot be read at all: %v", err)
 		must(t, s.Close())

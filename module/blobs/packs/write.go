@@ -5,18 +5,17 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io/fs"
 	"log/slog"
 	"slices"
 	"time"
 
+	"github.com/generic-registry/caddy-generic-registry/module/blobs/packs/format"
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 )
 
-// writing is the pack that rounds are written to. It is of the round in progress, or of who
-// pauses the rounds.
+// writing is the pack that rounds are written to.
 type writing struct {
 	closed bool // no round is written any more
 
@@ -60,7 +59,7 @@ func compareBlobs(a, b *blob) int {
 	case !b.addressed:
 		return 1
 	}
-	return cmp.Or(cmp.Compare(a.at.pack, b.at.pack), cmp.Compare(a.at.slot, b.at.slot))
+	return cmp.Or(cmp.Compare(a.at.Pack, b.at.Pack), cmp.Compare(a.at.Slot, b.at.Slot))
 }
 
 // target returns the pack for a blob, open to be written.
@@ -84,25 +83,25 @@ func (s *Store) target(b *blob) (*pack, error) {
 
 // targetAt is target for a blob that has its address.
 func (s *Store) targetAt(b *blob) (p *pack, err error) {
-	if p = s.get(b.at.pack); p == nil {
-		p, err = s.begin(b.at.pack)
+	if p = s.get(b.at.Pack); p == nil {
+		p, err = s.begin(b.at.Pack)
 	} else {
 		err = s.enter(p)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if !p.isFree(b.at.slot) {
-		return nil, fmt.Errorf("writing blob %s: %w", b.at.locator(), fs.ErrExist)
+	if !p.isFree(b.at.Slot) {
+		return nil, fmt.Errorf("writing blob %s: %w", b.at.Locator(), fs.ErrExist)
 	}
 	if !p.hasRoom(b) {
-		return nil, fmt.Errorf("writing blob %s: the pack is full", b.at.locator())
+		return nil, fmt.Errorf("writing blob %s: the pack is full", b.at.Locator())
 	}
 	return p, nil
 }
 
 func (p *pack) hasRoom(b *blob) bool {
-	return !p.givenUp && (b.addressed || p.nextSlot < p.layout.Slots) && p.nextBlock+blocks(len(b.content)) <= p.layout.Blocks
+	return !p.givenUp && (b.addressed || p.nextSlot < p.layout.Slots) && p.nextBlock+format.Blocks(len(b.content)) <= p.layout.Blocks
 }
 
 func (p *pack) isFree(slot int) bool {
@@ -115,9 +114,9 @@ func (p *pack) isFree(slot int) bool {
 func (p *pack) fitting(blobs []*blob) int {
 	slot, block := p.nextSlot, p.nextBlock
 	for i, b := range blobs {
-		fits := block+blocks(len(b.content)) <= p.layout.Blocks
+		fits := block+format.Blocks(len(b.content)) <= p.layout.Blocks
 		if b.addressed {
-			fits = fits && b.at.pack == p.number && (i == 0 || blobs[i-1].addressed && b.at.slot > blobs[i-1].at.slot && p.isFree(b.at.slot))
+			fits = fits && b.at.Pack == p.number && (i == 0 || blobs[i-1].addressed && b.at.Slot > blobs[i-1].at.Slot && p.isFree(b.at.Slot))
 		} else {
 			fits = fits && slot < p.layout.Slots
 		}
@@ -125,7 +124,7 @@ func (p *pack) fitting(blobs []*blob) int {
 			return i
 		}
 		slot++
-		block += blocks(len(b.content))
+		block += format.Blocks(len(b.content))
 	}
 	return len(blobs)
 }
@@ -134,9 +133,9 @@ func (p *pack) fitting(blobs []*blob) int {
 func (s *Store) append(p *pack, blobs []*blob) error {
 	last := p.nextBlock
 	for _, b := range blobs {
-		last += blocks(len(b.content))
+		last += format.Blocks(len(b.content))
 	}
-	if err := s.prepare(p, p.layout.at(last)); err != nil {
+	if err := s.prepare(p, p.layout.At(last)); err != nil {
 		return fmt.Errorf("preparing room for small files: %w", directory.NotWritten(err))
 	}
 	slots, err := s.writeContent(p, blobs)
@@ -146,9 +145,9 @@ func (s *Store) append(p *pack, blobs []*blob) error {
 	}
 	for _, b := range blobs {
 		if !b.addressed {
-			b.at.pack, b.at.slot = p.number, p.nextSlot
+			b.at.Pack, b.at.Slot = p.number, p.nextSlot
 		}
-		p.nextSlot = max(p.nextSlot, b.at.slot+1)
+		p.nextSlot = max(p.nextSlot, b.at.Slot+1)
 	}
 	p.nextBlock = last
 	if err = s.writeSlots(blobs, slots); err == nil {
@@ -158,9 +157,10 @@ func (s *Store) append(p *pack, blobs []*blob) error {
 		s.disown(p, blobs, err)
 		return fmt.Errorf("syncing small files: %w", directory.NotWritten(err))
 	}
+	s.staged = nil // they were synced too
 	p.mu.Lock()
 	for _, b := range blobs {
-		p.set(b.at.slot)
+		p.set(b.at.Slot)
 	}
 	p.mu.Unlock()
 	s.raise(p.number)
@@ -175,7 +175,7 @@ func (s *Store) prepare(p *pack, end int64) error {
 	if end <= s.prepared {
 		return nil
 	}
-	ahead := min(end+p.layout.Step, p.layout.at(p.layout.Blocks))
+	ahead := min(end+p.layout.Step, p.layout.At(p.layout.Blocks))
 	if !s.hasRoom(ahead - s.prepared) {
 		ahead = end
 	}
@@ -198,16 +198,16 @@ func (s *Store) writeContent(p *pack, blobs []*blob) (slots []byte, err error) {
 	s.buffer = s.buffer[:0]
 	for i, b := range blobs {
 		if !b.addressed {
-			b.at.nonce = newNonce()
+			b.at.Nonce = format.NewNonce()
 		}
-		slots = slot{b.at.nonce, block, len(b.content), now, crc32.Checksum(b.content, castagnoli)}.encode(slots)
+		slots = format.Slot{Nonce: b.at.Nonce, Block: block, Length: len(b.content), Written: now, Sum: format.Sum(b.content)}.Encode(slots)
 		s.buffer = append(s.buffer, b.content...)
-		block += blocks(len(b.content))
-		s.buffer = append(s.buffer, make([]byte, (block-from)*blockSize-len(s.buffer))...)
+		block += format.Blocks(len(b.content))
+		s.buffer = append(s.buffer, make([]byte, (block-from)*format.BlockSize-len(s.buffer))...)
 		if len(s.buffer) == 0 || len(s.buffer) < writeStep && i < len(blobs)-1 {
 			continue
 		}
-		if _, err := s.file.WriteAt(s.buffer, p.layout.at(from)); err != nil {
+		if _, err := s.file.WriteAt(s.buffer, p.layout.At(from)); err != nil {
 			return nil, err
 		}
 		from, s.buffer = block, s.buffer[:0]
@@ -219,28 +219,32 @@ func (s *Store) writeContent(p *pack, blobs []*blob) (slots []byte, err error) {
 func (s *Store) writeSlots(blobs []*blob, slots []byte) error {
 	for len(blobs) > 0 {
 		n := 1
-		for n < len(blobs) && blobs[n].at.slot == blobs[0].at.slot+n {
+		for n < len(blobs) && blobs[n].at.Slot == blobs[0].at.Slot+n {
 			n++
 		}
-		if _, err := s.file.WriteAt(slots[:n*slotSize], int64(blobs[0].at.slot)*slotSize); err != nil {
+		if _, err := s.file.WriteAt(slots[:n*format.SlotSize], int64(blobs[0].at.Slot)*format.SlotSize); err != nil {
 			return err
 		}
-		blobs, slots = blobs[n:], slots[n*slotSize:]
+		blobs, slots = blobs[n:], slots[n*format.SlotSize:]
 	}
 	return nil
 }
 
-// disown empties the slots of a round whose sync failed, if that can be, and gives the pack
-// up.
+// disown empties the slots of blobs whose sync failed, if that can be, and gives the pack up.
 func (s *Store) disown(p *pack, blobs []*blob, why error) {
 	s.log.Error("a pack of small files could not be synced; another one is begun", slog.String("pack", p.path), slog.Any("error", why))
-	if err := s.writeSlots(blobs, bytes.Repeat(deletedSlot[:], len(blobs))); err != nil {
-		s.log.Warn("emptying slots of a pack", slog.Any("error", err))
-	}
+	s.mark(blobs, format.DeletedSlot)
 	s.giveUp(p)
 }
 
-// giveUp writes nothing more to a pack, of which a sync failed.
+// mark writes the slots of blobs that nobody was told of.
+func (s *Store) mark(blobs []*blob, slot [format.SlotSize]byte) {
+	if err := s.writeSlots(blobs, bytes.Repeat(slot[:], len(blobs))); err != nil {
+		s.log.Warn("emptying slots of a pack", slog.Any("error", err))
+	}
+}
+
+// giveUp writes nothing more to a pack, of which a sync failed. What is staged in it is lost.
 func (s *Store) giveUp(p *pack) {
 	p.givenUp = true
 	if s.current == p {
@@ -249,6 +253,7 @@ func (s *Store) giveUp(p *pack) {
 	if s.pack != p {
 		return
 	}
+	s.lose()
 	if err := s.leave(); err != nil {
 		s.log.Warn("closing a pack", slog.Any("error", err))
 	}

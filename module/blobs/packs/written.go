@@ -70,20 +70,31 @@ func (s *Store) edit(p *pack) error {
 		return errors.Join(fs.ErrNotExist, file.Close())
 	}
 	p.written = true
-	s.pack, s.file, s.prepared = p, file, p.layout.at(p.nextBlock)
+	s.pack, s.file, s.prepared = p, file, p.layout.At(p.nextBlock)
+	s.lines = p.layout.Lines // what is there is not known: they begin anew
 	return nil
 }
 
-// leave closes the pack that is open to be written, and gives back what was prepared for
-// more. It may be removed from now on.
+// leave closes the pack that is open to be written, with what is staged in it, and gives back
+// what was prepared for more. It may be removed from now on.
 func (s *Store) leave() error {
+	if len(s.staged) > 0 {
+		err := disk.StillNamed(s.file, s.pack.path)
+		if err == nil {
+			err = s.file.Sync()
+		}
+		if err != nil {
+			s.disown(s.pack, nil, err) // which leaves it too
+		}
+		s.staged = nil
+	}
 	p, file := s.pack, s.file
 	if p == nil {
 		return nil
 	}
 	s.pack, s.file = nil, nil
 	var err error
-	if end := p.layout.at(p.nextBlock); s.prepared > end {
+	if end := p.layout.At(p.nextBlock); s.prepared > end {
 		err = file.Truncate(end)
 	}
 	err = errors.Join(err, file.Close())

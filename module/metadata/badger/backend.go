@@ -87,7 +87,13 @@ func (b *Backend) dir(root string) string {
 
 // OpenMetadata implements store.MetadataBackend.
 func (b *Backend) OpenMetadata(ctx context.Context, root string, log *slog.Logger) (store.MetadataStore, error) {
-	s, err := open(ctx, b.dir(root), b.Reserve, log, disk.OS{})
+	return b.OpenBeside(ctx, root, log, nil)
+}
+
+// OpenBeside is OpenMetadata with the blob store beside it, which may make changes durable
+// together with the bytes that they name.
+func (b *Backend) OpenBeside(ctx context.Context, root string, log *slog.Logger, blobs store.BlobStore) (store.MetadataStore, error) {
+	s, err := openBeside(ctx, b.dir(root), b.Reserve, log, disk.OS{}, blobs)
 	if err != nil {
 		return nil, err
 	}

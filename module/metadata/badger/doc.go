@@ -7,7 +7,8 @@
 //
 //  1. The committer takes all changes that wait, and applies them one after the other to a
 //     layer of records (commit.go, batch.go). Each change is decided here: done or refused.
-//  2. It appends the changes to the journal, with one sync for all of them.
+//  2. It appends the changes to the journal, with one sync for all of them, and for the small
+//     files that they name where packs carry lines (journal.Carrier).
 //  3. It commits the layer: from now on all reads see it (database.go, layer.go). Everybody
 //     is answered.
 //  4. The database is given the layers that it does not have, every 50 ms, or at once when

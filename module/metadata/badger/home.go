@@ -27,7 +27,8 @@ type home struct {
 	told  told         // what Badger said
 	stuck atomic.Bool  // Badger may write on, whatever becomes of this store
 
-	readOnly bool // the file system takes no writes
+	readOnly bool            // the file system takes no writes
+	carrier  journal.Carrier // of the journal's lines; may be nil
 
 	// Tests have these otherwise.
 	segment               int64 // size of the journal's segments; 0 is the default
@@ -51,7 +52,7 @@ func (h *home) keep() journal.Keep {
 }
 
 func (h *home) journalOptions() journal.Options {
-	return journal.Options{FS: h.fsys, Log: h.log, SegmentSize: h.segment, Room: h.space.forMore, Inline: h.inline}
+	return journal.Options{FS: h.fsys, Log: h.log, SegmentSize: h.segment, Room: h.space.forMore, Carrier: h.carrier, Inline: h.inline}
 }
 
 // take claims a directory. Nothing in it is opened yet.

@@ -82,33 +82,47 @@ func (r *rebuildCommand) run(ctx context.Context) error {
 	if err := rebuild(ctx, config.Root, config.StoreLog); err != nil {
 		return whileStopped(fmt.Errorf("rebuilding the %s: %w", what, err))
 	}
-	metadata, err := config.Metadata.OpenMetadata(ctx, config.Root, config.StoreLog)
+	at, err := r.openRebuilt(ctx, config)
+	line.End()
 	if err != nil {
 		return whileStopped(fmt.Errorf("opening the rebuilt %s: %w", what, err))
-	}
-	at := metadata.Condition().Journal
-	line.End()
-	if err := metadata.Close(); err != nil {
-		return fmt.Errorf("closing the rebuilt %s: %w", what, err)
-	}
-	if err := keepPosition(ctx, config, at); err != nil {
-		return whileStopped(err)
 	}
 	_, err = fmt.Fprintf(r.out, "the %s is rebuilt: %s, in %s\n", what, terminal.Counted(int64(at.Sequence), "change"), terminal.Elapsed(began))
 	return err
 }
 
-// keepPosition tells the blob store, where there is one, that the rebuilt metadata is now its
+// openRebuilt opens the rebuilt metadata and closes it, and returns its position. Where there is a
+// blob store it adds lines of the journal that only that has, and tells it that this is now its
 // metadata, which may have fewer changes than the blob store has seen.
-func keepPosition(ctx context.Context, config *pool.Config, at store.Position) error {
+func (r *rebuildCommand) openRebuilt(ctx context.Context, config *pool.Config) (at store.Position, err error) {
 	if target.Holds(config, config.Blobs) != nil {
-		return nil
+		return position(config.Metadata.OpenMetadata(ctx, config.Root, config.StoreLog))
 	}
 	blobs, err := config.Blobs.OpenBlobs(ctx, config.Root, config.StoreLog)
 	if err != nil {
-		return fmt.Errorf("opening blobs: %w", err)
+		return at, fmt.Errorf("opening blobs: %w", err)
 	}
-	return errors.Join(blobs.KeepPosition(ctx, at, true), blobs.Close())
+	defer func() { err = errors.Join(err, blobs.Close()) }()
+	at, err = position(config.OpenMetadata(ctx, blobs, config.StoreLog))
+	if lines, ok := blobs.(interface{ ForgetLines() error }); ok && r.journal && errors.Is(err, store.ErrUnavailable) {
+		// It may be that the blob store cannot read its lines: the journal was made without them.
+		if err = lines.ForgetLines(); err == nil {
+			at, err = position(config.OpenMetadata(ctx, blobs, config.StoreLog))
+		}
+	}
+	if err != nil {
+		return at, err
+	}
+	return at, blobs.KeepPosition(ctx, at, true)
+}
+
+// position closes a store that was opened, and returns its position.
+func position(metadata store.MetadataStore, err error) (store.Position, error) {
+	if err != nil {
+		return store.Position{}, err
+	}
+	at := metadata.Condition().Journal
+	return at, metadata.Close()
 }
 
 // whileStopped says what to do about a server that runs.

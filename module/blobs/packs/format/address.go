@@ -1,4 +1,4 @@
-package packs
+package format
 
 import (
 	"crypto/rand"
@@ -18,55 +18,56 @@ const (
 	numberWidth = 7
 )
 
-// address is where a blob is.
-type address struct {
-	pack  uint64
-	slot  int
-	nonce nonce
+// Address is where a blob is.
+type Address struct {
+	Pack  uint64
+	Slot  int
+	Nonce Nonce
 }
 
 var encoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
-// locator writes an address in the form that all locators have.
-func (a address) locator() store.Locator {
-	name := binary.BigEndian.AppendUint16(nil, uint16(a.slot))
-	return store.Locator(packPrefix + fileName(a.pack) + "/" + encoding.EncodeToString(append(name, a.nonce[:]...)))
+// Locator writes an address in the form that all locators have.
+func (a Address) Locator() store.Locator {
+	name := binary.BigEndian.AppendUint16(nil, uint16(a.Slot))
+	return store.Locator(packPrefix + FileName(a.Pack) + "/" + encoding.EncodeToString(append(name, a.Nonce[:]...)))
 }
 
-// fileName is that of a pack.
-func fileName(pack uint64) string {
+// FileName is that of a pack.
+func FileName(pack uint64) string {
 	digits := strconv.FormatUint(pack, 36)
 	return strings.Repeat("0", max(0, numberWidth-len(digits))) + digits
 }
 
-// numberOf reads the name of a pack, and tells whether it is one that fileName gives.
-func numberOf(name string) (pack uint64, is bool) {
+// NumberOf reads the name of a pack, and tells whether it is one that FileName gives.
+func NumberOf(name string) (pack uint64, is bool) {
 	pack, err := strconv.ParseUint(name, 36, 64)
-	return pack, err == nil && len(name) == numberWidth && fileName(pack) == name
+	return pack, err == nil && len(name) == numberWidth && FileName(pack) == name
 }
 
 // Owns tells whether a locator has the form of those that this package gives.
 func Owns(locator store.Locator) bool { return strings.HasPrefix(string(locator), packPrefix) }
 
-// find reads a locator. ErrDamaged when it is none that this package gives.
-func find(locator store.Locator) (a address, err error) {
+// Find reads a locator. ErrDamaged when it is none that this package gives.
+func Find(locator store.Locator) (a Address, err error) {
 	directory, name, err := locator.Split()
 	if err != nil {
 		return a, err
 	}
-	number, is := numberOf(strings.TrimPrefix(directory, packPrefix))
+	number, is := NumberOf(strings.TrimPrefix(directory, packPrefix))
 	raw, err := encoding.DecodeString(name)
 	if !is || err != nil || len(raw) != 2+nonceSize {
 		return a, fmt.Errorf("malformed locator of a pack %q: %w", string(locator), store.ErrDamaged)
 	}
-	a = address{pack: number, slot: int(binary.BigEndian.Uint16(raw)), nonce: nonce(raw[2:])}
-	if a.locator() != locator {
+	a = Address{Pack: number, Slot: int(binary.BigEndian.Uint16(raw)), Nonce: Nonce(raw[2:])}
+	if a.Locator() != locator {
 		return a, fmt.Errorf("malformed locator of a pack %q: %w", string(locator), store.ErrDamaged)
 	}
 	return a, nil
 }
 
-func newNonce() (n nonce) {
+// NewNonce returns random bits that no other blob has.
+func NewNonce() (n Nonce) {
 	_, _ = rand.Read(n[:]) // never fails (crypto/rand)
 	return n
 }
@@ -74,6 +75,6 @@ func newNonce() (n nonce) {
 // Check returns an error when a locator that has the form of those that this package gives
 // is none of them.
 func Check(locator store.Locator) error {
-	_, err := find(locator)
+	_, err := Find(locator)
 	return err
 }
