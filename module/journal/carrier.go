@@ -29,15 +29,16 @@ type Carrier interface {
 	// the first has a number: then they stay until the journal is synced up to the last of
 	// them, which a later call tells. Named are the locators in the lines. ErrUnavailable when
 	// bytes that are named were lost: nothing was written. After any other error the lines and
-	// what they name may be durable or not, and Carried does not return them before a power
-	// cut. It is for the goroutine of Append.
+	// what they name may be durable or not: Carried settles that. It is for the goroutine of
+	// Append.
 	Carry(first, synced uint64, lines []byte, named []store.Locator) (carried bool, err error)
 
-	// Carried returns the lines that are kept, whose bytes are durable. Some of those up to a
-	// number may be left out. Once it was called, bytes wait for Carry, if the directory of the
-	// journal is on the same file system: else a disk that hangs would hold up changes that do
-	// not need it.
-	Carried(after uint64, journal string) (lines []byte, err error)
+	// Carried returns the lines that are kept of a store, by its ID, and makes the bytes durable
+	// that they name. Some of the lines up to a number may be left out. Lines whose bytes are
+	// lost were never acknowledged: they are not returned any more, whatever a power cut brings
+	// back. Once it was called, bytes wait for Carry, if the directory of the journal is on the
+	// same file system: else a disk that hangs would hold up changes that do not need it.
+	Carried(id string, after uint64, journal string) (lines []byte, err error)
 }
 
 // carry makes lines durable in the carrier, if it takes them.
@@ -60,31 +61,42 @@ func (j *Journal) carried() (lines []byte, err error) {
 	if j.options.Carrier == nil {
 		return nil, nil
 	}
-	if lines, err = j.options.Carrier.Carried(j.position.Sequence, j.path); err != nil {
+	if lines, err = j.options.Carrier.Carried(j.store, j.position.Sequence, j.path); err != nil {
 		return nil, fmt.Errorf("asking for lines that the journal may lack: %w", err)
 	}
 	return lines, nil
 }
 
 // adopt adds the lines of the carrier that go on where the journal ends: a power cut has cut
-// them off.
+// them off. It adds none when the carrier has lines of a time at which the journal had more
+// changes durable than it has now: somebody has put an older journal back, and may want that.
 func (j *Journal) adopt() error {
 	lines, err := j.carried()
 	if err != nil {
 		return err
 	}
-	from := j.position.Sequence
+	from, to, tail, synced := j.position.Sequence, j.position, []byte(nil), uint64(0)
 	for line := range bytes.Lines(lines) {
+		if change, _, err := jsonl.LineChain(line); err == nil {
+			synced = max(synced, change.Synced)
+		}
 		// The journal has most of them. Others were never acknowledged, or are of a time before a
 		// restore.
-		if position, err := jsonl.Follow(line, j.position); err == nil {
-			j.position, j.tail = position, append(j.tail, line...)
+		if position, err := jsonl.Follow(line, to); err == nil {
+			to, tail = position, append(tail, line...)
 		}
 	}
-	if len(j.tail) > 0 {
-		j.options.Log.Warn("a power cut has cut off the end of the journal, which small files have too; it is written again",
-			slog.Uint64("changes", j.position.Sequence-from))
+	if len(tail) == 0 {
+		return nil
 	}
+	if synced > from {
+		j.options.Log.Warn("small files have lines that go on after the journal; they are left out, because the journal was longer once",
+			slog.Uint64("changes", from), slog.Uint64("once", synced))
+		return nil
+	}
+	j.position, j.tail = to, tail
+	j.options.Log.Warn("a power cut has cut off the end of the journal, which small files have too; it is written again",
+		slog.Uint64("changes", to.Sequence-from))
 	return nil
 }
 

@@ -85,7 +85,7 @@ func Create(path, id string, options Options) (*Journal, error) {
 		return nil, fmt.Errorf("syncing directory of journal: %w", err)
 	}
 	j := &Journal{path: path, store: id, options: options}
-	if _, err := j.carried(); err != nil { // what is carried is of another journal
+	if _, err := j.carried(); err != nil { // the lines of another store are not its own
 		return nil, err
 	}
 	file, active, err := j.makeSegment(store.Position{}, nil)
@@ -312,8 +312,11 @@ func (j *Journal) Close() error {
 		return nil
 	}
 	var err error
-	if !j.broken && j.active.size > j.size {
-		err = errors.Join(j.file.Truncate(j.size), j.sync(j.position))
+	if !j.broken {
+		if j.active.size > j.size {
+			err = j.file.Truncate(j.size)
+		}
+		err = errors.Join(err, j.sync(j.position))
 	}
 	if err = errors.Join(err, j.file.Close()); err != nil {
 		j.options.Log.Warn("closing the journal", slog.Any("error", err)) // all of it is durable

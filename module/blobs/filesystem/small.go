@@ -96,6 +96,6 @@ func (s *Store) Carry(first, synced uint64, lines []byte, named []store.Locator)
 func (s *Store) ForgetLines() error { return s.packs.Forget() }
 
 // Carried implements journal.Carrier.
-func (s *Store) Carried(after uint64, journal string) ([]byte, error) {
-	return s.packs.Carried(after, journal)
+func (s *Store) Carried(id string, after uint64, journal string) ([]byte, error) {
+	return s.packs.Carried(id, after, journal)
 }

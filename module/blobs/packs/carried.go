@@ -21,13 +21,13 @@ import (
 func (s *Store) findLines() {
 	packs := s.all()
 	slices.SortFunc(packs, func(a, b *pack) int { return cmp.Compare(b.number, a.number) })
-	header, unused := make([]byte, format.EntryHeader), make([]byte, format.EntryHeader)
+	header := make([]byte, format.EntryHeader)
 	for _, p := range packs {
 		err := s.inspect(p, func(file io.ReaderAt) error {
 			_, err := file.ReadAt(header, p.layout.Table())
 			return err
 		})
-		if errors.Is(err, io.EOF) || err == nil && bytes.Equal(header, unused) {
+		if errors.Is(err, io.EOF) || err == nil && len(bytes.Trim(header, "\x00")) == 0 {
 			continue
 		}
 		s.newest.Store(p) // what cannot be read now is read again
@@ -46,29 +46,30 @@ func (s *Store) inspect(p *pack, fn func(file io.ReaderAt) error) error {
 }
 
 // readEntries reads the entries of a pack.
-func (p *pack) readEntries(file io.ReaderAt) ([]format.Entry, error) {
+func (s *Store) readEntries(p *pack, file io.ReaderAt) (format.Entries, error) {
 	raw := make([]byte, p.layout.Lines)
 	n, err := file.ReadAt(raw, p.layout.Table())
 	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%w: lines of the journal in pack %s cannot be read now: %w: try again; if it stays so, `caddy generic-registry rebuild --journal` leaves them out", store.ErrUnavailable, p.path, err)
+		return format.Entries{}, fmt.Errorf("%w: lines of the journal in pack %s cannot be read now: %w: try again; if it stays so, `caddy generic-registry rebuild --journal` leaves them out", store.ErrUnavailable, p.path, err)
 	}
-	return format.DecodeEntries(raw[:n]), nil
+	return format.DecodeEntries(raw[:n], s.id), nil
 }
 
 // Carried implements journal.Carrier.
-func (s *Store) Carried(after uint64, journal string) (lines []byte, err error) {
+func (s *Store) Carried(id string, after uint64, journal string) (lines []byte, err error) {
 	defer s.hold()()
+	s.id = id
 	s.joined.Store(!s.readOnly && s.layout.Lines > 0 && disk.AreOnOne(s.path, journal))
 	p := s.newest.Load()
 	if p == nil {
 		return nil, nil
 	}
 	err = s.inspect(p, func(file io.ReaderAt) error {
-		entries, err := p.readEntries(file)
-		if last := len(entries) - 1; err == nil && last >= 0 && entries[last].Last() > after {
-			entries, err = s.settle(p, file, entries)
+		entries, err := s.readEntries(p, file)
+		if err == nil {
+			entries.List, err = s.settle(p, file, entries, after)
 		}
-		for _, e := range entries {
+		for _, e := range entries.List {
 			lines = append(lines, e.Lines...)
 		}
 		return err
@@ -81,31 +82,44 @@ func (s *Store) Carried(after uint64, journal string) (lines []byte, err error) 
 	return lines, err
 }
 
-// settle writes the blobs that the last entry names anew, durably: their sync may have failed.
-// Where they are not all whole, it takes the entry out, durably: they will be deleted, and their
-// slots be given again. What the disk cannot read may have been acknowledged: it is damage.
-func (s *Store) settle(p *pack, file io.ReaderAt, entries []format.Entry) ([]format.Entry, error) {
-	whole, last := true, len(entries)-1
-	all := func(editing disk.File) (err error) {
-		for i := 0; i < len(entries[last].Slots) && whole && err == nil; i++ {
-			whole, err = s.settleOne(p, file, editing, int(entries[last].Slots[i]))
+// endLines writes what ends the lines of a pack, unless nil is there to write it to.
+func (s *Store) endLines(p *pack, editing disk.File, end int64) error {
+	if editing == nil {
+		return nil
+	}
+	_, err := editing.WriteAt(format.Ending(s.id), p.layout.Table()+end)
+	return err
+}
+
+// settle writes the blobs that the last entry names anew, durably, if that has lines after a
+// number: their sync may have failed. Where they are not all whole, it takes the entry out,
+// durably: they will be deleted, and their slots be given again. What the disk cannot read may
+// have been acknowledged: it is damage. The entry itself is not written anew: the journal has its
+// lines durable before anybody relies on them.
+func (s *Store) settle(p *pack, file io.ReaderAt, entries format.Entries, after uint64) (list []format.Entry, err error) {
+	list = entries.List
+	var last format.Entry
+	if len(list) > 0 && list[len(list)-1].Last() > after {
+		last = list[len(list)-1]
+	} else if !entries.IsEnded {
+		return list, nil
+	}
+	err = s.rewrite(p, func(editing disk.File) (err error) {
+		if entries.IsEnded { // the sync of that may have failed
+			err = s.endLines(p, editing, entries.Size)
+		}
+		whole := true
+		for i := 0; i < len(last.Slots) && whole && err == nil; i++ {
+			whole, err = s.settleOne(p, file, editing, int(last.Slots[i]))
 		}
 		if whole || err != nil {
 			return err
 		}
 		s.log.Warn("leaving out changes that were never acknowledged: not all of their small files are there")
-		if entries = entries[:last]; editing == nil {
-			return nil
-		}
-		at := p.layout.Table()
-		for _, e := range entries {
-			at += e.Size()
-		}
-		_, err = editing.WriteAt(make([]byte, format.EntryHeader), at)
-		return err
-	}
-	err := s.rewrite(p, all)
-	return entries, err
+		list = list[:len(list)-1]
+		return s.endLines(p, editing, entries.Size-last.Size())
+	})
+	return list, err
 }
 
 // rewrite has something written to a pack, and syncs it. Who writes nothing gets no file.
@@ -130,6 +144,7 @@ func (s *Store) rewrite(p *pack, write func(editing disk.File) error) error {
 func (s *Store) settleOne(p *pack, file io.ReaderAt, editing disk.File, number int) (whole bool, err error) {
 	p.mu.RLock() // no deletion begins meanwhile
 	defer p.mu.RUnlock()
+	whole, _ = p.marks.State(number)
 	raw, at := make([]byte, format.SlotSize), int64(number)*format.SlotSize
 	_, err = file.ReadAt(raw, at)
 	one, sound := format.DecodeSlot(raw)
@@ -143,7 +158,7 @@ func (s *Store) settleOne(p *pack, file io.ReaderAt, editing disk.File, number i
 	case err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, store.ErrDamaged):
 		s.log.Error("a small file cannot be read", slog.String("pack", p.path), slog.Any("error", err))
 		return true, nil
-	case !sound || err != nil || format.Sum(content) != one.Sum || !p.has(number):
+	case !sound || err != nil || format.Sum(content) != one.Sum || !whole:
 		return false, nil
 	case editing == nil:
 		return true, nil
@@ -158,7 +173,7 @@ func (s *Store) settleOne(p *pack, file io.ReaderAt, editing disk.File, number i
 func (s *Store) Forget() error {
 	defer s.hold()()
 	p := s.newest.Load()
-	if p == nil || s.inspect(p, func(file io.ReaderAt) error { _, err := p.readEntries(file); return err }) == nil {
+	if p == nil || s.inspect(p, func(file io.ReaderAt) error { _, err := s.readEntries(p, file); return err }) == nil {
 		return nil
 	}
 	return s.rewrite(p, func(editing disk.File) error {

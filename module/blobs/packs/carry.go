@@ -1,9 +1,10 @@
 package packs
 
 import (
+	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/generic-registry/caddy-generic-registry/module/blobs/packs/format"
@@ -14,58 +15,52 @@ import (
 // carrying is what one sync makes durable: blobs, and lines of a journal that name them.
 type carrying struct {
 	joined atomic.Bool // a journal has its lines carried: blobs wait for it
+	id     string      // of the store whose lines they are
 
 	staged []*blob // written to the pack that is open, and not synced
 	lines  int64   // the end of the lines in the pack that is open
 	latest uint64  // the number of the last line that was carried
 
-	named, naming []format.Address // of the lines that were carried last, and of those in progress
+	naming        sync.Mutex       // guards what follows, and is held for no time
+	named, coming []format.Address // of the lines that were carried last, and of those in progress
 
 	newest atomic.Pointer[pack] // that has the newest lines; nil: none
 }
 
-// stage writes a blob without a sync, and tells whether it did. It does where nothing has to
-// be made for the blob before: else a round does that.
-func (s *Store) stage(b *blob) bool {
-	if !s.joined.Load() || len(b.content) > format.Largest {
-		return false
-	}
+// errNotStaged: something has to be made for the blob before, such as a pack, by a round.
+var errNotStaged = errors.New("not staged")
+
+// stage writes a blob without a sync. After an error nobody names it, whatever was written.
+func (s *Store) stage(b *blob) error {
 	s.pen.Lock()
 	defer s.pen.Unlock()
 	if s.held || s.closed || s.pack == nil || s.pack != s.current || !s.pack.hasRoom(b) {
-		return false
+		return errNotStaged
 	}
 	p := s.pack
 	end := p.nextBlock + format.Blocks(len(b.content))
 	if p.layout.At(end) > s.prepared {
-		return false
+		return errNotStaged
 	}
 	slot, err := s.writeContent(p, []*blob{b})
 	if err != nil {
-		return false
+		return errNotStaged
 	}
 	b.at.Pack, b.at.Slot = p.number, p.nextSlot
 	p.nextSlot, p.nextBlock = b.at.Slot+1, end
 	if err := s.writeSlots([]*blob{b}, slot); err != nil {
-		return false // if it was written all the same, nobody names it
+		return errNotStaged
 	}
-	p.mu.Lock()
-	p.set(b.at.Slot)
-	p.mu.Unlock()
+	p.marks.Set(b.at.Slot)
 	b.content = nil
 	s.staged = append(s.staged, b)
-	return true
+	return nil
 }
 
 // lose empties what is staged: nobody is told that it is durable. The slots are as if they were
 // never used. So lines that were not synced and name them do not count, whatever the disk has.
 func (s *Store) lose() {
-	p := s.pack
-	p.mu.Lock()
-	for _, b := range s.staged {
-		p.clear(b.at.Slot)
-	}
-	p.mu.Unlock()
+	s.pack.marks.Clear(slotsOf(s.staged)...)
 	s.mark(s.staged, [format.SlotSize]byte{})
 	s.staged = nil
 }
@@ -79,29 +74,24 @@ func (s *Store) Carry(first, synced uint64, lines []byte, named []store.Locator)
 	if err != nil || c.file == nil {
 		return false, err
 	}
-	err = c.file.Sync()
-	if err = s.endCarrying(c, err); err != nil {
+	if err := s.endCarrying(c, c.file.Sync()); err != nil {
 		return false, err
 	}
 	s.raise(c.pack.number)
-	if c.at < 0 {
-		return false, nil
+	if c.before != nil {
+		s.removeSoon(c.before)
 	}
-	if before := s.newest.Swap(c.pack); before != nil && before != c.pack {
-		if err := s.removeEmpty(before); err != nil {
-			s.log.Warn("removing a pack without blobs", slog.Any("error", err))
-		}
-	}
-	return true, nil
+	return c.at >= 0, nil
 }
 
 // carriage is a sync of a pack with lines.
 type carriage struct {
-	pack  *pack
-	file  disk.File // nil: there is nothing to sync
-	blobs []*blob   // that it makes durable
-	at    int64     // where the lines are; below 0: nowhere
-	last  uint64    // the number of the last line
+	pack   *pack
+	file   disk.File // nil: there is nothing to sync
+	blobs  []*blob   // that it makes durable
+	at     int64     // where the lines are; below 0: nowhere
+	last   uint64    // the number of the last line
+	before *pack     // that had the newest lines; nil: none, or nothing begins anew
 }
 
 // beginCarrying writes the lines behind those that the pack has. They begin anew where the
@@ -109,6 +99,9 @@ type carriage struct {
 func (s *Store) beginCarrying(first, synced uint64, lines []byte, named []store.Locator) (c carriage, err error) {
 	s.pen.Lock()
 	defer s.pen.Unlock()
+	if synced >= s.latest {
+		s.name(nil, nil) // the journal has them
+	}
 	addresses, err := s.addresses(named)
 	if err != nil || len(s.staged) == 0 {
 		return c, err
@@ -119,7 +112,7 @@ func (s *Store) beginCarrying(first, synced uint64, lines []byte, named []store.
 	}
 	c = carriage{pack: s.pack, file: s.file, blobs: s.staged, at: s.lines}
 	s.staged = nil
-	e := format.Entry{First: first, Lines: lines}
+	e := format.Entry{Store: s.id, First: first, Lines: lines}
 	for _, at := range addresses {
 		if at.Pack == c.pack.number {
 			e.Slots = append(e.Slots, uint16(at.Slot))
@@ -132,12 +125,18 @@ func (s *Store) beginCarrying(first, synced uint64, lines []byte, named []store.
 			return c, nil
 		}
 	}
+	s.name(s.named, addresses)
+	if c.at == 0 { // the journal has what other packs have: from here on this one is asked
+		c.before = s.newest.Swap(c.pack)
+	}
+	s.lines = c.at + int64(len(encoded))
+	// What ends the lines is written too: older ones may follow.
+	encoded = append(encoded, make([]byte, min(format.EntryHeader, s.layout.Lines-s.lines))...)
 	if _, err := c.file.WriteAt(encoded, s.layout.Table()+c.at); err != nil {
 		s.staged = c.blobs
 		s.disown(s.pack, nil, err)
 		return carriage{}, fmt.Errorf("writing lines of the journal to a pack: %w", err)
 	}
-	s.lines, s.naming = c.at+int64(len(encoded)), addresses
 	return c, nil
 }
 
@@ -146,23 +145,34 @@ func (s *Store) endCarrying(c carriage, err error) error {
 	s.pen.Lock()
 	defer s.pen.Unlock()
 	if err != nil {
-		s.staged, s.naming = append(c.blobs, s.staged...), nil
+		s.staged = append(c.blobs, s.staged...)
 		s.disown(s.pack, nil, err)
-		return fmt.Errorf("syncing small files with lines of the journal: %w", err)
+		if err = fmt.Errorf("syncing small files with lines of the journal: %w", err); c.at < 0 {
+			err = fmt.Errorf("%w: %w", store.ErrUnavailable, err) // no line was written
+		}
+		return err
 	}
 	if c.at >= 0 {
-		s.latest, s.named, s.naming = c.last, s.naming, nil
+		s.latest = c.last
+		s.name(s.coming, nil)
 	}
 	return nil
+}
+
+// name notes which blobs are named by the lines that were carried last, and by those in progress.
+func (s *Store) name(last, coming []format.Address) {
+	s.naming.Lock()
+	defer s.naming.Unlock()
+	s.named, s.coming = last, coming
 }
 
 // isNamedLast tells whether the lines that were carried last name a blob, or those in progress.
 // After a power cut they count only if it is whole, or its deletion is durable.
 func (s *Store) isNamedLast(locator store.Locator) bool {
-	s.pen.Lock()
-	defer s.pen.Unlock()
+	s.naming.Lock()
+	defer s.naming.Unlock()
 	at, err := format.Find(locator)
-	return err == nil && (slices.Contains(s.named, at) || slices.Contains(s.naming, at))
+	return err == nil && (slices.Contains(s.named, at) || slices.Contains(s.coming, at))
 }
 
 // addresses returns where the named blobs are that are in packs. An error when one was lost
@@ -176,7 +186,7 @@ func (s *Store) addresses(named []store.Locator) (addresses []format.Address, er
 		if err != nil {
 			return nil, err
 		}
-		if p := s.get(at.Pack); p == nil || at.Slot < s.layout.Slots && p.isFree(at.Slot) {
+		if p := s.get(at.Pack); p == nil || at.Slot < s.layout.Slots && p.marks.IsFree(at.Slot) {
 			return nil, fmt.Errorf("%w: blob %s was lost with others that could not be synced", store.ErrUnavailable, locator)
 		}
 		addresses = append(addresses, at)

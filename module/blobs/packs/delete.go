@@ -32,8 +32,8 @@ func (s *Store) Delete(locator store.Locator) error {
 // error it is there as it was. No round is written meanwhile, so that no sync but this one
 // is told of an error that this one has to tell.
 func (s *Store) Drop(locator store.Locator) error {
-	defer s.hold()()
 	return s.remove(locator, func(file disk.File, p *pack, at format.Address, one format.Slot) error {
+		defer s.hold()()
 		before, err := p.rawSlot(at)
 		if err != nil {
 			return err
@@ -76,7 +76,7 @@ func (s *Store) remove(locator store.Locator, away func(disk.File, *pack, format
 	if p == nil {
 		return nil
 	}
-	one, restore, err := s.keep(p, at)
+	one, end, err := s.take(p, at)
 	if errors.Is(err, store.ErrBlobNotFound) {
 		return nil
 	}
@@ -94,19 +94,17 @@ func (s *Store) remove(locator store.Locator, away func(disk.File, *pack, format
 		err = s.opened.isThere() // the pack is gone, and its blobs with it
 	}
 	if err != nil {
-		restore()
+		end(true)
 		return fmt.Errorf("removing a small file: %w", directory.Full(err))
 	}
-	p.mu.Lock()
-	p.busy--
-	p.mu.Unlock()
+	end(false)
 	return s.removeEmpty(p)
 }
 
-// keep keeps a blob from readers, when no one reads it. It returns the slot, of a damaged
-// one without its blocks, and what undoes that. ErrBlobNotFound. The disk is read before
-// readers have to wait.
-func (s *Store) keep(p *pack, at format.Address) (one format.Slot, restore func(), err error) {
+// take keeps a blob from readers, when no one reads it. It returns the slot, of a damaged
+// one without its blocks, and how that ends. ErrBlobNotFound. The disk is read before readers
+// have to wait.
+func (s *Store) take(p *pack, at format.Address) (one format.Slot, end func(kept bool), err error) {
 	file, release, err := p.acquire(&s.opened)
 	if err != nil {
 		return one, nil, err
@@ -121,23 +119,11 @@ func (s *Store) keep(p *pack, at format.Address) (one format.Slot, restore func(
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	listed := p.damaged[at.Slot]
-	if !listed && !p.has(at.Slot) {
-		return one, nil, store.ErrBlobNotFound // deleted just now
+	end, is := p.marks.Take(at.Slot)
+	if !is {
+		err = store.ErrBlobNotFound // deleted just now
 	}
-	p.busy++
-	p.clear(at.Slot)
-	delete(p.damaged, at.Slot)
-	return one, func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.busy--
-		if listed {
-			p.damaged[at.Slot] = true
-			return
-		}
-		p.set(at.Slot)
-	}, nil
+	return one, end, err
 }
 
 // punch takes the blocks of a blob out of the file.
@@ -157,25 +143,13 @@ func (s *Store) empty(file disk.File, p *pack, at format.Address) error {
 	p.table.Lock()
 	defer p.table.Unlock()
 	first := at.Slot / slotsPerBlock * slotsPerBlock
-	if !s.isLast(p) && s.newest.Load() != p && p.isVacant(first) {
+	if !s.isLast(p) && s.newest.Load() != p && p.marks.IsVacant(first, first+slotsPerBlock) {
 		if err := disk.Clear(file, int64(first)*format.SlotSize, format.BlockSize); !disk.IsFull(err) {
 			return err
 		}
 	}
 	_, err := file.WriteAt(format.DeletedSlot[:], int64(at.Slot)*format.SlotSize)
 	return err
-}
-
-// isVacant tells whether a block of the table, from its first slot on, has no blob but the
-// one that is being deleted, of a pack that is not being written.
-func (p *pack) isVacant(first int) bool {
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	vacant := !p.written && p.busy == 1
-	for i := first; vacant && i < first+slotsPerBlock; i++ {
-		vacant = !p.has(i) && !p.damaged[i]
-	}
-	return vacant
 }
 
 // isLast tells whether a pack has the highest number of those that have a durable slot, or a
@@ -187,11 +161,31 @@ func (s *Store) isLast(p *pack) bool {
 }
 
 // removeEmpty removes a pack that has no blob, is not being written, and does not have the
-// newest lines.
+// newest lines. It waits for readers.
 func (s *Store) removeEmpty(p *pack) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.written || p.removed || p.busy > 0 || p.count() > 0 || s.isLast(p) || s.newest.Load() == p {
+	return s.removeUnread(p)
+}
+
+// removeSoon is removeEmpty for who writes blobs: while somebody reads, another goroutine waits.
+func (s *Store) removeSoon(p *pack) {
+	tell := func(err error) {
+		if err != nil {
+			s.log.Warn("removing a pack without blobs", slog.Any("error", err))
+		}
+	}
+	if !p.mu.TryLock() {
+		s.removing.Go(func() { tell(s.removeEmpty(p)) })
+		return
+	}
+	defer p.mu.Unlock()
+	tell(s.removeUnread(p))
+}
+
+// removeUnread is removeEmpty, and requires p.mu.
+func (s *Store) removeUnread(p *pack) error {
+	if !p.marks.Remove(func() bool { return s.isLast(p) || s.newest.Load() == p }) {
 		return nil
 	}
 	if p.file != nil {
@@ -200,9 +194,9 @@ func (s *Store) removeEmpty(p *pack) error {
 		p.file = nil
 	}
 	if err := s.fsys.Remove(p.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		p.marks.Keep()
 		return fmt.Errorf("removing a pack without blobs: %w", directory.Full(err))
 	}
-	p.removed = true
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.packs, p.number)

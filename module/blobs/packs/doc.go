@@ -40,7 +40,8 @@
 // After a power cut the journal adopts the lines that go on where it ends (Carried). The last
 // ones count only if all blobs that they name in that pack are whole, or deleted since. These
 // are written and synced once more: their sync may have failed, and the next one would not tell.
-// Lines before the last ones were synced before those were written.
+// Else the last lines are taken out: an entry without lines is written over them and synced, each
+// time again that the journal is opened. Lines before the last ones were synced before those.
 //
 // After a sync that failed, blobs and lines may be on the disk or not. The slots of the staged
 // blobs are emptied, so that the lines do not count, and no line is taken that names one of
@@ -52,20 +53,20 @@
 // # How a blob is read
 //
 // Slot and content are read from a pack that is open already, while nothing can take the
-// blob away (pack.mu). The reader has the bytes in memory, so it keeps them whatever is
-// deleted. They are compared with the checksum in the slot: bytes that are not those that
+// blob away (pack.mu), and others are written. The reader has the bytes in memory, so it keeps
+// them whatever is deleted. They are compared with the checksum in the slot: bytes that are not those that
 // were written are damage, and reach nobody.
 //
 // # How a blob is deleted
 //
 // First nobody can read it any more, then its blocks are taken out of the file, then its
-// slot is marked. None of it is synced, unless the last lines of a journal name the blob: what a power cut brings back nobody names, and the
-// sweep removes it, with content or without. A kill between two steps leaves a slot with
-// zeros for content, and whoever asked for the deletion asks again. A disk that is full may
-// have no room to take note of a hole: the blocks stay, and the slot is marked. A file system
-// that takes no blocks out of a file has zeros written there, once. A pack that is not being
-// written, and has no blob left, is removed; so is a block of its table without one. Nothing
-// is moved.
+// slot is marked. None of it is synced, unless the last lines of a journal name the blob: what
+// a power cut brings back nobody names, and the sweep removes it, with content or without. A
+// kill between two steps leaves a slot with zeros for content, and whoever asked for the
+// deletion asks again. A disk that is full may have no room to take note of a hole: the blocks
+// stay, and the slot is marked. A file system that takes no blocks out of a file has zeros
+// written there, once. A pack that is not being written, and has no blob left, is removed; so is
+// a block of its table without one.
 //
 // A blob that is put aside is kept from others first (Drop): its slot is marked and synced
 // before its blocks are taken out.

@@ -122,8 +122,8 @@ func (s *Store) load(p *pack, table []byte, readOnly bool) error {
 		s.log.Error("a part of a pack cannot be read; its blobs cannot be either", slog.String("pack", p.path), slog.Int("slots", len(lost)*slotsPerBlock), slog.Any("error", err))
 		p.lose(lost)
 	}
-	if len(p.damaged) > 0 {
-		s.log.Error("slots of a pack do not have their checksums; their blobs are damaged", slog.String("pack", p.path), slog.Int("slots", len(p.damaged)))
+	if p.marks.Damaged() > 0 {
+		s.log.Error("slots of a pack do not have their checksums; their blobs are damaged", slog.String("pack", p.path), slog.Int("slots", p.marks.Damaged()))
 	}
 	info, err := file.Stat()
 	if err != nil {
@@ -133,7 +133,7 @@ func (s *Store) load(p *pack, table []byte, readOnly bool) error {
 	for _, one := range slots { // a slot may be there although the file ends before its blob
 		p.nextBlock = max(p.nextBlock, one.Block+format.Blocks(one.Length))
 	}
-	if readOnly || s.noHoles || len(slots) == 0 || len(p.damaged) > 0 || len(lost) > 0 {
+	if readOnly || s.noHoles || len(slots) == 0 || p.marks.Damaged() > 0 || len(lost) > 0 {
 		return nil
 	}
 	err = s.tidy(p, file, info.Size(), slots)
@@ -160,10 +160,10 @@ func (p *pack) list(table []byte) (slots []format.Slot) {
 		}
 		one, sound := format.DecodeSlot(raw)
 		if !sound {
-			p.damaged[i] = true
+			p.marks.Damage(i)
 			continue
 		}
-		p.set(i)
+		p.marks.Set(i)
 		slots = append(slots, one)
 	}
 	return slots
@@ -175,7 +175,7 @@ func (p *pack) lose(lost []int) {
 	p.givenUp = true
 	for _, first := range lost {
 		for i := range min(slotsPerBlock, p.layout.Slots-first/format.SlotSize) {
-			p.set(first/format.SlotSize + i)
+			p.marks.Set(first/format.SlotSize + i)
 			p.nextSlot = max(p.nextSlot, first/format.SlotSize+i+1)
 		}
 	}

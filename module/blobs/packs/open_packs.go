@@ -19,7 +19,7 @@ import (
 func (p *pack) acquire(opened *openPacks) (file io.ReaderAt, release func(), err error) {
 	for {
 		p.mu.RLock()
-		if p.removed {
+		if p.marks.IsRemoved() {
 			p.mu.RUnlock()
 			return nil, nil, store.ErrBlobNotFound
 		}
@@ -36,7 +36,7 @@ func (p *pack) acquire(opened *openPacks) (file io.ReaderAt, release func(), err
 func (p *pack) open(opened *openPacks) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.file != nil || p.removed {
+	if p.file != nil || p.marks.IsRemoved() {
 		return nil
 	}
 	file, err := disk.Open(p.path)

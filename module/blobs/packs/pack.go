@@ -4,12 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/bits"
 	"os"
 	"path/filepath"
 	"sync"
 
 	"github.com/generic-registry/caddy-generic-registry/module/blobs/packs/format"
+	"github.com/generic-registry/caddy-generic-registry/module/blobs/packs/marks"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -19,15 +19,12 @@ type pack struct {
 	path   string
 	layout format.Layout
 
-	// mu is held for reading while bytes are read, and for writing while a blob is kept
-	// from readers.
-	mu      sync.RWMutex
-	file    *os.File // to read; nil while it is not open
-	live    []uint64 // a bit for each slot with a blob
-	damaged map[int]bool
-	busy    int  // blobs that are being deleted
-	written bool // by rounds: the file may not be removed
-	removed bool
+	// mu is held for reading while bytes are read, and for writing by who waits for readers:
+	// nobody who writes blobs does, so that a slow disk holds up those that read this pack.
+	mu   sync.RWMutex
+	file *os.File // to read; nil while it is not open
+
+	marks *marks.Marks
 
 	// table is held while the mark of a deletion is written, and by who begins to write blobs.
 	table sync.Mutex
@@ -40,25 +37,8 @@ type pack struct {
 func newPack(number uint64, path string, layout format.Layout) *pack {
 	return &pack{
 		number: number, path: filepath.Join(path, format.FileName(number)), layout: layout,
-		live: make([]uint64, (layout.Slots+63)/64), damaged: make(map[int]bool),
+		marks: marks.New(layout.Slots),
 	}
-}
-
-// has requires p.mu.
-func (p *pack) has(slot int) bool {
-	return slot < p.layout.Slots && p.live[slot/64]&(1<<(slot%64)) != 0
-}
-
-// set requires p.mu, for writing.
-func (p *pack) set(slot int)   { p.live[slot/64] |= 1 << (slot % 64) }
-func (p *pack) clear(slot int) { p.live[slot/64] &^= 1 << (slot % 64) }
-
-// count requires p.mu.
-func (p *pack) count() (blobs int) {
-	for _, word := range p.live {
-		blobs += bits.OnesCount64(word)
-	}
-	return blobs + len(p.damaged)
 }
 
 // read returns a blob of a size.
@@ -80,10 +60,11 @@ func (p *pack) read(file io.ReaderAt, at format.Address, size int64) ([]byte, er
 // readSlot returns the slot of a blob that is there. ErrBlobNotFound, ErrDamaged. Requires
 // p.mu.
 func (p *pack) readSlot(file io.ReaderAt, at format.Address) (s format.Slot, err error) {
-	if p.damaged[at.Slot] {
+	whole, damaged := p.marks.State(at.Slot)
+	if damaged {
 		return s, fmt.Errorf("%w: the slot of blob %s does not have its checksum", store.ErrDamaged, at.Locator())
 	}
-	if !p.has(at.Slot) {
+	if !whole {
 		return s, store.ErrBlobNotFound
 	}
 	var raw [format.SlotSize]byte

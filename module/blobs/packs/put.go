@@ -21,13 +21,20 @@ type blob struct {
 var errClosed = fmt.Errorf("%w: the store is closed", store.ErrUnavailable)
 
 // Put writes a blob of at most format.Largest bytes. When it returns nil the blob survives a power
-// cut, or will once Carry has returned. ErrNoSpace, ErrUnavailable after Close. After any error nobody has the blob; after one of
-// the context it may be written all the same, and is nobody's.
+// cut, or will once Carry has returned. ErrNoSpace, ErrUnavailable after Close. After any error
+// nobody has the blob; after one of the context it may be written all the same, and is nobody's.
 func (s *Store) Put(ctx context.Context, content []byte) (store.Locator, error) {
-	b := &blob{content: content}
-	if s.stage(b) {
-		return b.at.Locator(), nil
+	if s.joined.Load() && len(content) <= format.Largest {
+		b := &blob{content: content}
+		err := waiting.Until(ctx, func() error { return s.stage(b) })
+		if err == nil {
+			return b.at.Locator(), nil
+		}
+		if !errors.Is(err, errNotStaged) {
+			return "", err
+		}
 	}
+	b := &blob{content: content}
 	if err := s.write(ctx, b); err != nil {
 		return "", err
 	}

@@ -120,7 +120,7 @@ func (s *Store) listed(p *pack, first int, buffer []byte) (blobs []listed, err e
 		s.log.Warn("a part of a pack cannot be read, and is left out", slog.String("pack", p.path), slog.Int("slots", len(lost)*slotsPerBlock), slog.Any("error", err))
 	}
 	for i := range n / format.SlotSize {
-		if !p.has(first + i) {
+		if whole, _ := p.marks.State(first + i); !whole {
 			continue
 		}
 		if one, sound := format.DecodeSlot(buffer[i*format.SlotSize : (i+1)*format.SlotSize]); sound {

@@ -33,7 +33,8 @@ type Store struct {
 	last  uint64 // the highest number that was given
 	top   uint64 // the highest number of a pack that is sure to have a durable slot
 
-	rounds *rounds.Rounds[*blob]
+	rounds   *rounds.Rounds[*blob]
+	removing sync.WaitGroup // removals that wait for readers
 
 	syncing sync.Mutex // held by who syncs the pack that is written, and before pen
 	pen     sync.Mutex // guards what follows, and is not held during a sync
@@ -86,6 +87,7 @@ func (s *Store) get(number uint64) *pack {
 // Close ends the writing, and closes all packs. Closing twice is harmless.
 func (s *Store) Close() error {
 	err := s.end()
+	s.removing.Wait()
 	for _, p := range s.all() {
 		p.close()
 	}

@@ -91,7 +91,7 @@ func (s *Store) targetAt(b *blob) (p *pack, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if !p.isFree(b.at.Slot) {
+	if !p.marks.IsFree(b.at.Slot) {
 		return nil, fmt.Errorf("writing blob %s: %w", b.at.Locator(), fs.ErrExist)
 	}
 	if !p.hasRoom(b) {
@@ -104,19 +104,13 @@ func (p *pack) hasRoom(b *blob) bool {
 	return !p.givenUp && (b.addressed || p.nextSlot < p.layout.Slots) && p.nextBlock+format.Blocks(len(b.content)) <= p.layout.Blocks
 }
 
-func (p *pack) isFree(slot int) bool {
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	return !p.has(slot) && !p.damaged[slot]
-}
-
 // fitting is how many blobs, from the first on, go to a pack at once.
 func (p *pack) fitting(blobs []*blob) int {
 	slot, block := p.nextSlot, p.nextBlock
 	for i, b := range blobs {
 		fits := block+format.Blocks(len(b.content)) <= p.layout.Blocks
 		if b.addressed {
-			fits = fits && b.at.Pack == p.number && (i == 0 || blobs[i-1].addressed && b.at.Slot > blobs[i-1].at.Slot && p.isFree(b.at.Slot))
+			fits = fits && b.at.Pack == p.number && (i == 0 || blobs[i-1].addressed && b.at.Slot > blobs[i-1].at.Slot && p.marks.IsFree(b.at.Slot))
 		} else {
 			fits = fits && slot < p.layout.Slots
 		}
@@ -138,7 +132,7 @@ func (s *Store) append(p *pack, blobs []*blob) error {
 	if err := s.prepare(p, p.layout.At(last)); err != nil {
 		return fmt.Errorf("preparing room for small files: %w", directory.NotWritten(err))
 	}
-	slots, err := s.writeContent(p, blobs)
+	encoded, err := s.writeContent(p, blobs)
 	if err != nil {
 		// No slot tells of it. Its blocks are written over, or given back.
 		return fmt.Errorf("writing small files: %w", directory.NotWritten(err))
@@ -150,7 +144,7 @@ func (s *Store) append(p *pack, blobs []*blob) error {
 		p.nextSlot = max(p.nextSlot, b.at.Slot+1)
 	}
 	p.nextBlock = last
-	if err = s.writeSlots(blobs, slots); err == nil {
+	if err = s.writeSlots(blobs, encoded); err == nil {
 		err = s.file.Sync()
 	}
 	if err != nil {
@@ -158,11 +152,7 @@ func (s *Store) append(p *pack, blobs []*blob) error {
 		return fmt.Errorf("syncing small files: %w", directory.NotWritten(err))
 	}
 	s.staged = nil // they were synced too
-	p.mu.Lock()
-	for _, b := range blobs {
-		p.set(b.at.Slot)
-	}
-	p.mu.Unlock()
+	p.marks.Set(slotsOf(blobs)...)
 	s.raise(p.number)
 	return nil
 }
@@ -257,4 +247,11 @@ func (s *Store) giveUp(p *pack) {
 	if err := s.leave(); err != nil {
 		s.log.Warn("closing a pack", slog.Any("error", err))
 	}
+}
+
+func slotsOf(blobs []*blob) (slots []int) {
+	for _, b := range blobs {
+		slots = append(slots, b.at.Slot)
+	}
+	return slots
 }

@@ -64,12 +64,9 @@ func (s *Store) edit(p *pack) error {
 	if err != nil {
 		return err
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.removed {
+	if !p.marks.BeginWriting() {
 		return errors.Join(fs.ErrNotExist, file.Close())
 	}
-	p.written = true
 	s.pack, s.file, s.prepared = p, file, p.layout.At(p.nextBlock)
 	s.lines = p.layout.Lines // what is there is not known: they begin anew
 	return nil
@@ -98,10 +95,9 @@ func (s *Store) leave() error {
 		err = file.Truncate(end)
 	}
 	err = errors.Join(err, file.Close())
-	p.mu.Lock()
-	p.written = false
-	p.mu.Unlock()
-	return errors.Join(directory.Full(err), s.removeEmpty(p))
+	p.marks.EndWriting()
+	s.removeSoon(p)
+	return directory.Full(err)
 }
 
 // raise notes the number of a pack that has a durable slot, and removes the packs that were
@@ -115,11 +111,8 @@ func (s *Store) raise(number uint64) {
 		return
 	}
 	for _, p := range s.all() {
-		if p.number < before {
-			continue
-		}
-		if err := s.removeEmpty(p); err != nil {
-			s.log.Warn("removing a pack without blobs", slog.Any("error", err))
+		if p.number >= before {
+			s.removeSoon(p)
 		}
 	}
 }
