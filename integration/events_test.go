@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -56,21 +55,12 @@ func (l *listener) Handle(_ context.Context, event caddy.Event) error {
 // builtWith builds a Caddy with one more source file.
 func (s *server) builtWith(source string) (binary string) {
 	s.Helper()
-	dir := s.TempDir()
 	name, err := filepath.Abs("caddy/added.go")
-	if err != nil {
-		s.Fatal(err)
+	if err == nil {
+		binary, err = buildFrom(map[string]string{name: source})
 	}
-	added, list := filepath.Join(dir, "added.go"), filepath.Join(dir, "overlay.json")
-	writeFile(s, added, source)
-	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{name: added}})
 	if err != nil {
-		s.Fatal(err)
-	}
-	writeFile(s, list, string(overlay))
-	binary = filepath.Join(dir, "caddy")
-	if output, err := exec.Command("go", "build", withoutSymbols, "-overlay", list, "-o", binary, "./caddy").CombinedOutput(); err != nil {
-		s.Fatalf("building with one more file: %v\n%s", err, output)
+		s.Fatalf("building with one more file: %v", err)
 	}
 	return binary
 }

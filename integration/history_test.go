@@ -47,6 +47,9 @@ type history struct {
 	// change of it succeeds or the server is started anew: a refusal settles nothing.
 	pending map[string]possible
 
+	// final is what the log says when the server will not answer any more; empty: it will.
+	final string
+
 	// together are the files of a version that may have been deleted: all of them
 	// or none.
 	together []string
@@ -245,7 +248,7 @@ func (h *history) check(s *server) (err error) {
 	var found map[string]string
 	eventuallyTrue(func() bool {
 		found, err = h.look(s)
-		return !errors.Is(err, errUnavailable)
+		return !errors.Is(err, errUnavailable) || h.final != "" && strings.Contains(s.logText(), h.final)
 	})
 	if err != nil {
 		return err

@@ -43,9 +43,9 @@ func TestSeveralNodes(t *testing.T) {
 		edit{"module/registry/publish.go", "\t\"io\"\n", "\t\"io\"\n\t\"syscall\"\n"},
 		edit{"module/registry/publish.go", "\tcounted.End() // the store counts it", fmt.Sprintf(
 			"\tif blob.Size == %d {\n\t\t_ = syscall.Kill(syscall.Getpid(), syscall.SIGSTOP)\n\t\ttime.Sleep(time.Second) // in which it stops\n\t}\n\tcounted.End() // the store counts it", stopping)})
-	t.Run("one that is stopped between bytes and name", func(t *testing.T) { newCluster(t, binary, 2, everything...).stopped() })
-	t.Run("one that is killed during an upload", func(t *testing.T) { newCluster(t, binary, 2, everything...).resumes() })
-	t.Run("with other rules", func(t *testing.T) { newCluster(t, binary, 2, everything...).notAlike() })
+	t.Run("one that is stopped between bytes and name", func(t *testing.T) { t.Parallel(); newCluster(t, binary, 2, everything...).stopped() })
+	t.Run("one that is killed during an upload", func(t *testing.T) { t.Parallel(); newCluster(t, binary, 2, everything...).resumes() })
+	t.Run("with other rules", func(t *testing.T) { t.Parallel(); newCluster(t, binary, 2, everything...).notAlike() })
 	t.Run("under faults", func(t *testing.T) {
 		c := newServers(t)
 		c.impatient = true

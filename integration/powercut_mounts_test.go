@@ -181,6 +181,11 @@ func TestPowerCutFindsMissingSyncs(t *testing.T) {
 			r := newRig(t, "ext4", missing.disks, 2)
 			r.binary = mutant(t, missing.edits...)
 			r.faults = []string{""} // whatever the loss leads to
+			if missing.loses {
+				for _, h := range r.clients {
+					h.final = "stored data is damaged"
+				}
+			}
 			r.start(r.config)
 			var found error
 			for cycle := 0; cycle < cycles && found == nil; cycle++ {
