@@ -220,9 +220,9 @@ func (s *Store) writeSlots(blobs []*blob, slots []byte) error {
 	return nil
 }
 
-// disown empties the slots of blobs whose sync failed, if that can be, and gives the pack up.
+// disown marks the slots of blobs as those of deleted ones, if that can be, and gives the pack up.
 func (s *Store) disown(p *pack, blobs []*blob, why error) {
-	s.log.Error("a pack of small files could not be synced; another one is begun", slog.String("pack", p.path), slog.Any("error", why))
+	s.log.Error("a pack of small files could not be written or synced; another one is begun", slog.String("pack", p.path), slog.Any("error", why))
 	s.mark(blobs, format.DeletedSlot)
 	s.giveUp(p)
 }
