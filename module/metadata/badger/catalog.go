@@ -67,10 +67,7 @@ func (r reader) eachPackage(ctx context.Context, owner, after string, fn func(na
 	prefix := packagesKey(owner)
 	return r.scan(prefix, afterName(prefix, after), func(key, value []byte) error {
 		var record packageRecord
-		if err := coding.Decode(key, value, &record); err != nil {
-			return err
-		}
-		if err := ctx.Err(); err != nil {
+		if err := firstError(ctx.Err, func() error { return coding.Decode(key, value, &record) }); err != nil {
 			return err
 		}
 		return fn(string(key[len(prefix):len(key)-1]), record)

@@ -193,7 +193,7 @@ func TestAKilledStoreThatWasMarked(t *testing.T) {
 // Seen to fail with a file checked that counts whatever number of logs there is.
 func TestAKilledStoreWithTwoLogs(t *testing.T) {
 	killed := killMarked(t)
-	logs, err := memtableLogs(filepath.Join(killed, "metadata"))
+	logs, err := databaseFiles(filepath.Join(killed, "metadata"), memtableLogs)
 	if err != nil || len(logs) != 2 {
 		t.Fatalf("logs %v, %v; want one and an empty one", logs, err)
 	}
@@ -251,7 +251,7 @@ func TestReadsGoOnUntilLogsAreTables(t *testing.T) {
 // fullLogs are the logs of memtables, but for the next one's, which is set aside.
 func fullLogs(t *testing.T, root string) (full []string) {
 	t.Helper()
-	logs, err := memtableLogs(filepath.Join(root, "metadata"))
+	logs, err := databaseFiles(filepath.Join(root, "metadata"), memtableLogs)
 	if err != nil {
 		t.Fatal(err)
 	}

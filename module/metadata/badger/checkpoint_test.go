@@ -184,7 +184,7 @@ func (m *checkpointModel) check(t *rapid.T) {
 
 func dropDatabase(t require, path string) {
 	t.Helper()
-	names, err := databaseFiles(path)
+	names, err := databaseFiles(path, allFiles...)
 	if err != nil {
 		t.Fatal(err)
 	}

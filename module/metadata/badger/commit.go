@@ -43,6 +43,17 @@ func (s *Store) submit(ctx context.Context, weight int, apply func(b *batch) err
 	return err
 }
 
+// change is submit for what the journal has as a change.
+func (s *Store) change(ctx context.Context, change store.Change, apply func(b *batch) error) error {
+	return s.submit(ctx, operationWeight, func(b *batch) error {
+		err := apply(b)
+		if err == nil {
+			b.record(change)
+		}
+		return err
+	})
+}
+
 // ask is submit for an operation with a result, which is zero when the outcome is unknown.
 func ask[T any](ctx context.Context, s *Store, weight int, apply func(b *batch) (T, error)) (T, error) {
 	var result, unknown T

@@ -9,12 +9,8 @@ import (
 
 // DeleteFile implements store.MetadataStore.
 func (s *Store) DeleteFile(ctx context.Context, ref store.Ref, act store.Act) error {
-	return s.submit(ctx, operationWeight, func(b *batch) error {
-		if err := firstError(func() error { return b.checkState(ref.VersionRef, act) }, func() error { return b.deleteFile(ref, act.Current) }); err != nil {
-			return err
-		}
-		b.record(store.DeleteFileChange(ref, act))
-		return nil
+	return s.change(ctx, store.DeleteFileChange(ref, act), func(b *batch) error {
+		return firstError(func() error { return b.checkState(ref.VersionRef, act) }, func() error { return b.deleteFile(ref, act.Current) })
 	})
 }
 
@@ -62,12 +58,8 @@ func (b *batch) removeFile(k *known, file fileRecord, blob blobRecord) {
 
 // DeleteVersion implements store.MetadataStore.
 func (s *Store) DeleteVersion(ctx context.Context, ref store.VersionRef, act store.Act) error {
-	return s.submit(ctx, operationWeight, func(b *batch) error {
-		if err := firstError(func() error { return b.checkState(ref, act) }, func() error { return b.deleteVersion(ref) }); err != nil {
-			return err
-		}
-		b.record(store.DeleteVersionChange(ref, act))
-		return nil
+	return s.change(ctx, store.DeleteVersionChange(ref, act), func(b *batch) error {
+		return firstError(func() error { return b.checkState(ref, act) }, func() error { return b.deleteVersion(ref) })
 	})
 }
 
@@ -86,13 +78,7 @@ func (b *batch) deleteVersion(ref store.VersionRef) error {
 
 // DeletePackage implements store.MetadataStore.
 func (s *Store) DeletePackage(ctx context.Context, owner, pkg string, act store.Act) error {
-	return s.submit(ctx, operationWeight, func(b *batch) error {
-		if err := b.deletePackage(owner, pkg); err != nil {
-			return err
-		}
-		b.record(store.DeletePackageChange(owner, pkg, act))
-		return nil
-	})
+	return s.change(ctx, store.DeletePackageChange(owner, pkg, act), func(b *batch) error { return b.deletePackage(owner, pkg) })
 }
 
 // deletePackage deletes the package's own record, which puts its versions out of reach,

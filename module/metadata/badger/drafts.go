@@ -81,16 +81,12 @@ func (b *batch) announce(k *known, released uint64, at time.Time) {
 
 // DeleteDraft implements store.Drafts.
 func (s *Store) DeleteDraft(ctx context.Context, ref store.VersionRef, before time.Time, act store.Act) error {
-	return s.submit(ctx, operationWeight, func(b *batch) error {
+	return s.change(ctx, store.DeleteVersionChange(ref, act), func(b *batch) error {
 		k, err := b.known(ref)
 		if err != nil || !k.exists || !k.version.draft || !k.version.created.Before(before) {
 			return orNotFound(err, store.ErrPackageNotFound)
 		}
-		if err := b.deleteVersion(ref); err != nil {
-			return err
-		}
-		b.record(store.DeleteVersionChange(ref, act))
-		return nil
+		return b.deleteVersion(ref)
 	})
 }
 

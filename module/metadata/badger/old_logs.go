@@ -13,21 +13,12 @@ import (
 	"github.com/dgraph-io/badger/v4/y"
 )
 
-// memtableLogs are those of memtables that were not written as tables yet.
-func memtableLogs(path string) ([]string, error) {
-	logs, err := filepath.Glob(filepath.Join(path, "*.mem"))
-	if err != nil {
-		return nil, fmt.Errorf("looking for memtables: %w", err)
-	}
-	return logs, nil
-}
-
 // removeOldLogs removes logs of memtables that are in tables already, as far as the last
 // transaction that those have says. Badger removes a log when its memtable is a table,
 // and goes on when it cannot; but when it finds the log later, it takes it for new. What
 // was deleted since is then there again, because compactions drop deletions.
 func removeOldLogs(path string, newest uint64, log *slog.Logger) error {
-	logs, err := memtableLogs(path)
+	logs, err := databaseFiles(path, memtableLogs)
 	if err != nil {
 		return err
 	}

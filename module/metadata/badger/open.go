@@ -189,7 +189,7 @@ func (h *home) openDatabase(ctx context.Context) (*opened, error) {
 }
 
 func (o *opened) beginLedger() error {
-	logs, err := memtableLogs(o.home.path())
+	logs, err := databaseFiles(o.home.path(), memtableLogs)
 	if err != nil {
 		return err
 	}

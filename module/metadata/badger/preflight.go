@@ -14,8 +14,13 @@ import (
 	"github.com/dgraph-io/badger/v4"
 )
 
-// databasePatterns are the files of a Badger database.
-var databasePatterns = []string{badger.ManifestFilename, "*.sst", "*.mem", "*.vlog", badger.KeyRegistryFileName, discardFile}
+const (
+	memtableLogs = "*.mem" // of memtables that were not written as tables yet
+	valueLogs    = "*.vlog"
+)
+
+// allFiles are the patterns of the files of a Badger database.
+var allFiles = []string{badger.ManifestFilename, "*.sst", memtableLogs, valueLogs, badger.KeyRegistryFileName, discardFile}
 
 // checkFiles looks at the files before Badger does: what it would find damaged, it
 // would pass over, delete, or panic about in a goroutine of its own. It returns
@@ -66,7 +71,7 @@ func checkManifest(path string, options badger.Options) (map[uint64]badger.Table
 }
 
 func checkNoTables(path string) error {
-	found, err := databaseFiles(path)
+	found, err := databaseFiles(path, allFiles...)
 	if err != nil {
 		return err
 	}
@@ -77,9 +82,9 @@ func checkNoTables(path string) error {
 	return nil
 }
 
-// databaseFiles returns the names of Badger's files, the manifest's first.
-func databaseFiles(path string) (names []string, err error) {
-	for _, pattern := range databasePatterns {
+// databaseFiles returns the names of Badger's files that match patterns, in the order of those.
+func databaseFiles(path string, patterns ...string) (names []string, err error) {
+	for _, pattern := range patterns {
 		found, err := filepath.Glob(filepath.Join(path, pattern))
 		if err != nil {
 			return nil, fmt.Errorf("looking for the database: %w", err)
@@ -95,19 +100,17 @@ func databaseFiles(path string) (names []string, err error) {
 // checksum, and what it does not take the journal has.
 func checkLogs(path string) error {
 	const keyBytes = 8
-	for _, pattern := range []string{"*.mem", "*.vlog"} {
-		names, err := filepath.Glob(filepath.Join(path, pattern))
+	names, err := databaseFiles(path, memtableLogs, valueLogs)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		head, err := readHead(name, keyBytes)
 		if err != nil {
-			return fmt.Errorf("looking for logs: %w", err)
+			return fmt.Errorf("reading log: %w", err)
 		}
-		for _, name := range names {
-			head, err := readHead(name, keyBytes)
-			if err != nil {
-				return fmt.Errorf("reading log: %w", err)
-			}
-			if len(head) == keyBytes && !bytes.Equal(head, make([]byte, keyBytes)) {
-				return fmt.Errorf("%w: log %s: it names a key, and there are none", errDatabase, filepath.Base(name))
-			}
+		if len(head) == keyBytes && !bytes.Equal(head, make([]byte, keyBytes)) {
+			return fmt.Errorf("%w: log %s: it names a key, and there are none", errDatabase, filepath.Base(name))
 		}
 	}
 	return nil
@@ -152,23 +155,21 @@ func readHead(name string, bytes int) ([]byte, error) {
 // removeEmptyFiles removes memtables and value logs without a byte: a crash
 // between making one and sizing it leaves them, and Badger refuses to open.
 func removeEmptyFiles(path string, log *slog.Logger) error {
-	for _, pattern := range []string{"*.mem", "*.vlog"} {
-		found, err := filepath.Glob(filepath.Join(path, pattern))
+	found, err := databaseFiles(path, memtableLogs, valueLogs)
+	if err != nil {
+		return err
+	}
+	for _, name := range found {
+		info, err := os.Stat(name)
 		if err != nil {
 			return fmt.Errorf("looking for empty files: %w", err)
 		}
-		for _, name := range found {
-			info, err := os.Stat(name)
-			if err != nil {
-				return fmt.Errorf("looking for empty files: %w", err)
-			}
-			if info.Size() > 0 {
-				continue
-			}
-			log.Debug("removing an empty file", slog.String("name", filepath.Base(name)))
-			if err := os.Remove(name); err != nil {
-				return fmt.Errorf("removing an empty file: %w", err)
-			}
+		if info.Size() > 0 {
+			continue
+		}
+		log.Debug("removing an empty file", slog.String("name", filepath.Base(name)))
+		if err := os.Remove(name); err != nil {
+			return fmt.Errorf("removing an empty file: %w", err)
 		}
 	}
 	return nil

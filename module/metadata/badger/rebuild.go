@@ -64,7 +64,7 @@ var errAsked = errors.New("asked for")
 // removeDatabase removes a database that has nothing of its own, the manifest first: what
 // a crash leaves then is no database that could be opened.
 func (h *home) removeDatabase() error {
-	names, err := databaseFiles(h.path())
+	names, err := databaseFiles(h.path(), allFiles...)
 	for _, name := range names {
 		if err == nil {
 			err = os.Remove(name)
@@ -125,7 +125,7 @@ func verifyStart(ctx context.Context, j *journal.Journal) error {
 // putAside moves Badger's files into a directory of their own. A crash in between
 // leaves tables without a manifest, which is damage again.
 func (h *home) putAside() (aside string, err error) {
-	names, err := databaseFiles(h.path())
+	names, err := databaseFiles(h.path(), allFiles...)
 	if err != nil {
 		return "", err
 	}
@@ -164,7 +164,7 @@ func (b *Backend) ImportJournal(ctx context.Context, root, id string, lines io.R
 
 // checkNew reports what an import would mix itself with. ErrFormat.
 func (h *home) checkNew() error {
-	found, err := databaseFiles(h.path())
+	found, err := databaseFiles(h.path(), allFiles...)
 	if err != nil {
 		return err
 	}

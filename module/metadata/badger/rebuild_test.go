@@ -69,7 +69,7 @@ func TestRebuildGivesTheSameListing(t *testing.T) {
 	clients.Wait()
 	want := listing(t, s)
 	mustClose(t, s)
-	names, err := databaseFiles(filepath.Join(root, "metadata"))
+	names, err := databaseFiles(filepath.Join(root, "metadata"), allFiles...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -195,7 +195,7 @@ func copyDatabase(t *testing.T, root string) (restore func(t *testing.T)) {
 	t.Helper()
 	dir := filepath.Join(root, "metadata")
 	kept := make(map[string][]byte)
-	names, err := databaseFiles(dir)
+	names, err := databaseFiles(dir, allFiles...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -206,7 +206,7 @@ func copyDatabase(t *testing.T, root string) (restore func(t *testing.T)) {
 	}
 	return func(t *testing.T) {
 		t.Helper()
-		now, err := databaseFiles(dir)
+		now, err := databaseFiles(dir, allFiles...)
 		if err != nil {
 			t.Fatal(err)
 		}

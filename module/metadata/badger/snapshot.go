@@ -55,38 +55,26 @@ func (s *Store) Snapshot(ctx context.Context) (store.Snapshot, error) {
 func (v *snapshot) Position() store.Position { return v.position }
 
 // FindBlob implements store.Snapshot.
-func (v *snapshot) FindBlob(digest store.Digest) (store.Blob, error) {
-	blob, err := v.find(digest)
-	if !errors.Is(err, store.ErrBlobNotFound) {
-		return blob, err
-	}
-	if _, err := v.store.enter(); err != nil {
-		return store.Blob{}, err
-	}
-	defer v.store.use.RUnlock()
-	if lost := v.store.trust(); lost != nil {
-		return store.Blob{}, lost
+func (v *snapshot) FindBlob(digest store.Digest) (blob store.Blob, err error) {
+	err = v.read(func(r reader) (err error) { blob, err = findBlob(r, digest); return err })
+	if errors.Is(err, store.ErrBlobNotFound) {
+		err = v.store.view(context.Background(), func(reader) error { return err }) // unless it may have been lost
 	}
 	return blob, err
 }
 
-func (v *snapshot) find(digest store.Digest) (store.Blob, error) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.ended {
-		return store.Blob{}, fmt.Errorf("%w: the snapshot has ended", store.ErrUnavailable)
-	}
-	return findBlob(v.reader, digest)
-}
-
 // view reads what the database has for certain, and not what is ahead of it.
 func (v *snapshot) view(read func(reader) error) error {
+	return v.read(func(r reader) error { return read(reader{db: r.db, txn: r.txn}) })
+}
+
+func (v *snapshot) read(read func(reader) error) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.ended {
 		return fmt.Errorf("%w: the snapshot has ended", store.ErrUnavailable)
 	}
-	return read(reader{db: v.reader.db, txn: v.reader.txn})
+	return read(v.reader)
 }
 
 // Close implements store.Snapshot.

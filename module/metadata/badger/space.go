@@ -197,7 +197,7 @@ func (r *space) make(name string, bytes int64) error {
 // write to them needs room, and makes the next memtable's log in advance: Badger
 // takes an empty file for a new one, and keeps the blocks that it has.
 func (r *space) setAside() error {
-	for pattern, bytes := range map[string]int64{"*.mem": memtableRoom, "*.vlog": 2 * valueLogSize, discardFile: discardSize} {
+	for pattern, bytes := range map[string]int64{memtableLogs: memtableRoom, valueLogs: 2 * valueLogSize, discardFile: discardSize} {
 		names, err := filepath.Glob(filepath.Join(r.path, pattern))
 		if err != nil {
 			return fmt.Errorf("looking for mapped files: %w", err)
@@ -225,9 +225,9 @@ func (r *space) allocate(open func(string) (disk.File, error), name string, byte
 
 // makeNext makes the log that the next memtable will have.
 func (r *space) makeNext() error {
-	names, err := filepath.Glob(filepath.Join(r.path, "*.mem"))
+	names, err := databaseFiles(r.path, memtableLogs)
 	if err != nil {
-		return fmt.Errorf("looking for memtables: %w", err)
+		return err
 	}
 	last := 0
 	for _, name := range names {

@@ -173,10 +173,7 @@ func (s *Store) Clock() time.Time { return time.Now() }
 
 // usable reports why the store takes no mutation, if it does not.
 func (s *Store) usable(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	err := s.enterToChange()
+	err := firstError(ctx.Err, s.enterToChange)
 	if err == nil {
 		s.use.RUnlock()
 	}

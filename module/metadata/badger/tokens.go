@@ -43,13 +43,7 @@ func (r *useRecord) Fields(f *coding.Fields) { f.Time(&r.at) }
 
 // AddToken implements grant.Store.
 func (s *Store) AddToken(ctx context.Context, token grant.Token, secret store.Digest) error {
-	return s.submit(ctx, operationWeight, func(b *batch) error {
-		if err := b.addToken(token, secret); err != nil {
-			return err
-		}
-		b.record(grant.CreateChange(token, secret))
-		return nil
-	})
+	return s.change(ctx, grant.CreateChange(token, secret), func(b *batch) error { return b.addToken(token, secret) })
 }
 
 func (b *batch) addToken(token grant.Token, secret store.Digest) error {
@@ -143,13 +137,7 @@ func lastUse(r reader, token *grant.Token) error {
 
 // DeleteToken implements grant.Store.
 func (s *Store) DeleteToken(ctx context.Context, id string, act store.Act) error {
-	return s.submit(ctx, operationWeight, func(b *batch) error {
-		if err := b.deleteToken(id); err != nil {
-			return err
-		}
-		b.record(grant.RevokeChange(id, act))
-		return nil
-	})
+	return s.change(ctx, grant.RevokeChange(id, act), func(b *batch) error { return b.deleteToken(id) })
 }
 
 func (b *batch) deleteToken(id string) error {
