@@ -152,8 +152,13 @@ func (s *Store) commit(operations []*operation) {
 	}
 }
 
+// errRefused: the journal has nothing of a batch, and can be used on. A blob that one change
+// names may have been lost.
+var errRefused = errors.New("journalling")
+
 // commitTogether commits as many of the operations as fit a batch, and returns the
-// others.
+// others. Where the journal refuses the batch, each is committed by itself: only one that names
+// a lost blob is refused.
 func (s *Store) commitTogether(operations []*operation) (rest []*operation) {
 	b, err := s.beginBatch()
 	if err == nil {
@@ -161,8 +166,11 @@ func (s *Store) commitTogether(operations []*operation) (rest []*operation) {
 		rest = b.run(operations)
 		err = s.commitBatch(b)
 	}
-	if err != nil {
-		for _, o := range operations[:len(operations)-len(rest)] {
+	together := operations[:len(operations)-len(rest)]
+	for i, o := range together {
+		if errors.Is(err, errRefused) && len(together) > 1 {
+			s.commitTogether(together[i : i+1])
+		} else if err != nil {
 			o.err = err
 		}
 	}
@@ -213,6 +221,9 @@ func (s *Store) journal(b *batch) error {
 			s.log.Error("a change may or may not be in the journal; refusing changes until the store is opened again and checked", slog.Any("error", err))
 			s.refuse()
 			return fmt.Errorf("journalling: %w", err) // not ErrNoSpace, which says that nothing happened
+		}
+		if errors.Is(err, store.ErrUnavailable) {
+			return fmt.Errorf("%w: %w", errRefused, err)
 		}
 		return fmt.Errorf("journalling: %w", directory.NotWritten(err))
 	}
