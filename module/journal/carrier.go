@@ -39,6 +39,9 @@ type Carrier interface {
 	// back. Once it was called, bytes wait for Carry, if the directory of the journal is on the
 	// same file system: else a disk that hangs would hold up changes that do not need it.
 	Carried(id string, after uint64, journal string) (lines []byte, err error)
+
+	// Forget takes out, durably, the lines that cannot be read: a journal is made without them.
+	Forget() error
 }
 
 // carry makes lines durable in the carrier, if it takes them.

@@ -54,7 +54,7 @@ func TestAnAppendChangesBytesAlone(t *testing.T) {
 	if values != 21 {
 		t.Errorf("the file has %d values, want a header and 20 changes", values)
 	}
-	if end, left, err := Salvage(path, testStore, store.Position{}, func([]byte, store.Change, store.Digest) error { return nil }); err != nil || left != nil || end != j.Position() {
+	if end, left, err := Salvage(path, testStore, store.Position{}, nil, func([]byte, store.Change, store.Digest) error { return nil }); err != nil || left != nil || end != j.Position() {
 		t.Errorf("salvaged up to %d: %v, %v", end.Sequence, left, err)
 	}
 

@@ -2,6 +2,7 @@ package journal
 
 import (
 	"bufio"
+	"bytes"
 	"compress/gzip"
 	"errors"
 	"fmt"
@@ -16,9 +17,9 @@ import (
 
 // Salvage calls fn with the changes that follow a position of a store, and their lines,
 // as far as they are whole, in a journal of which everything before may be damaged or
-// missing. It returns the last position that it got to, and what kept it from more, if
-// there may be more. A journal that is not there has nothing.
-func Salvage(path, id string, after store.Position, fn func(line []byte, change store.Change, chain store.Digest) error) (end store.Position, left, err error) {
+// missing, and in lines that a carrier has. It returns the last position that it got to, and
+// what kept it from more, if there may be more. A journal that is not there has nothing.
+func Salvage(path, id string, after store.Position, carried []byte, fn func(line []byte, change store.Change, chain store.Digest) error) (end store.Position, left, err error) {
 	segments, err := files.Segments(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return after, nil, err
@@ -31,6 +32,13 @@ func Salvage(path, id string, after store.Position, fn func(line []byte, change 
 		if err := s.segment(path, of); err != nil {
 			return s.end, nil, err
 		}
+	}
+	end = s.end
+	if err := s.carried(carried); err != nil {
+		return s.end, nil, err
+	}
+	if s.end != end { // what follows those lines may be in the journal
+		return Salvage(path, id, s.end, carried, fn)
 	}
 	return s.end, s.left(), nil
 }
@@ -101,6 +109,20 @@ func (s *salvage) open(file io.Reader, of files.Segment) (*source, error) {
 		err = errors.New("it is of another store")
 	}
 	return lines, err
+}
+
+// carried goes on in the lines of a carrier. It has those before too, and others that were never
+// acknowledged.
+func (s *salvage) carried(lines []byte) error {
+	for line := range bytes.Lines(lines) {
+		if _, err := jsonl.Follow(line, s.end); err != nil {
+			continue
+		}
+		if err := s.take(line); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *salvage) take(line []byte) error {

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -79,7 +80,7 @@ func TestSalvage(t *testing.T) {
 				test.damage(t, path)
 			}
 			next := test.after
-			end, left, err := Salvage(path, testStore, positions[test.after], func(line []byte, got store.Change, chain store.Digest) error {
+			end, left, err := Salvage(path, testStore, positions[test.after], nil, func(line []byte, got store.Change, chain store.Digest) error {
 				next++
 				if got.Sequence != next || got.Version != fmt.Sprint(next) || chain != positions[next].Chain || len(line) == 0 {
 					return fmt.Errorf("change %v, want %d", got, next)
@@ -91,6 +92,67 @@ func TestSalvage(t *testing.T) {
 			}
 			if err != nil || end != positions[test.end] || next != test.end {
 				t.Errorf("salvaged to %d of %d, %v", end.Sequence, test.end, err)
+			}
+			if (left == nil) != (test.left == "") || left != nil && !strings.Contains(left.Error(), test.left) {
+				t.Errorf("left is %v, want %q", left, test.left)
+			}
+		})
+	}
+}
+
+// TestSalvageWithCarriedLines goes on in the lines that a carrier has, and behind them in the
+// journal.
+// Seen to fail with a journal that is not read again behind them.
+func TestSalvageWithCarriedLines(t *testing.T) {
+	const total, damaged = 10, 5
+	for name, test := range map[string]struct {
+		after    uint64
+		from, to int // of the carried lines
+		header   string
+		end      uint64
+		left     string
+	}{
+		"none":                                {2, 0, 0, "", damaged - 1, "up to 10"},
+		"the damaged one, and some before":    {2, 3, 5, "", total, ""},
+		"some before the position":            {6, 3, 5, "", total, ""},
+		"all behind the damaged one":          {2, 6, 10, "", damaged - 1, "up to 10"},
+		"all, to the end":                     {2, 3, 10, "", total, ""},
+		"all of a journal that has no header": {0, 1, 10, "{}\n", total, ""},
+		"all that the journal has, and more":  {0, 1, 10, "", total, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "journal")
+			j := mustCreate(t, path, options(1<<20))
+			positions := []store.Position{{}}
+			for i := uint64(1); i <= total; i++ {
+				fill(t, j, i, 1)
+				positions = append(positions, j.Position())
+			}
+			mustClose(t, j)
+			file := filepath.Join(path, names(t, path)[0])
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			lines := strings.SplitAfter(string(text), "\n")
+			var carried string
+			if test.from > 0 {
+				carried = strings.Join(lines[test.from:test.to+1], "")
+			}
+			lines[0] = cmp.Or(test.header, lines[0])
+			lines[damaged] = strings.Replace(lines[damaged], `"alice"`, `"alicf"`, 1)
+			if err := os.WriteFile(file, []byte(strings.Join(lines, "")), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			next := test.after
+			end, left, err := Salvage(path, testStore, positions[test.after], []byte(carried), func(_ []byte, got store.Change, _ store.Digest) error {
+				if next++; got.Sequence != next {
+					return fmt.Errorf("change %d, want %d", got.Sequence, next)
+				}
+				return nil
+			})
+			if err != nil || end != positions[test.end] || next != test.end {
+				t.Errorf("salvaged to %d, %v; want %d", end.Sequence, err, test.end)
 			}
 			if (left == nil) != (test.left == "") || left != nil && !strings.Contains(left.Error(), test.left) {
 				t.Errorf("left is %v, want %q", left, test.left)

@@ -102,15 +102,15 @@ func (c *Config) NotHalf() error {
 // besideBlobs is a store.MetadataBackend whose store may make what it writes durable together
 // with the bytes of an open blob store, which is opened first.
 type besideBlobs interface {
-	OpenBeside(ctx context.Context, root string, log *slog.Logger, blobs store.BlobStore) (store.MetadataStore, error)
+	Beside(blobs store.BlobStore) store.MetadataBackend
 }
 
-// OpenMetadata opens the metadata beside a blob store.
-func (c *Config) OpenMetadata(ctx context.Context, blobs store.BlobStore, log *slog.Logger) (store.MetadataStore, error) {
+// Beside returns the backend of metadata beside a blob store that is open, or nil.
+func (c *Config) Beside(blobs store.BlobStore) store.MetadataBackend {
 	if backend, ok := c.Metadata.(besideBlobs); ok {
-		return backend.OpenBeside(ctx, c.Root, log, blobs)
+		return backend.Beside(blobs)
 	}
-	return c.Metadata.OpenMetadata(ctx, c.Root, log)
+	return c.Metadata
 }
 
 func (c *Config) openBoth(ctx context.Context, log *slog.Logger) (metadata store.MetadataStore, blobs store.BlobStore, err error) {
@@ -129,7 +129,7 @@ func (c *Config) openBoth(ctx context.Context, log *slog.Logger) (metadata store
 		return nil, nil, err
 	}
 	if metadata == nil {
-		if metadata, err = c.OpenMetadata(ctx, blobs, log); err != nil {
+		if metadata, err = c.Beside(blobs).OpenMetadata(ctx, c.Root, log); err != nil {
 			return nil, nil, errors.Join(fmt.Errorf("opening metadata: %w", err), blobs.Close())
 		}
 	}

@@ -199,7 +199,7 @@ type JournalBackend interface {
 	ImportJournal(ctx context.Context, root, id string, lines io.Reader, log *slog.Logger) error
 
 	// Rebuild makes the database anew from the journal. What was there is put
-	// aside.
+	// aside. ErrDamaged, with nothing changed, when the database has more than the journal.
 	Rebuild(ctx context.Context, root string, log *slog.Logger) error
 
 	// RebuildJournal makes the journal anew from the database: what there is, with

@@ -92,10 +92,10 @@ func (s *Store) Carry(first, synced uint64, lines []byte, named []store.Locator)
 	return s.packs.Carry(first, synced, lines, named)
 }
 
-// ForgetLines takes lines that cannot be read out of packs: the journal was made without them.
-func (s *Store) ForgetLines() error { return s.packs.Forget() }
-
 // Carried implements journal.Carrier.
 func (s *Store) Carried(id string, after uint64, journal string) ([]byte, error) {
 	return s.packs.Carried(id, after, journal)
 }
+
+// Forget implements journal.Carrier.
+func (s *Store) Forget() error { return s.packs.Forget() }

@@ -173,8 +173,13 @@ func (s *Store) settleOne(p *pack, file io.ReaderAt, editing disk.File, number i
 func (s *Store) Forget() error {
 	defer s.hold()()
 	p := s.newest.Load()
-	if p == nil || s.inspect(p, func(file io.ReaderAt) error { _, err := s.readEntries(p, file); return err }) == nil {
+	if p == nil {
 		return nil
+	}
+	var unread error
+	err := s.inspect(p, func(file io.ReaderAt) error { _, unread = s.readEntries(p, file); return nil })
+	if err != nil || unread == nil {
+		return err
 	}
 	return s.rewrite(p, func(editing disk.File) error {
 		_, err := editing.WriteAt(make([]byte, p.layout.Lines), p.layout.Table()) // all of it: a part may be unreadable

@@ -34,12 +34,8 @@ var errNotStaged = errors.New("not staged")
 func (s *Store) stage(b *blob) error {
 	s.pen.Lock()
 	defer s.pen.Unlock()
-	if s.held || s.closed || s.pack == nil || s.pack != s.current || !s.pack.hasRoom(b) {
-		return errNotStaged
-	}
-	p := s.pack
-	end := p.nextBlock + format.Blocks(len(b.content))
-	if p.layout.At(end) > s.prepared {
+	p, blocks := s.pack, format.Blocks(len(b.content))
+	if s.held || s.closed || p == nil || p != s.current || !p.hasRoom(b) || p.layout.At(p.nextBlock+blocks) > s.prepared {
 		return errNotStaged
 	}
 	slot, err := s.writeContent(p, []*blob{b})
@@ -47,7 +43,7 @@ func (s *Store) stage(b *blob) error {
 		return errNotStaged
 	}
 	b.at.Pack, b.at.Slot = p.number, p.nextSlot
-	p.nextSlot, p.nextBlock = b.at.Slot+1, end
+	p.nextSlot, p.nextBlock = p.nextSlot+1, p.nextBlock+blocks
 	if err := s.writeSlots([]*blob{b}, slot); err != nil {
 		return errNotStaged
 	}

@@ -185,7 +185,7 @@ func (s *Store) removeSoon(p *pack) {
 
 // removeUnread is removeEmpty, and requires p.mu.
 func (s *Store) removeUnread(p *pack) error {
-	if !p.marks.Remove(func() bool { return s.isLast(p) || s.newest.Load() == p }) {
+	if s.readOnly || !p.marks.Remove(func() bool { return s.isLast(p) || s.newest.Load() == p }) {
 		return nil
 	}
 	if p.file != nil {

@@ -89,9 +89,6 @@ func (s *Store) loadAll(entries []fs.DirEntry, readOnly bool) error {
 		s.findLines()
 	}
 	for _, p := range s.all() {
-		if readOnly {
-			continue
-		}
 		if err := s.removeEmpty(p); err != nil {
 			return err
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/directory/settings"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
+	"github.com/generic-registry/caddy-generic-registry/module/journal"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -37,6 +38,8 @@ type Backend struct {
 
 	// How much of the journal stays beyond what is needed. It takes effect on a reload.
 	Journal *JournalSettings `json:"journal,omitempty"`
+
+	carrier journal.Carrier // of what Beside returned; may be nil
 }
 
 // CaddyModule returns the Caddy module information.
@@ -85,17 +88,23 @@ func (b *Backend) dir(root string) string {
 	return filepath.Join(root, "metadata")
 }
 
-// OpenMetadata implements store.MetadataBackend.
-func (b *Backend) OpenMetadata(ctx context.Context, root string, log *slog.Logger) (store.MetadataStore, error) {
-	return b.OpenBeside(ctx, root, log, nil)
+// Beside returns the backend for a root whose blob store is open, or nil. That may make changes
+// durable together with the bytes that they name.
+func (b *Backend) Beside(blobs store.BlobStore) store.MetadataBackend {
+	beside := *b
+	beside.carrier, _ = blobs.(journal.Carrier)
+	return &beside
 }
 
-// OpenBeside is OpenMetadata with the blob store beside it, which may make changes durable
-// together with the bytes that they name.
-func (b *Backend) OpenBeside(ctx context.Context, root string, log *slog.Logger, blobs store.BlobStore) (store.MetadataStore, error) {
-	s, err := openBeside(ctx, b.dir(root), b.Reserve, log, disk.OS{}, blobs)
+// OpenMetadata implements store.MetadataBackend.
+func (b *Backend) OpenMetadata(ctx context.Context, root string, log *slog.Logger) (store.MetadataStore, error) {
+	h, err := take(b.dir(root), b.Reserve, log, disk.OS{}, b.carrier)
 	if err != nil {
 		return nil, err
+	}
+	s, err := h.openStore(ctx)
+	if err != nil {
+		return nil, h.release(err)
 	}
 	return s, b.AdjustMetadata(s)
 }

@@ -28,15 +28,7 @@ type beside struct {
 // openBesidePacks opens both below a directory, with packs that are soon full of blobs or of
 // lines.
 func openBesidePacks(root string, fsys disk.FS) (b beside, err error) {
-	path := filepath.Join(root, "packs")
-	if err := os.MkdirAll(path, 0o700); err != nil {
-		return b, err
-	}
-	b.packs, err = packs.Open(path, packs.Options{
-		FS: fsys, Log: discard, HasRoom: func(int64) bool { return true }, IsThere: func() error { return nil },
-		Layout: format.Layout{Slots: 128, Blocks: 9, Lines: 4 << 10, Step: 16 << 10, Open: 2},
-	})
-	if err != nil {
+	if b.packs, err = openPacks(root, fsys); err != nil {
 		return b, err
 	}
 	b.Store, err = openTuned(filepath.Join(root, "metadata"), discard, besideBadger{fsys}, func(h *home) {
@@ -48,6 +40,17 @@ func openBesidePacks(root string, fsys disk.FS) (b beside, err error) {
 		return b, errors.Join(err, b.packs.Close())
 	}
 	return b, nil
+}
+
+func openPacks(root string, fsys disk.FS) (*packs.Store, error) {
+	path := filepath.Join(root, "packs")
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return nil, err
+	}
+	return packs.Open(path, packs.Options{
+		FS: fsys, Log: discard, HasRoom: func(int64) bool { return true }, IsThere: func() error { return nil },
+		Layout: format.Layout{Slots: 128, Blocks: 9, Lines: 4 << 10, Step: 16 << 10, Open: 2},
+	})
 }
 
 func (b beside) close() error { return errors.Join(b.Store.Close(), b.packs.Close()) }

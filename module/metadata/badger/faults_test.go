@@ -78,8 +78,21 @@ func openSmall(path string, fsys disk.FS) (*Store, error) {
 	})
 }
 
+// open opens a store as a backend does, on a disk of the test.
+func open(ctx context.Context, path string, reserve int64, log *slog.Logger, fsys disk.FS) (*Store, error) {
+	h, err := take(path, reserve, log, fsys, nil)
+	if err != nil {
+		return nil, err
+	}
+	s, err := h.openStore(ctx)
+	if err != nil {
+		return nil, h.release(err)
+	}
+	return s, nil
+}
+
 func openTuned(path string, log *slog.Logger, fsys disk.FS, tune func(*home)) (*Store, error) {
-	p, err := take(path, smallestReserve, log, fsys)
+	p, err := take(path, smallestReserve, log, fsys, nil)
 	if err != nil {
 		return nil, err
 	}

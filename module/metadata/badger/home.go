@@ -56,13 +56,13 @@ func (h *home) journalOptions() journal.Options {
 }
 
 // take claims a directory. Nothing in it is opened yet.
-func take(path string, reserve int64, log *slog.Logger, fsys disk.FS) (*home, error) {
+func take(path string, reserve int64, log *slog.Logger, fsys disk.FS, carrier journal.Carrier) (*home, error) {
 	claim, err := directory.Take(path, layout, layoutVersion)
 	if err != nil {
 		return nil, directory.OpenFault(err)
 	}
 	h := &home{
-		claim: claim, log: log, fsys: fsys,
+		claim: claim, log: log, fsys: fsys, carrier: carrier,
 		space: &space{path: claim.Path, fsys: fsys, log: log}, descriptors: descriptors.New(),
 		idle: idleInterval, retry: retryInterval, patience: compactionPatience, delay: persistDelay, hang: hangTime,
 		checkpointLeast: checkpointLeast,

@@ -175,7 +175,8 @@ func (h *home) checkNew() error {
 }
 
 // Rebuild implements store.JournalBackend. Where the journal is damaged and the
-// database is whole, the journal is made anew instead.
+// database is whole, the journal is made anew instead. Where the journal is whole and lacks
+// changes that the database has, both stay as they are.
 func (b *Backend) Rebuild(ctx context.Context, root string, log *slog.Logger) error {
 	return b.offline(root, log, func(h *home) error {
 		j, err := journal.Open(h.journalPath(), h.journalOptions())
@@ -188,12 +189,33 @@ func (b *Backend) Rebuild(ctx context.Context, root string, log *slog.Logger) er
 		if err != nil {
 			return h.journalFault(err)
 		}
+		if err := h.checkNotAhead(ctx, j); err != nil {
+			return err
+		}
 		o, err := h.replace(ctx, j, errAsked)
 		if err != nil {
 			return err
 		}
 		return o.close(ctx)
 	})
+}
+
+// checkNotAhead returns an error when a database that can be read has more changes than its
+// journal: nothing else has them.
+func (h *home) checkNotAhead(ctx context.Context, j *journal.Journal) error {
+	o, err := h.openDatabase(ctx)
+	if h.stuck.Load() || errors.Is(err, store.ErrNoSpace) {
+		return err // a new database would not open either
+	}
+	if err != nil {
+		return nil // what cannot be opened is to be replaced
+	}
+	o.journal = j
+	var ahead error
+	if _, err := o.read(); err == nil && o.id == j.Store() && o.state.position.Sequence > j.Position().Sequence {
+		_, ahead = o.isBehind()
+	}
+	return errors.Join(ahead, o.closeDatabase(ctx))
 }
 
 // RebuildJournal implements store.JournalBackend.
@@ -203,7 +225,7 @@ func (b *Backend) RebuildJournal(ctx context.Context, root string, log *slog.Log
 
 // offline claims a store and does something with it that no server may see.
 func (b *Backend) offline(root string, log *slog.Logger, do func(*home) error) error {
-	h, err := take(b.dir(root), b.Reserve, log, disk.OS{})
+	h, err := take(b.dir(root), b.Reserve, log, disk.OS{}, b.carrier)
 	if err != nil {
 		return err
 	}

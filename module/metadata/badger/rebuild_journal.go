@@ -70,13 +70,17 @@ func (o *opened) checkpointHead() store.CheckpointHead {
 	return store.CheckpointHead{At: o.state.position, NextID: o.nextID}
 }
 
-// takeFromOld brings the database to where the old journal is, as far as that is whole:
-// a crash leaves the database behind it. What cannot be read now may be whole, and is left out
-// only when an administrator asks for that.
+// takeFromOld brings the database to where the old journal is with the lines of the carrier, as
+// far as that is whole: a crash leaves the database behind it. What cannot be read now may be
+// whole, and is left out only when an administrator asks for that.
 func (h *home) takeFromOld(ctx context.Context, o *opened, damage error) error {
 	r := replay{opened: o}
 	from := o.state.position
-	_, left, err := journal.Salvage(h.journalPath(), o.id, from, func(line []byte, change store.Change, chain store.Digest) error {
+	carried, err := h.carried(o, damage)
+	if err != nil {
+		return fmt.Errorf("%w: asking for lines that the old journal may lack: %w", store.ErrUnavailable, err)
+	}
+	_, left, err := journal.Salvage(h.journalPath(), o.id, from, carried, func(line []byte, change store.Change, chain store.Digest) error {
 		return firstError(ctx.Err, func() error { return r.take(ctx, line, change, chain) }, r.flush)
 	})
 	if ctx.Err() != nil {
@@ -94,6 +98,20 @@ func (h *home) takeFromOld(ctx context.Context, o *opened, damage error) error {
 			slog.Uint64("after", o.state.position.Sequence), slog.Any("error", err))
 	}
 	return nil
+}
+
+// carried returns the lines of the carrier. An administrator may do without those that it cannot
+// read: it forgets them.
+func (h *home) carried(o *opened, damage error) ([]byte, error) {
+	if h.carrier == nil {
+		return nil, nil
+	}
+	lines, err := h.carrier.Carried(o.id, o.state.position.Sequence, h.journalPath())
+	if errors.Is(err, store.ErrUnavailable) && errors.Is(damage, errAsked) {
+		h.log.Error("lines of the journal that are among the small files are left out", slog.Any("error", err))
+		return nil, h.carrier.Forget()
+	}
+	return lines, err
 }
 
 // createJournal makes a journal that does not count yet.

@@ -111,7 +111,7 @@ func TestAnOpeningThatFailsLeavesNoFileOpen(t *testing.T) {
 	mustClose(t, s)
 	behind(t)
 	files := &openFiles{FS: disk.OS{}}
-	h, err := take(filepath.Join(root, "metadata"), smallestReserve, discard, files)
+	h, err := take(filepath.Join(root, "metadata"), smallestReserve, discard, files, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -250,7 +250,7 @@ func TestADiskThatFillsWhileADatabaseIsMade(t *testing.T) {
 			behind(t)
 			d := new(fillingDisk)
 			d.full.Store(full)
-			h, err := take(filepath.Join(root, "metadata"), smallestReserve, discard, d)
+			h, err := take(filepath.Join(root, "metadata"), smallestReserve, discard, d, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -81,24 +81,7 @@ type Store struct {
 	tombs     backlog    // deleted packages with versions left
 }
 
-// open claims a directory and opens the store in it.
-func open(ctx context.Context, path string, reserve int64, log *slog.Logger, fsys disk.FS) (*Store, error) {
-	return openBeside(ctx, path, reserve, log, fsys, nil)
-}
-
-func openBeside(ctx context.Context, path string, reserve int64, log *slog.Logger, fsys disk.FS, blobs store.BlobStore) (*Store, error) {
-	h, err := take(path, reserve, log, fsys)
-	if err != nil {
-		return nil, err
-	}
-	h.carrier, _ = blobs.(journal.Carrier)
-	s, err := h.openStore(ctx)
-	if err != nil {
-		return nil, h.release(err)
-	}
-	return s, nil
-}
-
+// openStore opens the store in a directory that is claimed.
 func (h *home) openStore(ctx context.Context) (*Store, error) {
 	o, err := h.open(ctx)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/operate/target"
 	"github.com/generic-registry/caddy-generic-registry/module/operate/terminal"
 	"github.com/generic-registry/caddy-generic-registry/module/pool"
@@ -31,12 +32,16 @@ func newRebuildCommand(t *target.Target) *cobra.Command {
 		Long: `
 Rebuilds the database of a stopped server from the journal of its changes. A server that
 finds its database missing or damaged rebuilds it by itself at start. Use the command when
-the server says so.
+the server says so. The command refuses to replace a database that has more changes than
+the journal.
 
 With --journal, the command makes the journal from the database. Use this when the journal
 has a hole or is damaged, and the database is not. The new journal has what the registry
 contains now, with publishers and times; it does not have what was deleted. The next backup
 must be full.
+
+The last lines of the journal may be among the bytes of small files: the command takes them
+from there.
 
 The registry is that of --config, or the registry at --root. The command moves the old
 files to another directory in that of the metadata, and says where; it deletes nothing, and
@@ -64,8 +69,7 @@ func (r *rebuildCommand) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	backend, ok := config.Metadata.(store.JournalBackend)
-	if !ok {
+	if _, ok := config.Metadata.(store.JournalBackend); !ok {
 		return store.ErrNoJournal
 	}
 	if err := config.NotHalf(); err != nil {
@@ -74,46 +78,66 @@ func (r *rebuildCommand) run(ctx context.Context) error {
 	if err := target.Holds(config, config.Metadata); err != nil {
 		return err
 	}
-	what, rebuild := "database", backend.Rebuild
+	what := "database"
 	if r.journal {
-		what, rebuild = "journal", backend.RebuildJournal
+		what = "journal"
 	}
 	ctx = waiting.WithProgress(ctx, line.Replaying("making the "+what))
-	if err := rebuild(ctx, config.Root, config.StoreLog); err != nil {
-		return whileStopped(fmt.Errorf("rebuilding the %s: %w", what, err))
-	}
-	at, err := r.openRebuilt(ctx, config)
+	at, err := r.rebuild(ctx, config)
 	line.End()
 	if err != nil {
-		return whileStopped(fmt.Errorf("opening the rebuilt %s: %w", what, err))
+		return whileStopped(fmt.Errorf("rebuilding the %s: %w", what, err))
 	}
 	_, err = fmt.Fprintf(r.out, "the %s is rebuilt: %s, in %s\n", what, terminal.Counted(int64(at.Sequence), "change"), terminal.Elapsed(began))
 	return err
 }
 
-// openRebuilt opens the rebuilt metadata and closes it, and returns its position. Where there is a
-// blob store it adds lines of the journal that only that has, and tells it that this is now its
-// metadata, which may have fewer changes than the blob store has seen.
-func (r *rebuildCommand) openRebuilt(ctx context.Context, config *pool.Config) (at store.Position, err error) {
-	if target.Holds(config, config.Blobs) != nil {
-		return position(config.Metadata.OpenMetadata(ctx, config.Root, config.StoreLog))
-	}
-	blobs, err := config.Blobs.OpenBlobs(ctx, config.Root, config.StoreLog)
-	if err != nil {
-		return at, fmt.Errorf("opening blobs: %w", err)
-	}
-	defer func() { err = errors.Join(err, blobs.Close()) }()
-	at, err = position(config.OpenMetadata(ctx, blobs, config.StoreLog))
-	if lines, ok := blobs.(interface{ ForgetLines() error }); ok && r.journal && errors.Is(err, store.ErrUnavailable) {
-		// It may be that the blob store cannot read its lines: the journal was made without them.
-		if err = lines.ForgetLines(); err == nil {
-			at, err = position(config.OpenMetadata(ctx, blobs, config.StoreLog))
-		}
-	}
+// rebuild rebuilds the metadata, and returns their position. The blob store is open before
+// anything is moved, if there is one: only that may have the last lines of the journal. In the end
+// it is told that these are now its metadata, which may have fewer changes than it has seen.
+func (r *rebuildCommand) rebuild(ctx context.Context, config *pool.Config) (at store.Position, err error) {
+	blobs, err := openBlobs(ctx, config)
 	if err != nil {
 		return at, err
 	}
+	if blobs != nil {
+		defer func() { err = errors.Join(err, blobs.Close()) }()
+	}
+	backend, ok := config.Beside(blobs).(store.JournalBackend)
+	if !ok {
+		return at, store.ErrNoJournal
+	}
+	rebuild := backend.Rebuild
+	if r.journal {
+		rebuild = backend.RebuildJournal
+	}
+	if err := rebuild(ctx, config.Root, config.StoreLog); err != nil {
+		return at, err
+	}
+	at, err = position(config.Beside(blobs).OpenMetadata(ctx, config.Root, config.StoreLog))
+	if err != nil {
+		return at, fmt.Errorf("opening what was rebuilt: %w", err)
+	}
+	if blobs == nil {
+		return at, nil
+	}
 	return at, blobs.KeepPosition(ctx, at, true)
+}
+
+// openBlobs opens the blob store. Nil where there is none.
+func openBlobs(ctx context.Context, config *pool.Config) (store.BlobStore, error) {
+	err := target.Holds(config, config.Blobs)
+	if errors.Is(err, target.ErrNothing) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	blobs, err := config.Blobs.OpenBlobs(ctx, config.Root, config.StoreLog)
+	if err != nil {
+		return nil, fmt.Errorf("opening blobs: %w", directory.OrPermission(err))
+	}
+	return blobs, nil
 }
 
 // position closes a store that was opened, and returns its position.

@@ -100,7 +100,8 @@ func (t *Target) placements() (found []placement, err error) {
 	}
 	seen := make(map[string]bool)
 	for _, handler := range handlersIn(config) {
-		placed := placement{Metadata: pool.DefaultMetadata, Blobs: pool.DefaultBlobs}
+		// What a handler sets is written over the bytes that are there.
+		placed := placement{Metadata: slices.Clone(pool.DefaultMetadata), Blobs: slices.Clone(pool.DefaultBlobs)}
 		text, err := json.Marshal(handler)
 		if err == nil {
 			err = json.Unmarshal(text, &placed)

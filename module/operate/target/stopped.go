@@ -79,7 +79,11 @@ func existing(config *pool.Config) error {
 // half is a backend of either half of a registry.
 type half interface{ Identity(root string) string }
 
-// Holds returns an error unless there is something where a half of a registry would be opened.
+// ErrNothing says that there is nothing where a half of a registry would be opened.
+var ErrNothing = errors.New("there is no registry")
+
+// Holds returns ErrNothing unless there is something where a half of a registry would be opened.
+// Any other error says that this is not known.
 func Holds(config *pool.Config, of half) error {
 	place := of.Identity(config.Root)
 	if elsewhere, ok := of.(remote.Elsewhere); ok {
@@ -88,13 +92,13 @@ func Holds(config *pool.Config, of half) error {
 			return fmt.Errorf("looking for the registry at %s: %w", place, err)
 		}
 		if nothing {
-			return fmt.Errorf("there is no registry at %s: %s is empty", config.Root, place)
+			return fmt.Errorf("%w at %s: %s is empty", ErrNothing, config.Root, place)
 		}
 		return nil
 	}
 	entries, err := os.ReadDir(place)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0 {
-		return fmt.Errorf("there is no registry at %s: %s does not exist or is empty", config.Root, place)
+		return fmt.Errorf("%w at %s: %s does not exist or is empty", ErrNothing, config.Root, place)
 	}
 	if err != nil {
 		return directory.OrPermission(fmt.Errorf("looking for the registry: %w", err))
