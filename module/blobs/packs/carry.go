@@ -34,10 +34,11 @@ var errNotStaged = errors.New("not staged")
 func (s *Store) stage(b *blob) error {
 	s.pen.Lock()
 	defer s.pen.Unlock()
-	p, blocks := s.pack, format.Blocks(len(b.content))
-	if s.held || s.closed || p == nil || p != s.current || !p.hasRoom(b) || p.layout.At(p.nextBlock+blocks) > s.prepared {
+	blocks := format.Blocks(len(b.content))
+	if s.held || s.closed || s.pack == nil || s.pack != s.current || !s.pack.hasRoom(b) || s.layout.At(s.pack.nextBlock+blocks) > s.prepared {
 		return errNotStaged
 	}
+	p := s.pack
 	slot, err := s.writeContent(p, []*blob{b})
 	if err != nil {
 		return errNotStaged
