@@ -85,7 +85,7 @@ func Create(path, id string, options Options) (*Journal, error) {
 		return nil, fmt.Errorf("syncing directory of journal: %w", err)
 	}
 	j := &Journal{path: path, store: id, options: options}
-	if _, err := j.carried(); err != nil { // the lines of another store are not its own
+	if _, err := j.carried(); err != nil { // from now on bytes wait for it; lines of an earlier one are not its own
 		return nil, err
 	}
 	file, active, err := j.makeSegment(store.Position{}, nil)

@@ -144,7 +144,6 @@ func (s *Store) rewrite(p *pack, write func(editing disk.File) error) error {
 func (s *Store) settleOne(p *pack, file io.ReaderAt, editing disk.File, number int) (whole bool, err error) {
 	p.mu.RLock() // no deletion begins meanwhile
 	defer p.mu.RUnlock()
-	whole, _ = p.marks.State(number)
 	raw, at := make([]byte, format.SlotSize), int64(number)*format.SlotSize
 	_, err = file.ReadAt(raw, at)
 	one, sound := format.DecodeSlot(raw)
@@ -158,7 +157,7 @@ func (s *Store) settleOne(p *pack, file io.ReaderAt, editing disk.File, number i
 	case err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, store.ErrDamaged):
 		s.log.Error("a small file cannot be read", slog.String("pack", p.path), slog.Any("error", err))
 		return true, nil
-	case !sound || err != nil || format.Sum(content) != one.Sum || !whole:
+	case !sound || err != nil || format.Sum(content) != one.Sum || p.marks.IsFree(number):
 		return false, nil
 	case editing == nil:
 		return true, nil

@@ -14,8 +14,9 @@ import (
 
 // carrying is what one sync makes durable: blobs, and lines of a journal that name them.
 type carrying struct {
-	joined atomic.Bool // a journal has its lines carried: blobs wait for it
-	id     string      // of the store whose lines they are
+	joined atomic.Bool   // a journal has its lines carried: blobs wait for it
+	id     string        // of the store whose lines they are
+	turn   chan struct{} // has one element while a blob is being staged
 
 	staged []*blob // written to the pack that is open, and not synced
 	lines  int64   // the end of the lines in the pack that is open
@@ -71,9 +72,10 @@ func (s *Store) Carry(first, synced uint64, lines []byte, named []store.Locator)
 	if err != nil || c.file == nil {
 		return false, err
 	}
-	if err := s.endCarrying(c, c.file.Sync()); err != nil {
-		return false, err
+	if err := c.file.Sync(); err != nil {
+		return false, s.failCarrying(c, err)
 	}
+	s.endCarrying(c)
 	s.raise(c.pack.number)
 	if c.before != nil {
 		s.removeSoon(c.before)
@@ -86,9 +88,10 @@ type carriage struct {
 	pack   *pack
 	file   disk.File // nil: there is nothing to sync
 	blobs  []*blob   // that it makes durable
-	at     int64     // where the lines are; below 0: nowhere
-	last   uint64    // the number of the last line
-	before *pack     // that had the newest lines; nil: none, or nothing begins anew
+	named  []store.Locator
+	at     int64  // where the lines are; below 0: nowhere
+	last   uint64 // the number of the last line
+	before *pack  // that had the newest lines; nil: none, or nothing begins anew
 }
 
 // beginCarrying writes the lines behind those that the pack has. They begin anew where the
@@ -107,7 +110,7 @@ func (s *Store) beginCarrying(first, synced uint64, lines []byte, named []store.
 		s.disown(s.pack, nil, err)
 		return c, fmt.Errorf("looking for a pack of small files: %w", err)
 	}
-	c = carriage{pack: s.pack, file: s.file, blobs: s.staged, at: s.lines}
+	c = carriage{pack: s.pack, file: s.file, blobs: s.staged, named: named, at: s.lines}
 	s.staged = nil
 	e := format.Entry{Store: s.id, First: first, Lines: lines}
 	for _, at := range addresses {
@@ -137,23 +140,27 @@ func (s *Store) beginCarrying(first, synced uint64, lines []byte, named []store.
 	return c, nil
 }
 
-// endCarrying notes what came of a sync.
-func (s *Store) endCarrying(c carriage, err error) error {
+func (s *Store) endCarrying(c carriage) {
 	s.pen.Lock()
 	defer s.pen.Unlock()
-	if err != nil {
-		s.staged = append(c.blobs, s.staged...)
-		s.disown(s.pack, nil, err)
-		if err = fmt.Errorf("syncing small files with lines of the journal: %w", err); c.at < 0 {
-			err = fmt.Errorf("%w: %w", store.ErrUnavailable, err) // no line was written
-		}
-		return err
-	}
 	if c.at >= 0 {
 		s.latest = c.last
 		s.name(s.coming, nil)
 	}
-	return nil
+}
+
+// failCarrying loses what was staged. Where no line was written, that is an error only for lines
+// that name some of it.
+func (s *Store) failCarrying(c carriage, why error) error {
+	s.pen.Lock()
+	defer s.pen.Unlock()
+	s.staged = append(c.blobs, s.staged...)
+	s.disown(s.pack, nil, why)
+	if c.at < 0 {
+		_, err := s.addresses(c.named)
+		return err
+	}
+	return fmt.Errorf("syncing small files with lines of the journal: %w", why)
 }
 
 // name notes which blobs are named by the lines that were carried last, and by those in progress.

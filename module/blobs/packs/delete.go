@@ -134,16 +134,13 @@ func (p *pack) punch(file disk.File, one format.Slot) error {
 	return disk.Clear(file, p.layout.At(one.Block), int64(format.Blocks(one.Length))*format.BlockSize)
 }
 
-// slotsPerBlock is how many slots a block of the table has.
-const slotsPerBlock = format.BlockSize / format.SlotSize
-
 // empty marks a slot. The last blob of a block of the table takes the block with it, of a
 // pack that is never written again.
 func (s *Store) empty(file disk.File, p *pack, at format.Address) error {
 	p.table.Lock()
 	defer p.table.Unlock()
-	first := at.Slot / slotsPerBlock * slotsPerBlock
-	if !s.isLast(p) && s.newest.Load() != p && p.marks.IsVacant(first, first+slotsPerBlock) {
+	first := at.Slot / format.SlotsPerBlock * format.SlotsPerBlock
+	if !s.isLast(p) && s.newest.Load() != p && p.marks.IsVacant(first, first+format.SlotsPerBlock) {
 		if err := disk.Clear(file, int64(first)*format.SlotSize, format.BlockSize); !disk.IsFull(err) {
 			return err
 		}
@@ -161,33 +158,43 @@ func (s *Store) isLast(p *pack) bool {
 }
 
 // removeEmpty removes a pack that has no blob, is not being written, and does not have the
-// newest lines. It waits for readers.
+// newest lines. Then it waits for readers.
 func (s *Store) removeEmpty(p *pack) error {
+	if !s.retire(p) {
+		return nil
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return s.removeUnread(p)
+	return s.unlink(p)
 }
 
 // removeSoon is removeEmpty for who writes blobs: while somebody reads, another goroutine waits.
 func (s *Store) removeSoon(p *pack) {
-	tell := func(err error) {
-		if err != nil {
+	if !s.retire(p) {
+		return
+	}
+	unlink := func() {
+		defer p.mu.Unlock()
+		if err := s.unlink(p); err != nil {
 			s.log.Warn("removing a pack without blobs", slog.Any("error", err))
 		}
 	}
-	if !p.mu.TryLock() {
-		s.removing.Go(func() { tell(s.removeEmpty(p)) })
+	if p.mu.TryLock() {
+		unlink()
 		return
 	}
-	defer p.mu.Unlock()
-	tell(s.removeUnread(p))
+	s.removing.Go(func() {
+		p.mu.Lock()
+		unlink()
+	})
 }
 
-// removeUnread is removeEmpty, and requires p.mu.
-func (s *Store) removeUnread(p *pack) error {
-	if s.readOnly || !p.marks.Remove(func() bool { return s.isLast(p) || s.newest.Load() == p }) {
-		return nil
-	}
+func (s *Store) retire(p *pack) bool {
+	return !s.readOnly && p.marks.Remove(func() bool { return s.isLast(p) || s.newest.Load() == p })
+}
+
+// unlink requires p.mu.
+func (s *Store) unlink(p *pack) error {
 	if p.file != nil {
 		s.opened.Forget(p)
 		_ = p.file.Close() // it was only read

@@ -45,7 +45,7 @@
 //
 // After a sync that failed, blobs and lines may be on the disk or not. The slots of the staged
 // blobs are emptied, so that the lines do not count, and no line is taken that names one of
-// these blobs. The journal takes no change until it has been opened again.
+// these blobs. Where lines were written, the journal takes none until it has been opened again.
 //
 // A blob that the last lines name is deleted as one that is put aside: its slot is marked and
 // synced first. Else a hole without a mark would look like a blob that was never whole.

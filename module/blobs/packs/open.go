@@ -50,7 +50,7 @@ func Open(path string, options Options) (*Store, error) {
 	if options.reader == nil {
 		s.opened.reader = func(file *os.File) io.ReaderAt { return file }
 	}
-	s.rounds = rounds.New(0, s.work)
+	s.rounds, s.turn = rounds.New(0, s.work), make(chan struct{}, 1)
 	entries, err := os.ReadDir(path)
 	if options.ReadOnly && errors.Is(err, fs.ErrNotExist) {
 		return s, nil
@@ -110,13 +110,13 @@ func (s *Store) load(p *pack, table []byte, readOnly bool) error {
 		return fmt.Errorf("opening a pack: %w", directory.Full(err))
 	}
 	defer file.Close()
-	n, lost, err := readTable(s.opened.reader(file), table, 0)
+	n, lost, err := format.ReadTable(s.opened.reader(file), table, 0)
 	if len(lost)*format.BlockSize >= len(table) {
 		return fmt.Errorf("reading the table of a pack: %w", err) // it is not one sector that is at fault
 	}
 	slots := p.list(table[:n])
 	if len(lost) > 0 {
-		s.log.Error("a part of a pack cannot be read; its blobs cannot be either", slog.String("pack", p.path), slog.Int("slots", len(lost)*slotsPerBlock), slog.Any("error", err))
+		s.log.Error("a part of a pack cannot be read; its blobs cannot be either", slog.String("pack", p.path), slog.Int("slots", len(lost)*format.SlotsPerBlock), slog.Any("error", err))
 		p.lose(lost)
 	}
 	if p.marks.Damaged() > 0 {
@@ -171,7 +171,7 @@ func (p *pack) list(table []byte) (slots []format.Slot) {
 func (p *pack) lose(lost []int) {
 	p.givenUp = true
 	for _, first := range lost {
-		for i := range min(slotsPerBlock, p.layout.Slots-first/format.SlotSize) {
+		for i := range min(format.SlotsPerBlock, p.layout.Slots-first/format.SlotSize) {
 			p.marks.Set(first/format.SlotSize + i)
 			p.nextSlot = max(p.nextSlot, first/format.SlotSize+i+1)
 		}

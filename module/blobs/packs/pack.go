@@ -26,7 +26,7 @@ type pack struct {
 
 	marks *marks.Marks
 
-	// table is held while the mark of a deletion is written, and by who begins to write blobs.
+	// table is held while a deletion marks its slot, except for Drop, and by who begins to write.
 	table sync.Mutex
 
 	// Of the round in progress.

@@ -26,7 +26,15 @@ var errClosed = fmt.Errorf("%w: the store is closed", store.ErrUnavailable)
 func (s *Store) Put(ctx context.Context, content []byte) (store.Locator, error) {
 	if s.joined.Load() && len(content) <= format.Largest {
 		b := &blob{content: content}
-		err := waiting.Until(ctx, func() error { return s.stage(b) })
+		select {
+		case s.turn <- struct{}{}:
+		case <-ctx.Done():
+			return "", context.Cause(ctx)
+		}
+		err := waiting.Until(ctx, func() error {
+			defer func() { <-s.turn }()
+			return s.stage(b)
+		})
 		if err == nil {
 			return b.at.Locator(), nil
 		}

@@ -115,9 +115,9 @@ func (s *Store) listed(p *pack, first int, buffer []byte) (blobs []listed, err e
 		return nil, err
 	}
 	defer release()
-	n, lost, err := readTable(file, buffer[:min(walkStep, s.layout.Slots-first)*format.SlotSize], int64(first)*format.SlotSize)
+	n, lost, err := format.ReadTable(file, buffer[:min(walkStep, s.layout.Slots-first)*format.SlotSize], int64(first)*format.SlotSize)
 	if len(lost) > 0 {
-		s.log.Warn("a part of a pack cannot be read, and is left out", slog.String("pack", p.path), slog.Int("slots", len(lost)*slotsPerBlock), slog.Any("error", err))
+		s.log.Warn("a part of a pack cannot be read, and is left out", slog.String("pack", p.path), slog.Int("slots", len(lost)*format.SlotsPerBlock), slog.Any("error", err))
 	}
 	for i := range n / format.SlotSize {
 		if whole, _ := p.marks.State(first + i); !whole {
@@ -128,25 +128,4 @@ func (s *Store) listed(p *pack, first int, buffer []byte) (blobs []listed, err e
 		}
 	}
 	return blobs, nil
-}
-
-// readTable reads a part of a table, one block after the other where the disk cannot read all
-// of it. Those that it cannot read are zeros, and lost is where in the buffer they begin.
-func readTable(file io.ReaderAt, buffer []byte, from int64) (n int, lost []int, err error) {
-	n, err = file.ReadAt(buffer, from)
-	if err == nil || errors.Is(err, io.EOF) {
-		return n, nil, nil
-	}
-	for start := 0; start < len(buffer); start += format.BlockSize {
-		block := buffer[start:min(start+format.BlockSize, len(buffer))]
-		got, blockErr := file.ReadAt(block, from+int64(start))
-		if errors.Is(blockErr, io.EOF) {
-			return start + got, lost, err
-		}
-		if blockErr != nil {
-			clear(block)
-			lost = append(lost, start)
-		}
-	}
-	return len(buffer), lost, err
 }

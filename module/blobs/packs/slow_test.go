@@ -42,10 +42,11 @@ func (r stoppedReader) ReadAt(p []byte, at int64) (int, error) {
 	return r.File.ReadAt(p, at)
 }
 
-// TestASlowReadHoldsUpNoWriter: while the disk tries to read a blob, others are put into the same
-// pack, lines are carried, and packs are begun.
-// Seen to fail with a lock that readers hold for writing a mark.
-func TestASlowReadHoldsUpNoWriter(t *testing.T) {
+// TestASlowReadHoldsUpNobodyElse: while the disk tries to read a blob, others are put into the same
+// pack, lines are carried, packs are begun, and other blobs of the pack are read.
+// Seen to fail with a lock that readers hold for writing a mark, and with a pack that waits to be
+// removed although it has blobs.
+func TestASlowReadHoldsUpNobodyElse(t *testing.T) {
 	path, slow := t.TempDir(), newGate()
 	s, err := Open(path, Options{FS: disk.OS{}, Log: discard, HasRoom: func(int64) bool { return true }, IsThere: func() error { return nil }, Layout: roomForLines,
 		reader: func(file *os.File) io.ReaderAt { return stoppedReader{file, slow} }})
@@ -65,6 +66,7 @@ func TestASlowReadHoldsUpNoWriter(t *testing.T) {
 		mustPut(t, s, contentOf(i, 60_000)) // the second begins another pack
 	}
 	mustCarry(t, s, 2, 1)
+	wantContent(t, s, staged, contentOf(1, 100))
 	close(slow.opened)
 	must(t, <-read)
 	must(t, s.Close())
@@ -94,14 +96,15 @@ func (f stoppedFile) WriteAt(p []byte, at int64) (int, error) {
 }
 
 // TestASlowWriteHoldsUpNobodyLongerThanTheirContexts: the blob that the disk does not take ends
-// with its context, and so do those behind it.
-// Seen to fail with a blob that is staged by the goroutine of its client.
+// with its context, and so do those behind it, which are not written later.
+// Seen to fail with a blob that is staged by the goroutine of its client, and with many that wait
+// to be staged whatever becomes of their clients.
 func TestASlowWriteHoldsUpNobodyLongerThanTheirContexts(t *testing.T) {
 	path, slow := t.TempDir(), &stoppedDisk{}
 	s := joined(t, path, slow)
 	named := mustPut(t, s, contentOf(1, 100))
 	slow.gate = newGate()
-	for i := range 2 {
+	for i := range 5 {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 		if _, err := s.Put(ctx, contentOf(2+i, 100)); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("blob %d that waits ends with %v, want %v", i, err, context.DeadlineExceeded)
@@ -113,5 +116,10 @@ func TestASlowWriteHoldsUpNobodyLongerThanTheirContexts(t *testing.T) {
 		t.Error("a blob is named by lines that are not there")
 	}
 	close(slow.gate.opened)
+	must(t, s.Close())
+	s = mustOpen(t, path, disk.OS{}, roomForLines)
+	if got := len(walked(t, s)); got != 3 {
+		t.Errorf("the pack has %d blobs, want two and the one that the disk did not take", got)
+	}
 	must(t, s.Close())
 }

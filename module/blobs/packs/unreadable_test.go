@@ -52,7 +52,7 @@ func TestASectorThatCannotBeReadCostsItsBlobsOnly(t *testing.T) {
 	for i := range 210 {
 		locators = append(locators, mustPut(t, s, contentOf(i, 10)))
 	}
-	for _, locator := range locators[slotsPerBlock:layout.Slots] {
+	for _, locator := range locators[format.SlotsPerBlock:layout.Slots] {
 		if locator != locators[150] {
 			must(t, s.Delete(locator))
 		}

@@ -28,7 +28,7 @@ func (e Entry) Size() int64 { return int64(EntryHeader + 2*len(e.Slots) + len(e.
 
 // Encode returns an entry as it is on the disk.
 func (e Entry) Encode() []byte {
-	buffer := make([]byte, 4, e.Size())
+	buffer := make([]byte, 4, e.Size()+EntryHeader) // what ends it may follow
 	buffer = binary.LittleEndian.AppendUint32(buffer, uint32(len(e.Lines)))
 	buffer = binary.LittleEndian.AppendUint32(buffer, uint32(len(e.Slots)))
 	buffer = binary.LittleEndian.AppendUint64(buffer, e.First)

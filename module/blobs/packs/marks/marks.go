@@ -12,14 +12,14 @@ type Marks struct {
 	mu      sync.Mutex
 	live    []uint64 // a bit for each slot with a blob
 	damaged map[int]bool
-	taken   int // blobs that are being deleted
+	taken   map[int]bool // blobs that are being deleted
 	written bool
 	removed bool
 }
 
 // New is for a pack without a blob.
 func New(slots int) *Marks {
-	return &Marks{live: make([]uint64, (slots+63)/64), damaged: make(map[int]bool)}
+	return &Marks{live: make([]uint64, (slots+63)/64), damaged: make(map[int]bool), taken: make(map[int]bool)}
 }
 
 // State tells of a slot whether it has a blob that is whole, and whether it is damaged.
@@ -29,10 +29,11 @@ func (m *Marks) State(slot int) (whole, damaged bool) {
 	return m.has(slot), m.damaged[slot]
 }
 
-// IsFree tells whether a slot has no blob, not even a damaged one.
+// IsFree tells whether a slot has no blob, not even one that is damaged or being deleted.
 func (m *Marks) IsFree(slot int) bool {
-	whole, damaged := m.State(slot)
-	return !whole && !damaged
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return !m.has(slot) && !m.damaged[slot] && !m.taken[slot]
 }
 
 // has requires m.mu.
@@ -81,13 +82,13 @@ func (m *Marks) Take(slot int) (end func(kept bool), is bool) {
 	if !damaged && !m.has(slot) {
 		return nil, false
 	}
-	m.taken++
+	m.taken[slot] = true
 	m.live[slot/64] &^= 1 << (slot % 64)
 	delete(m.damaged, slot)
 	return func(kept bool) {
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		m.taken--
+		delete(m.taken, slot)
 		switch {
 		case kept && damaged:
 			m.damaged[slot] = true
@@ -102,7 +103,7 @@ func (m *Marks) Take(slot int) (end func(kept bool), is bool) {
 func (m *Marks) IsVacant(from, to int) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	vacant := !m.written && m.taken == 1
+	vacant := !m.written && len(m.taken) == 1
 	for slot := from; vacant && slot < to; slot++ {
 		vacant = !m.has(slot) && !m.damaged[slot]
 	}
@@ -129,7 +130,7 @@ func (m *Marks) EndWriting() {
 func (m *Marks) Remove(isNeeded func() bool) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.written || m.removed || m.taken > 0 || len(m.damaged) > 0 || isNeeded() {
+	if m.written || m.removed || len(m.taken) > 0 || len(m.damaged) > 0 || isNeeded() {
 		return false
 	}
 	if slices.ContainsFunc(m.live, func(word uint64) bool { return word != 0 }) {
