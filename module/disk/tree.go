@@ -26,6 +26,26 @@ func IsEmpty(path string) (bool, error) {
 	return false, nil
 }
 
+// Matching returns the paths of what is in a directory whose names match a pattern of
+// filepath.Match, sorted. The path of the directory is no pattern, whatever it has, as it is for
+// filepath.Glob. A directory that is not there has nothing.
+func Matching(directory, pattern string) (paths []string, err error) {
+	entries, err := os.ReadDir(directory)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	for _, entry := range entries {
+		is, err := filepath.Match(pattern, entry.Name())
+		if err != nil {
+			return nil, err
+		}
+		if is {
+			paths = append(paths, filepath.Join(directory, entry.Name()))
+		}
+	}
+	return paths, nil
+}
+
 // RemoveAll removes a file, or a directory with what is in it. Nothing there is
 // not an error.
 func RemoveAll(fsys FS, path string) error {

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"github.com/generic-registry/caddy-generic-registry/module/disk"
 )
 
 // What was put aside is kept for a person to look at, but not for ever: it has names and
@@ -41,12 +43,11 @@ func (h *home) makeAside() (string, error) {
 
 // removeAsides removes what was put aside long ago, or before too many others.
 func (h *home) removeAsides() error {
-	found, err := filepath.Glob(filepath.Join(h.path(), asidePrefix+"*"))
+	found, err := disk.Matching(h.path(), asidePrefix+"*")
 	if err != nil {
 		return fmt.Errorf("looking for what was put aside: %w", err)
 	}
-	found = slices.DeleteFunc(found, func(name string) bool { return asideTime(name).IsZero() }) // not ours
-	slices.Sort(found)                                                                           // by their times
+	found = slices.DeleteFunc(found, func(name string) bool { return asideTime(name).IsZero() }) // not ours; sorted by time
 	for i, name := range found {
 		if i >= len(found)-asidesKept && time.Since(asideTime(name)) < asideAge {
 			continue

@@ -9,18 +9,20 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/dgraph-io/badger/v4"
+
+	"github.com/generic-registry/caddy-generic-registry/module/disk"
 )
 
 const (
+	tableFiles   = "*.sst"
 	memtableLogs = "*.mem" // of memtables that were not written as tables yet
 	valueLogs    = "*.vlog"
 )
 
 // allFiles are the patterns of the files of a Badger database.
-var allFiles = []string{badger.ManifestFilename, "*.sst", memtableLogs, valueLogs, badger.KeyRegistryFileName, discardFile}
+var allFiles = []string{badger.ManifestFilename, tableFiles, memtableLogs, valueLogs, badger.KeyRegistryFileName, discardFile}
 
 // checkFiles looks at the files before Badger does: what it would find damaged, it
 // would pass over, delete, or panic about in a goroutine of its own. It returns
@@ -71,25 +73,20 @@ func checkManifest(path string, options badger.Options) (map[uint64]badger.Table
 }
 
 func checkNoTables(path string) error {
-	found, err := databaseFiles(path, allFiles...)
-	if err != nil {
+	found, err := databaseFiles(path, tableFiles, memtableLogs, valueLogs, badger.KeyRegistryFileName)
+	if err != nil || len(found) == 0 {
 		return err
 	}
-	found = slices.DeleteFunc(found, func(name string) bool { return filepath.Base(name) == discardFile }) // it is made first
-	if len(found) > 0 {
-		return fmt.Errorf("%w: %s has tables but no %s", errDatabase, path, badger.ManifestFilename)
-	}
-	return nil
+	return fmt.Errorf("%w: %s has tables but no %s", errDatabase, path, badger.ManifestFilename)
 }
 
 // databaseFiles returns the names of Badger's files that match patterns, in the order of those.
 func databaseFiles(path string, patterns ...string) (names []string, err error) {
 	for _, pattern := range patterns {
-		found, err := filepath.Glob(filepath.Join(path, pattern))
+		found, err := disk.Matching(path, pattern)
 		if err != nil {
 			return nil, fmt.Errorf("looking for the database: %w", err)
 		}
-		slices.Sort(found)
 		names = append(names, found...)
 	}
 	return names, nil

@@ -53,7 +53,7 @@ func (h *home) openReadOnly(ctx context.Context) (*opened, error) {
 
 // linkTables makes a directory with links to what Badger needs to read the tables.
 func (h *home) linkTables() (links string, err error) {
-	names, err := filepath.Glob(filepath.Join(h.path(), "*.sst"))
+	names, err := databaseFiles(h.path(), tableFiles)
 	if err != nil {
 		return "", err
 	}

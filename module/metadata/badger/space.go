@@ -143,15 +143,8 @@ func (r *space) makeBallast() (err error) {
 }
 
 func (r *space) removeBallast() error {
-	directory := filepath.Join(r.path, ballastDirectory)
-	names, err := filepath.Glob(filepath.Join(directory, "*"))
-	if err != nil {
-		return fmt.Errorf("looking for the ballast: %w", err)
-	}
-	for _, name := range append(names, directory) {
-		if err := r.fsys.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("removing the ballast: %w", err)
-		}
+	if err := disk.RemoveAll(r.fsys, filepath.Join(r.path, ballastDirectory)); err != nil {
+		return fmt.Errorf("removing the ballast: %w", err)
 	}
 	return nil
 }
@@ -198,9 +191,9 @@ func (r *space) make(name string, bytes int64) error {
 // takes an empty file for a new one, and keeps the blocks that it has.
 func (r *space) setAside() error {
 	for pattern, bytes := range map[string]int64{memtableLogs: memtableRoom, valueLogs: 2 * valueLogSize, discardFile: discardSize} {
-		names, err := filepath.Glob(filepath.Join(r.path, pattern))
+		names, err := databaseFiles(r.path, pattern)
 		if err != nil {
-			return fmt.Errorf("looking for mapped files: %w", err)
+			return err
 		}
 		for _, name := range names {
 			// A memtable may have been flushed, and its log be gone, meanwhile.

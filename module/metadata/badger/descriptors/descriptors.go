@@ -5,7 +5,6 @@ package descriptors
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"sync"
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
@@ -64,7 +63,7 @@ func (d *Descriptors) ForChange() error {
 // ForOpening reports ErrUnavailable when opening the database, which keeps each of its
 // tables open, would leave less than the reserve.
 func (d *Descriptors) ForOpening(path string) error {
-	tables, err := filepath.Glob(filepath.Join(path, "*.sst"))
+	tables, err := disk.Matching(path, "*.sst")
 	if err != nil {
 		return fmt.Errorf("looking for tables: %w", err)
 	}
