@@ -17,18 +17,25 @@ import (
 // carrier is one of packs whose lines a test makes unreadable.
 type carrier struct {
 	journal.Carrier
-	unreadable, forgotten bool
+	failures  int // so many readings fail
+	forgotten bool
 }
 
+const always = 1 << 30
+
 func (c *carrier) Carried(id string, after uint64, journal string) ([]byte, error) {
-	if c.unreadable {
+	if c.forgotten {
+		return nil, nil
+	}
+	if c.failures > 0 {
+		c.failures--
 		return nil, fmt.Errorf("%w: reading lines: %w", store.ErrUnavailable, syscall.EIO)
 	}
 	return c.Carrier.Carried(id, after, journal)
 }
 
 func (c *carrier) Forget() error {
-	c.unreadable, c.forgotten = false, true
+	c.forgotten = c.failures > 0
 	return nil
 }
 
@@ -74,12 +81,14 @@ func powerCut(t *testing.T, behind bool) (root string, c *carrier) {
 // TestARebuildTakesLinesThatOnlyPacksHave. The store is opened without the packs afterwards, so
 // that it does not take the lines then.
 // Seen to fail with a rebuild whose journal has no carrier, with a journal that is made without
-// the carried lines, and with a journal that is not read again behind them.
+// the carried lines, with a journal that is not read again behind them, and with lines that are
+// left out at the first failure.
 func TestARebuildTakesLinesThatOnlyPacksHave(t *testing.T) {
 	for name, test := range map[string]struct {
-		behind  bool // the database
-		damaged int  // a line of the journal
-		rebuild func(*Backend, *testing.T, string) error
+		behind   bool // the database
+		damaged  int  // a line of the journal
+		failures int  // of reading carried lines
+		rebuild  func(*Backend, *testing.T, string) error
 	}{
 		"the database, which has all":                      {rebuild: rebuild},
 		"the database, which is behind":                    {behind: true, rebuild: rebuild},
@@ -88,12 +97,14 @@ func TestARebuildTakesLinesThatOnlyPacksHave(t *testing.T) {
 		"a journal that is damaged where the database was": {behind: true, damaged: 2, rebuild: rebuild},
 		"a journal that is damaged where packs have lines": {behind: true, damaged: 6, rebuild: rebuildJournal},
 		"the same, found by a rebuild of the database":     {behind: true, damaged: 6, rebuild: rebuild},
+		"the same, and lines are read at the second try":   {behind: true, damaged: 6, failures: 1, rebuild: rebuildJournal},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root, c := powerCut(t, test.behind)
 			if test.damaged > 0 {
 				changeLine(t, root, test.damaged)
 			}
+			c.failures = test.failures
 			if err := test.rebuild(&Backend{Reserve: smallestReserve, carrier: c}, t, root); err != nil {
 				t.Fatal(err)
 			}
@@ -138,7 +149,9 @@ func TestARebuildMovesNothingThatItMayNeed(t *testing.T) {
 			if test.damaged > 0 {
 				changeLine(t, root, test.damaged)
 			}
-			c.unreadable = test.unreadable
+			if test.unreadable {
+				c.failures = always
+			}
 			backend := &Backend{Reserve: max(test.reserve, smallestReserve), carrier: c}
 			if test.alone {
 				backend.carrier = nil
@@ -170,7 +183,7 @@ func TestARebuildMovesNothingThatItMayNeed(t *testing.T) {
 // have.
 func TestARebuiltJournalLacksLinesThatCannotBeRead(t *testing.T) {
 	root, c := powerCut(t, true)
-	c.unreadable = true
+	c.failures = always
 	if err := rebuildJournal(&Backend{Reserve: smallestReserve, carrier: c}, t, root); err != nil || !c.forgotten {
 		t.Fatalf("got %v, forgotten %t; want no error, forgotten", err, c.forgotten)
 	}
@@ -197,4 +210,68 @@ func TestARebuildOfAMissingDatabase(t *testing.T) {
 	s := mustOpen(t, root)
 	defer mustClose(t, s)
 	wantNumbered(t, s, 10, numbers(10)...)
+}
+
+// TestARebuildWhereBadgerFails: what Badger began may go on writing, so another process opens the
+// new database. The old one is out of its way then.
+// Seen to fail with a rebuild that refuses each time.
+func TestARebuildWhereBadgerFails(t *testing.T) {
+	root, c := powerCut(t, true)
+	backend := &Backend{Reserve: smallestReserve, carrier: c}
+	h, err := take(backend.dir(root), smallestReserve, discard, disk.OS{}, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, err := journal.Open(h.journalPath(), h.journalOptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.stuck.Store(true)
+	err = h.checkNotAhead(t.Context(), j)
+	aside := mustGlob(t, filepath.Join(root, "metadata", asidePrefix+"*"))
+	if len(aside) != 1 || !strings.Contains(fmt.Sprint(err), aside[0]+" now: run the command again") {
+		t.Errorf("got %v, and put aside are %v; want one directory, which is named", err, aside)
+	}
+	h.stuck.Store(false) // as in another process
+	if err := h.release(nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := rebuild(backend, t, root); err != nil {
+		t.Fatal(err)
+	}
+	s := mustOpen(t, root)
+	defer mustClose(t, s)
+	wantNumbered(t, s, 10, numbers(10)...)
+}
+
+// TestARootMayHaveAnyName: characters that are patterns for others are none here.
+// Seen to fail with a search that takes the path of the store for a pattern.
+func TestARootMayHaveAnyName(t *testing.T) {
+	root := filepath.Join(t.TempDir(), `a [1]*?\ b`)
+	if err := os.MkdirAll(root, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s := mustOpen(t, root)
+	if err := publishNumbered(s, "o", 0); err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, s)
+	path := filepath.Join(root, "metadata")
+	names, err := databaseFiles(path, allFiles...)
+	if err != nil || len(names) < 3 {
+		t.Errorf("files of the database: %v, %v; want some", names, err)
+	}
+	if err := rebuild(&Backend{Reserve: smallestReserve}, t, root); err != nil {
+		t.Fatal(err)
+	}
+	aside, err := disk.Matching(path, asidePrefix+"*")
+	if err != nil || len(aside) != 1 {
+		t.Fatalf("put aside are %v, %v; want one directory", aside, err)
+	}
+	if moved, err := databaseFiles(aside[0], allFiles...); err != nil || len(moved) != len(names) {
+		t.Errorf("of the database %v, %v were moved; want %d files", moved, err, len(names))
+	}
+	s = mustOpen(t, root)
+	defer mustClose(t, s)
+	wantNumbered(t, s, 1, numbers(1)...)
 }

@@ -1,10 +1,12 @@
 package badger
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -203,19 +205,26 @@ func (b *Backend) Rebuild(ctx context.Context, root string, log *slog.Logger) er
 // checkNotAhead returns an error when a database that can be read has more changes than its
 // journal: nothing else has them.
 func (h *home) checkNotAhead(ctx context.Context, j *journal.Journal) error {
-	o, err := h.openDatabase(ctx)
-	if h.stuck.Load() || errors.Is(err, store.ErrNoSpace) {
+	if err := firstError(h.space.forOpening, func() error { return h.descriptors.ForOpening(h.path()) }); err != nil {
 		return err // a new database would not open either
 	}
-	if err != nil {
-		return nil // what cannot be opened is to be replaced
+	o, err := h.openDatabase(ctx)
+	if errors.Is(err, store.ErrNoSpace) || errors.Is(err, fs.ErrPermission) {
+		return err
 	}
-	o.journal = j
 	var ahead error
-	if _, err := o.read(); err == nil && o.id == j.Store() && o.state.position.Sequence > j.Position().Sequence {
-		_, ahead = o.isBehind()
+	if err == nil {
+		o.journal = j
+		if _, err := o.read(); err == nil && o.id == j.Store() && o.state.position.Sequence > j.Position().Sequence {
+			_, ahead = o.isBehind()
+		}
+		err = o.closeDatabase(ctx)
 	}
-	return errors.Join(ahead, o.closeDatabase(ctx))
+	if ahead != nil || !h.stuck.Load() {
+		return ahead // what can be neither opened nor closed is to be replaced
+	}
+	aside, moving := h.putAside()
+	return cmp.Or(moving, fmt.Errorf("the database, on which Badger fails, is in %s now: run the command again: %w", aside, err))
 }
 
 // RebuildJournal implements store.JournalBackend.

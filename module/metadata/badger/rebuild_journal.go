@@ -101,15 +101,17 @@ func (h *home) takeFromOld(ctx context.Context, o *opened, damage error) error {
 }
 
 // carried returns the lines of the carrier. An administrator may do without those that it cannot
-// read: it forgets them.
+// read: it forgets them, if it cannot read them again.
 func (h *home) carried(o *opened, damage error) ([]byte, error) {
 	if h.carrier == nil {
 		return nil, nil
 	}
 	lines, err := h.carrier.Carried(o.id, o.state.position.Sequence, h.journalPath())
 	if errors.Is(err, store.ErrUnavailable) && errors.Is(damage, errAsked) {
-		h.log.Error("lines of the journal that are among the small files are left out", slog.Any("error", err))
-		return nil, h.carrier.Forget()
+		h.log.Error("lines of the journal that are among the small files are left out, if they cannot be read again", slog.Any("error", err))
+		if err = h.carrier.Forget(); err == nil {
+			lines, err = h.carrier.Carried(o.id, o.state.position.Sequence, h.journalPath())
+		}
 	}
 	return lines, err
 }

@@ -142,3 +142,28 @@ func TestARebuildKeepsAJournalThatCannotBeReadNow(t *testing.T) {
 	defer mustClose(t, s)
 	wantNumbered(t, s, 2, 0)
 }
+
+// TestARebuildWithFewDescriptors moves nothing: a new database could not be opened either.
+// Seen to fail with a database that is moved whatever kept it from being opened.
+func TestARebuildWithFewDescriptors(t *testing.T) {
+	root, _ := powerCut(t, false)
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	few := limit
+	few.Cur = uint64(len(mustGlob(t, "/proc/self/fd/*")) + 20)
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &few); err != nil {
+		t.Fatal(err)
+	}
+	err := (&Backend{Reserve: smallestReserve}).Rebuild(t.Context(), root, discard)
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("rebuilding: %v, want %v", err, store.ErrUnavailable)
+	}
+	if aside := mustGlob(t, filepath.Join(root, "metadata", asidePrefix+"*")); len(aside) > 0 {
+		t.Errorf("put aside are %v, want nothing", aside)
+	}
+}

@@ -185,7 +185,7 @@ func TestHelpOfEveryCommand(t *testing.T) {
 	for command, says := range map[string][]string{
 		"backup":  {"--full", "--offline", "--skip-damaged", "backup.json", "exit status is 0", "Examples:"},
 		"restore": {"--root", "must be empty or not exist", "Examples:"},
-		"rebuild": {"--journal", "it deletes nothing", "Examples:"},
+		"rebuild": {"--journal", "moves the old", "Examples:"},
 		"verify":  {"--rate", "--offline", "quarantine", "exit status is 0", "Examples:"},
 	} {
 		out := c.mustRun(command, "--help")
