@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime"
 	"time"
 
 	"github.com/generic-registry/caddy-generic-registry/module/directory"
@@ -15,8 +14,6 @@ import (
 )
 
 const (
-	queueLength = 1024
-
 	// batchWeight bounds the records of one batch, and of one operation. What they
 	// take is bounded besides (transactionSize).
 	batchWeight = 1024
@@ -32,12 +29,11 @@ type operation struct {
 	weight int
 	apply  func(b *batch) error
 	err    error
-	done   chan struct{}
 }
 
-// submit queues an operation and waits for its batch to be committed. Once it is
-// queued it will happen: when ctx ends before, its outcome is unknown, and it may be applied
-// after submit has returned. So it writes nothing that its caller reads.
+// submit waits for an operation's batch to be committed. When ctx ends before, the outcome of
+// the operation is unknown, and it may be applied after submit has returned. So it writes
+// nothing that its caller reads.
 func (s *Store) submit(ctx context.Context, weight int, apply func(b *batch) error) error {
 	_, err := ask(ctx, s, weight, func(b *batch) (struct{}, error) { return struct{}{}, apply(b) })
 	return err
@@ -57,86 +53,46 @@ func (s *Store) change(ctx context.Context, change store.Change, apply func(b *b
 // ask is submit for an operation with a result, which is zero when the outcome is unknown.
 func ask[T any](ctx context.Context, s *Store, weight int, apply func(b *batch) (T, error)) (T, error) {
 	var result, unknown T
-	o := &operation{weight: weight, done: make(chan struct{}), apply: func(b *batch) (err error) {
+	o := &operation{weight: weight, apply: func(b *batch) (err error) {
 		result, err = apply(b)
 		return err
 	}}
-	if err := firstError(ctx.Err, func() error { return s.enqueue(ctx, o) }); err != nil {
+	if err := ctx.Err(); err != nil {
 		return unknown, err
 	}
-	select {
-	case <-o.done:
-		return result, o.err
-	case <-ctx.Done():
-		return unknown, fmt.Errorf("waiting for a change that is being stored: %w", ctx.Err())
+	wait, err := s.join(o)
+	if err != nil {
+		return unknown, err
 	}
+	if err := wait(ctx); err != nil {
+		return unknown, fmt.Errorf("waiting for a change that is being stored: %w", err)
+	}
+	return result, o.err
 }
 
-func (s *Store) enqueue(ctx context.Context, o *operation) error {
+// join gives an operation its place in a round of the committer.
+func (s *Store) join(o *operation) (wait func(ctx context.Context) error, err error) {
 	if err := s.enterToChange(); err != nil {
-		return err
+		return nil, err
 	}
 	defer s.use.RUnlock()
-	select {
-	case s.operations <- o:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return s.rounds.Add(o), nil
 }
 
-// commitLoop is the committer: it takes what is waiting, commits it as one batch, and
-// answers everybody. While it syncs, the next batch gathers.
-func (s *Store) commitLoop() {
-	defer close(s.committed)
-	var next *operation
-	var room limit
-	for {
-		if next == nil {
-			var ok bool
-			if next, ok = <-s.operations; !ok {
-				return
-			}
-		}
-		// Goroutines that are about to submit join this batch, and share its sync.
-		runtime.Gosched()
-		var operations []*operation
-		operations, next = s.gather(next)
-		if err := s.awaitRoom(&room); err != nil {
-			for _, o := range operations {
-				o.err = err
-			}
-		} else {
-			s.commit(operations)
-			if s.inline {
-				_ = s.checkpointIfDue() // its errors are logged
-			}
-		}
+// work is the committer: it commits the operations of a round as one batch, and answers
+// everybody in them. While it syncs, the next round gathers.
+func (s *Store) work(operations []*operation) error {
+	if err := s.awaitRoom(&s.room); err != nil {
 		for _, o := range operations {
-			close(o.done)
+			o.err = err
 		}
+		return nil
 	}
-}
-
-// gather takes what waits behind the first operation, without waiting for more,
-// and the one that did not fit.
-func (s *Store) gather(first *operation) (operations []*operation, next *operation) {
-	operations = append(operations, first)
-	weight := first.weight
-	for {
-		select {
-		case o, ok := <-s.operations:
-			if !ok {
-				return operations, nil
-			}
-			if weight += o.weight; weight > batchWeight {
-				return operations, o
-			}
-			operations = append(operations, o)
-		default:
-			return operations, nil
-		}
+	s.commit(operations)
+	if s.inline {
+		_ = s.checkpointIfDue() // its errors are logged
 	}
+	return nil
 }
 
 // commit applies the operations, journals what they changed, and has everybody see it.

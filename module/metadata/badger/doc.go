@@ -5,8 +5,9 @@
 //
 // # What is written in which order
 //
-//  1. The committer takes all changes that wait, and applies them one after the other to a
-//     layer of records (commit.go, batch.go). Each change is decided here: done or refused.
+//  1. The committer takes the changes of a round (package rounds), and applies them one after
+//     the other to a layer of records (commit.go, batch.go). Each change is decided here: done
+//     or refused.
 //  2. It appends the changes to the journal, with one sync for all of them, and for the small
 //     files that they name where packs carry lines (journal.Carrier).
 //  3. It commits the layer: from now on all reads see it (database.go, layer.go). Everybody
@@ -25,8 +26,8 @@
 // for the transaction in progress, and so for the disk.
 //
 // A checkpoint of the journal is made beside all this, from a snapshot that is read in pages,
-// when the changes after the last checkpoint are many (checkpoint.go, checkpoint_lines.go). The scrub
-// reads the journal's files too. While the database is whole, a new checkpoint stands for
+// when the changes after the last checkpoint are many (checkpoint.go, checkpoint_lines.go). The
+// scrub reads the journal's files too. While the database is whole, a new checkpoint stands for
 // a damaged file, which is then moved away.
 //
 // # What a crash leaves

@@ -65,7 +65,7 @@ func TestALostBlobRefusesItsFileOnly(t *testing.T) {
 				t.Errorf("%s: got %v, want %v", operation.name, err, operation.want)
 			}
 		})
-		eventually(t, "it waits", func() bool { return len(s.operations) == i+1 })
+		eventually(t, "it waits", func() bool { return s.rounds.Waiting() == i+1 })
 	}
 	close(release)
 	clients.Wait()

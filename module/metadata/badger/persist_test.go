@@ -223,9 +223,7 @@ func TestWhatIsAheadIsBounded(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			// The committer has taken one and, where it came early enough, seen that the next
-			// does not fit.
-			eventually(t, "the others wait", func() bool { n := len(s.operations); return n == waiting-2 || n == waiting-1 })
+			eventually(t, "the others wait", func() bool { return s.rounds.Waiting() == waiting-1 }) // one is the round in progress
 			if _, err := s.Usage(t.Context(), "nobody"); err != nil {
 				t.Errorf("reading meanwhile: %v", err)
 			}
@@ -261,7 +259,7 @@ func TestABatchIsWhatBadgerTakes(t *testing.T) {
 	for i := range tokens {
 		go func() { results <- add(i) }()
 	}
-	eventually(t, "all of them wait", func() bool { return len(s.operations) == tokens })
+	eventually(t, "all of them wait", func() bool { return s.rounds.Waiting() == tokens })
 	close(release)
 	for range cap(results) {
 		if err := <-results; err != nil {

@@ -78,7 +78,7 @@ func TestAPublishIsJournalledOnce(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		eventually(t, "it waits", func() bool { return len(s.operations) == i+1 })
+		eventually(t, "it waits", func() bool { return s.rounds.Waiting() == i+1 })
 	}
 	close(release)
 	clients.Wait()

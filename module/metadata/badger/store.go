@@ -15,6 +15,7 @@ import (
 	"github.com/generic-registry/caddy-generic-registry/module/journal/feed"
 	"github.com/generic-registry/caddy-generic-registry/module/metadata/badger/descriptors"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
+	"github.com/generic-registry/caddy-generic-registry/module/store/rounds"
 	"github.com/generic-registry/caddy-generic-registry/module/store/waiting"
 )
 
@@ -39,7 +40,8 @@ type Store struct {
 	fault    atomic.Pointer[error]            // why it could not be opened again, when last tried
 	progress atomic.Pointer[waiting.Progress] // of opening it again
 
-	operations  chan *operation
+	rounds      *rounds.Rounds[*operation]
+	room        limit           // of waiting for the database; of the round in progress
 	committer   sync.Mutex      // held while a batch is committed, and by reopening
 	compactions limit           // of waiting for them; held by committer
 	committed   chan struct{}   // closed when no batch comes any more
@@ -88,23 +90,23 @@ func (h *home) openStore(ctx context.Context) (*Store, error) {
 		return nil, directory.OpenFault(err)
 	}
 	s := &Store{
-		home:       h,
-		id:         o.id,
-		opened:     o,
-		operations: make(chan *operation, queueLength),
-		committed:  make(chan struct{}),
-		ahead:      make(chan struct{}, 1),
-		urgent:     make(chan struct{}, 1),
-		due:        make(chan struct{}, 1),
-		appendTo:   (*journal.Journal).Append,
-		persist:    (*database).persist,
-		cache:      newCache(),
-		wake:       make(chan struct{}, 1),
-		snapshots:  make(map[*snapshot]struct{}),
-		condemned:  backlog{prefix: condemnedPrefix},
-		graves:     backlog{prefix: gravePrefix},
-		tombs:      backlog{prefix: tombPrefix},
+		home:      h,
+		id:        o.id,
+		opened:    o,
+		committed: make(chan struct{}),
+		ahead:     make(chan struct{}, 1),
+		urgent:    make(chan struct{}, 1),
+		due:       make(chan struct{}, 1),
+		appendTo:  (*journal.Journal).Append,
+		persist:   (*database).persist,
+		cache:     newCache(),
+		wake:      make(chan struct{}, 1),
+		snapshots: make(map[*snapshot]struct{}),
+		condemned: backlog{prefix: condemnedPrefix},
+		graves:    backlog{prefix: gravePrefix},
+		tombs:     backlog{prefix: tombPrefix},
 	}
+	s.rounds = rounds.Weighed(batchWeight, func(o *operation) int { return o.weight }, s.work)
 	s.Feed = feed.New(h.path(), h.fsys, s.journalNow)
 	s.Announce(o.state.position.Sequence)
 	s.load()
@@ -123,7 +125,6 @@ func (h *home) openStore(ctx context.Context) (*Store, error) {
 	s.space.keepBallast()
 	s.descriptors.Hold()
 	s.writeChecked()
-	s.background.Go(s.commitLoop)
 	s.background.Go(s.persistLoop)
 	s.background.Go(s.watch)
 	if !s.inline {
@@ -233,9 +234,10 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.end()
-	s.use.Lock()
-	close(s.operations)
+	s.use.Lock() // whoever has entered has a place in a round then, and nobody enters any more
 	s.use.Unlock()
+	s.rounds.Drain()
+	close(s.committed)
 	s.background.Wait()
 	s.endSnapshots()
 	var err error

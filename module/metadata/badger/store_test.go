@@ -182,20 +182,15 @@ func TestWaitingOperationsShareABatch(t *testing.T) {
 	})
 	<-held
 	const waiting = 20
-	var queued atomic.Int32
 	for range waiting {
 		clients.Go(func() {
-			o := &operation{weight: batchWeight / 10, apply: count, done: make(chan struct{})}
-			if err := s.enqueue(context.Background(), o); err != nil {
+			if err := s.submit(context.Background(), batchWeight/10, count); err != nil {
 				t.Error(err)
-				return
 			}
-			if queued.Add(1) == waiting {
-				close(release)
-			}
-			<-o.done
 		})
 	}
+	eventually(t, "all of them wait", func() bool { return s.rounds.Waiting() == waiting })
+	close(release)
 	clients.Wait()
 	if len(batches) != 3 { // the one held, ten, ten
 		t.Errorf("%d batches for %d operations: %v", len(batches), waiting+1, batches)
@@ -270,19 +265,18 @@ func TestARefusedOperationLeavesItsBatchAlone(t *testing.T) {
 		_ = s.submit(context.Background(), 1, func(*batch) error { close(held); <-release; return nil })
 	})
 	<-held
-	bad := &operation{weight: 1, apply: func(*batch) error { return refusal }, done: make(chan struct{})}
+	bad := &operation{weight: 1, apply: func(*batch) error { return refusal }}
 	good := &operation{weight: 1, apply: func(b *batch) error {
 		b.put([]byte("p/x"), &packageRecord{id: 5})
 		return nil
-	}, done: make(chan struct{})}
+	}}
 	for _, o := range []*operation{bad, good} {
-		if err := s.enqueue(t.Context(), o); err != nil {
+		if _, err := s.join(o); err != nil {
 			t.Fatal(err)
 		}
 	}
 	close(release)
-	<-bad.done
-	<-good.done
+	s.rounds.Drain()
 	clients.Wait()
 	if !errors.Is(bad.err, refusal) || good.err != nil {
 		t.Errorf("refused: %v, good: %v", bad.err, good.err)

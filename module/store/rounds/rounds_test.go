@@ -164,3 +164,89 @@ func TestAContextThatEndsDuringTheWork(t *testing.T) {
 	close(gone)
 	shared.Pause()() // the round has ended
 }
+
+// TestRoundsAreBoundedByWeight, and are done in the order in which they were begun.
+// Seen to fail with rounds bounded by their number of items, and with rounds that do not wait for
+// the one before.
+func TestRoundsAreBoundedByWeight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got [][]int
+		shared := rounds.Weighed(10, func(item int) int { return item }, func(items []int) error {
+			got = append(got, slices.Clone(items))
+			return nil
+		})
+		resume := shared.Pause()
+		for _, item := range []int{4, 6, 1, 20, 9, 1, 1} {
+			shared.Add(item)
+		}
+		if n := shared.Waiting(); n != 7 {
+			t.Errorf("%d items wait, want 7", n)
+		}
+		resume()
+		shared.Drain()
+		if want := [][]int{{4, 6}, {1}, {20}, {9, 1}, {1}}; !slices.EqualFunc(got, want, slices.Equal) {
+			t.Errorf("the rounds have the items %v, want %v", got, want)
+		}
+		if n := shared.Waiting(); n != 0 {
+			t.Errorf("%d items wait, want none", n)
+		}
+	})
+}
+
+// TestWhoLeavesTakesTheirWeight with them: another item has room in the round, and nobody waits.
+// Seen to fail with a weight that stays.
+func TestWhoLeavesTakesTheirWeight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got []int
+		shared := rounds.Weighed(10, func(item int) int { return item }, func(items []int) error {
+			got = append(got, len(items))
+			return nil
+		})
+		resume := shared.Pause()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		shared.Add(1)
+		if err := shared.Join(ctx, 9); !errors.Is(err, context.Canceled) {
+			t.Errorf("who has left gets %v, want %v", err, context.Canceled)
+		}
+		shared.Add(8)
+		if n := shared.Waiting(); n != 2 {
+			t.Errorf("%d items wait, want 2", n)
+		}
+		resume()
+		shared.Drain()
+		if !slices.Equal(got, []int{2}) {
+			t.Errorf("the rounds have %v items, want one of 2", got)
+		}
+	})
+}
+
+// TestDrainWaitsForAll that were added before, and for nothing when none was.
+// Seen to fail with a wait for the round in progress.
+func TestDrainWaitsForAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began, end := make(chan struct{}, 2), make(chan struct{})
+		shared := rounds.New(1, func([]int) error {
+			began <- struct{}{}
+			<-end
+			return nil
+		})
+		shared.Drain()
+		shared.Add(1)
+		<-began
+		shared.Add(2)
+		drained := false
+		go func() { shared.Drain(); drained = true }()
+		synctest.Wait()
+		end <- struct{}{}
+		synctest.Wait()
+		if drained {
+			t.Error("drained while the second round is in progress")
+		}
+		end <- struct{}{}
+		synctest.Wait()
+		if !drained {
+			t.Error("not drained when all rounds have ended")
+		}
+	})
+}
