@@ -26,9 +26,9 @@ func IsEmpty(path string) (bool, error) {
 	return false, nil
 }
 
-// Matching returns the paths of what is in a directory whose names match a pattern of
-// filepath.Match, sorted. The path of the directory is no pattern, whatever it has, as it is for
-// filepath.Glob. A directory that is not there has nothing.
+// Matching returns the paths, sorted, of what is in a directory and has a name that matches a
+// pattern of filepath.Match. Unlike for filepath.Glob, the path of the directory is no pattern. A
+// directory that is not there has nothing.
 func Matching(directory, pattern string) (paths []string, err error) {
 	entries, err := os.ReadDir(directory)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

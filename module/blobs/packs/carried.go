@@ -180,6 +180,7 @@ func (s *Store) Forget() error {
 	if err != nil || unread == nil {
 		return err
 	}
+	s.log.Error("lines of the journal that cannot be read are left out", slog.Any("error", unread))
 	return s.rewrite(p, func(editing disk.File) error {
 		_, err := editing.WriteAt(make([]byte, p.layout.Lines), p.layout.Table()) // all of it: a part may be unreadable
 		return err

@@ -158,7 +158,7 @@ func (s *Store) isLast(p *pack) bool {
 }
 
 // removeEmpty removes a pack that has no blob, is not being written, and does not have the
-// newest lines. Then it waits for readers.
+// newest lines. If there is one to remove, it waits for readers first.
 func (s *Store) removeEmpty(p *pack) error {
 	if !s.retire(p) {
 		return nil

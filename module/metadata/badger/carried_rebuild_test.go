@@ -229,7 +229,7 @@ func TestARebuildWhereBadgerFails(t *testing.T) {
 	h.stuck.Store(true)
 	err = h.checkNotAhead(t.Context(), j)
 	aside := mustGlob(t, filepath.Join(root, "metadata", asidePrefix+"*"))
-	if len(aside) != 1 || !strings.Contains(fmt.Sprint(err), aside[0]+" now: run the command again") {
+	if len(aside) != 1 || !strings.Contains(fmt.Sprint(err), aside[0]+" now, because Badger broke down over it: run the command again") {
 		t.Errorf("got %v, and put aside are %v; want one directory, which is named", err, aside)
 	}
 	h.stuck.Store(false) // as in another process
@@ -238,6 +238,9 @@ func TestARebuildWhereBadgerFails(t *testing.T) {
 	}
 	if err := rebuild(backend, t, root); err != nil {
 		t.Fatal(err)
+	}
+	if again := mustGlob(t, filepath.Join(root, "metadata", asidePrefix+"*")); len(again) != 1 {
+		t.Errorf("put aside are %v, want the old database alone", again)
 	}
 	s := mustOpen(t, root)
 	defer mustClose(t, s)

@@ -1,17 +1,17 @@
 package badger
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 
+	"github.com/generic-registry/caddy-generic-registry/module/directory"
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
 	"github.com/generic-registry/caddy-generic-registry/module/journal"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
@@ -55,7 +55,7 @@ func (h *home) replace(ctx context.Context, j *journal.Journal, damage error) (*
 	if err != nil {
 		return nil, fmt.Errorf("rebuilding the database: %w", err)
 	}
-	h.log.Warn("the database is rebuilt; the old one was moved aside and can be deleted",
+	h.log.Warn("the database is rebuilt; the old one, where there was one, was moved aside and can be deleted",
 		slog.String("aside", aside), slog.Uint64("changes", j.Position().Sequence))
 	return o, nil
 }
@@ -128,7 +128,7 @@ func verifyStart(ctx context.Context, j *journal.Journal) error {
 // leaves tables without a manifest, which is damage again.
 func (h *home) putAside() (aside string, err error) {
 	names, err := databaseFiles(h.path(), allFiles...)
-	if err != nil {
+	if err != nil || len(names) == 0 {
 		return "", err
 	}
 	aside, err = h.makeAside()
@@ -137,7 +137,7 @@ func (h *home) putAside() (aside string, err error) {
 	}
 	for _, name := range names {
 		if err := h.fsys.Rename(name, filepath.Join(aside, filepath.Base(name))); err != nil {
-			return "", fmt.Errorf("putting the database aside: %w", err)
+			return aside, fmt.Errorf("putting the database aside: %w", err)
 		}
 	}
 	return aside, firstError(
@@ -203,13 +203,20 @@ func (b *Backend) Rebuild(ctx context.Context, root string, log *slog.Logger) er
 }
 
 // checkNotAhead returns an error when a database that can be read has more changes than its
-// journal: nothing else has them.
+// journal, because nothing else has them, and when that cannot be known for want of something
+// that is not the database's fault. A database over which Badger breaks down is moved, also with
+// an error: another process has to go on.
 func (h *home) checkNotAhead(ctx context.Context, j *journal.Journal) error {
-	if err := firstError(h.space.forOpening, func() error { return h.descriptors.ForOpening(h.path()) }); err != nil {
+	names, err := databaseFiles(h.path(), allFiles...)
+	if err != nil || len(names) == 0 {
+		return err
+	}
+	err = firstError(h.space.forOpening, func() error { return h.descriptors.ForOpening(h.path()) }, func() error { return areWritable(names) })
+	if err != nil {
 		return err // a new database would not open either
 	}
 	o, err := h.openDatabase(ctx)
-	if errors.Is(err, store.ErrNoSpace) || errors.Is(err, fs.ErrPermission) {
+	if err := directory.Full(err); errors.Is(err, store.ErrNoSpace) {
 		return err
 	}
 	var ahead error
@@ -220,11 +227,29 @@ func (h *home) checkNotAhead(ctx context.Context, j *journal.Journal) error {
 		}
 		err = o.closeDatabase(ctx)
 	}
-	if ahead != nil || !h.stuck.Load() {
-		return ahead // what can be neither opened nor closed is to be replaced
+	if err != nil {
+		h.log.Warn("the database does not open, or not close: it is replaced", slog.Any("error", err))
 	}
-	aside, moving := h.putAside()
-	return cmp.Or(moving, fmt.Errorf("the database, on which Badger fails, is in %s now: run the command again: %w", aside, err))
+	if ahead != nil || !h.stuck.Load() {
+		return ahead
+	}
+	aside, err := h.putAside()
+	return errors.Join(err, fmt.Errorf("the database is in %s now, because Badger broke down over it: run the command again", aside))
+}
+
+// areWritable opens files as Badger does, whose errors do not tell why it could not. What the
+// disk cannot read is the fault of the database.
+func areWritable(names []string) error {
+	for _, name := range names {
+		file, err := os.OpenFile(name, os.O_RDWR, 0)
+		if err == nil {
+			err = file.Close()
+		}
+		if err != nil && !errors.Is(err, syscall.EIO) {
+			return directory.OrPermission(fmt.Errorf("opening the database: %w", err))
+		}
+	}
+	return nil
 }
 
 // RebuildJournal implements store.JournalBackend.

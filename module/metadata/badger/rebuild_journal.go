@@ -108,7 +108,7 @@ func (h *home) carried(o *opened, damage error) ([]byte, error) {
 	}
 	lines, err := h.carrier.Carried(o.id, o.state.position.Sequence, h.journalPath())
 	if errors.Is(err, store.ErrUnavailable) && errors.Is(damage, errAsked) {
-		h.log.Error("lines of the journal that are among the small files are left out, if they cannot be read again", slog.Any("error", err))
+		h.log.Warn("lines of the journal that are among the small files cannot be read; they are read once more", slog.Any("error", err))
 		if err = h.carrier.Forget(); err == nil {
 			lines, err = h.carrier.Carried(o.id, o.state.position.Sequence, h.journalPath())
 		}

@@ -2,8 +2,10 @@ package badger
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -12,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/generic-registry/caddy-generic-registry/module/disk"
+	"github.com/generic-registry/caddy-generic-registry/module/journal"
 	"github.com/generic-registry/caddy-generic-registry/module/store"
 )
 
@@ -166,4 +169,53 @@ func TestARebuildWithFewDescriptors(t *testing.T) {
 	if aside := mustGlob(t, filepath.Join(root, "metadata", asidePrefix+"*")); len(aside) > 0 {
 		t.Errorf("put aside are %v, want nothing", aside)
 	}
+}
+
+// TestARebuildByTheWrongUser: files that may be read and not written are not the fault of the
+// database, which Badger cannot open then.
+// Seen to fail with files that are opened to be read.
+func TestARebuildByTheWrongUser(t *testing.T) {
+	root, _ := powerCut(t, false)
+	names, err := databaseFiles(filepath.Join(root, "metadata"), allFiles...)
+	if err != nil || len(names) == 0 {
+		t.Fatalf("files of the database: %v, %v; want some", names, err)
+	}
+	h, err := take((&Backend{}).dir(root), smallestReserve, discard, disk.OS{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, err := journal.Open(h.journalPath(), h.journalOptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		if err := os.Chmod(name, 0o444); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{filepath.Dir(root), root, filepath.Join(root, "metadata")} {
+		if err := os.Chmod(name, 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var reading, wrong error
+	asNobody(func() {
+		_, reading = os.ReadFile(names[0])
+		wrong = h.checkNotAhead(t.Context(), j)
+	})
+	if reading != nil || !errors.Is(wrong, fs.ErrPermission) {
+		t.Errorf("reading: %v, rebuilding: %v; want no error, %v", reading, wrong, fs.ErrPermission)
+	}
+	if err := h.release(nil); err != nil {
+		t.Error(err)
+	}
+}
+
+// asNobody calls fn by a thread that has no rights of root in the file system.
+func asNobody(fn func()) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	before, _ := unix.SetfsuidRetUid(65534) // fails, and changes nothing, where the tests are not root's
+	defer func() { _, _ = unix.SetfsuidRetUid(before) }()
+	fn()
 }

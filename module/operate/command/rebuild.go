@@ -44,9 +44,9 @@ The last lines of the journal may be among the bytes of small files: the command
 from there.
 
 The registry is that of --config, or the registry at --root. The command moves the old
-files to another directory in that of the metadata, and says where. It removes what earlier
-rebuilds moved more than 30 days ago, and all but the last three; it does not touch the bytes
-of files.`,
+files to another directory in that of the metadata, and says where. Without --journal, it
+removes what was moved there more than 30 days ago, and all but the last three. It does not
+touch the bytes of files.`,
 		Example: `  caddy generic-registry rebuild --config /etc/caddy/Caddyfile
   caddy generic-registry rebuild --root /var/lib/registry
   caddy generic-registry rebuild --journal --root /var/lib/registry`,
