@@ -234,8 +234,7 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.end()
-	s.use.Lock() // whoever has entered has a place in a round then, and nobody enters any more
-	s.use.Unlock()
+	s.awaitUsers() // whoever has entered has a place in a round then, and nobody enters any more
 	s.rounds.Drain()
 	close(s.committed)
 	s.background.Wait()
@@ -245,6 +244,12 @@ func (s *Store) Close() error {
 		err = s.opened.close(context.Background())
 	}
 	return s.home.release(err)
+}
+
+// awaitUsers returns when nobody uses what is open who has entered before.
+func (s *Store) awaitUsers() {
+	s.use.Lock()
+	defer s.use.Unlock()
 }
 
 // journalNow returns the journal that is open. ErrUnavailable.
